@@ -1,0 +1,8 @@
+// The backend module: one source, compiled once per device. Every backend registers exactly these functions.
+#include "bind/backend/register.h"
+#include "bind/interrupt.h"
+
+PYBIND11_MODULE(FASTCF_MODULE, module) {
+    fastcf::bind::install_interrupt_handling();
+    fastcf::bind::register_config(module);
+}

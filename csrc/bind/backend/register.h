@@ -1,0 +1,10 @@
+// One register_…() per file of this folder.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastcf::bind {
+
+void register_config(pybind11::module_& module);
+
+}  // namespace fastcf::bind

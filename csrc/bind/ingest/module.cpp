@@ -1,0 +1,8 @@
+// The ingest module: what turns files and arrays into ratings. Host only, whatever device trains.
+#include "bind/ingest/register.h"
+#include "bind/interrupt.h"
+
+PYBIND11_MODULE(FASTCF_MODULE, module) {
+    fastcf::bind::install_interrupt_handling();
+    (void)module;
+}

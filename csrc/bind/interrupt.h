@@ -1,0 +1,24 @@
+// Connects core/interrupt.h with Python's signal handling; called once by every module's init.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "core/interrupt.h"
+
+namespace fastcf::bind {
+
+inline void install_interrupt_handling() {
+    interrupt_hook = [] {
+        const pybind11::gil_scoped_acquire gil;
+        return PyErr_Occurred() != nullptr || PyErr_CheckSignals() != 0;
+    };
+    pybind11::register_local_exception_translator([](std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (const Interrupted&) {
+            if (PyErr_Occurred() == nullptr) PyErr_SetNone(PyExc_KeyboardInterrupt);
+        }
+    });
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,55 @@
+// Threads are OpenMP's; this is the only header that says so for plain loops. Exceptions of a body are carried out of
+// the parallel region and rethrown; Ctrl-C is polled by the calling thread.
+#pragma once
+
+#include <omp.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+
+#include "core/interrupt.h"
+
+namespace fastcf {
+
+// n_threads <= 0 means: as many as OpenMP would use (OMP_NUM_THREADS, else the processors available).
+inline int resolve_threads(int n_threads) { return n_threads > 0 ? n_threads : std::max(1, omp_get_max_threads()); }
+
+// Calls body(task, thread) for every task in [0, n_tasks), handing tasks out one at a time.
+template <class Body>
+void parallel_for(std::int64_t n_tasks, int n_threads, Body&& body) {
+    if (n_tasks <= 0) return;
+    const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
+    std::exception_ptr error;
+    std::mutex error_mutex;
+    std::atomic<bool> stop{false};
+    std::atomic<std::int64_t> next{0};
+#pragma omp parallel num_threads(threads)
+    {
+        const int thread = omp_get_thread_num();
+        try {
+            for (std::int64_t task; !stop.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < n_tasks;) {
+                if (thread == 0 && interrupt_pending()) throw Interrupted();
+                body(task, thread);
+            }
+        } catch (...) {
+            const std::lock_guard<std::mutex> lock(error_mutex);
+            if (!error) error = std::current_exception();
+            stop.store(true);
+        }
+    }
+    if (error) std::rethrow_exception(error);
+}
+
+// Calls body(begin, end, thread) on consecutive chunks of [0, n) of at most `grain` elements.
+template <class Body>
+void parallel_chunks(std::int64_t n, std::int64_t grain, int n_threads, Body&& body) {
+    const std::int64_t n_chunks = (n + grain - 1) / grain;
+    parallel_for(n_chunks, n_threads, [&](std::int64_t chunk, int thread) {
+        body(chunk * grain, std::min(n, (chunk + 1) * grain), thread);
+    });
+}
+
+}  // namespace fastcf

@@ -1,0 +1,66 @@
+// Counter-based random numbers: the n-th draw of a stream is a pure function of (seed, stream, n), so results do not
+// depend on how many threads draw, or in which order.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#ifndef FASTCF_HD
+#ifdef __CUDACC__
+#define FASTCF_HD __host__ __device__
+#else
+#define FASTCF_HD
+#endif
+#endif
+
+namespace fastcf {
+
+// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words with full avalanche.
+FASTCF_HD inline std::uint64_t mix64(std::uint64_t x) {
+    x += 0x9e3779b97f4a7c15ULL;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+    return x ^ (x >> 31);
+}
+
+// A random stream keyed by (seed, stream). `at(n)` is stateless; `next()` walks the same sequence.
+class Rng {
+  public:
+    FASTCF_HD Rng(std::uint64_t seed, std::uint64_t stream) : key_(mix64(mix64(seed) ^ (stream * 0xd1342543de82ef95ULL))) {}
+
+    FASTCF_HD std::uint64_t at(std::uint64_t n) const { return mix64(key_ ^ mix64(n)); }
+    FASTCF_HD std::uint64_t next() { return at(counter_++); }
+
+    // Uniform on [0, 1) with 53 (double) or 24 (float) random bits.
+    FASTCF_HD double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+    FASTCF_HD float uniformf() { return static_cast<float>(next() >> 40) * 0x1.0p-24f; }
+
+    // Uniform on [0, bound) (Lemire's multiply-shift; the bias is below bound / 2^64). bound must be positive.
+    FASTCF_HD std::uint64_t below(std::uint64_t bound) {
+        return static_cast<std::uint64_t>((static_cast<unsigned __int128>(next()) * bound) >> 64);
+    }
+
+    // Standard normal (Box and Muller 1958); two draws of the stream each.
+    FASTCF_HD double normal() {
+        const double u = 1.0 - uniform();
+        const double v = uniform();
+        return std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * v);
+    }
+
+  private:
+    std::uint64_t key_;
+    std::uint64_t counter_ = 0;
+};
+
+// Fisher-Yates shuffle with draws of `rng`.
+template <class T>
+void shuffle(T* values, std::int64_t n, Rng rng) {
+    for (std::int64_t i = n - 1; i > 0; --i) {
+        const auto j = static_cast<std::int64_t>(rng.below(static_cast<std::uint64_t>(i) + 1));
+        const T swap = values[i];
+        values[i] = values[j];
+        values[j] = swap;
+    }
+}
+
+}  // namespace fastcf

@@ -1,0 +1,14 @@
+"""fastcf: collaborative filtering at the speed of the machine."""
+
+from fastcf._backend import show_config
+from fastcf._version import __version__
+from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
+
+__all__ = [
+    "DataError",
+    "DeviceError",
+    "DivergenceError",
+    "GradientCheckError",
+    "__version__",
+    "show_config",
+]
