@@ -3,12 +3,15 @@
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
+from fastcf.ratings import IdMap, Ratings
 
 __all__ = [
     "DataError",
     "DeviceError",
     "DivergenceError",
     "GradientCheckError",
+    "IdMap",
+    "Ratings",
     "__version__",
     "show_config",
 ]
