@@ -1,0 +1,85 @@
+#include "train/sgd_trainer.h"
+
+#include <memory>
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+FactorArrays factor_arrays(const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
+                           const py::object& item_bias, bool writable, const char* caller) {
+    const auto matrix = [&](const py::object& object, const char* name) {
+        py::array array = checked_array<float>(object, 2, writable, caller, name);
+        return MatrixView<float>{static_cast<float*>(const_cast<void*>(array.data())), array.shape(0), array.shape(1),
+                                 array.shape(1)};
+    };
+    const auto vector = [&](const py::object& object, const char* name) {
+        if (object.is_none()) return VectorView<float>{};
+        py::array array = checked_array<float>(object, 1, writable, caller, name);
+        return VectorView<float>{static_cast<float*>(const_cast<void*>(array.data())), array.shape(0)};
+    };
+    return {matrix(user_factors, "user_factors"), matrix(item_factors, "item_factors"), vector(user_bias, "user_bias"),
+            vector(item_bias, "item_bias")};
+}
+
+}  // namespace
+
+void register_sgd(py::module_& module) {
+    py::class_<SgdTrainer>(module, "SgdTrainer")
+        .def(py::init([](const py::object& indptr, const py::object& indices, const py::object& values,
+                         std::int64_t n_items, const py::object& weights, const py::object& item_offset,
+                         float global_offset, std::int64_t n_factors, float reg, float bias_reg, bool bias,
+                         bool count_scaled, float lowest, float highest, std::uint64_t seed, int n_threads) {
+                 const char* caller = "SgdTrainer";
+                 const CsrView ratings = csr_in(indptr, indices, values, n_items, caller);
+                 const auto weight_view = optional_vector_in<float>(weights, caller, "weights");
+                 const auto offset_view = optional_vector_in<float>(item_offset, caller, "item_offset");
+                 check(lowest <= highest, caller, ": lowest must not exceed highest; got ", lowest, " and ", highest);
+                 const SgdConfig config{n_factors, reg,     bias_reg, bias,     count_scaled,
+                                        lowest,    highest, seed,     n_threads};
+                 const py::gil_scoped_release release;
+                 return std::make_unique<SgdTrainer>(ratings, weight_view, offset_view, global_offset, config);
+             }),
+             py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"), py::kw_only(),
+             py::arg("weights") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0f,
+             py::arg("n_factors"), py::arg("reg"), py::arg("bias_reg"), py::arg("bias"), py::arg("count_scaled"),
+             py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+        .def(
+            "set_parameters",
+            [](SgdTrainer& self, const py::object& p, const py::object& q, const py::object& bu, const py::object& bi) {
+                const FactorArrays from = factor_arrays(p, q, bu, bi, false, "SgdTrainer.set_parameters");
+                const py::gil_scoped_release release;
+                self.set_parameters(from);
+            },
+            py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+            py::arg("item_bias") = py::none())
+        .def(
+            "get_parameters",
+            [](const SgdTrainer& self, const py::object& p, const py::object& q, const py::object& bu,
+               const py::object& bi) {
+                const FactorArrays to = factor_arrays(p, q, bu, bi, true, "SgdTrainer.get_parameters");
+                const py::gil_scoped_release release;
+                self.get_parameters(to);
+            },
+            py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+            py::arg("item_bias") = py::none())
+        .def("epoch", &SgdTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
+        .def("penalty", &SgdTrainer::penalty, py::call_guard<py::gil_scoped_release>())
+        .def(
+            "set_validation",
+            [](SgdTrainer& self, const py::object& users, const py::object& items, const py::object& values) {
+                const char* caller = "SgdTrainer.set_validation";
+                self.set_validation(vector_in<std::int32_t>(users, caller, "users"),
+                                    vector_in<std::int32_t>(items, caller, "items"),
+                                    vector_in<float>(values, caller, "values"));
+            },
+            py::arg("users"), py::arg("items"), py::arg("values"))
+        .def("validation_squared_error", &SgdTrainer::validation_squared_error,
+             py::call_guard<py::gil_scoped_release>())
+        .def("save_best", &SgdTrainer::save_best, py::call_guard<py::gil_scoped_release>())
+        .def("restore_best", &SgdTrainer::restore_best, py::call_guard<py::gil_scoped_release>());
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,33 @@
+// The vector kernel of ops/sgd.h: one tile, one thread.
+#pragma once
+
+#include "cpu/isa.h"
+#include "ops/sgd.h"
+
+namespace fastcf {
+
+struct SgdTileArgs {
+    const SgdRun* runs;
+    long n_runs;
+    const unsigned short* items;
+    const float* values;
+    const float* weights;  // null when every weight is 1
+    float* user_factors;
+    float* user_bias;
+    const float* user_rate;
+    float* item_factors;  // this and the next two: of the tile's item block
+    float* item_bias;
+    const float* item_rate;
+    long stride;
+    float learning_rate, reg, bias_reg;
+    bool bias;
+};
+
+struct SgdKernels {
+    double (*tile)(const SgdTileArgs& args);  // returns the tile's sum of w e^2
+    int (*interleave)(long stride);
+};
+
+FASTCF_KERNEL_TABLES(SgdKernels, sgd_kernels)
+
+}  // namespace fastcf

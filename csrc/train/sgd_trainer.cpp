@@ -1,0 +1,222 @@
+#include "train/sgd_trainer.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/parallel.h"
+#include "core/rng.h"
+
+namespace fastcf {
+namespace {
+
+constexpr std::int64_t kRowAlign = 16;  // floats: one cache line, the widest vector
+constexpr std::int64_t kRowGrain = 4096;
+
+AlignedBuffer<float> zeros(std::int64_t n) {
+    AlignedBuffer<float> buffer(n);
+    std::fill_n(buffer.data(), n, 0.0f);
+    return buffer;
+}
+
+AlignedBuffer<float> copy(const AlignedBuffer<float>& from) {
+    AlignedBuffer<float> buffer(from.size());
+    if (from.size() > 0) std::memcpy(buffer.data(), from.data(), static_cast<std::size_t>(from.size()) * sizeof(float));
+    return buffer;
+}
+
+SgdState copy(const SgdState& from) {
+    return {from.stride,          copy(from.user_factors), copy(from.item_factors), copy(from.user_bias),
+            copy(from.item_bias), copy(from.user_rate),    copy(from.item_rate)};
+}
+
+double squared_norm(const float* row, std::int64_t n) {
+    double sum = 0;
+    for (std::int64_t f = 0; f < n; ++f) sum += static_cast<double>(row[f]) * static_cast<double>(row[f]);
+    return sum;
+}
+
+void check_rows(const FactorArrays& arrays, const SgdTiles& tiles, const SgdConfig& config, const char* caller) {
+    const auto shape = [&](const MatrixView<float>& m, std::int64_t rows, const char* name) {
+        check(m.rows == rows && m.cols == config.n_factors, caller, ": ", name, " must have shape (", rows, ", ",
+              config.n_factors, "); got (", m.rows, ", ", m.cols, ")");
+    };
+    shape(arrays.user_factors, tiles.n_users, "user_factors");
+    shape(arrays.item_factors, tiles.n_items, "item_factors");
+    if (!config.bias) return;
+    check(arrays.user_bias.size == tiles.n_users, caller, ": user_bias must have ", tiles.n_users, " entries; got ",
+          arrays.user_bias.size);
+    check(arrays.item_bias.size == tiles.n_items, caller, ": item_bias must have ", tiles.n_items, " entries; got ",
+          arrays.item_bias.size);
+}
+
+}  // namespace
+
+SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
+                       float global_offset, const SgdConfig& config)
+    : config_(config), global_offset_(global_offset) {
+    const char* caller = "SgdTrainer";
+    check(config.n_factors > 0, caller, ": n_factors must be positive; got ", config.n_factors);
+    check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": ratings must have values");
+    check(ratings.rows < INT32_MAX && ratings.cols < INT32_MAX, caller, ": users and items must be fewer than 2^31");
+    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
+          " entries; got ", weights.size);
+    check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
+          " entries; got ", item_offset.size);
+    config_.n_threads = resolve_threads(config.n_threads);
+    state_.stride = (config.n_factors + kRowAlign - 1) / kRowAlign * kRowAlign;
+    tiles_ = build_sgd_tiles(ratings, weights.empty() ? nullptr : weights.data,
+                             item_offset.empty() ? nullptr : item_offset.data, global_offset, state_.stride,
+                             config.seed, config_.n_threads);
+    state_.user_factors = zeros(tiles_.n_users * state_.stride);
+    state_.item_factors = zeros(tiles_.n_items * state_.stride);
+    state_.user_bias = zeros(tiles_.n_users);
+    state_.item_bias = zeros(tiles_.n_items);
+    state_.user_rate = zeros(tiles_.n_users);
+    state_.item_rate = zeros(tiles_.n_items);
+    std::vector<std::int64_t> item_counts(static_cast<std::size_t>(tiles_.n_items));
+    for (std::int64_t e = 0; e < ratings.nnz(); ++e) ++item_counts[static_cast<std::size_t>(ratings.indices[e])];
+    const auto rate = [&](std::int64_t count) {
+        return config.count_scaled || count == 0 ? 1.0f : 1.0f / static_cast<float>(count);
+    };
+    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
+        state_.user_rate[tiles_.user_position[static_cast<std::size_t>(u)]] = rate(ratings.row_size(u));
+    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
+        state_.item_rate[tiles_.item_position[static_cast<std::size_t>(i)]] = rate(item_counts[static_cast<std::size_t>(i)]);
+    if (!item_offset.empty()) {
+        item_offset_.resize(static_cast<std::size_t>(tiles_.n_items));
+        for (std::int64_t i = 0; i < tiles_.n_items; ++i)
+            item_offset_[static_cast<std::size_t>(tiles_.item_position[static_cast<std::size_t>(i)])] = item_offset[i];
+    }
+}
+
+void SgdTrainer::set_parameters(const FactorArrays& from) {
+    check_rows(from, tiles_, config_, "SgdTrainer.set_parameters");
+    const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position, float* to) {
+        parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+            for (std::int64_t i = begin; i < end; ++i)
+                std::copy_n(rows.row(i), rows.cols, to + position[static_cast<std::size_t>(i)] * state_.stride);
+        });
+    };
+    place(from.user_factors, tiles_.user_position, state_.user_factors.data());
+    place(from.item_factors, tiles_.item_position, state_.item_factors.data());
+    if (!config_.bias) return;
+    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
+        state_.user_bias[tiles_.user_position[static_cast<std::size_t>(u)]] = from.user_bias[u];
+    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
+        state_.item_bias[tiles_.item_position[static_cast<std::size_t>(i)]] = from.item_bias[i];
+}
+
+void SgdTrainer::get_parameters(const FactorArrays& to) const {
+    check_rows(to, tiles_, config_, "SgdTrainer.get_parameters");
+    const auto fetch = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
+                           const float* from) {
+        parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+            for (std::int64_t i = begin; i < end; ++i)
+                std::copy_n(from + position[static_cast<std::size_t>(i)] * state_.stride, rows.cols, rows.row(i));
+        });
+    };
+    fetch(to.user_factors, tiles_.user_position, state_.user_factors.data());
+    fetch(to.item_factors, tiles_.item_position, state_.item_factors.data());
+    if (!config_.bias) return;
+    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
+        to.user_bias[u] = state_.user_bias[tiles_.user_position[static_cast<std::size_t>(u)]];
+    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
+        to.item_bias[i] = state_.item_bias[tiles_.item_position[static_cast<std::size_t>(i)]];
+}
+
+double SgdTrainer::epoch(float learning_rate) {
+    SgdStep step;
+    step.learning_rate = learning_rate;
+    step.reg = config_.reg;
+    step.bias_reg = config_.bias_reg;
+    step.bias = config_.bias;
+    step.round_seed = mix64(config_.seed) + epochs_++;
+    return sgd_epoch(tiles_, state_, step, config_.n_threads);
+}
+
+double SgdTrainer::penalty() const {
+    // A row whose rate is 1/n pays once; with rate 1 it pays for each of its ratings.
+    std::vector<double> user_count(static_cast<std::size_t>(tiles_.n_users), 1.0);
+    std::vector<double> item_count(static_cast<std::size_t>(tiles_.n_items), 1.0);
+    if (config_.count_scaled) {
+        std::fill(user_count.begin(), user_count.end(), 0.0);
+        std::fill(item_count.begin(), item_count.end(), 0.0);
+        for (const SgdRun& run : tiles_.runs) user_count[static_cast<std::size_t>(run.user)] += run.length;
+        for (int ub = 0; ub < tiles_.user_blocks(); ++ub)
+            for (int ib = 0; ib < tiles_.item_blocks(); ++ib) {
+                const std::int64_t tile = std::int64_t{ub} * tiles_.item_blocks() + ib;
+                for (std::int64_t e = tiles_.rating_offsets[tile]; e < tiles_.rating_offsets[tile + 1]; ++e)
+                    item_count[static_cast<std::size_t>(tiles_.item_bounds[ib] + tiles_.items[e])] += 1.0;
+            }
+    }
+    double factors = 0;
+    double biases = 0;
+    for (std::int64_t u = 0; u < tiles_.n_users; ++u) {
+        const double count = user_count[static_cast<std::size_t>(u)];
+        factors += count * squared_norm(state_.user_factors.data() + u * state_.stride, config_.n_factors);
+        biases += count * static_cast<double>(state_.user_bias[u]) * static_cast<double>(state_.user_bias[u]);
+    }
+    for (std::int64_t i = 0; i < tiles_.n_items; ++i) {
+        const double count = item_count[static_cast<std::size_t>(i)];
+        factors += count * squared_norm(state_.item_factors.data() + i * state_.stride, config_.n_factors);
+        biases += count * static_cast<double>(state_.item_bias[i]) * static_cast<double>(state_.item_bias[i]);
+    }
+    return 0.5 * (static_cast<double>(config_.reg) * factors + static_cast<double>(config_.bias_reg) * biases);
+}
+
+void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                                VectorView<const float> values) {
+    const char* caller = "SgdTrainer.set_validation";
+    check(users.size == values.size && items.size == values.size, caller,
+          ": users, items and values must have equal lengths; got ", users.size, ", ", items.size, " and ",
+          values.size);
+    const auto positions = [&](const VectorView<const std::int32_t>& rows, const std::vector<std::int32_t>& position,
+                               const char* name) {
+        std::vector<std::int32_t> result(static_cast<std::size_t>(rows.size));
+        for (std::int64_t e = 0; e < rows.size; ++e) {
+            check(rows[e] >= -1 && rows[e] < static_cast<std::int64_t>(position.size()), caller, ": ", name,
+                  " must lie in [-1, ", position.size(), "); got ", rows[e], " at entry ", e);
+            result[static_cast<std::size_t>(e)] = rows[e] < 0 ? -1 : position[static_cast<std::size_t>(rows[e])];
+        }
+        return result;
+    };
+    validation_users_ = positions(users, tiles_.user_position, "users");
+    validation_items_ = positions(items, tiles_.item_position, "items");
+    validation_values_.assign(values.data, values.data + values.size);
+}
+
+FactorModel SgdTrainer::model() const {
+    FactorModel model;
+    model.user_factors = {state_.user_factors.data(), tiles_.n_users, config_.n_factors, state_.stride};
+    model.item_factors = {state_.item_factors.data(), tiles_.n_items, config_.n_factors, state_.stride};
+    if (config_.bias) {
+        model.user_bias = {state_.user_bias.data(), tiles_.n_users};
+        model.item_bias = {state_.item_bias.data(), tiles_.n_items};
+    }
+    model.item_offset = {item_offset_.data(), static_cast<std::int64_t>(item_offset_.size())};
+    model.global_offset = global_offset_;
+    return model;
+}
+
+double SgdTrainer::validation_squared_error() const {
+    const auto n = static_cast<std::int64_t>(validation_values_.size());
+    std::vector<float> predicted(validation_values_.size());
+    predict_pairs(model(), {validation_users_.data(), n}, {validation_items_.data(), n}, {predicted.data(), n},
+                  config_.n_threads);
+    double sum = 0;
+    for (std::int64_t e = 0; e < n; ++e) {
+        const double error = static_cast<double>(validation_values_[static_cast<std::size_t>(e)]) -
+                             static_cast<double>(std::clamp(predicted[static_cast<std::size_t>(e)], config_.lowest, config_.highest));
+        sum += error * error;
+    }
+    return sum;
+}
+
+void SgdTrainer::save_best() { best_ = copy(state_); }
+
+void SgdTrainer::restore_best() {
+    if (best_.stride == 0) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");
+    state_ = copy(best_);
+}
+
+}  // namespace fastcf

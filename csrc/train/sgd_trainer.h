@@ -1,0 +1,68 @@
+// Matrix factorisation by stochastic gradient descent: owns ratings in training order and the parameters; hands out
+// copies. Written against csrc/ops only, so it runs on every device that implements them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/view.h"
+#include "ops/predict.h"
+#include "ops/sgd.h"
+
+namespace fastcf {
+
+struct SgdConfig {
+    std::int64_t n_factors = 0;
+    float reg = 0;
+    float bias_reg = 0;
+    bool bias = true;
+    bool count_scaled = true;  // the penalty is paid per rating (weighted-lambda), else once an epoch
+    float lowest = 0;          // predictions are clipped to [lowest, highest] before they are compared with ratings
+    float highest = 0;
+    std::uint64_t seed = 0;
+    int n_threads = 0;
+};
+
+// Factors (n_users, k) and (n_items, k); biases are empty for models without them.
+struct FactorArrays {
+    MatrixView<float> user_factors, item_factors;
+    VectorView<float> user_bias, item_bias;
+};
+
+class SgdTrainer {
+  public:
+    // `weights` (one per rating) and `item_offset` (one per item) may be empty.
+    SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
+               float global_offset, const SgdConfig& config);
+
+    void set_parameters(const FactorArrays& from);
+    void get_parameters(const FactorArrays& to) const;
+
+    // One pass over all ratings; returns the sum of w e^2, each error taken just before its step.
+    double epoch(float learning_rate);
+
+    // The L2 term of the objective: (reg |P|^2 + reg |Q|^2 + bias_reg |b|^2) / 2, each row weighted as in training.
+    double penalty() const;
+
+    // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
+    void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                        VectorView<const float> values);
+    double validation_squared_error() const;
+
+    void save_best();     // remembers the parameters as they are
+    void restore_best();  // and brings them back; throws std::logic_error when nothing was saved
+
+  private:
+    FactorModel model() const;
+
+    SgdConfig config_;
+    SgdTiles tiles_;
+    SgdState state_, best_;
+    std::vector<float> item_offset_;  // in training order
+    float global_offset_;
+    std::uint64_t epochs_ = 0;
+    std::vector<std::int32_t> validation_users_, validation_items_;
+    std::vector<float> validation_values_;
+};
+
+}  // namespace fastcf
