@@ -6,5 +6,6 @@
 namespace fastcf::bind {
 
 void register_config(pybind11::module_& module);
+void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -1,0 +1,324 @@
+// How the work is cut: tasks are chunks of users times ranges of items. A task walks its range in blocks that fit L2,
+// transposed into panels as they come (one pass over the items per chunk of users, so nothing is kept between calls),
+// and per block runs every tile of users through the fused product-and-compare kernel. Hits fall into TopList.
+// Ranges are more than one only where users are too few to occupy the threads or a task would outlast Ctrl-C's
+// patience.
+#include "ops/topk.h"
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/parallel.h"
+#include "cpu/top_list.h"
+#include "cpu/topk_kernels.h"
+
+namespace fastcf {
+namespace {
+
+constexpr const char* kCaller = "topk";
+constexpr std::int64_t kBlockBytes = 256 << 10;  // of packed items; a quarter of a common L2
+constexpr std::int64_t kBufferBytes = 64 << 20;  // of TopList buffers per thread
+constexpr std::int64_t kMinChunk = 256;          // users; fewer would not amortise packing the items
+constexpr std::int64_t kMaxChunk = 1024;
+constexpr std::int64_t kMinRange = 2048;                // items
+constexpr std::int64_t kTaskProducts = 16'000'000'000;  // multiply-adds; about 0.2 s with AVX-512
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
+    return (a + b - 1) / b;
+}
+
+// Which items take part: all of them (`ids` empty), or `ids` in ascending order.
+struct Pool {
+    std::int64_t size = 0;
+    std::vector<std::int32_t> ids;
+
+    std::int32_t id(std::int64_t position) const {
+        return ids.empty() ? static_cast<std::int32_t>(position) : ids[static_cast<std::size_t>(position)];
+    }
+};
+
+void check_rows(VectorView<const std::int32_t> rows, std::int64_t n_items, const char* name) {
+    for (std::int64_t e = 0; e < rows.size; ++e)
+        check(rows[e] >= 0 && rows[e] < n_items, kCaller, ": ", name, " must lie in [0, ", n_items, "); got ", rows[e],
+              " at entry ", e);
+}
+
+Pool make_pool(const TopkQuery& query) {
+    Pool pool{query.items.rows, {}};
+    if (!query.candidates && query.excluded.empty()) return pool;
+    if (query.candidates) {
+        pool.ids.assign(query.candidates->data, query.candidates->data + query.candidates->size);
+        std::sort(pool.ids.begin(), pool.ids.end());
+        const auto repeated = std::adjacent_find(pool.ids.begin(), pool.ids.end());
+        check(repeated == pool.ids.end(), kCaller, ": candidates must be unique; got ",
+              repeated == pool.ids.end() ? 0 : *repeated, " more than once");
+    } else {
+        pool.ids.resize(static_cast<std::size_t>(query.items.rows));
+        for (std::size_t i = 0; i < pool.ids.size(); ++i) pool.ids[i] = static_cast<std::int32_t>(i);
+    }
+    if (!query.excluded.empty()) {
+        std::vector<bool> out(static_cast<std::size_t>(query.items.rows));
+        for (std::int64_t e = 0; e < query.excluded.size; ++e) out[static_cast<std::size_t>(query.excluded[e])] = true;
+        std::erase_if(pool.ids, [&](std::int32_t id) { return out[static_cast<std::size_t>(id)]; });
+    }
+    pool.size = static_cast<std::int64_t>(pool.ids.size());
+    return pool;
+}
+
+void check_seen(const TopkQuery& query) {
+    const auto indptr = query.seen_indptr;
+    if (indptr.empty()) {
+        check(query.seen_indices.empty(), kCaller, ": seen_indices needs seen_indptr");
+        return;
+    }
+    check(indptr.size == query.queries.rows + 1, kCaller, ": seen_indptr must have one entry per query and one more (",
+          query.queries.rows + 1, "); got ", indptr.size);
+    check_csr({indptr.data, query.seen_indices.data, nullptr, query.queries.rows, query.items.rows},
+              query.seen_indices.size, kCaller);
+    for (std::int64_t row = 0; row < query.queries.rows; ++row)
+        for (std::int64_t e = indptr[row] + 1; e < indptr[row + 1]; ++e)
+            check(query.seen_indices[e - 1] <= query.seen_indices[e], kCaller,
+                  ": seen_indices must be sorted within each row; row ", row, " is not, at entry ", e);
+}
+
+void validate(const TopkQuery& query, const MatrixView<std::int32_t>& ids, const MatrixView<float>& scores) {
+    const std::int64_t n_items = query.items.rows;
+    check(n_items <= std::numeric_limits<std::int32_t>::max(), kCaller, ": items must have fewer than 2^31 rows; got ",
+          n_items);
+    check(query.queries.cols == query.items.cols, kCaller, ": queries and items must have as many columns; got ",
+          query.queries.cols, " and ", query.items.cols);
+    check(query.item_bias.data == nullptr || query.item_bias.size == n_items, kCaller,
+          ": item_bias must have one entry per item (", n_items, "); got ", query.item_bias.size);
+    check(ids.rows == query.queries.rows && scores.rows == query.queries.rows && ids.cols == scores.cols, kCaller,
+          ": the outputs must have one row per query and the same columns");
+    check_seen(query);
+    if (query.candidates) check_rows(*query.candidates, n_items, "candidates");
+    check_rows(query.excluded, n_items, "excluded");
+}
+
+struct Plan {
+    std::int64_t chunk = 1, n_chunks = 1;  // users
+    std::int64_t range = 1, n_ranges = 1;  // items of the pool
+    std::int64_t block = 1;                // items per packed block, a multiple of the panel width
+    std::int64_t keep = 0;                 // best items kept per user and range
+    std::int64_t capacity = 0;             // of each TopList
+};
+
+Plan make_plan(std::int64_t n_users, std::int64_t n_items, std::int64_t k, std::int64_t n, int n_threads,
+               const TopkKernels& kernels) {
+    Plan plan;
+    const std::int64_t width = kernels.panel_width, tile = kernels.tile_users, threads = n_threads;
+    plan.keep = std::min(n, n_items);
+    plan.capacity = TopList::capacity_for(plan.keep, n_items);
+    plan.chunk = std::clamp(ceil_div(n_users, 4 * threads), kMinChunk, kMaxChunk);
+    plan.chunk =
+        std::min(plan.chunk, kBufferBytes / (plan.capacity * static_cast<std::int64_t>(sizeof(std::uint64_t))));
+    plan.chunk = std::clamp<std::int64_t>(ceil_div(plan.chunk, tile) * tile, 1, n_users);
+    plan.n_chunks = ceil_div(n_users, plan.chunk);
+
+    std::int64_t ranges = 1;
+    if (threads > 1 && plan.n_chunks < 2 * threads)
+        ranges = std::min(ceil_div(4 * threads, plan.n_chunks), ceil_div(n_items, kMinRange));
+    ranges = std::max(ranges, plan.chunk * n_items / (kTaskProducts / std::max<std::int64_t>(k, 1)));
+    plan.range = ceil_div(ceil_div(n_items, std::max<std::int64_t>(ranges, 1)), width) * width;
+    plan.n_ranges = ceil_div(n_items, plan.range);
+    plan.capacity = TopList::capacity_for(plan.keep, plan.range);
+
+    const std::int64_t panel_bytes = std::max<std::int64_t>(k, 1) * width * static_cast<std::int64_t>(sizeof(float));
+    plan.block = std::min(plan.range, std::max<std::int64_t>(1, kBlockBytes / panel_bytes) * width);
+    return plan;
+}
+
+// Scratch of one thread, reused from task to task.
+struct Workspace {
+    AlignedBuffer<float> users, panels, bias, thresholds;
+    AlignedBuffer<std::uint64_t> keys;
+    std::vector<TopList> lists;
+    std::vector<const float*> rows;
+};
+
+class Search {
+  public:
+    Search(const TopkQuery& query, Pool pool, const Plan& plan, int n_threads)
+        : query_(query), pool_(std::move(pool)), plan_(plan), workspaces_(static_cast<std::size_t>(n_threads)) {}
+
+    // Runs one chunk of users over one range of items; done(user, list) receives every user's list.
+    template <class Done>
+    void run(std::int64_t chunk, std::int64_t range, int thread, Done&& done) {
+        Workspace& space = workspaces_[static_cast<std::size_t>(thread)];
+        if (space.lists.empty()) allocate(space);
+        const std::int64_t first = chunk * plan_.chunk;
+        const std::int64_t n_users = std::min(plan_.chunk, query_.queries.rows - first);
+        pack_users(space, first, n_users);
+        for (std::int64_t u = 0; u < n_users; ++u) {
+            space.lists[static_cast<std::size_t>(u)] = {space.keys.data() + u * plan_.capacity, plan_.capacity,
+                                                        plan_.keep};
+            space.thresholds[u] = space.lists[static_cast<std::size_t>(u)].threshold();
+        }
+        const std::int64_t end = std::min(pool_.size, (range + 1) * plan_.range);
+        for (std::int64_t begin = range * plan_.range; begin < end; begin += plan_.block) {
+            if (thread == 0 && interrupt_pending()) throw Interrupted();
+            const std::int64_t count = std::min(plan_.block, end - begin);
+            pack_items(space, begin, count);
+            for (std::int64_t u = 0; u < n_users;) {
+                const int tile = tile_size(u, n_users);
+                scan_tile(space, first, u, tile, begin, count);
+                u += tile;
+            }
+        }
+        for (std::int64_t u = 0; u < n_users; ++u)
+            done(first + u, space.lists[static_cast<std::size_t>(u)], space.keys.data() + u * plan_.capacity);
+    }
+
+  private:
+    // Tiles are as even as possible: 15 users are 8 + 7, not 14 + 1.
+    int tile_size(std::int64_t done, std::int64_t n_users) const {
+        const std::int64_t left = n_users - done;
+        return static_cast<int>(ceil_div(left, ceil_div(left, kernels_.tile_users)));
+    }
+
+    void allocate(Workspace& space) const {
+        const std::int64_t width = kernels_.panel_width, k = query_.items.cols;
+        space.users = AlignedBuffer<float>(plan_.chunk * k);
+        space.panels = AlignedBuffer<float>(plan_.block * k);
+        space.bias = AlignedBuffer<float>(plan_.block);
+        space.thresholds = AlignedBuffer<float>(plan_.chunk);
+        space.keys = AlignedBuffer<std::uint64_t>(plan_.chunk * plan_.capacity);
+        space.lists.resize(static_cast<std::size_t>(plan_.chunk));
+        space.rows.resize(static_cast<std::size_t>(width));
+    }
+
+    void pack_users(Workspace& space, std::int64_t first, std::int64_t n_users) const {
+        const std::int64_t k = query_.items.cols;
+        for (std::int64_t u = 0; u < n_users;) {
+            const int tile = tile_size(u, n_users);
+            float* packed = space.users.data() + u * k;
+            for (int r = 0; r < tile; ++r) {
+                const float* row = query_.queries.row(first + u + r);
+                for (std::int64_t f = 0; f < k; ++f) packed[f * tile + r] = row[f];
+            }
+            u += tile;
+        }
+    }
+
+    void pack_items(Workspace& space, std::int64_t begin, std::int64_t count) const {
+        const std::int64_t width = kernels_.panel_width, k = query_.items.cols;
+        for (std::int64_t at = 0; at < count; at += width) {
+            const auto lanes = static_cast<int>(std::min(width, count - at));
+            for (int lane = 0; lane < lanes; ++lane) {
+                const std::int32_t id = pool_.id(begin + at + lane);
+                space.rows[static_cast<std::size_t>(lane)] = query_.items.row(id);
+                space.bias[at + lane] = query_.item_bias.empty() ? 0.0f : query_.item_bias[id];
+            }
+            for (std::int64_t lane = lanes; lane < width; ++lane)
+                space.bias[at + lane] = -std::numeric_limits<float>::infinity();
+            kernels_.pack(space.rows.data(), lanes, k, space.panels.data() + at * k);
+        }
+    }
+
+    void scan_tile(Workspace& space, std::int64_t first, std::int64_t u, int tile, std::int64_t begin,
+                   std::int64_t count) const {
+        alignas(kAlignment) float scores[kMaxTileUsers * kMaxPanelWidth];
+        std::uint32_t hits[kMaxTileUsers];
+        const std::int64_t width = kernels_.panel_width, k = query_.items.cols, n_panels = ceil_div(count, width);
+        float* thresholds = space.thresholds.data() + u;
+        for (std::int64_t panel = 0;; ++panel) {
+            panel = kernels_.scan[tile](space.users.data() + u * k, k, space.panels.data(), space.bias.data(), n_panels,
+                                        panel, thresholds, scores, hits);
+            if (panel == n_panels) return;
+            const std::int64_t left = count - panel * width;
+            const std::uint32_t real = left >= 32 ? ~0u : (1u << left) - 1u;
+            for (int r = 0; r < tile; ++r) {
+                if ((hits[r] & real) == 0) continue;
+                TopList& list = space.lists[static_cast<std::size_t>(u + r)];
+                take_hits(hits[r] & real, scores + r * width, begin + panel * width, first + u + r, list);
+                thresholds[r] = list.threshold();
+            }
+        }
+    }
+
+    void take_hits(std::uint32_t hits, const float* scores, std::int64_t position, std::int64_t user,
+                   TopList& list) const {
+        for (; hits != 0; hits &= hits - 1) {
+            const int lane = std::countr_zero(hits);
+            const float score = scores[lane];
+            if (score != score) continue;
+            const std::int32_t id = pool_.id(position + lane);
+            const std::uint64_t key = rank_key(score, id);
+            if (key > list.floor() && !seen(user, id)) list.push(key);
+        }
+    }
+
+    bool seen(std::int64_t user, std::int32_t id) const {
+        if (query_.seen_indptr.empty()) return false;
+        const std::int32_t* row = query_.seen_indices.data;
+        return std::binary_search(row + query_.seen_indptr[user], row + query_.seen_indptr[user + 1], id);
+    }
+
+    const TopkQuery& query_;
+    const Pool pool_;
+    const Plan plan_;
+    const TopkKernels& kernels_ = FASTCF_SELECT_ISA(topk_kernels);
+    std::vector<Workspace> workspaces_;
+};
+
+void write_row(const std::uint64_t* keys, std::int64_t count, std::int32_t* ids, float* scores, std::int64_t n) {
+    for (std::int64_t j = 0; j < n; ++j) {
+        ids[j] = j < count ? rank_index(keys[j]) : -1;
+        scores[j] = j < count ? rank_score(keys[j]) : -std::numeric_limits<float>::infinity();
+    }
+}
+
+}  // namespace
+
+void topk(const TopkQuery& query, MatrixView<std::int32_t> ids, MatrixView<float> scores) {
+    validate(query, ids, scores);
+    const std::int64_t n_users = ids.rows, n = ids.cols;
+    if (n_users == 0 || n == 0) return;
+    Pool pool = make_pool(query);
+    if (pool.size == 0) {
+        for (std::int64_t u = 0; u < n_users; ++u) write_row(nullptr, 0, ids.row(u), scores.row(u), n);
+        return;
+    }
+    const int n_threads = resolve_threads(query.n_threads);
+    const Plan plan = make_plan(n_users, pool.size, query.items.cols, n, n_threads, FASTCF_SELECT_ISA(topk_kernels));
+    Search search(query, std::move(pool), plan, n_threads);
+
+    if (plan.n_ranges == 1) {
+        parallel_for(plan.n_chunks, n_threads, [&](std::int64_t chunk, int thread) {
+            search.run(chunk, 0, thread, [&](std::int64_t user, TopList& list, const std::uint64_t* keys) {
+                write_row(keys, list.finish(), ids.row(user), scores.row(user), n);
+            });
+        });
+        return;
+    }
+    // Every range leaves its best of each user; the best of those are the answer.
+    const std::int64_t keep = plan.keep, per_user = plan.n_ranges * keep;
+    AlignedBuffer<std::uint64_t> best(n_users * per_user);
+    AlignedBuffer<std::int64_t> counts(n_users * plan.n_ranges);
+    parallel_for(plan.n_chunks * plan.n_ranges, n_threads, [&](std::int64_t task, int thread) {
+        const std::int64_t chunk = task / plan.n_ranges, range = task % plan.n_ranges;
+        search.run(chunk, range, thread, [&](std::int64_t user, TopList& list, const std::uint64_t* keys) {
+            const std::int64_t count = list.cut();
+            counts[user * plan.n_ranges + range] = count;
+            std::copy(keys, keys + count, best.data() + user * per_user + range * keep);
+        });
+    });
+    parallel_chunks(n_users, 64, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t user = begin; user < end; ++user) {
+            std::uint64_t* keys = best.data() + user * per_user;
+            std::int64_t total = 0;
+            for (std::int64_t range = 0; range < plan.n_ranges; ++range) {
+                const std::uint64_t* from = keys + range * keep;
+                for (std::int64_t j = 0; j < counts[user * plan.n_ranges + range]; ++j) keys[total++] = from[j];
+            }
+            const std::int64_t count = std::min(total, keep);
+            std::partial_sort(keys, keys + count, keys + total, std::greater<>());
+            write_row(keys, count, ids.row(user), scores.row(user), n);
+        }
+    });
+}
+
+}  // namespace fastcf

@@ -1,0 +1,93 @@
+// Cost: a tile of R users and two vectors of items does 2 R multiply-adds per factor from two panel loads and R
+// broadcasts, so the multipliers bound it (R = 14 fills the 32 registers of AVX-512, R = 6 the 16 of AVX2 and SSE);
+// the comparison adds 2 R instructions per panel. Scores reach memory only for panels with a hit.
+#include "cpu/topk_kernels.h"
+
+#include "cpu/vec.h"
+
+namespace fastcf::FASTCF_ISA_NAMESPACE {
+namespace {
+
+enum : int { kWidth = 2 * kLanes };
+#if defined(__AVX512F__)
+enum : int { kTile = 14 };
+#else
+enum : int { kTile = 6 };
+#endif
+static_assert(kWidth <= kMaxPanelWidth && int{kTile} <= kMaxTileUsers);
+
+template <int R>
+int64_t scan(const float* users, int64_t k, const float* panels, const float* bias, int64_t n_panels, int64_t start,
+             const float* thresholds, float* scores, uint32_t* hits) {
+    for (int64_t panel = start; panel < n_panels; ++panel) {
+        Vec low[R], high[R];
+        const Vec bias_low = load(bias + panel * kWidth), bias_high = load(bias + panel * kWidth + kLanes);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            low[r] = bias_low;
+            high[r] = bias_high;
+        }
+        const float* item = panels + panel * k * kWidth;
+        const float* user = users;
+        for (int64_t f = 0; f < k; ++f) {
+            const Vec item_low = load(item), item_high = load(item + kLanes);
+#pragma GCC unroll 16
+            for (int r = 0; r < R; ++r) {
+                const Vec factor = broadcast(user[r]);
+                low[r] = fma(factor, item_low, low[r]);
+                high[r] = fma(factor, item_high, high[r]);
+            }
+            item += kWidth;
+            user += R;
+        }
+        Mask above = no_lanes();
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            const Vec threshold = broadcast(thresholds[r]);
+            above = either(above, either(not_le(low[r], threshold), not_le(high[r], threshold)));
+        }
+        if (!any(above)) continue;
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r) {
+            const Vec threshold = broadcast(thresholds[r]);
+            store(scores + r * kWidth, low[r]);
+            store(scores + r * kWidth + kLanes, high[r]);
+            hits[r] = bits(not_le(low[r], threshold)) | (bits(not_le(high[r], threshold)) << kLanes);
+        }
+        return panel;
+    }
+    return n_panels;
+}
+
+void pack(const float* const* rows, int count, int64_t k, float* panel) {
+    const float* row[kWidth];
+    for (int lane = 0; lane < kWidth; ++lane) row[lane] = rows[lane < count ? lane : 0];
+    int64_t f = 0;
+    for (; f + 4 <= k; f += 4) {
+        for (int half = 0; half < kWidth; half += kLanes) {
+            Vec columns[4];
+            load_columns4(row + half, f, columns);
+            for (int j = 0; j < 4; ++j) store(panel + (f + j) * kWidth + half, columns[j]);
+        }
+    }
+    for (; f < k; ++f)
+        for (int lane = 0; lane < kWidth; ++lane) panel[f * kWidth + lane] = row[lane][f];
+}
+
+}  // namespace
+
+extern const TopkKernels topk_kernels;
+const TopkKernels topk_kernels = {
+    kWidth,
+    kTile,
+#if defined(__AVX512F__)
+    {nullptr, scan<1>, scan<2>, scan<3>, scan<4>, scan<5>, scan<6>, scan<7>, scan<8>, scan<9>, scan<10>, scan<11>,
+     scan<12>, scan<13>, scan<14>},
+#else
+    {nullptr, scan<1>, scan<2>, scan<3>, scan<4>, scan<5>, scan<6>, nullptr, nullptr, nullptr, nullptr, nullptr,
+     nullptr, nullptr, nullptr},
+#endif
+    pack,
+};
+
+}  // namespace fastcf::FASTCF_ISA_NAMESPACE
