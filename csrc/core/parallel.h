@@ -8,7 +8,9 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <thread>
 
 #include "core/interrupt.h"
 
@@ -17,22 +19,41 @@ namespace fastcf {
 // n_threads <= 0 means: as many as OpenMP would use (OMP_NUM_THREADS, else the processors available).
 inline int resolve_threads(int n_threads) { return n_threads > 0 ? n_threads : std::max(1, omp_get_max_threads()); }
 
-// Calls body(task, thread) for every task in [0, n_tasks), handing tasks out one at a time.
-template <class Body>
-void parallel_for(std::int64_t n_tasks, int n_threads, Body&& body) {
+// The tasks that must be finished before a task may start, both smaller than it; -1: none.
+struct TaskAfter {
+    std::int64_t first = -1;
+    std::int64_t second = -1;
+};
+
+namespace detail {
+
+// Tasks are handed out in order, so whatever a task waits for is already with a thread: no deadlock. A waiting thread
+// spins briefly and then gives its processor away, for the one it waits for may need it.
+template <class After, class Body>
+void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, std::atomic<bool>* finished) {
     if (n_tasks <= 0) return;
     const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
     std::exception_ptr error;
     std::mutex error_mutex;
     std::atomic<bool> stop{false};
     std::atomic<std::int64_t> next{0};
+    const auto wait_for = [&](std::int64_t task) {
+        for (int spins = 0; task >= 0 && !finished[task].load(std::memory_order_acquire); ++spins) {
+            if (stop.load(std::memory_order_relaxed)) return false;
+            if (spins > 1000) std::this_thread::yield();
+        }
+        return true;
+    };
 #pragma omp parallel num_threads(threads)
     {
         const int thread = omp_get_thread_num();
         try {
             for (std::int64_t task; !stop.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < n_tasks;) {
                 if (thread == 0 && interrupt_pending()) throw Interrupted();
+                const TaskAfter needs = after(task);
+                if (!wait_for(needs.first) || !wait_for(needs.second)) break;
                 body(task, thread);
+                if (finished != nullptr) finished[task].store(true, std::memory_order_release);
             }
         } catch (...) {
             const std::lock_guard<std::mutex> lock(error_mutex);
@@ -41,6 +62,21 @@ void parallel_for(std::int64_t n_tasks, int n_threads, Body&& body) {
         }
     }
     if (error) std::rethrow_exception(error);
+}
+
+}  // namespace detail
+
+// Calls body(task, thread) for every task in [0, n_tasks), handing tasks out one at a time.
+template <class Body>
+void parallel_for(std::int64_t n_tasks, int n_threads, Body&& body) {
+    detail::run_tasks(n_tasks, n_threads, [](std::int64_t) { return TaskAfter{}; }, body, nullptr);
+}
+
+// The same for tasks that build on each other: after(task) names the tasks it has to wait for.
+template <class After, class Body>
+void parallel_graph(std::int64_t n_tasks, int n_threads, After&& after, Body&& body) {
+    const std::unique_ptr<std::atomic<bool>[]> finished(new std::atomic<bool>[static_cast<std::size_t>(n_tasks)]());
+    detail::run_tasks(n_tasks, n_threads, after, body, finished.get());
 }
 
 // Calls body(begin, end, thread) on consecutive chunks of [0, n) of at most `grain` elements.

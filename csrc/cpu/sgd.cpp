@@ -223,40 +223,55 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
     std::vector<std::int32_t> rounds(static_cast<std::size_t>(n_rounds));
     std::iota(rounds.begin(), rounds.end(), 0);
     shuffle(rounds.data(), n_rounds, Rng(step.round_seed, kRoundOrder));
+    // Tile t of round r waits for the tiles before it of its user block and of its item block, not for the whole round.
+    struct Task {
+        int user_block, item_block;
+        TaskAfter after;
+    };
+    std::vector<Task> tasks;
+    std::vector<std::int64_t> last_of_users(static_cast<std::size_t>(user_blocks), -1);
+    std::vector<std::int64_t> last_of_items(static_cast<std::size_t>(item_blocks), -1);
+    for (const std::int32_t round : rounds)
+        for (int k = 0; k < n_parallel; ++k) {
+            const int shifted = (k + round) % n_rounds;
+            const int ub = user_blocks <= item_blocks ? k : shifted;
+            const int ib = user_blocks <= item_blocks ? shifted : k;
+            auto& last_of_ub = last_of_users[static_cast<std::size_t>(ub)];
+            auto& last_of_ib = last_of_items[static_cast<std::size_t>(ib)];
+            const auto task = static_cast<std::int64_t>(tasks.size());
+            tasks.push_back({ub, ib, {last_of_ub, last_of_ib}});
+            last_of_ub = last_of_ib = task;
+        }
     const auto run_tile = FASTCF_SELECT_ISA(sgd_kernels).tile;
-    std::vector<double> losses(static_cast<std::size_t>(n_parallel));
-    double loss = 0;
-    for (const std::int32_t round : rounds) {
-        parallel_for(n_parallel, n_threads, [&](std::int64_t k, int) {
-            const int shifted = static_cast<int>((k + round) % n_rounds);
-            const int user_block = user_blocks <= item_blocks ? static_cast<int>(k) : shifted;
-            const int item_block = user_blocks <= item_blocks ? shifted : static_cast<int>(k);
-            const std::int64_t tile = std::int64_t{user_block} * item_blocks + item_block;
-            const std::int64_t first = tiles.rating_offsets[tile];
-            const std::int64_t first_run = tiles.run_offsets[tile];
-            const std::int64_t first_item = tiles.item_bounds[item_block];
-            SgdTileArgs args{};
-            args.runs = tiles.runs.data() + first_run;
-            args.n_runs = static_cast<long>(tiles.run_offsets[tile + 1] - first_run);
-            args.items = tiles.items.data() + first;
-            args.values = tiles.values.data() + first;
-            args.weights = tiles.weights.size() > 0 ? tiles.weights.data() + first : nullptr;
-            args.user_factors = state.user_factors.data();
-            args.item_factors = state.item_factors.data() + first_item * state.stride;
-            args.user_bias = state.user_bias.data();
-            args.user_rate = state.user_rate.data();
-            args.item_bias = state.item_bias.data() + first_item;
-            args.item_rate = state.item_rate.data() + first_item;
-            args.stride = static_cast<long>(state.stride);
-            args.learning_rate = step.learning_rate;
-            args.reg = step.reg;
-            args.bias_reg = step.bias_reg;
-            args.bias = step.bias;
-            losses[static_cast<std::size_t>(k)] = run_tile(args);
-        });
-        for (const double tile_loss : losses) loss += tile_loss;
-    }
-    return loss;
+    std::vector<double> losses(tasks.size());
+    const auto run = [&](std::int64_t index, int) {
+        const Task& task = tasks[static_cast<std::size_t>(index)];
+        const std::int64_t tile = std::int64_t{task.user_block} * item_blocks + task.item_block;
+        const std::int64_t first = tiles.rating_offsets[tile];
+        const std::int64_t first_run = tiles.run_offsets[tile];
+        const std::int64_t first_item = tiles.item_bounds[task.item_block];
+        SgdTileArgs args{};
+        args.runs = tiles.runs.data() + first_run;
+        args.n_runs = static_cast<long>(tiles.run_offsets[tile + 1] - first_run);
+        args.items = tiles.items.data() + first;
+        args.values = tiles.values.data() + first;
+        args.weights = tiles.weights.size() > 0 ? tiles.weights.data() + first : nullptr;
+        args.user_factors = state.user_factors.data();
+        args.user_bias = state.user_bias.data();
+        args.user_rate = state.user_rate.data();
+        args.item_factors = state.item_factors.data() + first_item * state.stride;
+        args.item_bias = state.item_bias.data() + first_item;
+        args.item_rate = state.item_rate.data() + first_item;
+        args.stride = static_cast<long>(state.stride);
+        args.learning_rate = step.learning_rate;
+        args.reg = step.reg;
+        args.bias_reg = step.bias_reg;
+        args.bias = step.bias;
+        losses[static_cast<std::size_t>(index)] = run_tile(args);
+    };
+    parallel_graph(static_cast<std::int64_t>(tasks.size()), n_threads,
+                   [&](std::int64_t index) { return tasks[static_cast<std::size_t>(index)].after; }, run);
+    return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
 }  // namespace fastcf

@@ -57,7 +57,8 @@ FASTCF_INLINE uint32_t bits(Mask m) {
     return m;
 }
 FASTCF_INLINE float sum(Vec v) {
-    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_maskz_extractf32x8_ps(kAllPairs, v, 1));
+    const __m256 half =
+        _mm256_add_ps(_mm512_maskz_extractf32x8_ps(kAllPairs, v, 0), _mm512_maskz_extractf32x8_ps(kAllPairs, v, 1));
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
