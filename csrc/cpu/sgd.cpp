@@ -259,13 +259,14 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
         args.user_factors = state.user_factors.data();
         args.user_bias = state.user_bias.data();
         args.user_rate = state.user_rate.data();
+        args.user_bias_rate = state.user_bias_rate.data();
         args.item_factors = state.item_factors.data() + first_item * state.stride;
         args.item_bias = state.item_bias.data() + first_item;
         args.item_rate = state.item_rate.data() + first_item;
+        args.item_bias_rate = state.item_bias_rate.data() + first_item;
         args.stride = static_cast<long>(state.stride);
         args.learning_rate = step.learning_rate;
         args.reg = step.reg;
-        args.bias_reg = step.bias_reg;
         args.bias = step.bias;
         losses[static_cast<std::size_t>(index)] = run_tile(args);
     };

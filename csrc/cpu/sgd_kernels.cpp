@@ -64,12 +64,11 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
     float shrink[U], bias_shrink[U];
     const float lr = args.learning_rate;
     const float decay = lr * args.reg;
-    const float bias_decay = lr * args.bias_reg;
     for (int j = 0; j < U; ++j) {
         rows[j] = args.user_factors + runs[j].user * args.stride;
         bias[j] = args.user_bias[runs[j].user];
         shrink[j] = 1.0f - decay * args.user_rate[runs[j].user];
-        bias_shrink[j] = 1.0f - bias_decay * args.user_rate[runs[j].user];
+        bias_shrink[j] = 1.0f - lr * args.user_bias_rate[runs[j].user];
         if constexpr (kResident)
             for (int v = 0; v < NV; ++v) resident[j][v] = load(rows[j] + v * kLanes);
     }
@@ -114,10 +113,9 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
 #pragma GCC unroll 4
         for (int j = 0; j < U; ++j) {
             float* q = args.item_factors + items[j] * args.stride;
-            const float rate = args.item_rate[items[j]];
             const Vec step_size = broadcast(g[j]);
             const Vec user_keep = broadcast(shrink[j]);
-            const Vec item_keep = broadcast(1.0f - decay * rate);
+            const Vec item_keep = broadcast(1.0f - decay * args.item_rate[items[j]]);
 #pragma GCC unroll 16
             for (long v = 0; v < nv; ++v) {
                 const Vec q_old = load(q + v * kLanes);
@@ -128,7 +126,7 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
             if constexpr (BIAS) {
                 bias[j] = bias[j] * bias_shrink[j] + g[j];
                 float& item_bias = args.item_bias[items[j]];
-                item_bias = item_bias * (1.0f - bias_decay * rate) + g[j];
+                item_bias = item_bias * (1.0f - lr * args.item_bias_rate[items[j]]) + g[j];
             }
         }
     }

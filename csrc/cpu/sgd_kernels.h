@@ -15,11 +15,13 @@ struct SgdTileArgs {
     float* user_factors;
     float* user_bias;
     const float* user_rate;
-    float* item_factors;  // this and the next two: of the tile's item block
+    const float* user_bias_rate;
+    float* item_factors;  // this and the next three: of the tile's item block
     float* item_bias;
     const float* item_rate;
+    const float* item_bias_rate;
     long stride;
-    float learning_rate, reg, bias_reg;
+    float learning_rate, reg;
     bool bias;
 };
 

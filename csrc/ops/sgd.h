@@ -1,9 +1,10 @@
 // One epoch of stochastic gradient descent on sparse ratings: the masked squared error with L2, one rating at a time.
 //
 // For a rating y of user u and item i with weight w, with e = y - (b_u + b_i + p_u.q_i):
-//     p_u <- (1 - lr reg r_u) p_u + lr w e q_i        b_u <- (1 - lr bias_reg r_u) b_u + lr w e
-//     q_i <- (1 - lr reg r_i) q_i + lr w e p_u        b_i <- (1 - lr bias_reg r_i) b_i + lr w e
-// with the rates r = 1 (every rating pays the penalty: weighted-lambda) or r = 1/n (each vector pays it once an epoch).
+//     p_u <- (1 - lr reg r_u) p_u + lr w e q_i        b_u <- (1 - lr s_u) b_u + lr w e
+//     q_i <- (1 - lr reg r_i) q_i + lr w e p_u        b_i <- (1 - lr s_i) b_i + lr w e
+// The rates r and s say how much of a row's penalty one of its ratings pays: with n ratings and a penalty of
+// reg n^a |p|^2 / 2 over the epoch, r = n^(a - 1).
 //
 // Ratings are laid out as tiles, user block x item block; tiles of one round share no block, so a round's tiles run in
 // parallel and the result does not depend on the number of threads. Inside a tile the ratings of one user form a run,
@@ -52,13 +53,13 @@ struct SgdState {
     std::int64_t stride = 0;
     AlignedBuffer<float> user_factors, item_factors;
     AlignedBuffer<float> user_bias, item_bias;
-    AlignedBuffer<float> user_rate, item_rate;  // of the penalty: 1, or 1/n
+    AlignedBuffer<float> user_rate, item_rate;            // of the factors' penalty: r
+    AlignedBuffer<float> user_bias_rate, item_bias_rate;  // of the biases' penalty: s
 };
 
 struct SgdStep {
     float learning_rate = 0;
     float reg = 0;
-    float bias_reg = 0;
     bool bias = true;
     std::uint64_t round_seed = 0;  // orders the rounds of this epoch
 };

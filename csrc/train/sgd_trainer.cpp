@@ -1,6 +1,7 @@
 #include "train/sgd_trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "core/parallel.h"
@@ -25,8 +26,15 @@ AlignedBuffer<float> copy(const AlignedBuffer<float>& from) {
 }
 
 SgdState copy(const SgdState& from) {
-    return {from.stride,          copy(from.user_factors), copy(from.item_factors), copy(from.user_bias),
-            copy(from.item_bias), copy(from.user_rate),    copy(from.item_rate)};
+    return {from.stride,
+            copy(from.user_factors),
+            copy(from.item_factors),
+            copy(from.user_bias),
+            copy(from.item_bias),
+            copy(from.user_rate),
+            copy(from.item_rate),
+            copy(from.user_bias_rate),
+            copy(from.item_bias_rate)};
 }
 
 double squared_norm(const float* row, std::int64_t n) {
@@ -71,17 +79,24 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
     state_.item_factors = zeros(tiles_.n_items * state_.stride);
     state_.user_bias = zeros(tiles_.n_users);
     state_.item_bias = zeros(tiles_.n_items);
-    state_.user_rate = zeros(tiles_.n_users);
-    state_.item_rate = zeros(tiles_.n_items);
-    std::vector<std::int64_t> item_counts(static_cast<std::size_t>(tiles_.n_items));
-    for (std::int64_t e = 0; e < ratings.nnz(); ++e) ++item_counts[static_cast<std::size_t>(ratings.indices[e])];
-    const auto rate = [&](std::int64_t count) {
-        return config.count_scaled || count == 0 ? 1.0f : 1.0f / static_cast<float>(count);
-    };
+    user_counts_.resize(static_cast<std::size_t>(tiles_.n_users));
     for (std::int64_t u = 0; u < tiles_.n_users; ++u)
-        state_.user_rate[tiles_.user_position[static_cast<std::size_t>(u)]] = rate(ratings.row_size(u));
-    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
-        state_.item_rate[tiles_.item_position[static_cast<std::size_t>(i)]] = rate(item_counts[static_cast<std::size_t>(i)]);
+        user_counts_[static_cast<std::size_t>(tiles_.user_position[static_cast<std::size_t>(u)])] = ratings.row_size(u);
+    item_counts_.resize(static_cast<std::size_t>(tiles_.n_items));
+    for (std::int64_t e = 0; e < ratings.nnz(); ++e)
+        ++item_counts_[static_cast<std::size_t>(tiles_.item_position[static_cast<std::size_t>(ratings.indices[e])])];
+    // A row's penalty spread over its n ratings: scale n^exponent / n each.
+    const auto rates = [](const std::vector<std::int64_t>& counts, double scale, double exponent) {
+        AlignedBuffer<float> buffer(static_cast<std::int64_t>(counts.size()));
+        for (std::size_t r = 0; r < counts.size(); ++r)
+            buffer[static_cast<std::int64_t>(r)] =
+                counts[r] == 0 ? 0.0f : static_cast<float>(scale * std::pow(static_cast<double>(counts[r]), exponent - 1));
+        return buffer;
+    };
+    state_.user_rate = rates(user_counts_, 1.0, config.reg_exponent);
+    state_.item_rate = rates(item_counts_, 1.0, config.reg_exponent);
+    state_.user_bias_rate = rates(user_counts_, config.user_bias_reg, 0.0);
+    state_.item_bias_rate = rates(item_counts_, config.item_bias_reg, 0.0);
     if (!item_offset.empty()) {
         item_offset_.resize(static_cast<std::size_t>(tiles_.n_items));
         for (std::int64_t i = 0; i < tiles_.n_items; ++i)
@@ -127,41 +142,27 @@ void SgdTrainer::get_parameters(const FactorArrays& to) const {
 double SgdTrainer::epoch(float learning_rate) {
     SgdStep step;
     step.learning_rate = learning_rate;
-    step.reg = config_.reg;
-    step.bias_reg = config_.bias_reg;
+    step.reg = static_cast<float>(config_.reg);
     step.bias = config_.bias;
     step.round_seed = mix64(config_.seed) + epochs_++;
     return sgd_epoch(tiles_, state_, step, config_.n_threads);
 }
 
 double SgdTrainer::penalty() const {
-    // A row whose rate is 1/n pays once; with rate 1 it pays for each of its ratings.
-    std::vector<double> user_count(static_cast<std::size_t>(tiles_.n_users), 1.0);
-    std::vector<double> item_count(static_cast<std::size_t>(tiles_.n_items), 1.0);
-    if (config_.count_scaled) {
-        std::fill(user_count.begin(), user_count.end(), 0.0);
-        std::fill(item_count.begin(), item_count.end(), 0.0);
-        for (const SgdRun& run : tiles_.runs) user_count[static_cast<std::size_t>(run.user)] += run.length;
-        for (int ub = 0; ub < tiles_.user_blocks(); ++ub)
-            for (int ib = 0; ib < tiles_.item_blocks(); ++ib) {
-                const std::int64_t tile = std::int64_t{ub} * tiles_.item_blocks() + ib;
-                for (std::int64_t e = tiles_.rating_offsets[tile]; e < tiles_.rating_offsets[tile + 1]; ++e)
-                    item_count[static_cast<std::size_t>(tiles_.item_bounds[ib] + tiles_.items[e])] += 1.0;
-            }
-    }
-    double factors = 0;
-    double biases = 0;
-    for (std::int64_t u = 0; u < tiles_.n_users; ++u) {
-        const double count = user_count[static_cast<std::size_t>(u)];
-        factors += count * squared_norm(state_.user_factors.data() + u * state_.stride, config_.n_factors);
-        biases += count * static_cast<double>(state_.user_bias[u]) * static_cast<double>(state_.user_bias[u]);
-    }
-    for (std::int64_t i = 0; i < tiles_.n_items; ++i) {
-        const double count = item_count[static_cast<std::size_t>(i)];
-        factors += count * squared_norm(state_.item_factors.data() + i * state_.stride, config_.n_factors);
-        biases += count * static_cast<double>(state_.item_bias[i]) * static_cast<double>(state_.item_bias[i]);
-    }
-    return 0.5 * (static_cast<double>(config_.reg) * factors + static_cast<double>(config_.bias_reg) * biases);
+    const auto side = [&](const std::vector<std::int64_t>& counts, const float* factors, const float* bias,
+                          double bias_reg) {
+        double sum = 0;
+        for (std::size_t r = 0; r < counts.size(); ++r) {
+            if (counts[r] == 0) continue;
+            const auto row = static_cast<std::int64_t>(r);
+            sum += config_.reg * std::pow(static_cast<double>(counts[r]), config_.reg_exponent) *
+                   squared_norm(factors + row * state_.stride, config_.n_factors);
+            sum += bias_reg * static_cast<double>(bias[row]) * static_cast<double>(bias[row]);
+        }
+        return sum;
+    };
+    return 0.5 * (side(user_counts_, state_.user_factors.data(), state_.user_bias.data(), config_.user_bias_reg) +
+                  side(item_counts_, state_.item_factors.data(), state_.item_bias.data(), config_.item_bias_reg));
 }
 
 void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,

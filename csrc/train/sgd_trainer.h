@@ -13,10 +13,11 @@ namespace fastcf {
 
 struct SgdConfig {
     std::int64_t n_factors = 0;
-    float reg = 0;
-    float bias_reg = 0;
+    double reg = 0;          // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
+    double reg_exponent = 1;
     bool bias = true;
-    bool count_scaled = true;  // the penalty is paid per rating (weighted-lambda), else once an epoch
+    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
+    double item_bias_reg = 0;
     float lowest = 0;          // predictions are clipped to [lowest, highest] before they are compared with ratings
     float highest = 0;
     std::uint64_t seed = 0;
@@ -41,7 +42,7 @@ class SgdTrainer {
     // One pass over all ratings; returns the sum of w e^2, each error taken just before its step.
     double epoch(float learning_rate);
 
-    // The L2 term of the objective: (reg |P|^2 + reg |Q|^2 + bias_reg |b|^2) / 2, each row weighted as in training.
+    // The L2 term of the objective, over rows that have ratings.
     double penalty() const;
 
     // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
@@ -57,6 +58,7 @@ class SgdTrainer {
 
     SgdConfig config_;
     SgdTiles tiles_;
+    std::vector<std::int64_t> user_counts_, item_counts_;  // ratings per row, in training order
     SgdState state_, best_;
     std::vector<float> item_offset_;  // in training order
     float global_offset_;
