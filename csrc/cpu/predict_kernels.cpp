@@ -7,7 +7,8 @@
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
 
-enum : int64_t { kAhead = 12, kLineFloats = 16, kMaxLines = 16 };  // further lines are left to the hardware
+constexpr int64_t kAhead = 12, kLineFloats = 16;
+constexpr int64_t kMaxFloats = 16 * kLineFloats;  // further lines are left to the hardware
 
 FASTCF_INLINE float product(const float* a, const float* b, int64_t k) {
     Vec s0 = broadcast(0.0f), s1 = s0, s2 = s0, s3 = s0;
@@ -27,7 +28,7 @@ FASTCF_INLINE float product(const float* a, const float* b, int64_t k) {
 }
 
 FASTCF_INLINE void prefetch(const float* row, int64_t k) {
-    const int64_t end = k < kMaxLines * kLineFloats ? k : int64_t{kMaxLines * kLineFloats};
+    const int64_t end = k < kMaxFloats ? k : kMaxFloats;
     for (int64_t f = 0; f < end; f += kLineFloats) __builtin_prefetch(row + f);
 }
 

@@ -6,6 +6,7 @@
 #include "ops/topk.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <vector>
 
