@@ -6,6 +6,7 @@
 #include "ops/topk.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <vector>
 
@@ -131,11 +132,17 @@ Plan make_plan(std::int64_t n_users, std::int64_t n_items, std::int64_t k, std::
     return plan;
 }
 
+// Where one user of a task stands.
+struct Standing {
+    TopList list;
+    const std::int32_t *seen, *seen_end;  // what is left of the user's seen items; positions come in ascending order
+};
+
 // Scratch of one thread, reused from task to task.
 struct Workspace {
     AlignedBuffer<float> users, panels, bias, thresholds;
     AlignedBuffer<std::uint64_t> keys;
-    std::vector<TopList> lists;
+    std::vector<Standing> standings;
     std::vector<const float*> rows;
 };
 
@@ -148,14 +155,18 @@ class Search {
     template <class Done>
     void run(std::int64_t chunk, std::int64_t range, int thread, Done&& done) {
         Workspace& space = workspaces_[static_cast<std::size_t>(thread)];
-        if (space.lists.empty()) allocate(space);
+        if (space.standings.empty()) allocate(space);
         const std::int64_t first = chunk * plan_.chunk;
         const std::int64_t n_users = std::min(plan_.chunk, query_.queries.rows - first);
         pack_users(space, first, n_users);
         for (std::int64_t u = 0; u < n_users; ++u) {
-            space.lists[static_cast<std::size_t>(u)] = {space.keys.data() + u * plan_.capacity, plan_.capacity,
-                                                        plan_.keep};
-            space.thresholds[u] = space.lists[static_cast<std::size_t>(u)].threshold();
+            Standing& standing = space.standings[static_cast<std::size_t>(u)];
+            standing = {{space.keys.data() + u * plan_.capacity, plan_.capacity, plan_.keep}, nullptr, nullptr};
+            if (!query_.seen_indptr.empty()) {
+                standing.seen = query_.seen_indices.data + query_.seen_indptr[first + u];
+                standing.seen_end = query_.seen_indices.data + query_.seen_indptr[first + u + 1];
+            }
+            space.thresholds[u] = standing.list.threshold();
         }
         const std::int64_t end = std::min(pool_.size, (range + 1) * plan_.range);
         for (std::int64_t begin = range * plan_.range; begin < end; begin += plan_.block) {
@@ -164,12 +175,12 @@ class Search {
             pack_items(space, begin, count);
             for (std::int64_t u = 0; u < n_users;) {
                 const int tile = tile_size(u, n_users);
-                scan_tile(space, first, u, tile, begin, count);
+                scan_tile(space, u, tile, begin, count);
                 u += tile;
             }
         }
         for (std::int64_t u = 0; u < n_users; ++u)
-            done(first + u, space.lists[static_cast<std::size_t>(u)], space.keys.data() + u * plan_.capacity);
+            done(first + u, space.standings[static_cast<std::size_t>(u)].list, space.keys.data() + u * plan_.capacity);
     }
 
   private:
@@ -186,7 +197,7 @@ class Search {
         space.bias = AlignedBuffer<float>(plan_.block);
         space.thresholds = AlignedBuffer<float>(plan_.chunk);
         space.keys = AlignedBuffer<std::uint64_t>(plan_.chunk * plan_.capacity);
-        space.lists.resize(static_cast<std::size_t>(plan_.chunk));
+        space.standings.resize(static_cast<std::size_t>(plan_.chunk));
         space.rows.resize(static_cast<std::size_t>(width));
     }
 
@@ -218,8 +229,7 @@ class Search {
         }
     }
 
-    void scan_tile(Workspace& space, std::int64_t first, std::int64_t u, int tile, std::int64_t begin,
-                   std::int64_t count) const {
+    void scan_tile(Workspace& space, std::int64_t u, int tile, std::int64_t begin, std::int64_t count) const {
         alignas(kAlignment) float scores[kMaxTileUsers * kMaxPanelWidth];
         std::uint32_t hits[kMaxTileUsers];
         const std::int64_t width = kernels_.panel_width, k = query_.items.cols, n_panels = ceil_div(count, width);
@@ -230,31 +240,28 @@ class Search {
             if (panel == n_panels) return;
             const std::int64_t left = count - panel * width;
             const std::uint32_t real = left >= 32 ? ~0u : (1u << left) - 1u;
-            for (int r = 0; r < tile; ++r) {
-                if ((hits[r] & real) == 0) continue;
-                TopList& list = space.lists[static_cast<std::size_t>(u + r)];
-                take_hits(hits[r] & real, scores + r * width, begin + panel * width, first + u + r, list);
-                thresholds[r] = list.threshold();
+            std::uint32_t users = 0;  // collected first, so that the loop over them mispredicts once and not per user
+            for (int r = 0; r < tile; ++r) users |= ((hits[r] & real) != 0 ? 1u : 0u) << r;
+            for (; users != 0; users &= users - 1) {
+                const int r = std::countr_zero(users);
+                Standing& standing = space.standings[static_cast<std::size_t>(u + r)];
+                take_hits(hits[r] & real, scores + r * width, begin + panel * width, standing);
+                thresholds[r] = standing.list.threshold();
             }
         }
     }
 
-    void take_hits(std::uint32_t hits, const float* scores, std::int64_t position, std::int64_t user,
-                   TopList& list) const {
+    void take_hits(std::uint32_t hits, const float* scores, std::int64_t position, Standing& standing) const {
         for (; hits != 0; hits &= hits - 1) {
             const int lane = std::countr_zero(hits);
             const float score = scores[lane];
             if (score != score) continue;
             const std::int32_t id = pool_.id(position + lane);
             const std::uint64_t key = rank_key(score, id);
-            if (key > list.floor() && !seen(user, id)) list.push(key);
+            if (key <= standing.list.floor()) continue;
+            while (standing.seen != standing.seen_end && *standing.seen < id) ++standing.seen;
+            if (standing.seen == standing.seen_end || *standing.seen != id) standing.list.push(key);
         }
-    }
-
-    bool seen(std::int64_t user, std::int32_t id) const {
-        if (query_.seen_indptr.empty()) return false;
-        const std::int32_t* row = query_.seen_indices.data;
-        return std::binary_search(row + query_.seen_indptr[user], row + query_.seen_indptr[user + 1], id);
     }
 
     const TopkQuery& query_;

@@ -8,13 +8,13 @@
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
 
-enum : int { kWidth = 2 * kLanes };
+constexpr int kWidth = 2 * kLanes;
 #if defined(__AVX512F__)
-enum : int { kTile = 14 };
+constexpr int kTile = 14;
 #else
-enum : int { kTile = 6 };
+constexpr int kTile = 6;
 #endif
-static_assert(kWidth <= kMaxPanelWidth && int{kTile} <= kMaxTileUsers);
+static_assert(kWidth <= kMaxPanelWidth && kTile <= kMaxTileUsers);
 
 template <int R>
 int64_t scan(const float* users, int64_t k, const float* panels, const float* bias, int64_t n_panels, int64_t start,

@@ -21,10 +21,10 @@ namespace fastcf::FASTCF_ISA_NAMESPACE {
 
 using Vec = __m512;
 using Mask = __mmask16;
-enum : int { kLanes = 16 };
+constexpr int kLanes = 16;
 // Unmasked forms of these instructions make GCC 12 warn about its own headers; a full mask compiles to the same code.
-enum : unsigned char { kAllPairs = 0xff };
-enum : unsigned short { kAll = 0xffff };
+constexpr __mmask8 kAllPairs = 0xff;
+constexpr __mmask16 kAll = 0xffff;
 
 FASTCF_INLINE Vec load(const float* p) {
     return _mm512_loadu_ps(p);
@@ -86,7 +86,7 @@ FASTCF_INLINE void load_columns4(const float* const* rows, int64_t offset, Vec* 
 
 using Vec = __m256;
 using Mask = __m256;
-enum : int { kLanes = 8 };
+constexpr int kLanes = 8;
 
 FASTCF_INLINE Vec load(const float* p) {
     return _mm256_loadu_ps(p);
@@ -143,7 +143,7 @@ FASTCF_INLINE void load_columns4(const float* const* rows, int64_t offset, Vec* 
 
 typedef float Vec __attribute__((vector_size(16)));
 typedef int32_t Mask __attribute__((vector_size(16)));
-enum : int { kLanes = 4 };
+constexpr int kLanes = 4;
 
 FASTCF_INLINE Vec load(const float* p) {
     Vec v;

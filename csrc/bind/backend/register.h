@@ -8,6 +8,8 @@ namespace fastcf::bind {
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
+void register_nearest(pybind11::module_& module);
+void register_predict(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind

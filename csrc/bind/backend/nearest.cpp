@@ -1,0 +1,53 @@
+#include "ops/nearest.h"
+
+#include <string>
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+Metric metric_in(const std::string& name, const char* caller) {
+    if (name == "dot") return Metric::dot;
+    if (name == "cosine") return Metric::cosine;
+    check(name == "euclidean", caller, ": metric must be 'dot', 'cosine' or 'euclidean'; got '", name, "'");
+    return Metric::euclidean;
+}
+
+py::tuple nearest_arrays(const py::object& queries, const py::object& items, std::int64_t n, const std::string& metric,
+                         const py::object& query_rows, const py::object& candidates, const py::object& excluded,
+                         int n_threads) {
+    const char* caller = "nearest";
+    NearestQuery query;
+    query.queries = matrix_in<float>(queries, caller, "queries");
+    query.items = matrix_in<float>(items, caller, "items");
+    query.metric = metric_in(metric, caller);
+    query.query_rows = optional_vector_in<std::int32_t>(query_rows, caller, "query_rows");
+    check(query_rows.is_none() || query.query_rows.size == query.queries.rows, caller,
+          ": query_rows must have one entry per query (", query.queries.rows, "); got ", query.query_rows.size);
+    if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
+    query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    query.n_threads = n_threads;
+    check(n >= 0, caller, ": n must not be negative; got ", n);
+
+    py::array_t<std::int32_t> ids({query.queries.rows, n});
+    py::array_t<float> scores({query.queries.rows, n});
+    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), query.queries.rows, n, n};
+    const MatrixView<float> scores_view{scores.mutable_data(), query.queries.rows, n, n};
+    {
+        const py::gil_scoped_release release;
+        nearest(query, ids_view, scores_view);
+    }
+    return py::make_tuple(ids, scores);
+}
+
+}  // namespace
+
+void register_nearest(py::module_& module) {
+    module.def("nearest", &nearest_arrays, py::arg("queries"), py::arg("items"), py::arg("n"),
+               py::arg("metric") = "cosine", py::arg("query_rows") = py::none(), py::arg("candidates") = py::none(),
+               py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,100 @@
+#include "ops/predict.h"
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+// An empty view means "no bias" to the op, so a given array's length is checked here, empty ones included.
+VectorView<const float> bias_in(const py::object& object, std::int64_t size, const char* caller, const char* name) {
+    if (object.is_none()) return {};
+    const auto bias = vector_in<float>(object, caller, name);
+    check(bias.size == size, caller, ": ", name, " must have ", size, " entries; got ", bias.size);
+    return bias;
+}
+
+FactorModel model_in(const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
+                     const py::object& item_bias, const py::object& item_offset, double global_offset,
+                     const char* caller) {
+    FactorModel model;
+    model.user_factors = matrix_in<float>(user_factors, caller, "user_factors");
+    model.item_factors = matrix_in<float>(item_factors, caller, "item_factors");
+    model.user_bias = bias_in(user_bias, model.user_factors.rows, caller, "user_bias");
+    model.item_bias = bias_in(item_bias, model.item_factors.rows, caller, "item_bias");
+    model.item_offset = bias_in(item_offset, model.item_factors.rows, caller, "item_offset");
+    model.global_offset = static_cast<float>(global_offset);
+    return model;
+}
+
+py::array_t<float> predict_pairs_array(const py::object& user_rows, const py::object& item_rows,
+                                       const py::object& user_factors, const py::object& item_factors,
+                                       const py::object& user_bias, const py::object& item_bias,
+                                       const py::object& item_offset, double global_offset, int n_threads) {
+    const char* caller = "predict_pairs";
+    const FactorModel model =
+        model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
+    const auto users = vector_in<std::int32_t>(user_rows, caller, "user_rows");
+    const auto items = vector_in<std::int32_t>(item_rows, caller, "item_rows");
+    py::array_t<float> out(users.size);
+    const VectorView<float> view{out.mutable_data(), users.size};
+    {
+        const py::gil_scoped_release release;
+        predict_pairs(model, users, items, view, n_threads);
+    }
+    return out;
+}
+
+py::array_t<float> predict_block_array(const py::object& user_rows, const py::object& user_factors,
+                                       const py::object& item_factors, const py::object& user_bias,
+                                       const py::object& item_bias, const py::object& item_offset, double global_offset,
+                                       int n_threads) {
+    const char* caller = "predict_block";
+    const FactorModel model =
+        model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
+    const auto users = vector_in<std::int32_t>(user_rows, caller, "user_rows");
+    const std::int64_t n_items = model.item_factors.rows;
+    py::array_t<float> out({users.size, n_items});
+    const MatrixView<float> view{out.mutable_data(), users.size, n_items, n_items};
+    {
+        const py::gil_scoped_release release;
+        predict_block(model, users, view, n_threads);
+    }
+    return out;
+}
+
+py::tuple evaluate_csr_arrays(const py::object& indptr, const py::object& indices, const py::object& values,
+                              const py::object& user_factors, const py::object& item_factors,
+                              const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+                              double global_offset, double low, double high, int n_threads) {
+    const char* caller = "evaluate_csr";
+    const FactorModel model =
+        model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
+    check(!values.is_none(), caller, ": values must be given");
+    const CsrView ratings = csr_in(indptr, indices, values, model.item_factors.rows, caller);
+    ErrorSums sums;
+    {
+        const py::gil_scoped_release release;
+        sums = evaluate_csr(model, ratings, n_threads, static_cast<float>(low), static_cast<float>(high));
+    }
+    return py::make_tuple(sums.squared, sums.absolute, sums.count);
+}
+
+}  // namespace
+
+void register_predict(py::module_& module) {
+    module.def("predict_pairs", &predict_pairs_array, py::arg("user_rows"), py::arg("item_rows"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("n_threads") = 0);
+    module.def("predict_block", &predict_block_array, py::arg("user_rows"), py::arg("user_factors"),
+               py::arg("item_factors"), py::arg("user_bias") = py::none(), py::arg("item_bias") = py::none(),
+               py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0, py::arg("n_threads") = 0);
+    module.def("evaluate_csr", &evaluate_csr_arrays, py::arg("indptr"), py::arg("indices"), py::arg("values"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("low") = -std::numeric_limits<double>::infinity(),
+               py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,168 @@
+#include "ops/predict.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/parallel.h"
+#include "cpu/predict_kernels.h"
+#include "cpu/topk_kernels.h"
+#include "math/mf.h"
+
+namespace fastcf {
+namespace {
+
+constexpr std::int64_t kPairsPerTask = 16384;
+constexpr std::int64_t kItemBlockFloats = 64 << 10;  // of packed items: a part of L2
+constexpr std::int64_t kUsersPerTask = 252;          // a multiple of both tile sizes
+
+void check_model(const FactorModel& model, const char* caller) {
+    const std::int64_t n_users = model.user_factors.rows, n_items = model.item_factors.rows;
+    check(model.user_factors.cols == model.item_factors.cols, caller,
+          ": user_factors and item_factors must have as many columns; got ", model.user_factors.cols, " and ",
+          model.item_factors.cols);
+    check(model.user_bias.data == nullptr || model.user_bias.size == n_users, caller,
+          ": user_bias must have one entry per user (", n_users, "); got ", model.user_bias.size);
+    check(model.item_bias.data == nullptr || model.item_bias.size == n_items, caller,
+          ": item_bias must have one entry per item (", n_items, "); got ", model.item_bias.size);
+    check(model.item_offset.data == nullptr || model.item_offset.size == n_items, caller,
+          ": item_offset must have one entry per item (", n_items, "); got ", model.item_offset.size);
+}
+
+void check_rows(const std::int32_t* rows, std::int64_t begin, std::int64_t end, std::int64_t limit, const char* caller,
+                const char* name) {
+    for (std::int64_t e = begin; e < end; ++e)
+        check(rows[e] >= -1 && rows[e] < limit, caller, ": ", name, " must lie in [-1, ", limit, "); got ", rows[e],
+              " at entry ", e);
+}
+
+// Turns inner products into predictions, in place.
+void add_biases(const FactorModel& model, const std::int32_t* users, const std::int32_t* items, std::int64_t n,
+                float* out) {
+    for (std::int64_t e = 0; e < n; ++e) {
+        const std::int32_t user = users[e], item = items[e];
+        const float offset = item < 0 || model.item_offset.empty() ? model.global_offset : model.item_offset[item];
+        const float user_bias = user < 0 || model.user_bias.empty() ? 0.0f : model.user_bias[user];
+        const float item_bias = item < 0 || model.item_bias.empty() ? 0.0f : model.item_bias[item];
+        out[e] = mf_prediction(offset, user_bias, item_bias, out[e]);
+    }
+}
+
+void predict_chunk(const FactorModel& model, const std::int32_t* users, const std::int32_t* items, std::int64_t n,
+                   float* out) {
+    FASTCF_SELECT_ISA(predict_kernels)
+        .pair_products(model.user_factors.data, model.item_factors.data, model.item_factors.cols, users, items, n, out);
+    add_biases(model, users, items, n, out);
+}
+
+}  // namespace
+
+void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                   VectorView<const std::int32_t> item_rows, VectorView<float> out, int n_threads) {
+    const char* caller = "predict_pairs";
+    check_model(model, caller);
+    check(user_rows.size == item_rows.size && user_rows.size == out.size, caller,
+          ": user_rows and item_rows must have as many entries; got ", user_rows.size, " and ", item_rows.size);
+    parallel_chunks(out.size, kPairsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        check_rows(user_rows.data, begin, end, model.user_factors.rows, caller, "user_rows");
+        check_rows(item_rows.data, begin, end, model.item_factors.rows, caller, "item_rows");
+        predict_chunk(model, user_rows.data + begin, item_rows.data + begin, end - begin, out.data + begin);
+    });
+}
+
+void predict_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,
+                   int n_threads) {
+    const char* caller = "predict_block";
+    check_model(model, caller);
+    const std::int64_t n_items = model.item_factors.rows, k = model.item_factors.cols;
+    check(out.rows == user_rows.size && out.cols == n_items, caller, ": the output must be (", user_rows.size, ", ",
+          n_items, "); got (", out.rows, ", ", out.cols, ")");
+    check_rows(user_rows.data, 0, user_rows.size, model.user_factors.rows, caller, "user_rows");
+    if (user_rows.size == 0 || n_items == 0) return;
+
+    const TopkKernels& kernels = FASTCF_SELECT_ISA(topk_kernels);
+    const std::int64_t width = kernels.panel_width;
+    const std::int64_t block =
+        std::clamp<std::int64_t>(kItemBlockFloats / std::max<std::int64_t>(k, 1) / width, 1, 64) * width;
+    const std::int64_t n_blocks = (n_items + block - 1) / block;
+    const std::vector<float> zeros(static_cast<std::size_t>(std::max(k, width)), 0.0f);
+    const std::vector<float> no_threshold(kMaxTileUsers, std::numeric_limits<float>::quiet_NaN());  // every panel stops
+
+    const std::int64_t n_chunks = (user_rows.size + kUsersPerTask - 1) / kUsersPerTask;
+    parallel_for(n_chunks * n_blocks, n_threads, [&](std::int64_t task, int) {
+        const std::int64_t first_item = task % n_blocks * block, count = std::min(block, n_items - first_item);
+        const std::int64_t first_user = task / n_blocks * kUsersPerTask;
+        const std::int64_t end_user = std::min(user_rows.size, first_user + kUsersPerTask);
+        AlignedBuffer<float> panels(block * k), users(kernels.tile_users * k);
+        std::vector<const float*> rows(static_cast<std::size_t>(width));
+        for (std::int64_t at = 0; at < count; at += width) {
+            const std::int64_t lanes = std::min(width, count - at);
+            for (std::int64_t lane = 0; lane < lanes; ++lane)
+                rows[static_cast<std::size_t>(lane)] = model.item_factors.row(first_item + at + lane);
+            kernels.pack(rows.data(), static_cast<int>(lanes), k, panels.data() + at * k);
+        }
+        alignas(kAlignment) float products[kMaxTileUsers * kMaxPanelWidth];
+        std::uint32_t hits[kMaxTileUsers];
+        for (std::int64_t u = first_user; u < end_user; u += kernels.tile_users) {
+            const auto tile = static_cast<int>(std::min<std::int64_t>(kernels.tile_users, end_user - u));
+            for (int r = 0; r < tile; ++r) {
+                const float* row = user_rows[u + r] < 0 ? zeros.data() : model.user_factors.row(user_rows[u + r]);
+                for (std::int64_t f = 0; f < k; ++f) users[f * tile + r] = row[f];
+            }
+            for (std::int64_t at = 0; at < count; at += width) {
+                kernels.scan[tile](users.data(), k, panels.data() + at * k, zeros.data(), 1, 0, no_threshold.data(),
+                                   products, hits);
+                const std::int64_t lanes = std::min(width, count - at), item = first_item + at;
+                for (int r = 0; r < tile; ++r) {
+                    const std::int32_t user = user_rows[u + r];
+                    const float user_bias = user < 0 || model.user_bias.empty() ? 0.0f : model.user_bias[user];
+                    float* to = out.row(u + r) + item;
+                    for (std::int64_t lane = 0; lane < lanes; ++lane)
+                        to[lane] = mf_prediction(
+                            model.item_offset.empty() ? model.global_offset : model.item_offset[item + lane], user_bias,
+                            model.item_bias.empty() ? 0.0f : model.item_bias[item + lane], products[r * width + lane]);
+                }
+            }
+        }
+    });
+}
+
+ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, int n_threads, float low, float high) {
+    const char* caller = "evaluate_csr";
+    check_model(model, caller);
+    check(ratings.rows == model.user_factors.rows, caller, ": ratings must have one row per user (",
+          model.user_factors.rows, "); got ", ratings.rows);
+    check(ratings.cols == model.item_factors.rows, caller, ": ratings must have one column per item (",
+          model.item_factors.rows, "); got ", ratings.cols);
+    check(low <= high, caller, ": low must not exceed high; got ", low, " and ", high);
+    const std::int64_t n = ratings.nnz();
+    std::vector<ErrorSums> partial(static_cast<std::size_t>((n + kPairsPerTask - 1) / kPairsPerTask));
+    parallel_chunks(n, kPairsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        std::vector<std::int32_t> users(static_cast<std::size_t>(end - begin));
+        std::vector<float> predictions(users.size());
+        std::int64_t row =
+            std::upper_bound(ratings.indptr, ratings.indptr + ratings.rows + 1, begin) - ratings.indptr - 1;
+        for (std::int64_t e = begin; e < end; ++e) {
+            while (e >= ratings.indptr[row + 1]) ++row;
+            users[static_cast<std::size_t>(e - begin)] = static_cast<std::int32_t>(row);
+        }
+        predict_chunk(model, users.data(), ratings.indices + begin, end - begin, predictions.data());
+        ErrorSums& sums = partial[static_cast<std::size_t>(begin / kPairsPerTask)];
+        for (std::int64_t e = begin; e < end; ++e) {
+            const float prediction = std::clamp(predictions[static_cast<std::size_t>(e - begin)], low, high);
+            const double error = static_cast<double>(prediction) - static_cast<double>(ratings.values[e]);
+            sums.squared += error * error;
+            sums.absolute += std::abs(error);
+        }
+    });
+    ErrorSums total;
+    for (const ErrorSums& sums : partial) {
+        total.squared += sums.squared;
+        total.absolute += sums.absolute;
+    }
+    total.count = n;
+    return total;
+}
+
+}  // namespace fastcf

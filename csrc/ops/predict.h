@@ -1,0 +1,48 @@
+// Predictions of a factor model: at pairs, for whole users, and their error on stored ratings.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "core/view.h"
+
+namespace fastcf {
+
+// y_ui = offset_i + b_u + b_i + <p_u, q_i> (math/mf.h), offset_i = item_offset[i], or global_offset where it is empty.
+// Row -1 stands for an unknown user or item: its factors and bias contribute 0, an unknown item's offset is
+// global_offset.
+struct FactorModel {
+    MatrixView<const float> user_factors;  // (n_users, k)
+    MatrixView<const float> item_factors;  // (n_items, k)
+    VectorView<const float> user_bias;     // (n_users,) or empty: no bias
+    VectorView<const float> item_bias;     // (n_items,) or empty: no bias
+    VectorView<const float> item_offset;   // (n_items,) or empty: global_offset for every item
+    float global_offset = 0.0f;
+};
+
+struct ErrorSums {
+    double squared = 0.0;
+    double absolute = 0.0;
+    std::int64_t count = 0;
+};
+
+// All of these: float32 arithmetic in an order fixed by k and the instruction set, so that results are the same bits
+// for any number of threads and a pair's prediction does not depend on the other pairs. n_threads <= 0 means as many as
+// OpenMP would use. They throw std::invalid_argument for shapes that disagree and rows out of range.
+
+// out[e] = y at (user_rows[e], item_rows[e]). Bound by fetching 2 k floats per pair; rows ahead are prefetched.
+void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                   VectorView<const std::int32_t> item_rows, VectorView<float> out, int n_threads);
+
+// out(r, i) = y at (user_rows[r], i) for every item: (m, n_items). Bound by the multipliers or by writing `out`. Agrees
+// with predict_pairs up to rounding (the inner product is summed in another order).
+void predict_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,
+                   int n_threads);
+
+// Sums of (y - rating)^2 and |y - rating| over the stored entries, y clipped to [low, high]. Nothing is allocated per
+// entry; sums are float64, added per chunk of entries in order and then over chunks in order.
+ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, int n_threads,
+                       float low = -std::numeric_limits<float>::infinity(),
+                       float high = std::numeric_limits<float>::infinity());
+
+}  // namespace fastcf

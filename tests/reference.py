@@ -1,0 +1,83 @@
+"""Float64 NumPy references, as plain as the equations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["errors", "nearest", "predict", "scores", "topk"]
+
+
+def scores(queries, items, item_bias=None):
+    """Return s(u, i) = <queries_u, items_i> + bias_i and a bound on the rounding of a float32 evaluation."""
+    queries, items = np.asarray(queries, np.float64), np.asarray(items, np.float64)
+    bias = np.zeros(len(items)) if item_bias is None else np.asarray(item_bias, np.float64)
+    k = queries.shape[1]
+    size = np.abs(queries) @ np.abs(items).T + np.abs(bias)
+    return queries @ items.T + bias, (k + 2) * 2.0**-23 * size + 1e-30
+
+
+def allowed(n_queries, n_items, seen=None, candidates=None, excluded=None):
+    """Return which items each query may get; ``seen`` is one sequence of items per query."""
+    mask = np.ones((n_queries, n_items), bool)
+    if candidates is not None:
+        mask[:] = np.isin(np.arange(n_items), candidates)
+    if excluded is not None:
+        mask[:, np.asarray(excluded, int)] = False
+    for user, row in enumerate(seen if seen is not None else []):
+        mask[user, np.asarray(row, int)] = False
+    return mask
+
+
+def topk(score, mask, n, padding=-np.inf):
+    """Return the n best allowed items per row: score descending, ties by the smaller item; NaN never."""
+    ids = np.full((len(score), n), -1, np.int64)
+    best = np.full((len(score), n), padding)
+    for user, row in enumerate(score):
+        items = np.flatnonzero(mask[user] & ~np.isnan(row))
+        order = items[np.argsort(-row[items], kind="stable")][:n]
+        ids[user, : len(order)] = order
+        best[user, : len(order)] = row[order]
+    return ids, best
+
+
+def nearest(queries, items, metric):
+    """Return similarities ("dot", "cosine") or distances ("euclidean") of every query to every item."""
+    queries, items = np.asarray(queries, np.float64), np.asarray(items, np.float64)
+    if metric == "euclidean":
+        return np.sqrt(((queries[:, None, :] - items[None, :, :]) ** 2).sum(axis=2))
+    product = queries @ items.T
+    if metric == "dot":
+        return product
+    norms = np.sqrt((queries**2).sum(axis=1))[:, None] * np.sqrt((items**2).sum(axis=1))[None, :]
+    return np.divide(product, norms, out=np.zeros_like(product), where=norms > 0)
+
+
+def predict(
+    user_rows,
+    item_rows,
+    user_factors,
+    item_factors,
+    user_bias=None,
+    item_bias=None,
+    item_offset=None,
+    global_offset=0.0,
+):
+    """Return offset_i + b_u + b_i + <p_u, q_i> at pairs, row -1 being unknown, and a bound on float32 rounding."""
+    out, bound = np.empty(len(user_rows)), np.empty(len(user_rows))
+    k = np.shape(user_factors)[1]
+    for entry, (user, item) in enumerate(zip(user_rows, item_rows, strict=True)):
+        offset = float(global_offset if item < 0 or item_offset is None else item_offset[item])
+        b_u = 0.0 if user < 0 or user_bias is None else float(user_bias[user])
+        b_i = 0.0 if item < 0 or item_bias is None else float(item_bias[item])
+        terms = np.zeros(0)
+        if user >= 0 and item >= 0:
+            terms = np.asarray(user_factors[user], np.float64) * np.asarray(item_factors[item], np.float64)
+        out[entry] = offset + b_u + b_i + terms.sum()
+        bound[entry] = (k + 4) * 2.0**-23 * (abs(offset) + abs(b_u) + abs(b_i) + np.abs(terms).sum()) + 1e-30
+    return out, bound
+
+
+def errors(predictions, ratings, low=-np.inf, high=np.inf):
+    """Return the sums of squared and absolute errors of clipped predictions, and their number."""
+    difference = np.clip(predictions, low, high) - np.asarray(ratings, np.float64)
+    return (difference**2).sum(), np.abs(difference).sum(), len(difference)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import reference
+from fastcf import _cpu
+
+pytestmark = pytest.mark.every_isa
+METRICS = ("dot", "cosine", "euclidean")
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    metric=st.sampled_from(METRICS),
+    m=st.sampled_from([0, 1, 15, 33]),
+    n_items=st.sampled_from([0, 1, 31, 32, 33, 257]),
+    k=st.sampled_from([1, 3, 16, 33]),
+    n=st.sampled_from([1, 10, 300]),
+    own=st.booleans(),
+    n_threads=st.sampled_from([1, 2]),
+)
+def test_nearest_equals_reference(seed, metric, m, n_items, k, n, own, n_threads):
+    rng = np.random.default_rng(seed)
+    items = rng.standard_normal((n_items, k)).astype(np.float32)
+    queries = rng.standard_normal((m, k)).astype(np.float32)
+    rows = rng.integers(-1, n_items, m).astype(np.int32) if own else None
+    for query, row in enumerate(rows if rows is not None else []):
+        if row >= 0:
+            queries[query] = items[row]
+    ids, scores = _cpu.nearest(queries, items, n, metric, rows, n_threads=n_threads)
+    exact = reference.nearest(queries, items, metric)
+    mask = np.ones((m, n_items), bool)
+    if rows is not None:
+        known = np.flatnonzero(rows >= 0)
+        mask[known, rows[known]] = False
+    sign, padding = (-1, np.inf) if metric == "euclidean" else (1, -np.inf)
+    tolerance = (
+        4
+        * (k + 4)
+        * 2.0**-23
+        * max(1.0, np.abs(exact).max(initial=0), (items.astype(float) ** 2).sum(1).max(initial=0))
+    )
+    for query in range(m):
+        got = ids[query][ids[query] >= 0]
+        assert len(got) == min(n, mask[query].sum()) == len(np.unique(got))
+        assert mask[query, got].all()
+        assert np.all(scores[query, len(got) :] == padding)
+        found = scores[query, : len(got)]
+        assert np.all(np.diff(sign * found) <= 0)
+        assert np.abs(found - exact[query, got]).max(initial=0) <= tolerance
+        left = mask[query].copy()
+        left[got] = False
+        # The selection rounds squared distances, so a distance d is known to tolerance / d.
+        slack = tolerance if metric != "euclidean" else np.sqrt(tolerance)
+        if left.any() and len(got):
+            assert (sign * exact[query, left]).max() <= sign * found[-1] + slack
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_nearest_ties_go_to_the_smaller_row(metric):
+    items = np.ones((40, 4), np.float32)
+    ids, _ = _cpu.nearest(items[:2], items, 5, metric, np.int32([0, 3]))
+    np.testing.assert_array_equal(ids, [[1, 2, 3, 4, 5], [0, 1, 2, 4, 5]])
+
+
+def test_nearest_zero_row_has_cosine_zero():
+    items = np.float32([[0, 0], [1, 0], [-1, 0]])
+    ids, scores = _cpu.nearest(items, items, 3, "cosine")
+    np.testing.assert_array_equal(ids, [[0, 1, 2], [1, 0, 2], [2, 0, 1]])
+    np.testing.assert_array_equal(scores, [[0, 0, 0], [1, 0, -1], [1, 0, -1]])
+
+
+def test_nearest_distances_are_exact_for_close_rows():
+    items = np.float32([[1000, 0], [1000.0625, 0], [0, 0]])
+    ids, scores = _cpu.nearest(items[:1], items, 2, "euclidean", np.int32([0]))
+    np.testing.assert_array_equal(ids, [[1, 2]])
+    np.testing.assert_array_equal(scores, [[0.0625, 1000]])
+
+
+def test_nearest_candidates_and_excluded_are_obeyed():
+    items = np.arange(12, dtype=np.float32).reshape(6, 2)
+    ids, _ = _cpu.nearest(items[:1], items, 4, "dot", None, np.int32([5, 1, 3]), np.int32([3]))
+    np.testing.assert_array_equal(ids, [[5, 1, -1, -1]])
+
+
+V = np.ones((4, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"metric": "manhattan"}, ValueError, "metric must be 'dot', 'cosine' or 'euclidean'; got 'manhattan'"),
+        ({"query_rows": np.int32([0])}, ValueError, r"query_rows must have one entry per query \(4\); got 1"),
+        ({"query_rows": np.int32([0, 1, 4, 2])}, ValueError, r"query_rows must lie in \[-1, 4\); got 4 at entry 2"),
+        ({"query_rows": np.int64([0, 1, 2, 3])}, TypeError, "query_rows must have dtype int32; got int64"),
+        ({"queries": np.ones((1, 2), np.float32)}, ValueError, "as many columns; got 2 and 3"),
+        ({"n": -2}, ValueError, "n must not be negative; got -2"),
+    ],
+)
+def test_nearest_bad_input_raises(arguments, error, message):
+    with pytest.raises(error, match=f"nearest: {message}|nearest: .*{message}"):
+        _cpu.nearest(**{"queries": V, "items": V, "n": 1, **arguments})
