@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -66,7 +67,7 @@ def as_id_array(ids: ArrayLike, caller: str, name: str) -> NDArray[Any]:
     if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
         entry = int(np.flatnonzero(np.ma.getmaskarray(ids))[0])
         _reject(caller, name, f"a masked value at entry {entry}")
-    if isinstance(ids, (list, tuple)):  # NumPy would turn [1, "a"] into strings and [2**63, -1] into floats
+    if isinstance(ids, Sequence):  # NumPy would turn [1, "a"] into strings, [2**63, -1] and [] into floats
         try:
             array = np.array(ids, dtype=object)
         except ValueError:

@@ -86,7 +86,7 @@ class Ratings:
             weights = float_vector(weights, "Ratings", "weights", non_negative=True)
         for name, array in (("timestamps", timestamps), ("weights", weights)):
             if array is not None and array.size != indices.size:
-                raise ValueError(f"Ratings: {name} must have {indices.size} entries, as indices has; got {array.size}")
+                raise ValueError(f"Ratings: {name} must have {indices.size} entries; got {array.size}")
         self._set(indptr, indices, values, users, items, timestamps, weights)
 
     def _set(
@@ -440,8 +440,8 @@ class Ratings:
         return self.nnz
 
     def __reduce__(self) -> tuple[Any, ...]:
-        arrays = self._indptr, self._indices, self._values, self._users, self._items, self._timestamps, self._weights
-        return _restore, arrays
+        parts = self._indptr, self._indices, self._values, self._users, self._items, self._timestamps, self._weights
+        return _restore, parts
 
     def __repr__(self) -> str:
         low, high = self.rating_range
@@ -450,15 +450,9 @@ class Ratings:
         return f"Ratings({self.n_users:,} users x {self.n_items:,} items, {self.nnz:,} ratings{span}{extras})"
 
 
-def _restore(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    values: NDArray[np.float32],
-    users: IdMap,
-    items: IdMap,
-    timestamps: NDArray[np.int64] | None,
-    weights: NDArray[np.float32] | None,
-) -> Ratings:
+def _restore(*parts: Any) -> Ratings:
+    """Unpickle; the arrays are checked again, for the file may be damaged."""
+    indptr, indices, values, users, items, timestamps, weights = parts
     return Ratings(indptr, indices, values, users=users, items=items, timestamps=timestamps, weights=weights)
 
 
