@@ -39,13 +39,18 @@ struct CsrView {
     std::int64_t row_size(std::int64_t i) const { return indptr[i + 1] - indptr[i]; }
 };
 
-// O(rows + nnz): indptr starts at 0, never decreases and ends at `n_indices`; every index lies in [0, cols).
-inline void check_csr(const CsrView& csr, std::int64_t n_indices, const char* caller) {
+// O(rows): indptr starts at 0, never decreases and ends at `n_indices`.
+inline void check_indptr(const CsrView& csr, std::int64_t n_indices, const char* caller) {
     check(csr.indptr[0] == 0, caller, ": indptr must start at 0; got ", csr.indptr[0]);
     for (std::int64_t i = 0; i < csr.rows; ++i)
         check(csr.indptr[i] <= csr.indptr[i + 1], caller, ": indptr must not decrease; it does after row ", i);
     check(csr.indptr[csr.rows] == n_indices, caller, ": indptr must end at the number of indices (", n_indices,
           "); got ", csr.indptr[csr.rows]);
+}
+
+// O(rows + nnz): a valid indptr, and every index in [0, cols).
+inline void check_csr(const CsrView& csr, std::int64_t n_indices, const char* caller) {
+    check_indptr(csr, n_indices, caller);
     for (std::int64_t e = 0; e < n_indices; ++e)
         check(csr.indices[e] >= 0 && csr.indices[e] < csr.cols, caller, ": indices must lie in [0, ", csr.cols,
               "); got ", csr.indices[e], " at entry ", e);

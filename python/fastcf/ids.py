@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["IdMap", "as_id_array", "factorize"]
+from fastcf._backend import ingest
 
-_INT64_MAX = np.iinfo(np.int64).max
+__all__ = ["IdMap", "as_id_array", "distinct"]
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
 
 def _reject(caller: str, name: str, what: str) -> NoReturn:
@@ -61,10 +64,10 @@ def as_id_array(ids: ArrayLike, caller: str, name: str) -> NDArray[Any]:
     ValueError
         If the array is not one-dimensional.
     """
-    if np.ma.isMaskedArray(ids) and np.ma.is_masked(ids):
+    if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
         entry = int(np.flatnonzero(np.ma.getmaskarray(ids))[0])
         _reject(caller, name, f"a masked value at entry {entry}")
-    if isinstance(ids, (list, tuple)):  # NumPy would turn [1, "a"] into strings and [2**63, -1] into floats
+    if isinstance(ids, Sequence):  # NumPy would turn [1, "a"] into strings, [2**63, -1] and [] into floats
         try:
             array = np.array(ids, dtype=object)
         except ValueError:
@@ -108,51 +111,79 @@ class IdMap:
 
     Raises
     ------
+    TypeError
+        If the ids are neither all integers nor all strings.
     ValueError
-        If two ids are equal.
+        If two ids are equal, or the array is not one-dimensional.
+
+    Examples
+    --------
+    >>> films = IdMap(["0104257", "0133093"])
+    >>> films.rows(["0133093", "104257"])
+    array([ 1, -1], dtype=int32)
+    >>> "0104257" in films
+    True
     """
 
-    __slots__ = ("_lookup", "_sorter", "ids")
+    __slots__ = ("_ids", "_lookup")
     __hash__ = None  # type: ignore[assignment]  # equality compares arrays; a map is no dictionary key
-
-    ids: NDArray[Any]
 
     def __init__(self, ids: ArrayLike) -> None:
         array = as_id_array(ids, "IdMap", "ids")
         if array.dtype == np.int32:
             array = array.astype(np.int64)
-        elif array is ids:
+        elif np.may_share_memory(array, ids):
             array = array.copy()
-        self._set(array)
-        ordered = array if self._sorter is None else array[self._sorter]
-        repeats = np.flatnonzero(ordered[1:] == ordered[:-1])
-        if repeats.size:
-            raise ValueError(f"IdMap: ids must be distinct; got {ordered[repeats[0]]!r} more than once")
+        self._freeze(array)
+        self._index()
 
-    def _set(self, array: NDArray[Any]) -> None:
+    def _freeze(self, array: NDArray[Any]) -> None:
         array.flags.writeable = False
-        self.ids = array
-        ascending = bool(np.all(array[1:] >= array[:-1]))
-        self._sorter = None if ascending else np.argsort(array, kind="stable")
+        self._ids = array
+        self._lookup: Any = None
 
     @classmethod
-    def _from_sorted(cls, ids: NDArray[Any]) -> IdMap:
+    def _trusted(cls, ids: NDArray[Any]) -> IdMap:
+        """Take over distinct ids of an id array's dtype (int32 excepted) without a copy or a check."""
         self = cls.__new__(cls)
-        self._set(ids)
+        self._freeze(ids)
         return self
 
     @classmethod
     def range(cls, n: int) -> IdMap:
         """Return the map of the ids 0..n-1 to themselves."""
-        return cls._from_sorted(np.arange(n, dtype=np.int64))
+        return cls._trusted(np.arange(n, dtype=np.int64))
 
-    def rows(self, ids: ArrayLike) -> NDArray[np.int32]:
+    @property
+    def ids(self) -> NDArray[Any]:
+        """The ids by row, read-only."""
+        return self._ids
+
+    def _index(self) -> Any:
+        """Return the look-up structure, built on first use: native, or a dictionary beyond int64."""
+        if self._lookup is None:
+            if self._ids.dtype.kind in "iU":
+                try:
+                    self._lookup = ingest.IdIndex(self._ids)
+                except ValueError as error:
+                    raise ValueError(f"IdMap: {error}") from None
+            else:
+                self._lookup = {}
+                for row, value in enumerate(self._ids.tolist()):
+                    first = self._lookup.setdefault(value, row)
+                    if first != row:
+                        raise ValueError(f"IdMap: ids must be distinct; got {value} at positions {first} and {row}")
+        return self._lookup
+
+    def rows(self, ids: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.int32]:
         """Return the row of each id.
 
         Parameters
         ----------
         ids : array-like of shape (m,)
             Integers or strings. Where the map holds the other kind, all are unknown: 7 is not "7".
+        n_threads : int, optional
+            Threads to use; all by default.
 
         Returns
         -------
@@ -162,68 +193,60 @@ class IdMap:
         Raises
         ------
         TypeError
-            If the ids are neither integers nor strings.
+            If the ids are neither all integers nor all strings.
+        ValueError
+            If the array is not one-dimensional.
         """
-        query = as_id_array(ids, "IdMap.rows", "ids")
-        unknown = np.full(query.shape, -1, dtype=np.int32)
-        if len(self) == 0 or query.size == 0 or (query.dtype.kind == "U") != (self.ids.dtype.kind == "U"):
-            return unknown
-        if (
-            query.dtype.kind != "U"
-            and query.dtype != self.ids.dtype
-            and "O"
-            not in (
-                query.dtype.kind,
-                self.ids.dtype.kind,
-            )
-        ):
-            if query.dtype.kind == "u":
-                query = np.where(query > _INT64_MAX, query, query)
-            if {query.dtype.kind, self.ids.dtype.kind} == {"i", "u"}:
-                query = query.astype(object)
-        ordered = self.ids if self._sorter is None else self.ids[self._sorter]
-        place = np.minimum(np.searchsorted(ordered, query), len(self) - 1)
-        rows = place if self._sorter is None else self._sorter[place]
-        found = self.ids[rows] == query
-        return np.where(found, rows, -1).astype(np.int32)
+        return self._rows(as_id_array(ids, "IdMap.rows", "ids"), n_threads or 0)
+
+    def _rows(self, query: NDArray[Any], n_threads: int) -> NDArray[np.int32]:
+        """Look up what :func:`as_id_array` returned."""
+        if len(self) == 0 or query.size == 0 or (query.dtype.kind == "U") != (self._ids.dtype.kind == "U"):
+            return np.full(query.size, -1, dtype=np.int32)
+        index = self._index()
+        if isinstance(index, dict):
+            return np.fromiter((index.get(value, -1) for value in query.tolist()), np.int32, query.size)
+        if query.dtype.kind in "iU":
+            rows: NDArray[np.int32] = index.encode(query, n_threads)
+            return rows
+        fits = (query >= _INT64_MIN) & (query <= _INT64_MAX)
+        known = index.encode(np.where(fits, query, 0).astype(np.int64), n_threads)
+        return np.where(fits, known, np.int32(-1))
 
     def __len__(self) -> int:
-        return int(self.ids.size)
+        return int(self._ids.size)
 
     def __contains__(self, id: object) -> bool:
-        if isinstance(id, bool) or not isinstance(id, (int, np.integer, str)):
+        if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer, str)):
             return False
-        return bool(self.rows([id])[0] >= 0)
+        query = as_id_array(np.array([id], dtype=object), "IdMap", "id")
+        return bool(self._rows(query, 1)[0] >= 0)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdMap):
             return NotImplemented
-        if self.ids is other.ids:
+        if self._ids is other._ids:
             return True
-        return (self.ids.dtype.kind == "U") == (other.ids.dtype.kind == "U") and np.array_equal(self.ids, other.ids)
+        same_kind = (self._ids.dtype.kind == "U") == (other._ids.dtype.kind == "U")
+        return same_kind and np.array_equal(self._ids, other._ids)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return IdMap, (self.ids,)
+        return IdMap, (self._ids,)
 
     def __repr__(self) -> str:
-        kind = {"U": "strings", "O": "integers"}.get(self.ids.dtype.kind, "integers")
-        shown = ", ".join(repr(value) for value in self.ids[:3].tolist())
+        kind = "strings" if self._ids.dtype.kind == "U" else "integers"
+        shown = ", ".join(repr(value) for value in self._ids[:3].tolist())
         return f"IdMap({len(self):,} {kind}: {shown}{', …' if len(self) > 3 else ''})"
 
 
-def factorize(ids: NDArray[Any]) -> tuple[IdMap, NDArray[np.int32]]:
-    """Return the map of the distinct ids, ascending, and the row of each entry.
+def distinct(ids: NDArray[Any], n_threads: int = 0) -> IdMap:
+    """Return the map of the distinct ids, ascending, of an array that :func:`as_id_array` returned.
 
-    Parameters
-    ----------
-    ids : ndarray of shape (n,)
-        As :func:`as_id_array` returns it.
-
-    Returns
-    -------
-    (IdMap, ndarray of shape (n,), int32)
+    Raises
+    ------
+    ValueError
+        If there are 2^31 - 1 or more distinct ids: rows are 32-bit numbers.
     """
-    unique, codes = np.unique(ids, return_inverse=True)
-    if unique.dtype == np.int32:
-        unique = unique.astype(np.int64)
-    return IdMap._from_sorted(unique), codes.astype(np.int32)
+    if ids.dtype.kind in "iU":
+        return IdMap._trusted(ingest.unique_ids(ids, n_threads=n_threads))
+    return IdMap._trusted(np.unique(ids))

@@ -4,5 +4,6 @@
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_interrupt_handling();
-    (void)module;
+    fastcf::bind::register_csr(module);
+    fastcf::bind::register_ids(module);
 }

@@ -1,0 +1,239 @@
+"""From columns of ids and numbers to compressed rows and columns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from fastcf._backend import ingest
+from fastcf._columns import Categories, float_vector
+from fastcf.ids import IdMap, distinct
+
+__all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "frozen"]
+
+_DUPLICATES = ("error", "last", "mean", "sum")
+_MAX_ROWS = 2**31 - 2
+
+
+class _Encoded(NamedTuple):
+    """Ids on their way into rows: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
+
+    map: IdMap
+    source: NDArray[Any]
+    is_rows: bool
+
+    def rows(self, n_threads: int) -> NDArray[np.int32]:
+        return self.source if self.is_rows else self.map._rows(self.source, n_threads)
+
+    def id_at(self, entry: int) -> Any:
+        return self.map.ids[self.source[entry]] if self.is_rows else self.source[entry]
+
+
+def _encode(ids: NDArray[Any] | list[Categories], known: IdMap | None, n_threads: int, where: str) -> _Encoded:
+    """Number ids: by ``known`` where it is given, else by the distinct ids of the data. ``where`` heads messages."""
+    if known is not None and not isinstance(known, IdMap):
+        raise TypeError(f"{where} must be encoded by an IdMap; got {type(known).__name__}")
+    if isinstance(ids, list):
+        return _encode_categories(ids, known, n_threads, where)
+    if known is None:
+        try:
+            id_map = distinct(ids, n_threads)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from None
+        if ids.dtype.kind in "iU":
+            return _Encoded(id_map, ids, False)
+        return _Encoded(id_map, id_map._rows(ids, n_threads), True)
+    rows = known._rows(ids, n_threads)
+    if rows.size and rows.min() < 0:
+        entry = int(np.argmax(rows < 0))
+        raise ValueError(f"{where} must be known ids; got {ids[entry]} at entry {entry}")
+    return _Encoded(known, rows, True)
+
+
+def _encode_categories(chunks: list[Categories], known: IdMap | None, n_threads: int, where: str) -> _Encoded:
+    """Number dictionary-encoded ids: only the distinct ones are looked up."""
+    if known is None:
+        kinds = [chunk.ids for chunk in chunks if chunk.ids.size]
+        known = distinct(np.concatenate(kinds) if kinds else np.zeros(0, np.int64), n_threads)
+    rows = [np.zeros(0, np.int32)]
+    for ids, codes in chunks:
+        numbers = known._rows(ids, n_threads)
+        unknown = np.flatnonzero(numbers < 0)
+        if unknown.size:
+            entry = int(np.argmax(np.isin(codes, unknown)))
+            start = sum(part.size for part in rows)
+            raise ValueError(f"{where} must be known ids; got {ids[codes[entry]]} at entry {start + entry}")
+        rows.append(numbers[codes])
+    return _Encoded(known, np.concatenate(rows), True)
+
+
+def _threads(n_threads: int | None, caller: str) -> int:
+    """Return the number of threads, 0 for the default."""
+    if n_threads is None:
+        return 0
+    if isinstance(n_threads, bool) or not isinstance(n_threads, (int, np.integer)):
+        raise TypeError(f"{caller}: n_threads must be a positive integer or None; got {n_threads!r}")
+    if n_threads < 1:
+        raise ValueError(f"{caller}: n_threads must be a positive integer or None; got {n_threads}")
+    return int(n_threads)
+
+
+class Parts(NamedTuple):
+    """What :class:`~fastcf.ratings.Ratings` consists of."""
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+    values: NDArray[np.float32]
+    users: IdMap
+    items: IdMap
+    timestamps: NDArray[np.int64] | None
+    weights: NDArray[np.float32] | None
+
+
+class Options(NamedTuple):
+    """How to build, as for :meth:`~fastcf.ratings.Ratings.from_coo`."""
+
+    duplicates: str
+    n_threads: int | None
+    caller: str
+    user_ids: IdMap | None = None
+    item_ids: IdMap | None = None
+
+
+def build(
+    users: NDArray[Any] | list[Categories],
+    items: NDArray[Any] | list[Categories],
+    values: NDArray[np.float32],
+    timestamps: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
+    options: Options,
+) -> Parts:
+    """Number the ids and sort the ratings by user and item. The columns are checked, but for their lengths.
+
+    Parameters
+    ----------
+    users, items : ndarray or list of Categories
+        From :func:`fastcf.ids.as_id_array` or :func:`fastcf._columns.arrow_ids`.
+    values, timestamps, weights : ndarray or None
+        From the functions of :mod:`fastcf._columns`.
+    options : Options
+        How to build.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :meth:`fastcf.ratings.Ratings.from_coo`.
+    """
+    caller = options.caller
+    threads = _threads(options.n_threads, caller)
+    for name, column in (("users", users), ("items", items), ("timestamps", timestamps), ("weights", weights)):
+        if column is None:
+            continue
+        size = sum(part.codes.size for part in column) if isinstance(column, list) else column.size
+        if size != values.size:
+            raise ValueError(f"{caller}: {name} must have as many entries as ratings ({values.size}); got {size}")
+    if values.size == 0:
+        raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
+    user_rows = _encode(users, options.user_ids, threads, f"{caller}: users")
+    item_rows = _encode(items, options.item_ids, threads, f"{caller}: items")
+    return _compress(user_rows, item_rows, values, timestamps, weights, options, threads)
+
+
+def build_from_scipy(matrix: Any, options: Options) -> Parts:
+    """Sort the stored entries of a SciPy sparse matrix; see :meth:`fastcf.ratings.Ratings.from_scipy`."""
+    caller = options.caller
+    if not scipy.sparse.issparse(matrix):
+        raise TypeError(f"{caller}: matrix must be a SciPy sparse matrix; got {type(matrix).__name__}")
+    if matrix.ndim != 2 or max(matrix.shape) > _MAX_ROWS:
+        raise ValueError(
+            f"{caller}: matrix must have 2 dimensions of at most {_MAX_ROWS} rows each; got shape {matrix.shape}"
+        )
+    coo = matrix.tocoo()
+    values = float_vector(coo.data, caller, "ratings")
+    if values.size == 0:
+        raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
+    rows, columns = (
+        _Encoded(IdMap.range(n), np.ascontiguousarray(codes, dtype=np.int32), True)
+        for n, codes in zip(matrix.shape, (coo.row, coo.col), strict=True)
+    )
+    return _compress(rows, columns, values, None, None, options, _threads(options.n_threads, caller))
+
+
+def _compress(
+    users: _Encoded,
+    items: _Encoded,
+    values: NDArray[np.float32],
+    timestamps: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
+    options: Options,
+    threads: int,
+) -> Parts:
+    caller, duplicates = options.caller, options.duplicates
+    if duplicates not in _DUPLICATES:
+        raise ValueError(f"{caller}: duplicates must be one of {', '.join(_DUPLICATES)}; got {duplicates!r}")
+    indptr, *columns, kept, first, second = ingest.coo_to_csr(
+        users.rows(threads),
+        items.source,
+        None if items.is_rows else items.map._index(),
+        values,
+        timestamps,
+        weights,
+        len(users.map),
+        len(items.map),
+        duplicates,
+        threads,
+    )
+    if second >= 0:
+        raise ValueError(
+            f"{caller}: (user, item) pairs must be unique; got user {users.id_at(second)}, item "
+            f"{items.id_at(second)} at entries {first} and {second} (or choose duplicates='last', 'mean' or 'sum')"
+        )
+    if kept < values.size:
+        for i in range(len(columns)):  # one at a time, so that the long arrays are freed in between
+            columns[i] = None if columns[i] is None else columns[i][:kept].copy()
+        if duplicates == "sum":
+            float_vector(columns[1], caller, "sums of ratings")
+    return Parts(indptr, columns[0], columns[1], users.map, items.map, columns[2], columns[3])
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class ItemView:
+    """Ratings by item (compressed sparse columns): what :meth:`Ratings.by_item` returns. Arrays are read-only.
+
+    Attributes
+    ----------
+    indptr : ndarray of shape (n_items + 1,), int64
+        Ratings of item row ``i`` stand at ``indptr[i]:indptr[i + 1]``.
+    indices : ndarray of shape (nnz,), int32
+        User rows, ascending within an item.
+    values : ndarray of shape (nnz,), float32
+        The ratings.
+    entries : ndarray of shape (nnz,), int64
+        Position of each rating in the order by user, which leads to its timestamp or weight. Computed on first use.
+    """
+
+    def __init__(
+        self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float32], n_items: int
+    ) -> None:
+        by_item = ingest.csr_to_csc(indptr, indices, values, n_items)
+        self.indptr: NDArray[np.int64] = frozen(by_item[0])
+        self.indices: NDArray[np.int32] = frozen(by_item[1])
+        self.values: NDArray[np.float32] = frozen(by_item[2])
+        self._rows = indptr, indices
+        self._entries: NDArray[np.int64] | None = None
+
+    @property
+    def entries(self) -> NDArray[np.int64]:
+        """Position of each rating in the order by user."""
+        if self._entries is None:
+            self._entries = frozen(ingest.csc_entries(*self._rows, self.indptr.size - 1))
+        return self._entries

@@ -1,0 +1,225 @@
+"""Checks of the columns that ratings are made from: numbers, timestamps and Arrow tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastcf._backend import ingest
+from fastcf.ids import as_id_array
+
+__all__ = ["Categories", "arrow_columns", "arrow_ids", "arrow_numbers", "arrow_times", "float_vector", "time_vector"]
+
+
+def _vector(array: ArrayLike, caller: str, name: str) -> NDArray[Any]:
+    """Return ``array`` as a one-dimensional NumPy array, refusing masked entries."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        entry = int(np.flatnonzero(np.ma.getmaskarray(array))[0])
+        raise ValueError(f"{caller}: {name} must have no missing values; got a masked value at entry {entry}")
+    try:
+        vector = np.asarray(array)
+    except ValueError:
+        raise ValueError(f"{caller}: {name} must be one-dimensional; got rows of different lengths") from None
+    if vector.ndim != 1:
+        raise ValueError(f"{caller}: {name} must be one-dimensional; got shape {vector.shape}")
+    return vector
+
+
+def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool = False) -> NDArray[np.float32]:
+    """Return a contiguous float32 vector of finite (and, where asked, non-negative) numbers.
+
+    Parameters
+    ----------
+    array : array-like of shape (n,)
+        Integers or real numbers; booleans are refused.
+    caller, name : str
+        Named in error messages.
+    non_negative : bool, default False
+        Also require values of 0 or more.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is not that of real numbers.
+    ValueError
+        If a value is not finite as float32, or negative where that is excluded; the message names the entry.
+    """
+    vector = _vector(array, caller, name)
+    if vector.dtype == object:
+        for entry, value in enumerate(vector):
+            if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+                raise TypeError(f"{caller}: {name} must be real numbers; got {value!r} at entry {entry}")
+        vector = np.array([float(value) for value in vector])
+    if vector.dtype.kind not in "iuf":
+        hint = "; say what they mean with .astype(np.float32)" if vector.dtype.kind == "b" else ""
+        raise TypeError(f"{caller}: {name} must be real numbers; got dtype {vector.dtype}{hint}")
+    with np.errstate(over="ignore"):
+        result = np.ascontiguousarray(vector, dtype=np.float32)
+    entry = ingest.first_invalid(result, non_negative)
+    if entry >= 0:
+        wanted = "finite and non-negative" if non_negative else "finite"
+        if np.isfinite(vector[entry]) and not np.isfinite(result[entry]):
+            wanted += " as float32"
+        raise ValueError(f"{caller}: {name} must be {wanted}; got {vector[entry]} at entry {entry}")
+    return result
+
+
+def time_vector(array: ArrayLike, caller: str, name: str) -> NDArray[np.int64]:
+    """Return timestamps as a contiguous int64 vector.
+
+    Parameters
+    ----------
+    array : array-like of shape (n,)
+        Integers of any unit, or datetime64, which becomes seconds since 1970.
+    caller, name : str
+        Named in error messages.
+
+    Raises
+    ------
+    TypeError
+        If the dtype is neither integer nor datetime64.
+    ValueError
+        If a value is missing or does not fit int64; the message names the entry.
+    """
+    vector = _vector(array, caller, name)
+    if vector.dtype.kind == "M":
+        missing = np.isnat(vector)
+        if missing.any():
+            raise ValueError(f"{caller}: {name} must have no missing values; got NaT at entry {int(missing.argmax())}")
+        vector = vector.astype("datetime64[s]").astype(np.int64)
+    if vector.size and vector.dtype.kind not in "iu":
+        raise TypeError(f"{caller}: {name} must be integers or datetime64; got dtype {vector.dtype}")
+    if vector.dtype == np.uint64 and vector.size and vector.max() > np.iinfo(np.int64).max:
+        entry = int(vector.argmax())
+        raise ValueError(f"{caller}: {name} must fit int64; got {vector[entry]} at entry {entry}")
+    return np.ascontiguousarray(vector, dtype=np.int64)
+
+
+# ------------------------------------------------------------------------------------------------------- Arrow tables
+
+
+class Categories(NamedTuple):
+    """A chunk of dictionary-encoded ids: the id of entry ``i`` is ``ids[codes[i]]``."""
+
+    ids: NDArray[Any]
+    codes: NDArray[Any]
+
+
+def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, Any]:
+    """Read the named columns of anything that speaks the Arrow C stream protocol.
+
+    Parameters
+    ----------
+    source : object with ``__arrow_c_stream__``
+        A pandas or Polars data frame, a DuckDB relation, a pyarrow table or record batch reader.
+    names : iterable of str
+        The columns wanted; others are dropped batch by batch.
+    caller : str
+        Named in error messages.
+
+    Returns
+    -------
+    dict of str to pyarrow.ChunkedArray
+
+    Raises
+    ------
+    ImportError
+        If pyarrow is not installed.
+    TypeError
+        If ``source`` does not speak the protocol.
+    ValueError
+        If a column is missing or holds a null; the message names the column and the row.
+    """
+    if not hasattr(source, "__arrow_c_stream__"):
+        raise TypeError(
+            f"{caller}: table must offer __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow); "
+            f"got {type(source).__name__}"
+        )
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ImportError(f"{caller} needs pyarrow, an optional extra: pip install 'fastcf[arrow]'") from error
+    reader = pa.RecordBatchReader.from_stream(source)
+    present = reader.schema.names
+    wanted = list(dict.fromkeys(names))
+    for name in wanted:
+        if present.count(name) != 1:
+            raise ValueError(f"{caller}: table must have one column {name!r}; it has {', '.join(map(repr, present))}")
+    chunks: dict[str, list[Any]] = {name: [] for name in wanted}
+    for batch in reader:
+        for name in wanted:
+            chunks[name].append(batch.column(name))
+    columns = {name: pa.chunked_array(chunks[name], type=reader.schema.field(name).type) for name in wanted}
+    for name, column in columns.items():
+        _refuse_nulls(column, name, caller)
+    return columns
+
+
+def _refuse_nulls(column: Any, name: str, caller: str) -> None:
+    row = 0
+    for chunk in column.chunks:
+        null = None
+        if chunk.null_count:
+            null = chunk.is_null().to_numpy(zero_copy_only=False)
+        elif hasattr(chunk, "dictionary") and chunk.dictionary.null_count:
+            empty = chunk.dictionary.is_null().to_numpy(zero_copy_only=False)
+            null = empty[chunk.indices.to_numpy(zero_copy_only=False)]
+        if null is not None and null.any():
+            raise ValueError(f"{caller}: column {name!r} must have no nulls; got one at row {row + int(null.argmax())}")
+        row += len(chunk)
+
+
+def _numpy(column: Any) -> NDArray[Any]:
+    """Return a column of plain numbers; a view where it is one chunk."""
+    chunks = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return chunks[0] if len(chunks) == 1 else column.to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
+
+
+def arrow_ids(column: Any, name: str, caller: str) -> NDArray[Any] | list[Categories]:
+    """Return a column of ids: integers as they are, strings and categories with each distinct value once per chunk."""
+    import pyarrow as pa
+
+    types = pa.types
+    if types.is_integer(column.type):
+        return as_id_array(_numpy(column), caller, f"column {name!r}")
+    values = column.type.value_type if types.is_dictionary(column.type) else column.type
+    text = types.is_string(values) or types.is_large_string(values) or values == pa.string_view()
+    if not text and not (types.is_dictionary(column.type) and types.is_integer(values)):
+        raise TypeError(f"{caller}: column {name!r} must hold integers or strings; got {column.type}")
+    chunks = []
+    for chunk in column.chunks:
+        if not types.is_dictionary(chunk.type):
+            if chunk.type == pa.string_view():
+                chunk = chunk.cast(pa.large_string())
+            chunk = chunk.dictionary_encode()
+        used = chunk.dictionary.to_numpy(zero_copy_only=False)
+        codes = chunk.indices.to_numpy(zero_copy_only=False)
+        present = np.bincount(codes, minlength=used.size) > 0
+        ids = as_id_array(used[present], caller, f"column {name!r}")
+        chunks.append(Categories(ids, (np.cumsum(present) - 1).astype(np.int32)[codes]))
+    return chunks
+
+
+def arrow_numbers(column: Any, name: str, caller: str, *, non_negative: bool = False) -> NDArray[np.float32]:
+    """Return a column of integers, floats or decimals as float32; see :func:`float_vector`."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        raise TypeError(f"{caller}: column {name!r} must hold real numbers; got {column.type}")
+    return float_vector(_numpy(column), caller, f"column {name!r}", non_negative=non_negative)
+
+
+def arrow_times(column: Any, name: str, caller: str) -> NDArray[np.int64]:
+    """Return a column of integers, dates or timestamps as int64; dates and timestamps in seconds since 1970."""
+    import pyarrow as pa
+
+    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+        column = column.cast(pa.timestamp("s", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
+    elif not pa.types.is_integer(column.type):
+        raise TypeError(f"{caller}: column {name!r} must hold integers, dates or timestamps; got {column.type}")
+    return time_vector(_numpy(column), caller, f"column {name!r}")
