@@ -4,6 +4,7 @@ from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
 from fastcf.ratings import IdMap, Ratings
+from fastcf.serialization import load
 
 __all__ = [
     "DataError",
@@ -13,5 +14,6 @@ __all__ = [
     "IdMap",
     "Ratings",
     "__version__",
+    "load",
     "show_config",
 ]

@@ -1,0 +1,79 @@
+"""Learning curves: what is drawn, and what is said when it cannot be."""
+
+import builtins
+
+import pytest
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from fastcf.plot import plot_history
+
+HISTORY = [
+    {"epoch": 1, "cost": 9.0, "train_rmse": 1.0, "validation_rmse": 1.1},
+    {"epoch": 2, "cost": 8.0, "train_rmse": 0.9, "validation_rmse": 1.0},
+    {"epoch": 3, "cost": 7.0, "train_rmse": 0.8, "validation_rmse": 1.05},
+]
+
+
+class Estimator(BaseEstimator):
+    def fit(self, X, y=None):
+        self.history_ = HISTORY
+        return self
+
+
+@pytest.fixture
+def plt():
+    pytest.importorskip("matplotlib").use("Agg")
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
+def curves(ax):
+    return {line.get_label(): list(line.get_ydata()) for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_plot_history_draws_all_curves_and_the_best_epoch(plt):
+    ax = plot_history(Estimator().fit(None))
+    drawn = curves(ax)
+    assert drawn["training RMSE"] == [1.0, 0.9, 0.8]
+    assert drawn["validation RMSE"] == [1.1, 1.0, 1.05]
+    assert "best: 1.0000 in epoch 2" in drawn
+    right = next(other for other in ax.figure.axes if other is not ax)
+    assert curves(right) == {"cost": [9.0, 8.0, 7.0]}
+    assert (ax.get_xlabel(), ax.get_ylabel(), right.get_ylabel()) == ("epoch", "RMSE", "cost")
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "cost"
+    ax.figure.canvas.draw()
+
+
+def test_plot_history_uses_given_axes_and_skips_what_is_missing(plt):
+    _, ax = plt.subplots()
+    history = [{"epoch": 1, "cost": 3.0}, {"epoch": 2, "cost": 2.0, "validation_rmse": None}]
+    assert plot_history(history, ax=ax) is ax
+    assert curves(ax) == {"cost": [3.0, 2.0]}
+    assert ax.get_ylabel() == "cost"
+
+
+def test_plot_history_without_history_says_why(plt):
+    with pytest.raises(NotFittedError, match="this Estimator has no history yet; call fit first"):
+        plot_history(Estimator())
+    with pytest.raises(ValueError, match="the history is empty"):
+        plot_history([])
+    with pytest.raises(TypeError, match="expected a fitted model or its history_; got int"):
+        plot_history(3)
+    with pytest.raises(TypeError, match="at entry 1"):
+        plot_history([{"epoch": 1}, {"cost": 1}])
+
+
+def test_plot_history_without_matplotlib_says_how_to_get_it(monkeypatch):
+    real = builtins.__import__
+
+    def without_matplotlib(name, *arguments, **keywords):
+        if name.startswith("matplotlib"):
+            raise ImportError(name)
+        return real(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", without_matplotlib)
+    with pytest.raises(ImportError, match=r'pip install "fastcf\[plot\]"'):
+        plot_history(HISTORY)
