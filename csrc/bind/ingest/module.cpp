@@ -4,5 +4,5 @@
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_interrupt_handling();
-    (void)module;
+    fastcf::bind::register_text(module);
 }

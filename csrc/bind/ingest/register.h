@@ -5,4 +5,6 @@
 
 namespace fastcf::bind {
 
+void register_text(pybind11::module_& module);
+
 }  // namespace fastcf::bind
