@@ -5,4 +5,5 @@
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_interrupt_handling();
     fastcf::bind::register_text(module);
+    fastcf::bind::register_netflix(module);
 }

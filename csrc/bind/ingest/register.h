@@ -5,6 +5,7 @@
 
 namespace fastcf::bind {
 
+void register_netflix(pybind11::module_& module);
 void register_text(pybind11::module_& module);
 
 }  // namespace fastcf::bind
