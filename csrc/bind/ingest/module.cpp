@@ -6,5 +6,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_interrupt_handling();
     fastcf::bind::register_csr(module);
     fastcf::bind::register_ids(module);
+    fastcf::bind::register_netflix(module);
     fastcf::bind::register_synth(module);
+    fastcf::bind::register_text(module);
 }
