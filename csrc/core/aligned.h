@@ -20,7 +20,8 @@ class AlignedBuffer {
     // Uninitialised; callers fill it.
     explicit AlignedBuffer(std::int64_t size) : size_(size) {
         if (size == 0) return;
-        const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
+        const std::size_t bytes =
+            (static_cast<std::size_t>(size) * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
         data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
         if (!data_) throw std::bad_alloc();
     }

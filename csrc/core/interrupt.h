@@ -10,6 +10,8 @@ using InterruptHook = bool (*)();
 inline InterruptHook interrupt_hook = nullptr;
 
 // True when the caller wants to stop. Only for the thread that entered the library; costs about a microsecond.
-inline bool interrupt_pending() { return interrupt_hook != nullptr && interrupt_hook(); }
+inline bool interrupt_pending() {
+    return interrupt_hook != nullptr && interrupt_hook();
+}
 
 }  // namespace fastcf

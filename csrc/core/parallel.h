@@ -17,7 +17,15 @@
 namespace fastcf {
 
 // n_threads <= 0 means: as many as OpenMP would use (OMP_NUM_THREADS, else the processors available).
-inline int resolve_threads(int n_threads) { return n_threads > 0 ? n_threads : std::max(1, omp_get_max_threads()); }
+inline int resolve_threads(int n_threads) {
+    return n_threads > 0 ? n_threads : std::max(1, omp_get_max_threads());
+}
+
+// Fewer threads for little work: waking one costs as much as some ten thousand elementary steps.
+inline int threads_for(std::int64_t steps, int n_threads) {
+    constexpr std::int64_t kStepsPerThread = 100'000;
+    return static_cast<int>(std::clamp<std::int64_t>(steps / kStepsPerThread, 1, resolve_threads(n_threads)));
+}
 
 // The tasks that must be finished before a task may start, both smaller than it; -1: none.
 struct TaskAfter {

@@ -26,7 +26,8 @@ FASTCF_HD inline std::uint64_t mix64(std::uint64_t x) {
 // A random stream keyed by (seed, stream). `at(n)` is stateless; `next()` walks the same sequence.
 class Rng {
   public:
-    FASTCF_HD Rng(std::uint64_t seed, std::uint64_t stream) : key_(mix64(mix64(seed) ^ (stream * 0xd1342543de82ef95ULL))) {}
+    FASTCF_HD Rng(std::uint64_t seed, std::uint64_t stream)
+        : key_(mix64(mix64(seed) ^ (stream * 0xd1342543de82ef95ULL))) {}
 
     FASTCF_HD std::uint64_t at(std::uint64_t n) const { return mix64(key_ ^ mix64(n)); }
     FASTCF_HD std::uint64_t next() { return at(counter_++); }

@@ -35,10 +35,11 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
     check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
           " entries; got ", item_offset.size);
     check(user_bias.size == ratings.rows && item_bias.size == ratings.cols, caller,
-          ": user_bias and item_bias must have ", ratings.rows, " and ", ratings.cols, " entries; got ",
-          user_bias.size, " and ", item_bias.size);
+          ": user_bias and item_bias must have ", ratings.rows, " and ", ratings.cols, " entries; got ", user_bias.size,
+          " and ", item_bias.size);
     check(options.max_iterations > 0, caller, ": max_iterations must be positive; got ", options.max_iterations);
 
+    n_threads = threads_for(n, n_threads);
     const auto target = [&](std::int64_t e) {
         const double offset = item_offset.empty() ? 0.0 : static_cast<double>(item_offset[ratings.indices[e]]);
         return static_cast<double>(ratings.values[e]) - offset;

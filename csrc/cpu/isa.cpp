@@ -29,8 +29,7 @@ Isa choose() {
               "'");
         return isa;
     }
-    throw std::invalid_argument(
-        concat("FASTCF_ISA: must be 'baseline', 'avx2' or 'avx512'; got '", forced, "'"));
+    throw std::invalid_argument(concat("FASTCF_ISA: must be 'baseline', 'avx2' or 'avx512'; got '", forced, "'"));
 }
 
 }  // namespace

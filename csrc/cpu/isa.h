@@ -39,7 +39,7 @@ const char* isa_name(Isa isa);
     namespace isa_avx512 {                \
     extern const Table name;              \
     }
-#define FASTCF_SELECT_ISA(name)                                  \
+#define FASTCF_SELECT_ISA(name)                                         \
     (::fastcf::active_isa() == ::fastcf::Isa::avx512 ? isa_avx512::name \
      : ::fastcf::active_isa() == ::fastcf::Isa::avx2 ? isa_avx2::name   \
                                                      : isa_baseline::name)

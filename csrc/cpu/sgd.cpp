@@ -30,7 +30,8 @@ std::vector<std::int32_t> random_positions(std::int64_t n, std::uint64_t seed, S
 
 std::vector<std::int32_t> inverse(const std::vector<std::int32_t>& position) {
     std::vector<std::int32_t> order(position.size());
-    for (std::size_t i = 0; i < position.size(); ++i) order[static_cast<std::size_t>(position[i])] = static_cast<std::int32_t>(i);
+    for (std::size_t i = 0; i < position.size(); ++i)
+        order[static_cast<std::size_t>(position[i])] = static_cast<std::int32_t>(i);
     return order;
 }
 
@@ -67,8 +68,13 @@ class TileBuilder {
   public:
     TileBuilder(const CsrView& ratings, const float* weights, const float* item_offset, float global_offset,
                 SgdTiles& tiles)
-        : ratings_(ratings), weights_(weights), item_offset_(item_offset), global_offset_(global_offset), tiles_(tiles),
-          user_order_(inverse(tiles.user_position)), item_places_(static_cast<std::size_t>(ratings.cols)) {
+        : ratings_(ratings),
+          weights_(weights),
+          item_offset_(item_offset),
+          global_offset_(global_offset),
+          tiles_(tiles),
+          user_order_(inverse(tiles.user_position)),
+          item_places_(static_cast<std::size_t>(ratings.cols)) {
         for (int b = 0; b < tiles.item_blocks(); ++b)
             block_of_position_.insert(block_of_position_.end(),
                                       static_cast<std::size_t>(tiles.item_bounds[b + 1] - tiles.item_bounds[b]), b);
@@ -119,7 +125,8 @@ class TileBuilder {
                                             : place.rest + place.next - place.shared;
                 ++place.next;
                 tiles_.items[to] = where.local;
-                tiles_.values[to] = ratings_.values[e] - (item_offset_ != nullptr ? item_offset_[item] : global_offset_);
+                tiles_.values[to] =
+                    ratings_.values[e] - (item_offset_ != nullptr ? item_offset_[item] : global_offset_);
                 if (weights_ != nullptr) tiles_.weights[to] = weights_[e];
             }
         }
@@ -173,7 +180,9 @@ class TileBuilder {
 
 }  // namespace
 
-int sgd_interleave(std::int64_t stride) { return FASTCF_SELECT_ISA(sgd_kernels).interleave(stride); }
+int sgd_interleave(std::int64_t stride) {
+    return FASTCF_SELECT_ISA(sgd_kernels).interleave(stride);
+}
 
 SgdTiles build_sgd_tiles(const CsrView& ratings, const float* weights, const float* item_offset, float global_offset,
                          std::int64_t stride, std::uint64_t seed, int n_threads) {
@@ -203,6 +212,7 @@ SgdTiles build_sgd_tiles(const CsrView& ratings, const float* weights, const flo
     const std::size_t n_tiles = static_cast<std::size_t>(tiles.user_blocks()) * tiles.item_blocks();
     tiles.rating_offsets.assign(n_tiles + 1, 0);
     tiles.run_offsets.assign(n_tiles + 1, 0);
+    n_threads = threads_for(n, n_threads);
     TileBuilder builder(ratings, weights, item_offset, global_offset, tiles);
     parallel_for(tiles.user_blocks(), n_threads, [&](std::int64_t block, int) { builder.count(block); });
     std::partial_sum(tiles.rating_offsets.begin(), tiles.rating_offsets.end(), tiles.rating_offsets.begin());
@@ -270,8 +280,10 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
         args.bias = step.bias;
         losses[static_cast<std::size_t>(index)] = run_tile(args);
     };
-    parallel_graph(static_cast<std::int64_t>(tasks.size()), n_threads,
-                   [&](std::int64_t index) { return tasks[static_cast<std::size_t>(index)].after; }, run);
+    const int threads = std::min(n_parallel, threads_for(tiles.n_ratings, n_threads));
+    parallel_graph(
+        static_cast<std::int64_t>(tasks.size()), threads,
+        [&](std::int64_t index) { return tasks[static_cast<std::size_t>(index)].after; }, run);
     return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 

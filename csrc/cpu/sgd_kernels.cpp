@@ -30,12 +30,14 @@ FASTCF_INLINE f4 row_sums4(Vec a, Vec b, Vec c, Vec d) {
 
 // User rows of interleaved runs live in registers while NV * U stays within half of them; the other half is for the
 // item row, the broadcasts and the accumulators. Beyond that they are worked on in L1.
-// Measured, k = 64, AVX-512, one core: 4 runs 168 M ratings/s, 5 runs 163 (spills), 1 run 60; k = 128: 2 runs 70, 3 runs
-// 56 (spills), 4 runs in L1 63.
+// Measured, k = 64, AVX-512, one core: 4 runs 168 M ratings/s, 5 runs 163 (spills), 1 run 60; k = 128: 2 runs 70, 3
+// runs 56 (spills), 4 runs in L1 63.
 constexpr int kMostResident = kLanes == 16 ? 16 : 8;
 constexpr int kRowAlign = 16;
 
-constexpr int interleave_of(int nv) { return nv > 0 && nv * 4 > kMostResident && nv * 2 <= kMostResident ? 2 : 4; }
+constexpr int interleave_of(int nv) {
+    return nv > 0 && nv * 4 > kMostResident && nv * 2 <= kMostResident ? 2 : 4;
+}
 
 template <int U>
 FASTCF_INLINE f4 row_sums(const Vec (&acc)[U]) {
@@ -98,8 +100,8 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
         if constexpr (BIAS) {
             float item_bias[4] = {0, 0, 0, 0};
             for (int j = 0; j < U; ++j) item_bias[j] = args.item_bias[items[j]];
-            error -= f4{bias[0], bias[1], bias[2], bias[3]} +
-                     f4{item_bias[0], item_bias[1], item_bias[2], item_bias[3]};
+            error -=
+                f4{bias[0], bias[1], bias[2], bias[3]} + f4{item_bias[0], item_bias[1], item_bias[2], item_bias[3]};
         }
         f4 gradient = error;
         if constexpr (WEIGHTED) {
@@ -182,7 +184,9 @@ double tile_for(const SgdTileArgs& args) {
 
 // The number of vectors of a row when it has a kernel of its own, else 0.
 constexpr int kPerBlock = kRowAlign / int{kLanes};
-int specialised(long stride) { return stride <= 8 * kRowAlign ? static_cast<int>(stride / kLanes) : 0; }
+int specialised(long stride) {
+    return stride <= 8 * kRowAlign ? static_cast<int>(stride / kLanes) : 0;
+}
 
 double tile(const SgdTileArgs& args) {
     switch (args.stride / kRowAlign) {
@@ -207,7 +211,9 @@ double tile(const SgdTileArgs& args) {
     }
 }
 
-int interleave(long stride) { return interleave_of(specialised(stride)); }
+int interleave(long stride) {
+    return interleave_of(specialised(stride));
+}
 
 }  // namespace
 

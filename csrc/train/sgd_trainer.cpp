@@ -26,15 +26,9 @@ AlignedBuffer<float> copy(const AlignedBuffer<float>& from) {
 }
 
 SgdState copy(const SgdState& from) {
-    return {from.stride,
-            copy(from.user_factors),
-            copy(from.item_factors),
-            copy(from.user_bias),
-            copy(from.item_bias),
-            copy(from.user_rate),
-            copy(from.item_rate),
-            copy(from.user_bias_rate),
-            copy(from.item_bias_rate)};
+    return {from.stride,          copy(from.user_factors),   copy(from.item_factors),
+            copy(from.user_bias), copy(from.item_bias),      copy(from.user_rate),
+            copy(from.item_rate), copy(from.user_bias_rate), copy(from.item_bias_rate)};
 }
 
 double squared_norm(const float* row, std::int64_t n) {
@@ -90,7 +84,8 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
         AlignedBuffer<float> buffer(static_cast<std::int64_t>(counts.size()));
         for (std::size_t r = 0; r < counts.size(); ++r)
             buffer[static_cast<std::int64_t>(r)] =
-                counts[r] == 0 ? 0.0f : static_cast<float>(scale * std::pow(static_cast<double>(counts[r]), exponent - 1));
+                counts[r] == 0 ? 0.0f
+                               : static_cast<float>(scale * std::pow(static_cast<double>(counts[r]), exponent - 1));
         return buffer;
     };
     state_.user_rate = rates(user_counts_, 1.0, config.reg_exponent);
@@ -206,14 +201,17 @@ double SgdTrainer::validation_squared_error() const {
                   config_.n_threads);
     double sum = 0;
     for (std::int64_t e = 0; e < n; ++e) {
-        const double error = static_cast<double>(validation_values_[static_cast<std::size_t>(e)]) -
-                             static_cast<double>(std::clamp(predicted[static_cast<std::size_t>(e)], config_.lowest, config_.highest));
+        const double error =
+            static_cast<double>(validation_values_[static_cast<std::size_t>(e)]) -
+            static_cast<double>(std::clamp(predicted[static_cast<std::size_t>(e)], config_.lowest, config_.highest));
         sum += error * error;
     }
     return sum;
 }
 
-void SgdTrainer::save_best() { best_ = copy(state_); }
+void SgdTrainer::save_best() {
+    best_ = copy(state_);
+}
 
 void SgdTrainer::restore_best() {
     if (best_.stride == 0) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");

@@ -13,12 +13,12 @@ namespace fastcf {
 
 struct SgdConfig {
     std::int64_t n_factors = 0;
-    double reg = 0;          // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
+    double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
     double reg_exponent = 1;
     bool bias = true;
     double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
     double item_bias_reg = 0;
-    float lowest = 0;          // predictions are clipped to [lowest, highest] before they are compared with ratings
+    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
     float highest = 0;
     std::uint64_t seed = 0;
     int n_threads = 0;

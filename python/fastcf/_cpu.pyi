@@ -1,4 +1,4 @@
-"""The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check dtype, shape and bounds."""
+"""The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check shapes and bounds."""
 
 from typing import Literal, TypedDict
 
@@ -68,3 +68,71 @@ def evaluate_csr(
     high: float = ...,
     n_threads: int = 0,
 ) -> tuple[float, float, int]: ...
+
+class BiasFit(TypedDict):
+    mean: float
+    user_reg: float
+    item_reg: float
+    noise_variance: float
+    iterations: int
+
+def fit_biases(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_bias: NDArray[np.float32],
+    item_bias: NDArray[np.float32],
+    *,
+    weights: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    user_reg: float = -1.0,
+    item_reg: float = -1.0,
+    max_iterations: int = 50,
+    tolerance: float = 1e-4,
+    n_threads: int = 0,
+) -> BiasFit: ...
+
+class SgdTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float) -> float: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...

@@ -1,9 +1,8 @@
-#include "train/sgd_trainer.h"
-
 #include <memory>
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "train/sgd_trainer.h"
 
 namespace fastcf::bind {
 namespace {
@@ -45,8 +44,8 @@ void register_sgd(py::module_& module) {
              }),
              py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"), py::kw_only(),
              py::arg("weights") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0f,
-             py::arg("n_factors"), py::arg("reg"), py::arg("reg_exponent"), py::arg("bias"),
-             py::arg("user_bias_reg"), py::arg("item_bias_reg"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+             py::arg("n_factors"), py::arg("reg"), py::arg("reg_exponent"), py::arg("bias"), py::arg("user_bias_reg"),
+             py::arg("item_bias_reg"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](SgdTrainer& self, const py::object& p, const py::object& q, const py::object& bu, const py::object& bi) {

@@ -1,0 +1,7 @@
+"""The estimators, one file per model family."""
+
+from fastcf.models.base import FactorModel, Neighbours, Recommendations
+from fastcf.models.bias import BiasModel
+from fastcf.models.matrix_factorization import MatrixFactorization
+
+__all__ = ["BiasModel", "FactorModel", "MatrixFactorization", "Neighbours", "Recommendations"]

@@ -1,0 +1,120 @@
+"""Constraints on constructor parameters: data attached to a class, checked in one place with one sentence."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = ["Boolean", "Constraint", "Interval", "Nothing", "OneOf", "RandomSeed", "validate_parameters"]
+
+
+class Constraint(Protocol):
+    """What a parameter may be; ``str()`` completes the sentence "must be …"."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` satisfies the constraint."""
+        ...
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number in an interval; ``integer`` asks for a whole number. The ends belong to it unless ``open_low``."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    integer: bool = False
+    open_low: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a number; booleans and NaN are not."""
+        kind = numbers.Integral if self.integer else numbers.Real
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+            return False
+        number = float(value)
+        return (
+            np.isfinite(number) and (self.low < number if self.open_low else self.low <= number) and number <= self.high
+        )
+
+    def __str__(self) -> str:
+        noun = "an integer" if self.integer else "a finite number"
+        low = f" above {self.low:g}" if self.open_low else f" of at least {self.low:g}"
+        high = f" and at most {self.high:g}" if np.isfinite(self.high) else ""
+        return noun + (low if np.isfinite(self.low) else "") + high
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few strings."""
+
+    options: tuple[str, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one of them."""
+        return isinstance(value, str) and value in self.options
+
+    def __str__(self) -> str:
+        return " or ".join(repr(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class Boolean:
+    """True or False."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is a boolean."""
+        return isinstance(value, (bool, np.bool_))
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """None."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is None."""
+        return value is None
+
+    def __str__(self) -> str:
+        return "None"
+
+
+@dataclass(frozen=True)
+class RandomSeed:
+    """What NumPy and scikit-learn take as ``random_state``."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is a seed, a generator or None."""
+        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+            return 0 <= int(value) < 2**64
+        return value is None or isinstance(value, (np.random.Generator, np.random.RandomState))
+
+    def __str__(self) -> str:
+        return "an integer in [0, 2**64), a numpy.random.Generator or RandomState, or None"
+
+
+def validate_parameters(
+    constraints: Mapping[str, tuple[Constraint, ...]], values: Mapping[str, Any], caller: str
+) -> None:
+    """Check every parameter against its constraints, of which one must hold.
+
+    Raises
+    ------
+    TypeError
+        If a value is of a kind that no constraint takes.
+    ValueError
+        If it is of the right kind but not allowed.
+    """
+    for name, allowed in constraints.items():
+        value = values[name]
+        if any(constraint.accepts(value) for constraint in allowed):
+            continue
+        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, Interval) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, OneOf) for c in allowed)
+        error = ValueError if wrong_value or wrong_option else TypeError
+        raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")

@@ -1,0 +1,504 @@
+"""What all factor models share: validation, prediction, recommendation, neighbours, saving."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from fastcf._backend import Backend, ingest, resolve_device
+from fastcf.errors import DataError
+from fastcf.ids import IdMap
+from fastcf.metrics import rmse
+from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.serialization import Archive, save
+
+__all__ = ["FactorModel", "Neighbours", "Recommendations", "SeenItems", "SimilarityMixin"]
+
+Metric = Literal["cosine", "euclidean", "dot"]
+
+
+class Recommendations(NamedTuple):
+    """Items recommended to users, best first.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n,) for one user, (m, n) for several
+        The caller's item ids. Where fewer than ``n`` items remain, rows end in padding: -1, or "" for string ids.
+    scores : ndarray of the same shape, float32
+        Predicted ratings; -inf marks padding.
+    """
+
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+
+
+class Neighbours(NamedTuple):
+    """Ids most similar to those asked for, nearest first; shapes and padding as in :class:`Recommendations`.
+
+    Attributes
+    ----------
+    ids : ndarray
+        The caller's ids.
+    scores : ndarray, float32
+        Cosine or inner product (larger is nearer), or Euclidean distance (smaller is nearer; padding is +inf).
+    """
+
+    ids: NDArray[Any]
+    scores: NDArray[np.float32]
+
+
+class SeenItems(NamedTuple):
+    """Which items each user rated in training, as compressed rows.
+
+    Attributes
+    ----------
+    indptr : ndarray of shape (n_users + 1,), int64
+        Items of user row ``u`` stand at ``indptr[u]:indptr[u + 1]``.
+    indices : ndarray, int32
+        Item rows, ascending within a user.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+
+
+_Model = TypeVar("_Model", bound="FactorModel")
+
+
+class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Base of the models ``m_i + b_u + b_i + p_u·q_i``. Not to be used by itself.
+
+    A fitted model holds ``users_`` and ``items_`` (:class:`IdMap`), ``user_factors_``, ``item_factors_``,
+    ``user_bias_``, ``item_bias_``, ``global_mean_``, ``item_mean_`` (or None), ``rating_range_``, ``device_`` and,
+    to leave out what users have rated, ``seen_`` (:class:`SeenItems` or None).
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "n_threads": (Interval(1, integer=True), Nothing()),
+        "device": (OneOf(("auto", "cpu", "cuda")),),
+    }
+
+    n_threads: int | None
+    device: str
+    users_: IdMap
+    items_: IdMap
+    user_factors_: NDArray[np.float32]
+    item_factors_: NDArray[np.float32]
+    user_bias_: NDArray[np.float32]
+    item_bias_: NDArray[np.float32]
+    global_mean_: float
+    item_mean_: NDArray[np.float32] | None
+    rating_range_: tuple[float, float]
+    seen_: SeenItems | None
+    device_: str
+
+    # -------------------------------------------------------------------------------------------------------
+    # For subclasses
+    # -------------------------------------------------------------------------------------------------------
+
+    def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
+        """Check parameters, device and ratings, and remember the latter's ids, range and structure."""
+        caller = f"{type(self).__name__}.fit"
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        backend = resolve_device(self.device, caller)
+        ratings = as_ratings(X, y, caller=caller)
+        self.users_, self.items_ = ratings.users, ratings.items
+        self.rating_range_ = ratings.rating_range
+        self.device_ = backend.device
+        self.seen_ = SeenItems(ratings.indptr, ratings.indices)
+        return ratings, backend
+
+    @property
+    def _threads(self) -> int:
+        return self.n_threads or 0
+
+    @property
+    def _native(self) -> Any:
+        return resolve_device(self.device_, type(self).__name__).module
+
+    def _require_fitted(self, method: str) -> None:
+        if not hasattr(self, "user_factors_"):
+            raise NotFittedError(f"{type(self).__name__}.{method}: the model must be fitted first; call fit")
+
+    def _rows(self, ids: IdMap, wanted: ArrayLike, what: str, method: str, strict: bool) -> NDArray[np.int32]:
+        rows = ids.rows(wanted, n_threads=self.n_threads)
+        if strict and (rows < 0).any():
+            entry = int(np.argmax(rows < 0))
+            value = np.asarray(wanted)[entry]
+            raise ValueError(
+                f"{type(self).__name__}.{method}: strict=True needs known {what} ids; got {value!r} at entry {entry}"
+            )
+        return rows
+
+    def _pair_rows(self, X: Any, method: str, strict: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        if scipy.sparse.issparse(X):
+            X = Ratings.from_scipy(X, caller=f"{type(self).__name__}.{method}")
+        if isinstance(X, Ratings):
+            users = self._rows(self.users_, X.users.ids, "user", method, strict)
+            items = self._rows(self.items_, X.items.ids, "item", method, strict)
+            return users[X.row_of_entry()], items[X.indices]
+        pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+        if pairs.size == 0:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise ValueError(
+                f"{type(self).__name__}.{method}: X must have shape (n, 2), user and item ids; got {pairs.shape}"
+            )
+        users = self._rows(self.users_, pairs[:, 0], "user", method, strict)
+        return users, self._rows(self.items_, pairs[:, 1], "item", method, strict)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Prediction
+    # -------------------------------------------------------------------------------------------------------
+
+    def predict(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
+        """Predict ratings of pairs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
+            User and item ids; for ratings and matrices, their stored pairs in stored order.
+        strict : bool, default False
+            Whether unknown ids are an error. Otherwise an unknown user has no bias and no factors, and so has an
+            unknown item, whose mean is the global one: what is known of the other side still counts.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            Within the range of the training ratings. The same bits for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``X`` does not have two columns, or ``strict`` and an id is unknown.
+        """
+        self._require_fitted("predict")
+        users, items = self._pair_rows(X, "predict", strict)
+        predicted = self._native.predict_pairs(users, items, *self._parameters, n_threads=self._threads)
+        return np.clip(predicted, *self.rating_range_, out=predicted)
+
+    def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
+        """Predict the ratings of all items, in the order of ``items_.ids``.
+
+        Parameters
+        ----------
+        users : array-like of shape (m,), optional
+            User ids; by default all, in the order of ``users_.ids``.
+        strict : bool, default False
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, n_items), float32
+            4 bytes per entry: ask for users in batches where there are many.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As for :meth:`predict`.
+        """
+        self._require_fitted("predict_matrix")
+        if users is None:
+            rows = np.arange(len(self.users_), dtype=np.int32)
+        else:
+            rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
+        predicted = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
+        return np.clip(predicted, *self.rating_range_, out=predicted)
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Return minus the root mean squared error, so that larger is better, as scikit-learn's searches expect.
+
+        Parameters
+        ----------
+        X, y
+            Ratings as for ``fit``.
+
+        Returns
+        -------
+        float
+        """
+        ratings = as_ratings(X, y, caller=f"{type(self).__name__}.score")
+        return -rmse(ratings.values, self.predict(ratings), sample_weight=ratings.weights)
+
+    @property
+    def _parameters(self) -> tuple[Any, ...]:
+        """What the native predictors take after the rows."""
+        biases = self.user_bias_, self.item_bias_
+        return self.user_factors_, self.item_factors_, *biases, self.item_mean_, self.global_mean_
+
+    # -------------------------------------------------------------------------------------------------------
+    # Recommendation
+    # -------------------------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Any,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        candidates: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
+        strict: bool = False,
+    ) -> Recommendations:
+        """Return the ``n`` items with the highest predicted rating for each user.
+
+        Parameters
+        ----------
+        users : id or array-like of shape (m,)
+            One user id, or several. Users unknown to the model get what is best by the items' means and biases.
+        n : int, default 10
+            How many; at least 1.
+        exclude_seen : bool, default True
+            Whether to leave out what the user rated in training.
+        candidates : array-like, optional
+            Item ids to choose from; by default all. Unknown ones cannot be scored and are left out.
+        exclude : array-like, optional
+            Item ids that nobody gets.
+        strict : bool, default False
+            Whether unknown user, candidate or excluded ids are an error.
+
+        Returns
+        -------
+        Recommendations
+            Ids and scores. Exact; ties are broken by the order of ``items_.ids``; ranked before predictions are
+            limited to the range of the training ratings. The same for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``n`` is less than 1, if seen items are to be left out but were not saved with the model, or ``strict``
+            and an id is unknown.
+        """
+        caller = f"{type(self).__name__}.recommend"
+        self._require_fitted("recommend")
+        n = _positive(n, caller)
+        single = np.ndim(users) == 0
+        rows = self._rows(self.users_, [users] if single else users, "user", "recommend", strict)
+        seen = self._seen_rows(rows, caller) if exclude_seen else (None, None)
+        known = rows >= 0
+        queries = self.user_factors_[np.where(known, rows, 0)]
+        queries[~known] = 0
+        item_score = self.item_bias_ if self.item_mean_ is None else self.item_bias_ + self.item_mean_
+        items, scores = self._native.topk(
+            queries,
+            self.item_factors_,
+            item_score,
+            min(n, len(self.items_)),
+            *seen,
+            candidates=self._item_rows(candidates, "candidates", strict),
+            excluded=self._item_rows(exclude, "exclude", strict),
+            n_threads=self._threads,
+        )
+        base = np.where(known, self.user_bias_[np.where(known, rows, 0)], np.float32(0))
+        if self.item_mean_ is None:
+            base = base + np.float32(self.global_mean_)
+        found = items >= 0
+        scores = np.clip(scores + base[:, None], *self.rating_range_)
+        scores[~found] = -np.inf
+        ids, scores = _padded(_ids_of(self.items_, items), scores, n, -np.inf)
+        return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
+
+    def _seen_rows(self, rows: NDArray[np.int32], caller: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the training items of each of ``rows`` as CSR; unknown users have none."""
+        if self.seen_ is None:
+            raise ValueError(
+                f"{caller}: exclude_seen must be False for a model saved without what users have seen; got True"
+            )
+        indptr, indices = self.seen_
+        if rows.size == len(self.users_) and np.array_equal(rows, np.arange(rows.size)):
+            return indptr, indices
+        safe = np.where(rows >= 0, rows, 0)
+        lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)
+        offsets = np.zeros(rows.size + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
+        return offsets, indices[positions]
+
+    def _item_rows(self, ids: ArrayLike | None, name: str, strict: bool) -> NDArray[np.int32] | None:
+        if ids is None:
+            return None
+        rows = self._rows(self.items_, ids, f"item (in {name})", "recommend", strict)
+        return np.unique(rows[rows >= 0])
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, include_seen: bool = True) -> None:
+        """Write the fitted model to one file, atomically; :func:`fastcf.load` reads it back.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to; an existing file is replaced.
+        include_seen : bool, default True
+            Whether to keep who rated what in training (4 bytes per rating). Without it the loaded model cannot leave
+            out seen items.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError
+            If a constructor parameter cannot be stored (a random generator, for example).
+        OSError
+            If the file cannot be written; an existing one is left as it was.
+        """
+        self._require_fitted("save")
+        kept = self.seen_
+        try:
+            if not include_seen:
+                self.seen_ = None
+            save(self, path)
+        finally:
+            self.seen_ = kept
+
+    _state: ClassVar[tuple[str, ...]] = ("global_mean_", "rating_range_", "device_")
+
+    def _to_archive(self) -> Archive:
+        arrays: dict[str, NDArray[Any]] = {
+            "user_ids": self.users_.ids,
+            "item_ids": self.items_.ids,
+            "user_factors": self.user_factors_,
+            "item_factors": self.item_factors_,
+            "user_bias": self.user_bias_,
+            "item_bias": self.item_bias_,
+        }
+        if self.item_mean_ is not None:
+            arrays["item_mean"] = self.item_mean_
+        if self.seen_ is not None:
+            arrays["seen_indptr"], arrays["seen_indices"] = self.seen_
+        meta = {name: getattr(self, name) for name in self._state if hasattr(self, name)}
+        return Archive(type(self).__name__, self.get_params(deep=False), arrays, meta)
+
+    @classmethod
+    def _from_archive(cls: type[_Model], archive: Archive) -> _Model:
+        try:
+            model = cls(**archive.params)
+        except TypeError as error:
+            raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
+        model.users_ = IdMap(archive.arrays["user_ids"])
+        model.items_ = IdMap(archive.arrays["item_ids"])
+        n_users, n_items = len(model.users_), len(model.items_)
+        model.user_factors_ = archive.array("user_factors", np.float32, (n_users, None))
+        model.item_factors_ = archive.array("item_factors", np.float32, (n_items, model.user_factors_.shape[1]))
+        model.user_bias_ = archive.array("user_bias", np.float32, (n_users,))
+        model.item_bias_ = archive.array("item_bias", np.float32, (n_items,))
+        model.item_mean_ = archive.array("item_mean", np.float32, (n_items,)) if "item_mean" in archive.arrays else None
+        model.seen_ = None
+        if "seen_indptr" in archive.arrays:
+            indptr = archive.array("seen_indptr", np.int64, (n_users + 1,))
+            indices = archive.array("seen_indices", np.int32, (None,))
+            try:
+                ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), n_items, cls.__name__)
+            except ValueError as error:
+                raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
+            model.seen_ = SeenItems(indptr, indices)
+        for name, value in archive.meta.items():
+            setattr(model, name, tuple(value) if name == "rating_range_" else value)
+        return model
+
+
+class SimilarityMixin(FactorModel):
+    """Adds what only models with factors have: neighbours in the factor space."""
+
+    def similar_items(self, items: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+        """Return the ``n`` items nearest to each of ``items`` in the factor space.
+
+        Parameters
+        ----------
+        items : id or array-like of shape (m,)
+            One item id, or several. Unknown ones have no neighbours: all padding.
+        n : int, default 10
+            How many; at least 1. An item is not its own neighbour.
+        metric : {"cosine", "euclidean", "dot"}, default "cosine"
+            Similarity of factor vectors.
+        strict : bool, default False
+            Whether unknown ids are an error.
+
+        Returns
+        -------
+        Neighbours
+            Exact; ties are broken by the order of ``items_.ids``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``n`` is less than 1, the metric is unknown, or ``strict`` and an id is unknown.
+        """
+        return self._similar(
+            "similar_items", self.items_ if hasattr(self, "items_") else None, items, n, metric, strict
+        )
+
+    def similar_users(self, users: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+        """Return the ``n`` users nearest to each of ``users``; parameters as for :meth:`similar_items`."""
+        return self._similar(
+            "similar_users", self.users_ if hasattr(self, "users_") else None, users, n, metric, strict
+        )
+
+    def _similar(self, method: str, ids: IdMap | None, wanted: Any, n: int, metric: Metric, strict: bool) -> Neighbours:
+        caller = f"{type(self).__name__}.{method}"
+        self._require_fitted(method)
+        assert ids is not None
+        n = _positive(n, caller)
+        if metric not in ("cosine", "euclidean", "dot"):
+            raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
+        single = np.ndim(wanted) == 0
+        what = "item" if method == "similar_items" else "user"
+        rows = self._rows(ids, [wanted] if single else wanted, what, method, strict)
+        factors = self.item_factors_ if what == "item" else self.user_factors_
+        worst = np.float32(np.inf if metric == "euclidean" else -np.inf)
+        known = np.flatnonzero(rows >= 0)
+        width = min(n, len(ids))
+        found = np.full((rows.size, width), -1, np.int32)
+        scores = np.full((rows.size, width), worst)
+        if known.size:
+            query_rows = np.ascontiguousarray(rows[known])
+            found[known], scores[known] = self._native.nearest(
+                factors[query_rows], factors, width, metric, query_rows=query_rows, n_threads=self._threads
+            )
+        scores[found < 0] = worst
+        names, scores = _padded(_ids_of(ids, found), scores, n, worst)
+        return Neighbours(names[0], scores[0]) if single else Neighbours(names, scores)
+
+
+def _positive(n: Any, caller: str) -> int:
+    if not Interval(1, integer=True).accepts(n):
+        raise ValueError(f"{caller}: n must be an integer of at least 1; got {n!r}")
+    return int(n)
+
+
+def _ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
+    """Return the ids of rows; -1, or "" among strings, where the row is -1."""
+    padding = "" if ids.ids.dtype.kind == "U" else -1
+    values = ids.ids[np.where(rows >= 0, rows, 0)]
+    if values.dtype == np.uint64:
+        values = values.astype(object)
+    values[rows < 0] = padding
+    return values
+
+
+def _padded(
+    ids: NDArray[Any], scores: NDArray[np.float32], n: int, worst: float
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Widen results to ``n`` columns."""
+    missing = n - ids.shape[1]
+    if missing <= 0:
+        return ids, scores
+    padding = "" if ids.dtype.kind == "U" else -1
+    wide_ids = np.concatenate([ids, np.full((len(ids), missing), padding, ids.dtype)], axis=1)
+    wide_scores = np.concatenate([scores, np.full((len(ids), missing), worst, np.float32)], axis=1)
+    return wide_ids, wide_scores

@@ -1,0 +1,357 @@
+"""Matrix factorisation: users and items as vectors whose inner product predicts the rating."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastcf._backend import Backend
+from fastcf._random import RandomState, seed_from
+from fastcf.callbacks import Callback
+from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf, RandomSeed
+from fastcf.models._training import train
+from fastcf.models.base import SimilarityMixin
+from fastcf.models.bias import Biases, fit_biases
+from fastcf.optimizers import SCHEDULES, learning_rate_at
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.serialization import register
+
+__all__ = ["MatrixFactorization"]
+
+# The "auto" settings, in units of the standard deviation σ that the biases leave, so that they do not depend on the
+# scale of the ratings. Chosen on validation ratings of sets of different size, see docs/defaults.md.
+_AUTO_REG = 0.6
+_AUTO_LEARNING_RATE = 0.04
+
+
+@register
+class MatrixFactorization(SimilarityMixin):
+    r"""Biased matrix factorisation for ratings: ``ŷ_ui = m_ui + b_u + b_i + p_u·q_i``.
+
+    Minimises, over the rated pairs only,
+    ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
+    n_u and n_i being the numbers of ratings of the user and of the item, by stochastic gradient descent over
+    tiles of users and items.
+
+    Parameters
+    ----------
+    n_factors : int, default 64
+        k, the length of the vectors p_u and q_i.
+    normalize : {"global", "item"} or None, default "global"
+        The offset m_ui: the mean rating, each item's mean rating, or 0.
+    bias : bool, default True
+        Whether to learn b_u and b_i. They start at the regularised least-squares solution, see :class:`BiasModel`.
+    reg : float or "auto", default "auto"
+        λ, at least 0. "auto" is 0.6 σ, with σ the standard deviation that the biases leave.
+    bias_reg : float or "auto", default "auto"
+        λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`.
+    reg_scaling : float, "count" or "none", default 0.7
+        The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
+        In between, large and small data sets want about the same λ.
+    learning_rate : float or "auto", default "auto"
+        Step size of the first epoch, above 0. "auto" is 0.04 / σ.
+    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
+        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
+    decay : float, default 0.1
+        The constant of the last two schedules, in [0, 1].
+    n_epochs : int, default 40
+        Passes over the ratings (at most, with validation).
+    patience : int or None, default 5
+        With validation ratings: stop after so many epochs that did not lower their error; None: never.
+    min_delta : float, default 0.0
+        By how much an epoch must lower the validation error to count as an improvement.
+    init : {"normal", "uniform"}, default "normal"
+        Distribution of the initial factors: normal with standard deviation ``s``, or uniform on ±``s``.
+    init_scale : float or "auto", default "auto"
+        s, at least 0. "auto" is 0.1 √(σ/k).
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
+        Seeds the initial factors and the order of the ratings.
+    n_threads : int, optional
+        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one
+        instruction set: sums are vectors wide).
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where to compute; only "auto" may fall back. What ran is in ``device_``.
+    verbose : {0, 1, 2}, default 0
+        Silent; a progress bar; a line per epoch.
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : ndarray of shape (n_users, k), (n_items, k), float32
+        p_u and q_i; zero for rows without ratings.
+    user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
+        b_u and b_i; zero without ``bias``.
+    global_mean_ : float
+        The mean offset; what is predicted where nothing is known.
+    item_mean_ : ndarray of shape (n_items,), float32, or None
+        The items' mean ratings where ``normalize="item"``; the global mean for items without ratings.
+    users_, items_ : IdMap
+        The caller's ids behind the rows.
+    seen_ : SeenItems or None
+        Which items each user rated in training.
+    rating_range_ : tuple of float
+        Smallest and largest rating; predictions are limited to it.
+    history_ : list of dict
+        Per epoch: ``epoch``, ``cost`` (the objective, each error taken just before its step), ``train_rmse`` (of the
+        same errors), ``validation_rmse`` or None, ``learning_rate``, ``seconds``.
+    n_epochs_ : int
+        The epoch whose parameters were kept.
+    reg_, learning_rate_ : float
+        What "auto" came to.
+    user_bias_reg_, item_bias_reg_ : float
+        The same for the biases.
+    device_ : str
+        Where it was computed.
+
+    See Also
+    --------
+    BiasModel : The same without factors.
+    fastcf.plot.plot_history : Learning curves.
+
+    References
+    ----------
+    Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for recommender systems", Computer 42(8), 2009.
+    Y. Zhou, D. Wilkinson, R. Schreiber and R. Pan, "Large-scale parallel collaborative filtering for the Netflix
+    Prize", AAIM 2008 (weighted-λ). R. Gemulla, E. Nijkamp, P. Haas and Y. Sismanis, "Large-scale matrix factorization
+    with distributed stochastic gradient descent", KDD 2011 (blocks that share no rows).
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> ratings = fastcf.data.make_ratings(500, 300, 20_000, random_state=0)
+    >>> train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    >>> model = fastcf.MatrixFactorization(n_factors=16, random_state=0).fit(train)
+    >>> model.score(test) > fastcf.BiasModel().fit(train).score(test)
+    True
+    >>> model.recommend(train.users.ids[:2], n=3).items.shape
+    (2, 3)
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "n_factors": (Interval(1, 65536, integer=True),),
+        "normalize": (OneOf(("global", "item")), Nothing()),
+        "bias": (Boolean(),),
+        "reg": (Interval(0), OneOf(("auto",))),
+        "bias_reg": (Interval(0), OneOf(("auto",))),
+        "reg_scaling": (Interval(0, 1), OneOf(("count", "none"))),
+        "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
+        "schedule": (OneOf(SCHEDULES),),
+        "decay": (Interval(0, 1),),
+        "n_epochs": (Interval(1, integer=True),),
+        "patience": (Interval(1, integer=True), Nothing()),
+        "min_delta": (Interval(0),),
+        "init": (OneOf(("normal", "uniform")),),
+        "init_scale": (Interval(0), OneOf(("auto",))),
+        "random_state": (RandomSeed(),),
+        "verbose": (Interval(0, 2, integer=True),),
+        **SimilarityMixin._constraints,
+    }
+    _state = (
+        *SimilarityMixin._state,
+        "history_",
+        "n_epochs_",
+        "reg_",
+        "learning_rate_",
+        "user_bias_reg_",
+        "item_bias_reg_",
+    )
+
+    def __init__(
+        self,
+        n_factors: int = 64,
+        *,
+        normalize: str | None = "global",
+        bias: bool = True,
+        reg: float | str = "auto",
+        bias_reg: float | str = "auto",
+        reg_scaling: float | str = 0.7,
+        learning_rate: float | str = "auto",
+        schedule: str = "linear",
+        decay: float = 0.1,
+        n_epochs: int = 40,
+        patience: int | None = 5,
+        min_delta: float = 0.0,
+        init: str = "normal",
+        init_scale: float | str = "auto",
+        random_state: RandomState = None,
+        n_threads: int | None = None,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self.n_factors = n_factors
+        self.normalize = normalize
+        self.bias = bias
+        self.reg = reg
+        self.bias_reg = bias_reg
+        self.reg_scaling = reg_scaling
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.decay = decay
+        self.n_epochs = n_epochs
+        self.patience = patience
+        self.min_delta = min_delta
+        self.init = init
+        self.init_scale = init_scale
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.device = device
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        validation: Any = None,
+        callbacks: Iterable[Callback] = (),
+    ) -> MatrixFactorization:
+        """Learn the parameters.
+
+        Parameters
+        ----------
+        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
+            The ratings, or user and item ids. Weights of the ratings weight their squared errors.
+        y : array-like of shape (n,), optional
+            The ratings where ``X`` holds ids.
+        validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
+            Ratings held out. After each epoch their error is recorded; training stops early when it no longer falls
+            (``patience``), and the parameters of the best epoch are kept.
+        callbacks : iterable of Callback, optional
+            Called after each epoch, see :mod:`fastcf.callbacks`.
+
+        Returns
+        -------
+        MatrixFactorization
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the input or a parameter is not as described.
+        DeviceError
+            If ``device="cuda"`` cannot be used.
+        DivergenceError
+            If parameters stop being finite; the model then holds those of an earlier epoch.
+        KeyboardInterrupt
+            After Ctrl-C; the model holds what was learnt so far.
+        """
+        ratings, backend = self._begin_fit(X, y)
+        held_out = None if validation is None else self._validation_rows(validation)
+        self.global_mean_ = _weighted_mean(ratings) if self.normalize else 0.0
+        self.item_mean_ = _item_means(ratings, self.global_mean_) if self.normalize == "item" else None
+        biases = self._initial_biases(ratings, backend)
+        if self.bias and self.item_mean_ is None and self.normalize:
+            self.global_mean_ = biases.mean
+        seed = seed_from(self.random_state, "MatrixFactorization.fit")
+        self._initialise(ratings, biases, seed)
+
+        low, high = self.rating_range_
+        trainer = backend.module.SgdTrainer(
+            ratings.indptr,
+            ratings.indices,
+            ratings.values,
+            ratings.n_items,
+            weights=ratings.weights,
+            item_offset=self.item_mean_,
+            global_offset=self.global_mean_,
+            n_factors=self.n_factors,
+            reg=self.reg_,
+            reg_exponent={"count": 1.0, "none": 0.0}.get(self.reg_scaling, self.reg_scaling),  # type: ignore[call-overload]
+            bias=self.bias,
+            user_bias_reg=self.user_bias_reg_,
+            item_bias_reg=self.item_bias_reg_,
+            lowest=low,
+            highest=high,
+            seed=seed,
+            n_threads=self._threads,
+        )
+        parameters = self.user_factors_, self.item_factors_, self.user_bias_, self.item_bias_
+        trainer.set_parameters(*parameters)
+        if held_out is not None:
+            trainer.set_validation(*held_out)
+        total_weight = float(ratings.nnz if ratings.weights is None else ratings.weights.sum(dtype=np.float64))
+
+        def run_epoch(epoch: int) -> dict[str, Any]:
+            rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
+            loss = trainer.epoch(rate)
+            validation_rmse = None
+            if held_out is not None:
+                validation_rmse = float(np.sqrt(trainer.validation_squared_error() / held_out[2].size))
+            return {
+                "cost": 0.5 * loss + trainer.penalty(),
+                "train_rmse": float(np.sqrt(loss / total_weight)),
+                "validation_rmse": validation_rmse,
+                "learning_rate": rate,
+            }
+
+        try:
+            train(
+                self,
+                trainer,
+                run_epoch,
+                n_epochs=self.n_epochs,
+                validated=held_out is not None,
+                patience=self.patience,
+                min_delta=self.min_delta,
+                callbacks=callbacks,
+                verbose=self.verbose,
+            )
+        finally:
+            trainer.get_parameters(*parameters)
+        return self
+
+    def _initial_biases(self, ratings: Ratings, backend: Backend) -> Biases:
+        """Return biases to start from, and the noise that they leave; zeros where none are wanted."""
+        penalties = {"user_reg": self.bias_reg, "item_reg": self.bias_reg}
+        if not self.bias:
+            penalties = {"user_reg": 1e12, "item_reg": 1e12}  # what remains is the mean and the spread around it
+        biases = fit_biases(ratings, backend, **penalties, item_mean=self.item_mean_, n_threads=self._threads)
+        if not self.bias:
+            biases.users[:] = 0
+            biases.items[:] = 0
+        return biases
+
+    def _initialise(self, ratings: Ratings, biases: Biases, seed: int) -> None:
+        sigma = float(np.sqrt(biases.noise_variance))
+        self.user_bias_, self.item_bias_ = biases.users, biases.items
+        self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
+        self.reg_ = _AUTO_REG * sigma if isinstance(self.reg, str) else float(self.reg)
+        self.learning_rate_ = (
+            _AUTO_LEARNING_RATE / sigma if isinstance(self.learning_rate, str) else float(self.learning_rate)
+        )
+        scale = 0.1 * np.sqrt(sigma / self.n_factors) if isinstance(self.init_scale, str) else self.init_scale
+        random = np.random.default_rng(seed)
+        item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
+        for name, counts in (("user_factors_", np.diff(ratings.indptr)), ("item_factors_", item_counts)):
+            shape = counts.size, self.n_factors
+            if self.init == "normal":
+                factors = random.standard_normal(shape, dtype=np.float32)
+            else:
+                factors = random.random(shape, dtype=np.float32)
+                factors *= 2
+                factors -= 1
+            factors *= np.float32(scale)
+            factors[counts == 0] = 0
+            setattr(self, name, factors)
+
+    def _validation_rows(self, validation: Any) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        caller = "MatrixFactorization.fit: validation"
+        held_out = as_ratings(*(validation if isinstance(validation, tuple) else (validation,)), caller=caller)
+        users, items = self._pair_rows(held_out, "fit", strict=False)
+        return users, items, np.ascontiguousarray(held_out.values)
+
+
+def _weighted_mean(ratings: Ratings) -> float:
+    if ratings.weights is None:
+        return ratings.mean
+    return float(np.average(ratings.values, weights=ratings.weights))
+
+
+def _item_means(ratings: Ratings, fallback: float) -> NDArray[np.float32]:
+    """Return each item's mean rating, and ``fallback`` for items without ratings (or with weights of 0 only)."""
+    weights = np.ones(ratings.nnz, np.float32) if ratings.weights is None else ratings.weights
+    total = np.bincount(ratings.indices, weights, ratings.n_items)
+    sums = np.bincount(ratings.indices, weights * ratings.values, ratings.n_items)
+    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback).astype(np.float32)
