@@ -90,7 +90,7 @@ class RandomSeed:
 
     def accepts(self, value: object) -> bool:
         """Whether ``value`` is a seed, a generator or None."""
-        if isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_)):
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
             return 0 <= int(value) < 2**64
         return value is None or isinstance(value, (np.random.Generator, np.random.RandomState))
 

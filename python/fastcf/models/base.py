@@ -183,8 +183,11 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         """
         self._require_fitted("predict")
         users, items = self._pair_rows(X, "predict", strict)
-        predicted = self._native.predict_pairs(users, items, *self._parameters, n_threads=self._threads)
-        return np.clip(predicted, *self.rating_range_, out=predicted)
+        predicted: NDArray[np.float32] = self._native.predict_pairs(
+            users, items, *self._parameters, n_threads=self._threads
+        )
+        np.clip(predicted, *self.rating_range_, out=predicted)
+        return predicted
 
     def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict the ratings of all items, in the order of ``items_.ids``.
@@ -211,8 +214,9 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             rows = np.arange(len(self.users_), dtype=np.int32)
         else:
             rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
-        predicted = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
-        return np.clip(predicted, *self.rating_range_, out=predicted)
+        predicted: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
+        np.clip(predicted, *self.rating_range_, out=predicted)
+        return predicted
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return minus the root mean squared error, so that larger is better, as scikit-learn's searches expect.
@@ -460,11 +464,11 @@ class SimilarityMixin(FactorModel):
         what = "item" if method == "similar_items" else "user"
         rows = self._rows(ids, [wanted] if single else wanted, what, method, strict)
         factors = self.item_factors_ if what == "item" else self.user_factors_
-        worst = np.float32(np.inf if metric == "euclidean" else -np.inf)
+        worst = np.inf if metric == "euclidean" else -np.inf
         known = np.flatnonzero(rows >= 0)
         width = min(n, len(ids))
         found = np.full((rows.size, width), -1, np.int32)
-        scores = np.full((rows.size, width), worst)
+        scores = np.full((rows.size, width), worst, np.float32)
         if known.size:
             query_rows = np.ascontiguousarray(rows[known])
             found[known], scores[known] = self._native.nearest(

@@ -258,7 +258,7 @@ class MatrixFactorization(SimilarityMixin):
             global_offset=self.global_mean_,
             n_factors=self.n_factors,
             reg=self.reg_,
-            reg_exponent={"count": 1.0, "none": 0.0}.get(self.reg_scaling, self.reg_scaling),  # type: ignore[call-overload]
+            reg_exponent=_exponent(self.reg_scaling),
             bias=self.bias,
             user_bias_reg=self.user_bias_reg_,
             item_bias_reg=self.item_bias_reg_,
@@ -341,6 +341,10 @@ class MatrixFactorization(SimilarityMixin):
         held_out = as_ratings(*(validation if isinstance(validation, tuple) else (validation,)), caller=caller)
         users, items = self._pair_rows(held_out, "fit", strict=False)
         return users, items, np.ascontiguousarray(held_out.values)
+
+
+def _exponent(reg_scaling: float | str) -> float:
+    return {"none": 0.0, "count": 1.0}[reg_scaling] if isinstance(reg_scaling, str) else float(reg_scaling)
 
 
 def _weighted_mean(ratings: Ratings) -> float:
