@@ -1,0 +1,176 @@
+// One field of a text line to one value: integers, short decimals, dates, UTF-8. Two kinds of functions stand here.
+// `take_…` read at a cursor and advance it, are branch-poor, and may give up on anything unusual; they may read up to
+// kReadAhead bytes past the cursor. `parse_…` take a complete field and define what is accepted.
+#pragma once
+
+#include <bit>
+#include <charconv>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <string_view>
+
+namespace fastcf::ingest {
+
+inline constexpr std::int64_t kReadAhead = 48;
+
+inline std::uint64_t load8(const char* p) {
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    if constexpr (std::endian::native == std::endian::big) word = __builtin_bswap64(word);
+    return word;
+}
+
+inline bool is_digit(char c) {
+    return static_cast<unsigned char>(c - '0') <= 9;
+}
+
+namespace detail {
+
+// The value of the first `n` (1 to 8) of eight digits, byte 0 first: pad with leading zeros, then add neighbours in
+// pairs, fours and eights.
+inline std::uint64_t digits_value(std::uint64_t digits, int n) {
+    digits <<= 8 * (8 - n);
+    digits = digits * 10 + (digits >> 8);
+    constexpr std::uint64_t kPairs = 0x000000FF000000FFULL;
+    return ((digits & kPairs) * (100 + (1000000ULL << 32)) + ((digits >> 16) & kPairs) * (1 + (10000ULL << 32))) >> 32;
+}
+
+// How many of the eight characters in `digits` (already xor-ed with '0') are digits before the first other one.
+// A carry out of a byte that is no digit only reaches later bytes, which are not looked at.
+inline int leading_digits(std::uint64_t digits) {
+    const std::uint64_t others = ((digits + 0x7676767676767676ULL) | digits) & 0x8080808080808080ULL;
+    return others == 0 ? 8 : std::countr_zero(others) >> 3;
+}
+
+}  // namespace detail
+
+// A run of 1 to 15 digits without a needless leading zero.
+inline bool take_integer(const char*& p, std::int64_t& value) {
+    constexpr std::uint64_t kZeros = 0x3030303030303030ULL;
+    const std::uint64_t digits = load8(p) ^ kZeros;
+    const int n = detail::leading_digits(digits);
+    if (n == 0 || (n > 1 && *p == '0')) return false;
+    std::uint64_t result = detail::digits_value(digits, n);
+    p += n;
+    if (n == 8) {
+        static constexpr std::uint64_t kPower[8] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000};
+        const std::uint64_t more = load8(p) ^ kZeros;
+        const int m = detail::leading_digits(more);
+        if (m == 8) return false;
+        if (m > 0) result = result * kPower[m] + detail::digits_value(more, m);
+        p += m;
+    }
+    value = static_cast<std::int64_t>(result);
+    return true;
+}
+
+// Tenths to the nearest float: the ratings of nearly every file are "4", "3.5" or "10".
+struct Tenths {
+    float value[100];
+    constexpr Tenths() : value() {
+        for (int i = 0; i < 100; ++i) value[i] = static_cast<float>(i / 10.0);
+    }
+};
+inline constexpr Tenths kTenths;
+
+// "d", "dd" or "d.d"; what follows is the caller's to check.
+inline bool take_short_decimal(const char*& p, float& value) {
+    if (!is_digit(p[0])) return false;
+    int number = p[0] - '0';
+    if (p[1] == '.' && is_digit(p[2])) {
+        value = kTenths.value[10 * number + (p[2] - '0')];
+        p += 3;
+        return true;
+    }
+    p += 1;
+    if (is_digit(*p)) number = 10 * number + (*p++ - '0');
+    value = static_cast<float>(number);
+    return true;
+}
+
+// A canonical integer: an optional minus, no plus, no leading zero (but "0" itself, never "-0"), within 64 bits.
+inline bool parse_canonical_integer(std::string_view text, std::int64_t& value) {
+    const std::size_t sign = text.size() > 1 && text[0] == '-' ? 1 : 0;
+    if (text.size() == sign || !is_digit(text[sign]) || (text[sign] == '0' && text.size() > 1)) return false;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && stop == text.data() + text.size();
+}
+
+enum class Decimal { ok, not_a_number, not_finite };
+
+// The float nearest to the double nearest to the text, as `numpy.float32(float(text))` gives it.
+inline Decimal parse_decimal(std::string_view text, float& value) {
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    double wide = 0.0;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), wide);
+    if (error == std::errc::invalid_argument || stop != text.data() + text.size()) return Decimal::not_a_number;
+    value = static_cast<float>(wide);
+    return error == std::errc() && std::isfinite(value) ? Decimal::ok : Decimal::not_finite;
+}
+
+// "YYYY-MM-DD", a day of the Gregorian calendar, to Unix seconds at its midnight UTC. `text` holds ten characters.
+inline bool parse_date(const char* text, std::int64_t& seconds) {
+    for (const int i : {0, 1, 2, 3, 5, 6, 8, 9})
+        if (!is_digit(text[i])) return false;
+    if (text[4] != '-' || text[7] != '-') return false;
+    const auto two = [text](int i) { return 10 * (text[i] - '0') + (text[i + 1] - '0'); };
+    const std::chrono::year_month_day day{std::chrono::year{100 * two(0) + two(2)},
+                                          std::chrono::month{static_cast<unsigned>(two(5))},
+                                          std::chrono::day{static_cast<unsigned>(two(8))}};
+    if (!day.ok()) return false;
+    seconds = std::int64_t{86400} * std::chrono::sys_days{day}.time_since_epoch().count();
+    return true;
+}
+
+// An integer (also "881250949.0"), or a date.
+inline bool parse_timestamp(std::string_view text, std::int64_t& value) {
+    if (text.size() == 10 && text[4] == '-') return parse_date(text.data(), value);
+    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc()) return false;
+    if (stop == end) return true;
+    return *stop == '.' && std::string_view(stop + 1, end).find_first_not_of('0') == std::string_view::npos;
+}
+
+// Decodes UTF-8 and returns the number of characters, or -1 where it is not valid (or holds a NUL, which fixed-width
+// strings cannot keep) or has more than `limit` of them. Writes them to `out` unless that is null.
+inline std::int64_t decode_utf8(std::string_view text, char32_t* out, std::int64_t limit) {
+    std::int64_t n = 0;
+    for (std::size_t i = 0; i < text.size();) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        char32_t c = byte;
+        int extra = 0;
+        if (byte >= 0x80) {
+            if (byte >= 0xC2 && byte <= 0xDF) {
+                extra = 1;
+                c = byte & 0x1F;
+            } else if (byte >= 0xE0 && byte <= 0xEF) {
+                extra = 2;
+                c = byte & 0x0F;
+            } else if (byte >= 0xF0 && byte <= 0xF4) {
+                extra = 3;
+                c = byte & 0x07;
+            } else {
+                return -1;
+            }
+        }
+        if (text.size() - i <= static_cast<std::size_t>(extra)) return -1;
+        for (int k = 1; k <= extra; ++k) {
+            const auto next = static_cast<unsigned char>(text[i + k]);
+            if ((next & 0xC0) != 0x80) return -1;
+            c = (c << 6) | (next & 0x3F);
+        }
+        const bool overlong = (extra == 2 && c < 0x800) || (extra == 3 && c < 0x10000);
+        if (c == 0 || overlong || (c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF || n == limit) return -1;
+        if (out != nullptr) out[n] = c;
+        ++n;
+        i += 1 + static_cast<std::size_t>(extra);
+    }
+    return n;
+}
+
+}  // namespace fastcf::ingest
