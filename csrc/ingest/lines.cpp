@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/parallel.h"
-
 namespace fastcf::ingest {
 
 namespace {
@@ -21,7 +19,7 @@ std::string shortened(std::string_view text) {
 }  // namespace
 
 ParseError::ParseError(std::int64_t file_, std::int64_t line_, const std::string& problem, std::string_view text_)
-    : std::runtime_error(problem), file(file_), line(line_), text(shortened(text_)) {}
+    : std::runtime_error(shortened(problem)), file(file_), line(line_), text(shortened(text_)) {}
 
 std::int64_t count_byte(const char* begin, const char* end, char byte) {
     constexpr int kLanes = 64;

@@ -1,11 +1,15 @@
 // Text cut into pieces at line ends, so that threads share the work and every row still knows its line and its place.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/parallel.h"
 
 namespace fastcf::ingest {
 
@@ -56,6 +60,27 @@ inline std::string_view next_line(const char*& cursor, const char* end) {
     cursor = newline == std::string_view::npos ? end : begin + newline + 1;
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     return line;
+}
+
+// Runs body(task, thread) for all tasks and returns the ParseError of the first task that threw one, whatever the
+// number of threads: tasks are handed out in order, so those before a bad one always run.
+template <class Body>
+std::optional<ParseError> parallel_first_error(std::int64_t n_tasks, int n_threads, Body&& body) {
+    std::vector<std::optional<ParseError>> errors(static_cast<std::size_t>(n_tasks));
+    std::atomic<std::int64_t> first_bad{n_tasks};
+    parallel_for(n_tasks, n_threads, [&](std::int64_t i, int thread) {
+        if (i > first_bad.load(std::memory_order_relaxed)) return;
+        try {
+            body(i, thread);
+        } catch (const ParseError& error) {
+            errors[static_cast<std::size_t>(i)] = error;
+            std::int64_t bad = first_bad.load();
+            while (i < bad && !first_bad.compare_exchange_weak(bad, i)) {
+            }
+        }
+    });
+    if (first_bad.load() == n_tasks) return std::nullopt;
+    return errors[static_cast<std::size_t>(first_bad.load())];
 }
 
 }  // namespace fastcf::ingest

@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <optional>
 
 #include "core/check.h"
-#include "core/parallel.h"
 #include "ingest/fields.h"
 #include "ingest/split.h"
 
@@ -189,60 +187,54 @@ std::int64_t store_id(const IdColumn& column, std::int64_t at, const Id& id, con
     return n;
 }
 
+// One piece of a pass. Stops where an id column in mode `integer` turns out to hold other ids; `found` says so.
+void read_piece(LineParser& parser, Piece& piece, const char* text_end, const LogColumns& columns, LogPass& found) {
+    Row row;
+    const char* fast_end = piece.begin;  // lines that begin before it may take the fast path
+    if (parser.has_fast_path() && text_end - piece.begin > kReadAhead)
+        fast_end = std::min(piece.end, text_end - kReadAhead);
+    std::int64_t n_rows = 0;
+    std::int64_t n_lines = 0;
+    const char* line_begin = piece.begin;
+    try {
+        for (const char* cursor = piece.begin; cursor < piece.end; ++n_lines) {
+            line_begin = cursor;
+            if (cursor >= fast_end || !parser.fast_row(cursor, text_end, row)) {
+                const Outcome outcome = parser.parse(next_line(cursor, piece.end), row);
+                if (outcome == Outcome::blank) continue;
+                if (outcome == Outcome::not_an_integer) {
+                    found.user_is_text = parser.not_integer_user;
+                    found.item_is_text = parser.not_integer_item;
+                    return;
+                }
+            }
+            if (n_rows == piece.capacity) throw Malformed{"the file changed while it was read"};
+            const std::int64_t at = piece.first_row + n_rows++;
+            found.user_width = std::max(found.user_width, store_id(columns.user, at, row.user, "user"));
+            found.item_width = std::max(found.item_width, store_id(columns.item, at, row.item, "item"));
+            columns.ratings[at] = row.rating;
+            if (columns.timestamps != nullptr) columns.timestamps[at] = row.timestamp;
+        }
+    } catch (const Malformed& malformed) {
+        throw ParseError(0, piece.first_line + n_lines, malformed.problem, next_line(line_begin, piece.end));
+    }
+    piece.n_rows = n_rows;
+}
+
 }  // namespace
 
 LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogColumns& columns, int n_threads) {
     const auto n_pieces = static_cast<std::int64_t>(pieces.size());
-    std::vector<std::optional<ParseError>> errors(pieces.size());
-    std::vector<LogPass> found(pieces.size());
-    std::atomic<std::int64_t> first_bad{n_pieces};
-    std::atomic<bool> other_ids{false};
     const char* const text_end = pieces.empty() ? nullptr : pieces.back().end;
-
-    parallel_for(n_pieces, n_threads, [&](std::int64_t i, int) {
-        if (i > first_bad.load(std::memory_order_relaxed) || other_ids.load(std::memory_order_relaxed)) return;
-        Piece& piece = pieces[static_cast<std::size_t>(i)];
-        LogPass& pass = found[static_cast<std::size_t>(i)];
+    std::vector<LogPass> found(pieces.size());
+    std::atomic<bool> other_ids{false};
+    const auto error = parallel_first_error(n_pieces, n_threads, [&](std::int64_t i, int) {
+        if (other_ids.load(std::memory_order_relaxed)) return;
+        LogPass& mine = found[static_cast<std::size_t>(i)];
         LineParser parser(format, columns.user.mode, columns.item.mode);
-        Row row;
-        const char* cursor = piece.begin;
-        const char* fast_end = piece.begin;  // lines that begin before it may take the fast path
-        if (parser.has_fast_path() && text_end - piece.begin > kReadAhead)
-            fast_end = std::min(piece.end, text_end - kReadAhead);
-        std::int64_t n_rows = 0;
-        std::int64_t n_lines = 0;
-        const char* line_begin = cursor;
-        try {
-            for (; cursor < piece.end; ++n_lines) {
-                line_begin = cursor;
-                if (cursor >= fast_end || !parser.fast_row(cursor, text_end, row)) {
-                    const Outcome outcome = parser.parse(next_line(cursor, piece.end), row);
-                    if (outcome == Outcome::blank) continue;
-                    if (outcome == Outcome::not_an_integer) {
-                        pass.user_is_text = parser.not_integer_user;
-                        pass.item_is_text = parser.not_integer_item;
-                        other_ids.store(true);
-                        return;
-                    }
-                }
-                if (n_rows == piece.capacity) throw Malformed{"the file changed while it was read"};
-                const std::int64_t at = piece.first_row + n_rows++;
-                pass.user_width = std::max(pass.user_width, store_id(columns.user, at, row.user, "user"));
-                pass.item_width = std::max(pass.item_width, store_id(columns.item, at, row.item, "item"));
-                columns.ratings[at] = row.rating;
-                if (columns.timestamps != nullptr) columns.timestamps[at] = row.timestamp;
-            }
-        } catch (const Malformed& malformed) {
-            const std::string_view line = next_line(line_begin, piece.end);
-            errors[static_cast<std::size_t>(i)].emplace(0, piece.first_line + n_lines, malformed.problem, line);
-            std::int64_t bad = first_bad.load();
-            while (i < bad && !first_bad.compare_exchange_weak(bad, i)) {
-            }
-            return;
-        }
-        piece.n_rows = n_rows;
+        read_piece(parser, pieces[static_cast<std::size_t>(i)], text_end, columns, mine);
+        if (mine.user_is_text || mine.item_is_text) other_ids.store(true);
     });
-
     LogPass pass;
     for (const LogPass& one : found) {
         pass.user_is_text |= one.user_is_text;
@@ -251,8 +243,7 @@ LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogC
         pass.item_width = std::max(pass.item_width, one.item_width);
     }
     // Other ids come first: the pass that follows sees every line again, and finds every error again.
-    if (pass.user_is_text || pass.item_is_text) return pass;
-    if (first_bad.load() < n_pieces) throw *errors[static_cast<std::size_t>(first_bad.load())];
+    if (error && !pass.user_is_text && !pass.item_is_text) throw *error;
     return pass;
 }
 

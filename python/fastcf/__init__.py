@@ -1,5 +1,6 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
+from fastcf import data
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
@@ -14,6 +15,7 @@ __all__ = [
     "IdMap",
     "Ratings",
     "__version__",
+    "data",
     "load",
     "show_config",
 ]

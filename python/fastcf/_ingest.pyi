@@ -1,5 +1,6 @@
 """Native ingestion: host only, whatever device trains. Arrays are checked, never converted."""
 
+import mmap
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,6 @@ def check_ratings(
     n_columns: int,
     caller: str,
 ) -> None: ...
-
 def make_ratings(
     *,
     n_users: int,
@@ -70,3 +70,30 @@ def make_ratings(
     item_bias: npt.NDArray[np.float32],
     n_threads: int,
 ) -> tuple[float, float]: ...
+
+_Text = bytes | bytearray | memoryview | mmap.mmap
+
+class ParseError(ValueError):
+    """args: index of the source, line number (0: the whole file), problem, text of the line."""
+
+def read_log(
+    text: _Text,
+    *,
+    offset: int,
+    first_line: int,
+    separator: str,
+    n_fields: int,
+    columns: tuple[int, int, int, int],
+    n_threads: int = 0,
+    piece_bytes: int = ...,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.int64] | None]: ...
+def split_line(line: str, separator: str) -> list[str]: ...
+def read_netflix(
+    sources: list[_Text | str],
+    *,
+    n_fields: int,
+    n_threads: int = 0,
+    piece_bytes: int = ...,
+) -> tuple[
+    npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32] | None, npt.NDArray[np.int64] | None
+]: ...

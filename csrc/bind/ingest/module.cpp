@@ -8,4 +8,5 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_ids(module);
     fastcf::bind::register_synth(module);
     fastcf::bind::register_text(module);
+    fastcf::bind::register_netflix(module);
 }

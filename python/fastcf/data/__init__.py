@@ -1,12 +1,29 @@
 """Ratings from files, tables and thin air, and their splits."""
 
+from fastcf.data.files import RatingFiles, detect_format
+from fastcf.data.items import ItemTable, read_items
+from fastcf.data.movielens import Dataset, load_movielens
+from fastcf.data.netflix import NetflixData, Qualifying, load_netflix
 from fastcf.data.splits import leave_n_out, split_by_time, train_test_split
 from fastcf.data.synthetic import Truth, make_ratings
+from fastcf.data.text import RatingLog, load_ratings, read_log
 
 __all__ = [
+    "Dataset",
+    "ItemTable",
+    "NetflixData",
+    "Qualifying",
+    "RatingFiles",
+    "RatingLog",
     "Truth",
+    "detect_format",
     "leave_n_out",
+    "load_movielens",
+    "load_netflix",
+    "load_ratings",
     "make_ratings",
+    "read_items",
+    "read_log",
     "split_by_time",
     "train_test_split",
 ]

@@ -1,0 +1,184 @@
+"""Delimited text: which separator, whether there is a header, which column is which."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from fastcf._backend import ingest
+from fastcf.errors import DataError
+
+__all__ = ["Columns", "choose_columns", "detect_separator", "plain_name", "split_fields"]
+
+_SEPARATORS = ("::", "\t", ",", ";", "|", " ")
+
+ITEM_NAMES = frozenset(
+    {
+        "item",
+        "itemid",
+        "movie",
+        "movieid",
+        "product",
+        "productid",
+        "asin",
+        "parentasin",
+        "isbn",
+        "book",
+        "bookid",
+        "artist",
+        "artistid",
+        "track",
+        "trackid",
+        "song",
+        "songid",
+        "business",
+        "businessid",
+        "anime",
+        "animeid",
+        "game",
+        "gameid",
+        "iid",
+        "mid",
+    }
+)
+_NAMES = {
+    "user": frozenset(
+        {
+            "user",
+            "userid",
+            "customer",
+            "customerid",
+            "reviewer",
+            "reviewerid",
+            "member",
+            "memberid",
+            "visitor",
+            "visitorid",
+            "uid",
+            "username",
+        }
+    ),
+    "item": ITEM_NAMES,
+    "rating": frozenset({"rating", "ratings", "userrating", "bookrating", "score", "stars", "overall", "value"}),
+    "timestamp": frozenset({"timestamp", "time", "date", "datetime", "unixreviewtime", "ratedat", "unixtime"}),
+}
+_ROLES = ("user", "item", "rating", "timestamp")
+_TIMESTAMP = re.compile(r"[+-]?\d{1,19}(\.0*)?|\d{4}-\d\d-\d\d")
+
+
+class Columns(NamedTuple):
+    """The layout of a delimited file: positions of its columns (timestamp: -1 where there is none)."""
+
+    separator: str
+    header: bool
+    n_fields: int
+    positions: tuple[int, int, int, int]
+
+
+def plain_name(name: str) -> str:
+    """Return a column name as it is compared: "Book-Rating", "book_rating" and "bookRating" are the same."""
+    return re.sub(r"[\s_.-]", "", name).lower()
+
+
+def split_fields(line: str, separator: str, where: str) -> list[str]:
+    """Split one line as the native reader does. A line that cannot be split is a DataError at ``where``."""
+    try:
+        fields: list[str] = ingest.split_line(line, separator)
+    except ingest.ParseError as error:
+        raise DataError(f"{where}: {error.args[2]}: {line!r}") from None
+    return fields
+
+
+def detect_separator(line: str, where: str) -> str:
+    """Return the first of "::", tab, comma, semicolon, bar and space that cuts the line into three fields or more."""
+    for separator in _SEPARATORS:
+        if separator in line and len(split_fields(line, separator, where)) >= 3:
+            return separator
+    raise DataError(
+        f"{where}: cannot find three fields (user, item, rating) separated by '::', tab, ',', ';', '|' or ' '; "
+        f"pass separator: {line!r}"
+    )
+
+
+def check_separator(separator: str, caller: str) -> None:
+    """Refuse what cannot separate."""
+    if not isinstance(separator, str):
+        raise TypeError(f"{caller}: separator must be a string; got {type(separator).__name__}")
+    if not separator or any(c.isalnum() or c in '.+"\r\n\0' for c in separator):
+        raise ValueError(
+            f"{caller}: separator must be characters that are no letters, digits, quotes, '.', '+' or line ends; "
+            f"got {separator!r}"
+        )
+
+
+def _named_position(name: str, fields: list[str], role: str, caller: str) -> int:
+    if name in fields:
+        return fields.index(name)
+    matches = [i for i, field in enumerate(fields) if plain_name(field) == plain_name(name)]
+    if len(matches) != 1:
+        raise ValueError(f"{caller}: {role} must name a column of the file ({', '.join(fields)}); got {name!r}")
+    return matches[0]
+
+
+def _is_header(fields: list[str], asked: dict[str, str | int | bool | None]) -> bool:
+    names = [plain_name(field) for field in fields]
+    if any(isinstance(value, str) and plain_name(value) in names for value in asked.values()):
+        return True
+    return sum(any(name in _NAMES[role] for name in names) for role in ("user", "item", "rating")) >= 2
+
+
+def choose_columns(
+    line: str,
+    where: str,
+    *,
+    separator: str | None,
+    header: bool | str,
+    asked: dict[str, str | int | bool | None],
+    caller: str,
+) -> Columns:
+    """Lay out a file by its first line and what the caller asked for; see :func:`fastcf.data.read_log`."""
+    if not isinstance(header, bool) and header != "auto":
+        raise ValueError(f"{caller}: header must be True, False or 'auto'; got {header!r}")
+    if separator is None:
+        separator = detect_separator(line, where)
+    check_separator(separator, caller)
+    fields = split_fields(line, separator, where)
+    n = len(fields)
+    has_header = _is_header(fields, asked) if isinstance(header, str) else header
+    names = [plain_name(field) for field in fields] if has_header else []
+    recognised = has_header and _is_header(fields, {})
+
+    positions: dict[str, int] = {}
+    for role in _ROLES:
+        value = asked[role]
+        if isinstance(value, str):
+            if not has_header:
+                raise ValueError(f"{caller}: {role} must be a position where the file has no header; got {value!r}")
+            positions[role] = _named_position(value, fields, role, caller)
+        elif isinstance(value, bool):
+            if value or role != "timestamp":
+                raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
+            positions[role] = -1
+        elif value is not None:
+            if not 0 <= value < n:
+                raise ValueError(f"{caller}: {role} must lie in [0, {n}), the columns of the file; got {value}")
+            positions[role] = value
+    for default, role in enumerate(_ROLES):
+        if role in positions:
+            continue
+        matches = [i for i, name in enumerate(names) if name in _NAMES[role] and i not in positions.values()]
+        if matches:
+            positions[role] = matches[0]
+        elif role == "timestamp":
+            # Without a header, the fourth field where it looks like one.
+            fits = n > default and default not in positions.values() and _TIMESTAMP.fullmatch(fields[default])
+            positions[role] = default if not has_header and fits else -1
+        elif recognised or default >= n:
+            raise DataError(f"{where}: cannot tell which column is the {role}; pass {role}: {line!r}")
+        else:
+            positions[role] = default
+    used = [position for position in positions.values() if position >= 0]
+    if len(set(used)) != len(used):
+        raise ValueError(f"{caller}: user, item, rating and timestamp must be different columns; got {positions}")
+    user, item, rating, timestamp = (positions[role] for role in _ROLES)
+    return Columns(separator, has_header, n, (user, item, rating, timestamp))

@@ -1,0 +1,52 @@
+"""Ratings as a log: one row per line of the file."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.ratings import Ratings
+
+__all__ = ["RatingLog"]
+
+
+class RatingLog(NamedTuple):
+    """The rows of a file of ratings, in file order.
+
+    Attributes
+    ----------
+    users, items : ndarray of shape (n,), int64 or '<U..'
+        The ids: integers where every id of the column is a canonical one (no leading zeros, no plus sign, within 64
+        bits), otherwise strings, so that ``"0104257"`` keeps its zeros.
+    ratings : ndarray of shape (n,), float32
+        Finite.
+    timestamps : ndarray of shape (n,), int64, or None
+        As in the file; dates are seconds since 1970 at midnight UTC.
+    """
+
+    users: NDArray[Any]
+    items: NDArray[Any]
+    ratings: NDArray[np.float32]
+    timestamps: NDArray[np.int64] | None
+
+    def to_ratings(self, duplicates: str = "error", **options: Any) -> Ratings:
+        """Return the log as :class:`fastcf.Ratings`.
+
+        Parameters
+        ----------
+        duplicates : {"error", "last", "mean", "sum"}, default="error"
+            What becomes of several rows of the same user and item; ``"last"`` is the last in file order.
+        **options
+            Further arguments of :meth:`fastcf.Ratings.from_coo`.
+
+        Raises
+        ------
+        ValueError
+            If a pair comes twice and ``duplicates="error"``, or the log is empty.
+        """
+        options.setdefault("caller", "RatingLog.to_ratings")
+        return Ratings.from_coo(
+            self.users, self.items, self.ratings, timestamps=self.timestamps, duplicates=duplicates, **options
+        )
