@@ -12,10 +12,27 @@ from fastcf.data import ItemTable, detect_format, load_movielens, load_ratings, 
 RATINGS = [(196, 242, 3, 881250949), (186, 302, 3, 891717742), (196, 1, 5, 881250000)]
 TITLES = {242: "Kolya (1996)", 302: "L.A. Confidential (1997)", 1: "Misérables, Les (1995)"}
 GENRES = {242: "Comedy", 302: "Crime|Mystery|Thriller", 1: "Drama"}
-FLAGS = (
-    "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy Film-Noir Horror Musical "
-    "Mystery Romance Sci-Fi Thriller War Western"
-).split()
+FLAGS = [
+    "unknown",
+    "Action",
+    "Adventure",
+    "Animation",
+    "Children's",
+    "Comedy",
+    "Crime",
+    "Documentary",
+    "Drama",
+    "Fantasy",
+    "Film-Noir",
+    "Horror",
+    "Musical",
+    "Mystery",
+    "Romance",
+    "Sci-Fi",
+    "Thriller",
+    "War",
+    "Western",
+]
 
 
 def write_100k(folder, genre_file=True):
