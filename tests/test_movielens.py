@@ -13,26 +13,10 @@ RATINGS = [(196, 242, 3, 881250949), (186, 302, 3, 891717742), (196, 1, 5, 88125
 TITLES = {242: "Kolya (1996)", 302: "L.A. Confidential (1997)", 1: "Misérables, Les (1995)"}
 GENRES = {242: "Comedy", 302: "Crime|Mystery|Thriller", 1: "Drama"}
 FLAGS = [
-    "unknown",
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-]
+    "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary",
+    "Drama", "Fantasy", "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi",
+    "Thriller", "War", "Western",
+]  # fmt: skip
 
 
 def write_100k(folder, genre_file=True):

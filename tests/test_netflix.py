@@ -149,7 +149,7 @@ def test_read_log_many_files_are_read_by_the_threads(tmp_path):
         assert problem in error.value.args[2]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     movies=st.lists(
         st.tuples(

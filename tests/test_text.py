@@ -70,7 +70,7 @@ def rows(draw):
     return list(zip(*columns, strict=True))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     table=rows(),
     separator=st.sampled_from([",", "\t", ";", "|", " ", "::", "<=>", "{,}#;|\t|~,!^"]),
@@ -105,7 +105,7 @@ def test_read_log_agrees_with_python_on_any_table(
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)] * 2), min_size=1))
 def test_read_log_quoted_fields_agree_with_csv_module(pairs):
     out = io.StringIO()
