@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+import numpy as np
+
 from fastcf._backend import ingest
 from fastcf.errors import DataError
 
@@ -160,9 +162,11 @@ def choose_columns(
                 raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
             positions[role] = -1
         elif value is not None:
+            if not isinstance(value, (int, np.integer)):
+                raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
             if not 0 <= value < n:
                 raise ValueError(f"{caller}: {role} must lie in [0, {n}), the columns of the file; got {value}")
-            positions[role] = value
+            positions[role] = int(value)
     for default, role in enumerate(_ROLES):
         if role in positions:
             continue

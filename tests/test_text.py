@@ -1,0 +1,429 @@
+"""Delimited text to ratings: against Python's own csv and float, at every piece boundary, and for every bad line."""
+
+import csv
+import gzip
+import io
+import os
+import re
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastcf
+from fastcf._backend import ingest
+from fastcf.data import RatingLog, detect_format, load_ratings, read_log
+
+CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
+
+
+def write(folder, text, name="ratings.txt"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def ids_reference(ids):
+    """Integers if all are canonical and fit, else strings."""
+    if all(CANONICAL.fullmatch(i) and -(2**63) <= int(i) < 2**63 for i in ids):
+        return np.array([int(i) for i in ids], np.int64)
+    return np.array(ids, dtype=str)
+
+
+def native(text, separator=",", n_fields=4, columns=(0, 1, 2, 3), **options):
+    options = {"offset": 0, "first_line": 1, "n_threads": 2, **options}
+    return ingest.read_log(text, separator=separator, n_fields=n_fields, columns=columns, **options)
+
+
+def assert_same(log, users, items, ratings, timestamps):
+    for got, expected in zip(log, (users, items, ratings, timestamps), strict=True):
+        if expected is None:
+            assert got is None
+        else:
+            assert got.dtype.kind == expected.dtype.kind
+            np.testing.assert_array_equal(got, expected)
+
+
+# --------------------------------------------------------------------------------------------------- round trips
+
+integer_ids = st.integers(-(2**63), 2**63 - 1).map(str) | st.integers(0, 10**6).map(str)
+odd_ids = st.sampled_from(
+    ["0", "-0", "007", "+7", "00", "-", "1.0", "9223372036854775808", "-9223372036854775809", "1e3"]
+)
+text_ids = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z"), exclude_characters='"'), min_size=1, max_size=12)
+ratings_texts = (
+    st.integers(0, 20).map(lambda n: f"{n / 2}")
+    | st.integers(-100, 100).map(str)
+    | st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr)
+    | st.decimals(-1000, 1000, places=6).map(str)
+    | st.sampled_from(["+4", "4.", ".5", "1e1", "-0.0", "3.50", "0004", "16777217", "0.30000001192092896", "99.95"])
+)
+
+
+@st.composite
+def rows(draw):
+    n = draw(st.sampled_from([1, 2, 31, 32, 33]) | st.integers(1, 6))
+    kinds = [draw(st.sampled_from([integer_ids, integer_ids | odd_ids, text_ids])) for _ in range(2)]
+    columns = [draw(st.lists(kind, min_size=n, max_size=n)) for kind in (*kinds, ratings_texts, integer_ids)]
+    return list(zip(*columns, strict=True))
+
+
+@settings(max_examples=150)
+@given(
+    table=rows(),
+    separator=st.sampled_from([",", "\t", ";", "|", " ", "::", "<=>", "{,}#;|\t|~,!^"]),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    ending=st.sampled_from(["", "\n", "\r\n\r\n \n"]),
+    quote=st.booleans(),
+    space=st.booleans(),
+    piece_bytes=st.sampled_from([1, 7, 64, 1 << 20]),
+    n_threads=st.sampled_from([1, 2, 4]),
+    data=st.data(),
+)
+def test_read_log_agrees_with_python_on_any_table(
+    table, separator, newline, ending, quote, space, piece_bytes, n_threads, data
+):
+    table = [tuple(field.replace(separator, "x").replace(separator[0], "y") or "z" for field in row) for row in table]
+    quote &= len(separator) == 1
+
+    def written(field):
+        if quote and data.draw(st.booleans()):
+            field = f'"{field}"'
+        return f" {field} " if space and data.draw(st.booleans()) else field
+
+    text = newline.join(separator.join(map(written, row)) for row in table) + ending
+    log = native(text.encode(), separator, n_threads=n_threads, piece_bytes=piece_bytes)
+    users, items, ratings, times = zip(*table, strict=True)
+    assert_same(
+        log,
+        ids_reference(users),
+        ids_reference(items),
+        np.array([float(r) for r in ratings]).astype(np.float32),
+        np.array([int(t) for t in times], np.int64),
+    )
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(*[st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1)] * 2), min_size=1))
+def test_read_log_quoted_fields_agree_with_csv_module(pairs):
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([*pair, "1"] for pair in pairs)
+    users, items, _, _ = native(out.getvalue().encode(), n_fields=3, columns=(0, 1, 2, -1), piece_bytes=16)
+    for got, column in zip((users, items), zip(*pairs, strict=True), strict=True):
+        np.testing.assert_array_equal(got, ids_reference(column))
+
+
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 1025])
+@pytest.mark.parametrize("separator", [",", "::"])
+def test_read_log_result_does_not_depend_on_pieces_or_threads(n, separator):
+    rng = np.random.default_rng(n)
+    users, items, times = rng.integers(0, 10**9, n), rng.integers(0, 50, n), rng.integers(0, 2**40, n)
+    ratings = rng.integers(0, 101, n) / 10
+    lines = [separator.join(map(str, row)) for row in zip(users, items, ratings, times, strict=True)]
+    text = "\n".join(lines).encode()
+    for piece_bytes in (1, 2, 3, 17, 100, 1000, 1 << 20):
+        for n_threads in (1, 2, 4):
+            log = native(text, separator, piece_bytes=piece_bytes, n_threads=n_threads)
+            assert_same(log, users, items, ratings.astype(np.float32), times)
+
+
+def test_read_log_every_rating_of_two_digits_is_exact():
+    texts = [f"{units}.{tenths}" for units in range(100) for tenths in range(10)] + [str(i) for i in range(1000)]
+    text = "".join(f"1,{i},{rating},0\n" for i, rating in enumerate(texts)).encode()
+    np.testing.assert_array_equal(native(text)[2], np.array(texts, dtype=np.float64).astype(np.float32))
+
+
+def test_read_log_integer_ids_of_every_length_and_both_ends_of_int64():
+    ids = [10**k for k in range(19)] + [10**k - 1 for k in range(1, 19)] + [2**63 - 1, -(2**63), -1, 0]
+    text = "".join(f"{i},{i},1,{i}\n" for i in ids).encode() + b"1,1,1,1\n" * 8
+    users, items, _, times = native(text)
+    assert users[: len(ids)].tolist() == items[: len(ids)].tolist() == times[: len(ids)].tolist() == ids
+
+
+@pytest.mark.parametrize("odd", ["0104257", "+1", "-0", "00", "1.0", "9223372036854775808", "tt1", "日本語", "🎬"])
+def test_read_log_one_odd_id_makes_the_whole_column_strings(tmp_path, odd):
+    text = "".join(f"{user}\t{user + 1}\t5\n" for user in range(500)) + f"500\t{odd}\t5\n"
+    log = read_log(write(tmp_path, text))
+    assert log.users.dtype == np.int64
+    assert log.items.tolist() == [str(i + 1) for i in range(500)] + [odd]
+
+
+def test_read_log_both_columns_strings_keep_their_widths(tmp_path):
+    log = read_log(write(tmp_path, "user,item,rating\nann,0007,1\nbob,ééé,2\nchristine,5,3\n"))
+    assert (log.users.dtype, log.items.dtype) == (np.dtype("<U9"), np.dtype("<U4"))
+    assert log.users.tolist() == ["ann", "bob", "christine"]
+    assert log.items.tolist() == ["0007", "ééé", "5"]
+
+
+# ----------------------------------------------------------------------------------- header, columns, separators
+
+BASIC = [(1, 10, 4.0, 100), (2, 20, 3.5, 200), (1, 30, 5.0, 300)]
+
+
+def assert_basic(log, timestamps=True):
+    users, items, ratings, times = (np.array(column) for column in zip(*BASIC, strict=True))
+    assert_same(log, users, items, ratings.astype(np.float32), times if timestamps else None)
+
+
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|", " ", "::"])
+@pytest.mark.parametrize("header", [None, "userId,movieId,rating,timestamp", "USER_ID,Item,Score,date"])
+def test_read_log_finds_separator_and_header(tmp_path, separator, header):
+    lines = [separator.join(map(str, row)) for row in BASIC]
+    if header:
+        lines.insert(0, header.replace(",", separator))
+    assert_basic(read_log(write(tmp_path, "\n".join(lines) + "\n")))
+
+
+def test_read_log_finds_columns_in_any_order(tmp_path):
+    text = 'when,"Rating",comment,Movie-ID,user id\n100,4.0,good,10,1\n200,3.5,"so, so",20,2\n300,5.0,,30,1\n'
+    path = write(tmp_path, text)
+    assert_basic(read_log(path), timestamps=False)
+    assert_basic(read_log(path, timestamp="WHEN"))
+    assert_basic(read_log(path, user=4, item=3, rating="Rating", timestamp=0))
+
+
+def test_read_log_columns_by_position_without_header(tmp_path):
+    path = write(tmp_path, "x;100;10;4.0;1\nx;200;20;3.5;2\nx;300;30;5.0;1\n")
+    assert_basic(read_log(path, user=4, item=2, rating=3, timestamp=1))
+    assert_basic(read_log(path, user=4, item=2, rating=3), timestamps=False)
+
+
+def test_read_log_unknown_header_is_skipped_when_asked(tmp_path):
+    path = write(tmp_path, "a,b,c\n1,10,4\n")
+    assert read_log(path, header=True).ratings.tolist() == [4]
+    assert read_log(path, user="a", item="b", rating="c").ratings.tolist() == [4]
+    with pytest.raises(fastcf.DataError, match=r"ratings.txt:1: rating must be a number; got 'c': 'a,b,c'"):
+        read_log(path)
+
+
+def test_read_log_fourth_column_that_is_no_timestamp_is_left(tmp_path):
+    log = read_log(write(tmp_path, "1,10,4,good\n2,20,3,bad\n"))
+    assert log.timestamps is None
+    assert read_log(write(tmp_path, "1,10,4,100\n"), timestamp=False).timestamps is None
+
+
+def test_read_log_dates_become_seconds_at_midnight(tmp_path):
+    log = read_log(write(tmp_path, "user,item,rating,date\n1,1,5,1970-01-02\n1,2,5,2000-02-29\n1,3,5,12.0\n1,4,5,-7\n"))
+    assert log.timestamps.tolist() == [86400, 951782400, 12, -7]
+
+
+def test_read_log_byte_order_mark_crlf_blank_lines_and_spaces(tmp_path):
+    text = b"\xef\xbb\xbf\r\nuserId,movieId,rating,timestamp\r\n 1 ,10, 4.0,100\r\n"
+    text += b"\r\n2,20,3.5,\t200\r\n1,30,5.0,300 \r\n \r\n\n"
+    assert_basic(read_log(write(tmp_path, text)))
+
+
+def test_read_log_runs_of_spaces_separate_once(tmp_path):
+    assert_basic(read_log(write(tmp_path, "  1   10 4.0    100 \n2 20  3.5 200\n1 30 5.0 300")))
+
+
+def test_read_log_unused_columns_with_runs_of_spaces(tmp_path):
+    text = "1 10 x  4.0   100\n2 20 x 3.5 200\n1  30 x 5.0 300\n" + "9 9 x 1 1\n" * 9
+    log = read_log(write(tmp_path, text), user=0, item=1, rating=3, timestamp=4)
+    assert_basic(RatingLog(*(column[:3] for column in log)))
+
+
+@pytest.mark.parametrize("name", ["ratings.csv", "ratings.csv.gz"])
+def test_read_log_gzip_is_recognised_by_its_bytes(tmp_path, name):
+    text = "userId,movieId,rating,timestamp\n" + "".join(f"{u},{i},{r},{t}\n" for u, i, r, t in BASIC)
+    half = len(text) // 2
+    data = gzip.compress(text[:half].encode()) + gzip.compress(text[half:].encode())  # two members
+    assert_basic(read_log(write(tmp_path, data, name)))
+    assert_basic(read_log(str(tmp_path / name)))
+    assert_basic(read_log(tmp_path))
+
+
+def test_read_log_reads_from_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=("1,10,4.0,100\n2,20,3.5,200\n1,30,5.0,300\n",))
+    writer.start()
+    log = read_log(path, format="delimited")
+    writer.join()
+    assert_basic(log)
+
+
+# ----------------------------------------------------------------------------------------------------- bad input
+
+GOOD = "userId,movieId,rating,timestamp\n" + "".join(f"{i},{i + 1},3.5,{i}\n" for i in range(1000))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("1,2,abc,4", "rating must be a number; got 'abc'"),
+        ("1,2,,4", "rating must be a number; got ''"),
+        ("1,2,4.0x,4", "rating must be a number; got '4.0x'"),
+        ("1,2,0x10,4", "rating must be a number; got '0x10'"),
+        ("1,2,--4,4", "rating must be a number; got '--4'"),
+        ("1,2,nan,4", "rating must be a finite number; got 'nan'"),
+        ("1,2,-inf,4", "rating must be a finite number; got '-inf'"),
+        ("1,2,1e39,4", "rating must be a finite number; got '1e39'"),
+        ("1,2,1e999,4", "rating must be a finite number; got '1e999'"),
+        ("1,2,3", "expected 4 fields separated by ','; got 3"),
+        ("1,2,3,4,5", "expected 4 fields separated by ','; got 5"),
+        ("1 2 3 4", "expected 4 fields separated by ','; got 1"),
+        (",2,3,4", "user id must not be empty"),
+        ("1, ,3,4", "item id must not be empty"),
+        ('1,"",3,4', "item id must not be empty"),
+        ("1,2,3,later", "timestamp must be an integer or a date YYYY-MM-DD; got 'later'"),
+        ("1,2,3,2001-02-29", "timestamp must be an integer or a date YYYY-MM-DD; got '2001-02-29'"),
+        ("1,2,3,12.5", "timestamp must be an integer or a date YYYY-MM-DD; got '12.5'"),
+        ("1,2,3,99999999999999999999", "timestamp must be an integer or a date YYYY-MM-DD; got '9"),
+        ('1,"2,3,4', "a quoted field is not closed on its line"),
+        ('1,"2""",3,"4""', "a quoted field is not closed on its line"),
+        ('1,"2"x,3,4', "a quoted field is followed by other text"),
+        ("1,a\0b,3,4", "item id must be valid UTF-8 text"),
+    ],
+)
+@pytest.mark.parametrize("at", [1, 500, 1001])
+def test_read_log_malformed_line_names_file_line_and_text(tmp_path, line, problem, at):
+    lines = GOOD.splitlines()
+    lines.insert(at, line)
+    path = write(tmp_path, "\n".join(lines), "bad.csv")
+    with pytest.raises(fastcf.DataError) as error:
+        read_log(path)
+    assert str(error.value).startswith(f"{path}:{at + 1}: {problem}")
+    assert str(error.value).endswith(repr(line))
+
+
+def test_read_log_invalid_utf8_is_named(tmp_path):
+    for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\xf0\x8f\xbf\xbf"):
+        path = write(tmp_path, b"a,b,3\n1,x" + bad + b",4\n")
+        with pytest.raises(fastcf.DataError, match=r"ratings.txt:2: item id must be valid UTF-8 text: '1,x"):
+            read_log(path)
+
+
+@pytest.mark.parametrize("piece_bytes", [16, 200, 1 << 20])
+@pytest.mark.parametrize("n_threads", [1, 2, 4])
+def test_read_log_reports_the_first_of_several_errors(piece_bytes, n_threads):
+    lines = [b"1,2,3,4"] * 400
+    lines[150] = b"1,\xff,3,4"  # an error only in the pass that reads strings
+    lines[149] = b"1,ok,3,4"
+    lines[160] = b"1,2,x,4"
+    lines[390] = b"1,2,y"
+    with pytest.raises(ingest.ParseError) as error:
+        native(b"\n".join(lines), n_threads=n_threads, piece_bytes=piece_bytes)
+    assert error.value.args == (0, 151, "item id must be valid UTF-8 text", "1,\ufffd,3,4")
+
+
+def test_read_log_long_bad_line_is_shortened(tmp_path):
+    with pytest.raises(fastcf.DataError, match=r":2: .*\.\.\.'$") as error:
+        read_log(write(tmp_path, "1,2,3\n" + "é" * 10000 + "\n"))
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "the file is empty"),
+        (b"\n \r\n\n", "the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (gzip.compress(b""), "the file is empty"),
+        (b"userId,movieId,rating\n", "there are no ratings below the header"),
+        (b"userId,movieId,rating\r\n\r\n", "there are no ratings below the header"),
+        (gzip.compress(b"1,2,3\n" * 99)[:-9], "the gzip file is damaged"),
+        ("1,2,3\n".encode("utf-16"), "the file is UTF-16 text"),
+        (b"userId,movieId\n1,2\n", "cannot find three fields"),
+        (b"userId,movieId,what\n1,2,3\n", "cannot tell which column is the rating; pass rating"),
+        (b"just some words\n", "rating must be a number; got 'words'"),
+        (b"x" * (2 << 20), "the line is longer than 1048576 bytes"),
+    ],
+)
+def test_read_log_files_without_ratings_are_data_errors(tmp_path, content, problem):
+    path = write(tmp_path, content)
+    with pytest.raises(fastcf.DataError, match=re.escape(problem)) as error:
+        load_ratings(path)
+    assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"separator": ""}, ValueError, "read_log: separator must be"),
+        ({"separator": "a"}, ValueError, "read_log: separator must be .* got 'a'"),
+        ({"separator": 3}, TypeError, "read_log: separator must be a string; got int"),
+        ({"header": "no"}, ValueError, "read_log: header must be True, False or 'auto'; got 'no'"),
+        ({"user": 9}, ValueError, r"read_log: user must lie in \[0, 3\)"),
+        ({"user": -1}, ValueError, r"read_log: user must lie in \[0, 3\)"),
+        ({"user": 1.5}, TypeError, "read_log: user must be a column's name or position; got 1.5"),
+        ({"user": "who"}, ValueError, "read_log: user must name a column of the file .*; got 'who'"),
+        ({"user": 1, "item": 1}, ValueError, "read_log: user, item, rating and timestamp must be different"),
+        ({"timestamp": True}, TypeError, "read_log: timestamp must be"),
+        ({"format": "json"}, ValueError, "read_log: format must be one of .* got 'json'"),
+        ({"format": "netflix"}, fastcf.DataError, "this is not the netflix layout"),
+        ({"n_threads": 0}, ValueError, "read_log: n_threads must be positive; got 0"),
+        ({"n_threads": "2"}, TypeError, "read_log: n_threads must be an integer or None; got str"),
+    ],
+)
+def test_read_log_bad_argument_is_named(tmp_path, arguments, error, message):
+    path = write(tmp_path, "userId,movieId,rating\n1,2,3\n")
+    with pytest.raises(error, match=message):
+        read_log(path, **arguments)
+    if "header" not in arguments and "user" not in arguments:
+        return
+    with pytest.raises(error):
+        load_ratings(path, **arguments)
+
+
+def test_read_log_missing_file_and_folder(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_log(tmp_path / "nothing.csv")
+    with pytest.raises(fastcf.DataError, match="no ratings here"):
+        read_log(tmp_path)
+    write(tmp_path, "1,2,3\n", "ratings.csv")
+    write(tmp_path, "1::2::3\n", "ratings.dat")
+    with pytest.raises(fastcf.DataError, match="several sets of ratings"):
+        detect_format(tmp_path)
+
+
+def test_native_read_log_refuses_what_python_never_passes():
+    text = b"1,2,3,4\n"
+    for options in (
+        {"separator": ""},
+        {"n_fields": 0},
+        {"columns": (0, 1, 4, -1)},
+        {"columns": (0, 0, 1, -1)},
+        {"columns": (0, 1, 2, -2)},
+        {"offset": 9},
+        {"offset": -1},
+        {"piece_bytes": 0},
+    ):
+        with pytest.raises(ValueError, match="read_log: "):
+            native(text, **options)
+    with pytest.raises(ValueError, match="contiguous bytes"):
+        native(memoryview(text)[::2])
+    with pytest.raises(TypeError):
+        native("a string")
+
+
+# -------------------------------------------------------------------------------------------------- to Ratings
+
+
+def test_load_ratings_keeps_ids_and_timestamps(tmp_path):
+    ratings = load_ratings(write(tmp_path, "2::0020::3.5::200\n1::0010::4.0::100\n1::0030::5.0::300\n"))
+    assert ratings.shape == (2, 3)
+    assert ratings.items.ids.tolist() == ["0010", "0020", "0030"]
+    assert ratings.values.tolist() == [4.0, 5.0, 3.5]
+    assert ratings.timestamps.tolist() == [100, 300, 200]
+
+
+def test_load_ratings_duplicates_are_refused_or_resolved(tmp_path):
+    path = write(tmp_path, "1,2,3\n1,2,4\n")
+    with pytest.raises(ValueError, match="load_ratings: "):
+        load_ratings(path)
+    assert load_ratings(path, duplicates="last").values.tolist() == [4]
+    assert read_log(path).to_ratings("mean").values.tolist() == [3.5]
+
+
+def test_read_log_movietweetings_keeps_zeros(data_dir):
+    log = read_log(data_dir / "movietweetings-100k" / "ratings.dat")
+    with open(data_dir / "movietweetings-100k" / "ratings.dat", encoding="utf-8") as file:
+        expected = [line.rstrip("\n").split("::") for line in file]
+    assert len(log.ratings) == len(expected) == 100_000
+    users, items, ratings, times = zip(*expected, strict=True)
+    assert_same(log, np.array(users, int), np.array(items), np.array(ratings, np.float32), np.array(times, int))
+    assert log.items.dtype.kind == "U"
+    assert any(item.startswith("0") for item in items)
