@@ -56,6 +56,11 @@ void predict_chunk(const FactorModel& model, const std::int32_t* users, const st
     add_biases(model, users, items, n, out);
 }
 
+void add_user(const float* __restrict offset, const float* __restrict item_bias, float user_bias,
+              const float* __restrict products, std::int64_t n, float* __restrict out) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = mf_prediction(offset[i], user_bias, item_bias[i], products[i]);
+}
+
 }  // namespace
 
 void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
@@ -94,6 +99,10 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
         const std::int64_t first_item = task % n_blocks * block, count = std::min(block, n_items - first_item);
         const std::int64_t first_user = task / n_blocks * kUsersPerTask;
         const std::int64_t end_user = std::min(user_rows.size, first_user + kUsersPerTask);
+        std::vector<float> offset(static_cast<std::size_t>(count), model.global_offset);
+        std::vector<float> item_bias(static_cast<std::size_t>(count), 0.0f);
+        if (!model.item_offset.empty()) std::copy_n(model.item_offset.data + first_item, count, offset.begin());
+        if (!model.item_bias.empty()) std::copy_n(model.item_bias.data + first_item, count, item_bias.begin());
         AlignedBuffer<float> panels(block * k), users(kernels.tile_users * k);
         std::vector<const float*> rows(static_cast<std::size_t>(width));
         for (std::int64_t at = 0; at < count; at += width) {
@@ -113,15 +122,12 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
             for (std::int64_t at = 0; at < count; at += width) {
                 kernels.scan[tile](users.data(), k, panels.data() + at * k, zeros.data(), 1, 0, no_threshold.data(),
                                    products, hits);
-                const std::int64_t lanes = std::min(width, count - at), item = first_item + at;
+                const std::int64_t lanes = std::min(width, count - at);
                 for (int r = 0; r < tile; ++r) {
                     const std::int32_t user = user_rows[u + r];
-                    const float user_bias = user < 0 || model.user_bias.empty() ? 0.0f : model.user_bias[user];
-                    float* to = out.row(u + r) + item;
-                    for (std::int64_t lane = 0; lane < lanes; ++lane)
-                        to[lane] = mf_prediction(
-                            model.item_offset.empty() ? model.global_offset : model.item_offset[item + lane], user_bias,
-                            model.item_bias.empty() ? 0.0f : model.item_bias[item + lane], products[r * width + lane]);
+                    add_user(offset.data() + at, item_bias.data() + at,
+                             user < 0 || model.user_bias.empty() ? 0.0f : model.user_bias[user], products + r * width,
+                             lanes, out.row(u + r) + first_item + at);
                 }
             }
         }
