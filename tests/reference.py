@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["errors", "nearest", "predict", "scores", "topk"]
+__all__ = ["biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "topk"]
 
 
 def scores(queries, items, item_bias=None):
@@ -81,3 +81,46 @@ def errors(predictions, ratings, low=-np.inf, high=np.inf):
     """Return the sums of squared and absolute errors of clipped predictions, and their number."""
     difference = np.clip(predictions, low, high) - np.asarray(ratings, np.float64)
     return (difference**2).sum(), np.abs(difference).sum(), len(difference)
+
+
+def sgd_epoch(order, ratings, parameters, *, learning_rate, reg, exponent, bias_regs):
+    """Take every step of one epoch of SGD, in place; ratings is {(user, item): (residual, weight)}.
+
+    ``order`` holds users, items and step numbers; ratings of one step take their errors before any of them steps.
+    Returns the sum of w e^2.
+    """
+    P, Q, b_u, b_i = parameters
+    users, items, steps = order
+    n_u = np.bincount(users, minlength=len(P)).astype(float)
+    n_i = np.bincount(items, minlength=len(Q)).astype(float)
+    loss = 0.0
+    for step in range(int(steps[-1]) + 1 if len(steps) else 0):
+        members = np.flatnonzero(steps == step)
+        taken = []
+        for entry in members:
+            u, i = users[entry], items[entry]
+            y, w = ratings[u, i]
+            taken.append((u, i, w, y - P[u] @ Q[i] - b_u[u] - b_i[i]))
+        for u, i, w, error in taken:
+            loss += w * error**2
+            g = learning_rate * w * error
+            p, q = P[u].copy(), Q[i].copy()
+            P[u] = (1 - learning_rate * reg * n_u[u] ** (exponent - 1)) * p + g * q
+            Q[i] = (1 - learning_rate * reg * n_i[i] ** (exponent - 1)) * q + g * p
+            if bias_regs is not None:
+                b_u[u] = (1 - learning_rate * bias_regs[0] / n_u[u]) * b_u[u] + g
+                b_i[i] = (1 - learning_rate * bias_regs[1] / n_i[i]) * b_i[i] + g
+    return loss
+
+
+def biases(users, items, residuals, weights, n_users, n_items, user_reg, item_reg):
+    """Return mu, b_u and b_i that minimise sum w (y - mu - b_u - b_i)^2 + user_reg |b_u|^2 + item_reg |b_i|^2."""
+    n = len(users)
+    design = np.zeros((n, 1 + n_users + n_items))
+    design[:, 0] = 1
+    design[np.arange(n), 1 + users] = 1
+    design[np.arange(n), 1 + n_users + items] = 1
+    penalty = np.diag(np.r_[0.0, np.full(n_users, float(user_reg)), np.full(n_items, float(item_reg))])
+    normal = design.T @ (weights[:, None] * design) + penalty
+    solution = np.linalg.lstsq(normal, design.T @ (weights * residuals), rcond=None)[0]
+    return solution[0], solution[1 : 1 + n_users], solution[1 + n_users :]

@@ -52,7 +52,8 @@ void add_biases(const FactorModel& model, const std::int32_t* users, const std::
 void predict_chunk(const FactorModel& model, const std::int32_t* users, const std::int32_t* items, std::int64_t n,
                    float* out) {
     FASTCF_SELECT_ISA(predict_kernels)
-        .pair_products(model.user_factors.data, model.item_factors.data, model.item_factors.cols, users, items, n, out);
+        .pair_products(model.user_factors.data, model.user_factors.stride, model.item_factors.data,
+                       model.item_factors.stride, model.item_factors.cols, users, items, n, out);
     add_biases(model, users, items, n, out);
 }
 
@@ -69,7 +70,8 @@ void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user
     check_model(model, caller);
     check(user_rows.size == item_rows.size && user_rows.size == out.size, caller,
           ": user_rows and item_rows must have as many entries; got ", user_rows.size, " and ", item_rows.size);
-    parallel_chunks(out.size, kPairsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+    const int threads = threads_for(out.size * (model.item_factors.cols / 8 + 1), n_threads);
+    parallel_chunks(out.size, kPairsPerTask, threads, [&](std::int64_t begin, std::int64_t end, int) {
         check_rows(user_rows.data, begin, end, model.user_factors.rows, caller, "user_rows");
         check_rows(item_rows.data, begin, end, model.item_factors.rows, caller, "item_rows");
         predict_chunk(model, user_rows.data + begin, item_rows.data + begin, end - begin, out.data + begin);

@@ -32,15 +32,15 @@ FASTCF_INLINE void prefetch(const float* row, int64_t k) {
     for (int64_t f = 0; f < end; f += kLineFloats) __builtin_prefetch(row + f);
 }
 
-void pair_products(const float* users, const float* items, int64_t k, const int32_t* user_rows,
-                   const int32_t* item_rows, int64_t n, float* out) {
+void pair_products(const float* users, int64_t user_stride, const float* items, int64_t item_stride, int64_t k,
+                   const int32_t* user_rows, const int32_t* item_rows, int64_t n, float* out) {
     for (int64_t e = 0; e < n; ++e) {
         if (e + kAhead < n && user_rows[e + kAhead] >= 0 && item_rows[e + kAhead] >= 0) {
-            prefetch(users + user_rows[e + kAhead] * k, k);
-            prefetch(items + item_rows[e + kAhead] * k, k);
+            prefetch(users + user_rows[e + kAhead] * user_stride, k);
+            prefetch(items + item_rows[e + kAhead] * item_stride, k);
         }
         const bool known = user_rows[e] >= 0 && item_rows[e] >= 0;
-        out[e] = known ? product(users + user_rows[e] * k, items + item_rows[e] * k, k) : 0.0f;
+        out[e] = known ? product(users + user_rows[e] * user_stride, items + item_rows[e] * item_stride, k) : 0.0f;
     }
 }
 

@@ -225,37 +225,39 @@ SgdTiles build_sgd_tiles(const CsrView& ratings, const float* weights, const flo
     return tiles;
 }
 
-double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, int n_threads) {
+std::vector<SgdTask> sgd_tasks(const SgdTiles& tiles, std::uint64_t round_seed) {
     const int user_blocks = tiles.user_blocks();
     const int item_blocks = tiles.item_blocks();
     const int n_rounds = std::max(user_blocks, item_blocks);
     const int n_parallel = std::min(user_blocks, item_blocks);
     std::vector<std::int32_t> rounds(static_cast<std::size_t>(n_rounds));
     std::iota(rounds.begin(), rounds.end(), 0);
-    shuffle(rounds.data(), n_rounds, Rng(step.round_seed, kRoundOrder));
-    // Tile t of round r waits for the tiles before it of its user block and of its item block, not for the whole round.
-    struct Task {
-        int user_block, item_block;
-        TaskAfter after;
-    };
-    std::vector<Task> tasks;
+    shuffle(rounds.data(), n_rounds, Rng(round_seed, kRoundOrder));
+    // A tile waits for the tiles before it of its user block and of its item block, not for the whole round.
+    std::vector<SgdTask> tasks;
     std::vector<std::int64_t> last_of_users(static_cast<std::size_t>(user_blocks), -1);
     std::vector<std::int64_t> last_of_items(static_cast<std::size_t>(item_blocks), -1);
     for (const std::int32_t round : rounds)
         for (int k = 0; k < n_parallel; ++k) {
             const int shifted = (k + round) % n_rounds;
-            const int ub = user_blocks <= item_blocks ? k : shifted;
-            const int ib = user_blocks <= item_blocks ? shifted : k;
-            auto& last_of_ub = last_of_users[static_cast<std::size_t>(ub)];
-            auto& last_of_ib = last_of_items[static_cast<std::size_t>(ib)];
+            const int user_block = user_blocks <= item_blocks ? k : shifted;
+            const int item_block = user_blocks <= item_blocks ? shifted : k;
+            std::int64_t& user_last = last_of_users[static_cast<std::size_t>(user_block)];
+            std::int64_t& item_last = last_of_items[static_cast<std::size_t>(item_block)];
             const auto task = static_cast<std::int64_t>(tasks.size());
-            tasks.push_back({ub, ib, {last_of_ub, last_of_ib}});
-            last_of_ub = last_of_ib = task;
+            tasks.push_back({user_block, item_block, {user_last, item_last}});
+            user_last = item_last = task;
         }
+    return tasks;
+}
+
+double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, int n_threads) {
+    const std::vector<SgdTask> tasks = sgd_tasks(tiles, step.round_seed);
+    const int item_blocks = tiles.item_blocks();
     const auto run_tile = FASTCF_SELECT_ISA(sgd_kernels).tile;
     std::vector<double> losses(tasks.size());
     const auto run = [&](std::int64_t index, int) {
-        const Task& task = tasks[static_cast<std::size_t>(index)];
+        const SgdTask& task = tasks[static_cast<std::size_t>(index)];
         const std::int64_t tile = std::int64_t{task.user_block} * item_blocks + task.item_block;
         const std::int64_t first = tiles.rating_offsets[tile];
         const std::int64_t first_run = tiles.run_offsets[tile];
@@ -280,7 +282,8 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
         args.bias = step.bias;
         losses[static_cast<std::size_t>(index)] = run_tile(args);
     };
-    const int threads = std::min(n_parallel, threads_for(tiles.n_ratings, n_threads));
+    const int parallel = std::min(tiles.user_blocks(), item_blocks);
+    const int threads = std::min(parallel, threads_for(tiles.n_ratings, n_threads));
     parallel_graph(
         static_cast<std::int64_t>(tasks.size()), threads,
         [&](std::int64_t index) { return tasks[static_cast<std::size_t>(index)].after; }, run);

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/aligned.h"
+#include "core/parallel.h"
 #include "core/view.h"
 
 namespace fastcf {
@@ -63,6 +64,16 @@ struct SgdStep {
     bool bias = true;
     std::uint64_t round_seed = 0;  // orders the rounds of this epoch
 };
+
+// A tile of an epoch and the tasks that must come before it; see core/parallel.h.
+struct SgdTask {
+    int user_block, item_block;
+    TaskAfter after;
+};
+
+// An epoch's tiles in an order in which they may run one by one: rounds in seeded order, and in each round tiles that
+// share no block.
+std::vector<SgdTask> sgd_tasks(const SgdTiles& tiles, std::uint64_t round_seed);
 
 // How many runs advance together for rows of this stride (a property of the machine's registers).
 int sgd_interleave(std::int64_t stride);

@@ -139,8 +139,47 @@ double SgdTrainer::epoch(float learning_rate) {
     step.learning_rate = learning_rate;
     step.reg = static_cast<float>(config_.reg);
     step.bias = config_.bias;
-    step.round_seed = mix64(config_.seed) + epochs_++;
+    step.round_seed = round_seed();
+    ++epochs_;
     return sgd_epoch(tiles_, state_, step, config_.n_threads);
+}
+
+std::uint64_t SgdTrainer::round_seed() const {
+    return mix64(config_.seed) + epochs_;
+}
+
+SgdTrainer::Order SgdTrainer::order() const {
+    const auto rows_of = [](const std::vector<std::int32_t>& position) {
+        std::vector<std::int32_t> rows(position.size());
+        for (std::size_t row = 0; row < position.size(); ++row)
+            rows[static_cast<std::size_t>(position[row])] = static_cast<std::int32_t>(row);
+        return rows;
+    };
+    const std::vector<std::int32_t> user_rows = rows_of(tiles_.user_position);
+    const std::vector<std::int32_t> item_rows = rows_of(tiles_.item_position);
+    Order order;
+    std::int64_t step = 0;
+    for (const SgdTask& task : sgd_tasks(tiles_, round_seed())) {
+        const std::int64_t tile = std::int64_t{task.user_block} * tiles_.item_blocks() + task.item_block;
+        const std::uint16_t* item = tiles_.items.data() + tiles_.rating_offsets[static_cast<std::size_t>(tile)];
+        const auto append = [&](const SgdRun& run) {
+            order.users.push_back(user_rows[static_cast<std::size_t>(run.user)]);
+            order.items.push_back(item_rows[static_cast<std::size_t>(
+                tiles_.item_bounds[static_cast<std::size_t>(task.item_block)] + *item++)]);
+            order.steps.push_back(step);
+        };
+        const std::int64_t last = tiles_.run_offsets[static_cast<std::size_t>(tile) + 1];
+        for (std::int64_t r = tiles_.run_offsets[static_cast<std::size_t>(tile)]; r < last; r += tiles_.interleave) {
+            const SgdRun* runs = tiles_.runs.data() + r;
+            const auto n = std::min<std::int64_t>(tiles_.interleave, last - r);
+            const std::int32_t shared = n == tiles_.interleave ? runs[n - 1].length : 0;
+            for (std::int32_t t = 0; t < shared; ++t, ++step)
+                for (std::int64_t j = 0; j < n; ++j) append(runs[j]);
+            for (std::int64_t j = 0; j < n; ++j)
+                for (std::int32_t t = shared; t < runs[j].length; ++t, ++step) append(runs[j]);
+        }
+    }
+    return order;
 }
 
 double SgdTrainer::penalty() const {

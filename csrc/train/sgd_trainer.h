@@ -42,6 +42,14 @@ class SgdTrainer {
     // One pass over all ratings; returns the sum of w e^2, each error taken just before its step.
     double epoch(float learning_rate);
 
+    // What the next epoch will do: the rows of every rating in training order, and the number of its step. Ratings of
+    // one step take their errors together, before any of them steps. For tests and for the curious.
+    struct Order {
+        std::vector<std::int32_t> users, items;
+        std::vector<std::int64_t> steps;
+    };
+    Order order() const;
+
     // The L2 term of the objective, over rows that have ratings.
     double penalty() const;
 
@@ -55,6 +63,7 @@ class SgdTrainer {
 
   private:
     FactorModel model() const;
+    std::uint64_t round_seed() const;
 
     SgdConfig config_;
     SgdTiles tiles_;

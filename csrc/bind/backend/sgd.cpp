@@ -66,6 +66,15 @@ void register_sgd(py::module_& module) {
             py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
             py::arg("item_bias") = py::none())
         .def("epoch", &SgdTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
+        .def("order",
+             [](const SgdTrainer& self) {
+                 const SgdTrainer::Order order = self.order();
+                 const auto array = [](const auto& values) {
+                     return py::array_t<typename std::decay_t<decltype(values)>::value_type>(
+                         static_cast<py::ssize_t>(values.size()), values.data());
+                 };
+                 return py::make_tuple(array(order.users), array(order.items), array(order.steps));
+             })
         .def("penalty", &SgdTrainer::penalty, py::call_guard<py::gil_scoped_release>())
         .def(
             "set_validation",

@@ -1,0 +1,228 @@
+"""The SGD op against its reference: every step of an epoch, in the order the op says it takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastcf
+from fastcf import _cpu
+from reference import sgd_epoch
+
+pytestmark = pytest.mark.every_isa
+
+
+def _csr(random, n_users, n_items, density, dense_row=False):
+    mask = random.random((n_users, n_items)) < density
+    if dense_row and n_users:
+        mask[0] = True
+    indptr = np.concatenate([[0], np.cumsum(mask.sum(axis=1))]).astype(np.int64)
+    indices = np.nonzero(mask)[1].astype(np.int32)
+    return indptr, indices, random.normal(3, 1, indices.size).astype(np.float32)
+
+
+def _trainer(csr, n_items, k, **options):
+    defaults = {
+        "n_factors": k, "reg": 0.1, "reg_exponent": 1.0, "bias": True, "user_bias_reg": 0.5, "item_bias_reg": 0.25,
+        "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
+    }  # fmt: skip
+    return _cpu.SgdTrainer(*csr, n_items, **{**defaults, **options})
+
+
+def _parameters(random, n_users, n_items, k):
+    shapes = (n_users, k), (n_items, k), (n_users,), (n_items,)
+    return [random.normal(0, 0.3, shape).astype(np.float32) for shape in shapes]
+
+
+def _fetch(trainer, parameters):
+    fetched = [np.empty_like(array) for array in parameters]
+    trainer.get_parameters(*fetched)
+    return fetched
+
+
+@settings(max_examples=40)
+@given(
+    n_users=st.sampled_from([1, 3, 4, 5, 31, 33]),
+    n_items=st.sampled_from([1, 2, 32, 33]),
+    k=st.sampled_from([1, 15, 16, 17, 31, 33, 64, 80, 127, 128, 130, 200]),
+    density=st.sampled_from([0.05, 0.3, 1.0]),
+    dense_row=st.booleans(),
+    weighted=st.booleans(),
+    bias=st.booleans(),
+    item_offset=st.booleans(),
+    exponent=st.sampled_from([0.0, 0.5, 1.0]),
+    seed=st.integers(0, 2**64 - 1),
+)
+def test_sgd_epochs_match_reference(
+    n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, seed
+):
+    random = np.random.default_rng(seed)
+    csr = _csr(random, n_users, n_items, density, dense_row)
+    nnz = csr[1].size
+    weights = random.uniform(0, 2, nnz).astype(np.float32) if weighted else None
+    offset = random.normal(3, 0.5, n_items).astype(np.float32) if item_offset else None
+    trainer = _trainer(
+        csr, n_items, k, weights=weights, item_offset=offset, global_offset=3.0, reg_exponent=exponent, bias=bias,
+        seed=seed,
+    )  # fmt: skip
+    parameters = _parameters(random, n_users, n_items, k)
+    if not bias:
+        parameters[2][:] = parameters[3][:] = 0
+    trainer.set_parameters(*parameters)
+    expected = [array.astype(np.float64) for array in parameters]
+    rows = np.repeat(np.arange(n_users), np.diff(csr[0]))
+    means = offset if item_offset else np.full(n_items, 3.0, np.float32)
+    ratings = {
+        (u, i): (np.float64(y) - means[i], w)
+        for u, i, y, w in zip(rows, csr[1], csr[2], weights if weighted else np.ones(nnz), strict=True)
+    }
+    for _ in range(2):
+        order = trainer.order()
+        assert sorted(zip(order[0], order[1], strict=True)) == sorted(ratings)
+        assert np.all(np.diff(order[2]) >= 0)
+        loss = trainer.epoch(0.02)
+        wanted = sgd_epoch(
+            order, ratings, expected, learning_rate=0.02, reg=0.1, exponent=exponent,
+            bias_regs=(0.5, 0.25) if bias else None,
+        )  # fmt: skip
+        assert loss == pytest.approx(wanted, rel=1e-4, abs=1e-5)
+    got = _fetch(trainer, parameters)
+    for name, have, want in zip("PQbc", got, expected, strict=True):
+        if name in "PQ" or bias:
+            np.testing.assert_allclose(have, want, rtol=2e-4, atol=2e-5, err_msg=name)
+    squares = [np.float64(array) ** 2 for array in got]
+    n_u, n_i = np.diff(csr[0]), np.bincount(csr[1], minlength=n_items)
+    penalty = 0.05 * sum(
+        (np.where(n > 0, n.astype(float) ** exponent, 0)[:, None] * s).sum()
+        for n, s in ((n_u, squares[0]), (n_i, squares[1]))
+    )
+    if bias:
+        penalty += 0.25 * squares[2][n_u > 0].sum() + 0.125 * squares[3][n_i > 0].sum()
+    assert trainer.penalty() == pytest.approx(penalty, rel=1e-5, abs=1e-6)
+
+
+def test_sgd_many_tiles_cover_every_rating_once():
+    random = np.random.default_rng(0)
+    csr = _csr(random, 40, 900, 0.3)
+    trainer = _trainer(csr, 900, 1000)  # rows of 4 KiB: several item blocks
+    users, items, _ = trainer.order()
+    rows = np.repeat(np.arange(40), np.diff(csr[0]))
+    assert sorted(zip(users, items, strict=True)) == sorted(zip(rows, csr[1], strict=True))
+
+
+@pytest.fixture(scope="module")
+def large():
+    return fastcf.data.make_ratings(20_000, 3_000, 1_500_000, random_state=1)
+
+
+@pytest.mark.parametrize("k", [20, 64, 128])
+def test_sgd_same_bits_for_any_number_of_threads(large, k):
+    results = []
+    parameters = _parameters(np.random.default_rng(0), large.n_users, large.n_items, k)
+    for n_threads in (1, 2, 4):
+        trainer = _trainer((large.indptr, large.indices, large.values), large.n_items, k, n_threads=n_threads)
+        trainer.set_parameters(*parameters)
+        losses = [trainer.epoch(0.01) for _ in range(2)]
+        results.append((losses, _fetch(trainer, parameters)))
+    for losses, fetched in results[1:]:
+        assert losses == results[0][0]
+        for have, want in zip(fetched, results[0][1], strict=True):
+            np.testing.assert_array_equal(have, want)
+
+
+def test_sgd_order_of_users_and_epochs_depends_on_seed(large):
+    csr = (large.indptr, large.indices, large.values)
+    first, second = (_trainer(csr, large.n_items, 8, seed=seed) for seed in (1, 2))
+    order = first.order()
+    assert not np.array_equal(order[0], second.order()[0])
+    first.set_parameters(*_parameters(np.random.default_rng(0), large.n_users, large.n_items, 8))
+    first.epoch(0.01)
+    assert not np.array_equal(order[0], first.order()[0])
+
+
+def test_sgd_best_parameters_come_back():
+    random = np.random.default_rng(0)
+    csr = _csr(random, 30, 20, 0.5)
+    trainer = _trainer(csr, 20, 8)
+    with pytest.raises(RuntimeError, match="nothing was saved"):
+        trainer.restore_best()
+    parameters = _parameters(random, 30, 20, 8)
+    trainer.set_parameters(*parameters)
+    trainer.save_best()
+    trainer.epoch(0.05)
+    assert not np.array_equal(_fetch(trainer, parameters)[0], parameters[0])
+    trainer.restore_best()
+    for have, want in zip(_fetch(trainer, parameters), parameters, strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_sgd_validation_error_counts_unknown_rows_and_clips():
+    random = np.random.default_rng(0)
+    csr = _csr(random, 30, 20, 0.5)
+    offset = random.normal(3, 1, 20).astype(np.float32)
+    trainer = _trainer(csr, 20, 8, item_offset=offset, global_offset=2.5, lowest=2.0, highest=4.0)
+    P, Q, b_u, b_i = parameters = _parameters(random, 30, 20, 8)
+    trainer.set_parameters(*parameters)
+    users = np.array([0, 5, -1, 7, -1], np.int32)
+    items = np.array([3, -1, 4, 19, -1], np.int32)
+    y = np.array([3, 2, 4, 5, 1], np.float32)
+    trainer.set_validation(users, items, y)
+    predicted = [
+        (2.5 if i < 0 else offset[i])
+        + (b_u[u] if u >= 0 else 0)
+        + (b_i[i] if i >= 0 else 0)
+        + (P[u] @ Q[i] if u >= 0 and i >= 0 else 0)
+        for u, i in zip(users, items, strict=True)
+    ]
+    wanted = ((np.clip(predicted, 2, 4) - y) ** 2).sum()
+    assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"indices": np.array([0, 99], np.int32)}, "indices must lie in"),
+        ({"indices": np.array([0, -1], np.int32)}, "indices must lie in"),
+        ({"indptr": np.array([0, 3, 2], np.int64)}, "indptr must"),
+        ({"indptr": np.array([1, 2, 2], np.int64)}, "indptr must start at 0"),
+        ({"indptr": np.array([0, 1, 5], np.int64)}, "indptr must end"),
+        ({"values": np.array([1], np.float32)}, "values must have"),
+        ({"weights": np.ones(3, np.float32)}, "weights must have"),
+        ({"item_offset": np.ones(3, np.float32)}, "item_offset must have"),
+        ({"n_factors": 0}, "n_factors must be positive"),
+        ({"lowest": 2.0, "highest": 1.0}, "lowest must not exceed"),
+    ],
+)
+def test_sgd_bad_arrays_raise_value_error(change, message):
+    arrays = {
+        "indptr": np.array([0, 1, 2], np.int64),
+        "indices": np.array([0, 1], np.int32),
+        "values": np.array([1, 2], np.float32),
+    }
+    options = {**arrays, **change}
+    csr = [options.pop(name) for name in ("indptr", "indices", "values")]
+    with pytest.raises(ValueError, match=message):
+        _trainer(csr, 2, **{"k": options.pop("n_factors", 4), **options})
+
+
+def test_sgd_bad_dtypes_and_shapes_raise():
+    random = np.random.default_rng(0)
+    csr = _csr(random, 3, 4, 0.5)
+    with pytest.raises(TypeError, match="values must have dtype float32; got float64"):
+        _trainer((csr[0], csr[1], csr[2].astype(np.float64)), 4, 2)
+    trainer = _trainer(csr, 4, 2)
+    parameters = _parameters(random, 3, 4, 2)
+    with pytest.raises(ValueError, match="user_factors must have shape"):
+        trainer.set_parameters(parameters[0][:2].copy(), *parameters[1:])
+    with pytest.raises(ValueError, match="user_bias must have"):
+        trainer.set_parameters(parameters[0], parameters[1])
+    with pytest.raises(ValueError, match="C-contiguous"):
+        trainer.set_parameters(np.asfortranarray(parameters[0]), *parameters[1:])
+    read_only = parameters[0].copy()
+    read_only.flags.writeable = False
+    with pytest.raises(ValueError, match="writable"):
+        trainer.get_parameters(read_only, *parameters[1:])
+    with pytest.raises(ValueError, match=r"users must lie in \[-1, 3\)"):
+        trainer.set_validation(np.array([3], np.int32), np.array([0], np.int32), np.ones(1, np.float32))
