@@ -83,7 +83,7 @@ def errors(predictions, ratings, low=-np.inf, high=np.inf):
     return (difference**2).sum(), np.abs(difference).sum(), len(difference)
 
 
-def sgd_epoch(order, ratings, parameters, *, learning_rate, reg, exponent, bias_regs):
+def sgd_epoch(order, ratings, parameters, *, learning_rate, bias_learning_rate, reg, exponent, bias_regs):
     """Take every step of one epoch of SGD, in place; ratings is {(user, item): (residual, weight)}.
 
     ``order`` holds users, items and step numbers; ratings of one step take their errors before any of them steps.
@@ -103,13 +103,13 @@ def sgd_epoch(order, ratings, parameters, *, learning_rate, reg, exponent, bias_
             taken.append((u, i, w, y - P[u] @ Q[i] - b_u[u] - b_i[i]))
         for u, i, w, error in taken:
             loss += w * error**2
-            g = learning_rate * w * error
             p, q = P[u].copy(), Q[i].copy()
-            P[u] = (1 - learning_rate * reg * n_u[u] ** (exponent - 1)) * p + g * q
-            Q[i] = (1 - learning_rate * reg * n_i[i] ** (exponent - 1)) * q + g * p
+            P[u] = (p + learning_rate * w * error * q) / (1 + learning_rate * reg * n_u[u] ** (exponent - 1))
+            Q[i] = (q + learning_rate * w * error * p) / (1 + learning_rate * reg * n_i[i] ** (exponent - 1))
             if bias_regs is not None:
-                b_u[u] = (1 - learning_rate * bias_regs[0] / n_u[u]) * b_u[u] + g
-                b_i[i] = (1 - learning_rate * bias_regs[1] / n_i[i]) * b_i[i] + g
+                step = bias_learning_rate * w * error
+                b_u[u] = (b_u[u] + step) / (1 + bias_learning_rate * bias_regs[0] / n_u[u])
+                b_i[i] = (b_i[i] + step) / (1 + bias_learning_rate * bias_regs[1] / n_i[i])
     return loss
 
 

@@ -82,9 +82,9 @@ def test_sgd_epochs_match_reference(
         order = trainer.order()
         assert sorted(zip(order[0], order[1], strict=True)) == sorted(ratings)
         assert np.all(np.diff(order[2]) >= 0)
-        loss = trainer.epoch(0.02)
+        loss = trainer.epoch(0.02, 0.03)
         wanted = sgd_epoch(
-            order, ratings, expected, learning_rate=0.02, reg=0.1, exponent=exponent,
+            order, ratings, expected, learning_rate=0.02, bias_learning_rate=0.03, reg=0.1, exponent=exponent,
             bias_regs=(0.5, 0.25) if bias else None,
         )  # fmt: skip
         assert loss == pytest.approx(wanted, rel=1e-4, abs=1e-5)
@@ -124,7 +124,7 @@ def test_sgd_same_bits_for_any_number_of_threads(large, k):
     for n_threads in (1, 2, 4):
         trainer = _trainer((large.indptr, large.indices, large.values), large.n_items, k, n_threads=n_threads)
         trainer.set_parameters(*parameters)
-        losses = [trainer.epoch(0.01) for _ in range(2)]
+        losses = [trainer.epoch(0.01, 0.01) for _ in range(2)]
         results.append((losses, _fetch(trainer, parameters)))
     for losses, fetched in results[1:]:
         assert losses == results[0][0]
@@ -138,7 +138,7 @@ def test_sgd_order_of_users_and_epochs_depends_on_seed(large):
     order = first.order()
     assert not np.array_equal(order[0], second.order()[0])
     first.set_parameters(*_parameters(np.random.default_rng(0), large.n_users, large.n_items, 8))
-    first.epoch(0.01)
+    first.epoch(0.01, 0.01)
     assert not np.array_equal(order[0], first.order()[0])
 
 
@@ -151,7 +151,7 @@ def test_sgd_best_parameters_come_back():
     parameters = _parameters(random, 30, 20, 8)
     trainer.set_parameters(*parameters)
     trainer.save_best()
-    trainer.epoch(0.05)
+    trainer.epoch(0.05, 0.05)
     assert not np.array_equal(_fetch(trainer, parameters)[0], parameters[0])
     trainer.restore_best()
     for have, want in zip(_fetch(trainer, parameters), parameters, strict=True):

@@ -64,6 +64,13 @@ struct ItemPlace {
     std::uint16_t local;
 };
 
+// 1 / (1 + lr rate) for every row: what a row keeps at each of its ratings.
+AlignedBuffer<float> kept(const AlignedBuffer<float>& rates, float learning_rate) {
+    AlignedBuffer<float> keep(rates.size());
+    for (std::int64_t r = 0; r < rates.size(); ++r) keep[r] = 1.0f / (1.0f + learning_rate * rates[r]);
+    return keep;
+}
+
 class TileBuilder {
   public:
     TileBuilder(const CsrView& ratings, const float* weights, const float* item_offset, float global_offset,
@@ -254,6 +261,10 @@ std::vector<SgdTask> sgd_tasks(const SgdTiles& tiles, std::uint64_t round_seed) 
 double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, int n_threads) {
     const std::vector<SgdTask> tasks = sgd_tasks(tiles, step.round_seed);
     const int item_blocks = tiles.item_blocks();
+    const AlignedBuffer<float> user_keep = kept(state.user_rate, step.learning_rate);
+    const AlignedBuffer<float> item_keep = kept(state.item_rate, step.learning_rate);
+    const AlignedBuffer<float> user_bias_keep = kept(state.user_bias_rate, step.bias_learning_rate);
+    const AlignedBuffer<float> item_bias_keep = kept(state.item_bias_rate, step.bias_learning_rate);
     const auto run_tile = FASTCF_SELECT_ISA(sgd_kernels).tile;
     std::vector<double> losses(tasks.size());
     const auto run = [&](std::int64_t index, int) {
@@ -270,15 +281,15 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
         args.weights = tiles.weights.size() > 0 ? tiles.weights.data() + first : nullptr;
         args.user_factors = state.user_factors.data();
         args.user_bias = state.user_bias.data();
-        args.user_rate = state.user_rate.data();
-        args.user_bias_rate = state.user_bias_rate.data();
+        args.user_keep = user_keep.data();
+        args.user_bias_keep = user_bias_keep.data();
         args.item_factors = state.item_factors.data() + first_item * state.stride;
         args.item_bias = state.item_bias.data() + first_item;
-        args.item_rate = state.item_rate.data() + first_item;
-        args.item_bias_rate = state.item_bias_rate.data() + first_item;
+        args.item_keep = item_keep.data() + first_item;
+        args.item_bias_keep = item_bias_keep.data() + first_item;
         args.stride = static_cast<long>(state.stride);
         args.learning_rate = step.learning_rate;
-        args.reg = step.reg;
+        args.bias_learning_rate = step.bias_learning_rate;
         args.bias = step.bias;
         losses[static_cast<std::size_t>(index)] = run_tile(args);
     };

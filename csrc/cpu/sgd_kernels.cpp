@@ -63,14 +63,14 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
     Vec resident[U][kResident ? NV : 1];
     float* rows[U];
     float bias[4] = {0, 0, 0, 0};
-    float shrink[U], bias_shrink[U];
+    float keep[4] = {0, 0, 0, 0};
+    float bias_keep[U];
     const float lr = args.learning_rate;
-    const float decay = lr * args.reg;
     for (int j = 0; j < U; ++j) {
         rows[j] = args.user_factors + runs[j].user * args.stride;
         bias[j] = args.user_bias[runs[j].user];
-        shrink[j] = 1.0f - decay * args.user_rate[runs[j].user];
-        bias_shrink[j] = 1.0f - lr * args.user_bias_rate[runs[j].user];
+        keep[j] = args.user_keep[runs[j].user];
+        bias_keep[j] = args.user_bias_keep[runs[j].user];
         if constexpr (kResident)
             for (int v = 0; v < NV; ++v) resident[j][v] = load(rows[j] + v * kLanes);
     }
@@ -87,7 +87,7 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
             store(rows[j] + v * kLanes, x);
     };
     f4 loss = {0, 0, 0, 0};
-    for (int step = 0; step < steps; ++step, items += U, values += U) {
+    for (int t = 0; t < steps; ++t, items += U, values += U) {
         Vec acc[U];
 #pragma GCC unroll 4
         for (int j = 0; j < U; ++j) {
@@ -109,26 +109,31 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
             weights += U;
         }
         loss += gradient * error;
-        gradient *= f4{lr, lr, lr, lr};
-        float g[4];
-        *reinterpret_cast<f4*>(g) = gradient;
+        // Keeping is folded into the step sizes: keep (q + g p) = keep q + (keep g) p, whose first term needs no error.
+        float item_keep[4] = {0, 0, 0, 0};
+        for (int j = 0; j < U; ++j) item_keep[j] = args.item_keep[items[j]];
+        float user_step[4], item_step[4];
+        *reinterpret_cast<f4*>(user_step) = gradient * lr * f4{keep[0], keep[1], keep[2], keep[3]};
+        *reinterpret_cast<f4*>(item_step) = gradient * lr * f4{item_keep[0], item_keep[1], item_keep[2], item_keep[3]};
 #pragma GCC unroll 4
         for (int j = 0; j < U; ++j) {
             float* q = args.item_factors + items[j] * args.stride;
-            const Vec step_size = broadcast(g[j]);
-            const Vec user_keep = broadcast(shrink[j]);
-            const Vec item_keep = broadcast(1.0f - decay * args.item_rate[items[j]]);
+            const Vec user_by = broadcast(user_step[j]);
+            const Vec item_by = broadcast(item_step[j]);
+            const Vec user_kept = broadcast(keep[j]);
+            const Vec item_kept = broadcast(item_keep[j]);
 #pragma GCC unroll 16
             for (long v = 0; v < nv; ++v) {
                 const Vec q_old = load(q + v * kLanes);
                 const Vec p_old = user_vector(j, v);
-                store(q + v * kLanes, fma(step_size, p_old, item_keep * q_old));
-                set_user_vector(j, v, fma(step_size, q_old, user_keep * p_old));
+                store(q + v * kLanes, fma(item_by, p_old, item_kept * q_old));
+                set_user_vector(j, v, fma(user_by, q_old, user_kept * p_old));
             }
             if constexpr (BIAS) {
-                bias[j] = bias[j] * bias_shrink[j] + g[j];
+                const float step = gradient[j] * args.bias_learning_rate;
                 float& item_bias = args.item_bias[items[j]];
-                item_bias = item_bias * (1.0f - lr * args.item_bias_rate[items[j]]) + g[j];
+                item_bias = args.item_bias_keep[items[j]] * (item_bias + step);
+                bias[j] = bias_keep[j] * (bias[j] + step);
             }
         }
     }

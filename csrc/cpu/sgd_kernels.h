@@ -14,14 +14,14 @@ struct SgdTileArgs {
     const float* weights;  // null when every weight is 1
     float* user_factors;
     float* user_bias;
-    const float* user_rate;
-    const float* user_bias_rate;
+    const float* user_keep;  // 1 / (1 + lr r), and with the biases' rates
+    const float* user_bias_keep;
     float* item_factors;  // this and the next three: of the tile's item block
     float* item_bias;
-    const float* item_rate;
-    const float* item_bias_rate;
+    const float* item_keep;
+    const float* item_bias_keep;
     long stride;
-    float learning_rate, reg;
+    float learning_rate, bias_learning_rate;
     bool bias;
 };
 

@@ -1,10 +1,11 @@
 // One epoch of stochastic gradient descent on sparse ratings: the masked squared error with L2, one rating at a time.
 //
 // For a rating y of user u and item i with weight w, with e = y - (b_u + b_i + p_u.q_i):
-//     p_u <- (1 - lr reg r_u) p_u + lr w e q_i        b_u <- (1 - lr s_u) b_u + lr w e
-//     q_i <- (1 - lr reg r_i) q_i + lr w e p_u        b_i <- (1 - lr s_i) b_i + lr w e
-// The rates r and s say how much of a row's penalty one of its ratings pays: with n ratings and a penalty of
-// reg n^a |p|^2 / 2 over the epoch, r = n^(a - 1).
+//     p_u <- (p_u + lr w e q_i) / (1 + lr r_u)        b_u <- (b_u + lr_b w e) / (1 + lr_b s_u)
+//     q_i <- (q_i + lr w e p_u) / (1 + lr r_i)        b_i <- (b_i + lr_b w e) / (1 + lr_b s_i)
+// a gradient step on the error and a proximal step on the penalty (J. Duchi and Y. Singer, JMLR 10, 2009), which no
+// penalty makes unstable. The rates r and s are what one of a row's ratings pays of its penalty: with n ratings and
+// reg n^a |p|^2 / 2 to pay in an epoch, r = reg n^(a - 1).
 //
 // Ratings are laid out as tiles, user block x item block; tiles of one round share no block, so a round's tiles run in
 // parallel and the result does not depend on the number of threads. Inside a tile the ratings of one user form a run,
@@ -54,13 +55,13 @@ struct SgdState {
     std::int64_t stride = 0;
     AlignedBuffer<float> user_factors, item_factors;
     AlignedBuffer<float> user_bias, item_bias;
-    AlignedBuffer<float> user_rate, item_rate;            // of the factors' penalty: r
-    AlignedBuffer<float> user_bias_rate, item_bias_rate;  // of the biases' penalty: s
+    AlignedBuffer<float> user_rate, item_rate;            // r
+    AlignedBuffer<float> user_bias_rate, item_bias_rate;  // s
 };
 
 struct SgdStep {
-    float learning_rate = 0;
-    float reg = 0;
+    float learning_rate = 0;       // of factors: its unit is one over the ratings'
+    float bias_learning_rate = 0;  // of biases: a pure number
     bool bias = true;
     std::uint64_t round_seed = 0;  // orders the rounds of this epoch
 };

@@ -88,8 +88,8 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
                                : static_cast<float>(scale * std::pow(static_cast<double>(counts[r]), exponent - 1));
         return buffer;
     };
-    state_.user_rate = rates(user_counts_, 1.0, config.reg_exponent);
-    state_.item_rate = rates(item_counts_, 1.0, config.reg_exponent);
+    state_.user_rate = rates(user_counts_, config.reg, config.reg_exponent);
+    state_.item_rate = rates(item_counts_, config.reg, config.reg_exponent);
     state_.user_bias_rate = rates(user_counts_, config.user_bias_reg, 0.0);
     state_.item_bias_rate = rates(item_counts_, config.item_bias_reg, 0.0);
     if (!item_offset.empty()) {
@@ -134,10 +134,10 @@ void SgdTrainer::get_parameters(const FactorArrays& to) const {
         to.item_bias[i] = state_.item_bias[tiles_.item_position[static_cast<std::size_t>(i)]];
 }
 
-double SgdTrainer::epoch(float learning_rate) {
+double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
     SgdStep step;
     step.learning_rate = learning_rate;
-    step.reg = static_cast<float>(config_.reg);
+    step.bias_learning_rate = bias_learning_rate;
     step.bias = config_.bias;
     step.round_seed = round_seed();
     ++epochs_;

@@ -40,7 +40,7 @@ class SgdTrainer {
     void get_parameters(const FactorArrays& to) const;
 
     // One pass over all ratings; returns the sum of w e^2, each error taken just before its step.
-    double epoch(float learning_rate);
+    double epoch(float learning_rate, float bias_learning_rate);
 
     // What the next epoch will do: the rows of every rating in training order, and the number of its step. Ratings of
     // one step take their errors together, before any of them steps. For tests and for the curious.

@@ -65,7 +65,8 @@ void register_sgd(py::module_& module) {
             },
             py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
             py::arg("item_bias") = py::none())
-        .def("epoch", &SgdTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
+        .def("epoch", &SgdTrainer::epoch, py::arg("learning_rate"), py::arg("bias_learning_rate"),
+             py::call_guard<py::gil_scoped_release>())
         .def("order",
              [](const SgdTrainer& self) {
                  const SgdTrainer::Order order = self.order();

@@ -114,7 +114,7 @@ def validate_parameters(
         value = values[name]
         if any(constraint.accepts(value) for constraint in allowed):
             continue
-        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, Interval) for c in allowed)
+        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
         wrong_option = isinstance(value, str) and any(isinstance(c, OneOf) for c in allowed)
         error = ValueError if wrong_value or wrong_option else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")

@@ -52,7 +52,8 @@ class MatrixFactorization(SimilarityMixin):
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
         In between, large and small data sets want about the same λ.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0. "auto" is 0.04 / σ.
+        Step size of the first epoch, above 0; "auto" is 0.04 / σ. Biases step by σ times as much, so that the scale of
+        the ratings does not matter.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
@@ -245,7 +246,8 @@ class MatrixFactorization(SimilarityMixin):
         if self.bias and self.item_mean_ is None and self.normalize:
             self.global_mean_ = biases.mean
         seed = seed_from(self.random_state, "MatrixFactorization.fit")
-        self._initialise(ratings, biases, seed)
+        sigma = float(np.sqrt(biases.noise_variance))
+        self._initialise(ratings, biases, sigma, seed)
 
         low, high = self.rating_range_
         trainer = backend.module.SgdTrainer(
@@ -275,7 +277,7 @@ class MatrixFactorization(SimilarityMixin):
 
         def run_epoch(epoch: int) -> dict[str, Any]:
             rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
-            loss = trainer.epoch(rate)
+            loss = trainer.epoch(rate, rate * sigma)  # a bias has the ratings' unit, a factor its square root
             validation_rmse = None
             if held_out is not None:
                 validation_rmse = float(np.sqrt(trainer.validation_squared_error() / held_out[2].size))
@@ -313,8 +315,7 @@ class MatrixFactorization(SimilarityMixin):
             biases.items[:] = 0
         return biases
 
-    def _initialise(self, ratings: Ratings, biases: Biases, seed: int) -> None:
-        sigma = float(np.sqrt(biases.noise_variance))
+    def _initialise(self, ratings: Ratings, biases: Biases, sigma: float, seed: int) -> None:
         self.user_bias_, self.item_bias_ = biases.users, biases.items
         self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
         self.reg_ = _AUTO_REG * sigma if isinstance(self.reg, str) else float(self.reg)
