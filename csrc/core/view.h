@@ -51,7 +51,9 @@ inline void check_indptr(const CsrView& csr, std::int64_t n_indices, const char*
 // O(rows + nnz): a valid indptr, and every index in [0, cols).
 inline void check_csr(const CsrView& csr, std::int64_t n_indices, const char* caller) {
     check_indptr(csr, n_indices, caller);
-    for (std::int64_t e = 0; e < n_indices; ++e)
+    bool valid = true;  // without a branch first, so that the compiler vectorises the usual case
+    for (std::int64_t e = 0; e < n_indices; ++e) valid &= csr.indices[e] >= 0 && csr.indices[e] < csr.cols;
+    for (std::int64_t e = 0; !valid && e < n_indices; ++e)
         check(csr.indices[e] >= 0 && csr.indices[e] < csr.cols, caller, ": indices must lie in [0, ", csr.cols,
               "); got ", csr.indices[e], " at entry ", e);
 }

@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/aligned.h"
 #include "core/parallel.h"
 #include "ingest/bucket_sort.h"
 
@@ -165,11 +166,11 @@ CsrSummary coo_to_csr(const Coo& coo, Duplicates duplicates, int n_threads, cons
     std::vector<std::int64_t> offsets;
     const bool sorted = count_buckets(coo, layout, n_threads, offsets);
     const std::vector<std::int64_t> starts = bucket_offsets(layout, offsets);
-    std::vector<std::uint16_t> local_users;
+    AlignedBuffer<std::uint16_t> local_users;
     if (sorted) {
         copy_sorted(coo, layout, n_threads, out);
     } else {
-        local_users.resize(static_cast<std::size_t>(coo.n));
+        local_users = AlignedBuffer<std::uint16_t>(coo.n);
         deal(coo, layout, offsets, n_threads, local_users.data(), out);
     }
     std::vector<std::int64_t>().swap(offsets);

@@ -15,6 +15,15 @@ namespace fastcf {
 namespace {
 
 constexpr std::int64_t kGrain = 1 << 15;  // ids per task
+constexpr std::int64_t kAhead = 32;  // ids hashed before the first is looked up, so that their slots are on the way
+
+void prefetch(const void* address) {
+#if defined(__GNUC__)
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
+}
 
 // A table over the range of the ids pays while it is small in itself or beside what is there anyway: `allowance`
 // entries, and 2^25 at most.
@@ -45,8 +54,8 @@ bool same_text(const char32_t* a, std::int64_t width_a, const char32_t* b, std::
 }
 
 // Slots for n keys at a load of at most one half.
-std::int64_t table_capacity(std::int64_t n) {
-    return static_cast<std::int64_t>(std::bit_ceil(static_cast<std::uint64_t>(std::max<std::int64_t>(n, 4)) * 2));
+std::size_t table_capacity(std::int64_t n) {
+    return std::bit_ceil(static_cast<std::size_t>(std::max<std::int64_t>(n, 4)) * 2);
 }
 
 // Sorts pieces in parallel, then merges them pairwise.
@@ -64,110 +73,88 @@ void parallel_sort(std::vector<T>& values, int n_threads, Less less) {
         });
 }
 
-// A set of ids that many threads fill: shards by the top bits of the hash, each behind its mutex. A slot remembers the
-// hash and the entry that brought the id; `same(a, b)` says whether two entries of equal hash hold the same id.
-class SharedIdSet {
+// The distinct ids among the entries that one thread has seen. A slot holds the hash and the entry that brought the id;
+// `same(a, b)` says whether two entries of equal hash hold the same id.
+class IdSet {
   public:
-    SharedIdSet() : shards_(kShards) {}
+    template <class Hash, class Same>
+    void insert_all(std::int64_t begin, std::int64_t end, Hash hash, Same same) {
+        std::uint64_t hashes[kAhead];
+        for (; begin < end; begin += kAhead) {
+            const std::int64_t n = std::min<std::int64_t>(kAhead, end - begin);
+            for (std::int64_t i = 0; i < n; ++i) {
+                hashes[i] = hash(begin + i);
+                prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
+            }
+            for (std::int64_t i = 0; i < n; ++i) insert({hashes[i], begin + i}, same);
+        }
+    }
 
+    template <class Same>
+    void absorb(IdSet& other, Same same) {
+        for (const Slot& slot : other.slots_)
+            if (slot.entry >= 0) insert(slot, same);
+        other = IdSet();
+    }
+
+    // One entry per distinct id, in no particular order.
+    std::vector<std::int64_t> entries() const {
+        std::vector<std::int64_t> result;
+        result.reserve(static_cast<std::size_t>(count_));
+        for (const Slot& slot : slots_)
+            if (slot.entry >= 0) result.push_back(slot.entry);
+        return result;
+    }
+
+  private:
     struct Slot {
         std::uint64_t hash;
         std::int64_t entry;
     };
 
-    // Thread-local: ids seen lately, which need not go to the shards again.
-    using Recent = std::vector<Slot>;
-    static Recent make_recent() { return Recent(kRecent, Slot{0, -1}); }
-
-    template <class Hash, class Same>
-    void insert(std::int64_t begin, std::int64_t end, Recent& recent, std::vector<Slot>& batch, Hash hash, Same same) {
-        std::int64_t starts[kShards + 1] = {};
-        batch.resize(static_cast<std::size_t>(2 * (end - begin)));
-        Slot* fresh = batch.data();
-        std::int64_t n_fresh = 0;
-        for (std::int64_t entry = begin; entry < end; ++entry) {
-            const std::uint64_t h = hash(entry);
-            Slot& seen = recent[h % kRecent];
-            if (seen.entry >= 0 && seen.hash == h && same(seen.entry, entry)) continue;
-            seen = {h, entry};
-            fresh[n_fresh++] = seen;
-            ++starts[shard_of(h) + 1];
-        }
-        std::partial_sum(starts, starts + kShards + 1, starts);
-        Slot* grouped = fresh + n_fresh;
-        std::int64_t cursor[kShards];
-        std::copy(starts, starts + kShards, cursor);
-        for (std::int64_t i = 0; i < n_fresh; ++i) grouped[cursor[shard_of(fresh[i].hash)]++] = fresh[i];
-        for (std::size_t s = 0; s < kShards; ++s) {
-            if (starts[s] == starts[s + 1]) continue;
-            const std::lock_guard<std::mutex> lock(shards_[s].mutex);
-            for (std::int64_t i = starts[s]; i < starts[s + 1]; ++i) shards_[s].insert(grouped[i], same);
-        }
+    template <class Same>
+    void insert(const Slot& slot, Same same) {
+        const std::size_t mask = slots_.size() - 1;
+        std::size_t at = slot.hash & mask;
+        for (; slots_[at].entry >= 0; at = (at + 1) & mask)
+            if (slots_[at].hash == slot.hash && same(slots_[at].entry, slot.entry)) return;
+        slots_[at] = slot;
+        if (++count_ * 3 > static_cast<std::int64_t>(slots_.size()) * 2) grow();
     }
 
-    // One entry per distinct id.
-    std::vector<std::int64_t> entries(std::int64_t limit) const {
-        std::int64_t total = 0;
-        for (const Shard& shard : shards_) total += shard.count;
-        check(total <= limit, "there must be at most ", limit, " distinct ids; got ", total);
-        std::vector<std::int64_t> result;
-        result.reserve(static_cast<std::size_t>(total));
-        for (const Shard& shard : shards_)
-            for (const Slot& slot : shard.slots)
-                if (slot.entry >= 0) result.push_back(slot.entry);
-        return result;
-    }
-
-  private:
-    static constexpr std::size_t kShards = 64;
-    static constexpr std::size_t kRecent = 4096;
-
-    static std::size_t shard_of(std::uint64_t hash) { return hash >> 58; }
-
-    struct Shard {
-        std::mutex mutex;
-        std::vector<Slot> slots = std::vector<Slot>(64, Slot{0, -1});
-        std::int64_t count = 0;
-
-        template <class Same>
-        void insert(const Slot& slot, Same same) {
-            const std::size_t mask = slots.size() - 1;
+    void grow() {
+        std::vector<Slot> larger(slots_.size() * 2, Slot{0, -1});
+        const std::size_t mask = larger.size() - 1;
+        for (const Slot& slot : slots_) {
+            if (slot.entry < 0) continue;
             std::size_t at = slot.hash & mask;
-            for (; slots[at].entry >= 0; at = (at + 1) & mask)
-                if (slots[at].hash == slot.hash && same(slots[at].entry, slot.entry)) return;
-            slots[at] = slot;
-            if (++count * 10 > static_cast<std::int64_t>(slots.size()) * 7) grow();
+            while (larger[at].entry >= 0) at = (at + 1) & mask;
+            larger[at] = slot;
         }
+        slots_ = std::move(larger);
+    }
 
-        void grow() {
-            std::vector<Slot> larger(slots.size() * 2, Slot{0, -1});
-            const std::size_t mask = larger.size() - 1;
-            for (const Slot& slot : slots) {
-                if (slot.entry < 0) continue;
-                std::size_t at = slot.hash & mask;
-                while (larger[at].entry >= 0) at = (at + 1) & mask;
-                larger[at] = slot;
-            }
-            slots = std::move(larger);
-        }
-    };
-
-    std::vector<Shard> shards_;
+    std::vector<Slot> slots_ = std::vector<Slot>(64, Slot{0, -1});
+    std::int64_t count_ = 0;
 };
 
-// One entry per distinct id of `n`, in no particular order.
+// One entry per distinct id of `n`, in no particular order: every thread fills a set, sets are united pairwise.
 template <class Hash, class Same>
 std::vector<std::int64_t> distinct_entries(std::int64_t n, std::int64_t limit, int n_threads, Hash hash, Same same) {
-    SharedIdSet set;
-    const auto threads = static_cast<std::size_t>(resolve_threads(n_threads));
-    std::vector<SharedIdSet::Recent> recent(threads);
-    std::vector<std::vector<SharedIdSet::Slot>> batch(threads);
+    std::vector<IdSet> sets(static_cast<std::size_t>(resolve_threads(n_threads)));
     parallel_chunks(n, kGrain, n_threads, [&](std::int64_t begin, std::int64_t end, int thread) {
-        const auto t = static_cast<std::size_t>(thread);
-        if (recent[t].empty()) recent[t] = SharedIdSet::make_recent();
-        set.insert(begin, end, recent[t], batch[t], hash, same);
+        sets[static_cast<std::size_t>(thread)].insert_all(begin, end, hash, same);
     });
-    return set.entries(limit);
+    const auto n_sets = static_cast<std::int64_t>(sets.size());
+    for (std::int64_t apart = 1; apart < n_sets; apart *= 2)
+        parallel_for((n_sets + apart - 1) / (2 * apart), n_threads, [&](std::int64_t pair, int) {
+            const auto first = static_cast<std::size_t>(2 * apart * pair);
+            sets[first].absorb(sets[first + static_cast<std::size_t>(apart)], same);
+        });
+    std::vector<std::int64_t> result = sets[0].entries();
+    check(static_cast<std::int64_t>(result.size()) <= limit, "there must be at most ", limit, " distinct ids; got ",
+          result.size());
+    return result;
 }
 
 template <class Integer>
@@ -277,64 +264,79 @@ void IdIndex::index_integers(const IdArray& ids) {
         }
         return;
     }
-    const std::int64_t capacity = table_capacity(size_);
-    slots_.assign(static_cast<std::size_t>(capacity), -1);
-    keys_.resize(static_cast<std::size_t>(capacity));
-    const auto mask = static_cast<std::uint64_t>(capacity - 1);
+    slots_.assign(table_capacity(size_), Slot{0, -1});
+    const std::uint64_t mask = slots_.size() - 1;
     for (std::int64_t i = 0; i < size_; ++i) {
-        std::uint64_t at = hash_integer(values[i]) & mask;
-        for (; slots_[at] >= 0; at = (at + 1) & mask)
-            check(keys_[at] != values[i], "ids must be distinct; got ", values[i], " at positions ", slots_[at],
-                  " and ", i);
-        slots_[at] = static_cast<std::int32_t>(i);
-        keys_[at] = values[i];
+        const std::uint64_t hash = hash_integer(values[i]);
+        std::uint64_t at = hash & mask;
+        for (; slots_[at].position >= 0; at = (at + 1) & mask)
+            check(slots_[at].hash != hash, "ids must be distinct; got ", values[i], " at positions ",
+                  slots_[at].position, " and ", i);
+        slots_[at] = {hash, i};
     }
 }
 
 void IdIndex::index_strings(const IdArray& ids) {
     width_ = ids.width;
     texts_.assign(ids.text(0), ids.text(size_));
-    slots_.assign(static_cast<std::size_t>(table_capacity(size_)), -1);
+    slots_.assign(table_capacity(size_), Slot{0, -1});
     const std::uint64_t mask = slots_.size() - 1;
     for (std::int64_t i = 0; i < size_; ++i) {
         const char32_t* text = ids.text(i);
-        std::uint64_t at = hash_text(text, text_length(text, width_)) & mask;
-        for (; slots_[at] >= 0; at = (at + 1) & mask)
-            check(!std::equal(text, text + width_, ids.text(slots_[at])),
-                  "ids must be distinct; the strings at positions ", slots_[at], " and ", i, " are equal");
-        slots_[at] = static_cast<std::int32_t>(i);
+        const std::uint64_t hash = hash_text(text, text_length(text, width_));
+        std::uint64_t at = hash & mask;
+        for (; slots_[at].position >= 0; at = (at + 1) & mask)
+            check(slots_[at].hash != hash || !std::equal(text, text + width_, ids.text(slots_[at].position)),
+                  "ids must be distinct; the strings at positions ", slots_[at].position, " and ", i, " are equal");
+        slots_[at] = {hash, i};
     }
 }
 
-inline std::int32_t IdIndex::find_integer(std::int64_t id) const {
-    const auto offset = static_cast<std::uint64_t>(id) - static_cast<std::uint64_t>(minimum_);
-    if (consecutive_) return offset < static_cast<std::uint64_t>(size_) ? static_cast<std::int32_t>(offset) : -1;
-    if (!table_.empty()) return offset < table_.size() ? table_[offset] : -1;
+// Looks up n ids through the hash table; `same(i, position)` compares the i-th with the id at a position.
+template <class Hash, class Same>
+void IdIndex::probe(std::int64_t n, std::int32_t* out, Hash hash, Same same) const {
     const std::uint64_t mask = slots_.size() - 1;
-    for (std::uint64_t at = hash_integer(id) & mask; slots_[at] >= 0; at = (at + 1) & mask)
-        if (keys_[at] == id) return slots_[at];
-    return -1;
-}
-
-std::int32_t IdIndex::find_string(const char32_t* text, std::int64_t width) const {
-    const std::uint64_t mask = slots_.size() - 1;
-    std::uint64_t at = hash_text(text, text_length(text, width)) & mask;
-    for (; slots_[at] >= 0; at = (at + 1) & mask)
-        if (same_text(text, width, texts_.data() + slots_[at] * width_, width_)) return slots_[at];
-    return -1;
+    std::uint64_t hashes[kAhead];
+    for (std::int64_t begin = 0; begin < n; begin += kAhead) {
+        const std::int64_t end = std::min(n, begin + kAhead);
+        for (std::int64_t i = begin; i < end; ++i) {
+            hashes[i - begin] = hash(i);
+            prefetch(&slots_[hashes[i - begin] & mask]);
+        }
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::uint64_t wanted = hashes[i - begin];
+            std::uint64_t at = wanted & mask;
+            while (slots_[at].position >= 0 && !(slots_[at].hash == wanted && same(i, slots_[at].position)))
+                at = (at + 1) & mask;
+            out[i] = static_cast<std::int32_t>(slots_[at].position);
+        }
+    }
 }
 
 template <class Integer>
 void IdIndex::encode_integers(const Integer* ids, std::int64_t n, std::int32_t* out) const {
-    for (std::int64_t i = 0; i < n; ++i)  // files are often sorted by user: a run of one id is looked up once
-        out[i] = i > 0 && ids[i] == ids[i - 1] ? out[i - 1] : find_integer(ids[i]);
+    const auto offset = [&](std::int64_t i) {
+        return static_cast<std::uint64_t>(ids[i]) - static_cast<std::uint64_t>(minimum_);
+    };
+    if (consecutive_) {
+        const auto size = static_cast<std::uint64_t>(size_);
+        for (std::int64_t i = 0; i < n; ++i) out[i] = offset(i) < size ? static_cast<std::int32_t>(offset(i)) : -1;
+    } else if (!table_.empty()) {
+        for (std::int64_t i = 0; i < n; ++i) out[i] = offset(i) < table_.size() ? table_[offset(i)] : -1;
+    } else {
+        probe(
+            n, out, [&](std::int64_t i) { return hash_integer(ids[i]); },
+            [](std::int64_t, std::int64_t) { return true; });  // mix64 is a bijection: equal hashes are equal ids
+    }
 }
 
 void IdIndex::encode_strings(const IdArray& ids, std::int64_t begin, std::int64_t end, std::int32_t* out) const {
-    for (std::int64_t i = begin; i < end; ++i) {
-        const bool repeats = i > begin && std::equal(ids.text(i), ids.text(i + 1), ids.text(i - 1));
-        out[i - begin] = repeats ? out[i - begin - 1] : find_string(ids.text(i), ids.width);
-    }
+    probe(
+        end - begin, out,
+        [&](std::int64_t i) { return hash_text(ids.text(begin + i), text_length(ids.text(begin + i), ids.width)); },
+        [&](std::int64_t i, std::int64_t position) {
+            return same_text(ids.text(begin + i), ids.width, texts_.data() + position * width_, width_);
+        });
 }
 
 void IdIndex::encode(const IdArray& ids, std::int64_t begin, std::int64_t end, std::int32_t* out) const {

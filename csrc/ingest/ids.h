@@ -27,7 +27,8 @@ struct IdArray {
 inline constexpr std::int64_t kMaxDistinctIds = 0x7ffffffe;
 
 // The distinct ids, ascending; strings compare by code point and keep the width of `ids`. Throws when there are more
-// than `limit`. Dense integers take 1 byte per value of their range, others 16 to 46 bytes per distinct id.
+// than `limit`. Dense integers take 1 byte per value of their range, others 24 to 48 bytes per distinct id
+// and thread that meets it.
 std::vector<std::int64_t> unique_integers(const IdArray& ids, std::int64_t limit, int n_threads);
 std::vector<char32_t> unique_strings(const IdArray& ids, std::int64_t limit, int n_threads);
 
@@ -45,23 +46,27 @@ class IdIndex {
     void encode_all(const IdArray& ids, std::int32_t* out, int n_threads) const;
 
   private:
+    struct Slot {
+        std::uint64_t hash;
+        std::int64_t position;  // -1 where empty
+    };
+
     void index_integers(const IdArray& ids);
     void index_strings(const IdArray& ids);
+    template <class Hash, class Same>
+    void probe(std::int64_t n, std::int32_t* out, Hash hash, Same same) const;
     template <class Integer>
     void encode_integers(const Integer* ids, std::int64_t n, std::int32_t* out) const;
     void encode_strings(const IdArray& ids, std::int64_t begin, std::int64_t end, std::int32_t* out) const;
-    std::int32_t find_integer(std::int64_t id) const;
-    std::int32_t find_string(const char32_t* text, std::int64_t width) const;
 
     std::int64_t size_ = 0;
     bool strings_ = false;
     bool consecutive_ = false;         // id = minimum_ + position: no table at all
     std::int64_t minimum_ = 0;         // of the table
     std::vector<std::int32_t> table_;  // position by id - minimum_, -1 where absent
-    std::vector<std::int64_t> keys_;   // hash table of integers: key of each slot
+    std::vector<Slot> slots_;          // hash table, for integers far apart and strings
     std::vector<char32_t> texts_;      // strings by position
     std::int64_t width_ = 0;           // of texts_
-    std::vector<std::int32_t> slots_;  // hash table: position of each slot, -1 where empty
 };
 
 }  // namespace fastcf
