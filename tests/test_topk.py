@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -215,3 +218,30 @@ def test_topk_bad_input_raises(arguments, error, message):
     valid = {"queries": Q, "items": V, "item_bias": None, "n": 2}
     with pytest.raises(error, match=f"topk: .*{message}"):
         _cpu.topk(**{**valid, **arguments})
+
+
+def test_topk_interrupt_stops_early():
+    script = """
+import os, signal, threading, time
+import subprocess
+import sys
+
+import numpy as np
+from fastcf import _cpu
+
+users, items = np.ones((6_000, 256), np.float32), np.ones((60_000, 256), np.float32)
+
+def interrupt():
+    time.sleep(0.3)
+    interrupt.at = time.perf_counter()
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    while True:
+        _cpu.topk(users, items, None, 10, n_threads=2)
+except KeyboardInterrupt:
+    print(time.perf_counter() - interrupt.at)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert float(done.stdout) < 3.0  # 10 to 100 ms where nothing else runs

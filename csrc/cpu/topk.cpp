@@ -1,11 +1,11 @@
 // How the work is cut: tasks are chunks of users times ranges of items. A task walks its range in blocks that fit L2,
 // transposed into panels as they come (one pass over the items per chunk of users, so nothing is kept between calls),
 // and per block runs every tile of users through the fused product-and-compare kernel. Hits fall into TopList.
-// Ranges are more than one only where users are too few to occupy the threads or a task would outlast Ctrl-C's
-// patience.
+// Ranges are more than one only where users are too few to occupy the threads.
 #include "ops/topk.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <limits>
 #include <vector>
@@ -23,8 +23,8 @@ constexpr std::int64_t kBlockBytes = 256 << 10;  // of packed items; a quarter o
 constexpr std::int64_t kBufferBytes = 64 << 20;  // of TopList buffers per thread
 constexpr std::int64_t kMinChunk = 256;          // users; fewer would not amortise packing the items
 constexpr std::int64_t kMaxChunk = 1024;
-constexpr std::int64_t kMinRange = 2048;                // items
-constexpr std::int64_t kTaskProducts = 16'000'000'000;  // multiply-adds; about 0.2 s with AVX-512
+constexpr std::int64_t kMinRange = 2048;               // items
+constexpr std::int64_t kPollProducts = 1'000'000'000;  // multiply-adds between looks for Ctrl-C; 10 to 100 ms
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
     return (a + b - 1) / b;
@@ -111,20 +111,18 @@ Plan make_plan(std::int64_t n_users, std::int64_t n_items, std::int64_t k, std::
                const TopkKernels& kernels) {
     Plan plan;
     const std::int64_t width = kernels.panel_width, tile = kernels.tile_users, threads = n_threads;
-    plan.keep = std::min(n, n_items);
-    plan.capacity = TopList::capacity_for(plan.keep, n_items);
+    const std::int64_t capacity = TopList::capacity_for(std::min(n, n_items), n_items);
     plan.chunk = std::clamp(ceil_div(n_users, 4 * threads), kMinChunk, kMaxChunk);
-    plan.chunk =
-        std::min(plan.chunk, kBufferBytes / (plan.capacity * static_cast<std::int64_t>(sizeof(std::uint64_t))));
+    plan.chunk = std::min(plan.chunk, kBufferBytes / (capacity * static_cast<std::int64_t>(sizeof(std::uint64_t))));
     plan.chunk = std::clamp<std::int64_t>(ceil_div(plan.chunk, tile) * tile, 1, n_users);
     plan.n_chunks = ceil_div(n_users, plan.chunk);
 
     std::int64_t ranges = 1;
     if (threads > 1 && plan.n_chunks < 2 * threads)
         ranges = std::min(ceil_div(4 * threads, plan.n_chunks), ceil_div(n_items, kMinRange));
-    ranges = std::max(ranges, plan.chunk * n_items / (kTaskProducts / std::max<std::int64_t>(k, 1)));
-    plan.range = ceil_div(ceil_div(n_items, std::max<std::int64_t>(ranges, 1)), width) * width;
+    plan.range = ceil_div(ceil_div(n_items, ranges), width) * width;
     plan.n_ranges = ceil_div(n_items, plan.range);
+    plan.keep = std::min(n, plan.range);
     plan.capacity = TopList::capacity_for(plan.keep, plan.range);
 
     const std::int64_t panel_bytes = std::max<std::int64_t>(k, 1) * width * static_cast<std::int64_t>(sizeof(float));
@@ -170,8 +168,8 @@ class Search {
         }
         const std::int64_t end = std::min(pool_.size, (range + 1) * plan_.range);
         for (std::int64_t begin = range * plan_.range; begin < end; begin += plan_.block) {
-            if (thread == 0 && interrupt_pending()) throw Interrupted();
             const std::int64_t count = std::min(plan_.block, end - begin);
+            poll(thread, n_users * count * query_.items.cols);
             pack_items(space, begin, count);
             for (std::int64_t u = 0; u < n_users;) {
                 const int tile = tile_size(u, n_users);
@@ -184,6 +182,16 @@ class Search {
     }
 
   private:
+    // Tasks may be long: all threads look for the flag, the one that entered the library asks for signals.
+    void poll(int thread, std::int64_t products) {
+        if (stop_.load(std::memory_order_relaxed)) throw Interrupted();
+        if (thread != 0 || (products_ += products) < kPollProducts) return;
+        products_ = 0;
+        if (!interrupt_pending()) return;
+        stop_.store(true);
+        throw Interrupted();
+    }
+
     // Tiles are as even as possible: 15 users are 8 + 7, not 14 + 1.
     int tile_size(std::int64_t done, std::int64_t n_users) const {
         const std::int64_t left = n_users - done;
@@ -269,6 +277,8 @@ class Search {
     const Plan plan_;
     const TopkKernels& kernels_ = FASTCF_SELECT_ISA(topk_kernels);
     std::vector<Workspace> workspaces_;
+    std::int64_t products_ = 0;  // of thread 0 since it last looked
+    std::atomic<bool> stop_{false};
 };
 
 void write_row(const std::uint64_t* keys, std::int64_t count, std::int32_t* ids, float* scores, std::int64_t n) {
@@ -321,7 +331,7 @@ void topk(const TopkQuery& query, MatrixView<std::int32_t> ids, MatrixView<float
                 const std::uint64_t* from = keys + range * keep;
                 for (std::int64_t j = 0; j < counts[user * plan.n_ranges + range]; ++j) keys[total++] = from[j];
             }
-            const std::int64_t count = std::min(total, keep);
+            const std::int64_t count = std::min(total, n);
             std::partial_sort(keys, keys + count, keys + total, std::greater<>());
             write_row(keys, count, ids.row(user), scores.row(user), n);
         }
