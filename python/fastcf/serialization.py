@@ -108,7 +108,15 @@ _classes: dict[str, type[_Storable]] = {}
 def register(cls: _Class) -> _Class:
     """Class decorator: let :func:`load` find the class by its name.
 
-    The class provides ``_to_archive(self) -> Archive`` and the class method ``_from_archive(archive)``.
+    Parameters
+    ----------
+    cls : type
+        Provides ``_to_archive(self) -> Archive`` and the class method ``_from_archive(archive)``.
+
+    Returns
+    -------
+    type
+        The class itself.
     """
     _classes[cls.__name__] = cls
     return cls

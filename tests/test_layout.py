@@ -1,0 +1,260 @@
+"""The house rules that a machine can check: where things are, who imports whom, what is documented."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import fastcf
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "python" / "fastcf"
+NATIVE = ("_ingest", "_cpu", "_cuda", "_emu")
+MAX_LINES = 500
+
+# Who may import whom: a module may import what stands before it, or beside it on its own line.
+LAYERS = (
+    ("_version", "errors"),
+    ("_backend", "_random"),
+    ("ids", "ratings", "_columns", "_assembly"),
+    ("data", "preprocessing", "metrics", "optimizers", "callbacks", "serialization", "plot"),
+    ("models",),
+    ("retrieval", "gradient_check", "model_selection"),
+    ("cli",),
+)
+# The same for csrc: a folder includes itself and what is named here.
+INCLUDES = {
+    "core": set(),
+    "math": {"core"},
+    "ops": {"core", "math"},
+    "cpu": {"core", "math", "ops"},
+    "cuda": {"core", "math", "ops"},
+    "emu": {"core", "math", "ops", "cuda"},
+    "ingest": {"core"},
+    "train": {"core", "math", "ops"},
+    "bind": {"core", "math", "ops", "cpu", "cuda", "emu", "ingest", "train"},
+}
+
+pytestmark = pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="the source tree is not here")
+
+OPS = sorted(path.stem for path in (ROOT / "csrc" / "ops").glob("*.h"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+SOURCES = sorted(
+    path
+    for folder in ("csrc", "python", "tests", "bench", "examples")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".h", ".cpp", ".cu", ".cuh", ".py", ".pyi"}
+)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Files
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_layout_op_has_implementation_test_and_benchmark(op):
+    wanted = [f"csrc/cpu/{op}.cpp", f"tests/test_{op}.py", f"bench/bench_{op}.py"]
+    missing = [path for path in wanted if not (ROOT / path).is_file()]
+    assert not missing, f"csrc/ops/{op}.h wants {missing}"
+
+
+@pytest.mark.parametrize("folder", ["cpu", "cuda"])
+def test_layout_kernels_belong_to_an_op(folder):
+    kernels = [path.stem.removesuffix("_kernels") for path in (ROOT / "csrc" / folder).glob("*_kernels.c*")]
+    assert set(kernels) <= {*OPS, "probe"}
+
+
+def test_layout_files_are_short_enough_to_read():
+    long = {relative(path): n for path in SOURCES if (n := len(path.read_bytes().splitlines())) > MAX_LINES}
+    assert not long, f"more than {MAX_LINES} lines: {long}"
+
+
+def test_layout_headers_are_included_once():
+    assert [
+        relative(path) for path in SOURCES if path.suffix == ".h" and b"#pragma once" not in path.read_bytes()
+    ] == []
+
+
+@pytest.mark.parametrize("folder", sorted(INCLUDES))
+def test_layout_csrc_includes_point_downwards(folder):
+    allowed = INCLUDES[folder] | {folder}
+    wrong = [
+        f"{relative(path)} includes {include}"
+        for path in SOURCES
+        if relative(path).startswith(f"csrc/{folder}/")
+        for include in re.findall(r'^#include "([^"]+)"', path.read_text(encoding="utf-8"), re.MULTILINE)
+        if include.split("/")[0] not in allowed
+    ]
+    assert not wrong
+
+
+def test_layout_csrc_has_no_other_folder():
+    assert {path.name for path in (ROOT / "csrc").iterdir() if path.is_dir()} <= set(INCLUDES)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Imports
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Full names of what a file imports from this package, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.split(".")[0] == "fastcf")
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}:{node.lineno}: imports are absolute here"
+            if node.module and node.module.split(".")[0] == "fastcf":
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(name: str) -> str:
+    """The part of the package that a full name belongs to: fastcf.data.text.read -> data."""
+    return name.split(".")[1] if "." in name else ""
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_name)
+def test_layout_only_the_backend_imports_native_modules(path):
+    native = [name for name in imports(path) if part(name) in NATIVE]
+    assert not native or module_name(path) == "fastcf._backend"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if module_name(path) != "fastcf"], ids=module_name)
+def test_layout_modules_import_downwards(path):
+    level = {name: n for n, layer in enumerate(LAYERS) for name in layer}
+    own = part(module_name(path))
+    assert own in level, f"{relative(path)} has no place in LAYERS of tests/test_layout.py"
+    names = {part(name) for name in imports(path)} - {own, *NATIVE}
+    upwards = sorted(name for name in names if name not in level or level[name] > level[own])
+    assert not upwards, f"{relative(path)} imports {upwards}"
+
+
+def test_layout_modules_import_without_cycles():
+    names = {module_name(path): path for path in MODULES if module_name(path) != "fastcf"}
+    # `from fastcf.data import x` is the module fastcf.data.x where there is one, else fastcf.data itself
+    graph = {
+        name: {found if found in names else found.rpartition(".")[0] for found in imports(path)} & names.keys() - {name}
+        for name, path in names.items()
+    }
+    while leaves := {name for name, needed in graph.items() if not needed}:
+        graph = {name: needed - leaves for name, needed in graph.items() if name not in leaves}
+    assert not graph, "these import each other"
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Documentation and stubs
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def public_objects() -> Iterator[tuple[str, object]]:
+    for info in [None, *pkgutil.walk_packages(fastcf.__path__, "fastcf.")]:
+        name = "fastcf" if info is None else info.name
+        if any(piece.startswith("_") for piece in name.split(".")) or name == "fastcf.cli":
+            continue
+        module = importlib.import_module(name)
+        assert hasattr(module, "__all__"), f"{name} must say what is public, in __all__"
+        for exported in module.__all__:
+            yield f"{name}.{exported}", getattr(module, exported)
+
+
+def parameters(object_: object) -> list[str]:
+    ignored = {"self", "cls", "args", "kwargs", "caller"}
+    return [name for name in inspect.signature(object_).parameters if name not in ignored and not name.startswith("_")]
+
+
+def test_layout_public_names_are_documented():
+    wrong = []
+    for name, object_ in public_objects():
+        if not (inspect.isclass(object_) or inspect.isfunction(object_)):
+            continue  # constants stand in their module's text
+        text = inspect.getdoc(object_) or ""
+        if not text:
+            wrong.append(f"{name} has no docstring")
+            continue
+        if inspect.isclass(object_) and (
+            issubclass(object_, (BaseException, tuple)) or object_.__init__ is object.__init__
+        ):
+            continue  # nothing to construct, or its fields stand under Attributes
+        absent = [each for each in parameters(object_) if not re.search(rf"\b{re.escape(each)}\b", text)]
+        if absent:
+            wrong.append(f"{name} does not describe {absent}")
+        if parameters(object_) and not re.search(r"^(Parameters|Attributes)\n-+$", text, re.MULTILINE):
+            wrong.append(f"{name} has no section Parameters")
+        returns = inspect.isfunction(object_) and inspect.signature(object_).return_annotation not in ("None", None)
+        if returns and not re.search(r"^(Returns|Yields)\n-+$", text, re.MULTILINE):
+            wrong.append(f"{name} has no section Returns")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_layout_package_names_are_sorted_and_exist():
+    assert [name for name in fastcf.__all__ if not hasattr(fastcf, name)] == []
+    assert len(set(fastcf.__all__)) == len(fastcf.__all__)
+
+
+def pybind_parameters(function: object) -> list[str]:
+    """Parameter names of the signature that pybind11 writes into the first line of a docstring."""
+    line = (function.__doc__ or "").splitlines()[0]
+    inside, depth = line[line.index("(") + 1 : line.rindex(") ->")], 0
+    pieces = [""]
+    for character in inside:
+        depth += (character in "[(") - (character in "])")
+        if character == "," and depth == 0:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    names = [re.split("[:=]", piece, maxsplit=1)[0].strip() for piece in pieces]
+    return [name for name in names if name not in ("", "*", "/", "self")]
+
+
+def stub_parameters(node: ast.FunctionDef) -> list[str]:
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return [argument.arg for argument in arguments if argument.arg != "self"]
+
+
+def compare_stub(where: str, body: list[ast.stmt], members: dict[str, object]) -> Iterator[str]:
+    functions = {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+    classes = {node.name: node for node in body if isinstance(node, ast.ClassDef)}
+    for name, member in members.items():
+        if isinstance(member, type):
+            if name not in classes:
+                yield f"{where}.{name} is missing"
+            else:
+                inner = {key: value for key, value in vars(member).items() if key == "__init__" or key[0] != "_"}
+                yield from compare_stub(f"{where}.{name}", classes[name].body, inner)
+        elif isinstance(member, property):
+            continue
+        elif callable(member):
+            if name not in functions:
+                yield f"{where}.{name} is missing"
+            elif (stub := stub_parameters(functions[name])) != (real := pybind_parameters(member)):
+                yield f"{where}.{name} has the parameters {stub}; the module's are {real}"
+    yield from (f"{where}.{name} does not exist in the module" for name in functions.keys() - members.keys())
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_layout_stub_matches_the_native_module(name):
+    stub = PACKAGE / f"{name}.pyi"
+    try:
+        module = importlib.import_module(f"fastcf.{name}")
+    except ImportError:
+        pytest.skip(f"this build has no {name}")
+    members = {key: value for key, value in vars(module).items() if not key.startswith("_")}
+    wrong = list(compare_stub(name, ast.parse(stub.read_text(encoding="utf-8")).body, members))
+    assert not wrong, "\n".join(wrong)
