@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 
 import fastcf
 from fastcf.cli import main
-from fastcf.cli.tables import clip, display_width, printable
+from fastcf.cli._tables import clip, display_width, printable
 
 
 def run(*arguments: object, code: int = 0) -> Result:
@@ -418,7 +418,7 @@ def test_text_is_measured_and_cut_by_columns() -> None:
 
 
 def test_tables_fit_the_window_but_stay_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastcf.cli import tables
+    from fastcf.cli import _tables as tables
 
     @click.command()
     def show() -> None:
@@ -433,7 +433,7 @@ def test_tables_fit_the_window_but_stay_whole_in_a_pipe(monkeypatch: pytest.Monk
 
 
 def test_titles_of_other_kinds_of_ids_are_found() -> None:
-    from fastcf.cli.inputs import Titles
+    from fastcf.cli._inputs import Titles
 
     titles = Titles(fastcf.data.ItemTable(np.array([1, 2]), np.array(["a", "b"]), np.array(["", ""])))
     assert titles.of(np.array(["2", "02"])) == ["b", ""]

@@ -1,5 +1,5 @@
 """The command line: ``fastcf demo | train | evaluate | recommend | similar | info``."""
 
-from fastcf.cli.app import main
+from fastcf.cli._app import main
 
 __all__ = ["main"]

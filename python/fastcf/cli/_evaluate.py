@@ -9,8 +9,8 @@ from typing import Any
 import click
 import numpy as np
 
-from fastcf.cli.inputs import json_option, load_model, rating_options, read_ratings, threads_option
-from fastcf.cli.tables import heading, key_values, table
+from fastcf.cli._inputs import json_option, load_model, rating_options, read_ratings, threads_option
+from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
 from fastcf.metrics import mae, rmse
 from fastcf.models.base import SeenItems
@@ -49,10 +49,11 @@ def _count_seen(seen: SeenItems, n_items: int, users: Any, items: Any) -> int:
 @json_option
 @rating_options
 def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **reading: Any) -> None:
-    """Measure the errors of MODEL on RATINGS, which it should not have seen.
+    """Measure the errors of MODEL on RATINGS.
 
-    Ratings of users or items that the model does not know are predicted by
-    what is known of the other side, and counted apart.
+    They should be ratings that the model was not trained on. Those of users or
+    items that the model does not know are predicted by what is known of the
+    other side, and counted apart.
     """
     loaded = load_model(model, threads)
     fitted = loaded.model
@@ -82,10 +83,10 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
         return
 
-    heading(f"{loaded.archive.class_name} {model.name} on {data.n_ratings:,} ratings")
+    heading(f"{loaded.archive.class_name} {model.name} on {data.n_ratings:,} ratings", first=True)
     rows = []
     for name, mask in (("all", np.ones_like(known)), ("user and item known", known), ("cold start", ~known)):
-        if mask.any():
+        if mask.any() and (name == "all" or not known.all()):
             true, guessed = data.values[mask], predicted[mask]
             rows.append([name, f"{mask.sum():,}", f"{rmse(true, guessed):.4f}", f"{mae(true, guessed):.4f}"])
     table(rows, ("ratings", "count", "RMSE", "MAE"), "<>>>")

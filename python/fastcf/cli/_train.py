@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
-from fastcf.cli.inputs import (
+from fastcf.cli._inputs import (
     TITLES_ARRAY,
     Titles,
     rating_options,
@@ -23,7 +23,7 @@ from fastcf.cli.inputs import (
     titles_for,
     titles_option,
 )
-from fastcf.cli.tables import heading, key_values, table
+from fastcf.cli._tables import heading, key_values, table
 from fastcf.data import train_test_split
 from fastcf.metrics import mae, rmse
 from fastcf.models import BiasModel, MatrixFactorization
@@ -92,12 +92,21 @@ def error_table(test: Ratings, predictions: Sequence[tuple[str, Any, float]]) ->
     show_default=True,
     help="Matrix factorisation, or only means and biases.",
 )
-@click.option("--factors", type=click.IntRange(1, 65536), default=64, show_default=True, help="Numbers per vector.")
-@click.option("--epochs", type=click.IntRange(1), default=40, show_default=True, help="Passes over the ratings.")
+@click.option(
+    "--factors",
+    type=click.IntRange(1, 65536),
+    metavar="N",
+    default=64,
+    show_default=True,
+    help="Length of the vectors of users and items.",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), metavar="N", default=40, show_default=True, help="Passes over the ratings."
+)
 @click.option(
     "--reg",
     type=_number_or_auto,
-    metavar="NUMBER|auto",
+    metavar="X|auto",
     default="auto",
     show_default=True,
     help="Strength of the penalty.",
@@ -105,7 +114,7 @@ def error_table(test: Ratings, predictions: Sequence[tuple[str, Any, float]]) ->
 @click.option(
     "--learning-rate",
     type=_number_or_auto,
-    metavar="NUMBER|auto",
+    metavar="X|auto",
     default="auto",
     show_default=True,
     help="First step size.",
@@ -121,16 +130,16 @@ def error_table(test: Ratings, predictions: Sequence[tuple[str, Any, float]]) ->
 @click.option(
     "--validation",
     type=click.FloatRange(0, 1, max_open=True),
+    metavar="SHARE",
     default=0.1,
     show_default=True,
-    help="Share of the ratings held out to measure the error and to stop in time; 0 learns from all.",
+    help="Share of the ratings held out to measure the error and choose the best epoch; 0 learns from all.",
 )
 @click.option(
     "--patience",
     type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    help="Stop after so many epochs without a smaller validation error.",
+    metavar="N",
+    help="Stop after N epochs without a smaller validation error; by default all run, and the best is kept.",
 )
 @seed_option
 @threads_option
@@ -149,7 +158,7 @@ def train(
     normalize: str,
     bias: bool,
     validation: float,
-    patience: int,
+    patience: int | None,
     seed: int,
     threads: int | None,
     titles: Path | None,
@@ -189,7 +198,11 @@ def train(
             random_state=seed,
             n_threads=threads,
         )
-        watcher: Callback = LogHistory() if verbose else ProgressBar(description="training")
+        watcher: Callback = (
+            LogHistory()
+            if verbose
+            else ProgressBar(description="training", fields=["train_rmse" if held_out is None else "validation_rmse"])
+        )
         model.fit(learnt, validation=held_out, callbacks=[watcher])
     seconds = time.perf_counter() - started
 

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from fastcf._version import __version__
-from fastcf.cli.demo import demo
-from fastcf.cli.evaluate import evaluate
-from fastcf.cli.info import info
-from fastcf.cli.query import recommend, similar
-from fastcf.cli.train import train
+from fastcf.cli._demo import demo
+from fastcf.cli._evaluate import evaluate
+from fastcf.cli._info import info
+from fastcf.cli._query import recommend, similar
+from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
 
 __all__ = ["INTERRUPTED", "main"]

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.callbacks import ProgressBar
-from fastcf.cli.inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
-from fastcf.cli.query import rank_table
-from fastcf.cli.tables import heading
-from fastcf.cli.train import check_output, error_table, item_mean_predictions, save_with_titles
+from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
+from fastcf.cli._query import rank_table
+from fastcf.cli._tables import heading
+from fastcf.cli._train import check_output, error_table, item_mean_predictions, save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
 from fastcf.models import BiasModel, MatrixFactorization
 from fastcf.ratings import Ratings
@@ -103,7 +103,7 @@ def demo(
         names = titles_for(titles, files)
         source = "read"
     elapsed = time.perf_counter() - started
-    heading(f"1. Ratings ({source} in {elapsed:.2f} s)")
+    heading(f"1. Ratings ({source} in {elapsed:.2f} s)", first=True)
     low, high = ratings.rating_range
     click.echo(
         f"  {ratings.n_ratings:,} ratings of {ratings.n_items:,} items by {ratings.n_users:,} users, from {low:g} to "
@@ -120,9 +120,11 @@ def demo(
     started = time.perf_counter()
     bias = BiasModel(n_threads=threads).fit(train)
     bias_seconds = time.perf_counter() - started
-    model = MatrixFactorization(random_state=seed, n_threads=threads)
+    model = MatrixFactorization(patience=None, random_state=seed, n_threads=threads)
     started = time.perf_counter()
-    model.fit(train, validation=validation, callbacks=[ProgressBar(description="  training")])
+    model.fit(
+        train, validation=validation, callbacks=[ProgressBar(description="  training", fields=["validation_rmse"])]
+    )
     seconds = time.perf_counter() - started
     click.echo(
         f"  matrix factorisation: {model.n_factors} factors, {len(model.history_)} epochs, {seconds:.2f} s; epoch "

@@ -50,9 +50,10 @@ def _window() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def heading(text: str) -> None:
-    """Print a blank line and a heading."""
-    click.echo()
+def heading(text: str, *, first: bool = False) -> None:
+    """Print a heading, after a blank line unless it is the first."""
+    if not first:
+        click.echo()
     click.secho(printable(text), bold=True)
 
 

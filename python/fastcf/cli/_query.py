@@ -13,14 +13,16 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.cli.inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
-from fastcf.cli.tables import heading, table
+from fastcf.cli._inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
+from fastcf.cli._tables import heading, table
 from fastcf.errors import DataError
 
 __all__ = ["rank_table", "recommend", "similar"]
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-number_option = click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="How many.")
+number_option = click.option(
+    "-n", "--number", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="How many."
+)
 
 
 def rank_table(
@@ -57,7 +59,7 @@ def _print(
     key, result, score = names
     if not as_json and not as_csv:
         for i, text in enumerate(headings):
-            heading(text)
+            heading(text, first=i == 0)
             rank_table(ids[i], scores[i], titles, score, what=result.replace("_", " "))
         return
     records = []
@@ -83,7 +85,9 @@ def _print(
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-u", "--user", "users", multiple=True, required=True, help="User id; may be given several times.")
+@click.option(
+    "-u", "--user", "users", multiple=True, required=True, metavar="ID", help="User id; may be given several times."
+)
 @number_option
 @titles_option
 @click.option("--include-seen", is_flag=True, help="Also what the user has rated.")
@@ -126,7 +130,9 @@ def recommend(
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-i", "--item", "items", multiple=True, required=True, help="Item id; may be given several times.")
+@click.option(
+    "-i", "--item", "items", multiple=True, required=True, metavar="ID", help="Item id; may be given several times."
+)
 @number_option
 @click.option(
     "--metric",

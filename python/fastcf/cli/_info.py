@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import show_config
-from fastcf.cli.inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
-from fastcf.cli.tables import heading, key_values, table
+from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
+from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
@@ -28,14 +28,18 @@ _PLAUSIBLE_SECONDS = 10**8, 10**10  # between 1973 and 2286
 @threads_option
 @rating_options
 def info(path: Path | None, threads: int | None, **reading: Any) -> None:
-    """Describe PATH, a model or a file of ratings; without PATH, this installation."""
+    """Describe a model, a file of ratings, or this installation.
+
+    PATH is a model or a file or folder of ratings; without it, versions,
+    instruction set, threads and devices are shown.
+    """
     if path is None:
         show_config()
     elif looks_like_model(path):
         _describe_model(path)
     else:
         found = read_ratings(path, threads=threads, **reading)
-        heading(f"{path}: ratings, read in {found.seconds:.2f} s")
+        heading(f"{path}: ratings, read in {found.seconds:.2f} s", first=True)
         names = [file.name for file in found.files.ratings]
         several = "" if len(names) == 1 else f" and {len(names) - 1:,} more"
         layout = [("format", found.files.format), ("ratings from", names[0] + several)]
@@ -117,7 +121,7 @@ def _describe_model(path: Path) -> None:
             ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
             ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
         ]
-    heading(f"{path}: a model")
+    heading(f"{path}: a model", first=True)
     key_values(pairs)
     heading("Parameters")
     key_values([(name, str(value)) for name, value in sorted(model.get_params(deep=False).items())])

@@ -69,9 +69,11 @@ def rating_options(command: _Command) -> _Command:
     return command
 
 
-threads_option = click.option("--threads", type=click.IntRange(min=1), help="Threads to use; all by default.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use; all by default."
+)
 seed_option = click.option(
-    "--seed", type=click.IntRange(min=0, max=2**64 - 1), default=0, show_default=True, help="Seed of all randomness."
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of all randomness."
 )
 titles_option = click.option(
     "--titles",
