@@ -145,6 +145,8 @@ def test_progress_bar_is_silent_where_there_is_no_terminal():
     out = io.StringIO()
     train(ProgressBar(3, description="x", file=out), [None])
     assert out.getvalue() == ""
+    train(ProgressBar(3, fields=["validation_rmse", "seconds"], file=out, disable=False), [1.5])
+    assert "epoch/s, validation=1.5, seconds=0.01]" in out.getvalue()
     ProgressBar().on_epoch_end(Model(), record(1))  # without a beginning: nothing to draw on
 
 

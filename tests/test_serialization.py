@@ -300,3 +300,24 @@ def test_model_file_is_plain_safetensors(tmp_path):
     assert header["__metadata__"]["class"] == "Model"
     assert header["factors"]["dtype"] == "F32"
     assert b"pickle" not in content
+
+
+def test_save_extra_arrays_travel_with_the_model(tmp_path):
+    model = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0])
+    save(model, tmp_path / "m", extra_arrays={"item_titles": np.array(["Amélie", ""])})
+    assert load_archive(tmp_path / "m").arrays["item_titles"].tolist() == ["Amélie", ""]
+    assert load(tmp_path / "m").predict([(1, 2)]) == model.predict([(1, 2)])
+    with pytest.raises(ValueError, match="names of the model's own; got item_bias"):
+        save(model, tmp_path / "m", extra_arrays={"item_bias": np.zeros(2)})
+
+
+def test_load_ids_that_are_no_ids_are_refused(tmp_path):
+    archive = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0])._to_archive()
+    for ids in (np.array([1, 1]), np.array([0.5, 1.5])):
+        save_model(tmp_path / "m", "BiasModel", archive.params, {**archive.arrays, "user_ids": ids}, archive.meta)
+        with pytest.raises(fastcf.DataError, match="ids must be"):
+            load(tmp_path / "m")
+    arrays = {name: array for name, array in archive.arrays.items() if name != "item_ids"}
+    save_model(tmp_path / "m", "BiasModel", archive.params, arrays, archive.meta)
+    with pytest.raises(fastcf.DataError, match="needs the array 'item_ids'"):
+        load(tmp_path / "m")

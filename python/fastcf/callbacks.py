@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import IO, Any
 
 from tqdm.auto import tqdm
@@ -171,6 +171,8 @@ class ProgressBar(Callback):
         Length of the bar; by default the model's ``n_epochs``.
     description : str, optional
         Text before the bar; by default the model's class.
+    fields : sequence of str, optional
+        What of the record is shown beside the bar; by default ``cost``, ``train_rmse`` and ``validation_rmse``.
     file : text stream, optional
         Where to draw; by default standard error.
     disable : bool or None, default None
@@ -182,11 +184,13 @@ class ProgressBar(Callback):
         n_epochs: int | None = None,
         *,
         description: str | None = None,
+        fields: Sequence[str] = ("cost", "train_rmse", "validation_rmse"),
         file: IO[str] | None = None,
         disable: bool | None = None,
     ) -> None:
         self.n_epochs = n_epochs
         self.description = description
+        self.fields = tuple(fields)
         self.file = file
         self.disable = disable
         self._bar: Any = None
@@ -206,8 +210,9 @@ class ProgressBar(Callback):
         """Advance by one."""
         if self._bar is None:
             return
-        names = {"cost": "cost", "train_rmse": "train", "validation_rmse": "validation"}
-        shown = {label: f"{record[name]:.4g}" for name, label in names.items() if record.get(name) is not None}
+        shown = {
+            name.removesuffix("_rmse"): f"{record[name]:.4g}" for name in self.fields if record.get(name) is not None
+        }
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(1)
 

@@ -24,7 +24,7 @@ from safetensors.numpy import save_file
 from fastcf._version import __version__
 from fastcf.errors import DataError
 
-__all__ = ["FORMAT_VERSION", "Archive", "load", "load_archive", "register", "save", "save_model"]
+__all__ = ["FORMAT_VERSION", "Archive", "from_archive", "load", "load_archive", "register", "save", "save_model"]
 
 FORMAT_VERSION = 1
 _FORMAT = "fastcf-model"
@@ -339,7 +339,9 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
     return Archive(metadata["class"], params, arrays, meta, metadata["fastcf_version"], name)
 
 
-def save(model: _Storable, path: str | os.PathLike[str]) -> None:
+def save(
+    model: _Storable, path: str | os.PathLike[str], *, extra_arrays: Mapping[str, ArrayLike] | None = None
+) -> None:
     """Write a fitted model to one file; see :func:`save_model` for what is promised.
 
     Parameters
@@ -348,9 +350,20 @@ def save(model: _Storable, path: str | os.PathLike[str]) -> None:
         The model.
     path : path-like
         Where to; an existing file is replaced.
+    extra_arrays : mapping of str to array-like, optional
+        What is to travel with the model (titles of its items, for example). :func:`load` ignores it;
+        :func:`load_archive` gives it back.
+
+    Raises
+    ------
+    ValueError
+        If one of their names is taken by the model.
     """
     archive = model._to_archive()
-    save_model(path, archive.class_name, archive.params, archive.arrays, archive.meta)
+    taken = sorted(archive.arrays.keys() & (extra_arrays or {}).keys())
+    if taken:
+        raise ValueError(f"save: extra_arrays must not have names of the model's own; got {', '.join(taken)}")
+    save_model(path, archive.class_name, archive.params, {**archive.arrays, **(extra_arrays or {})}, archive.meta)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -377,7 +390,27 @@ def load(path: str | os.PathLike[str]) -> Any:
     -----
     Model files hold arrays and JSON, never code: loading one from somebody you do not trust runs nothing of theirs.
     """
-    archive = load_archive(path)
+    return from_archive(load_archive(path))
+
+
+def from_archive(archive: Archive) -> Any:
+    """Return the model that an archive holds; :func:`load` is this after :func:`load_archive`.
+
+    Parameters
+    ----------
+    archive : Archive
+        What a model file holds.
+
+    Returns
+    -------
+    model
+        A fitted estimator.
+
+    Raises
+    ------
+    DataError
+        If the class is unknown, or needs what the archive lacks.
+    """
     if archive.class_name not in _classes:
         known = ", ".join(sorted(_classes)) or "none"
         raise DataError(

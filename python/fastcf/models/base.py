@@ -392,8 +392,13 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             model = cls(**archive.params)
         except TypeError as error:
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
-        model.users_ = IdMap(archive.arrays["user_ids"])
-        model.items_ = IdMap(archive.arrays["item_ids"])
+        try:
+            model.users_ = IdMap(archive.array("user_ids"))
+            model.items_ = IdMap(archive.array("item_ids"))
+        except DataError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{archive.path}: {error}") from error
         n_users, n_items = len(model.users_), len(model.items_)
         model.user_factors_ = archive.array("user_factors", np.float32, (n_users, None))
         model.item_factors_ = archive.array("item_factors", np.float32, (n_items, model.user_factors_.shape[1]))

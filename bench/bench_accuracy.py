@@ -1,0 +1,150 @@
+"""Test errors on real sets of ratings, with default parameters: item means, BiasModel, MatrixFactorization, Surprise.
+
+    python bench/bench_accuracy.py FOLDER [--seeds 5]
+
+FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). The split is fixed: row numbers
+in file order are permuted by ``numpy.random.default_rng(20261120)``; the first tenth is the test set, the rest is for
+training. Every test row counts, unknown users and items too; predictions are clipped to the scale of the training
+ratings. Nothing is tuned on the test rows: models run with their defaults, once per ``random_state``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastcf
+from common import write_json
+from fastcf.data import RatingLog, detect_format, read_log
+from fastcf.metrics import mae, rmse
+
+SPLIT_SEED = 20261120
+
+
+def split(log: RatingLog) -> tuple[RatingLog, RatingLog]:
+    """Return training and test rows."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(log.ratings))
+    n_test = len(order) // 10
+    parts = order[n_test:], order[:n_test]
+    train, test = (RatingLog(log.users[rows], log.items[rows], log.ratings[rows], None) for rows in parts)
+    return train, test
+
+
+def pairs(log: RatingLog) -> np.ndarray:
+    return np.column_stack([log.users.astype(object), log.items.astype(object)])
+
+
+def item_means(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
+    ratings = train.to_ratings(duplicates="last")
+    counts = np.bincount(ratings.indices, minlength=ratings.n_items)
+    means = np.bincount(ratings.indices, ratings.values, ratings.n_items) / counts
+    rows = ratings.items.rows(test.items)
+    return np.where(rows >= 0, means[rows], ratings.mean)
+
+
+def bias_model(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
+    return fastcf.BiasModel().fit(train.to_ratings(duplicates="last")).predict(pairs(test))
+
+
+def matrix_factorization(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
+    model = fastcf.MatrixFactorization(random_state=seed)
+    return model.fit(train.to_ratings(duplicates="last")).predict(pairs(test))
+
+
+def surprise_svd(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
+    import surprise
+
+    scale = float(train.ratings.min()), float(train.ratings.max())
+    rows = list(
+        zip(
+            train.users.tolist(), train.items.tolist(), train.ratings.tolist(), [None] * len(train.ratings), strict=True
+        )
+    )
+    data = surprise.Dataset(surprise.Reader(rating_scale=scale))
+    model = surprise.SVD(random_state=seed).fit(data.construct_trainset(rows))
+    return np.array(
+        [model.predict(user, item).est for user, item in zip(test.users.tolist(), test.items.tolist(), strict=True)]
+    )
+
+
+Model = Callable[[RatingLog, RatingLog, int], np.ndarray]
+
+
+def measure(model: Model, train: RatingLog, test: RatingLog, seeds: range) -> dict[str, Any]:
+    """Run a model once per seed."""
+    runs = []
+    for seed in seeds:
+        started = time.perf_counter()
+        predicted = model(train, test, seed)
+        seconds = time.perf_counter() - started
+        predicted = np.clip(predicted, train.ratings.min(), train.ratings.max())
+        runs.append((rmse(test.ratings, predicted), mae(test.ratings, predicted), seconds))
+    errors, absolute, seconds = np.array(runs).T
+    return {
+        "rmse": errors.mean(),
+        "rmse_sd": errors.std(ddof=1) if len(runs) > 1 else 0.0,
+        "mae": absolute.mean(),
+        "seconds": float(np.median(seconds)),
+        "runs": len(runs),
+    }
+
+
+def sets_of(folder: Path) -> list[Path]:
+    """Return the sets of ratings in a folder: itself, or its subfolders."""
+    found = []
+    for candidate in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        try:
+            detect_format(candidate)
+        except fastcf.DataError:
+            continue
+        found.append(candidate)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
+    parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
+    parser.add_argument("--no-json", action="store_true", help="do not write bench/results/accuracy.json")
+    arguments = parser.parse_args()
+
+    once, often = range(1), range(arguments.seeds)
+    models: dict[str, tuple[Model, range]] = {
+        "item means": (item_means, once),
+        "BiasModel": (bias_model, once),
+        "MatrixFactorization": (matrix_factorization, often),
+    }
+    try:
+        import surprise
+
+        models[f"Surprise {surprise.__version__} SVD"] = (surprise_svd, often)
+    except ImportError:
+        print("Surprise is not installed: left out\n")
+
+    results: dict[str, Any] = {}
+    print("| set | model | test RMSE | sd | test MAE | seconds |\n|---|---|---|---|---|---|")
+    for folder in sets_of(arguments.folder):
+        train, test = split(read_log(folder))
+        results[folder.name] = {"train": len(train.ratings), "test": len(test.ratings), "models": {}}
+        for name, (model, seeds) in models.items():
+            one = measure(model, train, test, seeds)
+            results[folder.name]["models"][name] = one
+            spread = f"{one['rmse_sd']:.4f}" if one["runs"] > 1 else "–"
+            print(
+                f"| {folder.name} | {name} | {one['rmse']:.4f} | {spread} | {one['mae']:.4f} | {one['seconds']:.2f} |",
+                flush=True,
+            )
+    if not results:
+        parser.error(f"{arguments.folder}: no sets of ratings here")
+    if not arguments.no_json:
+        print()
+        write_json("accuracy", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
+
+
+if __name__ == "__main__":
+    main()

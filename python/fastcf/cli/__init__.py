@@ -1,0 +1,5 @@
+"""The command line: ``fastcf demo | train | evaluate | recommend | similar | info``."""
+
+from fastcf.cli._app import main
+
+__all__ = ["main"]

@@ -1,0 +1,71 @@
+"""The command group, and how failures end: one line on standard error and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from fastcf._version import __version__
+from fastcf.cli._demo import demo
+from fastcf.cli._evaluate import evaluate
+from fastcf.cli._info import info
+from fastcf.cli._query import recommend, similar
+from fastcf.cli._train import train
+from fastcf.errors import DeviceError, DivergenceError
+
+__all__ = ["INTERRUPTED", "main"]
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+def _one_line(error: BaseException) -> str:
+    """Say what went wrong on one line."""
+    if isinstance(error, OSError) and error.strerror:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else error.filename
+        return error.strerror if name is None else f"{name}: {error.strerror}"
+    if isinstance(error, MemoryError):
+        return "out of memory" + (f": {error}" if str(error) else "")
+    return " ".join(str(error).split())
+
+
+class _Commands(click.Group):
+    """Turns what users can cause into messages; a bug keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            raise  # click's own: whoever read the output has had enough
+        except (ValueError, OSError, MemoryError, DeviceError, DivergenceError) as error:
+            raise click.ClickException(_one_line(error)) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog="Start with 'fastcf demo'. 'fastcf COMMAND --help' explains a command.",
+)
+@click.version_option(__version__, prog_name="fastcf")
+def main() -> None:
+    """Collaborative filtering at the speed of the machine.
+
+    Learn from a file of ratings what users will like, measure how well that works, and get recommendations.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
+
+
+for _command in (demo, train, evaluate, recommend, similar, info):
+    main.add_command(_command)

@@ -1,0 +1,170 @@
+"""``fastcf demo``: the whole way, from ratings to recommendations, in one command."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.callbacks import ProgressBar
+from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
+from fastcf.cli._query import rank_table
+from fastcf.cli._tables import heading
+from fastcf.cli._train import check_output, error_table, item_mean_predictions, save_with_titles
+from fastcf.data import ItemTable, make_ratings, train_test_split
+from fastcf.models import BiasModel, MatrixFactorization
+from fastcf.ratings import Ratings
+
+__all__ = ["demo", "make_titles"]
+
+_N_USERS, _N_ITEMS, _N_RATINGS = 2_000, 1_000, 200_000
+
+# One genre for each direction of taste; an invented film belongs to the one that it leans to most.
+_GENRES: dict[str, str] = {
+    "space": "Comet Nebula Orbit Starship Moon Galaxy Satellite Horizon",
+    "western": "Saddle Canyon Sheriff Prairie Stagecoach Mustang Frontier Coyote",
+    "romance": "Letter Rose Promise Serenade Valentine Wedding Sonnet Kiss",
+    "crime": "Alibi Heist Detective Verdict Safecracker Informant Getaway Ransom",
+    "sea": "Lighthouse Harbour Voyage Mermaid Anchor Whale Tide Schooner",
+    "comedy": "Landlord Umbrella Holiday Trombone Neighbour Penguin Omelette Hat",
+    "ghost": "Attic Phantom Mirror Séance Cemetery Candle Staircase Whisper",
+    "music": "Waltz Fiddler Chorus Ballad Trumpet Encore Nocturne Melody",
+}
+_ADJECTIVES = (
+    "Silent Golden Crooked Distant Velvet Last Restless Hidden Paper Broken Scarlet Winter Borrowed Lonely Electric "
+    "Gentle Midnight Wandering Forgotten Bright Second Hollow Singing Stolen Blue Secret Patient Wild Glass Final"
+)
+
+
+def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
+    """Invent a title for each item, of the genre that its true factors lean to most; no title comes twice."""
+    genres = list(_GENRES)
+    leaning = item_factors[:, : len(genres)].argmax(axis=1)
+    random = np.random.default_rng(seed)
+    names = {
+        genre: random.permutation(
+            [f"The {adjective} {noun}" for adjective in _ADJECTIVES.split() for noun in nouns.split()]
+        )
+        for genre, nouns in _GENRES.items()
+    }
+    years = random.integers(1950, 2020, len(leaning))
+    used = dict.fromkeys(genres, 0)
+    titles = []
+    for genre, year in zip((genres[i] for i in leaning), years, strict=True):
+        sequel, name = divmod(used[genre], len(names[genre]))
+        used[genre] += 1
+        part = f" {sequel + 1}" if sequel else ""
+        titles.append(f"{names[genre][name]}{part} ({year}, {genre})")
+    ids = np.arange(len(titles), dtype=np.int64)
+    return ItemTable(ids, np.array(titles, dtype=str), np.array([genres[i] for i in leaning], dtype=str))
+
+
+def _typical_user(train: Ratings) -> int:
+    """Return the row of a user with a middling number of ratings."""
+    counts = np.diff(train.indptr)
+    return int(np.argsort(counts, kind="stable")[int(counts.size * 0.6)])
+
+
+@click.command()
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Your ratings, a file or folder, instead of made-up ones."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to save the model.")
+@click.option("--titles", type=click.Path(path_type=Path), help="File of titles, with --data.")
+@seed_option
+@threads_option
+@rating_options
+def demo(
+    data: Path | None, output: Path | None, titles: Path | None, seed: int, threads: int | None, **reading: Any
+) -> None:
+    """Show the whole way: ratings, models, errors, recommendations.
+
+    Needs neither files nor downloads: it makes up the ratings. With --data it
+    runs on real ones.
+    """
+    if output is not None:
+        check_output(output)
+    started = time.perf_counter()
+    best_possible = None
+    if data is None:
+        ratings, truth = make_ratings(
+            _N_USERS, _N_ITEMS, _N_RATINGS, random_state=seed, return_truth=True, n_threads=threads
+        )
+        names = Titles(make_titles(truth.item_factors, seed))
+        best_possible = truth.rmse
+        source = "made up"
+    else:
+        ratings, files, _ = read_ratings(data, threads=threads, **reading)
+        names = titles_for(titles, files)
+        source = "read"
+    elapsed = time.perf_counter() - started
+    heading(f"1. Ratings ({source} in {elapsed:.2f} s)", first=True)
+    low, high = ratings.rating_range
+    click.echo(
+        f"  {ratings.n_ratings:,} ratings of {ratings.n_items:,} items by {ratings.n_users:,} users, from {low:g} to "
+        f"{high:g}"
+    )
+
+    train, rest = train_test_split(ratings, 0.2, random_state=seed)
+    validation, test = train_test_split(rest, 0.5, random_state=seed)
+    click.echo(
+        f"  {train.n_ratings:,} to learn from, {validation.n_ratings:,} to stop in time, {test.n_ratings:,} to test"
+    )
+
+    heading("2. Models")
+    started = time.perf_counter()
+    bias = BiasModel(n_threads=threads).fit(train)
+    bias_seconds = time.perf_counter() - started
+    model = MatrixFactorization(patience=None, random_state=seed, n_threads=threads)
+    started = time.perf_counter()
+    model.fit(
+        train, validation=validation, callbacks=[ProgressBar(description="  training", fields=["validation_rmse"])]
+    )
+    seconds = time.perf_counter() - started
+    click.echo(
+        f"  matrix factorisation: {model.n_factors} factors, {len(model.history_)} epochs, {seconds:.2f} s; epoch "
+        f"{model.n_epochs_} was the best"
+    )
+
+    heading(f"3. Errors on the {test.n_ratings:,} test ratings")
+    error_table(
+        test,
+        [
+            ("item means", item_mean_predictions(train, test), 0.0),
+            ("bias model", bias.predict(test), bias_seconds),
+            ("matrix factorisation", model.predict(test), seconds),
+        ],
+    )
+    if best_possible is not None:
+        click.echo(f"  The rest is noise: even the truth behind these ratings would score {best_possible:.4f}.")
+
+    row = _typical_user(train)
+    user = train.users.ids[row]
+    mine = slice(int(train.indptr[row]), int(train.indptr[row + 1]))
+    order = np.argsort(-train.values[mine], kind="stable")[:5]
+    heading(f"4. What user {user} liked most, of {mine.stop - mine.start:,} ratings")
+    rank_table(train.items.ids[train.indices[mine][order]], train.values[mine][order], names, "rating", digits=1)
+    heading(f"5. What user {user} has not rated and may like")
+    found = model.recommend(user, 10)
+    rank_table(found.items, found.scores, names, "score")
+
+    item = train.items.ids[int(np.bincount(train.indices, minlength=train.n_items).argmax())]
+    title = names.of(np.array([item]))[0]
+    heading(f"6. Similar to item {item}" + (f", {title}" if title else ""))
+    near = model.similar_items(item, 5)
+    rank_table(near.ids, near.scores, names, "similarity")
+
+    path = output if output is not None else Path(tempfile.mkdtemp(prefix="fastcf-demo-")) / "demo.fastcf"
+    save_with_titles(model, path, names)
+    heading("7. Next")
+    click.echo(
+        f"  The model is saved. Ask it, or train one on your own ratings:\n\n"
+        f"    fastcf recommend {path} --user {user}\n"
+        f"    fastcf similar {path} --item {item}\n"
+        f"    fastcf train RATINGS -o MODEL\n"
+    )

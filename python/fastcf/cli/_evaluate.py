@@ -1,0 +1,107 @@
+"""``fastcf evaluate``: the errors of a model on a file of ratings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from fastcf.cli._inputs import json_option, load_model, rating_options, read_ratings, threads_option
+from fastcf.cli._tables import heading, key_values, table
+from fastcf.ids import IdMap
+from fastcf.metrics import mae, rmse
+from fastcf.models.base import SeenItems
+from fastcf.ratings import Ratings
+
+__all__ = ["evaluate"]
+
+
+def _alike(first: IdMap, second: IdMap) -> tuple[IdMap, IdMap]:
+    """Return both maps with ids of one kind: a file whose ids are all integers may meet a model that knows strings."""
+    kinds = {one.ids.dtype.kind == "U" for one in (first, second)}
+    if len(kinds) == 1:
+        return first, second
+    return IdMap(first.ids.astype(str)), IdMap(second.ids.astype(str))
+
+
+def _with_ids(ratings: Ratings, users: IdMap, items: IdMap) -> Ratings:
+    return Ratings(ratings.indptr, ratings.indices, ratings.values, users=users, items=items)
+
+
+def _count_seen(seen: SeenItems, n_items: int, users: Any, items: Any) -> int:
+    """Return how many of the pairs of known rows stand among those seen."""
+    owner = np.repeat(np.arange(seen.indptr.size - 1, dtype=np.int64), np.diff(seen.indptr))
+    stored = owner * n_items + seen.indices  # ascending, as rows and the items of a row are
+    wanted = users.astype(np.int64) * n_items + items
+    if stored.size == 0:
+        return 0
+    at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
+    return int((stored[at] == wanted).sum())
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("ratings", type=click.Path(path_type=Path))
+@threads_option
+@json_option
+@rating_options
+def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **reading: Any) -> None:
+    """Measure the errors of MODEL on RATINGS.
+
+    They should be ratings that the model was not trained on. Those of users or
+    items that the model does not know are predicted by what is known of the
+    other side, and counted apart.
+    """
+    loaded = load_model(model, threads)
+    fitted = loaded.model
+    data = read_ratings(ratings, threads=threads, **reading).ratings
+    fitted.users_, users = _alike(fitted.users_, data.users)
+    fitted.items_, items = _alike(fitted.items_, data.items)
+    data = _with_ids(data, users, items)
+
+    user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
+    of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
+    known = (of_user >= 0) & (of_item >= 0)
+    predicted = fitted.predict(data)
+    result: dict[str, Any] = {
+        "model": str(model),
+        "class": loaded.archive.class_name,
+        "ratings": data.n_ratings,
+        "rmse": rmse(data.values, predicted),
+        "mae": mae(data.values, predicted),
+        "cold_start": int((~known).sum()),
+        "unknown_users": int((user_rows < 0).sum()),
+        "unknown_items": int((item_rows < 0).sum()),
+        "seen_in_training": None,
+    }
+    if fitted.seen_ is not None:
+        result["seen_in_training"] = _count_seen(fitted.seen_, len(fitted.items_), of_user[known], of_item[known])
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        return
+
+    heading(f"{loaded.archive.class_name} {model.name} on {data.n_ratings:,} ratings", first=True)
+    rows = []
+    for name, mask in (("all", np.ones_like(known)), ("user and item known", known), ("cold start", ~known)):
+        if mask.any() and (name == "all" or not known.all()):
+            true, guessed = data.values[mask], predicted[mask]
+            rows.append([name, f"{mask.sum():,}", f"{rmse(true, guessed):.4f}", f"{mae(true, guessed):.4f}"])
+    table(rows, ("ratings", "count", "RMSE", "MAE"), "<>>>")
+    click.echo()
+    key_values(
+        [
+            ("users", f"{data.n_users:,}, of which the model does not know {result['unknown_users']:,}"),
+            ("items", f"{data.n_items:,}, of which the model does not know {result['unknown_items']:,}"),
+        ]
+    )
+    if not known.any():
+        click.echo("\nNote: the model knows none of these pairs; are they ids of the same set?", err=True)
+    elif result["seen_in_training"]:
+        click.echo(
+            f"\nNote: {result['seen_in_training']:,} of these ratings were in the file that the model was trained "
+            "on;\nits error on ratings it has not seen is larger.",
+            err=True,
+        )

@@ -1,0 +1,127 @@
+"""``fastcf info``: what a model, a file of ratings, or this installation is."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import show_config
+from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
+from fastcf.cli._tables import heading, key_values, table
+from fastcf.ids import IdMap
+from fastcf.ratings import Ratings
+
+__all__ = ["info"]
+
+_MOST_LEVELS = 20
+_LONGEST_BAR = 40
+_PLAUSIBLE_SECONDS = 10**8, 10**10  # between 1973 and 2286
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), required=False)
+@threads_option
+@rating_options
+def info(path: Path | None, threads: int | None, **reading: Any) -> None:
+    """Describe a model, a file of ratings, or this installation.
+
+    PATH is a model or a file or folder of ratings; without it, versions,
+    instruction set, threads and devices are shown.
+    """
+    if path is None:
+        show_config()
+    elif looks_like_model(path):
+        _describe_model(path)
+    else:
+        found = read_ratings(path, threads=threads, **reading)
+        heading(f"{path}: ratings, read in {found.seconds:.2f} s", first=True)
+        names = [file.name for file in found.files.ratings]
+        several = "" if len(names) == 1 else f" and {len(names) - 1:,} more"
+        layout = [("format", found.files.format), ("ratings from", names[0] + several)]
+        if found.files.items is not None:
+            layout.append(("titles from", found.files.items.name))
+        key_values([*layout, *_described(found.ratings)])
+        _histogram(found.ratings.values)
+
+
+def _examples(ids: IdMap) -> str:
+    kind = "text" if ids.ids.dtype.kind == "U" else "integers"
+    return f"{kind}, such as {', '.join(str(one) for one in ids.ids[:3])}"
+
+
+def _described(ratings: Ratings) -> list[tuple[str, str]]:
+    """Return sizes, density, scale and dates."""
+    low, high = ratings.rating_range
+
+    def spread(counts: NDArray[np.int64]) -> str:
+        return f"{counts.min():,} to {counts.max():,} ratings each, median {np.median(counts):,.0f}"
+
+    per_user = np.diff(ratings.indptr)
+    per_item = np.bincount(ratings.indices, minlength=ratings.n_items)
+    pairs = [
+        ("users", f"{ratings.n_users:,}: {spread(per_user)}"),
+        ("items", f"{ratings.n_items:,}: {spread(per_item)}"),
+        ("user ids", _examples(ratings.users)),
+        ("item ids", _examples(ratings.items)),
+        ("ratings", f"{ratings.n_ratings:,}: {ratings.n_ratings / ratings.n_users / ratings.n_items:.3%} of all pairs"),
+        ("scale", f"{low:g} to {high:g}, mean {ratings.mean:.3f}"),
+    ]
+    if ratings.timestamps is not None:
+        first, last = int(ratings.timestamps.min()), int(ratings.timestamps.max())
+        if _PLAUSIBLE_SECONDS[0] <= first and last <= _PLAUSIBLE_SECONDS[1]:
+            dates = [time.strftime("%Y-%m-%d", time.gmtime(moment)) for moment in (first, last)]
+            pairs.append(("dates", " to ".join(dates)))
+        else:
+            pairs.append(("timestamps", f"{first} to {last}"))
+    return pairs
+
+
+def _histogram(values: NDArray[np.float32]) -> None:
+    levels, counts = np.unique(values, return_counts=True)
+    if levels.size > _MOST_LEVELS:
+        return
+    click.echo()
+    bars = np.round(counts / counts.max() * _LONGEST_BAR).astype(int)
+    rows = [
+        [f"{level:g}", f"{count:,}", f"{count / values.size:.1%}", "#" * int(bar)]
+        for level, count, bar in zip(levels, counts, bars, strict=True)
+    ]
+    table(rows, ("rating", "count", "share", ""), ">>><")
+
+
+def _describe_model(path: Path) -> None:
+    loaded = load_model(path)
+    model, archive = loaded.model, loaded.archive
+    low, high = model.rating_range_
+    seen = "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"
+    titles = archive.arrays.get(TITLES_ARRAY)
+    pairs = [
+        ("class", f"fastcf.{archive.class_name}"),
+        ("written by", f"fastcf {archive.fastcf_version}"),
+        ("file", f"{path.stat().st_size / 2**20:.1f} MiB"),
+        ("users", f"{len(model.users_):,}: {_examples(model.users_)}"),
+        ("items", f"{len(model.items_):,}: {_examples(model.items_)}"),
+        ("scale", f"{low:g} to {high:g}, mean {model.global_mean_:.3f}"),
+        ("who rated what", seen),
+        ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
+    ]
+    history = getattr(model, "history_", None)
+    if history:
+        kept = history[max(model.n_epochs_, 1) - 1]
+        errors = f"training RMSE {kept['train_rmse']:.4f}"
+        if kept.get("validation_rmse") is not None:
+            errors += f", validation RMSE {kept['validation_rmse']:.4f}"
+        pairs += [
+            ("factors", str(model.user_factors_.shape[1])),
+            ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
+            ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
+        ]
+    heading(f"{path}: a model", first=True)
+    key_values(pairs)
+    heading("Parameters")
+    key_values([(name, str(value)) for name, value in sorted(model.get_params(deep=False).items())])

@@ -1,0 +1,214 @@
+"""What commands read: ratings, models, titles, and ids as they are typed."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.data import ItemTable, RatingFiles, RatingLog, detect_format, read_items, read_log
+from fastcf.errors import DataError
+from fastcf.ids import IdMap
+from fastcf.ratings import Ratings
+from fastcf.serialization import Archive, from_archive, load_archive
+
+__all__ = [
+    "LoadedModel",
+    "Titles",
+    "json_option",
+    "load_model",
+    "looks_like_model",
+    "parse_ids",
+    "rating_options",
+    "read_ratings",
+    "seed_option",
+    "threads_option",
+    "titles_for",
+    "titles_option",
+]
+
+TITLES_ARRAY = "item_titles"
+"""The array of a model file that holds the titles of its items, in the order of their rows."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Options that several commands share
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def column(value: str) -> str | int:
+    """Return a column's name or position."""
+    return int(value) if value.isdecimal() else value
+
+
+def rating_options(command: _Command) -> _Command:
+    """Add the options that say how a file of ratings is read."""
+    for option in (
+        click.option(
+            "--duplicates",
+            type=click.Choice(["error", "last", "mean", "sum"]),
+            default="error",
+            show_default=True,
+            help="What becomes of several ratings of one item by the same user.",
+        ),
+        click.option("--rating-column", type=column, help="Column of ratings, likewise."),
+        click.option("--item-column", type=column, help="Column of items, likewise."),
+        click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
+        click.option("--separator", help="What stands between fields, if not recognised."),
+    ):
+        command = option(command)
+    return command
+
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to use; all by default."
+)
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of all randomness."
+)
+titles_option = click.option(
+    "--titles",
+    type=click.Path(path_type=Path),
+    envvar="FASTCF_TITLES",
+    help="File of titles: movies.csv, movies.dat, u.item, movie_titles.txt.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Ratings
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class RatingFile(NamedTuple):
+    """Ratings as read, and where from."""
+
+    ratings: Ratings
+    files: RatingFiles
+    seconds: float
+
+
+def read_ratings(
+    path: Path,
+    *,
+    separator: str | None,
+    user_column: str | int | None,
+    item_column: str | int | None,
+    rating_column: str | int | None,
+    duplicates: str,
+    threads: int | None,
+) -> RatingFile:
+    """Read a file or folder of ratings with the options of :func:`rating_options`."""
+    if looks_like_model(path):
+        raise DataError(f"{path}: is a model; a file of ratings is needed here")
+    started = time.perf_counter()
+    files = detect_format(path)
+    log: RatingLog = read_log(
+        path, separator=separator, user=user_column, item=item_column, rating=rating_column, n_threads=threads
+    )
+    try:
+        ratings = log.to_ratings(duplicates, n_threads=threads, caller=str(path))
+    except ValueError as error:
+        hint = "; choose with --duplicates last, mean or sum" if "duplicates=" in str(error) else ""
+        raise DataError(f"{error}{hint}") from None
+    return RatingFile(ratings, files, time.perf_counter() - started)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Models
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class LoadedModel(NamedTuple):
+    """A model and the file that it came from."""
+
+    model: Any
+    archive: Archive
+    path: Path
+
+    def titles(self, given: Path | None) -> Titles:
+        """Return the titles given on the command line, else those that travel with the model."""
+        if given is not None:
+            return Titles(read_items(given))
+        stored = self.archive.arrays.get(TITLES_ARRAY)
+        ids = self.model.items_.ids
+        if stored is None or stored.dtype.kind != "U" or len(stored) != len(ids):
+            return Titles(None)
+        return Titles(ItemTable(ids, stored, np.zeros(len(ids), "<U1")))
+
+
+def looks_like_model(path: Path) -> bool:
+    """Whether a file begins as safetensors files do: the length of a JSON header, then the header."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        start = file.read(10)
+    return start[8:] == b'{"' and start[5:8] == b"\0\0\0"
+
+
+def load_model(path: Path, threads: int | None = None) -> LoadedModel:
+    """Load a model file."""
+    archive = load_archive(path)
+    model = from_archive(archive)
+    if threads is not None:
+        model.set_params(n_threads=threads)
+    return LoadedModel(model, archive, path)
+
+
+def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:
+    """Return ids from the command line as the model's kind, strings or integers; all must be known."""
+    strings = known.ids.dtype.kind == "U"
+    wanted: list[Any] = []
+    for text in texts:
+        one: Any = text if strings else int(text) if _INTEGER.fullmatch(text) else None
+        if one is None or known.rows([one])[0] < 0:
+            raise DataError(f"unknown {what} {text!r}{_suggestion(text, known, what)}")
+        wanted.append(one)
+    return wanted
+
+
+def _suggestion(text: str, known: IdMap, what: str) -> str:
+    if known.ids.dtype.kind == "U":
+        bare = np.char.lstrip(known.ids, "0")
+        alike = known.ids[bare == text.lstrip("0")]
+        if alike.size:
+            return f"; did you mean {str(alike[0])!r}?"
+    some = ", ".join(str(one) for one in known.ids[:3])
+    return f"; the model knows {len(known):,} {what}s, such as {some}"
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Titles
+# ---------------------------------------------------------------------------------------------------------------
+
+
+class Titles:
+    """Titles of items; empty where none are known."""
+
+    def __init__(self, items: ItemTable | None) -> None:
+        self.table = items
+
+    def __bool__(self) -> bool:
+        return self.table is not None
+
+    def of(self, ids: NDArray[Any]) -> list[str]:
+        """Return the titles of items."""
+        if self.table is None or len(ids) == 0:
+            return [""] * len(ids)
+        found: list[str] = self.table.title_of(ids).tolist()
+        return found
+
+
+def titles_for(given: Path | None, files: RatingFiles) -> Titles:
+    """Return the titles given on the command line, else those beside the ratings."""
+    path = given if given is not None else files.items
+    return Titles(None if path is None else read_items(path))

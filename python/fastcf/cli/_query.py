@@ -1,0 +1,182 @@
+"""``fastcf recommend`` and ``fastcf similar``: ask a model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.cli._inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
+from fastcf.cli._tables import heading, table
+from fastcf.errors import DataError
+
+__all__ = ["rank_table", "recommend", "similar"]
+
+csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+number_option = click.option(
+    "-n", "--number", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="How many."
+)
+
+
+def rank_table(
+    ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles, score: str, *, what: str = "item", digits: int = 3
+) -> None:
+    """Print ids, best first, with their scores and titles; padding is left out."""
+    found = np.isfinite(scores)
+    ids, scores = ids[found], scores[found]
+    rows = [
+        [str(i + 1), str(one), f"{value:.{digits}f}"] for i, (one, value) in enumerate(zip(ids, scores, strict=True))
+    ]
+    header, align = ["", what, score], "><>" if ids.dtype.kind == "U" else ">>>"
+    if titles:
+        rows = [[*row, title] for row, title in zip(rows, titles.of(ids), strict=True)]
+        header, align = [*header, "title"], align + "<"
+    if rows:
+        table(rows, header, align)
+    else:
+        click.echo("  nothing left to show")
+
+
+def _print(
+    asked: Sequence[Any],
+    ids: NDArray[Any],
+    scores: NDArray[np.float32],
+    titles: Titles,
+    *,
+    names: tuple[str, str, str],
+    headings: Sequence[str],
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Print what was found for each id asked for; ``names`` are those of the key, the results' id and the score."""
+    key, result, score = names
+    if not as_json and not as_csv:
+        for i, text in enumerate(headings):
+            heading(text, first=i == 0)
+            rank_table(ids[i], scores[i], titles, score, what=result.replace("_", " "))
+        return
+    records = []
+    for one, row, values in zip(asked, ids, scores, strict=True):
+        found = np.isfinite(values)
+        rated = zip(row[found].tolist(), values[found].tolist(), titles.of(row[found]), strict=True)
+        entries = [
+            {result: name, score: round(value, 6), **({"title": title} if titles else {})}
+            for name, value, title in rated
+        ]
+        records.append((one, entries))
+    if as_json:
+        lists = [{key: one, "results": entries} for one, entries in records]
+        click.echo(json.dumps(lists, ensure_ascii=False, indent=2))
+        return
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow([key, "rank", result, score, *(["title"] if titles else [])])
+    for one, entries in records:
+        writer.writerows([one, rank, *entry.values()] for rank, entry in enumerate(entries, start=1))
+    click.echo(lines.getvalue(), nl=False)
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-u", "--user", "users", multiple=True, required=True, metavar="ID", help="User id; may be given several times."
+)
+@number_option
+@titles_option
+@click.option("--include-seen", is_flag=True, help="Also what the user has rated.")
+@threads_option
+@json_option
+@csv_option
+def recommend(
+    model: Path,
+    users: tuple[str, ...],
+    number: int,
+    titles: Path | None,
+    include_seen: bool,
+    threads: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Recommend to users of MODEL what they have not rated.
+
+    Example: fastcf recommend movies.fastcf -u 42 -u 7 -n 20
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    loaded = load_model(model, threads)
+    names = loaded.titles(titles)
+    wanted = parse_ids(users, loaded.model.users_, "user")
+    if loaded.model.seen_ is None and not include_seen:
+        raise DataError(f"{model}: was saved without what users have seen; add --include-seen")
+    found = loaded.model.recommend(wanted, number, exclude_seen=not include_seen)
+    _print(
+        wanted,
+        found.items,
+        found.scores,
+        names,
+        names=("user", "item", "score"),
+        headings=[f"For user {user}" for user in users],
+        as_json=as_json,
+        as_csv=as_csv,
+    )
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "-i", "--item", "items", multiple=True, required=True, metavar="ID", help="Item id; may be given several times."
+)
+@number_option
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "euclidean", "dot"]),
+    default="cosine",
+    show_default=True,
+    help="How vectors are compared.",
+)
+@titles_option
+@threads_option
+@json_option
+@csv_option
+def similar(
+    model: Path,
+    items: tuple[str, ...],
+    number: int,
+    metric: str,
+    titles: Path | None,
+    threads: int | None,
+    as_json: bool,
+    as_csv: bool,
+) -> None:
+    """Find the items of MODEL that are most similar to others.
+
+    Example: fastcf similar movies.fastcf --item 1
+    """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    loaded = load_model(model, threads)
+    if not hasattr(loaded.model, "similar_items"):
+        raise DataError(f"{model}: a {loaded.archive.class_name} has no vectors to compare; train with --model mf")
+    names = loaded.titles(titles)
+    wanted = parse_ids(items, loaded.model.items_, "item")
+    found = loaded.model.similar_items(wanted, number, metric=metric)
+    own = names.of(np.array(wanted))
+    _print(
+        wanted,
+        found.ids,
+        found.scores,
+        names,
+        names=("item", "similar_item", "distance" if metric == "euclidean" else "similarity"),
+        headings=[
+            f"Similar to {item}" + (f", {title}" if title else "") for item, title in zip(items, own, strict=True)
+        ],
+        as_json=as_json,
+        as_csv=as_csv,
+    )
