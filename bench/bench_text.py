@@ -4,8 +4,8 @@
     python bench/bench_text.py --rows 1000000
 
 The file has the columns userId, movieId, rating, timestamp and the size of MovieLens 10M (71,567 users, 10,681 movies
-with ids up to 65,133, rows by user). pandas and Polars stop at a table of columns; fastcf goes on to the id maps and the
-compressed rows. pandas' C parser knows one thread only.
+with ids up to 65,133, rows by user). pandas and Polars stop at a table of columns; fastcf goes on to the id maps and
+the compressed rows. pandas' C parser knows one thread only.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main() -> None:
 
     import pandas
     import polars
-    from common import alternate, write_json
 
+    from common import alternate, write_json
     from fastcf.data import load_ratings, read_log
 
     with tempfile.TemporaryDirectory() as folder:
