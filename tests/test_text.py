@@ -125,8 +125,77 @@ def test_read_log_result_does_not_depend_on_pieces_or_threads(n, separator):
     text = "\n".join(lines).encode()
     for piece_bytes in (1, 2, 3, 17, 100, 1000, 1 << 20):
         for n_threads in (1, 2, 4):
-            log = native(text, separator, piece_bytes=piece_bytes, n_threads=n_threads)
-            assert_same(log, users, items, ratings.astype(np.float32), times)
+            for narrow in (False, True):
+                log = native(text, separator, piece_bytes=piece_bytes, n_threads=n_threads, narrow=narrow)
+                assert_same(log, users, items, ratings.astype(np.float32), times)
+                assert log[0].dtype == log[1].dtype == (np.int32 if narrow else np.int64)
+
+
+@settings(max_examples=100)
+@given(
+    order=st.permutations(["user", "item", "rating", "timestamp"]),
+    odd=st.lists(
+        st.tuples(
+            st.integers(0, 400),
+            st.sampled_from(
+                [
+                    '"7",8,9,1',
+                    " 7,8,9,1",
+                    "7,8,9,1 ",
+                    "7,-8,9,1",
+                    "",
+                    "7,8,9.25,1",
+                    "77777777777,8,9,1",
+                    "7,08,9,1",
+                    "7,8,+9,12345678901234567",
+                    "7,8,1e1,1",
+                    "1234567890123456,8,9,1",
+                    "7,8,99.5,0",
+                ]
+            ),
+        ),
+        max_size=5,
+    ),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    piece_bytes=st.sampled_from([50, 1000, 1 << 20]),
+    narrow=st.booleans(),
+)
+def test_read_log_odd_lines_among_plain_ones(order, odd, newline, piece_bytes, narrow):
+    lines = [f"{i},{i % 7},{i % 10}.5,{10**9 + i}" for i in range(400)]
+    for at, line in odd:
+        lines.insert(at, line)
+    columns = [
+        [field.strip(' "') for field in column] for column in zip(*(x.split(",") for x in lines if x), strict=True)
+    ]
+    names = ["user", "item", "rating", "timestamp"]
+    shuffled = [",".join(line.split(",")[names.index(name)] for name in order) if line else "" for line in lines]
+    log = native(
+        newline.join(shuffled).encode(),
+        columns=tuple(order.index(name) for name in names),
+        piece_bytes=piece_bytes,
+        narrow=narrow,
+    )
+    users, items, ratings, times = columns
+    expected = [np.array([float(r) for r in ratings]).astype(np.float32), np.array([int(t) for t in times], np.int64)]
+    assert_same(log, ids_reference(users), ids_reference(items), *expected)
+
+
+@pytest.mark.parametrize("where", [0, 1, 4000])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_read_log_line_longer_than_a_block(where, narrow):
+    lines = [f"{i},{i},1" for i in range(4001)]
+    lines[where] = f"{where}," + " " * 50_000 + f"{where},1"
+    users, items, _, _ = native("\n".join(lines).encode(), n_fields=3, columns=(0, 1, 2, -1), narrow=narrow)
+    assert users.tolist() == items.tolist() == list(range(4001))
+
+
+@pytest.mark.parametrize("wide", [2**31 - 1, -(2**31), 2**31, -(2**31) - 1, 2**40])
+def test_read_log_narrow_ids_widen_when_one_does_not_fit(wide):
+    text = "".join(f"{i},{i},1\n" for i in range(1000)) + f"1000,{wide},1\n" + "7,7,1\n" * 20
+    users, items, _, _ = native(text.encode(), n_fields=3, columns=(0, 1, 2, -1), narrow=True, piece_bytes=500)
+    assert users.dtype == np.int32
+    assert items.dtype == (np.int32 if -(2**31) <= wide < 2**31 else np.int64)
+    assert items.tolist() == [*range(1000), wide, *[7] * 20]
 
 
 def test_read_log_every_rating_of_two_digits_is_exact():

@@ -67,6 +67,29 @@ inline bool take_integer(const char*& p, std::int64_t& value) {
     return true;
 }
 
+// A field of n characters as a canonical integer of up to 15 digits, without a sign. Reads ahead.
+inline bool plain_integer(const char* begin, std::int32_t n, std::int64_t& value) {
+    constexpr std::uint64_t kZeros = 0x3030303030303030ULL;
+    constexpr std::uint64_t kTopBits = 0x8080808080808080ULL;
+    value = 0;
+    if (n < 1 || n > 15) return false;
+    std::uint64_t digits = load8(begin) ^ kZeros;
+    const bool leading_zero = n > 1 && (digits & 0xff) == 0;
+    std::uint64_t others = 0;
+    std::int64_t high = 0;
+    if (n > 8) {
+        const std::uint64_t first = digits << (8 * (16 - n));
+        others = (first + 0x7676767676767676ULL) | first;
+        high = static_cast<std::int64_t>(detail::digits_value(first, 8)) * 100000000;
+        digits = load8(begin + n - 8) ^ kZeros;
+    } else {
+        digits <<= 8 * (8 - n);
+    }
+    others |= (digits + 0x7676767676767676ULL) | digits;
+    value = high + static_cast<std::int64_t>(detail::digits_value(digits, 8));
+    return (others & kTopBits) == 0 && !leading_zero;
+}
+
 // Tenths to the nearest float: the ratings of nearly every file are "4", "3.5" or "10".
 struct Tenths {
     float value[100];
@@ -89,6 +112,19 @@ inline bool take_short_decimal(const char*& p, float& value) {
     if (is_digit(*p)) number = 10 * number + (*p++ - '0');
     value = static_cast<float>(number);
     return true;
+}
+
+// A field of n characters of that kind.
+inline bool plain_decimal(const char* begin, std::int32_t n, float& value) {
+    if (n == 3 && begin[1] == '.') {
+        const auto units = static_cast<unsigned char>(begin[0] - '0');
+        const auto tenths = static_cast<unsigned char>(begin[2] - '0');
+        value = kTenths.value[units <= 9 && tenths <= 9 ? 10 * units + tenths : 0];
+        return units <= 9 && tenths <= 9;
+    }
+    const char* p = begin;
+    value = 0.0F;
+    return take_short_decimal(p, value) && p - begin == n;
 }
 
 // A canonical integer: an optional minus, no plus, no leading zero (but "0" itself, never "-0"), within 64 bits.

@@ -24,12 +24,14 @@ struct LogFormat {
     int timestamp = -1;
 };
 
-// Ids are read as integers until a field is not a canonical one; then its column is measured (how many characters the
-// longest id has) and read as fixed-width strings, so that "0104257" keeps its zeros.
-enum class IdMode { integer, measure, text };
+// How an id column is read, from the narrowest kind to the widest: as 32-bit or 64-bit integers until a field is not a
+// canonical one that fits; then the column is measured (how many characters the longest id has) and read as fixed-width
+// strings, so that "0104257" keeps its zeros.
+enum class IdMode { narrow, integer, measure, text };
 
 struct IdColumn {
     IdMode mode = IdMode::integer;
+    std::int32_t* narrow = nullptr;    // (n,) in mode `narrow`
     std::int64_t* integers = nullptr;  // (n,) in mode `integer`
     char32_t* characters = nullptr;    // (n, width) in mode `text`, padded with NULs
     std::int64_t width = 0;
@@ -42,11 +44,11 @@ struct LogColumns {
     std::int64_t* timestamps = nullptr;  // only with format.timestamp >= 0
 };
 
-// What a pass over the text found out: whether an id column in mode `integer` holds other ids (then the pass stopped
-// early and its output is void), and the width of the columns in mode `measure`.
+// What a pass over the text found out: the mode that the ids of each column need (where one is wider than the column's,
+// the pass stopped early and its output is void), and the width of the columns in mode `measure`.
 struct LogPass {
-    bool user_is_text = false;
-    bool item_is_text = false;
+    IdMode user_mode = IdMode::integer;
+    IdMode item_mode = IdMode::integer;
     std::int64_t user_width = 0;
     std::int64_t item_width = 0;
 };

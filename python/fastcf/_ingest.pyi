@@ -84,6 +84,7 @@ def read_log(
     separator: str,
     n_fields: int,
     columns: tuple[int, int, int, int],
+    narrow: bool = False,
     n_threads: int = 0,
     piece_bytes: int = ...,
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.int64] | None]: ...

@@ -12,34 +12,41 @@ namespace {
 
 using namespace fastcf::ingest;
 
-// The columns of a log as NumPy arrays; an id column changes its dtype once its kind is known.
+// An id column of a log as a NumPy array; its dtype changes as the passes find out what the ids are.
 struct IdArray {
     py::array array;
     IdColumn column;
 
-    explicit IdArray(std::int64_t n) : array(py::array_t<std::int64_t>(n)) {
-        column.integers = static_cast<std::int64_t*>(array.mutable_data());
-    }
+    IdArray(std::int64_t n, bool narrow) { become(narrow ? IdMode::narrow : IdMode::integer, n, 0); }
 
     // Readies the column for the next pass, after what the last one found out; false when nothing is left to do.
-    bool advance(std::int64_t n, bool is_text, bool pass_complete, std::int64_t width) {
-        if (column.mode == IdMode::integer && is_text) {
-            column = IdColumn{IdMode::measure, nullptr, nullptr, 0};
-            array = py::array();
-            return true;
-        }
-        if (column.mode == IdMode::measure && pass_complete) {
-            // At least one character: NumPy has no strings of width 0.
-            column.mode = IdMode::text;
-            column.width = std::max<std::int64_t>(width, 1);
-            array = py::array(py::dtype("<U" + std::to_string(column.width)), std::vector<py::ssize_t>{n});
-            column.characters = static_cast<char32_t*>(array.mutable_data());
-            return true;
-        }
-        return column.mode == IdMode::measure;
+    bool advance(std::int64_t n, IdMode needed, bool complete, std::int64_t width) {
+        if (needed != column.mode)
+            become(needed, n, 0);
+        else if (column.mode == IdMode::measure && complete)
+            become(IdMode::text, n, width);
+        else
+            return column.mode == IdMode::measure;
+        return true;
     }
 
     ColumnBytes bytes() { return {array.mutable_data(), static_cast<std::int64_t>(array.itemsize())}; }
+
+  private:
+    void become(IdMode mode, std::int64_t n, std::int64_t width) {
+        column = IdColumn{};
+        column.mode = mode;
+        column.width = std::max<std::int64_t>(width, 1);  // NumPy has no strings of width 0
+        const char* integer = mode == IdMode::narrow ? "i4" : "i8";
+        array = py::array();  // frees the old one first
+        if (mode == IdMode::measure) return;
+        const std::string dtype = mode == IdMode::text ? "U" + std::to_string(column.width) : integer;
+        array = py::array(py::dtype(dtype), std::vector<py::ssize_t>{n});
+        void* data = array.mutable_data();
+        if (mode == IdMode::narrow) column.narrow = static_cast<std::int32_t*>(data);
+        if (mode == IdMode::integer) column.integers = static_cast<std::int64_t*>(data);
+        if (mode == IdMode::text) column.characters = static_cast<char32_t*>(data);
+    }
 };
 
 void check_format(const LogFormat& format) {
@@ -57,8 +64,8 @@ void check_format(const LogFormat& format) {
 }
 
 py::tuple read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_line,
-                          const std::string& separator, int n_fields, const std::array<int, 4>& columns, int n_threads,
-                          std::int64_t piece_bytes) {
+                          const std::string& separator, int n_fields, const std::array<int, 4>& columns, bool narrow,
+                          int n_threads, std::int64_t piece_bytes) {
     const LogFormat format{separator, n_fields, columns[0], columns[1], columns[2], columns[3]};
     check_format(format);
     const TextView view(text, "read_log");
@@ -72,8 +79,8 @@ py::tuple read_log_arrays(const py::buffer& text, std::int64_t offset, std::int6
         pieces = cut_at_lines(view.begin() + offset, view.end(), piece_bytes);
         n = number_lines(pieces, first_line, n_threads);
     }
-    IdArray users(n);
-    IdArray items(n);
+    IdArray users(n, narrow);
+    IdArray items(n, narrow);
     py::array_t<float> ratings(n);
     py::array_t<std::int64_t> timestamps(format.timestamp >= 0 ? n : 0);
     for (bool again = true; again;) {
@@ -84,9 +91,9 @@ py::tuple read_log_arrays(const py::buffer& text, std::int64_t offset, std::int6
             const py::gil_scoped_release release;
             pass = read_log(format, pieces, out, n_threads);
         }
-        const bool complete = !pass.user_is_text && !pass.item_is_text;
-        again = users.advance(n, pass.user_is_text, complete, pass.user_width);
-        again |= items.advance(n, pass.item_is_text, complete, pass.item_width);
+        const bool complete = pass.user_mode == users.column.mode && pass.item_mode == items.column.mode;
+        again = users.advance(n, pass.user_mode, complete, pass.user_width);
+        again |= items.advance(n, pass.item_mode, complete, pass.item_width);
     }
 
     std::vector<ColumnBytes> filled{users.bytes(), items.bytes(), {ratings.mutable_data(), sizeof(float)}};
@@ -101,8 +108,8 @@ py::tuple read_log_arrays(const py::buffer& text, std::int64_t offset, std::int6
 void register_text(py::module_& module) {
     register_parse_error(module);
     module.def("read_log", &read_log_arrays, py::arg("text"), py::kw_only(), py::arg("offset"), py::arg("first_line"),
-               py::arg("separator"), py::arg("n_fields"), py::arg("columns"), py::arg("n_threads") = 0,
-               py::arg("piece_bytes") = std::int64_t{1} << 20);
+               py::arg("separator"), py::arg("n_fields"), py::arg("columns"), py::arg("narrow") = false,
+               py::arg("n_threads") = 0, py::arg("piece_bytes") = std::int64_t{1} << 20);
     module.def(
         "split_line",
         [](const std::string& line, const std::string& separator) {

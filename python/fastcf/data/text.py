@@ -49,6 +49,7 @@ def _read_delimited(
     separator: str | None,
     header: bool | str,
     asked: dict[str, str | int | bool | None],
+    narrow: bool,
     n_threads: int,
     caller: str,
 ) -> RatingLog:
@@ -64,6 +65,7 @@ def _read_delimited(
             separator=layout.separator,
             n_fields=layout.n_fields,
             columns=layout.positions,
+            narrow=narrow,
             n_threads=n_threads,
         )
     if len(ratings) == 0:
@@ -139,6 +141,7 @@ def read_log(
         separator=separator,
         header=header,
         asked={"user": user, "item": item, "rating": rating, "timestamp": timestamp},
+        narrow=False,
         n_threads=n_threads,
         caller="read_log",
     )
@@ -151,9 +154,11 @@ def _read(
     separator: str | None,
     header: bool | str,
     asked: dict[str, str | int | bool | None],
+    narrow: bool,
     n_threads: int | None,
     caller: str,
 ) -> RatingLog:
+    """Read a log; ``narrow``: with int32 ids where all of them fit, which is what building ratings needs."""
     if format not in _FORMATS:
         raise ValueError(f"{caller}: format must be one of {', '.join(map(repr, _FORMATS))}; got {format!r}")
     threads = thread_count(n_threads, caller)
@@ -169,7 +174,7 @@ def _read(
             raise DataError(f"{path}: this is not the {format} layout (it looks like {found.format})")
     if kind != "netflix":
         return _read_delimited(
-            files[0], separator=separator, header=header, asked=asked, n_threads=threads, caller=caller
+            files[0], separator=separator, header=header, asked=asked, narrow=narrow, n_threads=threads, caller=caller
         )
     given = {"separator": separator, "header": None if header == "auto" else header, **asked}
     for name, value in given.items():
@@ -178,6 +183,8 @@ def _read(
     rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
     if rows.ratings is None or len(rows.ratings) == 0:
         raise DataError(f"{path}: there are no ratings")
+    if narrow:
+        return RatingLog(rows.users, rows.items, rows.ratings, rows.timestamps)
     return RatingLog(rows.users.astype(np.int64), rows.items.astype(np.int64), rows.ratings, rows.timestamps)
 
 
@@ -222,6 +229,7 @@ def load_ratings(
         separator=separator,
         header=header,
         asked={"user": user, "item": item, "rating": rating, "timestamp": timestamp},
+        narrow=True,
         n_threads=n_threads,
         caller=caller,
     )

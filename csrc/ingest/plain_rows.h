@@ -1,0 +1,188 @@
+// Bulk parsing of the plainest logs: a one-character separator, as many fields as there are columns to read, integers
+// and short decimals without quotes or spaces; any order of the columns.
+//
+// Finding a field's end and reading its digits one after the other is a chain of dependent steps, some sixty cycles a
+// row. So the ends of all fields of a block are found first, 64 characters at a time, by comparing them with separator
+// and line end at once; reading the digits between known ends then overlaps from row to row.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "ingest/fields.h"
+#include "ingest/text.h"
+
+namespace fastcf::ingest {
+
+class PlainRows {
+  public:
+    explicit PlainRows(const LogFormat& format)
+        : separator_(format.separator[0]),
+          n_fields_(format.n_fields),
+          user_(format.user),
+          item_(format.item),
+          rating_(format.rating),
+          timestamp_(format.timestamp) {
+        usable_ = format.separator.size() == 1 && n_fields_ == (timestamp_ >= 0 ? 4 : 3);
+        if (usable_) ends_.reset(new std::uint32_t[kBlock + 16]);
+    }
+
+    bool usable() const { return usable_; }
+
+    // Finds the ends of the fields in a block of the text from `begin` on, the beginning of a line; false where too
+    // little text is left.
+    bool index(const char* begin, const char* text_end) {
+        const std::int64_t readable = text_end - begin - kReadAhead;
+        if (readable < 64) return false;
+        const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(readable / 64 * 64, kBlock));
+        base_ = begin;
+        ends_[0] = ~std::uint32_t{0};  // the line end before the block: the first field begins one further, at 0
+        std::uint32_t* out = ends_.get() + 1;
+        for (std::uint32_t at = 0; at < size; at += 64) {
+            std::uint64_t bits = ends_in_64(begin + at);
+            // Eight at a time, whether there are as many or not: that costs less than a mispredicted branch.
+            for (std::uint32_t* const next = out + count_bits(bits); out < next; out = std::min(out + 8, next))
+                for (int i = 0; i < 8; ++i, bits &= bits - 1)
+                    out[i] = at + static_cast<std::uint32_t>(std::countr_zero(bits));
+        }
+        n_ends_ = out - ends_.get() - 1;
+        next_ = 0;
+        return true;
+    }
+
+    bool has_row() const { return next_ + n_fields_ <= n_ends_; }
+
+    // The beginning of the next row.
+    const char* cursor() const { return field_begin(ends_[static_cast<std::size_t>(next_)]); }
+
+    // Lets the rows before `cursor` be.
+    void skip_to(const char* cursor) {
+        while (next_ < n_ends_ && base_ + ends_[static_cast<std::size_t>(next_) + 1] < cursor) ++next_;
+    }
+
+    // Reads rows of the block until one is not plain, begins at or after `piece_end`, or `limit` are read; returns how
+    // many were. `timestamps` may be null.
+    template <class Integer>
+    std::int64_t take_rows(const char* piece_end, std::int64_t limit, Integer* users, Integer* items, float* ratings,
+                           std::int64_t* timestamps) {
+        return timestamp_ >= 0 ? take<4>(piece_end, limit, users, items, ratings, timestamps)
+                               : take<3>(piece_end, limit, users, items, ratings, timestamps);
+    }
+
+  private:
+    static constexpr std::int64_t kBlock = 1 << 13;
+
+    const char* field_begin(std::uint32_t end_before) const {
+        return base_ + static_cast<std::uint32_t>(end_before + 1);
+    }
+
+    template <int kFields, class Integer>
+    std::int64_t take(const char* piece_end, std::int64_t limit, Integer* users, Integer* items, float* ratings,
+                      std::int64_t* timestamps) {
+        const std::uint32_t* before = ends_.get() + next_;  // before[f + 1] is the end of field f
+        const std::uint32_t* const last = ends_.get() + n_ends_ - kFields;
+        const char separator = separator_;
+        const int user_field = user_, item_field = item_, rating_field = rating_, timestamp_field = timestamp_;
+        std::uint64_t known_text = 0;  // of the user before, eight digits and its length: files are often by user
+        Integer known_user = 0;
+        std::int64_t row = 0;
+        for (; row < limit && before <= last && field_begin(before[0]) < piece_end; ++row, before += kFields) {
+            bool usual = base_[before[kFields]] == '\n';
+            for (int f = 1; f < kFields; ++f) usual &= base_[before[f]] == separator;
+            // The last field of a line may end in a carriage return.
+            const std::uint32_t line_end = before[kFields] - (base_[before[kFields] - 1] == '\r' ? 1 : 0);
+            const auto field = [&](int f) {
+                return std::pair(
+                    field_begin(before[f]),
+                    static_cast<std::int32_t>((f + 1 == kFields ? line_end : before[f + 1]) - before[f]) - 1);
+            };
+            std::int64_t user, item, timestamp = 0;
+            float rating;
+            const auto [user_begin, user_size] = field(user_field);
+            const std::uint64_t text = short_text(user_begin, user_size);
+            if (text == known_text && text != 0) {
+                user = known_user;
+            } else {
+                usual &= plain_integer(user_begin, user_size, user);
+                known_text = text;
+                known_user = static_cast<Integer>(user);
+                usual &= known_user == user;
+            }
+            const auto [item_begin, item_size] = field(item_field);
+            usual &= plain_integer(item_begin, item_size, item);
+            usual &= static_cast<Integer>(item) == item;
+            const auto [rating_begin, rating_size] = field(rating_field);
+            usual &= plain_decimal(rating_begin, rating_size, rating);
+            if constexpr (kFields == 4) {
+                const auto [timestamp_begin, timestamp_size] = field(timestamp_field);
+                usual &= plain_integer(timestamp_begin, timestamp_size, timestamp);
+            }
+            if (!usual) break;
+            users[row] = static_cast<Integer>(user);
+            items[row] = static_cast<Integer>(item);
+            ratings[row] = rating;
+            if constexpr (kFields == 4) timestamps[row] = timestamp;
+        }
+        next_ = before - ends_.get();
+        return row;
+    }
+
+    // A field of 1 to 8 characters as a number that tells it from all others; 0 for any other field.
+    static std::uint64_t short_text(const char* begin, std::int32_t n) {
+        return n >= 1 && n <= 8 ? load8(begin) << (8 * (8 - n)) : 0;
+    }
+
+    static std::int64_t count_bits(std::uint64_t x) {  // the baseline has no instruction for it
+        x -= (x >> 1) & 0x5555555555555555ULL;
+        x = (x & 0x3333333333333333ULL) + ((x >> 2) & 0x3333333333333333ULL);
+        x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+        return static_cast<std::int64_t>((x * 0x0101010101010101ULL) >> 56);
+    }
+
+    // Bit i says whether begin[i] is the separator or a line end.
+    std::uint64_t ends_in_64(const char* begin) const {
+        std::uint64_t bits = 0;
+#if defined(__SSE2__)
+        const __m128i separators = _mm_set1_epi8(separator_);
+        const __m128i newlines = _mm_set1_epi8('\n');
+        for (int i = 0; i < 4; ++i) {
+            const __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin + 16 * i));
+            const __m128i hits = _mm_or_si128(_mm_cmpeq_epi8(text, separators), _mm_cmpeq_epi8(text, newlines));
+            bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(hits))) << (16 * i);
+        }
+#else
+        constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
+        constexpr std::uint64_t kLow = 0x7f7f7f7f7f7f7f7fULL;
+        // The top bit of each byte that is zero, exactly.
+        const auto zeros = [](std::uint64_t word) { return ~(((word & kLow) + kLow) | word | kLow); };
+        for (int i = 0; i < 8; ++i) {
+            const std::uint64_t text = load8(begin + 8 * i);
+            const std::uint64_t hits = zeros(text ^ (kOnes * static_cast<unsigned char>(separator_))) |
+                                       zeros(text ^ (kOnes * static_cast<unsigned char>('\n')));
+            bits |= ((hits >> 7) * 0x0102040810204080ULL >> 56) << (8 * i);
+        }
+#endif
+        return bits;
+    }
+
+    char separator_;
+    int n_fields_;
+    int user_;
+    int item_;
+    int rating_;
+    int timestamp_;
+    bool usable_;
+    const char* base_ = nullptr;
+    std::unique_ptr<std::uint32_t[]> ends_;  // ends_[k + 1]: where the k-th field of the block ends
+    std::int64_t n_ends_ = 0;
+    std::int64_t next_ = 0;
+};
+
+}  // namespace fastcf::ingest
