@@ -170,10 +170,16 @@ class Search {
         for (std::int64_t begin = range * plan_.range; begin < end; begin += plan_.block) {
             const std::int64_t count = std::min(plan_.block, end - begin);
             poll(thread, n_users * count * query_.items.cols);
-            pack_items(space, begin, count);
-            for (std::int64_t u = 0; u < n_users;) {
+            std::int64_t direct = 0;  // items read as they lie
+            if (n_users <= kMaxRowUsers && pool_.ids.empty()) {
+                direct = count / kernels_.panel_width * kernels_.panel_width;
+                pack_bias(space, begin, direct);
+                scan_tile(space, 0, static_cast<int>(n_users), begin, direct, query_.items.row(begin));
+            }
+            pack_items(space, begin + direct, count - direct);
+            for (std::int64_t u = 0; direct < count && u < n_users;) {
                 const int tile = tile_size(u, n_users);
-                scan_tile(space, u, tile, begin, count);
+                scan_tile(space, u, tile, begin + direct, count - direct, nullptr);
                 u += tile;
             }
         }
@@ -222,29 +228,37 @@ class Search {
         }
     }
 
+    void pack_bias(Workspace& space, std::int64_t begin, std::int64_t count) const {
+        for (std::int64_t at = 0; at < count; ++at)
+            space.bias[at] = query_.item_bias.empty() ? 0.0f : query_.item_bias[pool_.id(begin + at)];
+        for (std::int64_t at = count; at % kernels_.panel_width != 0; ++at)
+            space.bias[at] = -std::numeric_limits<float>::infinity();
+    }
+
     void pack_items(Workspace& space, std::int64_t begin, std::int64_t count) const {
         const std::int64_t width = kernels_.panel_width, k = query_.items.cols;
+        pack_bias(space, begin, count);
         for (std::int64_t at = 0; at < count; at += width) {
             const auto lanes = static_cast<int>(std::min(width, count - at));
             for (int lane = 0; lane < lanes; ++lane) {
                 const std::int32_t id = pool_.id(begin + at + lane);
                 space.rows[static_cast<std::size_t>(lane)] = query_.items.row(id);
-                space.bias[at + lane] = query_.item_bias.empty() ? 0.0f : query_.item_bias[id];
             }
-            for (std::int64_t lane = lanes; lane < width; ++lane)
-                space.bias[at + lane] = -std::numeric_limits<float>::infinity();
             kernels_.pack(space.rows.data(), lanes, k, space.panels.data() + at * k);
         }
     }
 
-    void scan_tile(Workspace& space, std::int64_t u, int tile, std::int64_t begin, std::int64_t count) const {
+    // Scans the packed panels, or the rows at `items` when that is given.
+    void scan_tile(Workspace& space, std::int64_t u, int tile, std::int64_t begin, std::int64_t count,
+                   const float* items) const {
         alignas(kAlignment) float scores[kMaxTileUsers * kMaxPanelWidth];
         std::uint32_t hits[kMaxTileUsers];
         const std::int64_t width = kernels_.panel_width, k = query_.items.cols, n_panels = ceil_div(count, width);
         float* thresholds = space.thresholds.data() + u;
         for (std::int64_t panel = 0;; ++panel) {
-            panel = kernels_.scan[tile](space.users.data() + u * k, k, space.panels.data(), space.bias.data(), n_panels,
-                                        panel, thresholds, scores, hits);
+            const TopkKernels::Scan scan = items == nullptr ? kernels_.scan[tile] : kernels_.scan_rows[tile];
+            panel = scan(space.users.data() + u * k, k, items == nullptr ? space.panels.data() : items,
+                         space.bias.data(), n_panels, panel, thresholds, scores, hits);
             if (panel == n_panels) return;
             const std::int64_t left = count - panel * width;
             const std::uint32_t real = left >= 32 ? ~0u : (1u << left) - 1u;

@@ -9,12 +9,40 @@ namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
 
 constexpr int kWidth = 2 * kLanes;
+constexpr int kLineFloats = 16;
+
+struct StridedRows {
+    const float* first;
+    int64_t stride;
+    FASTCF_METHOD const float* operator[](int row) const { return first + row * stride; }
+};
+
 #if defined(__AVX512F__)
 constexpr int kTile = 14;
 #else
 constexpr int kTile = 6;
 #endif
 static_assert(kWidth <= kMaxPanelWidth && kTile <= kMaxTileUsers);
+
+// True when a score is not <= its user's threshold: then scores and hits are written (cpu/topk_kernels.h).
+template <int R>
+FASTCF_INLINE bool report(const Vec* low, const Vec* high, const float* thresholds, float* scores, uint32_t* hits) {
+    Mask above = no_lanes();
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+        const Vec threshold = broadcast(thresholds[r]);
+        above = either(above, either(not_le(low[r], threshold), not_le(high[r], threshold)));
+    }
+    if (!any(above)) return false;
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r) {
+        const Vec threshold = broadcast(thresholds[r]);
+        store(scores + r * kWidth, low[r]);
+        store(scores + r * kWidth + kLanes, high[r]);
+        hits[r] = bits(not_le(low[r], threshold)) | (bits(not_le(high[r], threshold)) << kLanes);
+    }
+    return true;
+}
 
 template <int R>
 int64_t scan(const float* users, int64_t k, const float* panels, const float* bias, int64_t n_panels, int64_t start,
@@ -40,21 +68,49 @@ int64_t scan(const float* users, int64_t k, const float* panels, const float* bi
             item += kWidth;
             user += R;
         }
-        Mask above = no_lanes();
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-            const Vec threshold = broadcast(thresholds[r]);
-            above = either(above, either(not_le(low[r], threshold), not_le(high[r], threshold)));
-        }
-        if (!any(above)) continue;
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) {
-            const Vec threshold = broadcast(thresholds[r]);
-            store(scores + r * kWidth, low[r]);
-            store(scores + r * kWidth + kLanes, high[r]);
-            hits[r] = bits(not_le(low[r], threshold)) | (bits(not_le(high[r], threshold)) << kLanes);
-        }
+        if (!report<R>(low, high, thresholds, scores, hits)) continue;
         return panel;
+    }
+    return n_panels;
+}
+
+template <int R>
+int64_t scan_rows(const float* users, int64_t k, const float* items, const float* bias, int64_t n_panels, int64_t start,
+                  const float* thresholds, float* scores, uint32_t* hits) {
+    for (int64_t panel = start; panel < n_panels; ++panel) {
+        Vec low[R], high[R];
+#pragma GCC unroll 4
+        for (int r = 0; r < R; ++r) {
+            low[r] = load(bias + panel * kWidth);
+            high[r] = load(bias + panel * kWidth + kLanes);
+        }
+        const float* upper = items + panel * kWidth * k;
+        const float* lower = upper + kLanes * k;
+        const float* next = lower + kLanes * k;  // prefetched in address order; past the end that does no harm
+        int64_t f = 0;
+        for (; f + 4 <= k; f += 4) {
+            for (int64_t line = 0; line < 4 * kWidth; line += kLineFloats) __builtin_prefetch(next + f * kWidth + line);
+            Vec columns[4];
+            load_columns4(StridedRows{upper, k}, f, columns);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; ++j)
+#pragma GCC unroll 4
+                for (int r = 0; r < R; ++r) low[r] = fma(broadcast(users[(f + j) * R + r]), columns[j], low[r]);
+            load_columns4(StridedRows{lower, k}, f, columns);
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; ++j)
+#pragma GCC unroll 4
+                for (int r = 0; r < R; ++r) high[r] = fma(broadcast(users[(f + j) * R + r]), columns[j], high[r]);
+        }
+        for (; f < k; ++f) {
+            float column[kWidth];
+            for (int lane = 0; lane < kWidth; ++lane) column[lane] = upper[lane * k + f];
+            for (int r = 0; r < R; ++r) {
+                low[r] = fma(broadcast(users[f * R + r]), load(column), low[r]);
+                high[r] = fma(broadcast(users[f * R + r]), load(column + kLanes), high[r]);
+            }
+        }
+        if (report<R>(low, high, thresholds, scores, hits)) return panel;
     }
     return n_panels;
 }
@@ -87,6 +143,7 @@ const TopkKernels topk_kernels = {
     {nullptr, scan<1>, scan<2>, scan<3>, scan<4>, scan<5>, scan<6>, nullptr, nullptr, nullptr, nullptr, nullptr,
      nullptr, nullptr, nullptr},
 #endif
+    {nullptr, scan_rows<1>, scan_rows<2>, scan_rows<3>, scan_rows<4>},
     pack,
 };
 

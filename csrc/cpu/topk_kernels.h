@@ -14,6 +14,7 @@ namespace fastcf {
 
 inline constexpr int kMaxTileUsers = 14;
 inline constexpr int kMaxPanelWidth = 32;
+inline constexpr int kMaxRowUsers = 4;
 
 struct TopkKernels {
     // Multiplies the tile with panels start, start + 1, ... and stops at the first one where a score is not <= its
@@ -28,6 +29,9 @@ struct TopkKernels {
     int panel_width;
     int tile_users;
     Scan scan[kMaxTileUsers + 1];  // by number of users in the tile, 1 to tile_users
+    // The same on items as they lie, row by row of k floats, in place of panels: each panel is transposed in registers.
+    // For so few users that writing and reading packed panels would cost more than the products.
+    Scan scan_rows[kMaxRowUsers + 1];
     Pack pack;
 };
 

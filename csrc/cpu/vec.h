@@ -14,6 +14,7 @@
 #endif
 
 #define FASTCF_INLINE static inline __attribute__((always_inline))
+#define FASTCF_METHOD inline __attribute__((always_inline))
 
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 
@@ -63,8 +64,9 @@ FASTCF_INLINE float sum(Vec v) {
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-// Four columns of kLanes rows: lane i of the result c is rows[i][c].
-FASTCF_INLINE void load_columns4(const float* const* rows, int64_t offset, Vec* columns) {
+// Four columns of kLanes rows, starting at `offset`: lane i of the result c is rows[i][offset + c].
+template <class Rows>
+FASTCF_INLINE void load_columns4(Rows rows, int64_t offset, Vec* columns) {
     Vec r[4];
     for (int j = 0; j < 4; ++j) {
         Vec v = _mm512_castps128_ps512(_mm_loadu_ps(rows[j] + offset));
@@ -124,7 +126,8 @@ FASTCF_INLINE float sum(Vec v) {
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-FASTCF_INLINE void load_columns4(const float* const* rows, int64_t offset, Vec* columns) {
+template <class Rows>
+FASTCF_INLINE void load_columns4(Rows rows, int64_t offset, Vec* columns) {
     Vec r[4];
     for (int j = 0; j < 4; ++j)
         r[j] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(rows[j] + offset)),
@@ -188,7 +191,8 @@ FASTCF_INLINE bool any(Mask m) {
 FASTCF_INLINE float sum(Vec v) {
     return (v[0] + v[2]) + (v[1] + v[3]);
 }
-FASTCF_INLINE void load_columns4(const float* const* rows, int64_t offset, Vec* columns) {
+template <class Rows>
+FASTCF_INLINE void load_columns4(Rows rows, int64_t offset, Vec* columns) {
     const Vec a = load(rows[0] + offset), b = load(rows[1] + offset);
     const Vec c = load(rows[2] + offset), d = load(rows[3] + offset);
     for (int j = 0; j < 4; ++j) columns[j] = Vec{a[j], b[j], c[j], d[j]};
