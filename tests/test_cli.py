@@ -345,6 +345,14 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert "Usage: fastcf" in run(*arguments, code=2).stderr
 
 
+def test_too_few_ratings_to_hold_some_out_is_said(tmp_path: Path) -> None:
+    (tmp_path / "few.csv").write_text("user,item,rating\n1,2,3\n2,3,4\n")
+    arguments = ["train", tmp_path / "few.csv", "-o", tmp_path / "model"]
+    assert "use --validation 0" in run(*arguments, code=1).stderr
+    run(*arguments, "--validation", 0)
+    assert "such as 2, 3" in run("info", tmp_path / "model").stdout
+
+
 @pytest.mark.parametrize("separator", ["a", ""])
 def test_bad_separator_is_refused(folder: Path, separator: str) -> None:
     assert "separator" in run("info", folder, "--separator", separator, code=1).stderr

@@ -25,6 +25,7 @@ from fastcf.cli._inputs import (
 )
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.data import train_test_split
+from fastcf.errors import DataError
 from fastcf.metrics import mae, rmse
 from fastcf.models import BiasModel, MatrixFactorization
 from fastcf.models.base import SeenItems
@@ -79,6 +80,17 @@ def error_table(test: Ratings, predictions: Sequence[tuple[str, Any, float]]) ->
         for name, predicted, seconds in predictions
     ]
     table(rows, ("model", "RMSE", "MAE", "seconds"), "<>>>")
+
+
+def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Ratings | None]:
+    """Hold out a share of the ratings, or nothing."""
+    if validation == 0:
+        return ratings, None
+    if not 1 <= round(validation * ratings.n_ratings) < ratings.n_ratings:
+        raise DataError(
+            f"--validation {validation:g} of {ratings.n_ratings:,} ratings leaves one side empty; use --validation 0"
+        )
+    return train_test_split(ratings, validation, random_state=seed)
 
 
 @click.command()
@@ -180,7 +192,7 @@ def train(
     click.echo(
         f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users, read in {seconds:.2f} s"
     )
-    learnt, held_out = (whole, None) if validation == 0 else train_test_split(whole, validation, random_state=seed)
+    learnt, held_out = _split(whole, validation, seed)
 
     model: BiasModel | MatrixFactorization
     started = time.perf_counter()

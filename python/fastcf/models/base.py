@@ -131,7 +131,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         rows = ids.rows(wanted, n_threads=self.n_threads)
         if strict and (rows < 0).any():
             entry = int(np.argmax(rows < 0))
-            value = np.asarray(wanted)[entry]
+            value = np.asarray(wanted)[entry : entry + 1].tolist()[0]
             raise ValueError(
                 f"{type(self).__name__}.{method}: strict=True needs known {what} ids; got {value!r} at entry {entry}"
             )

@@ -1,0 +1,102 @@
+"""What the documentation shows must work: Python blocks, commands, examples and docstrings."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import fastcf
+from fastcf.cli import main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
+MODULES = sorted(
+    info.name
+    for info in pkgutil.walk_packages(fastcf.__path__, "fastcf.")
+    if not info.name.endswith("__main__") and info.name.rpartition(".")[2] not in ("_cpu", "_ingest", "_cuda", "_emu")
+)
+
+pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the source tree is not here")
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the files that the pages speak of, made small."""
+    monkeypatch.chdir(tmp_path)
+    ratings = fastcf.data.make_ratings(80, 60, 2000, random_state=0)
+    users, items, values = ratings.to_coo()
+    rows = [f"{user + 1},{item + 1},{value:g}" for user, item, value in zip(users, items, values, strict=True)]
+    folder = tmp_path / "ml-latest-small"
+    folder.mkdir()
+    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *rows, ""]))
+    genres = ["Comedy|Drama", "Drama", "Comedy", "(no genres listed)"]
+    titles = [f"{item},Film {item},{genres[item % 4]}" for item in range(1, 61)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles, ""]))
+    (tmp_path / "ratings.tsv").write_text("\n".join(rows).replace(",", "\t"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_docs_python_blocks_run(page: Path, files: Path) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_docs_commands_are_understood(page: Path) -> None:
+    for block in blocks(page, "sh"):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["fastcf"]:
+                command = main.commands[words[1]]  # type: ignore[attr-defined]
+                assert isinstance(command.make_context(words[1], words[2:]), click.Context)
+
+
+def test_docs_readme_shows_the_quick_start() -> None:
+    example = (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8")
+    code = example.partition('"""\n\n')[2]
+    assert blocks(ROOT / "README.md", "python") == [code]
+    assert len([line for line in code.splitlines() if line]) <= 15
+
+
+def test_docs_cli_page_lists_every_command() -> None:
+    page = "\n".join(blocks(ROOT / "docs" / "cli.md", "sh"))
+    assert [name for name in main.commands if f"fastcf {name}" not in page] == []  # type: ignore[attr-defined]
+
+
+def test_docs_models_page_states_the_defaults() -> None:
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    shown = dict(re.findall(r"^\| `(\w+)` \| `?([^`|]+?)`? \|", page, re.MULTILINE))
+    parameters = fastcf.MatrixFactorization().get_params()
+    for name in shown.keys() & parameters.keys() - {"n_threads"}:
+        value = parameters[name]
+        assert shown[name] == (f'"{value}"' if isinstance(value, str) else str(value)), name
+
+
+@pytest.mark.parametrize("arguments", [["--user", "3"], ["--genre", "Comedy"]])
+def test_docs_movielens_example_runs(
+    files: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["movielens.py", str(files / "ml-latest-small"), *arguments])
+    runpy.run_path(str(ROOT / "examples" / "movielens.py"), run_name="__main__")
+    assert "Film " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docs_docstring_examples_hold(name: str) -> None:
+    module = importlib.import_module(name)
+    assert doctest.testmod(module).failed == 0
