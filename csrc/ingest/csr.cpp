@@ -120,10 +120,12 @@ void copy_sorted(const Coo& coo, const Layout& layout, int n_threads, const CsrA
         const std::int32_t* items = coo.items.read(begin, end, out.indices + begin);
         check_items(items, begin, end, coo.n_items);
         if (items != out.indices + begin) std::memcpy(out.indices + begin, items, n * sizeof(std::int32_t));
-        std::memcpy(out.values + begin, coo.values + begin, n * sizeof(float));
-        if (coo.timestamps != nullptr)
-            std::memcpy(out.timestamps + begin, coo.timestamps + begin, n * sizeof(std::int64_t));
-        if (coo.weights != nullptr) std::memcpy(out.weights + begin, coo.weights + begin, n * sizeof(float));
+        const auto copy = [&](auto* to, const auto* from) {
+            if (from != nullptr && from != to) std::copy(from + begin, from + end, to + begin);
+        };
+        copy(out.values, coo.values);
+        copy(out.timestamps, coo.timestamps);
+        copy(out.weights, coo.weights);
         std::int64_t previous = begin == 0 ? -1 : coo.users[begin - 1];
         for (std::int64_t e = begin; e < end; ++e)
             while (previous < coo.users[e]) out.indptr[++previous] = e;
@@ -160,6 +162,16 @@ void find_duplicate(const Coo& coo, const CsrArrays& csr, CsrSummary& summary) {
 }
 
 }  // namespace
+
+bool is_sorted_by_user(const Coo& coo, int n_threads) {
+    std::atomic<bool> sorted{true};
+    parallel_chunks(coo.n, kChunkEntries, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        bool ascending = begin == 0 || coo.users[begin - 1] <= coo.users[begin];
+        for (std::int64_t e = begin + 1; e < end; ++e) ascending &= coo.users[e - 1] <= coo.users[e];
+        if (!ascending) sorted.store(false, std::memory_order_relaxed);
+    });
+    return sorted.load();
+}
 
 CsrSummary coo_to_csr(const Coo& coo, Duplicates duplicates, int n_threads, const CsrArrays& out) {
     const Layout layout(coo);

@@ -116,14 +116,15 @@ inline bool take_short_decimal(const char*& p, float& value) {
 
 // A field of n characters of that kind.
 inline bool plain_decimal(const char* begin, std::int32_t n, float& value) {
-    if (n == 3 && begin[1] == '.') {
-        const auto units = static_cast<unsigned char>(begin[0] - '0');
-        const auto tenths = static_cast<unsigned char>(begin[2] - '0');
-        value = kTenths.value[units <= 9 && tenths <= 9 ? 10 * units + tenths : 0];
-        return units <= 9 && tenths <= 9;
+    if (n == 3) {
+        const std::uint64_t text = load8(begin) ^ ('0' | '.' << 8 | '0' << 16);  // now units, 0, tenths
+        const std::uint64_t units = text & 0xff;
+        const std::uint64_t rest = (text >> 8) & 0xffff;  // tenths << 8
+        if (units > 9 || (rest & 0xff) != 0 || rest > 0x9ff) return false;
+        value = kTenths.value[10 * units + (rest >> 8)];
+        return true;
     }
     const char* p = begin;
-    value = 0.0F;
     return take_short_decimal(p, value) && p - begin == n;
 }
 

@@ -50,7 +50,7 @@ class PlainRows {
             // Eight at a time, whether there are as many or not: that costs less than a mispredicted branch.
             for (std::uint32_t* const next = out + count_bits(bits); out < next; out = std::min(out + 8, next))
                 for (int i = 0; i < 8; ++i, bits &= bits - 1)
-                    out[i] = at + static_cast<std::uint32_t>(std::countr_zero(bits));
+                    out[i] = at + static_cast<std::uint32_t>(std::countr_zero(bits | kTopBit));
         }
         n_ends_ = out - ends_.get() - 1;
         next_ = 0;
@@ -72,24 +72,31 @@ class PlainRows {
     template <class Integer>
     std::int64_t take_rows(const char* piece_end, std::int64_t limit, Integer* users, Integer* items, float* ratings,
                            std::int64_t* timestamps) {
-        return timestamp_ >= 0 ? take<4>(piece_end, limit, users, items, ratings, timestamps)
-                               : take<3>(piece_end, limit, users, items, ratings, timestamps);
+        const bool usual_order = user_ == 0 && item_ == 1 && rating_ == 2;
+        const auto take_them =
+            timestamp_ < 0 ? (usual_order ? &PlainRows::take<3, true, Integer> : &PlainRows::take<3, false, Integer>)
+                           : (usual_order ? &PlainRows::take<4, true, Integer> : &PlainRows::take<4, false, Integer>);
+        return (this->*take_them)(piece_end, limit, users, items, ratings, timestamps);
     }
 
   private:
     static constexpr std::int64_t kBlock = 1 << 13;
+    static constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;  // spares a test for zero
 
     const char* field_begin(std::uint32_t end_before) const {
         return base_ + static_cast<std::uint32_t>(end_before + 1);
     }
 
-    template <int kFields, class Integer>
+    template <int kFields, bool kUsualOrder, class Integer>
     std::int64_t take(const char* piece_end, std::int64_t limit, Integer* users, Integer* items, float* ratings,
                       std::int64_t* timestamps) {
         const std::uint32_t* before = ends_.get() + next_;  // before[f + 1] is the end of field f
         const std::uint32_t* const last = ends_.get() + n_ends_ - kFields;
         const char separator = separator_;
-        const int user_field = user_, item_field = item_, rating_field = rating_, timestamp_field = timestamp_;
+        const int user_field = kUsualOrder ? 0 : user_;
+        const int item_field = kUsualOrder ? 1 : item_;
+        const int rating_field = kUsualOrder ? 2 : rating_;
+        const int timestamp_field = kUsualOrder ? 3 : timestamp_;
         std::uint64_t known_text = 0;  // of the user before, eight digits and its length: files are often by user
         Integer known_user = 0;
         std::int64_t row = 0;
@@ -104,7 +111,7 @@ class PlainRows {
                     static_cast<std::int32_t>((f + 1 == kFields ? line_end : before[f + 1]) - before[f]) - 1);
             };
             std::int64_t user, item, timestamp = 0;
-            float rating;
+            float rating = 0.0F;
             const auto [user_begin, user_size] = field(user_field);
             const std::uint64_t text = short_text(user_begin, user_size);
             if (text == known_text && text != 0) {

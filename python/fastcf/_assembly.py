@@ -101,6 +101,7 @@ class Options(NamedTuple):
     caller: str
     user_ids: IdMap | None = None
     item_ids: IdMap | None = None
+    consume: bool = False  # values, timestamps and weights are nobody else's: they may be sorted where they stand
 
 
 def build(
@@ -185,6 +186,7 @@ def _compress(
         len(items.map),
         duplicates,
         threads,
+        options.consume,
     )
     if second >= 0:
         raise ValueError(

@@ -26,6 +26,7 @@ def coo_to_csr(
     n_items: int,
     duplicates: str,
     n_threads: int = 0,
+    consume: bool = False,
 ) -> tuple[Any, ...]: ...
 def csr_to_csc(
     indptr: npt.NDArray[np.int64],

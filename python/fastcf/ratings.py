@@ -181,6 +181,22 @@ class Ratings:
         return cls.__new__(cls)._set(*parts)
 
     @classmethod
+    def _from_columns(
+        cls,
+        users: NDArray[Any],
+        items: NDArray[Any],
+        values: NDArray[np.float32],
+        timestamps: NDArray[np.int64] | None,
+        *,
+        duplicates: str,
+        n_threads: int | None,
+        caller: str,
+    ) -> Ratings:
+        """Build from the columns of a loader: already checked, and nobody else's, so that they may be reused."""
+        options = Options(duplicates, n_threads, caller, consume=True)
+        return cls.__new__(cls)._set(*build(users, items, values, timestamps, None, options))
+
+    @classmethod
     def from_rows(cls, X: ArrayLike, y: ArrayLike, **options: Any) -> Ratings:
         """Build from pairs of ids and the ratings of those pairs.
 

@@ -23,10 +23,12 @@ py::object allocate(std::int64_t n, T*& data) {
     return array;
 }
 
-// Returns (indptr, indices, values, timestamps or None, weights or None, kept, first, second); see CsrSummary.
+// Returns (indptr, indices, values, timestamps or None, weights or None, kept, first, second); see CsrSummary. With
+// `consume`, the last three columns may be overwritten, and returned, which spares memory.
 py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const py::object& item_index,
                         const py::object& values, const py::object& timestamps, const py::object& weights,
-                        std::int64_t n_users, std::int64_t n_items, const std::string& duplicates, int n_threads) {
+                        std::int64_t n_users, std::int64_t n_items, const std::string& duplicates, int n_threads,
+                        bool consume) {
     constexpr const char* kCaller = "coo_to_csr";
     const auto user_codes = vector_in<std::int32_t>(users, kCaller, "users");
     const auto stored = vector_in<float>(values, kCaller, "values");
@@ -64,9 +66,23 @@ py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const 
     CsrArrays out;
     const py::object indptr = allocate(n_users + 1, out.indptr);
     const py::object indices = allocate(coo.n, out.indices);
-    const py::object kept_values = allocate(coo.n, out.values);
-    const py::object kept_times = coo.timestamps == nullptr ? py::none() : allocate(coo.n, out.timestamps);
-    const py::object kept_weights = coo.weights == nullptr ? py::none() : allocate(coo.n, out.weights);
+    py::object kept_values = values;
+    py::object kept_times = timestamps;
+    py::object kept_weights = weights;
+    bool in_place = consume;
+    if (consume) {
+        out.values = vector_out<float>(values, kCaller, "values").data;
+        if (coo.timestamps != nullptr)
+            out.timestamps = vector_out<std::int64_t>(timestamps, kCaller, "timestamps").data;
+        if (coo.weights != nullptr) out.weights = vector_out<float>(weights, kCaller, "weights").data;
+        const py::gil_scoped_release release;
+        in_place = is_sorted_by_user(coo, n_threads);
+    }
+    if (!in_place) {
+        kept_values = allocate(coo.n, out.values);
+        if (coo.timestamps != nullptr) kept_times = allocate(coo.n, out.timestamps);
+        if (coo.weights != nullptr) kept_weights = allocate(coo.n, out.weights);
+    }
     CsrSummary summary;
     {
         const py::gil_scoped_release release;
@@ -160,7 +176,7 @@ void register_csr(py::module_& module) {
     using py::arg;
     module.def("coo_to_csr", &coo_to_csr_py, arg("users"), arg("items"), arg("item_index"), arg("values"),
                arg("timestamps"), arg("weights"), arg("n_users"), arg("n_items"), arg("duplicates"),
-               arg("n_threads") = 0);
+               arg("n_threads") = 0, arg("consume") = false);
     module.def("csr_to_csc", &csr_to_csc_py, arg("indptr"), arg("indices"), arg("values"), arg("n_columns"),
                arg("n_threads") = 0);
     module.def("csc_entries", &csc_entries, arg("indptr"), arg("indices"), arg("n_columns"), arg("n_threads") = 0);

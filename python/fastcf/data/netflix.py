@@ -170,11 +170,11 @@ def load_netflix(
     rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
     if rows.ratings is None or rows.ratings.size == 0:
         raise DataError(f"{folder}: there are no ratings")
-    ratings = Ratings.from_coo(
+    ratings = Ratings._from_columns(
         rows.users,
         rows.items,
         rows.ratings,
-        timestamps=rows.timestamps,
+        rows.timestamps,
         duplicates=duplicates,
         n_threads=n_threads,
         caller=caller,

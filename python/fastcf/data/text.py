@@ -233,4 +233,4 @@ def load_ratings(
         n_threads=n_threads,
         caller=caller,
     )
-    return log.to_ratings(duplicates, n_threads=n_threads, caller=caller)
+    return Ratings._from_columns(*log, duplicates=duplicates, n_threads=n_threads, caller=caller)
