@@ -28,6 +28,7 @@ LAYERS = (
     ("models",),
     ("retrieval", "gradient_check", "model_selection"),
     ("cli",),
+    ("__main__",),
 )
 # The same for csrc: a folder includes itself and what is named here.
 INCLUDES = {
