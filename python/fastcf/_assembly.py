@@ -12,7 +12,7 @@ from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector
 from fastcf.ids import IdMap, distinct
 
-__all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "frozen"]
+__all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen"]
 
 _DUPLICATES = ("error", "last", "mean", "sum")
 _MAX_ROWS = 2**31 - 2
@@ -239,3 +239,22 @@ class ItemView:
         if self._entries is None:
             self._entries = frozen(ingest.csc_entries(*self._rows, self.indptr.size - 1))
         return self._entries
+
+
+def entry_mask(positions: NDArray[Any], nnz: int) -> NDArray[np.bool_]:
+    """Return the mask of distinct positions 0..nnz-1; for :meth:`Ratings.take`."""
+    if positions.size == 0 and positions.ndim == 1:
+        return np.zeros(nnz, dtype=bool)
+    if positions.dtype.kind not in "iu":
+        raise TypeError(f"Ratings.take: entries must be integers or booleans; got dtype {positions.dtype}")
+    if positions.ndim != 1:
+        raise ValueError(f"Ratings.take: entries must be one-dimensional; got shape {positions.shape}")
+    outside = (positions < 0) | (positions >= nnz)
+    if outside.any():
+        value = positions[int(outside.argmax())]
+        raise ValueError(f"Ratings.take: entries must lie in [0, {nnz}); got {value}")
+    mask = np.zeros(nnz, dtype=bool)
+    mask[positions] = True
+    if np.count_nonzero(mask) != positions.size:
+        raise ValueError("Ratings.take: entries must be distinct; got one more than once")
+    return mask

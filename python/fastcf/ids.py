@@ -242,6 +242,17 @@ class IdMap:
 def distinct(ids: NDArray[Any], n_threads: int = 0) -> IdMap:
     """Return the map of the distinct ids, ascending, of an array that :func:`as_id_array` returned.
 
+    Parameters
+    ----------
+    ids : ndarray of shape (n,)
+        Integers, strings, or objects that are integers beyond 64 bits.
+    n_threads : int, default 0
+        Threads to use; 0: all.
+
+    Returns
+    -------
+    IdMap
+
     Raises
     ------
     ValueError

@@ -9,7 +9,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf import _columns
-from fastcf._assembly import ItemView, Options, build, build_from_scipy, frozen
+from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen
 from fastcf._backend import ingest
 from fastcf._columns import float_vector, time_vector
 from fastcf.ids import IdMap, as_id_array
@@ -416,7 +416,7 @@ class Ratings:
         """
         selected = np.asarray(entries)
         if selected.dtype != bool:
-            selected = self._mask_of(selected)
+            selected = entry_mask(selected, self.nnz)
         elif selected.shape != (self.nnz,):
             raise ValueError(f"Ratings.take: a mask must have shape ({self.nnz},); got {selected.shape}")
         columns = (self._indices, self._values, self._timestamps, self._weights)
@@ -426,23 +426,6 @@ class Ratings:
         timestamps = None if self._timestamps is None else rest.pop(0)
         weights = None if self._weights is None else rest.pop(0)
         return Ratings.__new__(Ratings)._set(indptr, indices, values, self._users, self._items, timestamps, weights)
-
-    def _mask_of(self, positions: NDArray[Any]) -> NDArray[np.bool_]:
-        if positions.size == 0 and positions.ndim == 1:
-            return np.zeros(self.nnz, dtype=bool)
-        if positions.dtype.kind not in "iu":
-            raise TypeError(f"Ratings.take: entries must be integers or booleans; got dtype {positions.dtype}")
-        if positions.ndim != 1:
-            raise ValueError(f"Ratings.take: entries must be one-dimensional; got shape {positions.shape}")
-        outside = (positions < 0) | (positions >= self.nnz)
-        if outside.any():
-            value = positions[int(outside.argmax())]
-            raise ValueError(f"Ratings.take: entries must lie in [0, {self.nnz}); got {value}")
-        mask = np.zeros(self.nnz, dtype=bool)
-        mask[positions] = True
-        if np.count_nonzero(mask) != positions.size:
-            raise ValueError("Ratings.take: entries must be distinct; got one more than once")
-        return mask
 
     def to_scipy(self) -> scipy.sparse.csr_matrix:
         """Return a SciPy CSR matrix, users x items, that owns copies of the arrays."""

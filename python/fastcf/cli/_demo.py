@@ -120,7 +120,7 @@ def demo(
     started = time.perf_counter()
     bias = BiasModel(n_threads=threads).fit(train)
     bias_seconds = time.perf_counter() - started
-    model = MatrixFactorization(patience=None, random_state=seed, n_threads=threads)
+    model = MatrixFactorization(random_state=seed, n_threads=threads)
     started = time.perf_counter()
     model.fit(
         train, validation=validation, callbacks=[ProgressBar(description="  training", fields=["validation_rmse"])]

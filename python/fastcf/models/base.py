@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -16,57 +16,13 @@ from fastcf.errors import DataError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
+from fastcf.models._results import Neighbours, Recommendations, SeenItems, ids_of, padded, positive
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import Archive, save
 
 __all__ = ["FactorModel", "Neighbours", "Recommendations", "SeenItems", "SimilarityMixin"]
 
 Metric = Literal["cosine", "euclidean", "dot"]
-
-
-class Recommendations(NamedTuple):
-    """Items recommended to users, best first.
-
-    Attributes
-    ----------
-    items : ndarray of shape (n,) for one user, (m, n) for several
-        The caller's item ids. Where fewer than ``n`` items remain, rows end in padding: -1, or "" for string ids.
-    scores : ndarray of the same shape, float32
-        Predicted ratings; -inf marks padding.
-    """
-
-    items: NDArray[Any]
-    scores: NDArray[np.float32]
-
-
-class Neighbours(NamedTuple):
-    """Ids most similar to those asked for, nearest first; shapes and padding as in :class:`Recommendations`.
-
-    Attributes
-    ----------
-    ids : ndarray
-        The caller's ids.
-    scores : ndarray, float32
-        Cosine or inner product (larger is nearer), or Euclidean distance (smaller is nearer; padding is +inf).
-    """
-
-    ids: NDArray[Any]
-    scores: NDArray[np.float32]
-
-
-class SeenItems(NamedTuple):
-    """Which items each user rated in training, as compressed rows.
-
-    Attributes
-    ----------
-    indptr : ndarray of shape (n_users + 1,), int64
-        Items of user row ``u`` stand at ``indptr[u]:indptr[u + 1]``.
-    indices : ndarray, int32
-        Item rows, ascending within a user.
-    """
-
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
 
 
 _Model = TypeVar("_Model", bound="FactorModel")
@@ -286,7 +242,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         """
         caller = f"{type(self).__name__}.recommend"
         self._require_fitted("recommend")
-        n = _positive(n, caller)
+        n = positive(n, caller)
         single = np.ndim(users) == 0
         rows = self._rows(self.users_, [users] if single else users, "user", "recommend", strict)
         seen = self._seen_rows(rows, caller) if exclude_seen else (None, None)
@@ -310,7 +266,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         found = items >= 0
         scores = np.clip(scores + base[:, None], *self.rating_range_)
         scores[~found] = -np.inf
-        ids, scores = _padded(_ids_of(self.items_, items), scores, n, -np.inf)
+        ids, scores = padded(ids_of(self.items_, items), scores, n, -np.inf)
         return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
 
     def _seen_rows(self, rows: NDArray[np.int32], caller: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
@@ -462,7 +418,7 @@ class SimilarityMixin(FactorModel):
         caller = f"{type(self).__name__}.{method}"
         self._require_fitted(method)
         assert ids is not None
-        n = _positive(n, caller)
+        n = positive(n, caller)
         if metric not in ("cosine", "euclidean", "dot"):
             raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
         single = np.ndim(wanted) == 0
@@ -480,34 +436,5 @@ class SimilarityMixin(FactorModel):
                 factors[query_rows], factors, width, metric, query_rows=query_rows, n_threads=self._threads
             )
         scores[found < 0] = worst
-        names, scores = _padded(_ids_of(ids, found), scores, n, worst)
+        names, scores = padded(ids_of(ids, found), scores, n, worst)
         return Neighbours(names[0], scores[0]) if single else Neighbours(names, scores)
-
-
-def _positive(n: Any, caller: str) -> int:
-    if not Interval(1, integer=True).accepts(n):
-        raise ValueError(f"{caller}: n must be an integer of at least 1; got {n!r}")
-    return int(n)
-
-
-def _ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
-    """Return the ids of rows; -1, or "" among strings, where the row is -1."""
-    padding = "" if ids.ids.dtype.kind == "U" else -1
-    values = ids.ids[np.where(rows >= 0, rows, 0)]
-    if values.dtype == np.uint64:
-        values = values.astype(object)
-    values[rows < 0] = padding
-    return values
-
-
-def _padded(
-    ids: NDArray[Any], scores: NDArray[np.float32], n: int, worst: float
-) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """Widen results to ``n`` columns."""
-    missing = n - ids.shape[1]
-    if missing <= 0:
-        return ids, scores
-    padding = "" if ids.dtype.kind == "U" else -1
-    wide_ids = np.concatenate([ids, np.full((len(ids), missing), padding, ids.dtype)], axis=1)
-    wide_scores = np.concatenate([scores, np.full((len(ids), missing), worst, np.float32)], axis=1)
-    return wide_ids, wide_scores

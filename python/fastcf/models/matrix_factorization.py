@@ -60,8 +60,10 @@ class MatrixFactorization(SimilarityMixin):
         The constant of the last two schedules, in [0, 1].
     n_epochs : int, default 40
         Passes over the ratings (at most, with validation).
-    patience : int or None, default 5
-        With validation ratings: stop after so many epochs that did not lower their error; None: never.
+    patience : int or None, default None
+        With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
+        of the best epoch are kept either way. With a falling schedule the error may rise for a while before the small
+        steps at the end bring it to its lowest, so patience suits the "constant" schedule best.
     min_delta : float, default 0.0
         By how much an epoch must lower the validation error to count as an improvement.
     init : {"normal", "uniform"}, default "normal"
@@ -172,7 +174,7 @@ class MatrixFactorization(SimilarityMixin):
         schedule: str = "linear",
         decay: float = 0.1,
         n_epochs: int = 40,
-        patience: int | None = 5,
+        patience: int | None = None,
         min_delta: float = 0.0,
         init: str = "normal",
         init_scale: float | str = "auto",
