@@ -1,4 +1,4 @@
-"""Nearest neighbours of items by cosine against implicit's and scikit-learn's exact search, one process, equal threads."""
+"""Nearest neighbours of items by cosine against implicit's and scikit-learn's exact search, equal threads."""
 
 from __future__ import annotations
 
