@@ -206,7 +206,7 @@ def test_ratings_datetimes_become_seconds():
     assert Ratings.from_coo([1, 2], [1, 2], [1, 2], timestamps=times).timestamps.tolist() == [1, 10**9]
 
 
-# --------------------------------------------------------------------------------------------- rows, SciPy, Arrow
+# --------------------------------------------------------------------------------------------- rows and SciPy
 
 
 def test_ratings_from_rows_accepts_arrays_and_lists():
