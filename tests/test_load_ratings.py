@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import fastcf
 from fastcf.data import load_ratings, read_log
 from test_text import write
 
@@ -49,3 +50,25 @@ def test_load_ratings_duplicates_are_refused_or_resolved(tmp_path):
         load_ratings(path)
     assert load_ratings(path, duplicates="last").values.tolist() == [4]
     assert read_log(path).to_ratings("mean").values.tolist() == [3.5]
+
+
+def test_load_ratings_overlong_id_is_named(tmp_path):
+    path = write(tmp_path, "a,1,3.0\n" + "x" * 256 + ",1,3.0\n")
+    with pytest.raises(fastcf.DataError, match=r":2: user id must have at most 255 bytes; got 256"):
+        load_ratings(path)
+    assert load_ratings(write(tmp_path, "a,1,3.0\n" + "x" * 255 + ",1,3.0\n")).n_users == 2
+
+
+def test_load_ratings_null_character_is_no_digit(tmp_path):
+    path = write(tmp_path, b"5,1,3.0,1\n\x005,2,3.0,1\n")
+    with pytest.raises(fastcf.DataError, match=r":2: "):
+        load_ratings(path)
+
+
+def test_load_ratings_tiny_rating_is_zero(tmp_path):
+    assert load_ratings(write(tmp_path, "1,1,1e-400\n1,2,3\n")).values.tolist() == [0.0, 3.0]
+
+
+def test_load_ratings_absurd_number_of_threads_is_harmless():
+    ratings = fastcf.Ratings.from_coo(np.array([1, 2**60]), [1, 2], [1.0, 2.0], n_threads=200_000)
+    assert ratings.shape == (2, 2)

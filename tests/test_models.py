@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -10,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
+from fastcf.serialization import save_model
 
 MODELS = {
     "bias": lambda **options: fastcf.BiasModel(**options),
@@ -287,3 +292,99 @@ def test_model_cuda_without_gpu_raises_device_error(name, ratings):
     assert MODELS[name](device="auto").fit(ratings).device_ == "cpu"
     with pytest.raises(ValueError, match="device must be 'auto' or 'cpu' or 'cuda'; got 'gpu'"):
         MODELS[name](device="gpu").fit(ratings)
+
+
+def test_predict_of_sparse_matrix_keeps_stored_order(model):
+    matrix = scipy.sparse.csc_matrix(([1.0, 1.0, 1.0], ([2, 0, 1], [0, 1, 1])), shape=(3, 2))
+    numbered = fastcf.BiasModel().fit(fastcf.data.make_ratings(20, 10, 100, random_state=0))
+    entries = matrix.tocoo()
+    np.testing.assert_array_equal(
+        numbered.predict(matrix), numbered.predict(np.stack([entries.row, entries.col], axis=1))
+    )
+    assert numbered.predict(scipy.sparse.csr_matrix((3, 3))).shape == (0,)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_failed_refit_leaves_the_fitted_model_as_it_was(name, ratings):
+    model = MODELS[name]().fit(ratings)
+    before = model.predict(ratings)
+    other = fastcf.Ratings.from_coo([1, 2], [3, 4], [9.0, 10.0], weights=[0.0, 0.0])
+    with pytest.raises(ValueError, match=r"fit: weights must not all be zero"):
+        model.fit(other)
+    np.testing.assert_array_equal(model.predict(ratings), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("n_ratings", [1, 3])
+def test_model_constant_ratings_are_predicted(name, n_ratings):
+    ratings = fastcf.Ratings.from_coo(range(n_ratings), range(n_ratings), [3.0] * n_ratings)
+    np.testing.assert_allclose(MODELS[name]().fit(ratings).predict([(0, 0), (5, 5)]), 3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_scale_of_weights_does_not_matter(name, ratings):
+    users, items, values = ratings.to_coo()
+    weights = np.random.default_rng(0).uniform(0.5, 2, users.size)
+    first, second = (
+        MODELS[name]().fit(fastcf.Ratings.from_coo(users, items, values, weights=scale * weights)) for scale in (1, 50)
+    )
+    np.testing.assert_allclose(first.predict(ratings), second.predict(ratings), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_model_few_heavy_weights_do_not_diverge(name, ratings):
+    users, items, values = ratings.to_coo()
+    weights = np.where(np.random.default_rng(0).random(users.size) < 0.02, 50.0, 1.0)
+    model = MODELS[name]().fit(fastcf.Ratings.from_coo(users, items, values, weights=weights))
+    assert model.score(ratings) > -1.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_model_works_in_a_forked_child(ratings):
+    large = fastcf.data.make_ratings(3_000, 1_000, 400_000, random_state=0)
+    model = fastcf.MatrixFactorization(8, n_epochs=2, n_threads=2, random_state=0).fit(large)
+    wanted = model.predict(large)
+    child = os.fork()
+    if child == 0:
+        same = np.array_equal(model.predict(large), wanted)
+        again = fastcf.MatrixFactorization(8, n_epochs=2, n_threads=2, random_state=0).fit(large)
+        os._exit(0 if same and np.array_equal(again.predict(large), wanted) else 1)
+    deadline = time.monotonic() + 60
+    while (done := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if done == (0, 0):
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert done == (child, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"meta": {}}, "what BiasModel remembers is damaged"),
+        ({"meta": {"rating_range_": None}}, "what BiasModel remembers is damaged"),
+        ({"params": {"n_threads": "x"}}, "parameters do not fit BiasModel"),
+        ({"params": {"colour": 1}}, "parameters do not fit BiasModel"),
+    ],
+)
+def test_load_of_foreign_content_is_a_data_error(ratings, tmp_path, change, message):
+    archive = fastcf.BiasModel().fit(ratings)._to_archive()
+    parts = {"params": archive.params, "meta": archive.meta}
+    for name, values in change.items():
+        parts[name] = {**parts[name], **values} if values else values
+    save_model(tmp_path / "model", "BiasModel", parts["params"], archive.arrays, parts["meta"])
+    with pytest.raises(fastcf.DataError, match=message):
+        fastcf.load(tmp_path / "model")
+
+
+def test_load_ignores_names_that_are_not_the_models(ratings, tmp_path):
+    archive = fastcf.BiasModel().fit(ratings)._to_archive()
+    save_model(tmp_path / "model", "BiasModel", archive.params, archive.arrays, {**archive.meta, "predict": 5})
+    assert callable(fastcf.load(tmp_path / "model").predict)
+
+
+@pytest.mark.parametrize("n_threads", [1025, 2**31, 10**400])
+def test_model_too_many_threads_raise(ratings, n_threads):
+    with pytest.raises(ValueError, match="n_threads must be an integer of at least 1 and at most 1024"):
+        fastcf.BiasModel(n_threads=n_threads).fit(ratings)

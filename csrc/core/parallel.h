@@ -3,6 +3,7 @@
 #pragma once
 
 #include <omp.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,9 +17,20 @@
 
 namespace fastcf {
 
+// A forked child has its parent's memory but none of its threads: OpenMP's pool would wait for them for ever. So a
+// child of a process that has loaded this library works with one thread.
+inline std::atomic<bool> in_forked_child{false};
+
+inline void watch_for_forks() {
+    pthread_atfork(nullptr, nullptr, [] { in_forked_child.store(true, std::memory_order_relaxed); });
+}
+
+inline constexpr int kMostThreads = 1024;
+
 // n_threads <= 0 means: as many as OpenMP would use (OMP_NUM_THREADS, else the processors available).
 inline int resolve_threads(int n_threads) {
-    return n_threads > 0 ? n_threads : std::max(1, omp_get_max_threads());
+    if (in_forked_child.load(std::memory_order_relaxed)) return 1;
+    return std::clamp(n_threads > 0 ? n_threads : omp_get_max_threads(), 1, kMostThreads);
 }
 
 // Fewer threads for little work: waking one costs as much as some ten thousand elementary steps.

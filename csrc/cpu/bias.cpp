@@ -49,6 +49,7 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
     std::vector<double> user_weight(static_cast<std::size_t>(ratings.rows));
     std::vector<double> item_weight(static_cast<std::size_t>(ratings.cols));
     double total_weight = 0;
+    double n_weighted = 0;  // ratings whose weight is not zero
     double sum = 0;
     double sum_squares = 0;
     for (std::int64_t u = 0; u < ratings.rows; ++u)
@@ -58,6 +59,7 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
             user_weight[static_cast<std::size_t>(u)] += w;
             item_weight[static_cast<std::size_t>(ratings.indices[e])] += w;
             total_weight += w;
+            n_weighted += w > 0;
             sum += w * y;
             sum_squares += w * y * y;
         }
@@ -65,9 +67,10 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
 
     BiasFit fit;
     fit.mean = sum / total_weight;
-    fit.noise_variance = std::max(sum_squares / total_weight - fit.mean * fit.mean, kSmallestVariance);
-    fit.user_reg = options.user_reg >= 0 ? options.user_reg : 4.0;  // tau = sigma / 2: any start in the range does
-    fit.item_reg = options.item_reg >= 0 ? options.item_reg : 4.0;
+    fit.noise_variance = std::max((sum_squares - fit.mean * fit.mean * total_weight) / n_weighted, kSmallestVariance);
+    const double start = 4.0 * total_weight / n_weighted;  // tau = sigma / 2: any start in the range does
+    fit.user_reg = options.user_reg >= 0 ? options.user_reg : start;
+    fit.item_reg = options.item_reg >= 0 ? options.item_reg : start;
     std::fill_n(user_bias.data, user_bias.size, 0.0f);
     std::fill_n(item_bias.data, item_bias.size, 0.0f);
 
@@ -148,7 +151,7 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
         }
         const Moments users = moments(user_bias, user_weight, fit.user_reg);
         const Moments items = moments(item_bias, item_weight, fit.item_reg);
-        fit.noise_variance = std::max((squared_error + users.excess + items.excess) / total_weight, kSmallestVariance);
+        fit.noise_variance = std::max((squared_error + users.excess + items.excess) / n_weighted, kSmallestVariance);
         if (options.user_reg < 0) fit.user_reg = fit.noise_variance / std::max(users.variance, kSmallestVariance);
         if (options.item_reg < 0) fit.item_reg = fit.noise_variance / std::max(items.variance, kSmallestVariance);
         fit.mean += error / total_weight;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "core/parallel.h"
 #include "core/rng.h"
@@ -94,39 +95,37 @@ class TileBuilder {
 
     // Fills rating_offsets[t + 1] and run_offsets[t + 1] with the sizes of the tiles of this user block.
     void count(std::int64_t user_block) {
-        const int blocks = tiles_.item_blocks();
-        const std::vector<std::int32_t> lengths = run_lengths(user_block);
-        std::int64_t* n_ratings = tiles_.rating_offsets.data() + user_block * blocks + 1;
-        std::int64_t* n_runs = tiles_.run_offsets.data() + user_block * blocks + 1;
-        for (std::size_t i = 0; i < lengths.size(); ++i) {
-            n_ratings[i % blocks] += lengths[i];
-            n_runs[i % blocks] += lengths[i] > 0;
+        const std::int64_t first_tile = user_block * tiles_.item_blocks();
+        for (const UserRun& run : find_runs(user_block)) {
+            tiles_.rating_offsets[static_cast<std::size_t>(first_tile + run.block + 1)] += run.length;
+            ++tiles_.run_offsets[static_cast<std::size_t>(first_tile + run.block + 1)];
         }
     }
 
     void fill(std::int64_t user_block) {
-        const int blocks = tiles_.item_blocks();
-        const std::int32_t first = tiles_.user_bounds[user_block];
-        const std::int32_t last = tiles_.user_bounds[user_block + 1];
-        const std::vector<std::int32_t> lengths = run_lengths(user_block);
-        std::vector<RunPlace> places(lengths.size());
-        std::vector<std::int32_t> order;
-        for (int b = 0; b < blocks; ++b) {
-            const auto length = [&](std::int32_t u) { return lengths[static_cast<std::size_t>(u) * blocks + b]; };
-            order.clear();
-            for (std::int32_t u = 0; u < last - first; ++u)
-                if (length(u) > 0) order.push_back(u);
-            std::stable_sort(order.begin(), order.end(), [&](auto u, auto v) { return length(u) > length(v); });
-            place_runs(order, user_block * blocks + b, first, length,
-                       [&](std::int32_t u) -> RunPlace& { return places[static_cast<std::size_t>(u) * blocks + b]; });
+        const std::int64_t first_tile = user_block * tiles_.item_blocks();
+        const std::vector<UserRun> runs = find_runs(user_block);
+        const auto length = [&](std::int64_t run) { return runs[static_cast<std::size_t>(run)].length; };
+        std::vector<std::vector<std::int64_t>> of_item_block(static_cast<std::size_t>(tiles_.item_blocks()));
+        for (std::size_t run = 0; run < runs.size(); ++run)
+            of_item_block[static_cast<std::size_t>(runs[run].block)].push_back(static_cast<std::int64_t>(run));
+        std::vector<RunPlace> places(runs.size());
+        for (std::size_t b = 0; b < of_item_block.size(); ++b) {
+            std::vector<std::int64_t>& order = of_item_block[b];
+            std::stable_sort(order.begin(), order.end(), [&](auto x, auto y) { return length(x) > length(y); });
+            place_runs(order, first_tile + static_cast<std::int64_t>(b), runs, places);
+            std::vector<std::int64_t>().swap(order);
         }
-        for (std::int32_t u = first; u < last; ++u) {
+        std::vector<std::int64_t> run_in(static_cast<std::size_t>(tiles_.item_blocks()));  // of the user at hand
+        std::size_t run = 0;
+        for (std::int32_t u = tiles_.user_bounds[user_block]; u < tiles_.user_bounds[user_block + 1]; ++u) {
+            for (; run < runs.size() && runs[run].user == u; ++run)
+                run_in[static_cast<std::size_t>(runs[run].block)] = static_cast<std::int64_t>(run);
             const std::int32_t row = user_order_[static_cast<std::size_t>(u)];
-            RunPlace* user_places = places.data() + static_cast<std::size_t>(u - first) * blocks;
             for (std::int64_t e = ratings_.indptr[row]; e < ratings_.indptr[row + 1]; ++e) {
                 const std::int32_t item = ratings_.indices[e];
                 const ItemPlace where = item_places_[static_cast<std::size_t>(item)];
-                RunPlace& place = user_places[where.block];
+                RunPlace& place = places[static_cast<std::size_t>(run_in[static_cast<std::size_t>(where.block)])];
                 const std::int64_t to = place.next < place.shared
                                             ? place.base + std::int64_t{place.next} * tiles_.interleave
                                             : place.rest + place.next - place.shared;
@@ -140,36 +139,41 @@ class TileBuilder {
     }
 
   private:
-    // Ratings of each user of the block in each item block, as a (users, item blocks) matrix.
-    std::vector<std::int32_t> run_lengths(std::int64_t user_block) const {
-        const int blocks = tiles_.item_blocks();
-        const std::int32_t first = tiles_.user_bounds[user_block];
-        const std::int32_t last = tiles_.user_bounds[user_block + 1];
-        std::vector<std::int32_t> lengths(static_cast<std::size_t>(last - first) * blocks);
-        for (std::int32_t u = first; u < last; ++u) {
+    struct UserRun {
+        std::int32_t user, block, length;
+    };
+    // The runs of a user block in the order of users: memory for what is there, not for users times item blocks.
+    std::vector<UserRun> find_runs(std::int64_t user_block) const {
+        std::vector<UserRun> runs;
+        std::vector<std::int32_t> lengths(static_cast<std::size_t>(tiles_.item_blocks()));
+        for (std::int32_t u = tiles_.user_bounds[user_block]; u < tiles_.user_bounds[user_block + 1]; ++u) {
+            const std::size_t first = runs.size();
             const std::int32_t row = user_order_[static_cast<std::size_t>(u)];
-            std::int32_t* counts = lengths.data() + static_cast<std::size_t>(u - first) * blocks;
-            for (std::int64_t e = ratings_.indptr[row]; e < ratings_.indptr[row + 1]; ++e)
-                ++counts[item_places_[static_cast<std::size_t>(ratings_.indices[e])].block];
+            for (std::int64_t e = ratings_.indptr[row]; e < ratings_.indptr[row + 1]; ++e) {
+                const std::int32_t b = item_places_[static_cast<std::size_t>(ratings_.indices[e])].block;
+                if (lengths[static_cast<std::size_t>(b)]++ == 0) runs.push_back({u, b, 0});
+            }
+            for (std::size_t run = first; run < runs.size(); ++run)
+                runs[run].length = std::exchange(lengths[static_cast<std::size_t>(runs[run].block)], 0);
         }
-        return lengths;
+        return runs;
     }
 
-    template <class Length, class Place>
-    void place_runs(const std::vector<std::int32_t>& order, std::int64_t tile, std::int32_t first_user, Length length,
-                    Place place) {
+    void place_runs(const std::vector<std::int64_t>& order, std::int64_t tile, const std::vector<UserRun>& runs,
+                    std::vector<RunPlace>& places) {
         const std::size_t width = static_cast<std::size_t>(tiles_.interleave);
-        std::int64_t cursor = tiles_.rating_offsets[tile];
-        SgdRun* run = tiles_.runs.data() + tiles_.run_offsets[tile];
+        std::int64_t cursor = tiles_.rating_offsets[static_cast<std::size_t>(tile)];
+        SgdRun* to = tiles_.runs.data() + tiles_.run_offsets[static_cast<std::size_t>(tile)];
         for (std::size_t g = 0; g < order.size(); g += width) {
             const std::size_t n = std::min(width, order.size() - g);
-            const std::int32_t shared = n == width ? length(order[g + width - 1]) : 0;
+            const std::int32_t shared = n == width ? runs[static_cast<std::size_t>(order[g + width - 1])].length : 0;
             std::int64_t rest = cursor + shared * tiles_.interleave;
             for (std::size_t j = 0; j < n; ++j) {
-                const std::int32_t user = order[g + j];
-                *run++ = {first_user + user, length(user)};
-                place(user) = {cursor + static_cast<std::int64_t>(j), rest, shared, 0};
-                rest += length(user) - shared;
+                const UserRun& run = runs[static_cast<std::size_t>(order[g + j])];
+                *to++ = {run.user, run.length};
+                places[static_cast<std::size_t>(order[g + j])] = {cursor + static_cast<std::int64_t>(j), rest, shared,
+                                                                  0};
+                rest += run.length - shared;
             }
             cursor = rest;
         }

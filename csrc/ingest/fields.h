@@ -8,8 +8,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <string>
 #include <string_view>
 
 namespace fastcf::ingest {
@@ -144,8 +146,10 @@ inline Decimal parse_decimal(std::string_view text, float& value) {
     double wide = 0.0;
     const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), wide);
     if (error == std::errc::invalid_argument || stop != text.data() + text.size()) return Decimal::not_a_number;
+    if (error == std::errc::result_out_of_range)
+        wide = std::strtod(std::string(text).c_str(), nullptr);  // 0 or infinite
     value = static_cast<float>(wide);
-    return error == std::errc() && std::isfinite(value) ? Decimal::ok : Decimal::not_finite;
+    return std::isfinite(value) ? Decimal::ok : Decimal::not_finite;
 }
 
 // "YYYY-MM-DD", a day of the Gregorian calendar, to Unix seconds at its midnight UTC. `text` holds ten characters.

@@ -141,7 +141,8 @@ class IdSet {
 // One entry per distinct id of `n`, in no particular order: every thread fills a set, sets are united pairwise.
 template <class Hash, class Same>
 std::vector<std::int64_t> distinct_entries(std::int64_t n, std::int64_t limit, int n_threads, Hash hash, Same same) {
-    std::vector<IdSet> sets(static_cast<std::size_t>(resolve_threads(n_threads)));
+    n_threads = threads_for(n, n_threads);
+    std::vector<IdSet> sets(static_cast<std::size_t>(n_threads));
     parallel_chunks(n, kGrain, n_threads, [&](std::int64_t begin, std::int64_t end, int thread) {
         sets[static_cast<std::size_t>(thread)].insert_all(begin, end, hash, same);
     });

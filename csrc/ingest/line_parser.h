@@ -40,6 +40,9 @@ struct Row {
 
 enum class Outcome { row, blank, other_ids };
 
+// Columns of strings are as wide as their longest one: a stray line must not make millions of rows that wide.
+inline constexpr std::size_t kLongestId = 255;
+
 class LineParser {
   public:
     LineParser(const LogFormat& format, IdMode user_mode, IdMode item_mode)
@@ -165,6 +168,8 @@ class LineParser {
         }
         id.unquoted = field;
         id.text = id.unquoted;
+        if (id.text.size() > kLongestId)
+            throw Malformed{concat(name, " id must have at most ", kLongestId, " bytes; got ", id.text.size())};
         return mode;
     }
 

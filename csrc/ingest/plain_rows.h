@@ -141,9 +141,10 @@ class PlainRows {
         return row;
     }
 
-    // A field of 1 to 8 characters as a number that tells it from all others; 0 for any other field.
+    // A field of 1 to 7 characters, and how many they are, as a number that tells it from all others; 0 for any other
+    // field.
     static std::uint64_t short_text(const char* begin, std::int32_t n) {
-        return n >= 1 && n <= 8 ? load8(begin) << (8 * (8 - n)) : 0;
+        return n >= 1 && n <= 7 ? load8(begin) << (8 * (8 - n)) | static_cast<std::uint64_t>(n) : 0;
     }
 
     static std::int64_t count_bits(std::uint64_t x) {  // the baseline has no instruction for it

@@ -25,7 +25,7 @@ struct BiasFit {
     double mean = 0;  // mu
     double user_reg = 0;
     double item_reg = 0;
-    double noise_variance = 0;  // of what the biases leave
+    double noise_variance = 0;  // sigma^2: what the biases leave in a rating of weight 1; weight w: sigma^2 / w
     int iterations = 0;
 };
 

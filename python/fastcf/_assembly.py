@@ -198,6 +198,8 @@ def _compress(
             columns[i] = None if columns[i] is None else columns[i][:kept].copy()
         if duplicates == "sum":
             float_vector(columns[1], caller, "sums of ratings")
+        if columns[3] is not None:
+            float_vector(columns[3], caller, "sums of weights")
     return Parts(indptr, columns[0], columns[1], users.map, items.map, columns[2], columns[3])
 
 

@@ -1,9 +1,9 @@
 // The backend module: one source, compiled once per device. Every backend registers exactly these functions.
 #include "bind/backend/register.h"
-#include "bind/interrupt.h"
+#include "bind/process.h"
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
-    fastcf::bind::install_interrupt_handling();
+    fastcf::bind::install_process_hooks();
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
     fastcf::bind::register_sgd(module);

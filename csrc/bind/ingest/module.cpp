@@ -1,9 +1,9 @@
 // The ingest module: what turns files and arrays into ratings. Host only, whatever device trains.
 #include "bind/ingest/register.h"
-#include "bind/interrupt.h"
+#include "bind/process.h"
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
-    fastcf::bind::install_interrupt_handling();
+    fastcf::bind::install_process_hooks();
     fastcf::bind::register_csr(module);
     fastcf::bind::register_ids(module);
     fastcf::bind::register_netflix(module);

@@ -34,7 +34,10 @@ class Interval:
         kind = numbers.Integral if self.integer else numbers.Real
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
             return False
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond float64
+            return False
         return (
             np.isfinite(number) and (self.low < number if self.open_low else self.low <= number) and number <= self.high
         )

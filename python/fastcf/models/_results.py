@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from fastcf.ids import IdMap
 from fastcf.models._parameters import Interval
 
-__all__ = ["Neighbours", "Recommendations", "SeenItems", "ids_of", "padded", "positive"]
+__all__ = ["Neighbours", "Recommendations", "SeenItems", "ids_of", "one", "padded", "positive"]
 
 
 class Recommendations(NamedTuple):
@@ -59,8 +59,9 @@ class SeenItems(NamedTuple):
 
 
 def positive(n: Any, caller: str) -> int:
-    if not Interval(1, integer=True).accepts(n):
-        raise ValueError(f"{caller}: n must be an integer of at least 1; got {n!r}")
+    allowed = Interval(1, 2**31 - 1, integer=True)
+    if not allowed.accepts(n):
+        raise ValueError(f"{caller}: n must be {allowed}; got {n!r}")
     return int(n)
 
 
@@ -85,3 +86,8 @@ def padded(
     wide_ids = np.concatenate([ids, np.full((len(ids), missing), padding, ids.dtype)], axis=1)
     wide_scores = np.concatenate([scores, np.full((len(ids), missing), worst, np.float32)], axis=1)
     return wide_ids, wide_scores
+
+
+def one(id: Any) -> list[Any]:
+    """Return a single id, which may be a zero-dimensional array, as a list of one."""
+    return [id.item() if isinstance(id, np.ndarray) else id]

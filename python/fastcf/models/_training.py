@@ -13,6 +13,7 @@ from fastcf.errors import DivergenceError
 __all__ = ["Trainer", "train"]
 
 Record = dict[str, Any]
+_EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to infinity
 
 
 class Trainer(Protocol):
@@ -64,7 +65,8 @@ def train(
     Raises
     ------
     DivergenceError
-        If an epoch's cost is not finite. The trainer then holds the parameters of an earlier epoch, all finite.
+        If an epoch's cost is not finite, or a million times the first one's. The trainer then holds the parameters of
+        an earlier epoch, all finite.
     KeyboardInterrupt
         After Ctrl-C; the trainer holds what was learnt so far.
     """
@@ -74,13 +76,15 @@ def train(
     model.history_ = []
     model.n_epochs_ = 0
     kept = 0
+    first_cost = 0.0
     trainer.save_best()
     watchers.on_train_begin(model)
     try:
         for epoch in range(n_epochs):
             started = time.perf_counter()
             record = run_epoch(epoch)
-            if not math.isfinite(record["cost"]):
+            first_cost = first_cost or record["cost"]
+            if not math.isfinite(record["cost"]) or record["cost"] > _EXPLOSION * first_cost:
                 trainer.restore_best()
                 model.n_epochs_ = kept
                 raise DivergenceError(

@@ -16,7 +16,7 @@ from fastcf.errors import DataError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
-from fastcf.models._results import Neighbours, Recommendations, SeenItems, ids_of, padded, positive
+from fastcf.models._results import Neighbours, Recommendations, SeenItems, ids_of, one, padded, positive
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import Archive, save
 
@@ -37,7 +37,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "n_threads": (Interval(1, integer=True), Nothing()),
+        "n_threads": (Interval(1, 1024, integer=True), Nothing()),
         "device": (OneOf(("auto", "cpu", "cuda")),),
     }
 
@@ -60,16 +60,21 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
     # -------------------------------------------------------------------------------------------------------
 
     def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
-        """Check parameters, device and ratings, and remember the latter's ids, range and structure."""
+        """Check parameters, device and ratings; nothing of the model changes before all is known to be good."""
         caller = f"{type(self).__name__}.fit"
         validate_parameters(self._constraints, self.get_params(deep=False), caller)
         backend = resolve_device(self.device, caller)
         ratings = as_ratings(X, y, caller=caller)
+        if ratings.weights is not None and not ratings.weights.any():
+            raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
+        return ratings, backend
+
+    def _remember(self, ratings: Ratings, backend: Backend) -> None:
+        """Take over the ratings' ids, range and structure."""
         self.users_, self.items_ = ratings.users, ratings.items
         self.rating_range_ = ratings.rating_range
         self.device_ = backend.device
         self.seen_ = SeenItems(ratings.indptr, ratings.indices)
-        return ratings, backend
 
     @property
     def _threads(self) -> int:
@@ -84,31 +89,40 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             raise NotFittedError(f"{type(self).__name__}.{method}: the model must be fitted first; call fit")
 
     def _rows(self, ids: IdMap, wanted: ArrayLike, what: str, method: str, strict: bool) -> NDArray[np.int32]:
+        if np.size(wanted) == 0:
+            return np.empty(0, np.int32)
         rows = ids.rows(wanted, n_threads=self.n_threads)
         if strict and (rows < 0).any():
             entry = int(np.argmax(rows < 0))
-            value = np.asarray(wanted)[entry : entry + 1].tolist()[0]
+            value = np.asarray(wanted)[entry]
+            value = value.item() if isinstance(value, np.generic) else value
             raise ValueError(
                 f"{type(self).__name__}.{method}: strict=True needs known {what} ids; got {value!r} at entry {entry}"
             )
         return rows
 
-    def _pair_rows(self, X: Any, method: str, strict: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        if scipy.sparse.issparse(X):
-            X = Ratings.from_scipy(X, caller=f"{type(self).__name__}.{method}")
+    def _pair_rows(
+        self, X: Any, method: str, strict: bool, maps: tuple[IdMap, IdMap] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the rows of pairs, in the given id maps or else in the model's."""
+        user_ids, item_ids = maps or (self.users_, self.items_)
         if isinstance(X, Ratings):
-            users = self._rows(self.users_, X.users.ids, "user", method, strict)
-            items = self._rows(self.items_, X.items.ids, "item", method, strict)
+            users = self._rows(user_ids, X.users.ids, "user", method, strict)
+            items = self._rows(item_ids, X.items.ids, "item", method, strict)
             return users[X.row_of_entry()], items[X.indices]
-        pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+        if scipy.sparse.issparse(X):
+            entries = X.tocoo()
+            pairs = np.stack([entries.row, entries.col], axis=1)
+        else:
+            pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
         if pairs.size == 0:
             return np.empty(0, np.int32), np.empty(0, np.int32)
         if pairs.ndim != 2 or pairs.shape[1] != 2:
             raise ValueError(
                 f"{type(self).__name__}.{method}: X must have shape (n, 2), user and item ids; got {pairs.shape}"
             )
-        users = self._rows(self.users_, pairs[:, 0], "user", method, strict)
-        return users, self._rows(self.items_, pairs[:, 1], "item", method, strict)
+        users = self._rows(user_ids, pairs[:, 0], "user", method, strict)
+        return users, self._rows(item_ids, pairs[:, 1], "item", method, strict)
 
     # -------------------------------------------------------------------------------------------------------
     # Prediction
@@ -244,7 +258,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self._require_fitted("recommend")
         n = positive(n, caller)
         single = np.ndim(users) == 0
-        rows = self._rows(self.users_, [users] if single else users, "user", "recommend", strict)
+        rows = self._rows(self.users_, one(users) if single else users, "user", "recommend", strict)
         seen = self._seen_rows(rows, caller) if exclude_seen else (None, None)
         known = rows >= 0
         queries = self.user_factors_[np.where(known, rows, 0)]
@@ -324,7 +338,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         finally:
             self.seen_ = kept
 
-    _state: ClassVar[tuple[str, ...]] = ("global_mean_", "rating_range_", "device_")
+    _state: ClassVar[tuple[str, ...]] = ("global_mean_", "rating_range_")
 
     def _to_archive(self) -> Archive:
         arrays: dict[str, NDArray[Any]] = {
@@ -346,7 +360,8 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
     def _from_archive(cls: type[_Model], archive: Archive) -> _Model:
         try:
             model = cls(**archive.params)
-        except TypeError as error:
+            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
+        except (TypeError, ValueError) as error:
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:
             model.users_ = IdMap(archive.array("user_ids"))
@@ -370,8 +385,14 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             except ValueError as error:
                 raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
             model.seen_ = SeenItems(indptr, indices)
-        for name, value in archive.meta.items():
-            setattr(model, name, tuple(value) if name == "rating_range_" else value)
+        try:
+            for name in cls._state:
+                setattr(model, name, archive.meta[name])
+            low, high = map(float, archive.meta["rating_range_"])
+            model.rating_range_, model.global_mean_ = (low, high), float(archive.meta["global_mean_"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{archive.path}: what {cls.__name__} remembers is damaged: {error!r}") from error
+        model.device_ = resolve_device("auto", cls.__name__).device
         return model
 
 
@@ -395,7 +416,7 @@ class SimilarityMixin(FactorModel):
         Returns
         -------
         Neighbours
-            Exact; ties are broken by the order of ``items_.ids``.
+            Exact, in float32 arithmetic; ties are broken by the order of ``items_.ids``.
 
         Raises
         ------
@@ -423,7 +444,7 @@ class SimilarityMixin(FactorModel):
             raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
         single = np.ndim(wanted) == 0
         what = "item" if method == "similar_items" else "user"
-        rows = self._rows(ids, [wanted] if single else wanted, what, method, strict)
+        rows = self._rows(ids, one(wanted) if single else wanted, what, method, strict)
         factors = self.item_factors_ if what == "item" else self.user_factors_
         worst = np.inf if metric == "euclidean" else -np.inf
         known = np.flatnonzero(rows >= 0)

@@ -83,7 +83,8 @@ class BiasModel(FactorModel):
     user_reg_, item_reg_ : float
         The penalties used.
     noise_variance_ : float
-        σ², the variance that the biases leave (with "auto": corrected for their own uncertainty).
+        σ², the variance that the biases leave in a rating of weight 1 (with "auto": corrected for their own
+        uncertainty).
     n_iter_ : int
         Passes over the ratings.
     users_, items_, seen_, rating_range_, device_
@@ -147,6 +148,7 @@ class BiasModel(FactorModel):
         """
         ratings, backend = self._begin_fit(X, y)
         biases = fit_biases(ratings, backend, user_reg=self.user_reg, item_reg=self.item_reg, n_threads=self._threads)
+        self._remember(ratings, backend)
         self.global_mean_, self.item_mean_ = biases.mean, None
         self.user_bias_, self.item_bias_ = biases.users, biases.items
         self.user_factors_ = np.empty((ratings.n_users, 0), np.float32)

@@ -39,20 +39,22 @@ class MatrixFactorization(SimilarityMixin):
     Parameters
     ----------
     n_factors : int, default 64
-        k, the length of the vectors p_u and q_i.
+        k, the length of the vectors p_u and q_i; at most 65,536.
     normalize : {"global", "item"} or None, default "global"
         The offset m_ui: the mean rating, each item's mean rating, or 0.
     bias : bool, default True
         Whether to learn b_u and b_i. They start at the regularised least-squares solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
-        λ, at least 0. "auto" is 0.6 σ, with σ the standard deviation that the biases leave.
+        λ, at least 0. "auto" is 0.6 σ, with σ the standard deviation that the biases leave (times the mean weight,
+        where ratings have weights).
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`.
     reg_scaling : float, "count" or "none", default 0.7
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
         In between, large and small data sets want about the same λ.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0; "auto" is 0.04 / σ. Biases step by σ times as much, so that the scale of
+        Step size of the first epoch, above 0; "auto" is 0.04 / σ, divided by the mean weight or a third of the largest
+        one where ratings have weights. Biases step by σ times as much, so that the scale of
         the ratings does not matter.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
@@ -241,15 +243,15 @@ class MatrixFactorization(SimilarityMixin):
             After Ctrl-C; the model holds what was learnt so far.
         """
         ratings, backend = self._begin_fit(X, y)
-        held_out = None if validation is None else self._validation_rows(validation)
-        self.global_mean_ = _weighted_mean(ratings) if self.normalize else 0.0
-        self.item_mean_ = _item_means(ratings, self.global_mean_) if self.normalize == "item" else None
-        biases = self._initial_biases(ratings, backend)
-        if self.bias and self.item_mean_ is None and self.normalize:
-            self.global_mean_ = biases.mean
+        held_out = None if validation is None else self._validation_rows(validation, ratings)
+        mean = _weighted_mean(ratings) if self.normalize else 0.0
+        item_mean = _item_means(ratings, mean) if self.normalize == "item" else None
+        biases = self._initial_biases(ratings, backend, item_mean)
         seed = seed_from(self.random_state, "MatrixFactorization.fit")
-        sigma = float(np.sqrt(biases.noise_variance))
-        self._initialise(ratings, biases, sigma, seed)
+        self._remember(ratings, backend)
+        self.item_mean_ = item_mean
+        self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
+        sigma = self._initialise(ratings, biases, seed)
 
         low, high = self.rating_range_
         trainer = backend.module.SgdTrainer(
@@ -306,24 +308,35 @@ class MatrixFactorization(SimilarityMixin):
             trainer.get_parameters(*parameters)
         return self
 
-    def _initial_biases(self, ratings: Ratings, backend: Backend) -> Biases:
+    def _initial_biases(self, ratings: Ratings, backend: Backend, item_mean: NDArray[np.float32] | None) -> Biases:
         """Return biases to start from, and the noise that they leave; zeros where none are wanted."""
         penalties = {"user_reg": self.bias_reg, "item_reg": self.bias_reg}
         if not self.bias:
             penalties = {"user_reg": 1e12, "item_reg": 1e12}  # what remains is the mean and the spread around it
-        biases = fit_biases(ratings, backend, **penalties, item_mean=self.item_mean_, n_threads=self._threads)
+        biases = fit_biases(ratings, backend, **penalties, item_mean=item_mean, n_threads=self._threads)
         if not self.bias:
             biases.users[:] = 0
             biases.items[:] = 0
+        elif self.normalize != "global":  # no offset takes the fitted mean: both biases share it
+            biases.users[np.diff(ratings.indptr) > 0] += np.float32(biases.mean / 2)
+            biases.items[np.bincount(ratings.indices, minlength=ratings.n_items) > 0] += np.float32(biases.mean / 2)
         return biases
 
-    def _initialise(self, ratings: Ratings, biases: Biases, sigma: float, seed: int) -> None:
+    def _initialise(self, ratings: Ratings, biases: Biases, seed: int) -> float:
+        """Set the parameters to start from and what "auto" comes to; return σ, the noise of a rating of mean weight."""
+        weights = np.ones(1, np.float32) if ratings.weights is None else ratings.weights[ratings.weights > 0]
+        mean_weight = float(weights.mean(dtype=np.float64))
+        smallest = 1e-3 * max(1e-30, *map(abs, self.rating_range_))  # ratings that the biases explain wholly
+        sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
         self.user_bias_, self.item_bias_ = biases.users, biases.items
         self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
-        self.reg_ = _AUTO_REG * sigma if isinstance(self.reg, str) else float(self.reg)
-        self.learning_rate_ = (
-            _AUTO_LEARNING_RATE / sigma if isinstance(self.learning_rate, str) else float(self.learning_rate)
-        )
+        self.reg_ = _AUTO_REG * sigma * mean_weight if isinstance(self.reg, str) else float(self.reg)
+        if isinstance(self.learning_rate, str):
+            # A step is proportional to its rating's weight; one of three times the mean is still safe.
+            heaviest = max(mean_weight, float(weights.max()) / 3)
+            self.learning_rate_ = _AUTO_LEARNING_RATE / (sigma * heaviest)
+        else:
+            self.learning_rate_ = float(self.learning_rate)
         scale = 0.1 * np.sqrt(sigma / self.n_factors) if isinstance(self.init_scale, str) else self.init_scale
         random = np.random.default_rng(seed)
         item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
@@ -338,11 +351,19 @@ class MatrixFactorization(SimilarityMixin):
             factors *= np.float32(scale)
             factors[counts == 0] = 0
             setattr(self, name, factors)
+        return sigma
 
-    def _validation_rows(self, validation: Any) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    def _validation_rows(
+        self, validation: Any, ratings: Ratings
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
         caller = "MatrixFactorization.fit: validation"
-        held_out = as_ratings(*(validation if isinstance(validation, tuple) else (validation,)), caller=caller)
-        users, items = self._pair_rows(held_out, "fit", strict=False)
+        if isinstance(validation, tuple):
+            if len(validation) != 2:
+                raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
+            held_out = as_ratings(*validation, caller=caller)
+        else:
+            held_out = as_ratings(validation, caller=caller)
+        users, items = self._pair_rows(held_out, "fit", strict=False, maps=(ratings.users, ratings.items))
         return users, items, np.ascontiguousarray(held_out.values)
 
 

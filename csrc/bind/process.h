@@ -1,13 +1,16 @@
-// Connects core/interrupt.h with Python's signal handling; called once by every module's init.
+// What every module's init does: connects core/interrupt.h with Python's signal handling, and core/parallel.h with
+// fork.
 #pragma once
 
 #include <pybind11/pybind11.h>
 
 #include "core/interrupt.h"
+#include "core/parallel.h"
 
 namespace fastcf::bind {
 
-inline void install_interrupt_handling() {
+inline void install_process_hooks() {
+    watch_for_forks();
     interrupt_hook = [] {
         const pybind11::gil_scoped_acquire gil;
         return PyErr_Occurred() != nullptr || PyErr_CheckSignals() != 0;
