@@ -156,7 +156,7 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
         if (options.item_reg < 0) fit.item_reg = fit.noise_variance / std::max(items.variance, kSmallestVariance);
         fit.mean += error / total_weight;
         const double change =
-            std::max({std::abs(fit.mean - before.mean) / std::sqrt(fit.noise_variance),
+            std::max({std::abs(fit.mean - before.mean) / std::sqrt(fit.noise_variance * n_weighted / total_weight),
                       relative_change(before.noise_variance, fit.noise_variance),
                       relative_change(before.user_reg, fit.user_reg), relative_change(before.item_reg, fit.item_reg)});
         if (change < options.tolerance) break;
