@@ -172,6 +172,8 @@ def main() -> None:
     parser.add_argument(
         "--epochs", type=int, default=12, help="of our schedule where time to equal quality is measured"
     )
+    parser.add_argument("--output", default="sgd", help="name of the file under bench/results")
+    parser.add_argument("--no-rates", action="store_true", help="leave out updates per second")
     parser.add_argument("--no-quality", action="store_true", help="leave out the time to equal quality")
     arguments = parser.parse_args()
     limit = product_rate(1)
@@ -189,7 +191,7 @@ def main() -> None:
         large = train.nnz > 1_000_000
         for k in arguments.factors:
             for threads in arguments.threads:
-                if large:
+                if large and not arguments.no_rates:
                     measured = {n: float(np.median(v)) for n, v in rates(train, k, threads, arguments.rounds).items()}
                     ratio = measured["fastcf without biases"] / measured["libmf"]
                     share = measured["fastcf without biases"] / (threads * limit / (10 * k))
@@ -216,7 +218,7 @@ def main() -> None:
                 f"{row['surprise_rmse']:.4f}; ours {row['fastcf_updates_per_s'] / 1e6:.1f} M/s, RMSE "
                 f"{row['fastcf_rmse']:.4f}"
             )
-    print("written:", write_json("sgd", payload))
+    print("written:", write_json(arguments.output, payload))
 
 
 if __name__ == "__main__":
