@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "core/parallel.h"
@@ -17,6 +19,7 @@ struct ChunkSums {
     std::vector<double> items;  // sum of w (y - b_u) per item
     double error = 0;           // sum of w e
     double squared_error = 0;   // sum of w e^2
+    double n_weighted = 0;      // ratings whose weight is not zero
 };
 
 double relative_change(double from, double to) {
@@ -46,23 +49,48 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
     };
     const auto weight = [&](std::int64_t e) { return weights.empty() ? 1.0 : static_cast<double>(weights[e]); };
 
+    const std::int64_t n_chunks = std::min(kChunks, ratings.rows);
+    std::vector<ChunkSums> sums(static_cast<std::size_t>(n_chunks));
+    const auto for_each_chunk = [&](auto&& body) {
+        parallel_for(n_chunks, n_threads, [&](std::int64_t chunk, int) {
+            ChunkSums& part = sums[static_cast<std::size_t>(chunk)];
+            part = {std::move(part.items)};
+            part.items.assign(static_cast<std::size_t>(ratings.cols), 0.0);
+            for (std::int64_t u = ratings.rows * chunk / n_chunks; u < ratings.rows * (chunk + 1) / n_chunks; ++u)
+                body(part, u);
+        });
+    };
+    const auto add_items = [&](std::int64_t i) {
+        double total = 0;
+        for (const ChunkSums& part : sums) total += part.items[static_cast<std::size_t>(i)];
+        return total;
+    };
+
     std::vector<double> user_weight(static_cast<std::size_t>(ratings.rows));
-    std::vector<double> item_weight(static_cast<std::size_t>(ratings.cols));
-    double total_weight = 0;
-    double n_weighted = 0;  // ratings whose weight is not zero
-    double sum = 0;
-    double sum_squares = 0;
-    for (std::int64_t u = 0; u < ratings.rows; ++u)
+    for_each_chunk([&](ChunkSums& part, std::int64_t u) {
+        double row_weight = 0;
         for (std::int64_t e = ratings.indptr[u]; e < ratings.indptr[u + 1]; ++e) {
             const double w = weight(e);
             const double y = target(e);
-            user_weight[static_cast<std::size_t>(u)] += w;
-            item_weight[static_cast<std::size_t>(ratings.indices[e])] += w;
-            total_weight += w;
-            n_weighted += w > 0;
-            sum += w * y;
-            sum_squares += w * y * y;
+            row_weight += w;
+            part.items[static_cast<std::size_t>(ratings.indices[e])] += w;
+            part.n_weighted += w > 0;
+            part.error += w * y;
+            part.squared_error += w * y * y;
         }
+        user_weight[static_cast<std::size_t>(u)] = row_weight;
+    });
+    std::vector<double> item_weight(static_cast<std::size_t>(ratings.cols));
+    for (std::int64_t i = 0; i < ratings.cols; ++i) item_weight[static_cast<std::size_t>(i)] = add_items(i);
+    const double total_weight = std::accumulate(user_weight.begin(), user_weight.end(), 0.0);
+    double n_weighted = 0;  // ratings whose weight is not zero
+    double sum = 0;
+    double sum_squares = 0;
+    for (const ChunkSums& part : sums) {
+        n_weighted += part.n_weighted;
+        sum += part.error;
+        sum_squares += part.squared_error;
+    }
     check(total_weight > 0, caller, ": weights must not all be zero");
 
     BiasFit fit;
@@ -74,49 +102,36 @@ BiasFit fit_biases(const CsrView& ratings, VectorView<const float> weights, Vect
     std::fill_n(user_bias.data, user_bias.size, 0.0f);
     std::fill_n(item_bias.data, item_bias.size, 0.0f);
 
-    const std::int64_t n_chunks = std::min(kChunks, ratings.rows);
-    std::vector<ChunkSums> sums(static_cast<std::size_t>(n_chunks));
     const auto pass = [&](bool update_users) {
-        parallel_for(n_chunks, n_threads, [&](std::int64_t chunk, int) {
-            ChunkSums& part = sums[static_cast<std::size_t>(chunk)];
-            part.items.assign(static_cast<std::size_t>(ratings.cols), 0.0);
-            part.error = part.squared_error = 0;
-            const std::int64_t first = ratings.rows * chunk / n_chunks;
-            const std::int64_t last = ratings.rows * (chunk + 1) / n_chunks;
-            for (std::int64_t u = first; u < last; ++u) {
-                const std::int64_t begin = ratings.indptr[u];
-                const std::int64_t end = ratings.indptr[u + 1];
-                if (update_users) {
-                    double residual = 0;
-                    for (std::int64_t e = begin; e < end; ++e)
-                        residual += weight(e) * (target(e) - static_cast<double>(item_bias[ratings.indices[e]]));
-                    const double w = user_weight[static_cast<std::size_t>(u)];
-                    const double denominator = w + fit.user_reg;
-                    user_bias[u] = denominator > 0 ? static_cast<float>((residual - fit.mean * w) / denominator) : 0.0f;
-                }
-                const double bias = static_cast<double>(user_bias[u]);
-                for (std::int64_t e = begin; e < end; ++e) {
-                    const std::int32_t i = ratings.indices[e];
-                    const double w = weight(e);
-                    const double y = target(e) - bias;
-                    const double error = y - static_cast<double>(item_bias[i]) - fit.mean;
-                    part.items[static_cast<std::size_t>(i)] += w * y;
-                    part.error += w * error;
-                    part.squared_error += w * error * error;
-                }
+        for_each_chunk([&](ChunkSums& part, std::int64_t u) {
+            const std::int64_t begin = ratings.indptr[u];
+            const std::int64_t end = ratings.indptr[u + 1];
+            if (update_users) {
+                double residual = 0;
+                for (std::int64_t e = begin; e < end; ++e)
+                    residual += weight(e) * (target(e) - static_cast<double>(item_bias[ratings.indices[e]]));
+                const double w = user_weight[static_cast<std::size_t>(u)];
+                const double denominator = w + fit.user_reg;
+                user_bias[u] = denominator > 0 ? static_cast<float>((residual - fit.mean * w) / denominator) : 0.0f;
+            }
+            const double bias = static_cast<double>(user_bias[u]);
+            for (std::int64_t e = begin; e < end; ++e) {
+                const std::int32_t i = ratings.indices[e];
+                const double w = weight(e);
+                const double y = target(e) - bias;
+                const double error = y - static_cast<double>(item_bias[i]) - fit.mean;
+                part.items[static_cast<std::size_t>(i)] += w * y;
+                part.error += w * error;
+                part.squared_error += w * error * error;
             }
         });
     };
     const auto update_items = [&] {
-        parallel_chunks(ratings.cols, 4096, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-            for (std::int64_t i = begin; i < end; ++i) {
-                double total = 0;
-                for (const ChunkSums& part : sums) total += part.items[static_cast<std::size_t>(i)];
-                const double w = item_weight[static_cast<std::size_t>(i)];
-                const double denominator = w + fit.item_reg;
-                item_bias[i] = denominator > 0 ? static_cast<float>((total - fit.mean * w) / denominator) : 0.0f;
-            }
-        });
+        for (std::int64_t i = 0; i < ratings.cols; ++i) {
+            const double w = item_weight[static_cast<std::size_t>(i)];
+            const double denominator = w + fit.item_reg;
+            item_bias[i] = denominator > 0 ? static_cast<float>((add_items(i) - fit.mean * w) / denominator) : 0.0f;
+        }
     };
     // The second moment of rated rows' biases, and what their posterior variances add to the squared error.
     struct Moments {

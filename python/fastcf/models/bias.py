@@ -35,9 +35,13 @@ def fit_biases(
     user_reg: float | str = "auto",
     item_reg: float | str = "auto",
     item_mean: NDArray[np.float32] | None = None,
+    tolerance: float = 1e-4,
     n_threads: int = 0,
 ) -> Biases:
-    """Fit the biases of ratings, on top of ``item_mean`` if given; "auto" estimates a penalty from the data."""
+    """Fit the biases of ratings, on top of ``item_mean`` if given; "auto" estimates a penalty from the data.
+
+    Passes over the ratings end when mean, penalties and noise change by no more than ``tolerance``, relatively.
+    """
     users = np.empty(ratings.n_users, np.float32)
     items = np.empty(ratings.n_items, np.float32)
     fit = backend.module.fit_biases(
@@ -50,6 +54,7 @@ def fit_biases(
         item_offset=item_mean,
         user_reg=-1.0 if isinstance(user_reg, str) else float(user_reg),
         item_reg=-1.0 if isinstance(item_reg, str) else float(item_reg),
+        tolerance=tolerance,
         n_threads=n_threads,
     )
     spread = fit["user_reg"], fit["item_reg"], fit["noise_variance"], fit["iterations"]
