@@ -192,11 +192,14 @@ def test_mf_interrupt_keeps_what_was_learnt(split):
 def test_mf_ctrl_c_stops_within_an_epoch():
     ratings = fastcf.data.make_ratings(20_000, 2_000, 2_000_000, random_state=0)
     model = MatrixFactorization(64, n_epochs=100_000, random_state=0)
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+
+    class PressCtrlC(Callback):
+        def on_epoch_end(self, model, record):
+            if record["epoch"] == 1:
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+
     with pytest.raises(KeyboardInterrupt):
-        model.fit(ratings)
-    timer.join()
+        model.fit(ratings, callbacks=[PressCtrlC()])
     assert 0 < len(model.history_) < 100_000
     assert np.isfinite(model.item_factors_).all()
 

@@ -249,6 +249,8 @@ class MatrixFactorization(SimilarityMixin):
         biases = self._initial_biases(ratings, backend, item_mean)
         seed = seed_from(self.random_state, "MatrixFactorization.fit")
         self._remember(ratings, backend)
+        self.history_: list[dict[str, Any]] = []
+        self.n_epochs_ = 0
         self.item_mean_ = item_mean
         self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
         sigma = self._initialise(ratings, biases, seed)
