@@ -76,7 +76,7 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
         raise ImportError('plot_history needs matplotlib: pip install "fastcf[plot]"') from error
 
     if ax is None:
-        _, ax = plt.subplots()
+        _, ax = plt.subplots(layout="constrained")
     lines = []
     for name, label in _CURVES:
         epochs, values = _curve(records, name)
