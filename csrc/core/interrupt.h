@@ -9,7 +9,8 @@ namespace fastcf {
 using InterruptHook = bool (*)();
 inline InterruptHook interrupt_hook = nullptr;
 
-// True when the caller wants to stop. Only for the thread that entered the library; costs about a microsecond.
+// True when the caller wants to stop. Only for the thread that entered the library; it takes the GIL, so not per
+// rating.
 inline bool interrupt_pending() {
     return interrupt_hook != nullptr && interrupt_hook();
 }

@@ -33,7 +33,7 @@ inline int resolve_threads(int n_threads) {
     return std::clamp(n_threads > 0 ? n_threads : omp_get_max_threads(), 1, kMostThreads);
 }
 
-// Fewer threads for little work: waking one costs as much as some ten thousand elementary steps.
+// Fewer threads for little work: waking one costs more than it saves. The bound is a choice, not a measurement.
 inline int threads_for(std::int64_t steps, int n_threads) {
     constexpr std::int64_t kStepsPerThread = 100'000;
     return static_cast<int>(std::clamp<std::int64_t>(steps / kStepsPerThread, 1, resolve_threads(n_threads)));

@@ -8,7 +8,7 @@ namespace {
 // Four floats at every level: one lane per interleaved run.
 typedef float f4 __attribute__((vector_size(16), aligned(4), may_alias));
 
-// The sums of the lanes of four vectors: the transposed reduction costs a third of four single ones.
+// The sums of the lanes of four vectors: one transposed reduction instead of four single ones.
 FASTCF_INLINE f4 row_sums4(Vec a, Vec b, Vec c, Vec d) {
 #if defined(__AVX512F__)
     const __m512d ab = _mm512_castps_pd(_mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)));
@@ -30,8 +30,8 @@ FASTCF_INLINE f4 row_sums4(Vec a, Vec b, Vec c, Vec d) {
 
 // User rows of interleaved runs live in registers while NV * U stays within half of them; the other half is for the
 // item row, the broadcasts and the accumulators. Beyond that they are worked on in L1.
-// Measured, k = 64, AVX-512, one core: 4 runs 168 M ratings/s, 5 runs 163 (spills), 1 run 60; k = 128: 2 runs 70, 3
-// runs 56 (spills), 4 runs in L1 63.
+// Measured on a prototype of this loop, AVX-512, one core of a busy machine, 10 M ratings, best epoch: k = 64: 4 runs
+// 168 M ratings/s, 5 runs 164, 6 runs 116 (spills); k = 128: 2 runs 62 to 65, 3 runs 56 (spills).
 constexpr int kMostResident = kLanes == 16 ? 16 : 8;
 constexpr int kRowAlign = 16;
 
@@ -193,8 +193,8 @@ int specialised(long stride) {
     return stride <= 8 * kRowAlign ? static_cast<int>(stride / kLanes) : 0;
 }
 
-// Penalties shrink factors that nothing supports until they are denormal, where arithmetic is a hundred times slower:
-// here they become zero instead.
+// Penalties shrink factors that nothing supports until they are denormal, where arithmetic is far slower:
+// here they become zero instead. 40 epochs on 90,000 sparse ratings with 27,000 rows: 0.77 s before, 0.10 s with this.
 class FlushDenormals {
   public:
 #if FASTCF_X86

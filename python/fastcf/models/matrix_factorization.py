@@ -315,7 +315,7 @@ class MatrixFactorization(SimilarityMixin):
         penalties = {"user_reg": self.bias_reg, "item_reg": self.bias_reg}
         if not self.bias:
             penalties = {"user_reg": 1e12, "item_reg": 1e12}  # what remains is the mean and the spread around it
-        # Training goes on from here, so a rough fit will do: half the passes, the same error.
+        # Training goes on from here, so a rough fit will do.
         biases = fit_biases(ratings, backend, **penalties, item_mean=item_mean, tolerance=1e-2, n_threads=self._threads)
         if not self.bias:
             biases.users[:] = 0
