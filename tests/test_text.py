@@ -16,6 +16,8 @@ import fastcf
 from fastcf._backend import ingest
 from fastcf.data import RatingLog, detect_format, load_ratings, read_log
 
+pytestmark = pytest.mark.every_isa
+
 CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
 
 

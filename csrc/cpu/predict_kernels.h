@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "cpu/isa.h"
+#include "core/isa.h"
 
 namespace fastcf {
 

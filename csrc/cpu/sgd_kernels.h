@@ -1,7 +1,7 @@
 // The vector kernel of ops/sgd.h: one tile, one thread.
 #pragma once
 
-#include "cpu/isa.h"
+#include "core/isa.h"
 #include "ops/sgd.h"
 
 namespace fastcf {

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "cpu/isa.h"
+#include "core/isa.h"
 
 namespace fastcf {
 

@@ -1,5 +1,5 @@
 // One float vector of the instruction set that a kernel file is compiled for, and the dozen operations kernels need.
-// Only for *_kernels.cpp: everything is local to FASTCF_ISA_NAMESPACE and always inlined (see cpu/isa.h).
+// Only for *_kernels.cpp: everything is local to FASTCF_ISA_NAMESPACE and always inlined (see core/isa.h).
 //
 // fma() is fused on AVX2 and AVX-512, whose results therefore agree bit for bit where the order of operations does not
 // depend on the lane count; the baseline multiplies and adds.
@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "cpu/isa.h"
+#include "core/isa.h"
 
 #if FASTCF_X86
 #include <immintrin.h>

@@ -50,23 +50,17 @@ void check_items(const std::int32_t* items, std::int64_t begin, std::int64_t end
               items[e - begin], " at entry ", e);
 }
 
-// Counts entries per chunk and bucket (chunk-major) and says whether the list is sorted by user already.
-bool count_buckets(const Coo& coo, const Layout& layout, int n_threads, std::vector<std::int64_t>& counts) {
-    counts.assign(static_cast<std::size_t>(layout.n_chunks * layout.n_buckets), 0);
-    std::atomic<bool> sorted{true};
+// Counts entries per chunk and bucket (chunk-major).
+std::vector<std::int64_t> count_buckets(const Coo& coo, const Layout& layout, int n_threads) {
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(layout.n_chunks * layout.n_buckets), 0);
     parallel_for(layout.n_chunks, n_threads, [&](std::int64_t chunk, int) {
         std::int64_t* count = counts.data() + chunk * layout.n_buckets;
-        const std::int64_t begin = layout.chunk_begin(chunk);
-        bool ascending = true;
-        for (std::int64_t e = begin; e < layout.chunk_begin(chunk + 1); ++e) {
-            const std::int32_t user = coo.users[e];
-            check_user(user, e, coo.n_users);
-            ascending &= e == 0 || coo.users[e - 1] <= user;
-            ++count[user >> layout.shift];
+        for (std::int64_t e = layout.chunk_begin(chunk); e < layout.chunk_begin(chunk + 1); ++e) {
+            check_user(coo.users[e], e, coo.n_users);
+            ++count[coo.users[e] >> layout.shift];
         }
-        if (!ascending) sorted.store(false, std::memory_order_relaxed);
     });
-    return sorted.load();
+    return counts;
 }
 
 // Turns counts into the positions where each chunk writes into each bucket; returns where each bucket starts.
@@ -111,8 +105,12 @@ void deal(const Coo& coo, const Layout& layout, std::vector<std::int64_t>& offse
     });
 }
 
-// The list is sorted by user: copies it and marks where each user begins.
-void copy_sorted(const Coo& coo, const Layout& layout, int n_threads, const CsrArrays& out) {
+// The list is sorted by user: copies it and marks where each user begins. Returns where each bucket starts.
+std::vector<std::int64_t> copy_sorted(const Coo& coo, const Layout& layout, int n_threads, const CsrArrays& out) {
+    if (coo.n > 0) {
+        check_user(coo.users[0], 0, coo.n_users);
+        check_user(coo.users[coo.n - 1], coo.n - 1, coo.n_users);
+    }
     parallel_for(layout.n_chunks, n_threads, [&](std::int64_t chunk, int) {
         const std::int64_t begin = layout.chunk_begin(chunk);
         const std::int64_t end = layout.chunk_begin(chunk + 1);
@@ -132,6 +130,10 @@ void copy_sorted(const Coo& coo, const Layout& layout, int n_threads, const CsrA
     });
     const std::int64_t last = coo.n == 0 ? -1 : coo.users[coo.n - 1];
     std::fill(out.indptr + last + 1, out.indptr + coo.n_users + 1, coo.n);
+    std::vector<std::int64_t> starts;
+    for (std::int64_t bucket = 0; bucket <= layout.n_buckets; ++bucket)
+        starts.push_back(out.indptr[layout.first_user(bucket)]);
+    return starts;
 }
 
 // Which entry first repeats an earlier pair. `indptr` and `indices` are sorted, equal pairs still in them.
@@ -166,6 +168,7 @@ void find_duplicate(const Coo& coo, const CsrArrays& csr, CsrSummary& summary) {
 bool is_sorted_by_user(const Coo& coo, int n_threads) {
     std::atomic<bool> sorted{true};
     parallel_chunks(coo.n, kChunkEntries, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        if (!sorted.load(std::memory_order_relaxed)) return;
         bool ascending = begin == 0 || coo.users[begin - 1] <= coo.users[begin];
         for (std::int64_t e = begin + 1; e < end; ++e) ascending &= coo.users[e - 1] <= coo.users[e];
         if (!ascending) sorted.store(false, std::memory_order_relaxed);
@@ -173,19 +176,18 @@ bool is_sorted_by_user(const Coo& coo, int n_threads) {
     return sorted.load();
 }
 
-CsrSummary coo_to_csr(const Coo& coo, Duplicates duplicates, int n_threads, const CsrArrays& out) {
+CsrSummary coo_to_csr(const Coo& coo, bool sorted, Duplicates duplicates, int n_threads, const CsrArrays& out) {
     const Layout layout(coo);
-    std::vector<std::int64_t> offsets;
-    const bool sorted = count_buckets(coo, layout, n_threads, offsets);
-    const std::vector<std::int64_t> starts = bucket_offsets(layout, offsets);
+    std::vector<std::int64_t> starts;
     AlignedBuffer<std::uint16_t> local_users;
     if (sorted) {
-        copy_sorted(coo, layout, n_threads, out);
+        starts = copy_sorted(coo, layout, n_threads, out);
     } else {
+        std::vector<std::int64_t> offsets = count_buckets(coo, layout, n_threads);
+        starts = bucket_offsets(layout, offsets);
         local_users = AlignedBuffer<std::uint16_t>(coo.n);
         deal(coo, layout, offsets, n_threads, local_users.data(), out);
     }
-    std::vector<std::int64_t>().swap(offsets);
 
     // Every bucket sorts itself in place, drops its duplicates and leaves the size of each row in indptr.
     const auto threads = static_cast<std::size_t>(resolve_threads(n_threads));

@@ -57,9 +57,9 @@ struct CsrSummary {
 // Items ascend strictly within each user. Of equal pairs, in the order of the list: `last` keeps the last entry; `mean`
 // the mean of the values (weighted, where there are weights, which are summed) and the latest timestamp; `sum` the sum
 // of the values, the mean weight and the latest timestamp. Sums run in double, in the order of the list.
-// Throws when a user or item number is out of range. Where the list is sorted by user, values, timestamps and weights
+// Throws when a user or item number is out of range. Where the list is `sorted` by user, values, timestamps and weights
 // may be those of the list itself; they are then sorted where they stand.
-CsrSummary coo_to_csr(const Coo& coo, Duplicates duplicates, int n_threads, const CsrArrays& out);
+CsrSummary coo_to_csr(const Coo& coo, bool sorted, Duplicates duplicates, int n_threads, const CsrArrays& out);
 
 bool is_sorted_by_user(const Coo& coo, int n_threads);
 

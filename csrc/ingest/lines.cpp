@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ingest/scan_kernels.h"
+
 namespace fastcf::ingest {
 
 namespace {
@@ -22,17 +24,7 @@ ParseError::ParseError(std::int64_t file_, std::int64_t line_, const std::string
     : std::runtime_error(shortened(problem)), file(file_), line(line_), text(shortened(text_)) {}
 
 std::int64_t count_byte(const char* begin, const char* end, char byte) {
-    constexpr int kLanes = 64;
-    std::int64_t count = 0;
-    while (end - begin >= kLanes) {
-        // Byte-wide counters, so that the loop vectorises; emptied before one can overflow.
-        unsigned char lanes[kLanes] = {};
-        const std::int64_t steps = std::min<std::int64_t>((end - begin) / kLanes, 255);
-        for (std::int64_t step = 0; step < steps; ++step, begin += kLanes)
-            for (int lane = 0; lane < kLanes; ++lane) lanes[lane] += begin[lane] == byte ? 1 : 0;
-        for (const unsigned char lane : lanes) count += lane;
-    }
-    return count + std::count(begin, end, byte);
+    return FASTCF_SELECT_ISA(scan_kernels).count_byte(begin, end - begin, byte);
 }
 
 std::vector<Piece> cut_at_lines(const char* begin, const char* end, std::int64_t piece_bytes) {

@@ -7,16 +7,12 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstdint>
 #include <memory>
 #include <utility>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "ingest/fields.h"
+#include "ingest/scan_kernels.h"
 #include "ingest/text.h"
 
 namespace fastcf::ingest {
@@ -31,7 +27,7 @@ class PlainRows {
           rating_(format.rating),
           timestamp_(format.timestamp) {
         usable_ = format.separator.size() == 1 && n_fields_ == (timestamp_ >= 0 ? 4 : 3);
-        if (usable_) ends_.reset(new std::uint32_t[kBlock + 16]);
+        if (usable_) ends_.reset(new std::uint32_t[kBlock + 1 + kScanSlack]);
     }
 
     bool usable() const { return usable_; }
@@ -44,15 +40,7 @@ class PlainRows {
         const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(readable / 64 * 64, kBlock));
         base_ = begin;
         ends_[0] = ~std::uint32_t{0};  // the line end before the block: the first field begins one further, at 0
-        std::uint32_t* out = ends_.get() + 1;
-        for (std::uint32_t at = 0; at < size; at += 64) {
-            std::uint64_t bits = ends_in_64(begin + at);
-            // Eight at a time, whether there are as many or not: that costs less than a mispredicted branch.
-            for (std::uint32_t* const next = out + count_bits(bits); out < next; out = std::min(out + 8, next))
-                for (int i = 0; i < 8; ++i, bits &= bits - 1)
-                    out[i] = at + static_cast<std::uint32_t>(std::countr_zero(bits | kTopBit));
-        }
-        n_ends_ = out - ends_.get() - 1;
+        n_ends_ = FASTCF_SELECT_ISA(scan_kernels).find_ends(begin, size, separator_, ends_.get() + 1) - ends_.get() - 1;
         next_ = 0;
         return true;
     }
@@ -81,7 +69,6 @@ class PlainRows {
 
   private:
     static constexpr std::int64_t kBlock = 1 << 13;
-    static constexpr std::uint64_t kTopBit = std::uint64_t{1} << 63;  // spares a test for zero
 
     const char* field_begin(std::uint32_t end_before) const {
         return base_ + static_cast<std::uint32_t>(end_before + 1);
@@ -145,39 +132,6 @@ class PlainRows {
     // field.
     static std::uint64_t short_text(const char* begin, std::int32_t n) {
         return n >= 1 && n <= 7 ? load8(begin) << (8 * (8 - n)) | static_cast<std::uint64_t>(n) : 0;
-    }
-
-    static std::int64_t count_bits(std::uint64_t x) {  // the baseline has no instruction for it
-        x -= (x >> 1) & 0x5555555555555555ULL;
-        x = (x & 0x3333333333333333ULL) + ((x >> 2) & 0x3333333333333333ULL);
-        x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
-        return static_cast<std::int64_t>((x * 0x0101010101010101ULL) >> 56);
-    }
-
-    // Bit i says whether begin[i] is the separator or a line end.
-    std::uint64_t ends_in_64(const char* begin) const {
-        std::uint64_t bits = 0;
-#if defined(__SSE2__)
-        const __m128i separators = _mm_set1_epi8(separator_);
-        const __m128i newlines = _mm_set1_epi8('\n');
-        for (int i = 0; i < 4; ++i) {
-            const __m128i text = _mm_loadu_si128(reinterpret_cast<const __m128i*>(begin + 16 * i));
-            const __m128i hits = _mm_or_si128(_mm_cmpeq_epi8(text, separators), _mm_cmpeq_epi8(text, newlines));
-            bits |= static_cast<std::uint64_t>(static_cast<std::uint32_t>(_mm_movemask_epi8(hits))) << (16 * i);
-        }
-#else
-        constexpr std::uint64_t kOnes = 0x0101010101010101ULL;
-        constexpr std::uint64_t kLow = 0x7f7f7f7f7f7f7f7fULL;
-        // The top bit of each byte that is zero, exactly.
-        const auto zeros = [](std::uint64_t word) { return ~(((word & kLow) + kLow) | word | kLow); };
-        for (int i = 0; i < 8; ++i) {
-            const std::uint64_t text = load8(begin + 8 * i);
-            const std::uint64_t hits = zeros(text ^ (kOnes * static_cast<unsigned char>(separator_))) |
-                                       zeros(text ^ (kOnes * static_cast<unsigned char>('\n')));
-            bits |= ((hits >> 7) * 0x0102040810204080ULL >> 56) << (8 * i);
-        }
-#endif
-        return bits;
     }
 
     char separator_;

@@ -1,6 +1,6 @@
 #include "bind/backend/register.h"
 #include "core/parallel.h"
-#include "cpu/isa.h"
+#include "core/isa.h"
 
 namespace fastcf::bind {
 

@@ -69,16 +69,17 @@ py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const 
     py::object kept_values = values;
     py::object kept_times = timestamps;
     py::object kept_weights = weights;
-    bool in_place = consume;
-    if (consume) {
+    bool sorted = false;
+    {
+        const py::gil_scoped_release release;
+        sorted = is_sorted_by_user(coo, n_threads);
+    }
+    if (sorted && consume) {
         out.values = vector_out<float>(values, kCaller, "values").data;
         if (coo.timestamps != nullptr)
             out.timestamps = vector_out<std::int64_t>(timestamps, kCaller, "timestamps").data;
         if (coo.weights != nullptr) out.weights = vector_out<float>(weights, kCaller, "weights").data;
-        const py::gil_scoped_release release;
-        in_place = is_sorted_by_user(coo, n_threads);
-    }
-    if (!in_place) {
+    } else {
         kept_values = allocate(coo.n, out.values);
         if (coo.timestamps != nullptr) kept_times = allocate(coo.n, out.timestamps);
         if (coo.weights != nullptr) kept_weights = allocate(coo.n, out.weights);
@@ -86,7 +87,7 @@ py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const 
     CsrSummary summary;
     {
         const py::gil_scoped_release release;
-        summary = coo_to_csr(coo, handling, n_threads, out);
+        summary = coo_to_csr(coo, sorted, handling, n_threads, out);
     }
     return py::make_tuple(indptr, indices, kept_values, kept_times, kept_weights, summary.nnz, summary.duplicate_first,
                           summary.duplicate_second);

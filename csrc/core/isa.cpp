@@ -1,4 +1,4 @@
-#include "cpu/isa.h"
+#include "core/isa.h"
 
 #include <cstdlib>
 #include <string>
@@ -12,9 +12,10 @@ Isa detect() {
 #if FASTCF_X86
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("bmi"))
         return Isa::avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c"))
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c") &&
+        __builtin_cpu_supports("bmi"))
         return Isa::avx2;
 #endif
     return Isa::baseline;
