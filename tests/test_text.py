@@ -182,6 +182,40 @@ def test_read_log_odd_lines_among_plain_ones(order, odd, newline, piece_bytes, n
     assert_same(log, ids_reference(users), ids_reference(items), *expected)
 
 
+def outcome(text, **options):
+    """Rows, or the line and problem of the error."""
+    try:
+        return [None if column is None else column.tolist() for column in native(text, **options)]
+    except ingest.ParseError as error:
+        return error.args
+
+
+@settings(max_examples=300)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 9999), st.sampled_from(b'0159-+.,:; \r\n"a/\x00\xff')), max_size=3),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    n_fields=st.sampled_from([3, 4]),
+    digits=st.integers(1, 15),
+    narrow=st.booleans(),
+)
+def test_read_log_many_rows_together_as_one_by_one(changes, newline, n_fields, digits, narrow):
+    rows = [
+        [
+            f"{i % 10 + 1}",
+            f"{(i * 7919 + 1) % 10**digits}",
+            f"{i % 5}.{i % 7}" if i % 3 else f"{i % 12}",
+            f"{10**9 + i}",
+        ]
+        for i in range(200)
+    ]
+    text = bytearray("".join(",".join(row[:n_fields]) + newline for row in rows).encode())
+    for at, byte in changes:
+        text[at % len(text)] = byte
+    options = {"n_fields": n_fields, "columns": (0, 1, 2, 3 if n_fields == 4 else -1), "narrow": narrow}
+    # Pieces of one line are read row by row.
+    assert outcome(bytes(text), **options) == outcome(bytes(text), piece_bytes=1, **options)
+
+
 @pytest.mark.parametrize("where", [0, 1, 4000])
 @pytest.mark.parametrize("narrow", [False, True])
 def test_read_log_line_longer_than_a_block(where, narrow):

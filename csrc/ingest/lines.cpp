@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ingest/scan_kernels.h"
+#include "ingest/text_kernels.h"
 
 namespace fastcf::ingest {
 
@@ -24,7 +24,7 @@ ParseError::ParseError(std::int64_t file_, std::int64_t line_, const std::string
     : std::runtime_error(shortened(problem)), file(file_), line(line_), text(shortened(text_)) {}
 
 std::int64_t count_byte(const char* begin, const char* end, char byte) {
-    return FASTCF_SELECT_ISA(scan_kernels).count_byte(begin, end - begin, byte);
+    return FASTCF_SELECT_ISA(text_kernels).count_byte(begin, end - begin, byte);
 }
 
 std::vector<Piece> cut_at_lines(const char* begin, const char* end, std::int64_t piece_bytes) {

@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "ingest/fields.h"
-#include "ingest/scan_kernels.h"
 #include "ingest/text.h"
+#include "ingest/text_kernels.h"
 
 namespace fastcf::ingest {
 
@@ -27,7 +27,7 @@ class PlainRows {
           rating_(format.rating),
           timestamp_(format.timestamp) {
         usable_ = format.separator.size() == 1 && n_fields_ == (timestamp_ >= 0 ? 4 : 3);
-        if (usable_) ends_.reset(new std::uint32_t[kBlock + 1 + kScanSlack]);
+        if (usable_) ends_.reset(new std::uint32_t[kBlock + 1 + kEndsSlack]);
     }
 
     bool usable() const { return usable_; }
@@ -40,7 +40,7 @@ class PlainRows {
         const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(readable / 64 * 64, kBlock));
         base_ = begin;
         ends_[0] = ~std::uint32_t{0};  // the line end before the block: the first field begins one further, at 0
-        n_ends_ = FASTCF_SELECT_ISA(scan_kernels).find_ends(begin, size, separator_, ends_.get() + 1) - ends_.get() - 1;
+        n_ends_ = FASTCF_SELECT_ISA(text_kernels).find_ends(begin, size, separator_, ends_.get() + 1) - ends_.get() - 1;
         next_ = 0;
         return true;
     }
@@ -64,19 +64,58 @@ class PlainRows {
         const auto take_them =
             timestamp_ < 0 ? (usual_order ? &PlainRows::take<3, true, Integer> : &PlainRows::take<3, false, Integer>)
                            : (usual_order ? &PlainRows::take<4, true, Integer> : &PlainRows::take<4, false, Integer>);
-        return (this->*take_them)(piece_end, limit, users, items, ratings, timestamps);
+        std::int64_t row = 0;
+        const auto rest = [&] {
+            return PlainColumns<Integer>{users + row, items + row, ratings + row,
+                                         timestamps == nullptr ? nullptr : timestamps + row};
+        };
+        const auto read_rows = together<Integer>();
+        if (read_rows == nullptr) return (this->*take_them)(piece_end, limit, rest());
+        for (std::int64_t singles = 0, read = 0; read == singles; row += read) {
+            row += take_together(read_rows, piece_end, limit - row, rest());
+            singles = std::min(kSingles, limit - row);
+            read = (this->*take_them)(piece_end, singles, rest());
+            if (read == 0) break;
+        }
+        return row;
     }
 
   private:
     static constexpr std::int64_t kBlock = 1 << 13;
+    static constexpr std::int64_t kSingles = 8;  // rows read one by one where several at a time were not plain
 
     const char* field_begin(std::uint32_t end_before) const {
         return base_ + static_cast<std::uint32_t>(end_before + 1);
     }
 
+    template <class Integer>
+    static auto together() {
+        const TextKernels& kernels = FASTCF_SELECT_ISA(text_kernels);
+        if constexpr (sizeof(Integer) == 4)
+            return kernels.read_rows_narrow;
+        else
+            return kernels.read_rows;
+    }
+
+    // Rows that the instruction set reads several at a time. Not the first of a block: the byte before it may be before
+    // the text.
+    template <class ReadRows, class Integer>
+    std::int64_t take_together(ReadRows read_rows, const char* piece_end, std::int64_t limit,
+                               const PlainColumns<Integer>& out) {
+        if (next_ == 0) return 0;
+        const std::uint32_t* const ends = ends_.get() + next_;
+        const std::uint32_t* const last = ends_.get() + n_ends_;
+        const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(piece_end - base_, kBlock));
+        const std::uint32_t* const stop = std::lower_bound(ends + 1, last + 1, size);
+        const std::int64_t n = std::min<std::int64_t>(limit, (stop - ends - 1) / n_fields_);
+        const PlainLayout layout{separator_, n_fields_, user_, item_, rating_, timestamp_};
+        const std::int64_t taken = read_rows(base_, ends, n, layout, out);
+        next_ += taken * n_fields_;
+        return taken;
+    }
+
     template <int kFields, bool kUsualOrder, class Integer>
-    std::int64_t take(const char* piece_end, std::int64_t limit, Integer* users, Integer* items, float* ratings,
-                      std::int64_t* timestamps) {
+    std::int64_t take(const char* piece_end, std::int64_t limit, const PlainColumns<Integer>& out) {
         const std::uint32_t* before = ends_.get() + next_;  // before[f + 1] is the end of field f
         const std::uint32_t* const last = ends_.get() + n_ends_ - kFields;
         const char separator = separator_;
@@ -119,10 +158,10 @@ class PlainRows {
                 usual &= plain_integer(timestamp_begin, timestamp_size, timestamp);
             }
             if (!usual) break;
-            users[row] = static_cast<Integer>(user);
-            items[row] = static_cast<Integer>(item);
-            ratings[row] = rating;
-            if constexpr (kFields == 4) timestamps[row] = timestamp;
+            out.users[row] = static_cast<Integer>(user);
+            out.items[row] = static_cast<Integer>(item);
+            out.ratings[row] = rating;
+            if constexpr (kFields == 4) out.timestamps[row] = timestamp;
         }
         next_ = before - ends_.get();
         return row;
