@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "topk"]
+__all__ = ["biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "symmetric_uniform", "topk"]
 
 
 def scores(queries, items, item_bias=None):
@@ -124,3 +124,19 @@ def biases(users, items, residuals, weights, n_users, n_items, user_reg, item_re
     normal = design.T @ (weights[:, None] * design) + penalty
     solution = np.linalg.lstsq(normal, design.T @ (weights * residuals), rcond=None)[0]
     return solution[0], solution[1 : 1 + n_users], solution[1 + n_users :]
+
+
+def mix64(x):
+    """The finaliser of SplitMix64, on Python integers."""
+    x = (x + 0x9E3779B97F4A7C15) % 2**64
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EB % 2**64
+    return x ^ (x >> 31)
+
+
+def symmetric_uniform(n, seed, stream):
+    """Return the first n numbers of a stream: two per word, the low half first, 24 bits each."""
+    key = mix64(mix64(seed) ^ (stream * 0xD1342543DE82EF95 % 2**64))
+    words = [mix64(key ^ mix64(i)) for i in range((n + 1) // 2)]
+    bits = [half >> 8 for word in words for half in (word % 2**32, word >> 32)]
+    return np.array([((b + 2**23) % 2**24 - 2**23 + 0.5) / 2**23 for b in bits][:n])

@@ -5,31 +5,16 @@
 #include <cmath>
 #include <cstdint>
 
-#ifndef FASTCF_HD
-#ifdef __CUDACC__
-#define FASTCF_HD __host__ __device__
-#else
-#define FASTCF_HD
-#endif
-#endif
+#include "core/mix64.h"
 
 namespace fastcf {
-
-// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words with full avalanche.
-FASTCF_HD inline std::uint64_t mix64(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15ULL;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    return x ^ (x >> 31);
-}
 
 // A random stream keyed by (seed, stream). `at(n)` is stateless; `next()` walks the same sequence.
 class Rng {
   public:
-    FASTCF_HD Rng(std::uint64_t seed, std::uint64_t stream)
-        : key_(mix64(mix64(seed) ^ (stream * 0xd1342543de82ef95ULL))) {}
+    FASTCF_HD Rng(std::uint64_t seed, std::uint64_t stream) : key_(random_key(seed, stream)) {}
 
-    FASTCF_HD std::uint64_t at(std::uint64_t n) const { return mix64(key_ ^ mix64(n)); }
+    FASTCF_HD std::uint64_t at(std::uint64_t n) const { return random_word(key_, n); }
     FASTCF_HD std::uint64_t next() { return at(counter_++); }
 
     // Uniform on [0, 1) with 53 (double) or 24 (float) random bits.

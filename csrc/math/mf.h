@@ -1,7 +1,7 @@
 // Matrix factorisation's prediction.
 #pragma once
 
-#include "core/rng.h"  // FASTCF_HD
+#include "core/device.h"
 
 namespace fastcf {
 

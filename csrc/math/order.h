@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "core/rng.h"  // FASTCF_HD
+#include "core/device.h"
 
 namespace fastcf {
 

@@ -12,6 +12,15 @@ class Config(TypedDict):
     compiler: str
 
 def config() -> Config: ...
+def random(
+    rows: int,
+    cols: int,
+    distribution: str,
+    scale: float,
+    seed: int,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
 def topk(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],

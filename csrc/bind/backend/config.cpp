@@ -1,6 +1,6 @@
 #include "bind/backend/register.h"
-#include "core/parallel.h"
 #include "core/isa.h"
+#include "core/parallel.h"
 
 namespace fastcf::bind {
 

@@ -6,6 +6,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_process_hooks();
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
+    fastcf::bind::register_random(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_nearest(module);
     fastcf::bind::register_predict(module);

@@ -7,6 +7,7 @@ namespace fastcf::bind {
 
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
+void register_random(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
 void register_predict(pybind11::module_& module);

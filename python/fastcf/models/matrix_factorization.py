@@ -25,6 +25,7 @@ __all__ = ["MatrixFactorization"]
 # scale of the ratings. Chosen on validation ratings of sets of different size, see docs/defaults.md.
 _AUTO_REG = 0.6
 _AUTO_LEARNING_RATE = 0.04
+_INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
 
 @register
@@ -253,7 +254,7 @@ class MatrixFactorization(SimilarityMixin):
         self.n_epochs_ = 0
         self.item_mean_ = item_mean
         self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
-        sigma = self._initialise(ratings, biases, seed)
+        sigma = self._initialise(ratings, backend, biases, seed)
 
         low, high = self.rating_range_
         trainer = backend.module.SgdTrainer(
@@ -325,7 +326,7 @@ class MatrixFactorization(SimilarityMixin):
             biases.items[np.bincount(ratings.indices, minlength=ratings.n_items) > 0] += np.float32(biases.mean / 2)
         return biases
 
-    def _initialise(self, ratings: Ratings, biases: Biases, seed: int) -> float:
+    def _initialise(self, ratings: Ratings, backend: Backend, biases: Biases, seed: int) -> float:
         """Set the parameters to start from and what "auto" comes to; return σ, the noise of a rating of mean weight."""
         weights = np.ones(1, np.float32) if ratings.weights is None else ratings.weights[ratings.weights > 0]
         mean_weight = float(weights.mean(dtype=np.float64))
@@ -341,17 +342,12 @@ class MatrixFactorization(SimilarityMixin):
         else:
             self.learning_rate_ = float(self.learning_rate)
         scale = 0.1 * np.sqrt(sigma / self.n_factors) if isinstance(self.init_scale, str) else self.init_scale
-        random = np.random.default_rng(seed)
         item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
-        for name, counts in (("user_factors_", np.diff(ratings.indptr)), ("item_factors_", item_counts)):
-            shape = counts.size, self.n_factors
-            if self.init == "normal":
-                factors = random.standard_normal(shape, dtype=np.float32)
-            else:
-                factors = random.random(shape, dtype=np.float32)
-                factors *= 2
-                factors -= 1
-            factors *= np.float32(scale)
+        tables = ("user_factors_", np.diff(ratings.indptr)), ("item_factors_", item_counts)
+        for stream, (name, counts) in enumerate(tables, start=_INIT_STREAM):
+            factors = backend.module.random(
+                counts.size, self.n_factors, self.init, float(scale), seed, stream, self._threads
+            )
             factors[counts == 0] = 0
             setattr(self, name, factors)
         return sigma

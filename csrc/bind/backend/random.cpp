@@ -1,0 +1,36 @@
+#include "ops/random.h"
+
+#include <cmath>
+#include <string>
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+py::array_t<float> random_array(std::int64_t rows, std::int64_t cols, const std::string& distribution, double scale,
+                                std::uint64_t seed, std::uint64_t stream, int n_threads) {
+    const char* caller = "random";
+    check(rows >= 0 && cols >= 0, caller, ": rows and cols must not be negative; got ", rows, " and ", cols);
+    check(distribution == "normal" || distribution == "uniform", caller,
+          ": distribution must be 'normal' or 'uniform'; got '", distribution, "'");
+    check(std::isfinite(scale), caller, ": scale must be finite; got ", scale);
+    py::array_t<float> out({rows, cols});
+    const VectorView<float> view{out.mutable_data(), rows * cols};
+    {
+        const py::gil_scoped_release release;
+        random_fill(distribution == "normal" ? Distribution::normal : Distribution::uniform, seed, stream,
+                    static_cast<float>(scale), view, n_threads);
+    }
+    return out;
+}
+
+}  // namespace
+
+void register_random(py::module_& module) {
+    module.def("random", &random_array, py::arg("rows"), py::arg("cols"), py::arg("distribution"), py::arg("scale"),
+               py::arg("seed"), py::arg("stream") = 0, py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind
