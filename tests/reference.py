@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "symmetric_uniform", "topk"]
+__all__ = ["als_rows", "biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "symmetric_uniform", "topk"]
 
 
 def scores(queries, items, item_bias=None):
@@ -140,3 +140,29 @@ def symmetric_uniform(n, seed, stream):
     words = [mix64(key ^ mix64(i)) for i in range((n + 1) // 2)]
     bits = [half >> 8 for word in words for half in (word % 2**32, word >> 32)]
     return np.array([((b + 2**23) % 2**24 - 2**23 + 0.5) / 2**23 for b in bits][:n])
+
+
+def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponent, bias_reg, precision, prior=None):
+    """Return (p_r, b_r) of every row given the columns, by normal equations; no bias where bias_reg is None.
+
+    ``prior`` is (matrix, mean, noise): the row's prior, and standard normals to draw from the posterior with.
+    """
+    indptr, indices, values = csr
+    k, biased = Q.shape[1], bias_reg is not None
+    solution = np.zeros((len(indptr) - 1, k + int(biased)))
+    for row in range(len(indptr) - 1):
+        entries = slice(indptr[row], indptr[row + 1])
+        columns, n = indices[entries], indptr[row + 1] - indptr[row]
+        if n == 0 and prior is None:
+            continue
+        A = np.c_[Q[columns].astype(np.float64), np.ones((n, int(biased)))]
+        t = values[entries] - offset - row_offset[row] - column_offset[columns]
+        penalty = reg * float(n) ** exponent if n else 0.0
+        matrix = precision * A.T @ (weights[entries][:, None] * A) + np.diag([penalty] * k + [bias_reg] * int(biased))
+        right = precision * A.T @ (weights[entries] * t)
+        if prior is not None:
+            matrix, right = matrix + prior[0], right + prior[0] @ prior[1]
+        solution[row] = np.linalg.solve(matrix, right)
+        if prior is not None:
+            solution[row] += np.linalg.solve(np.linalg.cholesky(matrix).T, prior[2][row])
+    return solution

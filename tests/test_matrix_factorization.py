@@ -221,7 +221,9 @@ def test_mf_verbose_shows_progress(split, capsys):
     [
         ("n_factors", 0, ValueError, "n_factors must be an integer of at least 1"),
         ("n_factors", 2.5, ValueError, "n_factors must be an integer"),
-        ("n_factors", "many", TypeError, "n_factors must be an integer"),
+        ("n_factors", "many", ValueError, "n_factors must be an integer"),
+        ("n_factors", None, TypeError, "n_factors must be an integer"),
+        ("solver", "lbfgs", ValueError, "solver must be 'sgd' or 'als' or 'bayes'"),
         ("normalize", "user", ValueError, "normalize must be 'global' or 'item', or None; got 'user'"),
         ("bias", 1, TypeError, "bias must be True or False; got 1"),
         ("reg", -0.1, ValueError, "reg must be a finite number of at least 0, or 'auto'; got -0.1"),

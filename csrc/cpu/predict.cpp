@@ -136,13 +136,16 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
     });
 }
 
-ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, int n_threads, float low, float high) {
+ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights, int n_threads,
+                       float low, float high) {
     const char* caller = "evaluate_csr";
     check_model(model, caller);
     check(ratings.rows == model.user_factors.rows, caller, ": ratings must have one row per user (",
           model.user_factors.rows, "); got ", ratings.rows);
     check(ratings.cols == model.item_factors.rows, caller, ": ratings must have one column per item (",
           model.item_factors.rows, "); got ", ratings.cols);
+    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
+          " entries; got ", weights.size);
     check(low <= high, caller, ": low must not exceed high; got ", low, " and ", high);
     const std::int64_t n = ratings.nnz();
     std::vector<ErrorSums> partial(static_cast<std::size_t>((n + kPairsPerTask - 1) / kPairsPerTask));
@@ -160,8 +163,9 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, int n_t
         for (std::int64_t e = begin; e < end; ++e) {
             const float prediction = std::clamp(predictions[static_cast<std::size_t>(e - begin)], low, high);
             const double error = static_cast<double>(prediction) - static_cast<double>(ratings.values[e]);
-            sums.squared += error * error;
-            sums.absolute += std::abs(error);
+            const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[e]);
+            sums.squared += weight * error * error;
+            sums.absolute += weight * std::abs(error);
         }
     });
     ErrorSums total;

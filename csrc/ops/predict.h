@@ -39,9 +39,10 @@ void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user
 void predict_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,
                    int n_threads);
 
-// Sums of (y - rating)^2 and |y - rating| over the stored entries, y clipped to [low, high]. Nothing is allocated per
-// entry; sums are float64, added per chunk of entries in order and then over chunks in order.
-ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, int n_threads,
+// Sums of w (y - rating)^2 and w |y - rating| over the stored entries, y clipped to [low, high]; `weights` (one per
+// entry) may be empty: all 1. Nothing is allocated per entry; sums are float64, added per chunk of entries in order and
+// then over chunks in order.
+ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights, int n_threads,
                        float low = -std::numeric_limits<float>::infinity(),
                        float high = std::numeric_limits<float>::infinity());
 

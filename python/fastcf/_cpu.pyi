@@ -12,6 +12,28 @@ class Config(TypedDict):
     compiler: str
 
 def config() -> Config: ...
+def als_update(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    column_factors: NDArray[np.float32],
+    factors: NDArray[np.float32],
+    bias: NDArray[np.float32] | None = None,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    row_offset: NDArray[np.float32] | None = None,
+    column_offset: NDArray[np.float32] | None = None,
+    offset: float = 0.0,
+    reg: float = 0.0,
+    reg_exponent: float = 0.0,
+    bias_reg: float = 0.0,
+    precision: float = 1.0,
+    prior: NDArray[np.float32] | None = None,
+    prior_mean: NDArray[np.float32] | None = None,
+    noise: NDArray[np.float32] | None = None,
+    cg_steps: int = 0,
+    n_threads: int = 0,
+) -> None: ...
 def random(
     rows: int,
     cols: int,
@@ -73,6 +95,7 @@ def evaluate_csr(
     item_bias: NDArray[np.float32] | None = None,
     item_offset: NDArray[np.float32] | None = None,
     global_offset: float = 0.0,
+    weights: NDArray[np.float32] | None = None,
     low: float = ...,
     high: float = ...,
     n_threads: int = 0,

@@ -66,16 +66,17 @@ py::array_t<float> predict_block_array(const py::object& user_rows, const py::ob
 py::tuple evaluate_csr_arrays(const py::object& indptr, const py::object& indices, const py::object& values,
                               const py::object& user_factors, const py::object& item_factors,
                               const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
-                              double global_offset, double low, double high, int n_threads) {
+                              double global_offset, const py::object& weights, double low, double high, int n_threads) {
     const char* caller = "evaluate_csr";
     const FactorModel model =
         model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
     check(!values.is_none(), caller, ": values must be given");
     const CsrView ratings = csr_in(indptr, indices, values, model.item_factors.rows, caller);
+    const auto weighting = optional_vector_in<float>(weights, caller, "weights");
     ErrorSums sums;
     {
         const py::gil_scoped_release release;
-        sums = evaluate_csr(model, ratings, n_threads, static_cast<float>(low), static_cast<float>(high));
+        sums = evaluate_csr(model, ratings, weighting, n_threads, static_cast<float>(low), static_cast<float>(high));
     }
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
 }
@@ -93,7 +94,7 @@ void register_predict(py::module_& module) {
     module.def("evaluate_csr", &evaluate_csr_arrays, py::arg("indptr"), py::arg("indices"), py::arg("values"),
                py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
                py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
-               py::arg("low") = -std::numeric_limits<double>::infinity(),
+               py::arg("weights") = py::none(), py::arg("low") = -std::numeric_limits<double>::infinity(),
                py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
 }
 

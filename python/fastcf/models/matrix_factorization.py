@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,58 +11,86 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
+from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
 from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf, RandomSeed
+from fastcf.models._solvers import AlsSolver, HeldOut, Problem, SgdSolver, Solver
 from fastcf.models._training import train
-from fastcf.models.base import SimilarityMixin
 from fastcf.models.bias import Biases, fit_biases
-from fastcf.optimizers import SCHEDULES, learning_rate_at
+from fastcf.optimizers import SCHEDULES
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import register
 
 __all__ = ["MatrixFactorization"]
 
-# The "auto" settings, in units of the standard deviation σ that the biases leave, so that they do not depend on the
-# scale of the ratings. Chosen on validation ratings of sets of different size, see docs/defaults.md.
-_AUTO_REG = 0.6
+
+class _Auto(NamedTuple):
+    """What "auto" means for a solver; ``reg`` in units of the standard deviation σ that the biases leave."""
+
+    n_factors: int
+    n_epochs: int
+    reg: float
+    reg_exponent: float
+
+
+# Chosen on validation ratings of sets of different size, see docs/defaults.md.
+_AUTO = {
+    "sgd": _Auto(64, 40, 0.6, 0.7),
+    "als": _Auto(64, 15, 1.75, 0.5),
+    "bayes": _Auto(32, 120, 0.0, 0.0),
+}
+_SOLVERS: dict[str, type[Solver]] = {"sgd": SgdSolver, "als": AlsSolver, "bayes": GibbsSolver}
 _AUTO_LEARNING_RATE = 0.04
 _INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
 
 @register
-class MatrixFactorization(SimilarityMixin):
+class MatrixFactorization(PosteriorMixin):
     r"""Biased matrix factorisation for ratings: ``ŷ_ui = m_ui + b_u + b_i + p_u·q_i``.
 
     Minimises, over the rated pairs only,
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
-    n_u and n_i being the numbers of ratings of the user and of the item, by stochastic gradient descent over
-    tiles of users and items.
+    n_u and n_i being the numbers of ratings of the user and of the item; or, with ``solver="bayes"``, averages such
+    models over their posterior distribution.
 
     Parameters
     ----------
-    n_factors : int, default 64
-        k, the length of the vectors p_u and q_i; at most 65,536.
+    n_factors : int or "auto", default "auto"
+        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is 64, and 32 for "bayes".
+    solver : {"sgd", "als", "bayes"}, default "sgd"
+        "sgd": stochastic gradient descent over tiles of users and items, the fastest. "als": alternating least
+        squares; every sweep solves all users, then all items, exactly (or nearly, see ``cg_steps``). "bayes": Gibbs
+        sampling of Bayesian matrix factorisation, the most accurate; knows the standard deviation of its predictions,
+        needs no tuning, and takes the memory of ``n_samples_`` models.
     normalize : {"global", "item"} or None, default "global"
         The offset m_ui: the mean rating, each item's mean rating, or 0.
     bias : bool, default True
         Whether to learn b_u and b_i. They start at the regularised least-squares solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
-        λ, at least 0. "auto" is 0.6 σ, with σ the standard deviation that the biases leave (times the mean weight,
-        where ratings have weights).
+        λ, at least 0. "auto" is 0.6 σ for "sgd" and 1.75 σ for "als", with σ the standard deviation that the biases
+        leave (times the mean weight, where ratings have weights). "bayes" has none: its priors are learnt.
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`.
-    reg_scaling : float, "count" or "none", default 0.7
+    reg_scaling : float, "auto", "count" or "none", default "auto"
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
-        In between, large and small data sets want about the same λ.
+        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd" and 0.5 for "als".
     learning_rate : float or "auto", default "auto"
         Step size of the first epoch, above 0; "auto" is 0.04 / σ, divided by the mean weight or a third of the largest
         one where ratings have weights. Biases step by σ times as much, so that the scale of
         the ratings does not matter.
+        For "sgd" only, as the next two.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
         The constant of the last two schedules, in [0, 1].
-    n_epochs : int, default 40
-        Passes over the ratings (at most, with validation).
+    n_epochs : int or "auto", default "auto"
+        Passes over the ratings (at most, with validation). "auto" is 40 for "sgd", 15 for "als", 120 for "bayes".
+    cg_steps : int or None, default None
+        "als": solve every row by so many steps of conjugate gradients from where it is, instead of exactly by
+        Cholesky's factorisation. Three are usual, and faster where k is large.
+    burn_in : int, default 20
+        "bayes": how many of the epochs pass before draws are kept; fewer than ``n_epochs``.
+    thin : int, default 1
+        "bayes": keep every so many-th draw after that.
     patience : int or None, default None
         With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
         of the best epoch are kept either way. With a falling schedule the error may rise for a while before the small
@@ -86,7 +114,8 @@ class MatrixFactorization(SimilarityMixin):
     Attributes
     ----------
     user_factors_, item_factors_ : ndarray of shape (n_users, k), (n_items, k), float32
-        p_u and q_i; zero for rows without ratings.
+        p_u and q_i; zero for rows without ratings. After "bayes" k times ``n_samples_`` columns: the draws side by
+        side, scaled so that inner products average over them.
     user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
         b_u and b_i; zero without ``bias``.
     global_mean_ : float
@@ -101,13 +130,21 @@ class MatrixFactorization(SimilarityMixin):
         Smallest and largest rating; predictions are limited to it.
     history_ : list of dict
         Per epoch: ``epoch``, ``cost`` (the objective, each error taken just before its step), ``train_rmse`` (of the
-        same errors), ``validation_rmse`` or None, ``learning_rate``, ``seconds``.
+        same errors), ``validation_rmse`` or None, ``learning_rate`` or None, ``seconds``. "als" takes its errors at
+        the end of the sweep; "bayes" has half the squared error as cost, and the validation error of the mean of the
+        draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, learning_rate_ : float
         What "auto" came to.
     user_bias_reg_, item_bias_reg_ : float
         The same for the biases.
+    n_samples_ : int
+        "bayes": how many draws are averaged.
+    noise_variance_ : float
+        "bayes": mean variance of a rating of weight 1 around its prediction.
+    user_bias_samples_, item_bias_samples_ : ndarray of shape (n_samples_, n_users), (n_samples_, n_items), float32
+        "bayes": the biases of the draws.
     device_ : str
         Where it was computed.
 
@@ -121,7 +158,10 @@ class MatrixFactorization(SimilarityMixin):
     Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for recommender systems", Computer 42(8), 2009.
     Y. Zhou, D. Wilkinson, R. Schreiber and R. Pan, "Large-scale parallel collaborative filtering for the Netflix
     Prize", AAIM 2008 (weighted-λ). R. Gemulla, E. Nijkamp, P. Haas and Y. Sismanis, "Large-scale matrix factorization
-    with distributed stochastic gradient descent", KDD 2011 (blocks that share no rows).
+    with distributed stochastic gradient descent", KDD 2011 (blocks that share no rows). R. Salakhutdinov and A. Mnih,
+    "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008 ("bayes", with biases as one
+    more factor). G. Takács, I. Pilászy and D. Tikk, "Applications of the conjugate gradient method for implicit
+    feedback collaborative filtering", RecSys 2011 (``cg_steps``).
 
     Examples
     --------
@@ -136,26 +176,30 @@ class MatrixFactorization(SimilarityMixin):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "n_factors": (Interval(1, 65536, integer=True),),
+        "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
+        "solver": (OneOf(tuple(_SOLVERS)),),
         "normalize": (OneOf(("global", "item")), Nothing()),
         "bias": (Boolean(),),
         "reg": (Interval(0), OneOf(("auto",))),
         "bias_reg": (Interval(0), OneOf(("auto",))),
-        "reg_scaling": (Interval(0, 1), OneOf(("count", "none"))),
+        "reg_scaling": (Interval(0, 1), OneOf(("auto", "count", "none"))),
         "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
         "schedule": (OneOf(SCHEDULES),),
         "decay": (Interval(0, 1),),
-        "n_epochs": (Interval(1, integer=True),),
+        "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
+        "cg_steps": (Interval(1, integer=True), Nothing()),
+        "burn_in": (Interval(0, integer=True),),
+        "thin": (Interval(1, integer=True),),
         "patience": (Interval(1, integer=True), Nothing()),
         "min_delta": (Interval(0),),
         "init": (OneOf(("normal", "uniform")),),
         "init_scale": (Interval(0), OneOf(("auto",))),
         "random_state": (RandomSeed(),),
         "verbose": (Interval(0, 2, integer=True),),
-        **SimilarityMixin._constraints,
+        **PosteriorMixin._constraints,
     }
     _state = (
-        *SimilarityMixin._state,
+        *PosteriorMixin._state,
         "history_",
         "n_epochs_",
         "reg_",
@@ -166,17 +210,21 @@ class MatrixFactorization(SimilarityMixin):
 
     def __init__(
         self,
-        n_factors: int = 64,
+        n_factors: int | str = "auto",
         *,
+        solver: str = "sgd",
         normalize: str | None = "global",
         bias: bool = True,
         reg: float | str = "auto",
         bias_reg: float | str = "auto",
-        reg_scaling: float | str = 0.7,
+        reg_scaling: float | str = "auto",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
         decay: float = 0.1,
-        n_epochs: int = 40,
+        n_epochs: int | str = "auto",
+        cg_steps: int | None = None,
+        burn_in: int = 20,
+        thin: int = 1,
         patience: int | None = None,
         min_delta: float = 0.0,
         init: str = "normal",
@@ -187,6 +235,7 @@ class MatrixFactorization(SimilarityMixin):
         verbose: int = 0,
     ) -> None:
         self.n_factors = n_factors
+        self.solver = solver
         self.normalize = normalize
         self.bias = bias
         self.reg = reg
@@ -196,6 +245,9 @@ class MatrixFactorization(SimilarityMixin):
         self.schedule = schedule
         self.decay = decay
         self.n_epochs = n_epochs
+        self.cg_steps = cg_steps
+        self.burn_in = burn_in
+        self.thin = thin
         self.patience = patience
         self.min_delta = min_delta
         self.init = init
@@ -244,71 +296,43 @@ class MatrixFactorization(SimilarityMixin):
             After Ctrl-C; the model holds what was learnt so far.
         """
         ratings, backend = self._begin_fit(X, y)
+        auto = _AUTO[self.solver]
+        n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
+        if self.solver == "bayes" and self.burn_in >= n_epochs:
+            raise ValueError(
+                f"MatrixFactorization.fit: burn_in must be less than n_epochs, {n_epochs}; got {self.burn_in}"
+            )
         held_out = None if validation is None else self._validation_rows(validation, ratings)
         mean = _weighted_mean(ratings) if self.normalize else 0.0
         item_mean = _item_means(ratings, mean) if self.normalize == "item" else None
         biases = self._initial_biases(ratings, backend, item_mean)
         seed = seed_from(self.random_state, "MatrixFactorization.fit")
         self._remember(ratings, backend)
+        self._forget_draws()
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
         self.item_mean_ = item_mean
         self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
-        sigma = self._initialise(ratings, backend, biases, seed)
-
-        low, high = self.rating_range_
-        trainer = backend.module.SgdTrainer(
-            ratings.indptr,
-            ratings.indices,
-            ratings.values,
-            ratings.n_items,
-            weights=ratings.weights,
-            item_offset=self.item_mean_,
-            global_offset=self.global_mean_,
-            n_factors=self.n_factors,
-            reg=self.reg_,
-            reg_exponent=_exponent(self.reg_scaling),
-            bias=self.bias,
-            user_bias_reg=self.user_bias_reg_,
-            item_bias_reg=self.item_bias_reg_,
-            lowest=low,
-            highest=high,
-            seed=seed,
-            n_threads=self._threads,
-        )
-        parameters = self.user_factors_, self.item_factors_, self.user_bias_, self.item_bias_
-        trainer.set_parameters(*parameters)
-        if held_out is not None:
-            trainer.set_validation(*held_out)
-        total_weight = float(ratings.nnz if ratings.weights is None else ratings.weights.sum(dtype=np.float64))
-
-        def run_epoch(epoch: int) -> dict[str, Any]:
-            rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
-            loss = trainer.epoch(rate, rate * sigma)  # a bias has the ratings' unit, a factor its square root
-            validation_rmse = None
-            if held_out is not None:
-                validation_rmse = float(np.sqrt(trainer.validation_squared_error() / held_out[2].size))
-            return {
-                "cost": 0.5 * loss + trainer.penalty(),
-                "train_rmse": float(np.sqrt(loss / total_weight)),
-                "validation_rmse": validation_rmse,
-                "learning_rate": rate,
-            }
-
+        sigma = self._settle(ratings, biases)
+        self._initialise(ratings, backend, sigma, seed)
+        exponents = {"auto": auto.reg_exponent, "none": 0.0, "count": 1.0}
+        exponent = exponents[self.reg_scaling] if isinstance(self.reg_scaling, str) else float(self.reg_scaling)
+        problem = Problem(ratings, backend, held_out, self.reg_, exponent, sigma, seed, n_epochs)
+        solver = _SOLVERS[self.solver](self, problem)
         try:
             train(
                 self,
-                trainer,
-                run_epoch,
-                n_epochs=self.n_epochs,
-                validated=held_out is not None,
+                solver,
+                solver.run_epoch,
+                n_epochs=n_epochs,
+                validated=held_out is not None and self.solver != "bayes",  # draws are averaged; none is the best
                 patience=self.patience,
                 min_delta=self.min_delta,
                 callbacks=callbacks,
                 verbose=self.verbose,
             )
         finally:
-            trainer.get_parameters(*parameters)
+            solver.finish()
         return self
 
     def _initial_biases(self, ratings: Ratings, backend: Backend, item_mean: NDArray[np.float32] | None) -> Biases:
@@ -326,35 +350,35 @@ class MatrixFactorization(SimilarityMixin):
             biases.items[np.bincount(ratings.indices, minlength=ratings.n_items) > 0] += np.float32(biases.mean / 2)
         return biases
 
-    def _initialise(self, ratings: Ratings, backend: Backend, biases: Biases, seed: int) -> float:
-        """Set the parameters to start from and what "auto" comes to; return σ, the noise of a rating of mean weight."""
+    def _settle(self, ratings: Ratings, biases: Biases) -> float:
+        """Settle what "auto" comes to; return σ, the noise of a rating of mean weight."""
         weights = np.ones(1, np.float32) if ratings.weights is None else ratings.weights[ratings.weights > 0]
         mean_weight = float(weights.mean(dtype=np.float64))
         smallest = 1e-3 * max(1e-30, *map(abs, self.rating_range_))  # ratings that the biases explain wholly
         sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
         self.user_bias_, self.item_bias_ = biases.users, biases.items
         self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
-        self.reg_ = _AUTO_REG * sigma * mean_weight if isinstance(self.reg, str) else float(self.reg)
+        self.reg_ = _AUTO[self.solver].reg * sigma * mean_weight if isinstance(self.reg, str) else float(self.reg)
         if isinstance(self.learning_rate, str):
             # A step is proportional to its rating's weight; one of three times the mean is still safe.
             heaviest = max(mean_weight, float(weights.max()) / 3)
             self.learning_rate_ = _AUTO_LEARNING_RATE / (sigma * heaviest)
         else:
             self.learning_rate_ = float(self.learning_rate)
-        scale = 0.1 * np.sqrt(sigma / self.n_factors) if isinstance(self.init_scale, str) else self.init_scale
+        return sigma
+
+    def _initialise(self, ratings: Ratings, backend: Backend, sigma: float, seed: int) -> None:
+        """Draw the factors to start from."""
+        k = _AUTO[self.solver].n_factors if isinstance(self.n_factors, str) else self.n_factors
+        scale = 0.1 * np.sqrt(sigma / k) if isinstance(self.init_scale, str) else self.init_scale
         item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
         tables = ("user_factors_", np.diff(ratings.indptr)), ("item_factors_", item_counts)
         for stream, (name, counts) in enumerate(tables, start=_INIT_STREAM):
-            factors = backend.module.random(
-                counts.size, self.n_factors, self.init, float(scale), seed, stream, self._threads
-            )
+            factors = backend.module.random(counts.size, k, self.init, float(scale), seed, stream, self._threads)
             factors[counts == 0] = 0
             setattr(self, name, factors)
-        return sigma
 
-    def _validation_rows(
-        self, validation: Any, ratings: Ratings
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    def _validation_rows(self, validation: Any, ratings: Ratings) -> HeldOut:
         caller = "MatrixFactorization.fit: validation"
         if isinstance(validation, tuple):
             if len(validation) != 2:
@@ -363,11 +387,7 @@ class MatrixFactorization(SimilarityMixin):
         else:
             held_out = as_ratings(validation, caller=caller)
         users, items = self._pair_rows(held_out, "fit", strict=False, maps=(ratings.users, ratings.items))
-        return users, items, np.ascontiguousarray(held_out.values)
-
-
-def _exponent(reg_scaling: float | str) -> float:
-    return {"none": 0.0, "count": 1.0}[reg_scaling] if isinstance(reg_scaling, str) else float(reg_scaling)
+        return HeldOut(users, items, np.ascontiguousarray(held_out.values))
 
 
 def _weighted_mean(ratings: Ratings) -> float:

@@ -1,0 +1,54 @@
+#include "ops/als.h"
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+void als_update_arrays(const py::object& indptr, const py::object& indices, const py::object& values,
+                       const py::object& column_factors, const py::object& factors, const py::object& bias,
+                       const py::object& weights, const py::object& row_offset, const py::object& column_offset,
+                       float offset, double reg, double reg_exponent, double bias_reg, double precision,
+                       const py::object& prior, const py::object& prior_mean, const py::object& noise, int cg_steps,
+                       int n_threads) {
+    const char* caller = "als_update";
+    AlsProblem problem;
+    problem.column_factors = matrix_in<float>(column_factors, caller, "column_factors");
+    problem.ratings = csr_in(indptr, indices, values, problem.column_factors.rows, caller);
+    problem.weights = optional_vector_in<float>(weights, caller, "weights");
+    problem.row_offset = optional_vector_in<float>(row_offset, caller, "row_offset");
+    problem.column_offset = optional_vector_in<float>(column_offset, caller, "column_offset");
+    problem.offset = offset;
+    AlsPrior what;
+    what.reg = reg;
+    what.reg_exponent = reg_exponent;
+    what.bias_reg = bias_reg;
+    what.precision = precision;
+    if (!prior.is_none()) what.matrix = matrix_in<float>(prior, caller, "prior");
+    what.prior_mean = optional_vector_in<float>(prior_mean, caller, "prior_mean");
+    AlsMethod method;
+    method.cg_steps = cg_steps;
+    if (!noise.is_none()) method.noise = matrix_in<float>(noise, caller, "noise");
+    const auto out = matrix_out<float>(factors, caller, "factors");
+    VectorView<float> out_bias;
+    if (!bias.is_none()) out_bias = vector_out<float>(bias, caller, "bias");
+    check(bias.is_none() || out_bias.size == out.rows, caller, ": bias must have ", out.rows, " entries; got ",
+          out_bias.size);
+    const py::gil_scoped_release release;
+    als_update(problem, what, method, out, out_bias, n_threads);
+}
+
+}  // namespace
+
+void register_als(py::module_& module) {
+    module.def("als_update", &als_update_arrays, py::arg("indptr"), py::arg("indices"), py::arg("values"),
+               py::arg("column_factors"), py::arg("factors"), py::arg("bias") = py::none(), py::kw_only(),
+               py::arg("weights") = py::none(), py::arg("row_offset") = py::none(),
+               py::arg("column_offset") = py::none(), py::arg("offset") = 0.0f, py::arg("reg") = 0.0,
+               py::arg("reg_exponent") = 0.0, py::arg("bias_reg") = 0.0, py::arg("precision") = 1.0,
+               py::arg("prior") = py::none(), py::arg("prior_mean") = py::none(), py::arg("noise") = py::none(),
+               py::arg("cg_steps") = 0, py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,284 @@
+#include "ops/als.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/check.h"
+#include "core/parallel.h"
+#include "cpu/als_kernels.h"
+
+namespace fastcf {
+namespace {
+
+constexpr std::int64_t kRowsPerTask = 16;
+constexpr std::int64_t kAlign = 16;
+constexpr std::int64_t kDualPays = 4;  // from k / n on, the system of a row's ratings is cheaper
+
+std::int64_t padded(std::int64_t n) {
+    return (n + kAlign - 1) / kAlign * kAlign;
+}
+
+// One thread's memory.
+struct Workspace {
+    Workspace(std::int64_t k, std::int64_t d)
+        : stride(padded(k)),
+          ld(padded(d + 1)),
+          packed(kAlsBlock * stride),
+          weighted(kAlsBlock * stride),
+          system(ld * ld),
+          vectors(6 * ld) {}
+
+    float* vector(int i) { return vectors.data() + i * ld; }
+
+    std::int64_t stride, ld;
+    AlignedBuffer<float> packed, weighted, system, vectors;
+    std::vector<const float*> columns;  // of the row's ratings
+    std::vector<float> weights, targets;
+};
+
+class Solver {
+  public:
+    Solver(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
+           VectorView<float> bias)
+        : kernels_(FASTCF_SELECT_ISA(als_kernels)),
+          problem_(problem),
+          prior_(prior),
+          method_(method),
+          factors_(factors),
+          bias_(bias),
+          k_(factors.cols),
+          d_(k_ + (bias.empty() ? 0 : 1)) {}
+
+    std::int64_t dimensions() const { return d_; }
+
+    void solve(std::int64_t row, Workspace& work) const {
+        const std::int64_t n = problem_.ratings.row_size(row);
+        float* const x = factors_.row(row);
+        if (n == 0 && prior_.matrix.data == nullptr) {
+            std::fill_n(x, k_, 0.0f);
+            if (d_ > k_) bias_[row] = 0.0f;
+            return;
+        }
+        gather(row, work);
+        const double reg = n == 0 ? 0.0 : prior_.reg * std::pow(static_cast<double>(n), prior_.reg_exponent);
+        const bool weighted = std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
+        if (method_.cg_steps > 0)
+            iterate(row, static_cast<float>(reg), work);
+        else if (n * kDualPays <= k_ && prior_.matrix.data == nullptr && method_.noise.data == nullptr && reg > 0 &&
+                 (d_ == k_ || prior_.bias_reg > 0) && weighted)
+            eliminate_ratings(row, static_cast<float>(reg), work);
+        else
+            eliminate(row, static_cast<float>(reg), work);
+    }
+
+  private:
+    void gather(std::int64_t row, Workspace& work) const {
+        const CsrView& ratings = problem_.ratings;
+        const std::int64_t begin = ratings.indptr[row];
+        const auto n = static_cast<std::size_t>(ratings.row_size(row));
+        work.columns.resize(n);
+        work.weights.resize(n);
+        work.targets.resize(n);
+        const float offset = problem_.offset + (problem_.row_offset.empty() ? 0.0f : problem_.row_offset[row]);
+        for (std::size_t e = 0; e < n; ++e) {
+            const std::int64_t at = begin + static_cast<std::int64_t>(e);
+            const std::int32_t column = ratings.indices[at];
+            work.columns[e] = problem_.column_factors.row(column);
+            work.weights[e] = problem_.weights.empty() ? 1.0f : problem_.weights[at];
+            work.targets[e] =
+                ratings.values[at] - offset - (problem_.column_offset.empty() ? 0.0f : problem_.column_offset[column]);
+        }
+    }
+
+    // The normal equations, by Cholesky's factorisation.
+    void eliminate(std::int64_t row, float reg, Workspace& work) const {
+        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        float* const a = work.system.data();
+        float *const sums = work.vector(0), *const target_sums = work.vector(1);
+        std::fill_n(a, ld * ld, 0.0f);
+        std::fill_n(sums, ld, 0.0f);
+        std::fill_n(target_sums, ld, 0.0f);
+        double weight_sum = 0, weighted_target_sum = 0;
+        for (std::int64_t begin = 0; begin < n; begin += kAlsBlock) {
+            const std::int64_t count = std::min(kAlsBlock, n - begin);
+            const float* w = work.weights.data() + begin;
+            float wt[kAlsBlock];
+            for (std::int64_t e = 0; e < count; ++e) {
+                wt[e] = w[e] * work.targets[static_cast<std::size_t>(begin + e)];
+                weight_sum += static_cast<double>(w[e]);
+                weighted_target_sum += static_cast<double>(wt[e]);
+            }
+            kernels_.pack(work.columns.data() + begin, w, wt, count, k_, work.stride, work.packed.data(),
+                          work.weighted.data(), sums, target_sums);
+            kernels_.add_products(work.packed.data(), work.weighted.data(), count, work.stride, a, ld);
+        }
+        const auto precision = static_cast<float>(prior_.precision);
+        if (d_ > k_) {
+            for (std::int64_t f = 0; f < k_; ++f) a[f * ld + k_] = sums[f];
+            a[k_ * ld + k_] = static_cast<float>(weight_sum);
+        }
+        if (precision != 1.0f)
+            for (std::int64_t i = 0; i < d_; ++i)
+                for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] *= precision;
+        for (std::int64_t f = 0; f < k_; ++f) {
+            a[f * ld + f] += reg;
+            a[f * ld + d_] = precision * target_sums[f];
+        }
+        if (d_ > k_) {
+            a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
+            a[k_ * ld + d_] = static_cast<float>(prior_.precision * weighted_target_sum);
+        }
+        for (std::int64_t i = 0; prior_.matrix.data != nullptr && i < d_; ++i) {
+            const float* prior_row = prior_.matrix.row(i);
+            float product = 0;
+            for (std::int64_t j = 0; j < d_; ++j) product += prior_row[j] * prior_.prior_mean[j];
+            for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] += prior_row[j];
+            a[i * ld + d_] += product;
+        }
+        float *const inverse = work.vector(2), *const x = work.vector(3);
+        kernels_.factorise(a, d_, ld, inverse);
+        kernels_.back_substitute(a, d_, ld, inverse, method_.noise.data == nullptr ? nullptr : method_.noise.row(row),
+                                 x);
+        std::copy_n(x, k_, factors_.row(row));
+        if (d_ > k_) bias_[row] = x[k_];
+    }
+
+    // The same solution from the system of the row's ratings, which is smaller where they are few: with D the diagonal
+    // of the penalties, x = D^-1 A^T (A D^-1 A^T + W^-1 / precision)^-1 t.
+    void eliminate_ratings(std::int64_t row, float reg, Workspace& work) const {
+        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        const auto bias_share = static_cast<float>(d_ > k_ ? 1.0 / prior_.bias_reg : 0.0);
+        float *const a = work.system.data(), *const inverse = work.vector(0), *const solution = work.vector(1),
+                     *const x = work.vector(2), *const zeros = work.vector(3);
+        std::fill_n(a, n * ld, 0.0f);
+        kernels_.row_products(work.columns.data(), n, k_, 1.0f / reg, bias_share, a, ld);
+        for (std::int64_t e = 0; e < n; ++e) {
+            const auto at = static_cast<std::size_t>(e);
+            a[e * ld + e] += 1.0f / (static_cast<float>(prior_.precision) * work.weights[at]);
+            a[e * ld + n] = work.targets[at];
+        }
+        kernels_.factorise(a, n, ld, inverse);
+        kernels_.back_substitute(a, n, ld, inverse, nullptr, solution);
+        std::fill_n(x, ld, 0.0f);
+        std::fill_n(zeros, ld, 0.0f);
+        std::fill(work.weights.begin(), work.weights.end(), 1.0f / reg);
+        const float total =
+            kernels_.add_residuals(work.columns.data(), work.weights.data(), solution, n, k_, zeros, 0.0f, x);
+        std::copy_n(x, k_, factors_.row(row));
+        if (d_ > k_) bias_[row] = total * reg * bias_share;
+    }
+
+    // The same equations by conjugate gradients (Hestenes and Stiefel 1952), without forming the matrix.
+    void iterate(std::int64_t row, float reg, Workspace& work) const {
+        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        float *const x = work.vector(0), *const residual = work.vector(1), *const direction = work.vector(2),
+                     *const product = work.vector(3);
+        const auto precision = static_cast<float>(prior_.precision), bias_reg = static_cast<float>(prior_.bias_reg);
+        std::fill_n(x, ld, 0.0f);
+        std::copy_n(factors_.row(row), k_, x);
+        if (d_ > k_) x[k_] = bias_[row];
+        // out = precision sum w (t - a.v) a - (reg, bias_reg) v; the bias is kept apart while vectors run.
+        const auto apply = [&](float* v, const float* targets, float* out) {
+            const float bias = d_ > k_ ? v[k_] : 0.0f;
+            if (d_ > k_) v[k_] = 0.0f;
+            std::fill_n(out, ld, 0.0f);
+            const float total =
+                kernels_.add_residuals(work.columns.data(), work.weights.data(), targets, n, k_, v, bias, out);
+            for (std::int64_t f = 0; f < k_; ++f) out[f] = precision * out[f] - reg * v[f];
+            if (d_ > k_) {
+                v[k_] = bias;
+                out[k_] = precision * total - bias_reg * bias;
+            }
+        };
+        const auto dot = [&](const float* u, const float* v) {
+            double total = 0;
+            for (std::int64_t f = 0; f < d_; ++f) total += static_cast<double>(u[f]) * static_cast<double>(v[f]);
+            return total;
+        };
+        apply(x, work.targets.data(), residual);
+        std::copy_n(residual, ld, direction);
+        double size = dot(residual, residual);
+        const double enough = 1e-12 * size;
+        std::fill(work.targets.begin(), work.targets.end(), 0.0f);
+        for (int step = 0; step < method_.cg_steps && size > 0 && size >= enough; ++step) {
+            apply(direction, work.targets.data(), product);  // minus A times the direction
+            const double curvature = -dot(direction, product);
+            if (!(curvature > 0)) break;
+            const auto length = static_cast<float>(size / curvature);
+            for (std::int64_t f = 0; f < d_; ++f) {
+                x[f] += length * direction[f];
+                residual[f] += length * product[f];
+            }
+            const double next = dot(residual, residual);
+            const auto share = static_cast<float>(next / size);
+            for (std::int64_t f = 0; f < d_; ++f) direction[f] = residual[f] + share * direction[f];
+            size = next;
+        }
+        std::copy_n(x, k_, factors_.row(row));
+        if (d_ > k_) bias_[row] = x[k_];
+    }
+
+    const AlsKernels& kernels_;
+    const AlsProblem& problem_;
+    const AlsPrior& prior_;
+    const AlsMethod& method_;
+    MatrixView<float> factors_;
+    VectorView<float> bias_;
+    std::int64_t k_, d_;
+};
+
+void check_shapes(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
+                  VectorView<float> bias) {
+    const char* caller = "als_update";
+    const std::int64_t rows = problem.ratings.rows, cols = problem.ratings.cols, k = factors.cols;
+    const std::int64_t d = k + (bias.empty() ? 0 : 1);
+    const auto length = [&](const VectorView<const float>& v, std::int64_t n, const char* name) {
+        check(v.empty() || v.size == n, caller, ": ", name, " must have ", n, " entries; got ", v.size);
+    };
+    check(k > 0, caller, ": factors must have at least one column; got 0");
+    check(factors.rows == rows, caller, ": factors must have one row per row of the ratings (", rows, "); got ",
+          factors.rows);
+    check(problem.column_factors.rows == cols && problem.column_factors.cols == k, caller,
+          ": column_factors must have shape (", cols, ", ", k, "); got (", problem.column_factors.rows, ", ",
+          problem.column_factors.cols, ")");
+    check(problem.ratings.values != nullptr || problem.ratings.nnz() == 0, caller, ": ratings must have values");
+    check(bias.empty() || bias.size == rows, caller, ": bias must have ", rows, " entries; got ", bias.size);
+    length(problem.weights, problem.ratings.nnz(), "weights");
+    length(problem.row_offset, rows, "row_offset");
+    length(problem.column_offset, cols, "column_offset");
+    check(prior.reg >= 0 && prior.bias_reg >= 0 && prior.precision > 0, caller,
+          ": reg and bias_reg must not be negative and precision must be positive; got ", prior.reg, ", ",
+          prior.bias_reg, " and ", prior.precision);
+    if (prior.matrix.data != nullptr) {
+        check(prior.matrix.rows == d && prior.matrix.cols == d && prior.prior_mean.size == d, caller,
+              ": prior and prior_mean must have shapes (", d, ", ", d, ") and (", d, ",)");
+        check(method.cg_steps == 0, caller, ": a prior matrix needs cg_steps = 0; got ", method.cg_steps);
+    }
+    check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
+    if (method.noise.data != nullptr) {
+        check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,
+              "); got (", method.noise.rows, ", ", method.noise.cols, ")");
+        check(method.cg_steps == 0, caller, ": noise needs cg_steps = 0; got ", method.cg_steps);
+    }
+}
+
+}  // namespace
+
+void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
+                VectorView<float> bias, int n_threads) {
+    check_shapes(problem, prior, method, factors, bias);
+    const Solver solver(problem, prior, method, factors, bias);
+    const std::int64_t work_per_row = (problem.ratings.nnz() / std::max<std::int64_t>(factors.rows, 1) + factors.cols) *
+                                      std::max<std::int64_t>(factors.cols / 4, 1);
+    const int threads = threads_for(factors.rows * work_per_row, n_threads);
+    std::vector<Workspace> workspaces;
+    for (int t = 0; t < threads; ++t) workspaces.emplace_back(factors.cols, solver.dimensions());
+    parallel_chunks(factors.rows, kRowsPerTask, threads, [&](std::int64_t begin, std::int64_t end, int thread) {
+        for (std::int64_t row = begin; row < end; ++row)
+            solver.solve(row, workspaces[static_cast<std::size_t>(thread)]);
+    });
+}
+
+}  // namespace fastcf

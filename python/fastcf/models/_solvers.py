@@ -1,0 +1,254 @@
+"""What trains a matrix factorisation: one class per solver, behind one face.
+
+A solver starts from the model's parameters, improves them epoch by epoch, and hands them back.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import Backend
+from fastcf.optimizers import learning_rate_at
+from fastcf.ratings import Ratings
+
+__all__ = ["AlsSolver", "HeldOut", "Problem", "SgdSolver", "Solver"]
+
+Record = dict[str, Any]
+
+
+class HeldOut(NamedTuple):
+    """Validation ratings, in rows of the ratings to train on; -1 where an id is unknown."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+
+
+class Problem(NamedTuple):
+    """What a solver works on; numbers that were "auto" are settled."""
+
+    ratings: Ratings
+    backend: Backend
+    held_out: HeldOut | None
+    reg: float
+    reg_exponent: float
+    sigma: float  # the noise that the biases leave in a rating of mean weight
+    seed: int
+    n_epochs: int
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        weights = self.ratings.weights
+        return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
+
+
+class Solver(Protocol):
+    """What :func:`fastcf.models._training.train` and the model ask for."""
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        """Start from the model's parameters."""
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Run the epoch of this number, from 0, and return its record."""
+
+    def save_best(self) -> None:
+        """Remember the parameters as they are."""
+
+    def restore_best(self) -> None:
+        """Bring back what was remembered last."""
+
+    def finish(self) -> None:
+        """Put what was learnt into the model."""
+
+
+class SgdSolver:
+    """Stochastic gradient descent over tiles; the native trainer holds the parameters meanwhile."""
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        self._model, self._problem = model, problem
+        ratings, held_out = problem.ratings, problem.held_out
+        low, high = ratings.rating_range
+        self._trainer = problem.backend.module.SgdTrainer(
+            ratings.indptr,
+            ratings.indices,
+            ratings.values,
+            ratings.n_items,
+            weights=ratings.weights,
+            item_offset=model.item_mean_,
+            global_offset=model.global_mean_,
+            n_factors=model.user_factors_.shape[1],
+            reg=problem.reg,
+            reg_exponent=problem.reg_exponent,
+            bias=model.bias,
+            user_bias_reg=model.user_bias_reg_,
+            item_bias_reg=model.item_bias_reg_,
+            lowest=low,
+            highest=high,
+            seed=problem.seed,
+            n_threads=model._threads,
+        )
+        self._trainer.set_parameters(*self._arrays())
+        if held_out is not None:
+            self._trainer.set_validation(*held_out)
+        self.save_best, self.restore_best = self._trainer.save_best, self._trainer.restore_best
+
+    def _arrays(self) -> tuple[Any, ...]:
+        model = self._model
+        return model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Take one step per rating."""
+        model, problem = self._model, self._problem
+        rate = learning_rate_at(model.schedule, model.learning_rate_, epoch, problem.n_epochs, model.decay)
+        loss = self._trainer.epoch(rate, rate * problem.sigma)  # a bias has the ratings' unit, a factor its square root
+        validation_rmse = None
+        if problem.held_out is not None:
+            squared_error = self._trainer.validation_squared_error()
+            validation_rmse = float(np.sqrt(squared_error / problem.held_out.values.size))
+        return {
+            "cost": 0.5 * loss + self._trainer.penalty(),
+            "train_rmse": float(np.sqrt(loss / problem.total_weight)),
+            "validation_rmse": validation_rmse,
+            "learning_rate": rate,
+        }
+
+    def finish(self) -> None:
+        """Copy the trainer's parameters into the model's arrays."""
+        self._trainer.get_parameters(*self._arrays())
+
+
+class Sides:
+    """Ratings by user and by item, and the native update of either side of a model's parameters."""
+
+    def __init__(self, model: Any, problem: Problem, values: NDArray[np.float32], offset: float) -> None:
+        self._model, self._problem, self._offset = model, problem, offset
+        ratings = problem.ratings
+        by_item = ratings.by_item()
+        weights = ratings.weights
+        self._users = ratings.indptr, ratings.indices, values
+        self._user_weights = weights
+        if weights is None and values is ratings.values:
+            self._items = by_item.indptr, by_item.indices, by_item.values
+            self._item_weights = None
+        else:
+            self._items = by_item.indptr, by_item.indices, values[by_item.entries]
+            self._item_weights = None if weights is None else weights[by_item.entries]
+
+    def update_users(self, **options: Any) -> None:
+        """Solve for every user."""
+        model = self._model
+        column_offset = model.item_mean_
+        if model.bias:
+            column_offset = model.item_bias_ if column_offset is None else column_offset + model.item_bias_
+        self._update(
+            self._users, model.item_factors_, model.user_factors_, model.user_bias_,
+            weights=self._user_weights, column_offset=column_offset, **options,
+        )  # fmt: skip
+
+    def update_items(self, **options: Any) -> None:
+        """Solve for every item."""
+        model = self._model
+        self._update(
+            self._items, model.user_factors_, model.item_factors_, model.item_bias_,
+            weights=self._item_weights, row_offset=model.item_mean_,
+            column_offset=model.user_bias_ if model.bias else None, **options,
+        )  # fmt: skip
+
+    def _update(self, ratings: Any, fixed: Any, factors: Any, bias: Any, **options: Any) -> None:
+        self._problem.backend.module.als_update(
+            *ratings,
+            fixed,
+            factors,
+            bias if self._model.bias else None,
+            offset=0.0 if self._model.item_mean_ is not None else self._offset,
+            n_threads=self._model._threads,
+            **options,
+        )
+
+    def squared_error(self) -> float:
+        """Return the weighted sum of squared errors on the ratings."""
+        model = self._model
+        squared, _, _ = self._problem.backend.module.evaluate_csr(
+            *self._users,
+            model.user_factors_,
+            model.item_factors_,
+            model.user_bias_,
+            model.item_bias_,
+            model.item_mean_,
+            self._offset,
+            weights=self._user_weights,
+            n_threads=model._threads,
+        )
+        return float(squared)
+
+
+class AlsSolver:
+    """Alternating least squares: users given items, then items given users."""
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        self._model, self._problem = model, problem
+        ratings = problem.ratings
+        self._sides = Sides(model, problem, ratings.values, model.global_mean_)
+        self._options = {
+            "reg": problem.reg,
+            "reg_exponent": problem.reg_exponent,
+            "cg_steps": model.cg_steps or 0,
+        }
+        counts = np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)
+        self._penalties = [
+            np.where(n > 0, problem.reg * np.maximum(n, 1.0) ** problem.reg_exponent, 0.0) for n in counts
+        ]
+        self._best: list[NDArray[np.float32]] = []
+
+    def _arrays(self) -> tuple[NDArray[np.float32], ...]:
+        model = self._model
+        return model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Run one sweep."""
+        model, problem = self._model, self._problem
+        self._sides.update_users(bias_reg=model.user_bias_reg_, **self._options)
+        self._sides.update_items(bias_reg=model.item_bias_reg_, **self._options)
+        loss = self._sides.squared_error()
+        return {
+            "cost": 0.5 * loss + self._penalty(),
+            "train_rmse": float(np.sqrt(loss / problem.total_weight)),
+            "validation_rmse": validation_rmse(model, problem),
+            "learning_rate": None,
+        }
+
+    def _penalty(self) -> float:
+        model = self._model
+        total = 0.0
+        for factors, penalties in zip((model.user_factors_, model.item_factors_), self._penalties, strict=True):
+            # No BLAS: its threads would go on spinning for a while and take the processor from the next sweep.
+            total += float((penalties * np.einsum("rk,rk->r", factors, factors)).sum())
+        for bias, reg in ((model.user_bias_, model.user_bias_reg_), (model.item_bias_, model.item_bias_reg_)):
+            total += reg * float(np.square(bias, dtype=np.float64).sum())
+        return 0.5 * total
+
+    def save_best(self) -> None:
+        """Copy the parameters."""
+        self._best = [array.copy() for array in self._arrays()]
+
+    def restore_best(self) -> None:
+        """Copy them back."""
+        for array, best in zip(self._arrays(), self._best, strict=True):
+            array[...] = best
+
+    def finish(self) -> None:
+        """Nothing is left to do: the model's arrays are what was trained."""
+
+
+def validation_rmse(model: Any, problem: Problem) -> float | None:
+    """Return the error of a model's parameters on the held-out ratings."""
+    if problem.held_out is None:
+        return None
+    users, items, values = problem.held_out
+    predicted = problem.backend.module.predict_pairs(users, items, *model._parameters, n_threads=model._threads)
+    np.clip(predicted, *problem.ratings.rating_range, out=predicted)
+    return float(np.sqrt(np.square(predicted - values, dtype=np.float64).mean()))

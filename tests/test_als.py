@@ -1,0 +1,164 @@
+"""Alternating least squares: every row's solution and sample against normal equations in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import reference
+from fastcf import _cpu
+
+pytestmark = pytest.mark.every_isa
+
+N_COLUMNS = 50
+LENGTHS = (0, 1, 2, 3, 5, 8, 16, 31, 32, 33, 50)
+
+
+def problem(k, biased, *, lengths=LENGTHS, n_columns=N_COLUMNS, seed=0):
+    """Return the ratings, and what als_update and the reference take."""
+    rng = np.random.default_rng(seed)
+    indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    indices = np.concatenate([np.sort(rng.choice(n_columns, n, replace=False)) for n in lengths]).astype(np.int32)
+    values = (rng.standard_normal(indptr[-1]) + 3).astype(np.float32)
+    Q = rng.standard_normal((n_columns, k)).astype(np.float32)
+    weights = rng.uniform(0.5, 2, indptr[-1]).astype(np.float32)
+    offsets = [rng.standard_normal(n).astype(np.float32) for n in (len(lengths), n_columns)]
+    d = k + biased
+    root = rng.standard_normal((d, d))
+    prior = [root @ root.T / d + np.eye(d), rng.standard_normal(d), rng.standard_normal((len(lengths), d))]
+    return (indptr, indices, values), Q, weights, offsets, [array.astype(np.float32) for array in prior]
+
+
+def solve(csr, Q, biased, **options):
+    factors = np.full((len(csr[0]) - 1, Q.shape[1]), 9, np.float32)
+    bias = np.full(len(factors), 9, np.float32) if biased else None
+    _cpu.als_update(*csr, Q, factors, bias, **options)
+    return np.c_[factors, bias] if biased else factors
+
+
+def assert_close(got, expected, rounding=2e-4):
+    scale = np.abs(expected).max() + 1e-30
+    assert np.abs(got - expected).max() <= rounding * scale
+
+
+@settings(max_examples=40)
+@given(
+    k=st.sampled_from([1, 3, 8, 15, 16, 17, 31, 32, 33, 64, 65]),
+    biased=st.booleans(),
+    weighted=st.booleans(),
+    reg=st.sampled_from([0.3, 3.0]),
+    exponent=st.sampled_from([0.0, 0.5, 1.0]),
+    precision=st.sampled_from([1.0, 2.5]),
+    seed=st.integers(0, 99),
+)
+def test_als_rows_are_the_normal_equations_solution(k, biased, weighted, reg, exponent, precision, seed):
+    csr, Q, weights, offsets, _ = problem(k, biased, seed=seed)
+    if not weighted:
+        weights[:] = 1
+    options = {"reg": reg, "bias_reg": 2.0, "precision": precision}
+    offset = {"row_offset": offsets[0], "column_offset": offsets[1], "offset": 0.5}
+    got = solve(csr, Q, biased, weights=weights if weighted else None, reg_exponent=exponent, **options, **offset)
+    options["bias_reg"] = 2.0 if biased else None
+    assert_close(got, reference.als_rows(csr, weights, Q, *offsets, 0.5, exponent=exponent, **options))
+
+
+@settings(max_examples=25)
+@given(k=st.sampled_from([1, 7, 16, 31, 32, 64]), biased=st.booleans(), seed=st.integers(0, 99))
+def test_als_rows_with_prior_and_noise_are_draws_of_the_posterior(k, biased, seed):
+    csr, Q, weights, offsets, prior = problem(k, biased, seed=seed)
+    names = dict(zip(("prior", "prior_mean", "noise"), prior, strict=True))
+    offset = {"row_offset": offsets[0], "column_offset": offsets[1], "offset": -1.0}
+    got = solve(csr, Q, biased, weights=weights, precision=1.5, **names, **offset)
+    expected = reference.als_rows(
+        csr, weights, Q, *offsets, -1.0, reg=0.0, exponent=0.0, bias_reg=0.0 if biased else None, precision=1.5,
+        prior=prior,
+    )  # fmt: skip
+    assert_close(got, expected, 1e-3)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("k", [1, 16, 33])
+def test_als_conjugate_gradients_reach_the_exact_solution(k, biased):
+    csr, Q, weights, offsets, _ = problem(k, biased)
+    options = {"weights": weights, "column_offset": offsets[1], "reg": 1.0, "bias_reg": 1.0}
+    assert_close(solve(csr, Q, biased, **options, cg_steps=200), solve(csr, Q, biased, **options), 5e-4)
+
+
+def test_als_conjugate_gradient_steps_lower_the_objective_from_where_they_start():
+    csr, Q, weights, _, _ = problem(16, False, lengths=[40])
+    exact = solve(csr, Q, False, weights=weights, reg=1.0)[0]
+    distances = []
+    for steps in (1, 2, 4, 8):
+        factors = np.zeros((1, 16), np.float32)
+        _cpu.als_update(*csr, Q, factors, weights=weights, reg=1.0, cg_steps=steps)
+        distances.append(np.linalg.norm(factors[0] - exact))
+    assert distances == sorted(distances, reverse=True)
+    again = factors.copy()
+    _cpu.als_update(*csr, Q, again, weights=weights, reg=1.0, cg_steps=8)
+    assert np.linalg.norm(again[0] - exact) <= distances[-1]
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_als_undetermined_directions_stay_finite(biased):
+    csr, Q, _, _, _ = problem(16, biased)
+    Q[:, 3] = Q[:, 4]  # never determined
+    got = solve(csr, Q, biased)  # reg 0, and rows with fewer ratings than factors
+    assert np.isfinite(got).all()
+    full = slice(csr[0][-2], csr[0][-1])
+    predicted = Q[csr[1][full]] @ got[-1, :16] + (got[-1, 16] if biased else 0)
+    columns = np.c_[Q[csr[1][full]], np.ones((50, int(biased)))].astype(np.float64)
+    best = columns @ np.linalg.lstsq(columns, csr[2][full], rcond=None)[0]
+    np.testing.assert_allclose(predicted, best, atol=2e-3)
+
+
+@pytest.mark.parametrize("cg_steps", [0, 3])
+def test_als_same_bits_for_any_number_of_threads(cg_steps):
+    rng = np.random.default_rng(0)
+    csr, Q, weights, _, _ = problem(33, True, lengths=rng.integers(0, 50, 1025), n_columns=60)
+    options = {"weights": weights, "reg": 0.5, "bias_reg": 1.0, "cg_steps": cg_steps}
+    expected = solve(csr, Q, True, n_threads=1, **options)
+    for n_threads in (2, 4):
+        np.testing.assert_array_equal(solve(csr, Q, True, n_threads=n_threads, **options), expected)
+
+
+def test_als_one_dense_row_among_empty_ones():
+    csr, Q, weights, offsets, _ = problem(8, True, lengths=[0, 0, 1025, 0], n_columns=2000)
+    got = solve(csr, Q, True, weights=weights, reg=1.0, bias_reg=1.0, column_offset=offsets[1])
+    offsets[0][:] = 0
+    expected = reference.als_rows(csr, weights, Q, *offsets, 0.0, reg=1.0, exponent=0.0, bias_reg=1.0, precision=1.0)
+    assert_close(got, expected)
+    assert not got[[0, 1, 3]].any()
+
+
+def test_als_no_rows_at_all():
+    _cpu.als_update(
+        np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.ones((3, 2), np.float32),
+        np.zeros((0, 2), np.float32),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"factors": np.zeros((2, 4), np.float32)}, "factors must have one row per row of the ratings"),
+        ({"column_factors": np.zeros((N_COLUMNS, 3), np.float32)}, "column_factors must have shape"),
+        ({"bias": np.zeros(3, np.float32)}, "bias must have"),
+        ({"weights": np.zeros(3, np.float32)}, "weights must have"),
+        ({"row_offset": np.zeros(3, np.float32)}, "row_offset must have"),
+        ({"column_offset": np.zeros(3, np.float32)}, "column_offset must have"),
+        ({"reg": -1.0}, "reg and bias_reg must not be negative"),
+        ({"precision": 0.0}, "precision must be positive"),
+        ({"prior": np.eye(3, dtype=np.float32)}, "prior and prior_mean must have shapes"),
+        ({"prior": np.eye(4, dtype=np.float32), "prior_mean": np.zeros(4, np.float32), "cg_steps": 1}, "cg_steps = 0"),
+        ({"noise": np.zeros((2, 4), np.float32)}, "noise must have shape"),
+        ({"cg_steps": -1}, "cg_steps must not be negative"),
+        ({"column_factors": np.zeros((3, 4), np.float32)}, "indices must lie in"),
+    ],
+)
+def test_als_bad_input_raises(arguments, message):
+    csr, Q, _, _, _ = problem(4, False)
+    valid = {"column_factors": Q, "factors": np.zeros((len(LENGTHS), 4), np.float32)}
+    with pytest.raises(ValueError, match=message):
+        _cpu.als_update(*csr, **{**valid, **arguments})
