@@ -40,7 +40,8 @@ def cmfrec(train: fastcf.Ratings, test: fastcf.Ratings, k: int, threads: int, us
     X = coo_array((train.values.astype(np.float32), (train.row_of_entry(), train.indices)), train.shape)
     settings = {
         "k": k, "lambda_": reg, "scale_lam": False, "method": "als", "use_cg": use_cg, "max_cg_steps": 3,
-        "finalize_chol": False, "use_float": True, "nthreads": threads, "verbose": False, "precompute_for_predictions": False,
+        "finalize_chol": False, "use_float": True, "nthreads": threads, "verbose": False,
+        "precompute_for_predictions": False,
     }  # fmt: skip
     seconds = {}
     for sweeps in (2, SWEEPS):

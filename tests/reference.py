@@ -145,7 +145,8 @@ def symmetric_uniform(n, seed, stream):
 def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponent, bias_reg, precision, prior=None):
     """Return (p_r, b_r) of every row given the columns, by normal equations; no bias where bias_reg is None.
 
-    ``prior`` is (matrix, mean, noise): the row's prior, and standard normals to draw from the posterior with.
+    ``prior`` is (matrix, mean, noise, normals): the row's prior, and standard normals to draw from the posterior with,
+    by row and, two per rating, for the ratings' noise, which rows of n <= k / 4 ratings are drawn by.
     """
     indptr, indices, values = csr
     k, biased = Q.shape[1], bias_reg is not None
@@ -157,6 +158,15 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
             continue
         A = np.c_[Q[columns].astype(np.float64), np.ones((n, int(biased)))]
         t = values[entries] - offset - row_offset[row] - column_offset[columns]
+        if prior is not None and 4 * n <= k:
+            root = np.linalg.cholesky(prior[0]).T
+            draw = prior[1] + np.linalg.solve(root, prior[2][row])
+            variances = 1 / (precision * weights[entries])
+            noise = np.sqrt(variances) * prior[3][2 * indptr[row] :][:n]
+            gain = np.linalg.solve(prior[0], A.T)
+            missed = t - A @ draw - noise
+            solution[row] = draw + gain @ np.linalg.solve(A @ gain + np.diag(variances), missed)
+            continue
         penalty = reg * float(n) ** exponent if n else 0.0
         matrix = precision * A.T @ (weights[entries][:, None] * A) + np.diag([penalty] * k + [bias_reg] * int(biased))
         right = precision * A.T @ (weights[entries] * t)

@@ -69,13 +69,29 @@ def test_als_rows_are_the_normal_equations_solution(k, biased, weighted, reg, ex
 def test_als_rows_with_prior_and_noise_are_draws_of_the_posterior(k, biased, seed):
     csr, Q, weights, offsets, prior = problem(k, biased, seed=seed)
     names = dict(zip(("prior", "prior_mean", "noise"), prior, strict=True))
+    normals = _cpu.random(1, 2 * csr[2].size, "normal", 1.0, seed, 0)[0]
     offset = {"row_offset": offsets[0], "column_offset": offsets[1], "offset": -1.0}
-    got = solve(csr, Q, biased, weights=weights, precision=1.5, **names, **offset)
+    got = solve(csr, Q, biased, weights=weights, precision=1.5, **names, noise_seed=seed, **offset)
     expected = reference.als_rows(
         csr, weights, Q, *offsets, -1.0, reg=0.0, exponent=0.0, bias_reg=0.0 if biased else None, precision=1.5,
-        prior=prior,
+        prior=[*prior, normals],
     )  # fmt: skip
     assert_close(got, expected, 1e-3)
+
+
+def test_als_draws_of_rows_with_few_ratings_have_the_posterior_moments():
+    csr, Q, weights, _, prior = problem(16, True, lengths=[3])
+    n = 20_000
+    indptr = np.arange(n + 1, dtype=np.int64) * 3
+    many = indptr, np.tile(csr[1], n), np.tile(csr[2], n)
+    noise = np.random.default_rng(0).standard_normal((n, 17)).astype(np.float32)
+    options = {"prior": prior[0], "prior_mean": prior[1], "weights": np.tile(weights, n), "precision": 2.0}
+    draws = solve(many, Q, True, noise=noise, noise_seed=3, **options).astype(np.float64)
+    A = np.c_[Q[csr[1]].astype(np.float64), np.ones(3)]
+    covariance = np.linalg.inv(prior[0].astype(np.float64) + 2.0 * A.T @ (weights[:, None] * A))
+    mean = covariance @ (prior[0] @ prior[1] + 2.0 * A.T @ (weights * csr[2]))
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * np.sqrt(np.diag(covariance).max() / n))
+    np.testing.assert_allclose(np.cov(draws.T), covariance, atol=6 * np.diag(covariance).max() / np.sqrt(n))
 
 
 @pytest.mark.parametrize("biased", [False, True])

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 #include "core/aligned.h"
 #include "core/check.h"
+#include "core/mix64.h"
 #include "core/parallel.h"
 #include "cpu/als_kernels.h"
+#include "cpu/random_kernels.h"
 
 namespace fastcf {
 namespace {
@@ -43,6 +46,7 @@ class Solver {
     Solver(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
            VectorView<float> bias)
         : kernels_(FASTCF_SELECT_ISA(als_kernels)),
+          normals_(FASTCF_SELECT_ISA(random_kernels).normal),
           problem_(problem),
           prior_(prior),
           method_(method),
@@ -52,6 +56,56 @@ class Solver {
           d_(k_ + (bias.empty() ? 0 : 1)) {}
 
     std::int64_t dimensions() const { return d_; }
+
+    // Readies the coordinates in which the prior is N(0, I); not where it is singular or penalties come on top.
+    void whiten(int n_threads) {
+        if (prior_.matrix.data == nullptr || prior_.reg > 0 || prior_.bias_reg > 0) return;
+        const std::int64_t ld = padded(d_ + 1), cols = problem_.ratings.cols;
+        std::vector<double> root(static_cast<std::size_t>(d_ * d_), 0.0);  // R, upper
+        const auto r = [&](std::int64_t i, std::int64_t j) -> double& {
+            return root[static_cast<std::size_t>(i * d_ + j)];
+        };
+        for (std::int64_t i = 0; i < d_; ++i) {
+            for (std::int64_t j = i; j < d_; ++j) {
+                double sum = static_cast<double>(prior_.matrix.row(i)[j]);
+                for (std::int64_t p = 0; p < i; ++p) sum -= r(p, i) * r(p, j);
+                if (j == i && !(sum > 0)) return;
+                r(i, j) = j == i ? std::sqrt(sum) : sum / r(i, i);
+            }
+        }
+        inverse_.assign(static_cast<std::size_t>(d_ * ld), 0.0f);          // rows of R^-1: whitened = sum_i a_i row_i
+        inverse_columns_.assign(static_cast<std::size_t>(d_ * ld), 0.0f);  // its columns: R^-1 v = sum_j v_j column_j
+        for (std::int64_t j = 0; j < d_; ++j) {
+            std::vector<double> x(static_cast<std::size_t>(d_), 0.0);
+            for (std::int64_t i = j; i >= 0; --i) {
+                double sum = i == j ? 1.0 : 0.0;
+                for (std::int64_t p = i + 1; p <= j; ++p) sum -= r(i, p) * x[static_cast<std::size_t>(p)];
+                x[static_cast<std::size_t>(i)] = sum / r(i, i);
+                inverse_[static_cast<std::size_t>(i * ld + j)] = static_cast<float>(x[static_cast<std::size_t>(i)]);
+                inverse_columns_[static_cast<std::size_t>(j * ld + i)] =
+                    static_cast<float>(x[static_cast<std::size_t>(i)]);
+            }
+        }
+        std::vector<const float*> rows;
+        for (std::int64_t i = 0; i < d_; ++i) {
+            rows.push_back(inverse_.data() + i * ld);
+            colour_.push_back(inverse_columns_.data() + i * ld);
+        }
+        mean_.assign(static_cast<std::size_t>(ld), 0.0f);
+        std::copy_n(prior_.prior_mean.data, d_, mean_.begin());
+        white_columns_.assign(static_cast<std::size_t>(cols * ld), 0.0f);
+        expected_.assign(static_cast<std::size_t>(cols), 0.0f);
+        parallel_chunks(cols, 256, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+            std::vector<float> column(static_cast<std::size_t>(d_), 1.0f);
+            for (std::int64_t c = begin; c < end; ++c) {
+                std::copy_n(problem_.column_factors.row(c), k_, column.begin());
+                kernels_.add_combination(rows.data(), column.data(), d_, ld, white_columns_.data() + c * ld);
+                for (std::int64_t i = 0; i < d_; ++i)
+                    expected_[static_cast<std::size_t>(c)] +=
+                        column[static_cast<std::size_t>(i)] * mean_[static_cast<std::size_t>(i)];
+            }
+        });
+    }
 
     void solve(std::int64_t row, Workspace& work) const {
         const std::int64_t n = problem_.ratings.row_size(row);
@@ -63,11 +117,14 @@ class Solver {
         }
         gather(row, work);
         const double reg = n == 0 ? 0.0 : prior_.reg * std::pow(static_cast<double>(n), prior_.reg_exponent);
-        const bool weighted = std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
+        const bool few =
+            n * kDualPays <= k_ && std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
         if (method_.cg_steps > 0)
             iterate(row, static_cast<float>(reg), work);
-        else if (n * kDualPays <= k_ && prior_.matrix.data == nullptr && method_.noise.data == nullptr && reg > 0 &&
-                 (d_ == k_ || prior_.bias_reg > 0) && weighted)
+        else if (few && !white_columns_.empty())
+            correct_prior(row, work);
+        else if (few && prior_.matrix.data == nullptr && method_.noise.data == nullptr && reg > 0 &&
+                 (d_ == k_ || prior_.bias_reg > 0))
             eliminate_ratings(row, static_cast<float>(reg), work);
         else
             eliminate(row, static_cast<float>(reg), work);
@@ -148,26 +205,62 @@ class Solver {
     // The same solution from the system of the row's ratings, which is smaller where they are few: with D the diagonal
     // of the penalties, x = D^-1 A^T (A D^-1 A^T + W^-1 / precision)^-1 t.
     void eliminate_ratings(std::int64_t row, float reg, Workspace& work) const {
-        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        const std::int64_t n = static_cast<std::int64_t>(work.columns.size());
         const auto bias_share = static_cast<float>(d_ > k_ ? 1.0 / prior_.bias_reg : 0.0);
-        float *const a = work.system.data(), *const inverse = work.vector(0), *const solution = work.vector(1),
-                     *const x = work.vector(2), *const zeros = work.vector(3);
-        std::fill_n(a, n * ld, 0.0f);
-        kernels_.row_products(work.columns.data(), n, k_, 1.0f / reg, bias_share, a, ld);
+        float* const x = work.vector(2);
+        std::fill_n(work.system.data(), n * work.ld, 0.0f);
+        kernels_.row_products(work.columns.data(), n, k_, 1.0f / reg, bias_share, work.system.data(), work.ld);
+        const float* const solution = solve_ratings(work.targets.data(), work);
+        std::fill_n(x, work.ld, 0.0f);
+        kernels_.add_combination(work.columns.data(), solution, n, k_, x);
+        for (std::int64_t f = 0; f < k_; ++f) factors_.row(row)[f] = x[f] / reg;
+        if (d_ > k_) bias_[row] = std::accumulate(solution, solution + n, 0.0f) * bias_share;
+    }
+
+    // The same for a prior with a matrix R^T R: v = R (x - mean) is N(0, I) before the ratings, which see it through
+    // the whitened columns. A draw v0 of the prior is moved by what it misses the ratings, their noise drawn too.
+    void correct_prior(std::int64_t row, Workspace& work) const {
+        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        const std::int64_t begin = problem_.ratings.indptr[row];
+        float *const v = work.vector(2), *const x = work.vector(3), *const missed = work.vector(4),
+                     *const noise = work.vector(5);
+        std::fill_n(v, ld, 0.0f);
+        std::fill_n(noise, n, 0.0f);
+        if (method_.noise.data != nullptr) {
+            std::copy_n(method_.noise.row(row), d_, v);
+            normals_(random_key(method_.noise_seed, 0), static_cast<std::uint64_t>(begin), n, 1.0f, noise);
+        }
+        for (std::int64_t e = 0; e < n; ++e)
+            work.columns[static_cast<std::size_t>(e)] =
+                white_columns_.data() + problem_.ratings.indices[begin + e] * ld;
+        kernels_.row_dots(work.columns.data(), n, ld, v, missed);
         for (std::int64_t e = 0; e < n; ++e) {
             const auto at = static_cast<std::size_t>(e);
-            a[e * ld + e] += 1.0f / (static_cast<float>(prior_.precision) * work.weights[at]);
-            a[e * ld + n] = work.targets[at];
+            const float deviation = 1.0f / std::sqrt(static_cast<float>(prior_.precision) * work.weights[at]);
+            missed[e] =
+                work.targets[at] - expected_[problem_.ratings.indices[begin + e]] - missed[e] - deviation * noise[e];
+        }
+        std::fill_n(work.system.data(), n * ld, 0.0f);
+        kernels_.row_products(work.columns.data(), n, ld, 1.0f, 0.0f, work.system.data(), ld);
+        const float* const solution = solve_ratings(missed, work);
+        kernels_.add_combination(work.columns.data(), solution, n, ld, v);
+        std::copy_n(mean_.data(), ld, x);
+        kernels_.add_combination(colour_.data(), v, d_, ld, x);
+        std::copy_n(x, k_, factors_.row(row));
+        if (d_ > k_) bias_[row] = x[k_];
+    }
+
+    // (products + W^-1 / precision)^-1 right, the products being in work.system.
+    const float* solve_ratings(const float* right, Workspace& work) const {
+        const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
+        float *const a = work.system.data(), *const inverse = work.vector(0), *const solution = work.vector(1);
+        for (std::int64_t e = 0; e < n; ++e) {
+            a[e * ld + e] += 1.0f / (static_cast<float>(prior_.precision) * work.weights[static_cast<std::size_t>(e)]);
+            a[e * ld + n] = right[e];
         }
         kernels_.factorise(a, n, ld, inverse);
         kernels_.back_substitute(a, n, ld, inverse, nullptr, solution);
-        std::fill_n(x, ld, 0.0f);
-        std::fill_n(zeros, ld, 0.0f);
-        std::fill(work.weights.begin(), work.weights.end(), 1.0f / reg);
-        const float total =
-            kernels_.add_residuals(work.columns.data(), work.weights.data(), solution, n, k_, zeros, 0.0f, x);
-        std::copy_n(x, k_, factors_.row(row));
-        if (d_ > k_) bias_[row] = total * reg * bias_share;
+        return solution;
     }
 
     // The same equations by conjugate gradients (Hestenes and Stiefel 1952), without forming the matrix.
@@ -221,6 +314,9 @@ class Solver {
     }
 
     const AlsKernels& kernels_;
+    decltype(RandomKernels::normal) normals_;
+    std::vector<float> inverse_, inverse_columns_, mean_, white_columns_, expected_;
+    std::vector<const float*> colour_;
     const AlsProblem& problem_;
     const AlsPrior& prior_;
     const AlsMethod& method_;
@@ -269,10 +365,11 @@ void check_shapes(const AlsProblem& problem, const AlsPrior& prior, const AlsMet
 void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
                 VectorView<float> bias, int n_threads) {
     check_shapes(problem, prior, method, factors, bias);
-    const Solver solver(problem, prior, method, factors, bias);
+    Solver solver(problem, prior, method, factors, bias);
     const std::int64_t work_per_row = (problem.ratings.nnz() / std::max<std::int64_t>(factors.rows, 1) + factors.cols) *
                                       std::max<std::int64_t>(factors.cols / 4, 1);
     const int threads = threads_for(factors.rows * work_per_row, n_threads);
+    solver.whiten(threads);
     std::vector<Workspace> workspaces;
     for (int t = 0; t < threads; ++t) workspaces.emplace_back(factors.cols, solver.dimensions());
     parallel_chunks(factors.rows, kRowsPerTask, threads, [&](std::int64_t begin, std::int64_t end, int thread) {

@@ -122,6 +122,31 @@ void row_products(const float* const* rows, int64_t n, int64_t k, float scale, f
     }
 }
 
+void row_dots(const float* const* rows, int64_t n, int64_t k, const float* x, float* out) {
+    for (int64_t e = 0; e < n; ++e) {
+        Vec sums = broadcast(0.0f);
+        for (int64_t f = 0; f < k; f += kLanes)
+            sums = fma(load_tail(rows[e] + f, k - f), load_tail(x + f, k - f), sums);
+        out[e] = sum(sums);
+    }
+}
+
+void add_combination(const float* const* rows, const float* c, int64_t n, int64_t k, float* out) {
+    int64_t f = 0;
+    for (; f + kLanes <= k; f += kLanes) {
+        Vec even = load(out + f), odd = broadcast(0.0f);
+        int64_t e = 0;
+        for (; e + 2 <= n; e += 2) {
+            even = fma(broadcast(c[e]), load(rows[e] + f), even);
+            odd = fma(broadcast(c[e + 1]), load(rows[e + 1] + f), odd);
+        }
+        if (e < n) even = fma(broadcast(c[e]), load(rows[e] + f), even);
+        store(out + f, even + odd);
+    }
+    for (; f < k; ++f)
+        for (int64_t e = 0; e < n; ++e) out[f] += c[e] * rows[e][f];
+}
+
 // Four ratings together: x and out are loaded, and out stored, once for the four.
 template <bool kWhole>
 FASTCF_INLINE float add_four(const float* const* rows, const float* w, const float* t, int64_t k, const float* x,
@@ -170,6 +195,7 @@ float add_residuals(const float* const* rows, const float* w, const float* t, in
 }  // namespace
 
 extern const AlsKernels als_kernels;
-const AlsKernels als_kernels = {pack, add_products, factorise, back_substitute, row_products, add_residuals};
+const AlsKernels als_kernels = {pack,         add_products, factorise,       back_substitute,
+                                row_products, row_dots,     add_combination, add_residuals};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

@@ -27,6 +27,9 @@ struct AlsKernels {
     // products[i][j] = scale <rows[i], rows[j]> + shift for i <= j < n; rows of k floats, products `ld` apart.
     void (*row_products)(const float* const* rows, std::int64_t n, std::int64_t k, float scale, float shift,
                          float* products, std::int64_t ld);
+    // out[e] = <rows[e], x>, and out += sum_e c[e] rows[e]; over k floats.
+    void (*row_dots)(const float* const* rows, std::int64_t n, std::int64_t k, const float* x, float* out);
+    void (*add_combination)(const float* const* rows, const float* c, std::int64_t n, std::int64_t k, float* out);
     // out += sum_e w[e] (t[e] - q_e.x - x_bias) q_e over rows of k floats; returns the sum of those factors.
     float (*add_residuals)(const float* const* rows, const float* w, const float* t, std::int64_t n, std::int64_t k,
                            const float* x, float x_bias, float* out);

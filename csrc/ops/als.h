@@ -10,8 +10,12 @@
 // z standard normal).
 //
 // Cost per rating and row: k^2 / 2 multiply-adds of the symmetric product, 4 k bytes fetched; per row (k + 1)^3 / 6
-// multiply-adds of the factorisation. Conjugate gradients: 4 k flops per rating and step instead of both.
-// float32 sums and factorisation. Rows are independent: the same bits for any number of threads.
+// multiply-adds of the factorisation. Rows of n ratings, n well below k, take the system of their ratings instead, n^2
+// k / 2 and n^3 / 6: with a diagonal prior by the push-through identity, else by a draw from the prior corrected by
+// what the ratings say (A. Journel and C. Huijbregts, "Mining Geostatistics", 1978, conditioning by kriging), in
+// coordinates in which the prior is N(0, I); such a draw takes a normal per rating too, that of entry e in the row at
+// `begin` being number 2 begin + e of random_fill's stream. Conjugate gradients: 4 k flops per rating and step instead
+// of both. float32 sums and factorisation. Rows are independent: the same bits for any number of threads.
 #pragma once
 
 #include <cstdint>
@@ -41,7 +45,8 @@ struct AlsPrior {
 
 struct AlsMethod {
     int cg_steps = 0;               // 0: exact, by Cholesky's factorisation; else conjugate gradients from where x is
-    MatrixView<const float> noise;  // (rows, d) standard normals to sample with, or empty; exact only
+    MatrixView<const float> noise;  // (rows, d) standard normals to draw with, or empty; exact only
+    std::uint64_t noise_seed = 0;   // further normals come from its stream 0; see below
 };
 
 // Solves every row: factors (rows, k) and bias (rows,), empty without biases. Rows without ratings become 0 where there

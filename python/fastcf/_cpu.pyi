@@ -31,6 +31,7 @@ def als_update(
     prior: NDArray[np.float32] | None = None,
     prior_mean: NDArray[np.float32] | None = None,
     noise: NDArray[np.float32] | None = None,
+    noise_seed: int = 0,
     cg_steps: int = 0,
     n_threads: int = 0,
 ) -> None: ...

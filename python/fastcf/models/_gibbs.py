@@ -87,6 +87,7 @@ class GibbsSolver:
             prior=precision.astype(np.float32),
             prior_mean=mean.astype(np.float32),
             noise=noise,
+            noise_seed=int(self._random.integers(2**64, dtype=np.uint64)),
         )
 
     def _keep(self) -> None:

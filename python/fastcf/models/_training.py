@@ -87,10 +87,11 @@ def train(
             if not math.isfinite(record["cost"]) or record["cost"] > _EXPLOSION * first_cost:
                 trainer.restore_best()
                 model.n_epochs_ = kept
+                rate = record["learning_rate"]
+                hint = "raise reg" if rate is None else f"lower learning_rate ({rate:.3g}) or raise reg"
                 raise DivergenceError(
-                    f"{type(model).__name__}.fit: training diverged in epoch {epoch + 1} (learning rate "
-                    f"{record['learning_rate']:.3g}); lower learning_rate or raise reg. The parameters of epoch {kept} "
-                    "are kept"
+                    f"{type(model).__name__}.fit: training diverged in epoch {epoch + 1}; {hint}. The parameters of "
+                    f"epoch {kept} are kept"
                 )
             record = {"epoch": epoch + 1, **record, "seconds": time.perf_counter() - started}
             model.history_.append(record)
