@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::int64_t kRowsPerTask = 16;
 constexpr std::int64_t kAlign = 16;
-constexpr std::int64_t kDualPays = 4;  // from k / n on, the system of a row's ratings is cheaper
+constexpr std::int64_t kWhiteningPays = 8;  // columns per row up to which all may be transformed (a choice)
+constexpr std::int64_t kDualPays = 4;       // from k / n on, the system of a row's ratings is cheaper
 
 std::int64_t padded(std::int64_t n) {
     return (n + kAlign - 1) / kAlign * kAlign;
@@ -61,6 +62,7 @@ class Solver {
     void whiten(int n_threads) {
         if (prior_.matrix.data == nullptr || prior_.reg > 0 || prior_.bias_reg > 0) return;
         const std::int64_t ld = padded(d_ + 1), cols = problem_.ratings.cols;
+        if (problem_.ratings.rows * kWhiteningPays < cols) return;
         std::vector<double> root(static_cast<std::size_t>(d_ * d_), 0.0);  // R, upper
         const auto r = [&](std::int64_t i, std::int64_t j) -> double& {
             return root[static_cast<std::size_t>(i * d_ + j)];

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NamedTuple, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastcf.errors import DataError
+from fastcf.models._fold_in import FoldInMixin, row_means
 from fastcf.models._solvers import Problem, Record, Sides
-from fastcf.models.base import SimilarityMixin
 from fastcf.serialization import Archive
 
 __all__ = ["GibbsSolver", "PosteriorMixin", "draw_normal_wishart"]
@@ -20,6 +20,17 @@ _Model = TypeVar("_Model", bound="PosteriorMixin")
 
 _NOISE_STREAM = 32  # of random numbers, see _INIT_STREAM of the model
 _STRENGTH = 2.0  # β0: how many rows the prior mean 0 counts for
+
+
+class Draws(NamedTuple):
+    """Hyperparameters of the draws kept, for folding in new rows; in units of the ratings' standard deviation."""
+
+    unit: float
+    noise_variances: NDArray[np.float32]  # in the ratings' own unit
+    user_means: NDArray[np.float32]
+    item_means: NDArray[np.float32]
+    user_precisions: NDArray[np.float32]
+    item_precisions: NDArray[np.float32]
 
 
 class GibbsSolver:
@@ -53,6 +64,8 @@ class GibbsSolver:
         self._factors = [np.empty((rows, kept * k), np.float32) for rows in (ratings.n_users, ratings.n_items)]
         self._biases = [np.empty((kept, rows), np.float32) for rows in (ratings.n_users, ratings.n_items)]
         self._noise_variances: list[float] = []
+        self._priors: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []  # of users and items, last drawn
+        self._kept_priors: list[list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = []
         held_out = problem.held_out
         self._predicted = np.zeros(0 if held_out is None else held_out.values.size)
         self._blas = threadpool_limits(limits=1, user_api="blas")  # the same sums on every machine, no fight for cores
@@ -60,6 +73,7 @@ class GibbsSolver:
     def run_epoch(self, epoch: int) -> Record:
         """Draw hyperparameters and rows of both sides, then the noise."""
         model, problem = self._model, self._problem
+        self._priors.clear()
         self._draw(0, epoch, self._sides.update_users)
         self._draw(1, epoch, self._sides.update_items)
         loss = self._sides.squared_error()
@@ -79,6 +93,7 @@ class GibbsSolver:
         factors, bias = [(model.user_factors_, model.user_bias_), (model.item_factors_, model.item_bias_)][side]
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if model.bias else factors
         mean, precision = draw_normal_wishart(rows.astype(np.float64, copy=False), self._random)
+        self._priors.append((mean, precision))
         noise = problem.backend.module.random(
             *rows.shape, "normal", 1.0, problem.seed, _NOISE_STREAM + 2 * epoch + side, model._threads
         )
@@ -98,6 +113,7 @@ class GibbsSolver:
         for kept, bias in zip(self._biases, (model.user_bias_, model.item_bias_), strict=True):
             kept[sample] = bias
         self._noise_variances.append(self._unit**2 / self._precision)
+        self._kept_priors.append(list(self._priors))
 
     def _validate(self, keep: bool) -> float | None:
         """Return the error of the mean over the draws kept, or, before there are any, of this one."""
@@ -130,6 +146,8 @@ class GibbsSolver:
         """Make the model the average of the draws kept; of the last one, where training ended during the burn-in."""
         model, k = self._model, self._k
         if not self._noise_variances:
+            while len(self._priors) < 2:  # stopped before the first draw was complete
+                self._priors.append((np.zeros(k + model.bias), np.eye(k + model.bias)))
             self._keep()
         n = len(self._noise_variances)
         scale = np.float32(math.sqrt(self._unit / n))
@@ -145,10 +163,16 @@ class GibbsSolver:
         model.item_mean_ = self._item_mean
         model.n_samples_ = n
         model.noise_variance_ = float(np.mean(self._noise_variances))
+        model.draws_ = Draws(
+            self._unit,
+            np.array(self._noise_variances, np.float32),
+            *(np.array([priors[side][0] for priors in self._kept_priors], np.float32) for side in (0, 1)),
+            *(np.array([priors[side][1] for priors in self._kept_priors], np.float32) for side in (0, 1)),
+        )
         self._blas.restore_original_limits()
 
 
-class PosteriorMixin(SimilarityMixin):
+class PosteriorMixin(FoldInMixin):
     """Adds what a model averaged over draws of its posterior knows: how sure it is of each prediction."""
 
     solver: str
@@ -156,10 +180,11 @@ class PosteriorMixin(SimilarityMixin):
     item_bias_samples_: NDArray[np.float32]
     n_samples_: int
     noise_variance_: float
+    draws_: Draws
 
     def _forget_draws(self) -> None:
         """Remove what an earlier fit by Gibbs sampling left."""
-        for name in ("user_bias_samples_", "item_bias_samples_", "n_samples_", "noise_variance_"):
+        for name in ("user_bias_samples_", "item_bias_samples_", "n_samples_", "noise_variance_", "draws_"):
             self.__dict__.pop(name, None)
 
     @overload
@@ -229,12 +254,65 @@ class PosteriorMixin(SimilarityMixin):
             std[begin : begin + step] = np.sqrt(samples.var(axis=1, dtype=np.float64) + self.noise_variance_)
         return std
 
+    def _fold(self, folded: Any, by: str, csr: tuple[Any, ...], weights: NDArray[np.float32] | None) -> None:
+        if not hasattr(self, "draws_"):
+            super()._fold(folded, by, csr, weights)
+            return
+        n, draws = self.n_samples_, self.draws_
+        users = by == "user"
+        fixed, fixed_bias = (
+            (self.item_factors_, self.item_bias_samples_) if users else (self.user_factors_, self.user_bias_samples_)
+        )
+        means, precisions = (
+            (draws.user_means, draws.user_precisions) if users else (draws.item_means, draws.item_precisions)
+        )
+        indptr, columns, values = csr
+        offset: Any = np.float32(self.global_mean_)
+        if self.item_mean_ is not None and users:
+            offset = self.item_mean_[columns]
+        elif self.item_mean_ is not None:
+            folded.item_mean_ = row_means(csr, weights, self.global_mean_)
+            offset = np.repeat(folded.item_mean_, np.diff(indptr))
+        values = ((values - offset) / np.float32(draws.unit)).astype(np.float32)
+        k = fixed.shape[1] // n
+        scale = np.float32(math.sqrt(draws.unit / n))
+        factors = np.empty((indptr.size - 1, n * k), np.float32)
+        biases = np.zeros((n, indptr.size - 1), np.float32)
+        for sample in range(n):
+            block = slice(sample * k, (sample + 1) * k)
+            rows = np.empty((indptr.size - 1, k), np.float32)
+            self._native.als_update(
+                indptr,
+                columns,
+                values,
+                np.ascontiguousarray(fixed[:, block]) / scale,
+                rows,
+                biases[sample] if self.bias else None,
+                weights=weights,
+                column_offset=fixed_bias[sample] / np.float32(draws.unit),
+                precision=float(draws.unit**2 / draws.noise_variances[sample]),
+                prior=precisions[sample],
+                prior_mean=means[sample],
+                n_threads=self._threads,
+            )
+            factors[:, block] = rows * scale
+        biases *= np.float32(draws.unit)
+        bias = biases.mean(axis=0, dtype=np.float64).astype(np.float32)
+        if users:
+            folded.user_factors_, folded.user_bias_, folded.user_bias_samples_ = factors, bias, biases
+        else:
+            folded.item_factors_, folded.item_bias_, folded.item_bias_samples_ = factors, bias, biases
+
     def _to_archive(self) -> Archive:
         archive = super()._to_archive()
         if hasattr(self, "noise_variance_"):
             archive.arrays["user_bias_samples"] = self.user_bias_samples_
             archive.arrays["item_bias_samples"] = self.item_bias_samples_
             archive.meta["noise_variance_"] = self.noise_variance_
+            archive.meta["unit"] = self.draws_.unit
+            for name, array in self.draws_._asdict().items():
+                if name != "unit":
+                    archive.arrays[f"draws_{name}"] = array
         return archive
 
     @classmethod
@@ -248,8 +326,15 @@ class PosteriorMixin(SimilarityMixin):
             model.user_bias_samples_ = samples
             model.item_bias_samples_ = archive.array("item_bias_samples", np.float32, (n, len(model.items_)))
             model.n_samples_ = n
+            d = model.user_factors_.shape[1] // n + bool(model.bias)
+            shapes = ((n,), (n, d), (n, d), (n, d, d), (n, d, d))
+            draws = (
+                archive.array(f"draws_{name}", np.float32, shape)
+                for name, shape in zip(Draws._fields[1:], shapes, strict=True)
+            )
             try:
                 model.noise_variance_ = float(archive.meta["noise_variance_"])
+                model.draws_ = Draws(float(archive.meta["unit"]), *draws)
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{archive.path}: what {cls.__name__} remembers is damaged: {error!r}") from error
         return model

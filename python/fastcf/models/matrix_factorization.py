@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
+from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
 from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf, RandomSeed
 from fastcf.models._solvers import AlsSolver, HeldOut, Problem, SgdSolver, Solver
@@ -135,12 +136,14 @@ class MatrixFactorization(PosteriorMixin):
         draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
-    reg_, learning_rate_ : float
-        What "auto" came to.
+    reg_, reg_exponent_, learning_rate_ : float
+        What "auto" came to, a being the exponent.
     user_bias_reg_, item_bias_reg_ : float
         The same for the biases.
     n_samples_ : int
         "bayes": how many draws are averaged.
+    draws_ : tuple of arrays
+        "bayes": the hyperparameters of the draws, which ``fold_in`` needs.
     noise_variance_ : float
         "bayes": mean variance of a rating of weight 1 around its prediction.
     user_bias_samples_, item_bias_samples_ : ndarray of shape (n_samples_, n_users), (n_samples_, n_items), float32
@@ -203,6 +206,7 @@ class MatrixFactorization(PosteriorMixin):
         "history_",
         "n_epochs_",
         "reg_",
+        "reg_exponent_",
         "learning_rate_",
         "user_bias_reg_",
         "item_bias_reg_",
@@ -316,8 +320,9 @@ class MatrixFactorization(PosteriorMixin):
         sigma = self._settle(ratings, biases)
         self._initialise(ratings, backend, sigma, seed)
         exponents = {"auto": auto.reg_exponent, "none": 0.0, "count": 1.0}
-        exponent = exponents[self.reg_scaling] if isinstance(self.reg_scaling, str) else float(self.reg_scaling)
-        problem = Problem(ratings, backend, held_out, self.reg_, exponent, sigma, seed, n_epochs)
+        scaling = self.reg_scaling
+        self.reg_exponent_ = exponents[scaling] if isinstance(scaling, str) else float(scaling)
+        problem = Problem(ratings, backend, held_out, self.reg_, self.reg_exponent_, sigma, seed, n_epochs)
         solver = _SOLVERS[self.solver](self, problem)
         try:
             train(
@@ -398,7 +403,6 @@ def _weighted_mean(ratings: Ratings) -> float:
 
 def _item_means(ratings: Ratings, fallback: float) -> NDArray[np.float32]:
     """Return each item's mean rating, and ``fallback`` for items without ratings (or with weights of 0 only)."""
-    weights = np.ones(ratings.nnz, np.float32) if ratings.weights is None else ratings.weights
-    total = np.bincount(ratings.indices, weights, ratings.n_items)
-    sums = np.bincount(ratings.indices, weights * ratings.values, ratings.n_items)
-    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback).astype(np.float32)
+    by_item = ratings.by_item()
+    weights = None if ratings.weights is None else ratings.weights[by_item.entries]
+    return row_means((by_item.indptr, by_item.indices, by_item.values), weights, fallback)
