@@ -6,6 +6,7 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "math/mf.h"
 
 namespace fastcf {
 namespace {
@@ -41,17 +42,6 @@ struct SgdPenalties {
     const float* factors;
     const float* bias;
 };
-
-// Eight sums in flight: one would wait for the adder at every factor.
-double squared_norm(const float* row, std::int64_t n) {
-    double sums[8] = {};
-    std::int64_t f = 0;
-    for (; f + 8 <= n; f += 8)
-        for (int lane = 0; lane < 8; ++lane)
-            sums[lane] += static_cast<double>(row[f + lane]) * static_cast<double>(row[f + lane]);
-    for (; f < n; ++f) sums[0] += static_cast<double>(row[f]) * static_cast<double>(row[f]);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
 
 void check_rows(const FactorArrays& arrays, const SgdTiles& tiles, const SgdConfig& config, const char* caller) {
     const auto shape = [&](const MatrixView<float>& m, std::int64_t rows, const char* name) {

@@ -100,6 +100,49 @@ def evaluate_csr(
     high: float = ...,
     n_threads: int = 0,
 ) -> tuple[float, float, int]: ...
+def mf_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.floating],
+    item_indptr: NDArray[np.int64],
+    item_users: NDArray[np.int32],
+    item_entries: NDArray[np.int64],
+    user_factors: NDArray[np.floating],
+    item_factors: NDArray[np.floating],
+    user_bias: NDArray[np.floating] | None = None,
+    item_bias: NDArray[np.floating] | None = None,
+    *,
+    weights: NDArray[np.floating] | None = None,
+    item_offset: NDArray[np.floating] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    user_reg: NDArray[np.floating] | None = None,
+    item_reg: NDArray[np.floating] | None = None,
+    user_bias_reg: NDArray[np.floating] | None = None,
+    item_bias_reg: NDArray[np.floating] | None = None,
+    n_threads: int = 0,
+) -> tuple[
+    float,
+    float,
+    NDArray[np.floating],
+    NDArray[np.floating],
+    NDArray[np.floating] | None,
+    NDArray[np.floating] | None,
+    NDArray[np.floating],
+]: ...
+def mf_predict(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    user_factors: NDArray[np.floating],
+    item_factors: NDArray[np.floating],
+    user_bias: NDArray[np.floating] | None = None,
+    item_bias: NDArray[np.floating] | None = None,
+    *,
+    item_offset: NDArray[np.floating] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    n_threads: int = 0,
+) -> NDArray[np.floating]: ...
 
 class BiasFit(TypedDict):
     mean: float

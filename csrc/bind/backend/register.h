@@ -10,6 +10,7 @@ void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_random(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
+void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
