@@ -10,6 +10,7 @@ __all__ = [
     "errors",
     "mf_gradient",
     "nearest",
+    "optimizer_trace",
     "predict",
     "scores",
     "sgd_epoch",
@@ -171,6 +172,37 @@ def mf_gradient(
         S.sum(axis=0) + m_i * np.abs(bi),
     ]
     return (R * losses).sum() + penalty, gradient, sizes
+
+
+def optimizer_trace(name, p, gradient_at, rates, *, decay=0.0, second_decay=0.0, epsilon=0.0):
+    """Return the points at which an optimiser takes gradients: the first and the one after each step.
+
+    ``gradient_at(point, t)`` is the gradient of step t, from 1.
+    """
+    p = np.array(p, np.float64)
+    v, s = np.zeros_like(p), np.zeros_like(p)
+    points = [p.copy()]
+    for t, rate in enumerate(rates, start=1):
+        g = gradient_at(points[-1], t)
+        if name == "gd":
+            p = p - rate * g
+        elif name in ("momentum", "nesterov"):  # Nesterov takes gradients at p + decay v
+            v = decay * v - rate * g
+            p = p + v
+        elif name == "adagrad":
+            s = s + g**2
+            p = p - rate * g / (np.sqrt(s) + epsilon)
+        elif name == "adadelta":
+            s = decay * s + (1 - decay) * g**2
+            d = np.sqrt(v + epsilon) / np.sqrt(s + epsilon) * g
+            v = decay * v + (1 - decay) * d**2
+            p = p - rate * d
+        elif name == "adam":
+            v = decay * v + (1 - decay) * g
+            s = second_decay * s + (1 - second_decay) * g**2
+            p = p - rate * (v / (1 - decay**t)) / (np.sqrt(s / (1 - second_decay**t)) + epsilon)
+        points.append(p + decay * v if name == "nesterov" else p.copy())
+    return points
 
 
 def biases(users, items, residuals, weights, n_users, n_items, user_reg, item_reg):

@@ -125,6 +125,7 @@ FASTCF_INLINE double sum_of(const T* x, int m) {
 
 template <class T>
 double forward(const MfRow<T>& row, const T* values, const T* weights, T* errors, T* gradient, T* error_sum) {
+    [[maybe_unused]] const FlushDenormals flush;
     double total = 0, total_error = 0;
     alignas(64) T z[kBlock], loss[kBlock];
     for (int64_t start = 0; start < row.n; start += kBlock) {
@@ -150,6 +151,7 @@ double forward(const MfRow<T>& row, const T* values, const T* weights, T* errors
 
 template <class T>
 void backward(const MfRow<T>& row, const T* errors, const int64_t* entries, T* gradient, T* error_sum) {
+    [[maybe_unused]] const FlushDenormals flush;
     double total = 0;
     alignas(64) T e[kBlock];
     for (int64_t start = 0; start < row.n; start += kBlock) {
@@ -167,6 +169,7 @@ void backward(const MfRow<T>& row, const T* errors, const int64_t* entries, T* g
 
 template <class T>
 void predict(const MfRow<T>& row, T* out) {
+    [[maybe_unused]] const FlushDenormals flush;
     for (int64_t start = 0; start < row.n; start += kBlock) {
         const int m = static_cast<int>(row.n - start < kBlock ? row.n - start : kBlock);
         predictions(row, start, m, out + start);

@@ -143,6 +143,33 @@ def mf_predict(
     cost: str = "squared",
     n_threads: int = 0,
 ) -> NDArray[np.floating]: ...
+def optimizer_step(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    learning_rate: float,
+    step: int,
+    parameters: NDArray[np.floating],
+    gradient: NDArray[np.floating],
+    first: NDArray[np.floating] | None = None,
+    second: NDArray[np.floating] | None = None,
+    rows: NDArray[np.int32] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    n_threads: int = 0,
+) -> None: ...
+def optimizer_flush(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    step: int,
+    parameters: NDArray[np.floating],
+    first: NDArray[np.floating] | None = None,
+    second: NDArray[np.floating] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    n_threads: int = 0,
+) -> None: ...
 
 class BiasFit(TypedDict):
     mean: float

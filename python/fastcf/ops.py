@@ -1,22 +1,31 @@
 """The building blocks of training, for those who build their own: NumPy arrays in, NumPy arrays out, computed natively.
 
 Every function takes float32 or float64 factors and computes in that type, so that a gradient can be checked in float64
-on the code that trains in float32. Results are the same bits for any number of threads, and their inputs are left as
-they are.
+on the code that trains in float32. Results are the same bits for any number of threads, and inputs are left as they are
+unless a function is told otherwise.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import resolve_device
+from fastcf.optimizers import Optimizer, as_optimizer
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["MfGradient", "mf_cost_and_gradient", "mf_predict"]
+__all__ = [
+    "MfGradient",
+    "OptimizerState",
+    "mf_cost_and_gradient",
+    "mf_predict",
+    "optimizer_flush",
+    "optimizer_step",
+]
 
 _COSTS = ("squared", "logistic")
 Floats = NDArray[np.floating[Any]]
@@ -225,6 +234,174 @@ def mf_predict(
     return predicted
 
 
+@dataclass(frozen=True)
+class OptimizerState:
+    """What an optimiser remembers of an array of parameters: returned by :func:`optimizer_step`, taken by the next one.
+
+    Attributes
+    ----------
+    step : int
+        Steps taken.
+    first, second : ndarray of the shape of the parameters, or None
+        Running sums, where the optimiser has them; see its formulas in :mod:`fastcf.optimizers`.
+    row_steps : ndarray of shape (n_rows,), int64, or None
+        Once a step by row was taken: with momentum, the step up to which each row is up to date; with Adam, how many
+        steps it has taken.
+    """
+
+    step: int
+    first: Floats | None
+    second: Floats | None
+    row_steps: NDArray[np.int64] | None
+
+
+def optimizer_step(
+    parameters: Floats,
+    gradient: Floats,
+    state: OptimizerState | None = None,
+    *,
+    optimizer: str | Optimizer = "gd",
+    learning_rate: float,
+    rows: NDArray[np.integer[Any]] | None = None,
+    copy: bool = True,
+    n_threads: int | None = None,
+) -> tuple[Floats, OptimizerState]:
+    """Take one step of an optimiser, on a whole array or on some of its rows.
+
+    Parameters
+    ----------
+    parameters : ndarray of shape (n_rows,) or (n_rows, n_columns), float32 or float64
+        Where to step from.
+    gradient : ndarray
+        Of the shape and type of the parameters or, with ``rows``, of those rows.
+    state : OptimizerState, optional
+        From the step before; None begins.
+    optimizer : str or Optimizer, default "gd"
+        See :func:`fastcf.optimizers.as_optimizer`. The same at every step.
+    learning_rate : float
+        At least 0.
+    rows : ndarray of int, ascending, optional
+        The rows that have a gradient; all others have a gradient of zero. Gradient descent and AdaGrad leave those as
+        they are. Momentum and Nesterov move them, which happens, exactly, when they are next named, or for all rows by
+        :func:`optimizer_flush`; flush before reading parameters. Under AdaDelta and Adam, which have no closed form,
+        time stands still for them.
+    copy : bool, default True
+        False changes the arrays of ``parameters`` and ``state`` in place.
+    n_threads : int, optional
+        Threads to use; all by default.
+
+    Returns
+    -------
+    parameters : ndarray
+        After the step. Deterministic: the same bits for any number of threads.
+    state : OptimizerState
+        For the next step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes disagree, rows do not ascend, or the state is that of another optimiser.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, state = np.zeros(2), None
+    >>> for _ in range(2):
+    ...     p, state = optimizer_step(p, np.ones(2), state, optimizer="momentum", learning_rate=1.0)
+    >>> p.tolist()
+    [-2.9, -2.9]
+    """
+    caller = "optimizer_step"
+    constants = as_optimizer(optimizer, caller).constants
+    _dtype(parameters, gradient, caller, ("parameters", "gradient"))
+    if not (math.isfinite(learning_rate) and learning_rate >= 0):
+        raise ValueError(f"{caller}: learning_rate must be a finite number of at least 0; got {learning_rate}")
+    if state is None:
+        first, second = (
+            np.zeros_like(parameters) if constants.name in names else None for names in (_KEEP_FIRST, _KEEP_SECOND)
+        )
+        state = OptimizerState(0, first, second, None)
+    parameters, state = _owned(parameters, state, copy)
+    row_steps = state.row_steps
+    if rows is None:
+        named = None if row_steps is None else np.arange(len(parameters), dtype=np.int32)
+    else:
+        named = _row_numbers(rows, len(parameters), caller)
+        row_steps = np.full(len(parameters), state.step, np.int64) if row_steps is None else row_steps
+    resolve_device("auto", caller).module.optimizer_step(
+        *constants, learning_rate, state.step + 1, parameters, gradient, state.first, state.second, named, row_steps,
+        n_threads or 0,
+    )  # fmt: skip
+    return parameters, OptimizerState(state.step + 1, state.first, state.second, row_steps)
+
+
+def optimizer_flush(
+    parameters: Floats,
+    state: OptimizerState,
+    *,
+    optimizer: str | Optimizer,
+    copy: bool = True,
+    n_threads: int | None = None,
+) -> tuple[Floats, OptimizerState]:
+    """Bring all rows up to date after steps by row.
+
+    Parameters
+    ----------
+    parameters, state
+        From the last :func:`optimizer_step`.
+    optimizer : str or Optimizer
+        The one that took the steps.
+    copy : bool, default True
+        False changes the arrays of ``parameters`` and ``state`` in place.
+    n_threads : int, optional
+        Threads to use; all by default.
+
+    Returns
+    -------
+    parameters : ndarray
+        As after as many steps of the whole array with a gradient of zero where there was none, to rounding; as they are
+        for optimisers that leave such rows alone.
+    state : OptimizerState
+        For the next step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types or shapes disagree.
+    """
+    caller = "optimizer_flush"
+    constants = as_optimizer(optimizer, caller).constants
+    _dtype(parameters, parameters, caller, ("parameters", "parameters"))
+    parameters, state = _owned(parameters, state, copy)
+    if state.row_steps is not None:
+        resolve_device("auto", caller).module.optimizer_flush(
+            *constants, state.step, parameters, state.first, state.second, state.row_steps, n_threads or 0
+        )
+    return parameters, state
+
+
+_KEEP_FIRST = ("momentum", "nesterov", "adagrad", "adadelta", "adam")
+_KEEP_SECOND = ("adadelta", "adam")
+
+
+def _owned(parameters: Floats, state: OptimizerState, copy: bool) -> tuple[Floats, OptimizerState]:
+    if not copy:
+        return parameters, state
+    first, second = (None if array is None else array.copy() for array in (state.first, state.second))
+    row_steps = None if state.row_steps is None else state.row_steps.copy()
+    return parameters.copy(), OptimizerState(state.step, first, second, row_steps)
+
+
+def _row_numbers(rows: Any, n_rows: int, caller: str) -> NDArray[np.int32]:
+    numbers = np.asarray(rows)
+    if numbers.ndim != 1 or (numbers.dtype.kind not in "iu" and numbers.size):
+        raise TypeError(f"{caller}: rows must be a vector of integers; got {numbers.dtype} of shape {numbers.shape}")
+    wrong = np.flatnonzero((numbers < 0) | (numbers >= n_rows))
+    if wrong.size:
+        raise ValueError(f"{caller}: rows must lie in [0, {n_rows}); got {numbers[wrong[0]]} at entry {wrong[0]}")
+    return np.ascontiguousarray(numbers, dtype=np.int32)
+
+
 def _ratings(ratings: Any, caller: str) -> Ratings:
     """Ids would be numbered anew, and no longer mean rows of factors: only what has rows is taken."""
     if isinstance(ratings, Ratings):
@@ -235,12 +412,14 @@ def _ratings(ratings: Any, caller: str) -> Ratings:
     return as_ratings(ratings, caller=caller)
 
 
-def _dtype(user_factors: Any, item_factors: Any, caller: str) -> np.dtype[np.floating[Any]]:
-    for name, array in (("user_factors", user_factors), ("item_factors", item_factors)):
+def _dtype(
+    first: Any, second: Any, caller: str, names: tuple[str, str] = ("user_factors", "item_factors")
+) -> np.dtype[np.floating[Any]]:
+    for name, array in zip(names, (first, second), strict=True):
         if not isinstance(array, np.ndarray) or array.dtype not in (np.float32, np.float64):
             kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
             raise TypeError(f"{caller}: {name} must be a float32 or float64 NumPy array; got {kind}")
-    dtype: np.dtype[np.floating[Any]] = user_factors.dtype
+    dtype: np.dtype[np.floating[Any]] = first.dtype
     return dtype
 
 
