@@ -177,13 +177,16 @@ def mf_gradient(
 def optimizer_trace(name, p, gradient_at, rates, *, decay=0.0, second_decay=0.0, epsilon=0.0):
     """Return the points at which an optimiser takes gradients: the first and the one after each step.
 
-    ``gradient_at(point, t)`` is the gradient of step t, from 1.
+    ``gradient_at(point, t)`` is the gradient of step t, from 1; NaN where there is none, which means zero or, for
+    AdaDelta and Adam, that nothing happens to that parameter and its time stands still.
     """
     p = np.array(p, np.float64)
-    v, s = np.zeros_like(p), np.zeros_like(p)
+    v, s, own = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     points = [p.copy()]
     for t, rate in enumerate(rates, start=1):
         g = gradient_at(points[-1], t)
+        on = ~np.isnan(g)
+        g, own = np.where(on, g, 0), own + on
         if name == "gd":
             p = p - rate * g
         elif name in ("momentum", "nesterov"):  # Nesterov takes gradients at p + decay v
@@ -193,14 +196,16 @@ def optimizer_trace(name, p, gradient_at, rates, *, decay=0.0, second_decay=0.0,
             s = s + g**2
             p = p - rate * g / (np.sqrt(s) + epsilon)
         elif name == "adadelta":
-            s = decay * s + (1 - decay) * g**2
+            s = np.where(on, decay * s + (1 - decay) * g**2, s)
             d = np.sqrt(v + epsilon) / np.sqrt(s + epsilon) * g
-            v = decay * v + (1 - decay) * d**2
+            v = np.where(on, decay * v + (1 - decay) * d**2, v)
             p = p - rate * d
         elif name == "adam":
-            v = decay * v + (1 - decay) * g
-            s = second_decay * s + (1 - second_decay) * g**2
-            p = p - rate * (v / (1 - decay**t)) / (np.sqrt(s / (1 - second_decay**t)) + epsilon)
+            v = np.where(on, decay * v + (1 - decay) * g, v)
+            s = np.where(on, second_decay * s + (1 - second_decay) * g**2, s)
+            times = np.maximum(own, 1)
+            step = rate * (v / (1 - decay**times)) / (np.sqrt(s / (1 - second_decay**times)) + epsilon)
+            p = p - np.where(on, step, 0)
         points.append(p + decay * v if name == "nesterov" else p.copy())
     return points
 

@@ -66,7 +66,22 @@ def expected(ratings, parameters, offset, options):
     n_threads=st.sampled_from([1, 2]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_mf_gradient_equals_reference(
+def test_mf_gradient_equals_reference(**case):
+    check_gradient(**case)
+
+
+@pytest.mark.parametrize("cost", ["squared", "logistic"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [1, 33, 64, 100])
+@pytest.mark.parametrize("n_items", [33, 1025])
+def test_mf_gradient_equals_reference_with_everything_on(n_items, k, dtype, cost):
+    check_gradient(
+        n_users=130, n_items=n_items, k=k, density=0.4, dense_row=True, weighted=True, bias=True, by_item=True,
+        cost=cost, exponent=0.5, reg=0.3, dtype=dtype, n_threads=2, seed=k,
+    )  # fmt: skip
+
+
+def check_gradient(
     n_users, n_items, k, density, dense_row, weighted, bias, by_item, cost, exponent, reg, dtype, n_threads, seed
 ):
     random = np.random.default_rng(seed)

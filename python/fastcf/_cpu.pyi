@@ -239,3 +239,56 @@ class SgdTrainer:
     def validation_squared_error(self) -> float: ...
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...
+
+class GradientTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        batch_size: int = 0,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
+    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
