@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["als_rows", "biases", "errors", "nearest", "predict", "scores", "sgd_epoch", "symmetric_uniform", "topk"]
+__all__ = [
+    "als_rows",
+    "biases",
+    "errors",
+    "mf_gradient",
+    "nearest",
+    "optimizer_trace",
+    "predict",
+    "scores",
+    "sgd_epoch",
+    "symmetric_uniform",
+    "topk",
+]
 
 
 def scores(queries, items, item_bias=None):
@@ -111,6 +123,91 @@ def sgd_epoch(order, ratings, parameters, *, learning_rate, bias_learning_rate, 
                 b_u[u] = (b_u[u] + step) / (1 + bias_learning_rate * bias_regs[0] / n_u[u])
                 b_i[i] = (b_i[i] + step) / (1 + bias_learning_rate * bias_regs[1] / n_i[i])
     return loss
+
+
+def mf_gradient(
+    users,
+    items,
+    values,
+    weights,
+    P,
+    Q,
+    b_u,
+    b_i,
+    offset,
+    *,
+    logistic=False,
+    reg=0.0,
+    exponent=0.0,
+    bias_regs=(0.0, 0.0),
+):
+    """Return J, [dP, dQ, db_u, db_i] and, for each of these five, the size of what is added up to make it.
+
+    ``offset`` has one entry per item; biases are None for a model without them. The errors of an evaluation in floating
+    point are a small multiple of its rounding unit times those sizes.
+    """
+    P, Q, offset, y, w = (np.asarray(a, np.float64) for a in (P, Q, offset, values, weights))
+    n_users, n_items = len(P), len(Q)
+    R, Y, W = np.zeros((3, n_users, n_items))
+    R[users, items], Y[users, items], W[users, items] = 1, y, w
+    bu = np.zeros(n_users) if b_u is None else np.asarray(b_u, np.float64)
+    bi = np.zeros(n_items) if b_i is None else np.asarray(b_i, np.float64)
+    Z = offset + bu[:, None] + bi + P @ Q.T
+    size = np.abs(offset) + np.abs(bu)[:, None] + np.abs(bi) + np.abs(P) @ np.abs(Q).T + np.abs(Y) + 1
+    if logistic:
+        losses, E = W * (np.logaddexp(0, Z) - Y * Z), W * R * (1 / (1 + np.exp(-Z)) - Y)
+    else:
+        losses, E = W * (Z - Y) ** 2 / 2, W * R * (Z - Y)
+    n_u, n_i = R.sum(axis=1), R.sum(axis=0)
+    l_u, l_i = (np.where(n > 0, reg * np.maximum(n, 1) ** exponent, 0)[:, None] for n in (n_u, n_i))
+    m_u, m_i = (np.where(n > 0, r, 0) for n, r in zip((n_u, n_i), bias_regs, strict=True))
+    penalty = ((l_u * P**2).sum() + (l_i * Q**2).sum() + (m_u * bu**2).sum() + (m_i * bi**2).sum()) / 2
+    gradient = [E @ Q + l_u * P, E.T @ P + l_i * Q, E.sum(axis=1) + m_u * bu, E.sum(axis=0) + m_i * bi]
+    S = W * R * size
+    sizes = [
+        (S * size).sum() + penalty,
+        S @ np.abs(Q) + l_u * np.abs(P),
+        S.T @ np.abs(P) + l_i * np.abs(Q),
+        S.sum(axis=1) + m_u * np.abs(bu),
+        S.sum(axis=0) + m_i * np.abs(bi),
+    ]
+    return (R * losses).sum() + penalty, gradient, sizes
+
+
+def optimizer_trace(name, p, gradient_at, rates, *, decay=0.0, second_decay=0.0, epsilon=0.0):
+    """Return the points at which an optimiser takes gradients: the first and the one after each step.
+
+    ``gradient_at(point, t)`` is the gradient of step t, from 1; NaN where there is none, which means zero or, for
+    AdaDelta and Adam, that nothing happens to that parameter and its time stands still.
+    """
+    p = np.array(p, np.float64)
+    v, s, own = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
+    points = [p.copy()]
+    for t, rate in enumerate(rates, start=1):
+        g = gradient_at(points[-1], t)
+        on = ~np.isnan(g)
+        g, own = np.where(on, g, 0), own + on
+        if name == "gd":
+            p = p - rate * g
+        elif name in ("momentum", "nesterov"):  # Nesterov takes gradients at p + decay v
+            v = decay * v - rate * g
+            p = p + v
+        elif name == "adagrad":
+            s = s + g**2
+            p = p - rate * g / (np.sqrt(s) + epsilon)
+        elif name == "adadelta":
+            s = np.where(on, decay * s + (1 - decay) * g**2, s)
+            d = np.sqrt(v + epsilon) / np.sqrt(s + epsilon) * g
+            v = np.where(on, decay * v + (1 - decay) * d**2, v)
+            p = p - rate * d
+        elif name == "adam":
+            v = np.where(on, decay * v + (1 - decay) * g, v)
+            s = np.where(on, second_decay * s + (1 - second_decay) * g**2, s)
+            times = np.maximum(own, 1)
+            step = rate * (v / (1 - decay**times)) / (np.sqrt(s / (1 - second_decay**times)) + epsilon)
+            p = p - np.where(on, step, 0)
+        points.append(p + decay * v if name == "nesterov" else p.copy())
+    return points
 
 
 def biases(users, items, residuals, weights, n_users, n_items, user_reg, item_reg):

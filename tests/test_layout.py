@@ -24,7 +24,7 @@ LAYERS = (
     ("_version", "errors"),
     ("_backend", "_random"),
     ("ids", "ratings", "_columns", "_assembly"),
-    ("data", "preprocessing", "metrics", "optimizers", "callbacks", "serialization", "plot"),
+    ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot"),
     ("models",),
     ("retrieval", "gradient_check", "model_selection"),
     ("cli",),

@@ -193,21 +193,6 @@ int specialised(long stride) {
     return stride <= 8 * kRowAlign ? static_cast<int>(stride / kLanes) : 0;
 }
 
-// Penalties shrink factors that nothing supports until they are denormal, where arithmetic is far slower:
-// here they become zero instead. 40 epochs on 90,000 sparse ratings with 27,000 rows: 0.77 s before, 0.10 s with this.
-class FlushDenormals {
-  public:
-#if FASTCF_X86
-    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }
-    ~FlushDenormals() { _mm_setcsr(saved_); }
-    FlushDenormals(const FlushDenormals&) = delete;
-    FlushDenormals& operator=(const FlushDenormals&) = delete;
-
-  private:
-    unsigned saved_;
-#endif
-};
-
 double tile(const SgdTileArgs& args) {
     [[maybe_unused]] const FlushDenormals flush;
     switch (args.stride / kRowAlign) {

@@ -200,4 +200,20 @@ FASTCF_INLINE void load_columns4(Rows rows, int64_t offset, Vec* columns) {
 
 #endif
 
+// Penalties shrink factors that nothing supports until they are denormal, where arithmetic is far slower: while one of
+// these lives, they become zero instead. 40 epochs of SGD on 90,000 sparse ratings with 27,000 rows: 0.77 s before,
+// 0.10 s with this.
+class FlushDenormals {
+  public:
+#if FASTCF_X86
+    FlushDenormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }
+    ~FlushDenormals() { _mm_setcsr(saved_); }
+    FlushDenormals(const FlushDenormals&) = delete;
+    FlushDenormals& operator=(const FlushDenormals&) = delete;
+
+  private:
+    unsigned saved_;
+#endif
+};
+
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

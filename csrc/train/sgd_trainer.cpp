@@ -6,34 +6,18 @@
 
 #include "core/parallel.h"
 #include "core/rng.h"
+#include "math/mf.h"
 
 namespace fastcf {
 namespace {
 
-constexpr std::int64_t kRowAlign = 16;  // floats: one cache line, the widest vector
-constexpr std::int64_t kRowGrain = 4096;
-
-AlignedBuffer<float> zeros(std::int64_t n) {
-    AlignedBuffer<float> buffer(n);
-    std::fill_n(buffer.data(), n, 0.0f);
-    return buffer;
-}
-
-// Copies into memory that is kept from one time to the next: fresh pages would cost more than the copy.
-void copy(const AlignedBuffer<float>& from, AlignedBuffer<float>& to, int n_threads) {
-    if (to.size() != from.size()) to = AlignedBuffer<float>(from.size());
-    parallel_chunks(from.size(), std::int64_t{1} << 18, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-        std::copy(from.data() + begin, from.data() + end, to.data() + begin);
-    });
-}
-
 // What training changes; rates are the same for ever.
 void copy_parameters(const SgdState& from, SgdState& to, int n_threads) {
     to.stride = from.stride;
-    copy(from.user_factors, to.user_factors, n_threads);
-    copy(from.item_factors, to.item_factors, n_threads);
-    copy(from.user_bias, to.user_bias, n_threads);
-    copy(from.item_bias, to.item_bias, n_threads);
+    copy_buffer(from.user_factors, to.user_factors, n_threads);
+    copy_buffer(from.item_factors, to.item_factors, n_threads);
+    copy_buffer(from.user_bias, to.user_bias, n_threads);
+    copy_buffer(from.item_bias, to.item_bias, n_threads);
 }
 
 // What one rating of each row pays, of the factors' penalty and of the bias's.
@@ -41,31 +25,6 @@ struct SgdPenalties {
     const float* factors;
     const float* bias;
 };
-
-// Eight sums in flight: one would wait for the adder at every factor.
-double squared_norm(const float* row, std::int64_t n) {
-    double sums[8] = {};
-    std::int64_t f = 0;
-    for (; f + 8 <= n; f += 8)
-        for (int lane = 0; lane < 8; ++lane)
-            sums[lane] += static_cast<double>(row[f + lane]) * static_cast<double>(row[f + lane]);
-    for (; f < n; ++f) sums[0] += static_cast<double>(row[f]) * static_cast<double>(row[f]);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
-
-void check_rows(const FactorArrays& arrays, const SgdTiles& tiles, const SgdConfig& config, const char* caller) {
-    const auto shape = [&](const MatrixView<float>& m, std::int64_t rows, const char* name) {
-        check(m.rows == rows && m.cols == config.n_factors, caller, ": ", name, " must have shape (", rows, ", ",
-              config.n_factors, "); got (", m.rows, ", ", m.cols, ")");
-    };
-    shape(arrays.user_factors, tiles.n_users, "user_factors");
-    shape(arrays.item_factors, tiles.n_items, "item_factors");
-    if (!config.bias) return;
-    check(arrays.user_bias.size == tiles.n_users, caller, ": user_bias must have ", tiles.n_users, " entries; got ",
-          arrays.user_bias.size);
-    check(arrays.item_bias.size == tiles.n_items, caller, ": item_bias must have ", tiles.n_items, " entries; got ",
-          arrays.item_bias.size);
-}
 
 }  // namespace
 
@@ -81,7 +40,7 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
     check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
           " entries; got ", item_offset.size);
     config_.n_threads = resolve_threads(config.n_threads);
-    state_.stride = (config.n_factors + kRowAlign - 1) / kRowAlign * kRowAlign;
+    state_.stride = row_stride(config.n_factors);
     tiles_ = build_sgd_tiles(ratings, weights.empty() ? nullptr : weights.data,
                              item_offset.empty() ? nullptr : item_offset.data, global_offset, state_.stride,
                              config.seed, config_.n_threads);
@@ -116,7 +75,8 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
 }
 
 void SgdTrainer::set_parameters(const FactorArrays& from) {
-    check_rows(from, tiles_, config_, "SgdTrainer.set_parameters");
+    check_factor_arrays(from, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
+                        "SgdTrainer.set_parameters");
     const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position, float* to) {
         parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t i = begin; i < end; ++i)
@@ -133,7 +93,8 @@ void SgdTrainer::set_parameters(const FactorArrays& from) {
 }
 
 void SgdTrainer::get_parameters(const FactorArrays& to) const {
-    check_rows(to, tiles_, config_, "SgdTrainer.get_parameters");
+    check_factor_arrays(to, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
+                        "SgdTrainer.get_parameters");
     const auto fetch = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
                            const float* from) {
         parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {

@@ -8,6 +8,7 @@
 #include "core/view.h"
 #include "ops/predict.h"
 #include "ops/sgd.h"
+#include "train/factors.h"
 
 namespace fastcf {
 
@@ -22,12 +23,6 @@ struct SgdConfig {
     float highest = 0;
     std::uint64_t seed = 0;
     int n_threads = 0;
-};
-
-// Factors (n_users, k) and (n_items, k); biases are empty for models without them.
-struct FactorArrays {
-    MatrixView<float> user_factors, item_factors;
-    VectorView<float> user_bias, item_bias;
 };
 
 class SgdTrainer {

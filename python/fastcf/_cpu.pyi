@@ -101,6 +101,76 @@ def evaluate_csr(
     high: float = ...,
     n_threads: int = 0,
 ) -> tuple[float, float, int]: ...
+def mf_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.floating],
+    item_indptr: NDArray[np.int64],
+    item_users: NDArray[np.int32],
+    item_entries: NDArray[np.int64],
+    user_factors: NDArray[np.floating],
+    item_factors: NDArray[np.floating],
+    user_bias: NDArray[np.floating] | None = None,
+    item_bias: NDArray[np.floating] | None = None,
+    *,
+    weights: NDArray[np.floating] | None = None,
+    item_offset: NDArray[np.floating] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    user_reg: NDArray[np.floating] | None = None,
+    item_reg: NDArray[np.floating] | None = None,
+    user_bias_reg: NDArray[np.floating] | None = None,
+    item_bias_reg: NDArray[np.floating] | None = None,
+    n_threads: int = 0,
+) -> tuple[
+    float,
+    float,
+    NDArray[np.floating],
+    NDArray[np.floating],
+    NDArray[np.floating] | None,
+    NDArray[np.floating] | None,
+    NDArray[np.floating],
+]: ...
+def mf_predict(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    user_factors: NDArray[np.floating],
+    item_factors: NDArray[np.floating],
+    user_bias: NDArray[np.floating] | None = None,
+    item_bias: NDArray[np.floating] | None = None,
+    *,
+    item_offset: NDArray[np.floating] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    n_threads: int = 0,
+) -> NDArray[np.floating]: ...
+def optimizer_step(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    learning_rate: float,
+    step: int,
+    parameters: NDArray[np.floating],
+    gradient: NDArray[np.floating],
+    first: NDArray[np.floating] | None = None,
+    second: NDArray[np.floating] | None = None,
+    rows: NDArray[np.int32] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    n_threads: int = 0,
+) -> None: ...
+def optimizer_flush(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    step: int,
+    parameters: NDArray[np.floating],
+    first: NDArray[np.floating] | None = None,
+    second: NDArray[np.floating] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    n_threads: int = 0,
+) -> None: ...
 
 class BiasFit(TypedDict):
     mean: float
@@ -168,5 +238,58 @@ class SgdTrainer:
         self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
     ) -> None: ...
     def validation_squared_error(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+class GradientTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        batch_size: int = 0,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
+    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...

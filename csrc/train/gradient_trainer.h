@@ -1,0 +1,132 @@
+// Matrix factorisation by gradients and any optimiser, all ratings at once or a batch at a time: owns the ratings and
+// the parameters; hands out copies. Written against csrc/ops only, so it runs on every device that implements them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/view.h"
+#include "ops/mf_gradient.h"
+#include "ops/optimizer.h"
+#include "ops/predict.h"
+#include "train/factors.h"
+
+namespace fastcf {
+
+struct GradientConfig {
+    std::int64_t n_factors = 0;
+    double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
+    double reg_exponent = 1;
+    bool bias = true;
+    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
+    double item_bias_reg = 0;
+    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
+    float highest = 0;
+    Loss loss = Loss::squared;
+    Optimizer optimizer;
+    std::int64_t batch_size = 0;  // 0: all ratings
+    std::uint64_t seed = 0;       // of the order of ratings
+    int n_threads = 0;
+};
+
+// With batch_size = 0 an epoch is one step along the gradient of the objective J (ops/mf_gradient.h).
+//
+// Otherwise ratings are shuffled anew for each epoch and taken batch_size at a time; a step follows the mean gradient
+// of its b ratings, 1/b of the sum, in which every rating carries its share of the penalties of its rows: of a row with
+// n ratings, 1/n of the row's penalty. The gradients of an epoch thus add up to that of J, over b. Rows without a
+// rating in the batch have no gradient (optimizer_step_rows says what that means).
+class GradientTrainer {
+  public:
+    // `weights` (one per rating) and `item_offset` (one per item) may be empty.
+    GradientTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
+                    float global_offset, const GradientConfig& config);
+
+    // The optimiser begins anew.
+    void set_parameters(const FactorArrays& from);
+    void get_parameters(const FactorArrays& to);
+
+    // One pass over all ratings; returns the sum of w l(z, y) (squared: half the sum of w e^2), each taken just before
+    // its step. After an interruption the steps taken so far count.
+    double epoch(double learning_rate, double bias_learning_rate);
+
+    // What the next epoch will do: the rows of every rating in training order, and the number of its step.
+    struct Order {
+        std::vector<std::int32_t> users, items;
+        std::vector<std::int64_t> steps;
+    };
+    Order order() const;
+
+    // The L2 term of the objective, over rows that have ratings.
+    double penalty();
+
+    // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
+    void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                        VectorView<const float> values);
+    double validation_squared_error();  // the sum over pairs
+    double validation_log_loss();       // the sum of softplus(z) - y z
+
+    void save_best();     // remembers the parameters as they are
+    void restore_best();  // and brings them back, the optimiser as new; throws std::logic_error when nothing was saved
+
+  private:
+    // One matrix of parameters, what the optimiser remembers of it, and its gradient.
+    struct Block {
+        AlignedBuffer<float> values, best, first, second, gradient;
+        std::vector<std::int64_t> row_steps;
+        std::int64_t rows = 0, cols = 0;
+
+        OptimizerRows<float> view();
+    };
+    struct Side {
+        Block factors, bias;
+        std::vector<std::int64_t> counts;      // ratings per row
+        std::vector<float> reg, bias_reg;      // penalties of rows
+        std::vector<float> share, bias_share;  // what one rating of a row carries of them
+    };
+    // The rows that a batch touches on one side, and the parameters gathered from them.
+    struct Touched {
+        std::vector<std::int32_t> rows, counts;
+        std::vector<float> factors, bias, factor_gradient, bias_gradient, reg, bias_reg;
+
+        void resize(std::int64_t stride);
+    };
+
+    void start_side(Side& side, std::int64_t rows, double bias_reg);
+    void start_optimizer();
+    void settle();  // brings rows up to date that the optimiser would move without a gradient
+    double full_step(double learning_rate, double bias_learning_rate);
+    double batch_step(const std::uint32_t* entries, std::int64_t n, double learning_rate, double bias_learning_rate);
+    void gather(Side& side, Touched& touched, float scale);
+    void scatter_step(Side& side, const Touched& touched, double learning_rate, double bias_learning_rate);
+    std::vector<std::uint32_t> shuffled() const;
+    std::vector<float> validation_predictions();
+    template <class Body>
+    void for_each_block(Body&& body);
+
+    GradientConfig config_;
+    std::int64_t stride_ = 0;
+    std::vector<std::int64_t> indptr_;
+    std::vector<std::int32_t> items_, users_;  // of each rating, in the order by user
+    std::vector<float> values_, weights_;
+    std::vector<std::int64_t> item_indptr_, item_entries_;  // with batch_size = 0: the order by item
+    std::vector<std::int32_t> item_users_;
+    std::vector<float> item_offset_;
+    float global_offset_;
+    AlignedBuffer<float> errors_;
+    Side user_, item_;
+    std::int64_t steps_ = 0;
+    std::uint64_t epochs_ = 0;
+    bool saved_ = false;
+
+    // One batch as a small problem of its own, kept from one batch to the next.
+    Touched touched_users_, touched_items_;
+    std::vector<std::int64_t> batch_indptr_, batch_item_indptr_, batch_item_entries_;
+    std::vector<std::int32_t> batch_items_, batch_item_users_, batch_place_;
+    std::vector<float> batch_values_, batch_weights_, batch_errors_, batch_offset_;
+
+    std::vector<std::int32_t> validation_users_, validation_items_;
+    std::vector<float> validation_values_;
+};
+
+}  // namespace fastcf

@@ -1,0 +1,210 @@
+"""Optimiser steps against plain traces: whole arrays, rows, and rows nobody touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastcf import _cpu, ops
+from fastcf.optimizers import (
+    OPTIMIZERS,
+    AdaDelta,
+    AdaGrad,
+    Adam,
+    GradientDescent,
+    Momentum,
+    Nesterov,
+    as_optimizer,
+)
+from reference import optimizer_trace
+
+pytestmark = pytest.mark.every_isa
+
+RATES = {"gd": 0.1, "momentum": 0.05, "nesterov": 0.05, "adagrad": 0.3, "adadelta": 1.0, "adam": 0.05}
+EXACT = ("gd", "momentum", "nesterov", "adagrad")  # rows without a gradient: as with a gradient of zero
+TOLERANCE = {np.float32: 1e-4, np.float64: 1e-12}
+
+
+def trace(name, p, gradient_at, rates):
+    constants = as_optimizer(name).constants._asdict()
+    return optimizer_trace(constants.pop("name"), p, gradient_at, rates, **constants)
+
+
+@settings(max_examples=40)
+@given(
+    name=st.sampled_from(OPTIMIZERS),
+    shape=st.sampled_from([(0,), (1,), (31,), (33,), (1025,), (0, 3), (7, 16), (32, 33)]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    n_threads=st.sampled_from([1, 2]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_optimizer_fifty_steps_equal_trace(name, shape, dtype, n_threads, seed):
+    random = np.random.default_rng(seed)
+    start, target = (random.normal(0, 1, shape).astype(dtype) for _ in range(2))
+    curvature = random.uniform(0.1, 2, shape).astype(dtype)
+    rates = RATES[name] * random.uniform(0.5, 1, 50)
+    points = trace(name, start, lambda p, t: curvature.astype(float) * (p - target), rates)
+    p, state = start.copy(), None
+    for rate, wanted in zip(rates, points[1:], strict=True):
+        gradient = curvature * (p - target)
+        p, state = ops.optimizer_step(
+            p, gradient, state, optimizer=name, learning_rate=float(rate), n_threads=n_threads
+        )
+        assert p.dtype == dtype
+        np.testing.assert_allclose(p, wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    assert state.step == 50
+
+
+def sparse_run(name, dtype, n_rows, n_columns, steps, seed, *, n_threads=1, copy=False):
+    """Return start, gradients of every step (rows, values), and the result of steps by row, flushed."""
+    random = np.random.default_rng(seed)
+    shape = (n_rows, n_columns) if n_columns else (n_rows,)
+    start = random.normal(0, 1, shape).astype(dtype)
+    given_ = []
+    p, state = start.copy(), None
+    for _ in range(steps):
+        rows = np.flatnonzero(random.random(n_rows) < 0.15).astype(np.int32)
+        gradient = random.normal(0, 1, (len(rows), *shape[1:])).astype(dtype)
+        given_.append((rows, gradient))
+        p, state = ops.optimizer_step(
+            p, gradient, state, optimizer=name, learning_rate=RATES[name], rows=rows, copy=copy, n_threads=n_threads
+        )
+    return start, given_, *ops.optimizer_flush(p, state, optimizer=name)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_columns", [0, 1, 16, 33])
+@pytest.mark.parametrize("name", EXACT)
+def test_optimizer_steps_by_row_equal_dense_steps_with_zero_gradients(name, n_columns, dtype):
+    start, steps, got, state = sparse_run(name, dtype, 40, n_columns, 50, 3)
+    p, dense_state = start, None
+    for rows, values in steps:
+        gradient = np.zeros_like(start)
+        gradient[rows] = values
+        p, dense_state = ops.optimizer_step(p, gradient, dense_state, optimizer=name, learning_rate=RATES[name])
+    np.testing.assert_allclose(got, p, rtol=0, atol=TOLERANCE[dtype] / 2 * (1 + np.abs(p).max()))
+    if state.first is not None:
+        np.testing.assert_allclose(state.first, dense_state.first, rtol=0, atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in EXACT])
+def test_optimizer_time_stands_still_for_rows_without_gradient(name, dtype):
+    start, steps, got, _ = sparse_run(name, dtype, 40, 5, 50, 4)
+    for row in range(40):
+        own = [values[list(rows).index(row)] for rows, values in steps if row in rows]
+        wanted = trace(name, start[row], lambda p, t, own=own: own[t - 1].astype(float), [RATES[name]] * len(own))[-1]
+        np.testing.assert_allclose(got[row], wanted, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_dense_and_row_steps_mix(name):
+    random = np.random.default_rng(0)
+    start = random.normal(0, 1, (6, 3))
+    gradients = random.normal(0, 1, (9, 6, 3))
+    p, state = start, None
+    for t, gradient in enumerate(gradients):
+        rows = np.arange(6) if t % 3 == 1 else None  # all rows named: the same as a dense step
+        p, state = ops.optimizer_step(p, gradient, state, optimizer=name, learning_rate=0.1, rows=rows)
+    wanted = trace(name, start, lambda p, t: gradients[t - 1], [0.1] * 9)[-1]
+    np.testing.assert_allclose(p, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_same_bits_for_any_number_of_threads_and_in_place(name):
+    results = [sparse_run(name, np.float32, 3000, 64, 4, 5, n_threads=n, copy=n > 1)[2] for n in (1, 2, 4)]
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[2])
+    p = np.random.default_rng(0).normal(0, 1, 700_001).astype(np.float32)
+    dense = [
+        ops.optimizer_step(p, p, None, optimizer=name, learning_rate=0.1, n_threads=n_threads)[0]
+        for n_threads in (1, 2, 4)
+    ]
+    np.testing.assert_array_equal(dense[0], dense[1])
+    np.testing.assert_array_equal(dense[0], dense[2])
+
+
+def test_optimizer_copy_decides_whether_inputs_change():
+    p, g = np.ones(3), np.ones(3)
+    kept, state = ops.optimizer_step(p, g, optimizer="adam", learning_rate=0.1)
+    np.testing.assert_array_equal(p, 1)
+    first = state.first.copy()
+    again, _ = ops.optimizer_step(kept, g, state, optimizer="adam", learning_rate=0.1)
+    np.testing.assert_array_equal(state.first, first)
+    in_place, _ = ops.optimizer_step(kept, g, state, optimizer="adam", learning_rate=0.1, copy=False)
+    assert in_place is kept
+    np.testing.assert_array_equal(kept, again)
+    assert not np.array_equal(state.first, first)
+
+
+def test_optimizer_long_silence_of_a_row_is_exact():
+    p, state = np.zeros((2, 1)), None
+    p, state = ops.optimizer_step(p, np.ones((1, 1)), state, optimizer="momentum", learning_rate=1.0, rows=[0])
+    for _ in range(5000):
+        p, state = ops.optimizer_step(p, np.ones((1, 1)), state, optimizer="momentum", learning_rate=0.0, rows=[1])
+    p, state = ops.optimizer_flush(p, state, optimizer="momentum")
+    assert p[0, 0] == pytest.approx(-10.0, rel=1e-14)  # -(1 + 0.9 + 0.9^2 + …)
+    assert state.first[0, 0] == pytest.approx(0.0, abs=1e-200)
+
+
+def test_optimizer_names_and_constants():
+    assert as_optimizer("momentum") == Momentum(0.9)
+    assert as_optimizer(Adam(beta1=0.5)) == Adam(0.5, 0.999, 1e-8)
+    assert [as_optimizer(name).constants.name for name in OPTIMIZERS] == list(OPTIMIZERS)
+    assert len({GradientDescent(), Momentum(), Nesterov(), AdaGrad(), AdaDelta(), Adam(), Adam()}) == 6
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: Momentum(1.0), ValueError, r"Momentum: momentum must lie in \[0, 1\); got 1.0"),
+        (lambda: Nesterov(-0.1), ValueError, r"Nesterov: momentum must lie in \[0, 1\); got -0.1"),
+        (lambda: Adam(beta2=float("nan")), ValueError, r"Adam: beta2 must lie in \[0, 1\); got nan"),
+        (lambda: AdaGrad(0.0), ValueError, "AdaGrad: epsilon must be at least 1e-30 and finite; got 0.0"),
+        (lambda: AdaDelta(epsilon="small"), TypeError, "AdaDelta: epsilon must be a number; got 'small'"),
+        (lambda: as_optimizer("sgdm"), ValueError, "optimizer must be one of gd, momentum, .*; got 'sgdm'"),
+        (lambda: as_optimizer(3), TypeError, "optimizer must be a name or an Optimizer; got 3"),
+    ],
+)
+def test_optimizer_bad_constants_raise(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+P = np.ones((3, 2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"parameters": P.astype(int)}, TypeError, "parameters must be a float32 or float64 NumPy array; got int64"),
+        ({"gradient": P.astype(np.float32)}, TypeError, "gradient must have dtype float64; got float32"),
+        ({"gradient": P[:2]}, ValueError, "gradient must have 3 rows of 2; got 2 of 2"),
+        ({"gradient": P[:, :1].copy()}, ValueError, "gradient must have 3 rows of 2; got 3 of 1"),
+        ({"parameters": P.T}, ValueError, "parameters must be C-contiguous|gradient must have"),
+        ({"learning_rate": -1.0}, ValueError, "learning_rate must be a finite number of at least 0; got -1.0"),
+        ({"rows": [0, 3], "gradient": P[:2]}, ValueError, r"rows must lie in \[0, 3\); got 3 at entry 1"),
+        ({"rows": [1, 0], "gradient": P[:2]}, ValueError, r"rows must ascend within \[0, 3\); got 0 at entry 1"),
+        ({"rows": [1, 1], "gradient": P[:2]}, ValueError, r"rows must ascend within \[0, 3\); got 1 at entry 1"),
+        ({"rows": [0.5]}, TypeError, "rows must be a vector of integers; got float64"),
+        ({"state": ops.OptimizerState(0, None, None, None)}, ValueError, "first must have the shape of parameters"),
+        ({"state": ops.OptimizerState(-1, P, P, None)}, ValueError, "steps count from 1; got 0"),
+    ],
+)
+def test_optimizer_bad_input_raises(arguments, error, message):
+    valid = {"parameters": P, "gradient": P, "optimizer": "adam", "learning_rate": 0.1}
+    with pytest.raises(error, match=message):
+        ops.optimizer_step(**{**valid, **arguments})
+
+
+def test_optimizer_native_refuses_what_python_never_sends():
+    with pytest.raises(ValueError, match="there is no optimizer 'x'"):
+        _cpu.optimizer_step("x", 0, 0, 0, 0.1, 1, P, P)
+    with pytest.raises(ValueError, match=r"decays must lie in \[0, 1\)"):
+        _cpu.optimizer_step("momentum", 1, 0, 0, 0.1, 1, P, P, P)
+    with pytest.raises(ValueError, match="rows and row_steps must be given together"):
+        _cpu.optimizer_step("gd", 0, 0, 0, 0.1, 1, P.copy(), P, rows=np.int32([0]))
+    with pytest.raises(ValueError, match="row_steps must have 3 entries; got 2"):
+        _cpu.optimizer_step("gd", 0, 0, 0, 0.1, 1, P.copy(), P[:1], rows=np.int32([0]), row_steps=np.int64([0, 0]))
