@@ -8,6 +8,7 @@ import signal
 
 import numpy as np
 import pytest
+import sklearn.base
 
 import fastcf
 from fastcf import MatrixFactorization
@@ -229,3 +230,76 @@ def test_bayes_normal_wishart_draws_have_the_posterior_moments():
     np.testing.assert_allclose(means.mean(axis=0), n / (2 + n) * rows.mean(axis=0), atol=0.01)
     np.testing.assert_allclose(precisions.mean(axis=0), (d + n) * np.linalg.inv(inverse_scale), rtol=0.02, atol=0.02)
     np.testing.assert_allclose(np.cov(means.T), inverse_scale / (2 + n) / (n - 1), rtol=0.15, atol=2e-4)
+
+
+# -------------------------------------------------------------------------------------------------- gd, minibatch
+
+OPTIMIZERS = ("gd", "momentum", "nesterov", "adagrad", "adadelta", "adam")
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_minibatch_with_every_optimizer_learns(split, optimizer):
+    train, test = split
+    biases = -fastcf.BiasModel().fit(train).score(test)
+    model = MatrixFactorization(
+        16, solver="minibatch", optimizer=optimizer, batch_size=256, init_scale=0.1, random_state=0
+    )
+    assert -model.fit(train, validation=test).score(test) < (0.999 if optimizer == "adadelta" else 0.98) * biases
+    costs = [record["cost"] for record in model.history_]
+    assert costs[-1] < costs[0]
+
+
+@pytest.mark.parametrize("solver", ["gd", "minibatch"])
+def test_gradient_solver_with_defaults_beats_the_biases_clearly(split, solver):
+    train, test = split
+    biases = -fastcf.BiasModel().fit(train).score(test)
+    model = MatrixFactorization(solver=solver, random_state=0).fit(train)
+    assert -model.score(test) < 0.97 * biases
+    assert model.history_[-1]["learning_rate"] < model.history_[0]["learning_rate"] == model.learning_rate_
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gd_cost_falls_in_every_epoch_with_the_safe_rate(split, weighted):
+    train = split[0]
+    if weighted:
+        weights = np.random.default_rng(0).uniform(0.1, 3, train.nnz).astype(np.float32)
+        train = fastcf.Ratings.from_coo(*train.to_coo(), weights=weights)
+    model = MatrixFactorization(8, solver="gd", optimizer="gd", schedule="constant", n_epochs=60, init_scale=0.3)
+    costs = [record["cost"] for record in model.set_params(random_state=0).fit(train).history_]
+    assert all(after < before for before, after in itertools.pairwise(costs))
+
+
+def test_gradient_solver_same_bits_for_any_number_of_threads(split):
+    for solver in ("gd", "minibatch"):
+        models = [
+            MatrixFactorization(20, solver=solver, n_epochs=3, random_state=0, n_threads=n).fit(split[0])
+            for n in (1, 2, 4)
+        ]
+        for model in models[1:]:
+            np.testing.assert_array_equal(model.user_factors_, models[0].user_factors_)
+            np.testing.assert_array_equal(model.item_bias_, models[0].item_bias_)
+
+
+def test_gradient_solver_keeps_its_optimizer_through_clone_and_file(split, tmp_path):
+    chosen = fastcf.optimizers.Adam(beta1=0.8)
+    model = MatrixFactorization(4, solver="minibatch", optimizer=chosen, n_epochs=2, random_state=0)
+    assert sklearn.base.clone(model).optimizer == chosen
+    model.fit(split[0]).save(tmp_path / "model.safetensors")
+    loaded = fastcf.load(tmp_path / "model.safetensors")
+    assert loaded.optimizer == chosen
+    np.testing.assert_array_equal(loaded.predict(split[1]), model.predict(split[1]))
+    plain = MatrixFactorization(4, solver="minibatch", n_epochs=2, random_state=0).fit(split[0])
+    assert not np.array_equal(plain.user_factors_, model.user_factors_)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimizer": "sgd"}, "optimizer must be 'auto' or 'gd'"),
+        ({"optimizer": 3}, "optimizer must be 'auto' or 'gd'"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
+    ],
+)
+def test_gradient_solver_bad_parameters_are_named(split, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        MatrixFactorization(4, solver="minibatch", **options).fit(split[0])

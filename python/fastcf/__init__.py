@@ -1,6 +1,6 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
-from fastcf import callbacks, data, metrics
+from fastcf import callbacks, data, metrics, ops, optimizers
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
@@ -24,5 +24,7 @@ __all__ = [
     "data",
     "load",
     "metrics",
+    "ops",
+    "optimizers",
     "show_config",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 __all__ = [
     "OPTIMIZERS",
@@ -45,6 +45,19 @@ class Optimizer:
     def constants(self) -> _Constants:
         """Name and constants as native code takes them."""
         return _Constants(self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return name and fields, for files; :meth:`from_dict` takes them."""
+        return {"name": self.name, **vars(self)}
+
+    @staticmethod
+    def from_dict(fields: dict[str, Any]) -> Optimizer:
+        """Return the optimiser of :meth:`to_dict`'s result; raises ValueError or TypeError where it is none."""
+        constants = dict(fields)
+        name = constants.pop("name", None)
+        if name not in _KINDS:
+            raise ValueError(f"Optimizer: name must be one of {', '.join(_KINDS)}; got {name!r}")
+        return _KINDS[name](**constants)
 
 
 @dataclass(frozen=True)

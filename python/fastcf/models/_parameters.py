@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Boolean", "Constraint", "Interval", "Nothing", "OneOf", "RandomSeed", "validate_parameters"]
+__all__ = ["Boolean", "Constraint", "Instance", "Interval", "Nothing", "OneOf", "RandomSeed", "validate_parameters"]
 
 
 class Constraint(Protocol):
@@ -73,6 +73,20 @@ class Boolean:
 
     def __str__(self) -> str:
         return "True or False"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of a class."""
+
+    kind: type
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one."""
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        return f"an instance of {self.kind.__name__}"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ A solver starts from the model's parameters, improves them epoch by epoch, and h
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastcf._backend import Backend
 from fastcf.optimizers import learning_rate_at
 from fastcf.ratings import Ratings
 
-__all__ = ["AlsSolver", "HeldOut", "Problem", "SgdSolver", "Solver"]
+__all__ = ["AlsSolver", "GradientSolver", "HeldOut", "Problem", "SgdSolver", "Solver"]
 
 Record = dict[str, Any]
 
@@ -65,14 +66,14 @@ class Solver(Protocol):
         """Put what was learnt into the model."""
 
 
-class SgdSolver:
-    """Stochastic gradient descent over tiles; the native trainer holds the parameters meanwhile."""
+class _TrainerSolver:
+    """A solver whose parameters a native trainer holds meanwhile."""
 
-    def __init__(self, model: Any, problem: Problem) -> None:
+    def __init__(self, model: Any, problem: Problem, trainer: Any, **options: Any) -> None:
         self._model, self._problem = model, problem
         ratings, held_out = problem.ratings, problem.held_out
         low, high = ratings.rating_range
-        self._trainer = problem.backend.module.SgdTrainer(
+        self._trainer = trainer(
             ratings.indptr,
             ratings.indices,
             ratings.values,
@@ -90,6 +91,7 @@ class SgdSolver:
             highest=high,
             seed=problem.seed,
             n_threads=model._threads,
+            **options,
         )
         self._trainer.set_parameters(*self._arrays())
         if held_out is not None:
@@ -100,18 +102,18 @@ class SgdSolver:
         model = self._model
         return model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_
 
-    def run_epoch(self, epoch: int) -> Record:
-        """Take one step per rating."""
-        model, problem = self._model, self._problem
-        rate = learning_rate_at(model.schedule, model.learning_rate_, epoch, problem.n_epochs, model.decay)
-        loss = self._trainer.epoch(rate, rate * problem.sigma)  # a bias has the ratings' unit, a factor its square root
+    def _rate(self, epoch: int) -> float:
+        model = self._model
+        return learning_rate_at(model.schedule, model.learning_rate_, epoch, self._problem.n_epochs, model.decay)
+
+    def _record(self, squared_error: float, rate: float) -> Record:
+        problem = self._problem
         validation_rmse = None
         if problem.held_out is not None:
-            squared_error = self._trainer.validation_squared_error()
-            validation_rmse = float(np.sqrt(squared_error / problem.held_out.values.size))
+            validation_rmse = math.sqrt(self._trainer.validation_squared_error() / problem.held_out.values.size)
         return {
-            "cost": 0.5 * loss + self._trainer.penalty(),
-            "train_rmse": float(np.sqrt(loss / problem.total_weight)),
+            "cost": 0.5 * squared_error + self._trainer.penalty(),
+            "train_rmse": math.sqrt(squared_error / problem.total_weight),
             "validation_rmse": validation_rmse,
             "learning_rate": rate,
         }
@@ -119,6 +121,44 @@ class SgdSolver:
     def finish(self) -> None:
         """Copy the trainer's parameters into the model's arrays."""
         self._trainer.get_parameters(*self._arrays())
+
+
+class SgdSolver(_TrainerSolver):
+    """Stochastic gradient descent over tiles."""
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        super().__init__(model, problem, problem.backend.module.SgdTrainer)
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Take one step per rating."""
+        rate = self._rate(epoch)
+        # A bias has the ratings' unit, a factor its square root.
+        return self._record(self._trainer.epoch(rate, rate * self._problem.sigma), rate)
+
+
+class GradientSolver(_TrainerSolver):
+    """Steps of an optimiser along the gradient of all ratings ("gd") or of batches of them ("minibatch")."""
+
+    def __init__(self, model: Any, problem: Problem) -> None:
+        self._optimizer = model._optimizer()
+        name, *constants = self._optimizer.constants
+        super().__init__(
+            model,
+            problem,
+            problem.backend.module.GradientTrainer,
+            cost="squared",
+            optimizer=name,
+            batch_size=0 if model.solver == "gd" else model.batch_size,
+            **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
+        )
+
+    def run_epoch(self, epoch: int) -> Record:
+        """Pass over the ratings once."""
+        rate = self._rate(epoch)
+        # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors'
+        # √σ; gradient steps take σ more, and AdaDelta's take none.
+        unit = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}.get(self._optimizer.name, 1.0)
+        return self._record(2 * self._trainer.epoch(rate, rate * self._problem.sigma**unit), rate)
 
 
 class Sides:

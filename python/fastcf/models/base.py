@@ -17,6 +17,7 @@ from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
 from fastcf.models._results import Neighbours, Recommendations, SeenItems, ids_of, one, padded, positive
+from fastcf.optimizers import Optimizer
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import Archive, save
 
@@ -354,12 +355,21 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         if self.seen_ is not None:
             arrays["seen_indptr"], arrays["seen_indices"] = self.seen_
         meta = {name: getattr(self, name) for name in self._state if hasattr(self, name)}
-        return Archive(type(self).__name__, self.get_params(deep=False), arrays, meta)
+        params = {
+            name: value.to_dict() if isinstance(value, Optimizer) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        return Archive(type(self).__name__, params, arrays, meta)
 
     @classmethod
     def _from_archive(cls: type[_Model], archive: Archive) -> _Model:
         try:
-            model = cls(**archive.params)
+            model = cls(
+                **{
+                    name: Optimizer.from_dict(value) if isinstance(value, dict) else value
+                    for name, value in archive.params.items()
+                }
+            )
             validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
         except (TypeError, ValueError) as error:
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error

@@ -13,11 +13,11 @@ from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
-from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf, RandomSeed
-from fastcf.models._solvers import AlsSolver, HeldOut, Problem, SgdSolver, Solver
+from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
+from fastcf.models._solvers import AlsSolver, GradientSolver, HeldOut, Problem, SgdSolver, Solver
 from fastcf.models._training import train
 from fastcf.models.bias import Biases, fit_biases
-from fastcf.optimizers import SCHEDULES
+from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import register
 
@@ -38,9 +38,18 @@ _AUTO = {
     "sgd": _Auto(64, 40, 0.6, 0.7),
     "als": _Auto(64, 15, 1.75, 0.5),
     "bayes": _Auto(32, 120, 0.0, 0.0),
+    "gd": _Auto(64, 200, 1.75, 0.5),
+    "minibatch": _Auto(64, 40, 1.75, 0.5),
 }
-_SOLVERS: dict[str, type[Solver]] = {"sgd": SgdSolver, "als": AlsSolver, "bayes": GibbsSolver}
+_SOLVERS: dict[str, type[Solver]] = {
+    "sgd": SgdSolver,
+    "als": AlsSolver,
+    "bayes": GibbsSolver,
+    "gd": GradientSolver,
+    "minibatch": GradientSolver,
+}
 _AUTO_LEARNING_RATE = 0.04
+_ADAPTIVE_RATES = {"adam": 0.01, "adagrad": 0.03}  # in units of √σ, that of a factor
 _INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
 
@@ -57,34 +66,43 @@ class MatrixFactorization(PosteriorMixin):
     ----------
     n_factors : int or "auto", default "auto"
         k, the length of the vectors p_u and q_i; at most 65,536. "auto" is 64, and 32 for "bayes".
-    solver : {"sgd", "als", "bayes"}, default "sgd"
+    solver : {"sgd", "als", "bayes", "minibatch", "gd"}, default "sgd"
         "sgd": stochastic gradient descent over tiles of users and items, the fastest. "als": alternating least
         squares; every sweep solves all users, then all items, exactly (or nearly, see ``cg_steps``). "bayes": Gibbs
         sampling of Bayesian matrix factorisation, the most accurate; knows the standard deviation of its predictions,
-        needs no tuning, and takes the memory of ``n_samples_`` models.
+        needs no tuning, and takes the memory of ``n_samples_`` models. "minibatch": steps of ``optimizer`` along the
+        mean gradient of ``batch_size`` ratings, shuffled anew in each epoch. "gd": the same along the gradient of all
+        ratings, one step per epoch.
+    optimizer : str or Optimizer, default "auto"
+        For "minibatch" and "gd": "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of one of
+        the classes of :mod:`fastcf.optimizers`. "auto" is Adam.
+    batch_size : int, default 1024
+        For "minibatch".
     normalize : {"global", "item"} or None, default "global"
         The offset m_ui: the mean rating, each item's mean rating, or 0.
     bias : bool, default True
         Whether to learn b_u and b_i. They start at the regularised least-squares solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
-        λ, at least 0. "auto" is 0.6 σ for "sgd" and 1.75 σ for "als", with σ the standard deviation that the biases
-        leave (times the mean weight, where ratings have weights). "bayes" has none: its priors are learnt.
+        λ, at least 0. "auto" is 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation that the
+        biases leave (times the mean weight, where ratings have weights). "bayes" has none: its priors are learnt.
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`.
     reg_scaling : float, "auto", "count" or "none", default "auto"
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
-        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd" and 0.5 for "als".
+        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd", else 0.5.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0; "auto" is 0.04 / σ, divided by the mean weight or a third of the largest
-        one where ratings have weights. Biases step by σ times as much, so that the scale of
-        the ratings does not matter.
-        For "sgd" only, as the next two.
+        Step size of the first epoch, above 0. "auto" is 0.04 / σ for "sgd", divided by the mean weight or a third of
+        the largest one where ratings have weights. Biases step by σ times as much, so that the scale of the ratings
+        does not matter. For "minibatch" and "gd": 0.01 √σ with Adam, 0.03 √σ with AdaGrad (biases √σ times as much), 1
+        with AdaDelta; else what corresponds to "sgd", as far as the row with most ratings allows. "als" and "bayes"
+        have none, nor the next two.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
         The constant of the last two schedules, in [0, 1].
     n_epochs : int or "auto", default "auto"
-        Passes over the ratings (at most, with validation). "auto" is 40 for "sgd", 15 for "als", 120 for "bayes".
+        Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
+        for "bayes", 200 for "gd".
     cg_steps : int or None, default None
         "als": solve every row by so many steps of conjugate gradients from where it is, instead of exactly by
         Cholesky's factorisation. Three are usual, and faster where k is large.
@@ -181,6 +199,8 @@ class MatrixFactorization(PosteriorMixin):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
         "solver": (OneOf(tuple(_SOLVERS)),),
+        "optimizer": (OneOf(("auto", *OPTIMIZERS)), Instance(Optimizer)),
+        "batch_size": (Interval(1, integer=True),),
         "normalize": (OneOf(("global", "item")), Nothing()),
         "bias": (Boolean(),),
         "reg": (Interval(0), OneOf(("auto",))),
@@ -217,6 +237,8 @@ class MatrixFactorization(PosteriorMixin):
         n_factors: int | str = "auto",
         *,
         solver: str = "sgd",
+        optimizer: str | Optimizer = "auto",
+        batch_size: int = 1024,
         normalize: str | None = "global",
         bias: bool = True,
         reg: float | str = "auto",
@@ -240,6 +262,8 @@ class MatrixFactorization(PosteriorMixin):
     ) -> None:
         self.n_factors = n_factors
         self.solver = solver
+        self.optimizer = optimizer
+        self.batch_size = batch_size
         self.normalize = normalize
         self.bias = bias
         self.reg = reg
@@ -368,9 +392,29 @@ class MatrixFactorization(PosteriorMixin):
             # A step is proportional to its rating's weight; one of three times the mean is still safe.
             heaviest = max(mean_weight, float(weights.max()) / 3)
             self.learning_rate_ = _AUTO_LEARNING_RATE / (sigma * heaviest)
+            if self.solver in ("gd", "minibatch"):
+                self.learning_rate_ = self._gradient_rate(ratings, sigma * heaviest)
         else:
             self.learning_rate_ = float(self.learning_rate)
         return sigma
+
+    def _gradient_rate(self, ratings: Ratings, unit: float) -> float:
+        """Return the step size of an optimiser; ``unit`` is the curvature that a rating gives its rows."""
+        optimizer = self._optimizer()
+        if optimizer.name == "adadelta":
+            return 1.0  # it knows its own
+        if optimizer.name in _ADAPTIVE_RATES:
+            return _ADAPTIVE_RATES[optimizer.name] * float(np.sqrt(unit))
+        most = float(max(np.diff(ratings.indptr).max(), np.bincount(ratings.indices).max()))
+        damping = (1 - optimizer.constants.decay) / unit  # momentum adds the steps of 1 / (1 - momentum) gradients
+        if self.solver == "gd":
+            return damping / most
+        # As many steps of SGD as ratings; but the row that a batch meets most often takes no more than two at once.
+        return damping * min(_AUTO_LEARNING_RATE * self.batch_size, 2 * ratings.nnz / most)
+
+    def _optimizer(self) -> Optimizer:
+        """Return the optimiser of the gradient solvers."""
+        return as_optimizer("adam" if self.optimizer == "auto" else self.optimizer, "MatrixFactorization.fit")
 
     def _initialise(self, ratings: Ratings, backend: Backend, sigma: float, seed: int) -> None:
         """Draw the factors to start from."""
