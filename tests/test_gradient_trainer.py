@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -319,3 +322,44 @@ def test_gradient_trainer_wrong_parameters_raise():
         trainer.set_parameters(P[:, :2].copy(), Q, b_u, b_i)
     with pytest.raises(ValueError, match="item_bias must have 4 entries; got 0"):
         trainer.set_parameters(P, Q, b_u, None)
+
+
+@pytest.mark.parametrize("batch_size", [0, 1000])
+def test_gradient_trainer_interrupt_stops_early_and_keeps_what_was_learnt(batch_size):
+    script = f"""
+import os, signal, threading, time
+
+import numpy as np
+import fastcf
+from fastcf import _cpu
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started in the background may ignore it
+data = fastcf.data.make_ratings(20_000, 3_000, 1_000_000, random_state=1)
+trainer = _cpu.GradientTrainer(
+    data.indptr, data.indices, data.values, data.n_items, global_offset=data.mean, n_factors=64, reg=0.02,
+    reg_exponent=1.0, bias=True, user_bias_reg=1.0, item_bias_reg=1.0, lowest=1.0, highest=5.0, optimizer="momentum",
+    decay=0.9, batch_size={batch_size}, seed=1, n_threads=2,
+)
+shapes = (data.n_users, 64), (data.n_items, 64), data.n_users, data.n_items
+random = np.random.default_rng(0)
+parameters = [random.normal(0, 0.1, shape).astype(np.float32) for shape in shapes]
+trainer.set_parameters(*parameters)
+sent = []
+
+def interrupt():
+    time.sleep(0.3)
+    sent.append(time.perf_counter())
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    while True:
+        trainer.epoch(1e-6, 1e-6)
+except KeyboardInterrupt:
+    seconds = time.perf_counter() - sent[0]
+    learnt = [np.empty_like(array) for array in parameters]
+    trainer.get_parameters(*learnt)
+    print(seconds < 1, all(np.isfinite(array).all() for array in learnt), np.array_equal(learnt[0], parameters[0]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["True", "True", "False"]

@@ -7,7 +7,6 @@
 
 #include "core/parallel.h"
 #include "cpu/mf_gradient_kernels.h"
-#include "math/mf.h"
 
 namespace fastcf {
 namespace {
@@ -72,10 +71,9 @@ MfRow<T> user_row(const MfRatings<T>& ratings, const MfObjective<T>& objective, 
 template <class T>
 double start_row(const T* reg, const T* bias_reg, const T* factors, const T* bias, std::int64_t k, std::int64_t r,
                  T* gradient, T* bias_gradient) {
-    const T lambda = at_or_zero(reg, r), bias_lambda = at_or_zero(bias_reg, r), b = at_or_zero(bias, r);
-    for (std::int64_t f = 0; f < k; ++f) gradient[f] = lambda * factors[f];
+    const T bias_lambda = at_or_zero(bias_reg, r), b = at_or_zero(bias, r);
     *bias_gradient = bias_lambda * b;
-    return 0.5 * (static_cast<double>(lambda) * (lambda == T(0) ? 0.0 : squared_norm(factors, k)) +
+    return 0.5 * (kernels<T>().start(at_or_zero(reg, r), factors, k, gradient) +
                   static_cast<double>(bias_lambda) * static_cast<double>(b) * static_cast<double>(b));
 }
 

@@ -124,6 +124,13 @@ FASTCF_INLINE double sum_of(const T* x, int m) {
 }
 
 template <class T>
+double start(T reg, const T* factors, int64_t k, T* __restrict gradient) {
+    [[maybe_unused]] const FlushDenormals flush;
+    for (int64_t f = 0; f < k; ++f) gradient[f] = reg * factors[f];
+    return reg == T(0) ? 0.0 : static_cast<double>(reg) * squared_norm(factors, k);
+}
+
+template <class T>
 double forward(const MfRow<T>& row, const T* values, const T* weights, T* errors, T* gradient, T* error_sum) {
     [[maybe_unused]] const FlushDenormals flush;
     double total = 0, total_error = 0;
@@ -181,7 +188,7 @@ void predict(const MfRow<T>& row, T* out) {
 }  // namespace
 
 extern const MfKernels mf_kernels;
-const MfKernels mf_kernels = {{forward<float>, backward<float>, predict<float>},
-                              {forward<double>, backward<double>, predict<double>}};
+const MfKernels mf_kernels = {{start<float>, forward<float>, backward<float>, predict<float>},
+                              {start<double>, forward<double>, backward<double>, predict<double>}};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

@@ -25,6 +25,8 @@ struct MfRow {
 
 template <class T>
 struct MfRowKernels {
+    // gradient = reg times the factors; returns reg |factors|^2.
+    double (*start)(T reg, const T* factors, std::int64_t k, T* gradient);
     // errors[j] = w l'(z_j, y_j); adds errors[j] times the factor row to gradient (k,), errors to *error_sum. Returns
     // the sum of w l. weights may be null: 1.
     double (*forward)(const MfRow<T>& row, const T* values, const T* weights, T* errors, T* gradient, T* error_sum);

@@ -1,6 +1,6 @@
 #include "ops/optimizer.h"
 
-#include <cmath>
+#include <algorithm>
 #include <type_traits>
 
 #include "core/parallel.h"
@@ -9,7 +9,7 @@
 namespace fastcf {
 namespace {
 
-constexpr std::int64_t kElementsPerTask = 1 << 16;
+constexpr std::int64_t kElementsPerTask = 1 << 16, kRowsAhead = 6;
 
 template <class T>
 const OptimizerRunKernels<T>& kernels() {
@@ -24,13 +24,12 @@ template <class T>
 OptimizerStep<T> step_of(const Optimizer& optimizer, double learning_rate, std::int64_t step) {
     OptimizerStep<T> s{};
     const bool adam = optimizer.kind == OptimizerKind::adam;
-    const auto t = static_cast<double>(step);
-    s.rate = static_cast<T>(adam ? learning_rate / (1 - std::pow(optimizer.decay, t)) : learning_rate);
+    s.rate = static_cast<T>(adam ? learning_rate / (1 - optimizer.power(step)) : learning_rate);
     s.keep = static_cast<T>(optimizer.decay);
     s.take = static_cast<T>(1 - optimizer.decay);
     s.second_keep = static_cast<T>(optimizer.second_decay);
     s.second_take = static_cast<T>(1 - optimizer.second_decay);
-    s.second_scale = static_cast<T>(adam ? 1 / (1 - std::pow(optimizer.second_decay, t)) : 1);
+    s.second_scale = static_cast<T>(adam ? 1 / (1 - optimizer.second_power(step)) : 1);
     s.epsilon = static_cast<T>(optimizer.epsilon);
     return s;
 }
@@ -45,11 +44,21 @@ template <class T>
 void coast(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, std::int64_t row) {
     const std::int64_t n = step - state.row_steps[row];
     if (n <= 0) return;
-    const double b = optimizer.decay, power = std::pow(b, static_cast<double>(n));
+    const double b = optimizer.decay, power = optimizer.power(n);
     const double travel = b * (1 - power) / (1 - b) * (optimizer.kind == OptimizerKind::nesterov ? b : 1.0);
     kernels<T>().coast(static_cast<T>(travel), static_cast<T>(power), state.cols, state.parameters + row * state.stride,
                        state.first + row * state.stride);
     state.row_steps[row] = step;
+}
+
+// Rows far apart wait for memory, unless it is asked some rows before.
+template <class T>
+void prefetch_row(const OptimizerRows<T>& state, std::int64_t row) {
+    constexpr std::int64_t kLine = 64, kMaxBytes = 16 * kLine;  // further lines are left to the hardware
+    const std::int64_t bytes = std::min(kMaxBytes, state.cols * static_cast<std::int64_t>(sizeof(T)));
+    for (const T* array : {state.parameters, state.first, state.second})
+        for (std::int64_t b = 0; array != nullptr && b < bytes; b += kLine)
+            __builtin_prefetch(reinterpret_cast<const char*>(array + row * state.stride) + b, 1);
 }
 
 template <class T, class Body>
@@ -61,11 +70,22 @@ void for_rows(const OptimizerRows<T>& state, VectorView<const std::int32_t> rows
     const std::int64_t grain = kElementsPerTask / (state.cols + 16) + 1;
     parallel_chunks(rows.size, grain, threads_for(rows.size * (state.cols / 8 + 4), n_threads),
                     [&](std::int64_t begin, std::int64_t end, int) {
-                        for (std::int64_t r = begin; r < end; ++r) body(r, rows[r]);
+                        for (std::int64_t r = begin; r < end; ++r) {
+                            if (r + kRowsAhead < end) prefetch_row(state, rows[r + kRowsAhead]);
+                            body(r, rows[r]);
+                        }
                     });
 }
 
 }  // namespace
+
+void Optimizer::tabulate() {
+    constexpr std::int64_t kPowers = 4096;  // 64 KiB of them
+    for (std::int64_t n = 0; n < kPowers; ++n) {
+        powers.push_back(std::pow(decay, static_cast<double>(n)));
+        second_powers.push_back(std::pow(second_decay, static_cast<double>(n)));
+    }
+}
 
 template <class T>
 void optimizer_step(const Optimizer& optimizer, double learning_rate, std::int64_t step, std::int64_t n, T* parameters,

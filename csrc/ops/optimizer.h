@@ -1,7 +1,9 @@
 // One step of an optimiser, on whole arrays or on some rows.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "core/view.h"
 #include "math/optimizer.h"
@@ -14,6 +16,18 @@ struct Optimizer {
     double decay = 0;         // momentum; AdaDelta's rho; Adam's beta1
     double second_decay = 0;  // Adam's beta2
     double epsilon = 0;
+    std::vector<double> powers, second_powers;  // of the decays, from the 0th on: as far as they are tabulated
+
+    // Steps by row need a power per row, which takes as long as the row's step; worth it for whoever takes many steps.
+    void tabulate();
+    double power(std::int64_t n) const { return power_of(decay, powers, n); }
+    double second_power(std::int64_t n) const { return power_of(second_decay, second_powers, n); }
+
+  private:
+    static double power_of(double base, const std::vector<double>& table, std::int64_t n) {
+        return n < static_cast<std::int64_t>(table.size()) ? table[static_cast<std::size_t>(n)]
+                                                           : std::pow(base, static_cast<double>(n));
+    }
 };
 
 // Which arrays an optimiser keeps beside the parameters, of their shape and zero at first.

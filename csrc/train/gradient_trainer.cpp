@@ -70,6 +70,7 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     start_side(item_, ratings.cols, config.item_bias_reg);
     if (config.batch_size > 0) {
         batch_place_.assign(at(ratings.cols), -1);
+        config_.optimizer.tabulate();
         return;
     }
     errors_ = AlignedBuffer<float>(n);

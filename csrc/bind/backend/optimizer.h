@@ -15,7 +15,12 @@ inline Optimizer optimizer_in(const std::string& name, double decay, double seco
         if (name != names[kind]) continue;
         check(decay >= 0 && decay < 1 && second_decay >= 0 && second_decay < 1, caller,
               ": decays must lie in [0, 1); got ", decay, " and ", second_decay);
-        return {static_cast<OptimizerKind>(kind), decay, second_decay, epsilon};
+        Optimizer optimizer;
+        optimizer.kind = static_cast<OptimizerKind>(kind);
+        optimizer.decay = decay;
+        optimizer.second_decay = second_decay;
+        optimizer.epsilon = epsilon;
+        return optimizer;
     }
     throw std::invalid_argument(concat(caller, ": there is no optimizer '", name, "'"));
 }
