@@ -57,7 +57,8 @@ void gather(const CsrView& ratings, VectorView<const float> sample_weights, cons
     if (!features.is_sparse) {
         problem.resize(n, features.cols());
         for (std::int64_t r = 0; r < n; ++r)
-            problem.kernels.widen(features.dense.row(items[static_cast<std::size_t>(r)]), problem.p, problem.row(r));
+            problem.kernels.widen(features.dense.row(items[static_cast<std::size_t>(r)]), problem.p, problem.stride,
+                                  problem.row(r));
         return;
     }
     const CsrView& sparse = features.sparse;
@@ -76,6 +77,7 @@ void gather(const CsrView& ratings, VectorView<const float> sample_weights, cons
             problem.columns.push_back(sparse.indices[e]);
         });
     problem.resize(n, static_cast<std::int64_t>(problem.columns.size()));
+    std::fill_n(problem.x, n * problem.stride, 0.0);
     for (std::int64_t r = 0; r < n; ++r)
         each_entry(r, [&](std::int32_t column, std::int64_t e) {
             problem.row(r)[column] += static_cast<double>(sparse.values[e]);

@@ -119,8 +119,9 @@ void solve(const double* u, long ldu, long p, double* x) {
     }
 }
 
-void widen(const float* row, long p, double* out) {
+void widen(const float* row, long p, long padded, double* out) {
     for (long j = 0; j < p; ++j) out[j] = static_cast<double>(row[j]);
+    for (long j = p; j < padded; ++j) out[j] = 0;
 }
 
 void shift_scale(const double* a, long lda, long n, long p, const double* center, const double* scale, double* out) {

@@ -10,8 +10,8 @@ namespace fastcf {
 inline constexpr long kRegressionPad = 8;
 
 struct RegressionKernels {
-    // out = float row as doubles
-    void (*widen)(const float* row, long p, double* out);
+    // out = the row's p floats as doubles, then zeros up to `padded`
+    void (*widen)(const float* row, long p, long padded, double* out);
     // out_r = scale[r] (a_r - center); scale and center may be null: 1 and 0. `out` may be `a`.
     void (*shift_scale)(const double* a, long lda, long n, long p, const double* center, const double* scale,
                         double* out);

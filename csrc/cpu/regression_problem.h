@@ -38,13 +38,12 @@ struct RegressionProblem {
         return (size + kRegressionPad - 1) / kRegressionPad * kRegressionPad;
     }
 
-    // Zeroed features, zero weights.
+    // Zero weights; the features are for the caller to fill, padding included.
     void resize(std::int64_t n_ratings, std::int64_t n_features) {
         n = n_ratings;
         p = n_features;
         stride = padded(p);
         x = features_.take(n * stride);
-        std::fill_n(x, n * stride, 0.0);
         theta.assign(static_cast<std::size_t>(stride), 0.0);
     }
 
