@@ -142,11 +142,15 @@ class _FeatureRegression(FactorModel):
                 stacklevel=3,
             )
         self.n_iter_ = int(report["iterations"])
-        weight = np.ones(labels.size) if weights is None else weights.astype(np.float64)
-        total, ones = float(weight.sum()), float(weight @ labels)
+        if weights is None:
+            total, ones = float(labels.size), float(labels.sum(dtype=np.float64))
+            rated = np.diff(indptr) > 0
+        else:
+            wide = weights.astype(np.float64)
+            total, ones = float(wide.sum()), float(wide @ labels)
+            rated = np.bincount(np.repeat(np.arange(n_rows), np.diff(indptr)), wide, n_rows) > 0
         # a base rate of 0 or 1 would be infinitely certain: half a label of each kind is added
         self.global_mean_ = float(np.log((ones + 0.5) / (total - ones + 0.5))) if _is_logistic(self) else ones / total
-        rated = np.bincount(np.repeat(np.arange(n_rows), np.diff(indptr)), weight, n_rows) > 0
         return coefficients, np.where(rated, intercept - np.float32(self.global_mean_), np.float32(0))
 
     def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
