@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cpu/regression_problem.h"
-#include "math/regression.h"
+#include "math/loss.h"
 
 namespace fastcf {
 namespace {
@@ -184,7 +184,7 @@ class Solver {
         std::fill_n(margin_, n_, bias_);
         residual_ = room(kTarget, n_);
         curvature_ = room(kCurvature, n_);
-        slopes();
+        loss_ = evaluate(nullptr, 0);
         feature_norm_ = std::sqrt(k_.dot(q_.x, q_.x, n_ * ld_));
         residual_norm_ = std::sqrt(k_.dot(residual_, residual_, n_));
         if (o_.solver == RegressionSolver::gradient)
@@ -196,22 +196,16 @@ class Solver {
         return outcome;
     }
 
-    // Residuals w l'(z) and curvatures w l''(z) at the margins z.
-    void slopes() {
-        for (std::int64_t r = 0; r < n_; ++r) {
-            const auto e = static_cast<std::size_t>(r);
-            const double probability = sigmoid(margin_[r]);
-            residual_[r] = q_.w[e] * (probability - q_.y[e]);
-            curvature_[r] = q_.w[e] * sigmoid_slope(margin_[r]);
-        }
-    }
-
-    // The loss at the margins z + t dz.
-    double loss(const double* step, double t) const {
+    // The loss at the margins z + t dz (no step: at z), with the residuals w l' and the curvatures w l'' there.
+    double evaluate(const double* step, double t) {
         double total = 0;
         for (std::int64_t r = 0; r < n_; ++r) {
             const auto e = static_cast<std::size_t>(r);
-            total += q_.w[e] * logistic_loss(margin_[r] + t * step[r], q_.y[e]);
+            const double z = step != nullptr ? margin_[r] + t * step[r] : margin_[r];
+            double slope;
+            total += q_.w[e] * logistic_loss(z, q_.y[e], &slope);
+            residual_[r] = q_.w[e] * slope;
+            curvature_[r] = q_.w[e] * logistic_curvature(z);
         }
         return total;
     }
@@ -245,7 +239,7 @@ class Solver {
             bias_ -= rate * bias_gradient;
             k_.times(q_.x, ld_, n_, ld_, theta(), margin_);
             for (std::int64_t r = 0; r < n_; ++r) margin_[r] += bias_;
-            slopes();
+            evaluate(nullptr, 0);
         }
     }
 
@@ -369,19 +363,20 @@ class Solver {
             for (std::int64_t r = 0; r < n_; ++r) margin_step[r] += taken.bias;
 
             // Halve the step until the cost falls as it should, up to the rounding of the cost.
-            const double before = loss(margin_step, 0) + penalty;
+            const double before = loss_ + penalty;
             double t = 1;
             const auto penalty_at = [&](double share_of_step) {
                 return penalty + o_.reg * share_of_step * (taken.cross + share_of_step * taken.squares / 2);
             };
-            while (t > 1e-10 && !(loss(margin_step, t) + penalty_at(t) <=
-                                  before + 1e-4 * t * taken.slope + 4 * kEpsilon * std::abs(before)))
-                t /= 2;
+            const auto falls = [&] {
+                loss_ = evaluate(margin_step, t);
+                return loss_ + penalty_at(t) <= before + 1e-4 * t * taken.slope + 4 * kEpsilon * std::abs(before);
+            };
+            while (!falls() && t > 1e-10) t /= 2;
             penalty = penalty_at(t);
             for (std::size_t j = 0; j < parameters.size(); ++j) parameters[j] += t * step[j];
             for (std::int64_t r = 0; r < n_; ++r) margin_[r] += t * margin_step[r];
             bias_ += t * taken.bias;
-            slopes();
             if (std::abs(taken.slope) <= kEpsilon * std::abs(before)) return finish(iteration + 1, true);  // flat
         }
     }
@@ -415,7 +410,7 @@ class Solver {
     const RegressionOptions& o_;
     const RegressionKernels& k_;
     std::int64_t n_, p_, ld_;
-    double bias_ = 0, feature_norm_ = 0, residual_norm_ = 0;
+    double bias_ = 0, loss_ = 0, feature_norm_ = 0, residual_norm_ = 0;
     double *margin_ = nullptr, *residual_ = nullptr, *curvature_ = nullptr;
 };
 
