@@ -273,3 +273,24 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
         if prior is not None:
             solution[row] += np.linalg.solve(np.linalg.cholesky(matrix).T, prior[2][row])
     return solution
+
+
+def ridge(features, targets, weights, reg, fit_intercept):
+    """Return theta and b of 1/2 sum w (x.theta + b - y)^2 + reg/2 |theta|^2, theta of least norm where many do."""
+    X, y, w = (np.asarray(a, np.float64) for a in (features, targets, weights))
+    x_mean, y_mean = (np.average(X, axis=0, weights=w), np.average(y, weights=w)) if fit_intercept else (0 * X[0], 0.0)
+    root = np.sqrt(w)
+    design = np.vstack([root[:, None] * (X - x_mean), np.sqrt(reg) * np.eye(X.shape[1])])
+    right = np.concatenate([root * (y - y_mean), np.zeros(X.shape[1])])
+    theta = np.linalg.lstsq(design, right, rcond=None)[0]
+    return theta, y_mean - x_mean @ theta
+
+
+def logistic_cost(parameters, features, labels, weights, reg, fit_intercept):
+    """Return sum w (softplus(z) - y z) + reg/2 |theta|^2 and its gradient; parameters are theta and, last, b."""
+    theta, b = (parameters[:-1], parameters[-1]) if fit_intercept else (parameters, 0.0)
+    z = features @ theta + b
+    cost = (weights * (np.logaddexp(0, z) - labels * z)).sum() + reg / 2 * theta @ theta
+    residual = weights * (1 / (1 + np.exp(-z)) - labels)
+    gradient = features.T @ residual + reg * theta
+    return cost, np.append(gradient, residual.sum()) if fit_intercept else gradient

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from sklearn import metrics as peer
 
-from fastcf.metrics import mae, rmse
+from fastcf.metrics import accuracy, log_loss, mae, rmse, roc_auc
 
 SIZES = st.sampled_from([1, 31, 32, 33, 1025])
 VALUES = st.floats(-1e6, 1e6)
@@ -60,3 +61,51 @@ def test_metrics_weight_zero_drops_rating():
 def test_metrics_bad_input_raises(metric, true, predicted, weights, error, message):
     with pytest.raises(error, match=f"{metric.__name__}: {message}"):
         metric(true, predicted, sample_weight=weights)
+
+
+@st.composite
+def binary_cases(draw):
+    size = draw(st.sampled_from([2, 31, 32, 33, 1025]))
+    random = np.random.default_rng(draw(st.integers(0, 10**6)))
+    true = random.integers(0, 2, size)
+    true[:2] = 0, 1
+    p = random.random(size).round(draw(st.sampled_from([1, 9])))  # with ties, and certainties
+    return true, p, random.uniform(0.1, 2, size) if draw(st.booleans()) else None
+
+
+@given(binary_cases())
+def test_metrics_of_labels_equal_scikit_learn(case):
+    true, p, weights = case
+    assert log_loss(true, p, sample_weight=weights) == pytest.approx(peer.log_loss(true, p, sample_weight=weights))
+    assert roc_auc(true, p, sample_weight=weights) == pytest.approx(peer.roc_auc_score(true, p, sample_weight=weights))
+    for threshold in (0.5, 0.3):
+        wanted = peer.accuracy_score(true, p >= threshold, sample_weight=weights)
+        assert accuracy(true, p, threshold=threshold, sample_weight=weights) == pytest.approx(wanted)
+
+
+def test_metrics_log_loss_of_fractions_and_certainties():
+    assert log_loss([0.25], [0.5]) == pytest.approx(np.log(2))
+    assert log_loss([1.0, 0.0], [1.0, 0.0]) == pytest.approx(0, abs=1e-15)
+    assert log_loss([1.0], [0.0]) == pytest.approx(-np.log(np.finfo(np.float64).eps))
+    assert log_loss([1.0], np.float32([0.0])) == pytest.approx(-np.log(np.finfo(np.float32).eps))
+
+
+@pytest.mark.parametrize(
+    ("metric", "true", "p", "weights", "message"),
+    [
+        (log_loss, [0, 2], [0.5, 0.5], None, r"log_loss: y_true must lie in \[0, 1\]; got 2.0 at entry 1"),
+        (log_loss, [0, 1], [0.5, 1.5], None, r"log_loss: p must lie in \[0, 1\]; got 1.5 at entry 1"),
+        (log_loss, [0, 1], [0.5], None, r"log_loss: p must have as many entries as y_true \(2\); got 1"),
+        (log_loss, [0], [np.nan], None, "log_loss: p must be finite; got nan at entry 0"),
+        (accuracy, [0.5], [0.5], None, r"accuracy: y_true must be 0 or 1; got 0.5 at entry 0"),
+        (accuracy, [], [], None, "accuracy: y_true must not be empty"),
+        (roc_auc, [1, 3], [0.5, 0.5], None, "roc_auc: y_true must be 0 or 1; got 3.0 at entry 1"),
+        (roc_auc, [1, 1], [0.5, 0.5], None, "roc_auc: y_true must hold both labels; got 2 times 1"),
+        (roc_auc, [1, 0], [0.5, 0.5], [1, 0], "roc_auc: y_true must hold both labels; got 1 times 1"),
+        (roc_auc, [1, 0], [0.5, 0.5], [1, -1], "roc_auc: sample_weight must not be negative"),
+        (roc_auc, [1, 0], [0.5, np.inf], None, "roc_auc: score must be finite; got inf at entry 1"),
+    ],
+)
+def test_metrics_bad_labels_raise(metric, true, p, weights, message):
+    with pytest.raises(ValueError, match=message):
+        metric(true, p, sample_weight=weights)

@@ -75,4 +75,11 @@ FASTCF_FORMULA T logistic_loss(T z, T y, T* slope) {
     return (negative ? -y * z : (T(1) - y) * z) + log1p_of_fraction(t);
 }
 
+// The second derivative of the logistic loss: keeps its digits for large |z|.
+template <class T>
+FASTCF_FORMULA T logistic_curvature(T z) {
+    const T t = exp_of_negative(z < T(0) ? z : -z);
+    return t / ((T(1) + t) * (T(1) + t));
+}
+
 }  // namespace fastcf

@@ -1,10 +1,11 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
-from fastcf import callbacks, data, metrics, ops, optimizers
+from fastcf import callbacks, data, metrics, ops, optimizers, preprocessing
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
-from fastcf.models import BiasModel, MatrixFactorization, Neighbours, Recommendations
+from fastcf.models import BiasModel, ItemRegression, MatrixFactorization, Neighbours, Recommendations, UserRegression
+from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import IdMap, Ratings
 from fastcf.serialization import load
 
@@ -13,12 +14,15 @@ __all__ = [
     "DataError",
     "DeviceError",
     "DivergenceError",
+    "FeatureTable",
     "GradientCheckError",
     "IdMap",
+    "ItemRegression",
     "MatrixFactorization",
     "Neighbours",
     "Ratings",
     "Recommendations",
+    "UserRegression",
     "__version__",
     "callbacks",
     "data",
@@ -26,5 +30,6 @@ __all__ = [
     "metrics",
     "ops",
     "optimizers",
+    "preprocessing",
     "show_config",
 ]

@@ -195,6 +195,28 @@ def fit_biases(
     n_threads: int = 0,
 ) -> BiasFit: ...
 
+class RegressionReport(TypedDict):
+    iterations: int
+    unconverged: int
+
+def regress_rows(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    features: NDArray[np.float32] | tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
+    weights: NDArray[np.float32],
+    intercept: NDArray[np.float32],
+    *,
+    sample_weights: NDArray[np.float32] | None = None,
+    cost: Literal["squared", "logistic"] = "squared",
+    solver: Literal["exact", "gradient"] = "exact",
+    reg: float = 1.0,
+    fit_intercept: bool = True,
+    max_iterations: int = 100,
+    tolerance: float = 1e-8,
+    n_threads: int = 0,
+) -> RegressionReport: ...
+
 class SgdTrainer:
     def __init__(
         self,

@@ -1,11 +1,15 @@
-"""Errors of predicted ratings."""
+"""Errors of predicted ratings, and of predicted probabilities of binary labels."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import xlogy
+from sklearn.metrics import roc_auc_score
 
-__all__ = ["mae", "rmse"]
+__all__ = ["accuracy", "log_loss", "mae", "rmse", "roc_auc"]
+
+_Floats = npt.NDArray[np.float64]
 
 
 def _finite_vector(values: npt.ArrayLike, caller: str, name: str) -> npt.NDArray[np.float64]:
@@ -22,18 +26,18 @@ def _finite_vector(values: npt.ArrayLike, caller: str, name: str) -> npt.NDArray
     return vector
 
 
-def _mean_error(
-    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None, power: int, caller: str
-) -> float:
+def _pair(
+    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None, caller: str, name: str = "y_pred"
+) -> tuple[_Floats, _Floats, _Floats | None]:
+    """Return the two vectors and the weights (None: all alike), checked."""
     true = _finite_vector(y_true, caller, "y_true")
-    predicted = _finite_vector(y_pred, caller, "y_pred")
+    predicted = _finite_vector(y_pred, caller, name)
     if true.size == 0:
         raise ValueError(f"{caller}: y_true must not be empty")
     if predicted.size != true.size:
-        raise ValueError(f"{caller}: y_pred must have as many entries as y_true ({true.size}); got {predicted.size}")
-    errors = np.abs(predicted - true) ** power
+        raise ValueError(f"{caller}: {name} must have as many entries as y_true ({true.size}); got {predicted.size}")
     if sample_weight is None:
-        return float(np.mean(errors))
+        return true, predicted, None
     weights = _finite_vector(sample_weight, caller, "sample_weight")
     if weights.size != true.size:
         raise ValueError(
@@ -42,10 +46,26 @@ def _mean_error(
     if weights.min() < 0:
         entry = int(np.argmin(weights))
         raise ValueError(f"{caller}: sample_weight must not be negative; got {weights[entry]} at entry {entry}")
-    total = float(weights.sum())
-    if total == 0:
+    if float(weights.sum()) == 0:
         raise ValueError(f"{caller}: sample_weight must have a positive sum; got 0.0")
-    return float(weights @ errors) / total
+    return true, predicted, weights
+
+
+def _mean(values: _Floats, weights: _Floats | None) -> float:
+    return float(np.mean(values)) if weights is None else float(weights @ values) / float(weights.sum())
+
+
+def _mean_error(
+    y_true: npt.ArrayLike, y_pred: npt.ArrayLike, sample_weight: npt.ArrayLike | None, power: int, caller: str
+) -> float:
+    true, predicted, weights = _pair(y_true, y_pred, sample_weight, caller)
+    return _mean(np.abs(predicted - true) ** power, weights)
+
+
+def _require(ok: npt.NDArray[np.bool_], values: _Floats, caller: str, name: str, what: str) -> None:
+    if not ok.all():
+        entry = int(np.argmin(ok))
+        raise ValueError(f"{caller}: {name} must {what}; got {values[entry]} at entry {entry}")
 
 
 def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None) -> float:
@@ -120,3 +140,122 @@ def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, sample_weight: npt.Arra
     0.5
     """
     return _mean_error(y_true, y_pred, sample_weight, 1, "mae")
+
+
+def log_loss(y_true: npt.ArrayLike, p: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None) -> float:
+    """Mean negative log-likelihood of binary labels, or cross-entropy of labels between 0 and 1.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels in [0, 1].
+    p : array-like of shape (n,)
+        Predicted probabilities of label 1, in [0, 1]. Kept away from 0 and 1 by the spacing of their dtype, so that one
+        wrong certainty does not make the result infinite.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative weights with a positive sum; by default every label counts the same.
+
+    Returns
+    -------
+    float
+        ``-sum(w * (y * log(p) + (1 - y) * log(1 - p))) / sum(w)``, in nats, computed in float64.
+
+    Raises
+    ------
+    TypeError
+        If an argument does not hold numbers.
+    ValueError
+        If an argument is empty, not one-dimensional, not finite or out of range, if the lengths differ, or if the
+        weights are negative or sum to zero.
+
+    See Also
+    --------
+    sklearn.metrics.log_loss : The same for labels 0 and 1, and for more than two classes.
+
+    Examples
+    --------
+    >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
+    0.367
+    """
+    true, predicted, weights = _pair(y_true, p, sample_weight, "log_loss", "p")
+    _require((true >= 0) & (true <= 1), true, "log_loss", "y_true", "lie in [0, 1]")
+    _require((predicted >= 0) & (predicted <= 1), predicted, "log_loss", "p", "lie in [0, 1]")
+    dtype = np.asarray(p).dtype
+    spacing = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+    predicted = np.clip(predicted, spacing, 1 - spacing)
+    return _mean(-(xlogy(true, predicted) + xlogy(1 - true, 1 - predicted)), weights)
+
+
+def accuracy(
+    y_true: npt.ArrayLike, p: npt.ArrayLike, *, threshold: float = 0.5, sample_weight: npt.ArrayLike | None = None
+) -> float:
+    """Share of binary labels that probabilities get right.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels, 0 or 1.
+    p : array-like of shape (n,)
+        Predicted probabilities of label 1, or any scores; finite.
+    threshold : float, default 0.5
+        Predict 1 where ``p >= threshold``.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative weights with a positive sum; by default every label counts the same.
+
+    Returns
+    -------
+    float
+        Between 0 and 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`log_loss`, and if a label is neither 0 nor 1.
+
+    Examples
+    --------
+    >>> accuracy([1, 0, 1], [0.8, 0.4, 0.3])
+    0.6666666666666666
+    """
+    true, predicted, weights = _pair(y_true, p, sample_weight, "accuracy", "p")
+    _require((true == 0) | (true == 1), true, "accuracy", "y_true", "be 0 or 1")
+    return _mean(((predicted >= threshold) == (true == 1)).astype(np.float64), weights)
+
+
+def roc_auc(y_true: npt.ArrayLike, score: npt.ArrayLike, *, sample_weight: npt.ArrayLike | None = None) -> float:
+    """Area under the ROC curve: the probability that a random 1 is scored above a random 0, ties counting half.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Labels, 0 or 1; both must occur.
+    score : array-like of shape (n,)
+        Predicted probabilities or any scores; finite.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative weights; by default every label counts the same.
+
+    Returns
+    -------
+    float
+        Between 0 and 1; 0.5 for scores that tell nothing.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`accuracy`, and if the labels (of positive weight) are all 0 or all 1.
+
+    See Also
+    --------
+    sklearn.metrics.roc_auc_score : Computes it.
+
+    Examples
+    --------
+    >>> roc_auc([1, 0, 1], [0.8, 0.4, 0.3])
+    0.5
+    """
+    true, predicted, weights = _pair(y_true, score, sample_weight, "roc_auc", "score")
+    _require((true == 0) | (true == 1), true, "roc_auc", "y_true", "be 0 or 1")
+    counted = true if weights is None else true[weights > 0]
+    if counted.min() == counted.max():
+        raise ValueError(f"roc_auc: y_true must hold both labels; got {counted.size} times {counted[0]:g}")
+    return float(roc_auc_score(true, predicted, sample_weight=weights))

@@ -3,5 +3,14 @@
 from fastcf.models.base import FactorModel, Neighbours, Recommendations
 from fastcf.models.bias import BiasModel
 from fastcf.models.matrix_factorization import MatrixFactorization
+from fastcf.models.regression import ItemRegression, UserRegression
 
-__all__ = ["BiasModel", "FactorModel", "MatrixFactorization", "Neighbours", "Recommendations"]
+__all__ = [
+    "BiasModel",
+    "FactorModel",
+    "ItemRegression",
+    "MatrixFactorization",
+    "Neighbours",
+    "Recommendations",
+    "UserRegression",
+]

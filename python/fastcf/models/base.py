@@ -129,6 +129,11 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
     # Prediction
     # -------------------------------------------------------------------------------------------------------
 
+    def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn what the native predictors return into predictions, in place."""
+        np.clip(predicted, *self.rating_range_, out=predicted)
+        return predicted
+
     def predict(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict ratings of pairs.
 
@@ -157,8 +162,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         predicted: NDArray[np.float32] = self._native.predict_pairs(
             users, items, *self._parameters, n_threads=self._threads
         )
-        np.clip(predicted, *self.rating_range_, out=predicted)
-        return predicted
+        return self._on_scale(predicted)
 
     def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict the ratings of all items, in the order of ``items_.ids``.
@@ -186,8 +190,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         else:
             rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
         predicted: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
-        np.clip(predicted, *self.rating_range_, out=predicted)
-        return predicted
+        return self._on_scale(predicted)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return minus the root mean squared error, so that larger is better, as scikit-learn's searches expect.
@@ -279,7 +282,7 @@ class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         if self.item_mean_ is None:
             base = base + np.float32(self.global_mean_)
         found = items >= 0
-        scores = np.clip(scores + base[:, None], *self.rating_range_)
+        scores = self._on_scale(scores + base[:, None])
         scores[~found] = -np.inf
         ids, scores = padded(ids_of(self.items_, items), scores, n, -np.inf)
         return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)

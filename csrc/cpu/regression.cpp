@@ -1,0 +1,129 @@
+#include "ops/regression.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "core/parallel.h"
+#include "cpu/regression_problem.h"
+
+namespace fastcf {
+namespace {
+
+constexpr std::int64_t kRowsPerTask = 8;
+
+void check_arguments(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
+                     const RegressionOptions& options, MatrixView<float> weights, VectorView<float> intercept) {
+    const char* caller = "regress_rows";
+    check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": values must not be None");
+    check(features.rows() == ratings.cols, caller, ": features must have one row per column of the ratings (",
+          ratings.cols, "); got ", features.rows());
+    check(sample_weights.empty() || sample_weights.size == ratings.nnz(), caller,
+          ": sample_weights must have one entry per rating (", ratings.nnz(), "); got ", sample_weights.size);
+    check(weights.rows == ratings.rows && weights.cols == features.cols(), caller, ": weights must have shape (",
+          ratings.rows, ", ", features.cols(), "); got (", weights.rows, ", ", weights.cols, ")");
+    check(intercept.size == ratings.rows, caller, ": intercept must have ", ratings.rows, " entries; got ",
+          intercept.size);
+    check(std::isfinite(options.reg) && options.reg >= 0, caller, ": reg must be at least 0; got ", options.reg);
+    const bool logistic = options.cost == RegressionCost::logistic;
+    check(!logistic || options.reg > 0, caller, ": reg must be above 0 for the logistic cost; got ", options.reg);
+    check(options.max_iterations > 0, caller, ": max_iterations must be positive; got ", options.max_iterations);
+    check(options.tolerance > 0, caller, ": tolerance must be positive; got ", options.tolerance);
+    for (std::int64_t e = 0; logistic && e < ratings.nnz(); ++e)
+        check(ratings.values[e] >= 0 && ratings.values[e] <= 1, caller,
+              ": values must lie in [0, 1] for the logistic cost; got ", ratings.values[e], " at entry ", e);
+    for (std::int64_t e = 0; e < sample_weights.size; ++e)
+        check(sample_weights[e] >= 0, caller, ": sample_weights must not be negative; got ", sample_weights[e],
+              " at entry ", e);
+}
+
+// Takes the ratings of positive weight and the features of their columns. With sparse features the problem has the
+// columns that occur, numbered as they come.
+void gather(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
+            std::int64_t row, RegressionProblem& problem) {
+    std::vector<std::int32_t>& items = problem.items;
+    items.clear();
+    problem.y.clear();
+    problem.w.clear();
+    for (std::int64_t e = ratings.indptr[row]; e < ratings.indptr[row + 1]; ++e) {
+        if (!sample_weights.empty() && !(sample_weights[e] > 0)) continue;
+        items.push_back(ratings.indices[e]);
+        problem.y.push_back(static_cast<double>(ratings.values[e]));
+        problem.w.push_back(sample_weights.empty() ? 1.0 : static_cast<double>(sample_weights[e]));
+    }
+    const auto n = static_cast<std::int64_t>(items.size());
+    if (!features.is_sparse) {
+        problem.resize(n, features.cols());
+        for (std::int64_t r = 0; r < n; ++r)
+            problem.kernels.widen(features.dense.row(items[static_cast<std::size_t>(r)]), problem.p, problem.stride,
+                                  problem.row(r));
+        return;
+    }
+    const CsrView& sparse = features.sparse;
+    std::vector<std::int32_t>& place = problem.place;
+    place.resize(static_cast<std::size_t>(sparse.cols), -1);
+    problem.columns.clear();
+    const auto each_entry = [&](std::int64_t r, auto&& body) {
+        const std::int32_t item = items[static_cast<std::size_t>(r)];
+        for (std::int64_t e = sparse.indptr[item]; e < sparse.indptr[item + 1]; ++e)
+            body(place[static_cast<std::size_t>(sparse.indices[e])], e);
+    };
+    for (std::int64_t r = 0; r < n; ++r)
+        each_entry(r, [&](std::int32_t& column, std::int64_t e) {
+            if (column >= 0) return;
+            column = static_cast<std::int32_t>(problem.columns.size());
+            problem.columns.push_back(sparse.indices[e]);
+        });
+    problem.resize(n, static_cast<std::int64_t>(problem.columns.size()));
+    std::fill_n(problem.x, n * problem.stride, 0.0);
+    for (std::int64_t r = 0; r < n; ++r)
+        each_entry(r, [&](std::int32_t column, std::int64_t e) {
+            problem.row(r)[column] += static_cast<double>(sparse.values[e]);
+        });
+    for (const std::int32_t column : problem.columns) place[static_cast<std::size_t>(column)] = -1;
+}
+
+}  // namespace
+
+RegressionReport regress_rows(const CsrView& ratings, VectorView<const float> sample_weights,
+                              const RegressionFeatures& features, const RegressionOptions& options,
+                              MatrixView<float> weights, VectorView<float> intercept) {
+    check_arguments(ratings, sample_weights, features, options, weights, intercept);
+    // Long rows first, so that no thread is left with one at the end.
+    std::vector<std::int64_t> order(static_cast<std::size_t>(ratings.rows));
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::int64_t a, std::int64_t b) { return ratings.row_size(a) > ratings.row_size(b); });
+
+    const int n_threads = threads_for(ratings.nnz() * std::max<std::int64_t>(features.cols(), 1), options.n_threads);
+    std::vector<RegressionProblem> problems(static_cast<std::size_t>(n_threads));
+    std::atomic<int> iterations{0};
+    std::atomic<std::int64_t> unconverged{0};
+    parallel_chunks(ratings.rows, kRowsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int thread) {
+        RegressionProblem& problem = problems[static_cast<std::size_t>(thread)];
+        for (std::int64_t at = begin; at < end; ++at) {
+            const std::int64_t u = order[static_cast<std::size_t>(at)];
+            gather(ratings, sample_weights, features, u, problem);
+            const RegressionOutcome outcome = regress(problem, options);
+            float* out = weights.row(u);
+            if (features.is_sparse) {
+                std::fill_n(out, weights.cols, 0.0f);
+                for (std::size_t j = 0; j < problem.columns.size(); ++j)
+                    out[problem.columns[j]] = static_cast<float>(problem.theta[j]);
+            } else {
+                for (std::int64_t j = 0; j < weights.cols; ++j)
+                    out[j] = static_cast<float>(problem.theta[static_cast<std::size_t>(j)]);
+            }
+            intercept[u] = static_cast<float>(outcome.intercept);
+            int most = iterations.load();
+            while (outcome.iterations > most && !iterations.compare_exchange_weak(most, outcome.iterations)) {
+            }
+            unconverged += outcome.converged ? 0 : 1;
+        }
+    });
+    return {iterations.load(), unconverged.load()};
+}
+
+}  // namespace fastcf

@@ -1,0 +1,71 @@
+// One row's regression: its data in float64, and the room to solve it. One per thread, reused from row to row.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/aligned.h"
+#include "cpu/regression_kernels.h"
+#include "ops/regression.h"
+
+namespace fastcf {
+
+// A buffer that keeps its memory when it shrinks.
+class Room {
+  public:
+    double* take(std::int64_t size) {
+        if (size > buffer_.size()) buffer_ = AlignedBuffer<double>(std::max(size, 2 * buffer_.size()));
+        return buffer_.data();
+    }
+
+  private:
+    AlignedBuffer<double> buffer_;
+};
+
+struct RegressionProblem {
+    const RegressionKernels& kernels = FASTCF_SELECT_ISA(regression_kernels);
+    std::int64_t n = 0, p = 0, stride = 0;  // stride: p rounded up; columns p to stride are zero
+    double* x = nullptr;                    // (n, stride)
+    std::vector<double> y, w;
+    std::vector<double> theta;  // the answer, p and padding
+
+    std::vector<std::int32_t> items, columns, place;  // of the gathering
+
+    double* row(std::int64_t r) { return x + r * stride; }
+
+    static std::int64_t padded(std::int64_t size) {
+        return (size + kRegressionPad - 1) / kRegressionPad * kRegressionPad;
+    }
+
+    // Zero weights; the features are for the caller to fill, padding included.
+    void resize(std::int64_t n_ratings, std::int64_t n_features) {
+        n = n_ratings;
+        p = n_features;
+        stride = padded(p);
+        x = features_.take(n * stride);
+        theta.assign(static_cast<std::size_t>(stride), 0.0);
+    }
+
+    // Scratch memory by number; what a number gave before is lost.
+    double* scratch(std::size_t number, std::int64_t size) { return rooms_[number].take(size); }
+
+  private:
+    Room features_;
+    Room rooms_[12];
+};
+
+struct RegressionOutcome {
+    double intercept = 0;
+    int iterations = 0;
+    bool converged = true;
+};
+
+// Solves the problem as ops/regression.h says, leaving the weights in `theta`; the features are overwritten.
+RegressionOutcome regress(RegressionProblem& problem, const RegressionOptions& options);
+
+// theta = (A'A + reg I)^+ A't for the (n, p) matrix A in problem.x, by one-sided Jacobi rotations: directions whose
+// singular value is below max(n, p) eps times the largest count as absent.
+void least_norm(RegressionProblem& problem, const double* target, double reg);
+
+}  // namespace fastcf

@@ -1,0 +1,204 @@
+"""Features of users and items, by id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+
+from fastcf.ids import IdMap, as_id_array
+
+__all__ = ["FeatureTable", "as_feature_table"]
+
+
+class FeatureTable:
+    """Features of users or of items: a row of numbers per id. Immutable.
+
+    Parameters
+    ----------
+    ids : IdMap or array-like of shape (n,)
+        Distinct ids, integers or strings; row ``r`` of ``matrix`` belongs to ``ids[r]``.
+    matrix : array-like or SciPy sparse matrix of shape (n, f)
+        Finite numbers; stored as float32, sparse ones as compressed rows.
+
+    Attributes
+    ----------
+    ids : IdMap
+    matrix : ndarray or scipy.sparse.csr_array of shape (n, f), float32
+        Read-only where dense.
+    n_rows, n_features : int
+        n and f.
+    is_sparse : bool
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ids or matrix are not as described, or do not fit together; the message names the entry.
+
+    Examples
+    --------
+    >>> films = FeatureTable(["heat", "up"], [[1, 0], [0, 1]])
+    >>> films
+    FeatureTable(2 rows x 2 features, dense)
+    """
+
+    def __init__(self, ids: IdMap | ArrayLike, matrix: Any) -> None:
+        self._ids = ids if isinstance(ids, IdMap) else IdMap(ids)
+        self._matrix = _feature_matrix(matrix, "FeatureTable")
+        if self.n_rows != len(self._ids):
+            raise ValueError(
+                f"FeatureTable: matrix must have one row per id ({len(self._ids)}); got {self.n_rows} rows"
+            )
+
+    @property
+    def ids(self) -> IdMap:
+        """The id of each row."""
+        return self._ids
+
+    @property
+    def matrix(self) -> Any:
+        """The features, float32 of shape (n_rows, n_features), dense or sparse."""
+        return self._matrix
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return int(self._matrix.shape[0])
+
+    @property
+    def n_features(self) -> int:
+        """Number of features."""
+        return int(self._matrix.shape[1])
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the features are stored as compressed rows."""
+        return bool(scipy.sparse.issparse(self._matrix))
+
+    def align(self, ids: IdMap, *, caller: str = "FeatureTable.align", what: str = "ids") -> Any:
+        """Return the features of these ids, in their order.
+
+        Parameters
+        ----------
+        ids : IdMap
+            For example the items of ratings.
+        caller, what : str
+            Named in error messages.
+
+        Returns
+        -------
+        ndarray or scipy.sparse.csr_array of shape (len(ids), n_features), float32
+
+        Raises
+        ------
+        ValueError
+            If an id has no row; the message names the first one.
+        """
+        rows = self._ids.rows(ids.ids)
+        missing = rows < 0
+        if missing.any():
+            first = ids.ids[int(missing.argmax())]
+            first = first.item() if isinstance(first, np.generic) else first
+            raise ValueError(
+                f"{caller}: {what} must have features; {int(missing.sum())} of {len(ids)} have none, first {first!r}"
+            )
+        return self._matrix[rows]
+
+    def extend(self, ids: IdMap, *, caller: str = "FeatureTable.extend", what: str = "ids") -> FeatureTable:
+        """Return the table in the order of ``ids``, followed by the table's other rows in their own order.
+
+        Parameters
+        ----------
+        ids : IdMap
+            Ids to come first.
+        caller, what : str
+            Named in error messages.
+
+        Returns
+        -------
+        FeatureTable
+
+        Raises
+        ------
+        ValueError
+            If an id has no row.
+        """
+        first = self.align(ids, caller=caller, what=what)
+        rest = np.flatnonzero(ids.rows(self._ids.ids) < 0)
+        if rest.size == 0:
+            return FeatureTable(ids, first)
+        stack = scipy.sparse.vstack if self.is_sparse else np.concatenate
+        more = self._ids.ids[rest]
+        if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
+            names = np.concatenate([ids.ids.astype(object), more.astype(object)])
+        else:
+            names = np.concatenate([ids.ids, more])
+        return FeatureTable(as_id_array(names, caller, "ids"), stack([first, self._matrix[rest]]))
+
+    def __repr__(self) -> str:
+        kind = f"sparse, {self._matrix.nnz:,} stored" if self.is_sparse else "dense"
+        return f"FeatureTable({self.n_rows:,} rows x {self.n_features:,} features, {kind})"
+
+
+def _feature_matrix(matrix: Any, caller: str) -> Any:
+    if scipy.sparse.issparse(matrix):
+        if matrix.ndim != 2:
+            raise ValueError(f"{caller}: matrix must have 2 dimensions; got {matrix.ndim}")
+        if matrix.dtype.kind not in "fiub":
+            raise TypeError(f"{caller}: matrix must hold real numbers; got dtype {matrix.dtype}")
+        sparse = scipy.sparse.csr_array(matrix).astype(np.float32)
+        sparse.sum_duplicates()
+        if not np.isfinite(sparse.data).all():
+            entry = int(np.argmin(np.isfinite(sparse.data)))
+            row = int(np.searchsorted(sparse.indptr, entry, side="right")) - 1
+            place = f"row {row}, column {sparse.indices[entry]}"
+            raise ValueError(f"{caller}: matrix must be finite; got {sparse.data[entry]} at {place}")
+        return sparse
+    array = np.asarray(matrix)
+    if array.ndim != 2:
+        raise ValueError(f"{caller}: matrix must have 2 dimensions, rows x features; got {array.ndim}")
+    try:
+        with np.errstate(over="ignore"):
+            dense = np.array(array, np.float32, order="C")
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{caller}: matrix must hold real numbers; {error}") from error
+    finite = np.isfinite(dense)
+    if not finite.all():
+        row, column = divmod(int(np.argmin(finite)), dense.shape[1])
+        raise ValueError(f"{caller}: matrix must be finite; got {array[row, column]} at row {row}, column {column}")
+    dense.flags.writeable = False
+    return dense
+
+
+def as_feature_table(features: Any, caller: str, name: str) -> FeatureTable:
+    """Return as a table what an estimator was given: a :class:`FeatureTable` or a pair ``(ids, matrix)``.
+
+    Parameters
+    ----------
+    features : FeatureTable or tuple
+        The table, or ids and matrix as its constructor takes them.
+    caller, name : str
+        Named in error messages.
+
+    Returns
+    -------
+    FeatureTable
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        As :class:`FeatureTable`.
+    """
+    if isinstance(features, FeatureTable):
+        return features
+    if not (isinstance(features, tuple) and len(features) == 2):
+        kind = type(features).__name__
+        raise TypeError(f"{caller}: {name} must be a FeatureTable or a pair (ids, matrix); got {kind}")
+    try:
+        return FeatureTable(*features)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{caller}: {name}: {error}") from error
