@@ -24,9 +24,9 @@ LAYERS = (
     ("_version", "errors"),
     ("_backend", "_random"),
     ("ids", "ratings", "_columns", "_assembly"),
-    ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot"),
+    ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot", "gradient_check"),
     ("models",),
-    ("retrieval", "gradient_check", "model_selection"),
+    ("retrieval", "model_selection"),
     ("cli",),
     ("__main__",),
 )

@@ -4,6 +4,7 @@ from fastcf import callbacks, data, metrics, ops, optimizers, preprocessing
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
+from fastcf.gradient_check import GradientReport, check_gradients
 from fastcf.models import BiasModel, ItemRegression, MatrixFactorization, Neighbours, Recommendations, UserRegression
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import IdMap, Ratings
@@ -16,6 +17,7 @@ __all__ = [
     "DivergenceError",
     "FeatureTable",
     "GradientCheckError",
+    "GradientReport",
     "IdMap",
     "ItemRegression",
     "MatrixFactorization",
@@ -25,6 +27,7 @@ __all__ = [
     "UserRegression",
     "__version__",
     "callbacks",
+    "check_gradients",
     "data",
     "load",
     "metrics",

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
+from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
+from fastcf.models._objective import mf_objective
 from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf.models._solvers import AlsSolver, GradientSolver, HeldOut, Problem, SgdSolver, Solver
 from fastcf.models._training import train
@@ -50,6 +52,7 @@ _SOLVERS: dict[str, type[Solver]] = {
 }
 _AUTO_LEARNING_RATE = 0.04
 _ADAPTIVE_RATES = {"adam": 0.01, "adagrad": 0.03}  # in units of √σ, that of a factor
+_CHECKED = 20_000  # ratings that fit(check_gradients=True) looks at
 _INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
 
@@ -292,6 +295,7 @@ class MatrixFactorization(PosteriorMixin):
         *,
         validation: Any = None,
         callbacks: Iterable[Callback] = (),
+        check_gradients: bool = False,
     ) -> MatrixFactorization:
         """Learn the parameters.
 
@@ -306,6 +310,9 @@ class MatrixFactorization(PosteriorMixin):
             (``patience``), and the parameters of the best epoch are kept.
         callbacks : iterable of Callback, optional
             Called after each epoch, see :mod:`fastcf.callbacks`.
+        check_gradients : bool, default False
+            Whether to compare the gradient of the objective with central differences before training, on some of
+            the ratings; see :func:`fastcf.check_gradients`.
 
         Returns
         -------
@@ -318,6 +325,8 @@ class MatrixFactorization(PosteriorMixin):
             If the input or a parameter is not as described.
         DeviceError
             If ``device="cuda"`` cannot be used.
+        GradientCheckError
+            If ``check_gradients`` and they disagree.
         DivergenceError
             If parameters stop being finite; the model then holds those of an earlier epoch.
         KeyboardInterrupt
@@ -347,6 +356,10 @@ class MatrixFactorization(PosteriorMixin):
         scaling = self.reg_scaling
         self.reg_exponent_ = exponents[scaling] if isinstance(scaling, str) else float(scaling)
         problem = Problem(ratings, backend, held_out, self.reg_, self.reg_exponent_, sigma, seed, n_epochs)
+        if check_gradients:
+            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED), replace=False)
+            report = compare_gradients(self._objective(ratings.take(np.sort(some)), seed), max_coordinates=20)
+            report.require("MatrixFactorization.fit")
         solver = _SOLVERS[self.solver](self, problem)
         try:
             train(
@@ -397,6 +410,10 @@ class MatrixFactorization(PosteriorMixin):
         else:
             self.learning_rate_ = float(self.learning_rate)
         return sigma
+
+    def _objective(self, ratings: Ratings, seed: int) -> Objective:
+        """Return the objective as a function of the parameters, at random ones; for gradient checks."""
+        return mf_objective(self, ratings, seed)
 
     def _gradient_rate(self, ratings: Ratings, unit: float) -> float:
         """Return the step size of an optimiser; ``unit`` is the curvature that a rating gives its rows."""
