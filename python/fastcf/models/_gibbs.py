@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from fastcf.errors import DataError
-from fastcf.models._fold_in import FoldInMixin, row_means
+from fastcf.models._fold_in import row_means
+from fastcf.models._partial_fit import PartialFitMixin
 from fastcf.models._solvers import Problem, Record, Sides
 from fastcf.serialization import Archive
 
@@ -172,7 +173,7 @@ class GibbsSolver:
         self._blas.restore_original_limits()
 
 
-class PosteriorMixin(FoldInMixin):
+class PosteriorMixin(PartialFitMixin):
     """Adds what a model averaged over draws of its posterior knows: how sure it is of each prediction."""
 
     solver: str

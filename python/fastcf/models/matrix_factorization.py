@@ -159,6 +159,8 @@ class MatrixFactorization(PosteriorMixin):
         The epoch whose parameters were kept.
     reg_, reg_exponent_, learning_rate_ : float
         What "auto" came to, a being the exponent.
+    sigma_, sgd_rate_ : float
+        σ, and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
     user_bias_reg_, item_bias_reg_ : float
         The same for the biases.
     n_samples_ : int
@@ -231,6 +233,8 @@ class MatrixFactorization(PosteriorMixin):
         "reg_",
         "reg_exponent_",
         "learning_rate_",
+        "sigma_",
+        "sgd_rate_",
         "user_bias_reg_",
         "item_bias_reg_",
     )
@@ -401,14 +405,17 @@ class MatrixFactorization(PosteriorMixin):
         self.user_bias_, self.item_bias_ = biases.users, biases.items
         self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
         self.reg_ = _AUTO[self.solver].reg * sigma * mean_weight if isinstance(self.reg, str) else float(self.reg)
-        if isinstance(self.learning_rate, str):
-            # A step is proportional to its rating's weight; one of three times the mean is still safe.
-            heaviest = max(mean_weight, float(weights.max()) / 3)
-            self.learning_rate_ = _AUTO_LEARNING_RATE / (sigma * heaviest)
-            if self.solver in ("gd", "minibatch"):
-                self.learning_rate_ = self._gradient_rate(ratings, sigma * heaviest)
-        else:
+        # A step is proportional to its rating's weight; one of three times the mean is still safe.
+        unit = sigma * max(mean_weight, float(weights.max()) / 3)
+        self.sigma_, self.sgd_rate_ = sigma, _AUTO_LEARNING_RATE / unit
+        if not isinstance(self.learning_rate, str):
             self.learning_rate_ = float(self.learning_rate)
+        elif self.solver in ("gd", "minibatch"):
+            self.learning_rate_ = self._gradient_rate(ratings, unit)
+        else:
+            self.learning_rate_ = self.sgd_rate_
+        if self.solver == "sgd":
+            self.sgd_rate_ = self.learning_rate_
         return sigma
 
     def _objective(self, ratings: Ratings, seed: int) -> Objective:

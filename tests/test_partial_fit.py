@@ -1,0 +1,103 @@
+"""Going on with a fitted factorisation when new ratings arrive."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastcf
+from fastcf import MatrixFactorization
+
+
+@pytest.fixture(scope="module")
+def parts():
+    """Old ratings, new ones (some by new users, of new items), and later ones to predict."""
+    ratings = fastcf.data.make_ratings(900, 400, 60_000, random_state=0)
+    rest, later = fastcf.data.train_test_split(ratings, test_size=0.15, random_state=0)
+    users, items, values = rest.to_coo()
+    X = np.stack([users, items], axis=1)
+    old = (users < 800) & (items < 360) & (np.random.default_rng(0).random(users.size) < 0.9)
+    later_users, later_items, later_values = later.to_coo()
+    return (X[old], values[old]), (X[~old], values[~old]), (np.stack([later_users, later_items], axis=1), later_values)
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize": "item"}, {"bias": False}, {"solver": "als", "n_epochs": 8}])
+def test_partial_fit_learns_new_users_and_items_and_keeps_the_old(parts, options):
+    old, new, (X, y) = parts
+    model = MatrixFactorization(16, random_state=0, **options).fit(*old)
+    before = fastcf.metrics.rmse(y, model.predict(X))
+    known = (X[:, 0] < 800) & (X[:, 1] < 360)
+    old_before = fastcf.metrics.rmse(y[known], model.predict(X[known]))
+    users, items = model.users_.ids, model.items_.ids
+    assert model.partial_fit(*new) is model
+    assert fastcf.metrics.rmse(y, model.predict(X)) < 0.98 * before
+    assert fastcf.metrics.rmse(y[known], model.predict(X[known])) < 1.02 * old_before
+    np.testing.assert_array_equal(model.users_.ids[: len(users)], users)
+    np.testing.assert_array_equal(model.items_.ids[: len(items)], items)
+    assert len(model.users_) == 900
+    whole = MatrixFactorization(16, random_state=0, **options).fit(
+        np.concatenate([old[0], new[0]]), np.concatenate([old[1], new[1]])
+    )
+    assert fastcf.metrics.rmse(y, model.predict(X)) < 1.05 * fastcf.metrics.rmse(y, whole.predict(X))
+
+
+def test_partial_fit_before_fit_is_fit(parts):
+    model = MatrixFactorization(4, n_epochs=2, random_state=0)
+    again = MatrixFactorization(4, n_epochs=2, random_state=0).fit(*parts[0])
+    np.testing.assert_array_equal(model.partial_fit(*parts[0]).user_factors_, again.user_factors_)
+
+
+def test_partial_fit_same_bits_for_any_number_of_threads(parts):
+    models = []
+    for n_threads in (1, 2, 4):
+        model = MatrixFactorization(20, n_epochs=3, random_state=0, n_threads=n_threads).fit(*parts[0])
+        models.append(model.partial_fit(*parts[1], n_epochs=2))
+    for model in models[1:]:
+        np.testing.assert_array_equal(model.user_factors_, models[0].user_factors_)
+        np.testing.assert_array_equal(model.item_bias_, models[0].item_bias_)
+
+
+def test_partial_fit_seen_items_are_those_of_both(parts):
+    model = MatrixFactorization(4, n_epochs=2, random_state=0).fit(*parts[0]).partial_fit(*parts[1])
+    (X_old, _), (X_new, _), _ = parts
+    user = 7
+    seen = set(X_old[X_old[:, 0] == user, 1]) | set(X_new[X_new[:, 0] == user, 1])
+    best = model.recommend(user, len(model.items_))
+    assert set(best.items[best.items >= 0].tolist()) == set(model.items_.ids.tolist()) - {int(item) for item in seen}
+
+
+def test_partial_fit_pair_known_on_neither_side_moves_away_from_nothing(parts):
+    model = MatrixFactorization(4, n_epochs=2, random_state=0).fit(*parts[0])
+    model.partial_fit([[5000, 6000], [5000, 6001]], [5.0, 5.0], n_epochs=3)
+    assert model.user_factors_[-1].any()
+    assert np.isfinite(model.predict([[5000, 6000]])).all()
+
+
+def test_partial_fit_loaded_model_goes_on(parts, tmp_path):
+    model = MatrixFactorization(4, n_epochs=2, random_state=0).fit(*parts[0])
+    model.save(tmp_path / "model.safetensors")
+    loaded = fastcf.load(tmp_path / "model.safetensors").partial_fit(*parts[1])
+    np.testing.assert_array_equal(loaded.user_factors_, model.partial_fit(*parts[1]).user_factors_)
+
+
+def test_partial_fit_string_ids_extend(parts):
+    X = np.array([["007", "a"], ["007", "b"], ["8", "a"], ["9", "b"]], object)
+    model = MatrixFactorization(2, n_epochs=1, random_state=0).fit(X, [1.0, 2.0, 3.0, 4.0])
+    model.partial_fit(np.array([["a new user", "b"]], object), [5.0])
+    assert model.users_.ids.tolist() == ["007", "8", "9", "a new user"]
+    assert model.rating_range_ == (1.0, 5.0)
+
+
+def test_partial_fit_bad_input_is_named_and_changes_nothing(parts):
+    model = MatrixFactorization(4, n_epochs=2, random_state=0).fit(*parts[0])
+    before = model.user_factors_.copy()
+    with pytest.raises(ValueError, match="partial_fit: n_epochs must be an integer of at least 1; got 0"):
+        model.partial_fit(*parts[1], n_epochs=0)
+    with pytest.raises(TypeError, match="partial_fit: users must have ids that are integers, as the model's; got strings"):
+        model.partial_fit(np.array([["u", 3]], object), [3.0])
+    with pytest.raises(ValueError, match="partial_fit: ratings must be finite"):
+        model.partial_fit([[1, 2]], [np.inf])
+    np.testing.assert_array_equal(model.user_factors_, before)
+    draws = MatrixFactorization(4, solver="bayes", n_epochs=22, random_state=0).fit(*parts[0])
+    with pytest.raises(ValueError, match="must not be one of solver='bayes'"):
+        draws.partial_fit(*parts[1])
