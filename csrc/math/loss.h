@@ -25,9 +25,9 @@ FASTCF_FORMULA float exp_of_negative(float x) {
     p = p * r + 0.5f;
     p = p * r + 1.0f;
     p = p * r + 1.0f;
-    int32_t word;
+    uint32_t word;  // unsigned: NaN comes through here too, and may wrap
     __builtin_memcpy(&word, &shifted, sizeof word);
-    word = (word - 0x4b400000 + 127) * (1 << 23);
+    word = (word - 0x4b400000u + 127u) << 23;
     float power;
     __builtin_memcpy(&power, &word, sizeof power);
     return p * power;
