@@ -52,7 +52,15 @@ FASTCF_INLINE void tile(const double* a, long lda, long n, long i, long j, doubl
 template <int V>
 FASTCF_INLINE void tile_column(const double* a, long lda, long n, long j, double* c, long ldc, double sign) {
     const long end = j + V * kDoubles;  // tiles further down lie below the diagonal
-    for (long i = 0; i < end; i += kTileRows) tile<V>(a, lda, n, i, j, c, ldc, sign);
+    for (long i = 0; i < end; i += kTileRows) {
+        const long below = i > j ? (i - j) / kDoubles : 0;  // vectors of the tile that lie below the diagonal
+        if (below == 0)
+            tile<V>(a, lda, n, i, j, c, ldc, sign);
+        else if (V > 2 && below == 1)
+            tile<(V > 2 ? V - 1 : 1)>(a, lda, n, i, j + kDoubles, c, ldc, sign);
+        else
+            tile<1>(a, lda, n, i, end - kDoubles, c, ldc, sign);
+    }
 }
 
 FASTCF_INLINE void add_gram(const double* a, long lda, long n, long p, double* c, long ldc, double sign) {
