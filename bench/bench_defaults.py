@@ -21,30 +21,47 @@ from common import write_json
 from fastcf.data import RatingLog, read_log
 from fastcf.models import matrix_factorization
 
-DEFAULT = {"reg": 0.6, "reg_scaling": 0.7, "learning_rate": 0.04, "n_epochs": 40, "n_factors": 64}
-CHANGES: list[dict[str, float]] = [
-    {},
-    {"reg": 0.4},
-    {"reg": 0.9},
-    {"reg_scaling": 1.0, "reg": 0.13},
-    {"reg_scaling": 0.6, "reg": 0.8},
-    {"reg_scaling": 0.5, "reg": 1.0},
-    {"learning_rate": 0.02},
-    {"learning_rate": 0.05, "n_epochs": 30},
-    {"n_factors": 16},
-    {"n_factors": 32},
-    {"n_factors": 128},
+# Solver and what is changed of its "auto" settings, ``reg`` and ``learning_rate`` in units of σ.
+SETTINGS: list[tuple[str, dict[str, float]]] = [
+    ("sgd", {}),
+    ("sgd", {"reg": 0.4}),
+    ("sgd", {"reg": 0.9}),
+    ("sgd", {"reg_exponent": 1.0, "reg": 0.13}),
+    ("sgd", {"reg_exponent": 0.6, "reg": 0.8}),
+    ("sgd", {"reg_exponent": 0.5, "reg": 1.0}),
+    ("sgd", {"learning_rate": 0.02}),
+    ("sgd", {"learning_rate": 0.05, "n_epochs": 30}),
+    ("sgd", {"n_factors": 16}),
+    ("sgd", {"n_factors": 32}),
+    ("sgd", {"n_factors": 128}),
+    ("als", {}),
+    ("als", {"reg": 1.0}),
+    ("als", {"reg": 1.4}),
+    ("als", {"reg": 2.2}),
+    ("als", {"reg_exponent": 0.3, "reg": 4.0}),
+    ("als", {"reg_exponent": 0.6, "reg": 1.2}),
+    ("als", {"reg_exponent": 0.7, "reg": 0.6}),
+    ("als", {"reg_exponent": 0.7, "reg": 0.8}),
+    ("als", {"n_epochs": 30}),
+    ("als", {"n_factors": 32}),
+    ("bayes", {}),
+    ("bayes", {"n_factors": 16}),
+    ("bayes", {"n_epochs": 220}),
+    ("minibatch", {}),
+    ("gd", {}),
 ]
 
 
-def fit(train: fastcf.Ratings, setting: dict[str, float], seed: int) -> fastcf.MatrixFactorization:
-    """Fit with ``reg`` and ``learning_rate`` in the units of "auto"."""
-    options = {name: setting[name] for name in ("reg_scaling", "n_epochs", "n_factors")}
+def fit(train: fastcf.Ratings, solver: str, change: dict[str, float], seed: int) -> fastcf.MatrixFactorization:
+    """Fit with the "auto" settings of a solver changed."""
+    change = dict(change)
+    rate = change.pop("learning_rate", matrix_factorization._AUTO_LEARNING_RATE)
+    auto = matrix_factorization._AUTO[solver]._replace(**change)  # type: ignore[arg-type]  # integers where it wants them
     with (
-        mock.patch.object(matrix_factorization, "_AUTO_REG", setting["reg"]),
-        mock.patch.object(matrix_factorization, "_AUTO_LEARNING_RATE", setting["learning_rate"]),
+        mock.patch.dict(matrix_factorization._AUTO, {solver: auto}),
+        mock.patch.object(matrix_factorization, "_AUTO_LEARNING_RATE", rate),
     ):
-        return fastcf.MatrixFactorization(random_state=seed, **options).fit(train)
+        return fastcf.MatrixFactorization(solver=solver, random_state=seed).fit(train)
 
 
 def folds(log: RatingLog, n: int) -> list[tuple[fastcf.Ratings, np.ndarray, np.ndarray]]:
@@ -73,21 +90,19 @@ def main() -> None:
 
     results = []
     print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
-    for change in ["BiasModel", *CHANGES]:
+    for solver, change in [("BiasModel", {}), *SETTINGS]:
         row = {}
         for name, parts in sets.items():
             errors = []
             for fold, (ratings, X, y) in enumerate(parts):
-                if isinstance(change, str):
-                    model = fastcf.BiasModel().fit(ratings)
-                else:
-                    model = fit(ratings, {**DEFAULT, **change}, fold)
+                biases = solver == "BiasModel"
+                model = fastcf.BiasModel().fit(ratings) if biases else fit(ratings, solver, change, fold)
                 errors.append(fastcf.metrics.rmse(y, model.predict(X)))
             row[name] = float(np.mean(errors))
-        label = change if isinstance(change, str) else ", ".join(f"{k}={v:g}" for k, v in change.items()) or "default"
+        label = ", ".join([solver, *(f"{k}={v:g}" for k, v in change.items())])
         results.append({"setting": label, **row})
         print(f"| {label} | " + " | ".join(f"{error:.4f}" for error in row.values()) + " |", flush=True)
-    print("\nwritten:", write_json("defaults", {"folds": arguments.folds, "default": DEFAULT, "results": results}))
+    print("\nwritten:", write_json("defaults", {"folds": arguments.folds, "results": results}))
 
 
 if __name__ == "__main__":
