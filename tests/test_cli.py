@@ -455,3 +455,13 @@ def test_titles_of_other_kinds_of_ids_are_found() -> None:
     titles = Titles(fastcf.data.ItemTable(np.array([1, 2]), np.array(["a", "b"]), np.array(["", ""])))
     assert titles.of(np.array(["2", "02"])) == ["b", ""]
     assert Titles(None).of(np.array([1])) == [""]
+
+
+@pytest.mark.parametrize(
+    "options", [["--solver", "als"], ["--solver", "bayes"], ["--solver", "gd", "--optimizer", "adam", "--epochs", 5]]
+)
+def test_train_by_every_solver(folder: Path, tmp_path: Path, options: list[object]) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", *options)
+    assert "training RMSE" in result.stdout
+    assert fastcf.load(tmp_path / "model").solver == options[1]
+    run("info", tmp_path / "model")

@@ -168,7 +168,7 @@ class ProgressBar(Callback):
     Parameters
     ----------
     n_epochs : int, optional
-        Length of the bar; by default the model's ``n_epochs``.
+        Length of the bar; by default the number of epochs that the model means to run.
     description : str, optional
         Text before the bar; by default the model's class.
     fields : sequence of str, optional
@@ -195,11 +195,15 @@ class ProgressBar(Callback):
         self.disable = disable
         self._bar: Any = None
 
+    def _length(self, model: Any) -> int | None:
+        lengths = self.n_epochs, getattr(model, "_planned_epochs", None), getattr(model, "n_epochs", None)
+        return next((length for length in lengths if isinstance(length, int)), None)
+
     def on_train_begin(self, model: Any) -> None:
         """Draw the empty bar."""
         self.on_train_end(model)
         self._bar = tqdm(
-            total=self.n_epochs if self.n_epochs is not None else getattr(model, "n_epochs", None),
+            total=self._length(model),
             desc=self.description or type(model).__name__,
             unit="epoch",
             file=self.file if self.file is not None else sys.stderr,

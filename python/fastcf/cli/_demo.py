@@ -127,8 +127,8 @@ def demo(
     )
     seconds = time.perf_counter() - started
     click.echo(
-        f"  matrix factorisation: {model.n_factors} factors, {len(model.history_)} epochs, {seconds:.2f} s; epoch "
-        f"{model.n_epochs_} was the best"
+        f"  matrix factorisation: {model.user_factors_.shape[1]} factors, {len(model.history_)} epochs, "
+        f"{seconds:.2f} s; epoch {model.n_epochs_} was the best"
     )
 
     heading(f"3. Errors on the {test.n_ratings:,} test ratings")

@@ -116,8 +116,10 @@ def _describe_model(path: Path) -> None:
         errors = f"training RMSE {kept['train_rmse']:.4f}"
         if kept.get("validation_rmse") is not None:
             errors += f", validation RMSE {kept['validation_rmse']:.4f}"
+        draws = getattr(model, "n_samples_", 1)
+        averaged = "" if draws == 1 else f", {draws} draws averaged"
         pairs += [
-            ("factors", str(model.user_factors_.shape[1])),
+            ("factors", f"{model.user_factors_.shape[1] // draws}{averaged}"),
             ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
             ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
         ]

@@ -29,6 +29,7 @@ from fastcf.errors import DataError
 from fastcf.metrics import mae, rmse
 from fastcf.models import BiasModel, MatrixFactorization
 from fastcf.models.base import SeenItems
+from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.serialization import save
 
@@ -93,6 +94,16 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     return train_test_split(ratings, validation, random_state=seed)
 
 
+def _settings(model: MatrixFactorization, validated: bool) -> list[tuple[str, str]]:
+    """Return what a fitted model's settings came to."""
+    k = model.user_factors_.shape[1]
+    if model.solver == "bayes":
+        return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]
+    stopped = f", the best of {len(model.history_)}" if validated else ""
+    lines = [("factors", str(k)), ("epoch kept", f"{model.n_epochs_}{stopped}"), ("reg", f"{model.reg_:.4g}")]
+    return lines if model.solver == "als" else [*lines, ("learning rate", f"{model.learning_rate_:.4g}")]
+
+
 @click.command()
 @click.argument("ratings", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model file to write.")
@@ -105,15 +116,30 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     help="Matrix factorisation, or only means and biases.",
 )
 @click.option(
+    "--solver",
+    type=click.Choice(["sgd", "als", "bayes", "minibatch", "gd"]),
+    default="sgd",
+    show_default=True,
+    help="How the factorisation is learnt; bayes is the most accurate, sgd the fastest.",
+)
+@click.option(
+    "--optimizer",
+    type=click.Choice(["auto", *OPTIMIZERS]),
+    default="auto",
+    show_default=True,
+    help="Of the solvers minibatch and gd.",
+)
+@click.option(
     "--factors",
     type=click.IntRange(1, 65536),
     metavar="N",
-    default=64,
-    show_default=True,
-    help="Length of the vectors of users and items.",
+    help="Length of the vectors of users and items; by default what suits the solver.",
 )
 @click.option(
-    "--epochs", type=click.IntRange(1), metavar="N", default=40, show_default=True, help="Passes over the ratings."
+    "--epochs",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Passes over the ratings; by default what suits the solver.",
 )
 @click.option(
     "--reg",
@@ -163,8 +189,10 @@ def train(
     ratings: Path,
     output: Path,
     kind: str,
-    factors: int,
-    epochs: int,
+    solver: str,
+    optimizer: str,
+    factors: int | None,
+    epochs: int | None,
     reg: float | str,
     learning_rate: float | str,
     normalize: str,
@@ -200,12 +228,14 @@ def train(
         model = BiasModel(n_threads=threads).fit(learnt)
     else:
         model = MatrixFactorization(
-            factors,
+            factors or "auto",
+            solver=solver,
+            optimizer=optimizer,
             normalize=None if normalize == "none" else normalize,
             bias=bias,
             reg=reg,
             learning_rate=learning_rate,
-            n_epochs=epochs,
+            n_epochs=epochs or "auto",
             patience=patience,
             random_state=seed,
             n_threads=threads,
@@ -221,15 +251,7 @@ def train(
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
     if isinstance(model, MatrixFactorization):
         last = model.history_[model.n_epochs_ - 1]
-        stopped = f", the best of {len(model.history_)}" if held_out is not None else ""
-        key_values(
-            [
-                ("factors", str(model.n_factors)),
-                ("epoch kept", f"{model.n_epochs_}{stopped}"),
-                ("reg, learning rate", f"{model.reg_:.4g}, {model.learning_rate_:.4g}"),
-                ("training RMSE", f"{last['train_rmse']:.4f}"),
-            ]
-        )
+        key_values([*_settings(model, held_out is not None), ("training RMSE", f"{last['train_rmse']:.4f}")])
     if held_out is not None:
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
         compared: list[tuple[str, Any, float]] = [("item means", item_mean_predictions(learnt, held_out), 0.0)]

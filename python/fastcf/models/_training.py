@@ -75,6 +75,7 @@ def train(
     watchers = CallbackList([*([best] if best else []), *callbacks, *shown])
     model.history_ = []
     model.n_epochs_ = 0
+    model._planned_epochs = n_epochs  # what progress is measured by
     kept = 0
     first_cost = 0.0
     trainer.save_best()
