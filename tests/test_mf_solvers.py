@@ -173,6 +173,11 @@ def test_bayes_validation_error_is_that_of_the_mean_of_the_draws(split):
         assert -model.score(test) == pytest.approx(model.history_[-1]["validation_rmse"], rel=1e-4)
 
 
+def test_bayes_errors_may_rise_from_nothing():
+    """One rating, which the biases explain wholly at first: draws that leave an error do not diverge."""
+    assert MatrixFactorization(solver="bayes", random_state=0).fit([("a", "x")], [3.0]).predict([("a", "x")]) == 3
+
+
 def test_bayes_standard_deviations_are_calibrated():
     ratings = fastcf.data.make_ratings(600, 300, 30_000, noise=0.7, levels=None, random_state=1)
     train, test = fastcf.data.train_test_split(ratings, random_state=0)

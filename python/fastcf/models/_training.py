@@ -65,8 +65,8 @@ def train(
     Raises
     ------
     DivergenceError
-        If an epoch's cost is not finite, or a million times the first one's. The trainer then holds the parameters of
-        an earlier epoch, all finite.
+        If an epoch's cost is not finite or, where there is a learning rate, a million times the first one's. The
+        trainer then holds the parameters of an earlier epoch, all finite.
     KeyboardInterrupt
         After Ctrl-C; the trainer holds what was learnt so far.
     """
@@ -85,7 +85,9 @@ def train(
             started = time.perf_counter()
             record = run_epoch(epoch)
             first_cost = first_cost or record["cost"]
-            if not math.isfinite(record["cost"]) or record["cost"] > _EXPLOSION * first_cost:
+            # Where there is no step size, sums may rise from almost nothing to what is usual: draws of a posterior do.
+            exploded = record["learning_rate"] is not None and record["cost"] > _EXPLOSION * first_cost
+            if exploded or not math.isfinite(record["cost"]):
                 trainer.restore_best()
                 model.n_epochs_ = kept
                 rate = record["learning_rate"]
