@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import Backend, ingest, resolve_device
@@ -17,6 +16,7 @@ from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
 from fastcf.models._results import Neighbours, Recommendations, SeenItems, ids_of, one, padded, positive
+from fastcf.models._sklearn import PairRegressor
 from fastcf.optimizers import Optimizer
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import Archive, save
@@ -29,7 +29,7 @@ Metric = Literal["cosine", "euclidean", "dot"]
 _Model = TypeVar("_Model", bound="FactorModel")
 
 
-class FactorModel(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class FactorModel(PairRegressor):
     """Base of the models ``m_i + b_u + b_i + p_u·q_i``. Not to be used by itself.
 
     A fitted model holds ``users_`` and ``items_`` (:class:`IdMap`), ``user_factors_``, ``item_factors_``,

@@ -1,0 +1,88 @@
+"""Ratings of known kinds, and every estimator of id pairs with settings of which one is the best by far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.model_selection import GridSearchCV, KFold
+
+import fastcf
+
+N_USERS, N_ITEMS = 120, 80
+BY_ROW = KFold(3, shuffle=True, random_state=0)
+
+
+class Planted(NamedTuple):
+    """Ratings of a known kind, in random order: id pairs, ratings, the users' and the items' vectors."""
+
+    X: np.ndarray
+    y: np.ndarray
+    P: np.ndarray
+    Q: np.ndarray
+
+
+def plant(kind: str, density: float, noise: float) -> Planted:
+    random = np.random.default_rng(0)
+    P, Q = random.normal(size=(N_USERS, 3)), random.normal(size=(N_ITEMS, 3))
+    biases = random.normal(size=(N_USERS, 1)) + random.normal(size=(1, N_ITEMS))
+    truth = 3 + {"biases": biases, "factors": P @ Q.T + biases, "features": P @ Q.T}[kind]
+    users, items = np.nonzero(random.random(truth.shape) < density)
+    order = random.permutation(users.size)
+    users, items = users[order], items[order]
+    return Planted(np.stack([users, items], axis=1), truth[users, items] + random.normal(0, noise, users.size), P, Q)
+
+
+DATA = {
+    "biases": plant("biases", 0.05, 1.5),
+    "factors": plant("factors", 0.35, 0.5),
+    "features": plant("features", 0.2, 1),
+}
+NOISE = np.random.default_rng(1).normal(size=(N_USERS, 9))  # features that mean nothing
+FILMS = fastcf.FeatureTable(range(N_ITEMS), np.hstack([DATA["features"].Q, NOISE[:N_ITEMS]]))
+PEOPLE = fastcf.FeatureTable(range(N_USERS), np.hstack([DATA["features"].P, NOISE]))
+
+
+class Case(NamedTuple):
+    """An estimator, the data that it fits, and a grid of which ``best`` is the best setting by far."""
+
+    make: Callable[..., Any]
+    data: str
+    grid: dict[str, list[Any]]
+    best: dict[str, Any]
+    fit: dict[str, Any] = {}  # noqa: RUF012  # never changed
+
+    def search(self, **options: Any) -> GridSearchCV:
+        data = DATA[self.data]
+        return GridSearchCV(self.make(), self.grid, cv=BY_ROW, **options).fit(data.X, data.y, **self.fit)
+
+    def fitted(self) -> Any:
+        data = DATA[self.data]
+        return self.make().fit(data.X, data.y, **self.fit)
+
+
+def factorisation(solver: str, n_epochs: int, **options: Any) -> Case:
+    def make() -> fastcf.MatrixFactorization:
+        return fastcf.MatrixFactorization(12, solver=solver, n_epochs=n_epochs, random_state=0, **options)
+
+    if solver == "bayes":  # its priors are learnt: there is no reg
+        return Case(make, "factors", {"n_factors": [1, 12]}, {"n_factors": 12})
+    return Case(make, "factors", {"reg": [1e-4, 0.6, 1e3]}, {"reg": 0.6})
+
+
+# Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
+CASES = {
+    "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
+    "sgd": factorisation("sgd", 100),
+    "als": factorisation("als", 8),
+    "gd": factorisation("gd", 300),
+    "minibatch": factorisation("minibatch", 60, batch_size=64, optimizer=fastcf.optimizers.Adam(beta1=0.8)),
+    "bayes": factorisation("bayes", 40, burn_in=15),
+    "user-features": Case(
+        fastcf.UserRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"item_features": FILMS}
+    ),
+    "item-features": Case(
+        fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
+    ),
+}

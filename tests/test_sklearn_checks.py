@@ -1,0 +1,189 @@
+"""scikit-learn's own checks of estimators: which hold, and which cannot hold where X holds ids, and why."""
+
+from __future__ import annotations
+
+import unittest
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.utils import estimator_checks
+from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
+
+import fastcf
+from planted import CASES
+
+_WIDTH = "hands over tables of features of other widths; X has two columns"
+_VALUES = "hands over real numbers, or the same two whole numbers again and again; X holds ids, each pair once"
+_SPARSE = "takes a sparse X for features; here it holds the ratings themselves, users x items, and y must be None"
+_WORDS = "wants scikit-learn's own words; the error raised here says what X or y must be"
+
+# Checks that cannot hold for id pairs, and why. Of those, ADAPTED runs all that do not look at X itself.
+NOT_FOR_PAIRS = {
+    "check_complex_data": _WIDTH,
+    "check_dict_unchanged": _WIDTH,
+    "check_dont_overwrite_parameters": _WIDTH,
+    "check_dtype_object": _WIDTH,
+    "check_estimators_dtypes": _WIDTH,
+    "check_estimators_nan_inf": _WIDTH,
+    "check_estimators_pickle": _WIDTH,
+    "check_f_contiguous_array_estimator": _WIDTH,
+    "check_fit2d_predict1d": _WIDTH,
+    "check_fit_score_takes_y": _WIDTH,
+    "check_methods_sample_order_invariance": _WIDTH,
+    "check_methods_subset_invariance": _WIDTH,
+    "check_n_features_in_after_fitting": _WIDTH,
+    "check_pipeline_consistency": _WIDTH,
+    "check_positive_only_tag_during_fit": _WIDTH,
+    "check_regressor_data_not_an_array": _WIDTH,
+    "check_regressors_int": _WIDTH,
+    "check_regressors_no_decision_function": _WIDTH,
+    "check_regressors_train": _WIDTH,
+    "check_supervised_y_2d": _WIDTH,
+    "check_estimators_fit_returns_self": _VALUES,
+    "check_estimators_overwrite_params": _VALUES,
+    "check_estimators_partial_fit_n_features": _VALUES,
+    "check_fit_check_is_fitted": _VALUES,
+    "check_fit_idempotent": _VALUES,
+    "check_n_features_in": _VALUES,
+    "check_readonly_memmap_input": _VALUES,
+    "check_estimator_sparse_array": _SPARSE,
+    "check_estimator_sparse_data": _SPARSE,
+    "check_estimator_sparse_matrix": _SPARSE,
+    "check_estimator_sparse_tag": _SPARSE,
+    "check_estimators_empty_data_messages": _WORDS,
+    "check_fit2d_1feature": _WORDS,
+    "check_fit2d_1sample": _WORDS,
+    "check_requires_y_none": _WORDS,
+}
+# Regressions on known features need those in fit, which the checks cannot know: whatever fits, fails.
+_FEATURES = "calls fit without the features of items or users that it needs"
+NOT_WITHOUT_FEATURES = {
+    **NOT_FOR_PAIRS,
+    "check_fit1d": _FEATURES,
+    "check_non_transformer_estimators_n_iter": _FEATURES,
+    "check_supervised_y_no_nan": _FEATURES,
+}
+# What cannot hold even where features have been turned into pairs.
+_SOLVED = "wants an iteration at least; n_iter_ is 0 where equations are solved at once"
+NOT_ADAPTED = {
+    "bayes": {"check_fit_score_takes_y": "calls partial_fit, which draws of a posterior do not have"},
+    "user-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
+    "item-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
+}
+
+
+class _PairsOfFeatures:
+    """Turns rows of features into id pairs, so that checks which know features only reach ``fit`` and ``predict``."""
+
+    @staticmethod
+    def _pairs(X: Any) -> np.ndarray:
+        codes = np.array([zlib.crc32(row.tobytes()) for row in check_array(X, dtype=np.float64, order="C")])
+        return np.stack([codes % 7, codes // 7], axis=1)
+
+    def fit(self, X: Any, y: Any = None) -> Any:
+        return self._learn(super().fit, *check_X_y(X, y, y_numeric=True, estimator=self))
+
+    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
+        self.width_ = X.shape[1]
+        pairs = self._pairs(X)
+        known = {}
+        for name, ids in (("item_features", pairs[:, 1]), ("user_features", pairs[:, 0])):
+            if isinstance(self, fastcf.UserRegression if name == "item_features" else fastcf.ItemRegression):
+                ids = np.unique(ids)
+                known[name] = fastcf.FeatureTable(ids, ids[:, None] % 5)
+        return fit(fastcf.Ratings.from_rows(pairs, y, duplicates="mean"), **known)
+
+    def predict(self, X: Any) -> Any:
+        check_is_fitted(self)
+        X = check_array(X)
+        if X.shape[1] != self.width_:
+            name = type(self).__name__
+            raise ValueError(f"X has {X.shape[1]} features, but {name} is expecting {self.width_} features as input")
+        return super().predict(self._pairs(X))
+
+    def score(self, X: Any, y: Any) -> float:
+        return -float(np.mean((self.predict(X) - y) ** 2))
+
+    @property
+    def n_features_in_(self) -> int:
+        return self.width_
+
+
+class AdaptedBias(_PairsOfFeatures, fastcf.BiasModel):
+    pass
+
+
+class AdaptedFactorization(_PairsOfFeatures, fastcf.MatrixFactorization):
+    def partial_fit(self, X: Any, y: Any) -> Any:
+        if not hasattr(self, "width_"):
+            return self.fit(X, y)
+        self.predict(X)
+        return self._learn(super().partial_fit, *check_X_y(X, y, y_numeric=True))
+
+
+class AdaptedUserRegression(_PairsOfFeatures, fastcf.UserRegression):
+    pass
+
+
+class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
+    pass
+
+
+ADAPTED = {
+    fastcf.BiasModel: AdaptedBias,
+    fastcf.MatrixFactorization: AdaptedFactorization,
+    fastcf.UserRegression: AdaptedUserRegression,
+    fastcf.ItemRegression: AdaptedItemRegression,
+}
+
+
+def checks_of(estimator: Any) -> Iterator[tuple[Any, Any]]:
+    if hasattr(estimator_checks, "estimator_checks_generator"):  # from scikit-learn 1.6 on
+        return estimator_checks.estimator_checks_generator(estimator)
+    return estimator_checks.check_estimator(estimator, generate_only=True)
+
+
+def failures(estimator: Any) -> tuple[dict[str, Exception], set[str]]:
+    """Run every check; return what failed, by name, and the names of all that ran."""
+    failed: dict[str, Exception] = {}
+    ran = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the checks judge them
+        for instance, check in checks_of(estimator):
+            name = check.func.__name__
+            try:
+                check(instance)
+            except unittest.SkipTest:
+                continue
+            except Exception as error:
+                failed[name] = error
+            ran.add(name)
+    return failed, ran
+
+
+def judge(estimator: Any, expected: dict[str, str]) -> None:
+    failed, ran = failures(estimator)
+    assert len(ran) > 30
+    surprising = {name: error for name, error in failed.items() if name not in expected}
+    assert not surprising, "\n".join(f"{name}: {error!r}" for name, error in surprising.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sklearn_checks_of_estimators(name):
+    case = CASES[name]
+    judge(case.make(), NOT_WITHOUT_FEATURES if case.fit else NOT_FOR_PAIRS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sklearn_checks_of_estimators_reach_fit_by_an_adapter(name):
+    model = CASES[name].make()
+    judge(ADAPTED[type(model)](**model.get_params()), NOT_ADAPTED.get(name, {}))
+
+
+def test_sklearn_checks_listed_as_failing_do_fail():
+    failed, ran = failures(fastcf.MatrixFactorization(2, n_epochs=2, random_state=0))
+    assert sorted(ran & NOT_FOR_PAIRS.keys()) == sorted(failed)
