@@ -95,11 +95,13 @@ def errors(predictions, ratings, low=-np.inf, high=np.inf):
     return (difference**2).sum(), np.abs(difference).sum(), len(difference)
 
 
-def sgd_epoch(order, ratings, parameters, *, learning_rate, bias_learning_rate, reg, exponent, bias_regs):
+def sgd_epoch(
+    order, ratings, parameters, *, learning_rate, bias_learning_rate, reg, exponent, bias_regs, logistic_offset=None
+):
     """Take every step of one epoch of SGD, in place; ratings is {(user, item): (residual, weight)}.
 
     ``order`` holds users, items and step numbers; ratings of one step take their errors before any of them steps.
-    Returns the sum of w e^2.
+    Returns the sum of w e^2. With a ``logistic_offset``, ratings hold labels, whose logistic cost is summed.
     """
     P, Q, b_u, b_i = parameters
     users, items, steps = order
@@ -112,9 +114,15 @@ def sgd_epoch(order, ratings, parameters, *, learning_rate, bias_learning_rate, 
         for entry in members:
             u, i = users[entry], items[entry]
             y, w = ratings[u, i]
-            taken.append((u, i, w, y - P[u] @ Q[i] - b_u[u] - b_i[i]))
-        for u, i, w, error in taken:
-            loss += w * error**2
+            z = P[u] @ Q[i] + b_u[u] + b_i[i]
+            if logistic_offset is None:
+                error, cost = y - z, (y - z) ** 2
+            else:
+                z += logistic_offset
+                error, cost = y - 1 / (1 + np.exp(-z)), np.logaddexp(0, z) - y * z
+            taken.append((u, i, w, error, cost))
+        for u, i, w, error, cost in taken:
+            loss += w * cost
             p, q = P[u].copy(), Q[i].copy()
             P[u] = (p + learning_rate * w * error * q) / (1 + learning_rate * reg * n_u[u] ** (exponent - 1))
             Q[i] = (q + learning_rate * w * error * p) / (1 + learning_rate * reg * n_i[i] ** (exponent - 1))

@@ -42,7 +42,7 @@ def _fetch(trainer, parameters):
     return fetched
 
 
-@settings(max_examples=40)
+@settings(max_examples=60)
 @given(
     n_users=st.sampled_from([1, 3, 4, 5, 31, 33]),
     n_items=st.sampled_from([1, 2, 32, 33]),
@@ -53,19 +53,24 @@ def _fetch(trainer, parameters):
     bias=st.booleans(),
     item_offset=st.booleans(),
     exponent=st.sampled_from([0.0, 0.5, 1.0]),
+    logistic=st.booleans(),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_sgd_epochs_match_reference(
-    n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, seed
+    n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, logistic, seed
 ):
     random = np.random.default_rng(seed)
     csr = _csr(random, n_users, n_items, density, dense_row)
+    if logistic:
+        item_offset = False
+        csr = (*csr[:2], (csr[2] > 3).astype(np.float32))
+    global_offset = -0.75 if logistic else 3.0
     nnz = csr[1].size
     weights = random.uniform(0, 2, nnz).astype(np.float32) if weighted else None
     offset = random.normal(3, 0.5, n_items).astype(np.float32) if item_offset else None
     trainer = _trainer(
-        csr, n_items, k, weights=weights, item_offset=offset, global_offset=3.0, reg_exponent=exponent, bias=bias,
-        seed=seed,
+        csr, n_items, k, weights=weights, item_offset=offset, global_offset=global_offset, reg_exponent=exponent,
+        bias=bias, cost="logistic" if logistic else "squared", seed=seed,
     )  # fmt: skip
     parameters = _parameters(random, n_users, n_items, k)
     if not bias:
@@ -73,7 +78,7 @@ def test_sgd_epochs_match_reference(
     trainer.set_parameters(*parameters)
     expected = [array.astype(np.float64) for array in parameters]
     rows = np.repeat(np.arange(n_users), np.diff(csr[0]))
-    means = offset if item_offset else np.full(n_items, 3.0, np.float32)
+    means = offset if item_offset else np.full(n_items, 0.0 if logistic else 3.0, np.float32)
     ratings = {
         (u, i): (np.float64(y) - means[i], w)
         for u, i, y, w in zip(rows, csr[1], csr[2], weights if weighted else np.ones(nnz), strict=True)
@@ -85,7 +90,7 @@ def test_sgd_epochs_match_reference(
         loss = trainer.epoch(0.02, 0.03)
         wanted = sgd_epoch(
             order, ratings, expected, learning_rate=0.02, bias_learning_rate=0.03, reg=0.1, exponent=exponent,
-            bias_regs=(0.5, 0.25) if bias else None,
+            bias_regs=(0.5, 0.25) if bias else None, logistic_offset=global_offset if logistic else None,
         )  # fmt: skip
         assert loss == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     got = _fetch(trainer, parameters)
@@ -117,12 +122,13 @@ def large():
     return fastcf.data.make_ratings(20_000, 3_000, 1_500_000, random_state=1)
 
 
-@pytest.mark.parametrize("k", [20, 64, 128])
-def test_sgd_same_bits_for_any_number_of_threads(large, k):
+@pytest.mark.parametrize(("k", "cost"), [(20, "squared"), (64, "squared"), (128, "squared"), (64, "logistic")])
+def test_sgd_same_bits_for_any_number_of_threads(large, k, cost):
+    values = (large.values > 3).astype(np.float32) if cost == "logistic" else large.values
     results = []
     parameters = _parameters(np.random.default_rng(0), large.n_users, large.n_items, k)
     for n_threads in (1, 2, 4):
-        trainer = _trainer((large.indptr, large.indices, large.values), large.n_items, k, n_threads=n_threads)
+        trainer = _trainer((large.indptr, large.indices, values), large.n_items, k, cost=cost, n_threads=n_threads)
         trainer.set_parameters(*parameters)
         losses = [trainer.epoch(0.01, 0.01) for _ in range(2)]
         results.append((losses, _fetch(trainer, parameters)))
@@ -180,6 +186,40 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips():
     assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
 
 
+def test_sgd_logistic_validation_counts_unknown_rows():
+    random = np.random.default_rng(0)
+    csr = _csr(random, 30, 20, 0.5)
+    csr = (*csr[:2], (csr[2] > 3).astype(np.float32))
+    trainer = _trainer(csr, 20, 8, global_offset=0.5, cost="logistic", lowest=0.0, highest=1.0)
+    P, Q, b_u, b_i = parameters = _parameters(random, 30, 20, 8)
+    trainer.set_parameters(*parameters)
+    users = np.array([0, 5, -1, 7, -1], np.int32)
+    items = np.array([3, -1, 4, 19, -1], np.int32)
+    y = np.array([0, 1, 1, 0, 1], np.float32)
+    trainer.set_validation(users, items, y)
+    z = [
+        0.5 + (b_u[u] if u >= 0 else 0) + (b_i[i] if i >= 0 else 0) + (P[u] @ Q[i] if u >= 0 and i >= 0 else 0)
+        for u, i in zip(users, items, strict=True)
+    ]
+    wanted = (np.logaddexp(0, z) - y * z).sum()
+    assert trainer.validation_log_loss() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("magnitude", [50.0, 90.0, 1e4, 1e30])
+def test_sgd_logistic_far_from_zero_stays_finite(magnitude):
+    indptr, indices = np.arange(5, dtype=np.int64), np.arange(4, dtype=np.int32)
+    labels = np.array([0, 1, 0, 1], np.float32)
+    trainer = _trainer((indptr, indices, labels), 4, 1, cost="logistic", reg=0.0, user_bias_reg=0.0, item_bias_reg=0.0)
+    z = np.array([magnitude, magnitude, -magnitude, -magnitude], np.float32)
+    zeros = np.zeros((4, 1), np.float32)
+    trainer.set_parameters(zeros, zeros, z, np.zeros(4, np.float32))
+    loss = trainer.epoch(0.0, 0.5)
+    assert loss == pytest.approx(2.0 * magnitude, rel=1e-6)  # right answers cost nothing, wrong ones |z|
+    bias = np.empty(4, np.float32)
+    trainer.get_parameters(zeros.copy(), zeros.copy(), bias, np.empty(4, np.float32))
+    np.testing.assert_allclose(bias, z + np.float32([-0.5, 0, 0, 0.5]), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -193,6 +233,8 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips():
         ({"item_offset": np.ones(3, np.float32)}, "item_offset must have"),
         ({"n_factors": 0}, "n_factors must be positive"),
         ({"lowest": 2.0, "highest": 1.0}, "lowest must not exceed"),
+        ({"cost": "hinge"}, "cost must be 'squared' or 'logistic'; got 'hinge'"),
+        ({"cost": "logistic", "item_offset": np.ones(2, np.float32)}, "item_offset must be None"),
     ],
 )
 def test_sgd_bad_arrays_raise_value_error(change, message):

@@ -294,7 +294,9 @@ double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, in
         args.stride = static_cast<long>(state.stride);
         args.learning_rate = step.learning_rate;
         args.bias_learning_rate = step.bias_learning_rate;
+        args.offset = step.offset;
         args.bias = step.bias;
+        args.loss = step.loss;
         losses[static_cast<std::size_t>(index)] = run_tile(args);
     };
     const int parallel = std::min(tiles.user_blocks(), item_blocks);

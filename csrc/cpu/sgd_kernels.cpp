@@ -1,6 +1,7 @@
 #include "cpu/sgd_kernels.h"
 
 #include "cpu/vec.h"
+#include "math/loss.h"
 
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
@@ -54,8 +55,22 @@ FASTCF_INLINE f4 gather(const float* x) {
         return f4{x[0], 0.0f, 0.0f, 0.0f};
 }
 
+// The logistic cost of four ratings, and minus its slope. Whole arrays go through one loop, which becomes vector code.
+FASTCF_INLINE f4 logistic_losses(f4 z, f4 y, f4* error) {
+    float at[4], label[4], slope[4], loss[4];
+    __builtin_memcpy(at, &z, sizeof z);
+    __builtin_memcpy(label, &y, sizeof y);
+#pragma omp simd
+    for (int j = 0; j < 4; ++j) loss[j] = logistic_loss(at[j], label[j], &slope[j]);
+    f4 slopes, losses;
+    __builtin_memcpy(&slopes, slope, sizeof slope);
+    __builtin_memcpy(&losses, loss, sizeof loss);
+    *error = -slopes;
+    return losses;
+}
+
 // Advances U runs by `steps` ratings each. NV is the number of vectors of a row, 0 when only known at run time.
-template <int NV, int U, bool BIAS, bool WEIGHTED>
+template <int NV, int U, bool BIAS, bool WEIGHTED, Loss LOSS>
 FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int steps, const unsigned short* items,
                              const float* values, const float* weights) {
     constexpr bool kResident = NV > 0 && NV * U <= kMostResident;
@@ -96,19 +111,24 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
 #pragma GCC unroll 16
             for (long v = 1; v < nv; ++v) acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
         }
-        f4 error = gather<U>(values) - row_sums<U>(acc);
+        f4 error = LOSS == Loss::squared ? gather<U>(values) - row_sums<U>(acc) : row_sums<U>(acc);
         if constexpr (BIAS) {
             float item_bias[4] = {0, 0, 0, 0};
             for (int j = 0; j < U; ++j) item_bias[j] = args.item_bias[items[j]];
-            error -=
+            const f4 biases =
                 f4{bias[0], bias[1], bias[2], bias[3]} + f4{item_bias[0], item_bias[1], item_bias[2], item_bias[3]};
+            error = LOSS == Loss::squared ? error - biases : error + biases;
         }
+        f4 cost;
+        if constexpr (LOSS == Loss::logistic) cost = logistic_losses(error + args.offset, gather<U>(values), &error);
         f4 gradient = error;
         if constexpr (WEIGHTED) {
             gradient = error * gather<U>(weights);
+            if constexpr (LOSS == Loss::logistic) cost *= gather<U>(weights);
             weights += U;
         }
-        loss += gradient * error;
+        if constexpr (LOSS == Loss::squared) cost = gradient * error;
+        loss += cost;
         // Keeping is folded into the step sizes: keep (q + g p) = keep q + (keep g) p, whose first term needs no error.
         float item_keep[4] = {0, 0, 0, 0};
         for (int j = 0; j < U; ++j) item_keep[j] = args.item_keep[items[j]];
@@ -147,7 +167,7 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
     return total;
 }
 
-template <int NV, bool BIAS, bool WEIGHTED>
+template <int NV, bool BIAS, bool WEIGHTED, Loss LOSS>
 double run_tile(const SgdTileArgs& args) {
     constexpr int U = interleave_of(NV);
     const unsigned short* items = args.items;
@@ -163,7 +183,7 @@ double run_tile(const SgdTileArgs& args) {
         int shared = 0;
         if (n == U) {
             shared = runs[U - 1].length;  // runs are sorted, longest first
-            loss += advance<NV, U, BIAS, WEIGHTED>(args, runs, shared, items, values, weights);
+            loss += advance<NV, U, BIAS, WEIGHTED, LOSS>(args, runs, shared, items, values, weights);
             items += shared * U;
             values += shared * U;
             if constexpr (WEIGHTED) weights += shared * U;
@@ -171,7 +191,7 @@ double run_tile(const SgdTileArgs& args) {
         for (int j = 0; j < n; ++j) {
             const int rest = runs[j].length - shared;
             if (rest == 0) continue;
-            loss += advance<NV, 1, BIAS, WEIGHTED>(args, runs + j, rest, items, values, weights);
+            loss += advance<NV, 1, BIAS, WEIGHTED, LOSS>(args, runs + j, rest, items, values, weights);
             items += rest;
             values += rest;
             if constexpr (WEIGHTED) weights += rest;
@@ -180,11 +200,16 @@ double run_tile(const SgdTileArgs& args) {
     return loss;
 }
 
+template <int NV, Loss LOSS>
+double tile_of(const SgdTileArgs& args) {
+    const bool weighted = args.weights != nullptr;
+    if (args.bias) return weighted ? run_tile<NV, true, true, LOSS>(args) : run_tile<NV, true, false, LOSS>(args);
+    return weighted ? run_tile<NV, false, true, LOSS>(args) : run_tile<NV, false, false, LOSS>(args);
+}
+
 template <int NV>
 double tile_for(const SgdTileArgs& args) {
-    const bool weighted = args.weights != nullptr;
-    if (args.bias) return weighted ? run_tile<NV, true, true>(args) : run_tile<NV, true, false>(args);
-    return weighted ? run_tile<NV, false, true>(args) : run_tile<NV, false, false>(args);
+    return args.loss == Loss::logistic ? tile_of<NV, Loss::logistic>(args) : tile_of<NV, Loss::squared>(args);
 }
 
 // The number of vectors of a row when it has a kernel of its own, else 0.

@@ -22,11 +22,13 @@ struct SgdTileArgs {
     const float* item_bias_keep;
     long stride;
     float learning_rate, bias_learning_rate;
+    float offset;  // of predictions, for the logistic cost only
     bool bias;
+    Loss loss;
 };
 
 struct SgdKernels {
-    double (*tile)(const SgdTileArgs& args);  // returns the tile's sum of w e^2
+    double (*tile)(const SgdTileArgs& args);  // returns the tile's cost, see sgd_epoch
     int (*interleave)(long stride);
 };
 

@@ -1,6 +1,8 @@
-// One epoch of stochastic gradient descent on sparse ratings: the masked squared error with L2, one rating at a time.
+// One epoch of stochastic gradient descent on sparse ratings: the masked squared or logistic cost with L2, one rating
+// at a time.
 //
-// For a rating y of user u and item i with weight w, with e = y - (b_u + b_i + p_u.q_i):
+// For a rating y of user u and item i with weight w, with e = y - z for the squared cost and y - sigmoid(z) for the
+// logistic one, z = offset + b_u + b_i + p_u.q_i:
 //     p_u <- (p_u + lr w e q_i) / (1 + lr r_u)        b_u <- (b_u + lr_b w e) / (1 + lr_b s_u)
 //     q_i <- (q_i + lr w e p_u) / (1 + lr r_i)        b_i <- (b_i + lr_b w e) / (1 + lr_b s_i)
 // a gradient step on the error and a proximal step on the penalty (J. Duchi and Y. Singer, JMLR 10, 2009), which no
@@ -14,7 +16,8 @@
 // before either step, and both steps are applied.
 //
 // Cost per rating at stride s: 2s (dot) + 6s (both steps) flops; 8s bytes of item row through L1/L2 (read and write),
-// 8s / run length bytes of user row, 6 bytes of rating. Bound by L2 traffic and dot latency, not by arithmetic.
+// 8s / run length bytes of user row, 6 bytes of rating. Bound by L2 traffic and dot latency, not by arithmetic. The
+// logistic cost adds about 40 flops for the sigmoid and the cost itself, on all interleaved runs at once.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +26,7 @@
 #include "core/aligned.h"
 #include "core/parallel.h"
 #include "core/view.h"
+#include "math/loss.h"
 
 namespace fastcf {
 
@@ -43,7 +47,7 @@ struct SgdTiles {
     std::vector<std::int64_t> rating_offsets, run_offsets;   // of tile (ub, ib) at ub * item_blocks + ib
     std::vector<SgdRun> runs;
     AlignedBuffer<std::uint16_t> items;  // position within the item block
-    AlignedBuffer<float> values;         // rating - offset
+    AlignedBuffer<float> values;         // rating - offset; labels themselves for the logistic cost
     AlignedBuffer<float> weights;        // empty when every weight is 1
 
     int user_blocks() const { return static_cast<int>(user_bounds.size()) - 1; }
@@ -63,6 +67,8 @@ struct SgdStep {
     float learning_rate = 0;       // of factors: its unit is one over the ratings'
     float bias_learning_rate = 0;  // of biases: a pure number
     bool bias = true;
+    Loss loss = Loss::squared;
+    float offset = 0;              // of every prediction; for the logistic cost only, see SgdTiles::values
     std::uint64_t round_seed = 0;  // orders the rounds of this epoch
 };
 
@@ -85,7 +91,8 @@ int sgd_interleave(std::int64_t stride);
 SgdTiles build_sgd_tiles(const CsrView& ratings, const float* weights, const float* item_offset, float global_offset,
                          std::int64_t stride, std::uint64_t seed, int n_threads);
 
-// Runs every tile once. Returns the sum of w e^2, each error taken just before its own step. Deterministic.
+// Runs every tile once. Returns the sum of w e^2, or of w (softplus(z) - y z) for the logistic cost, each taken just
+// before its own step. Deterministic.
 // Throws Interrupted between tiles; the state then holds what was learnt so far.
 double sgd_epoch(const SgdTiles& tiles, SgdState& state, const SgdStep& step, int n_threads);
 

@@ -39,11 +39,13 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
           " entries; got ", weights.size);
     check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
           " entries; got ", item_offset.size);
+    const bool logistic = config.loss == Loss::logistic;
+    check(!logistic || item_offset.empty(), caller, ": item_offset must be None for cost='logistic'");
     config_.n_threads = resolve_threads(config.n_threads);
     state_.stride = row_stride(config.n_factors);
     tiles_ = build_sgd_tiles(ratings, weights.empty() ? nullptr : weights.data,
-                             item_offset.empty() ? nullptr : item_offset.data, global_offset, state_.stride,
-                             config.seed, config_.n_threads);
+                             item_offset.empty() ? nullptr : item_offset.data, logistic ? 0.0f : global_offset,
+                             state_.stride, config.seed, config_.n_threads);
     state_.user_factors = zeros(tiles_.n_users * state_.stride);
     state_.item_factors = zeros(tiles_.n_items * state_.stride);
     state_.user_bias = zeros(tiles_.n_users);
@@ -116,6 +118,8 @@ double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
     step.learning_rate = learning_rate;
     step.bias_learning_rate = bias_learning_rate;
     step.bias = config_.bias;
+    step.loss = config_.loss;
+    step.offset = config_.loss == Loss::logistic ? global_offset_ : 0.0f;
     step.round_seed = round_seed();
     ++epochs_;
     return sgd_epoch(tiles_, state_, step, config_.n_threads);
@@ -217,18 +221,30 @@ FactorModel SgdTrainer::model() const {
     return model;
 }
 
-double SgdTrainer::validation_squared_error() const {
+std::vector<float> SgdTrainer::validation_predictions() const {
     const auto n = static_cast<std::int64_t>(validation_values_.size());
     std::vector<float> predicted(validation_values_.size());
     predict_pairs(model(), {validation_users_.data(), n}, {validation_items_.data(), n}, {predicted.data(), n},
                   config_.n_threads);
+    return predicted;
+}
+
+double SgdTrainer::validation_squared_error() const {
+    const std::vector<float> predicted = validation_predictions();
     double sum = 0;
-    for (std::int64_t e = 0; e < n; ++e) {
-        const double error =
-            static_cast<double>(validation_values_[static_cast<std::size_t>(e)]) -
-            static_cast<double>(std::clamp(predicted[static_cast<std::size_t>(e)], config_.lowest, config_.highest));
+    for (std::size_t e = 0; e < predicted.size(); ++e) {
+        const double error = static_cast<double>(validation_values_[e]) -
+                             static_cast<double>(std::clamp(predicted[e], config_.lowest, config_.highest));
         sum += error * error;
     }
+    return sum;
+}
+
+double SgdTrainer::validation_log_loss() const {
+    const std::vector<float> predicted = validation_predictions();
+    double sum = 0, slope = 0;
+    for (std::size_t e = 0; e < predicted.size(); ++e)
+        sum += logistic_loss(static_cast<double>(predicted[e]), static_cast<double>(validation_values_[e]), &slope);
     return sum;
 }
 

@@ -17,6 +17,7 @@ struct SgdConfig {
     double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
     double reg_exponent = 1;
     bool bias = true;
+    Loss loss = Loss::squared;
     double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
     double item_bias_reg = 0;
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
@@ -27,14 +28,16 @@ struct SgdConfig {
 
 class SgdTrainer {
   public:
-    // `weights` (one per rating) and `item_offset` (one per item) may be empty.
+    // `weights` (one per rating) and `item_offset` (one per item) may be empty; the latter must be for the logistic
+    // cost.
     SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
                float global_offset, const SgdConfig& config);
 
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to) const;
 
-    // One pass over all ratings; returns the sum of w e^2, each error taken just before its step.
+    // One pass over all ratings; returns the sum of w e^2 (logistic: of w (softplus(z) - y z)), each taken just before
+    // its step.
     double epoch(float learning_rate, float bias_learning_rate);
 
     // What the next epoch will do: the rows of every rating in training order, and the number of its step. Ratings of
@@ -51,13 +54,15 @@ class SgdTrainer {
     // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
     void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
                         VectorView<const float> values);
-    double validation_squared_error() const;
+    double validation_squared_error() const;  // the sum over pairs
+    double validation_log_loss() const;       // the sum of softplus(z) - y z
 
     void save_best();     // remembers the parameters as they are
     void restore_best();  // and brings them back; throws std::logic_error when nothing was saved
 
   private:
     FactorModel model() const;
+    std::vector<float> validation_predictions() const;
     std::uint64_t round_seed() const;
 
     SgdConfig config_;

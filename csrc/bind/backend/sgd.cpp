@@ -1,4 +1,5 @@
 #include <memory>
+#include <string>
 
 #include "bind/backend/factors.h"
 #include "bind/backend/register.h"
@@ -11,22 +12,35 @@ void register_sgd(py::module_& module) {
         .def(py::init([](const py::object& indptr, const py::object& indices, const py::object& values,
                          std::int64_t n_items, const py::object& weights, const py::object& item_offset,
                          float global_offset, std::int64_t n_factors, double reg, double reg_exponent, bool bias,
-                         double user_bias_reg, double item_bias_reg, float lowest, float highest, std::uint64_t seed,
-                         int n_threads) {
+                         double user_bias_reg, double item_bias_reg, float lowest, float highest,
+                         const std::string& cost, std::uint64_t seed, int n_threads) {
                  const char* caller = "SgdTrainer";
                  const CsrView ratings = csr_in(indptr, indices, values, n_items, caller);
                  const auto weight_view = optional_vector_in<float>(weights, caller, "weights");
                  const auto offset_view = optional_vector_in<float>(item_offset, caller, "item_offset");
                  check(lowest <= highest, caller, ": lowest must not exceed highest; got ", lowest, " and ", highest);
-                 const SgdConfig config{n_factors,     reg,    reg_exponent, bias, user_bias_reg,
-                                        item_bias_reg, lowest, highest,      seed, n_threads};
+                 check(cost == "squared" || cost == "logistic", caller, ": cost must be 'squared' or 'logistic'; got '",
+                       cost, "'");
+                 SgdConfig config;
+                 config.n_factors = n_factors;
+                 config.reg = reg;
+                 config.reg_exponent = reg_exponent;
+                 config.bias = bias;
+                 config.loss = cost == "squared" ? Loss::squared : Loss::logistic;
+                 config.user_bias_reg = user_bias_reg;
+                 config.item_bias_reg = item_bias_reg;
+                 config.lowest = lowest;
+                 config.highest = highest;
+                 config.seed = seed;
+                 config.n_threads = n_threads;
                  const py::gil_scoped_release release;
                  return std::make_unique<SgdTrainer>(ratings, weight_view, offset_view, global_offset, config);
              }),
              py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"), py::kw_only(),
              py::arg("weights") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0f,
              py::arg("n_factors"), py::arg("reg"), py::arg("reg_exponent"), py::arg("bias"), py::arg("user_bias_reg"),
-             py::arg("item_bias_reg"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+             py::arg("item_bias_reg"), py::arg("lowest"), py::arg("highest"), py::arg("cost") = "squared",
+             py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](SgdTrainer& self, const py::object& p, const py::object& q, const py::object& bu, const py::object& bi) {
@@ -69,6 +83,7 @@ void register_sgd(py::module_& module) {
             py::arg("users"), py::arg("items"), py::arg("values"))
         .def("validation_squared_error", &SgdTrainer::validation_squared_error,
              py::call_guard<py::gil_scoped_release>())
+        .def("validation_log_loss", &SgdTrainer::validation_log_loss, py::call_guard<py::gil_scoped_release>())
         .def("save_best", &SgdTrainer::save_best, py::call_guard<py::gil_scoped_release>())
         .def("restore_best", &SgdTrainer::restore_best, py::call_guard<py::gil_scoped_release>());
 }
