@@ -5,7 +5,15 @@ from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
 from fastcf.gradient_check import GradientReport, check_gradients
-from fastcf.models import BiasModel, ItemRegression, MatrixFactorization, Neighbours, Recommendations, UserRegression
+from fastcf.models import (
+    BiasModel,
+    ItemRegression,
+    LogisticMatrixFactorization,
+    MatrixFactorization,
+    Neighbours,
+    Recommendations,
+    UserRegression,
+)
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import IdMap, Ratings
 from fastcf.serialization import load
@@ -20,6 +28,7 @@ __all__ = [
     "GradientReport",
     "IdMap",
     "ItemRegression",
+    "LogisticMatrixFactorization",
     "MatrixFactorization",
     "Neighbours",
     "Ratings",

@@ -17,6 +17,7 @@ from tqdm.auto import tqdm
 __all__ = ["CSVLogger", "Callback", "CallbackList", "EarlyStopping", "LogHistory", "ProgressBar"]
 
 Record = dict[str, Any]
+_ERRORS = ("train_rmse", "validation_rmse", "train_log_loss", "validation_log_loss")  # whichever a model records
 _FIELDS = ("epoch", "cost", "train_rmse", "validation_rmse", "seconds", "learning_rate")
 
 
@@ -24,7 +25,8 @@ class Callback:
     """Base class of training callbacks; override what you need.
 
     A record holds ``epoch`` (from 1), ``cost``, ``train_rmse``, ``validation_rmse`` (None without a validation set),
-    ``seconds`` (of this epoch) and ``learning_rate``; models may add to it.
+    ``seconds`` (of this epoch) and ``learning_rate``; models of labels have ``train_log_loss`` and
+    ``validation_log_loss`` instead of the RMSE, and any may add to it.
     """
 
     def on_train_begin(self, model: Any) -> None:
@@ -172,7 +174,7 @@ class ProgressBar(Callback):
     description : str, optional
         Text before the bar; by default the model's class.
     fields : sequence of str, optional
-        What of the record is shown beside the bar; by default ``cost``, ``train_rmse`` and ``validation_rmse``.
+        What of the record is shown beside the bar; by default the cost, and the RMSE or log-loss.
     file : text stream, optional
         Where to draw; by default standard error.
     disable : bool or None, default None
@@ -184,7 +186,7 @@ class ProgressBar(Callback):
         n_epochs: int | None = None,
         *,
         description: str | None = None,
-        fields: Sequence[str] = ("cost", "train_rmse", "validation_rmse"),
+        fields: Sequence[str] = ("cost", *_ERRORS),
         file: IO[str] | None = None,
         disable: bool | None = None,
     ) -> None:
@@ -215,7 +217,9 @@ class ProgressBar(Callback):
         if self._bar is None:
             return
         shown = {
-            name.removesuffix("_rmse"): f"{record[name]:.4g}" for name in self.fields if record.get(name) is not None
+            name.removesuffix("_rmse").removesuffix("_log_loss"): f"{record[name]:.4g}"
+            for name in self.fields
+            if record.get(name) is not None
         }
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(1)
@@ -249,7 +253,7 @@ class LogHistory(Callback):
         if record["epoch"] != 1 and record["epoch"] % self.every != 0:
             return
         parts = [f"epoch {record['epoch']:>4}"]
-        for name in ("cost", "train_rmse", "validation_rmse", "learning_rate", "seconds"):
+        for name in ("cost", *_ERRORS, "learning_rate", "seconds"):
             if record.get(name) is not None:
                 parts.append(f"{name} {record[name]:.5g}")
         print("  ".join(parts), file=self.file if self.file is not None else sys.stdout, flush=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_history"]
 
-_CURVES = (("train_rmse", "training RMSE"), ("validation_rmse", "validation RMSE"))
+_ERRORS = (("rmse", "RMSE"), ("log_loss", "log-loss"))
 
 
 def _history_of(model_or_history: Any) -> list[dict[str, Any]]:
@@ -40,20 +40,21 @@ def _curve(records: list[dict[str, Any]], name: str) -> tuple[list[int], list[fl
 
 
 def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
-    """Plot the learning curves: RMSE in training and validation on the left axis, the cost on the right.
+    """Plot the learning curves: RMSE or log-loss in training and validation on the left axis, the cost on the right.
 
     Parameters
     ----------
     model_or_history : fitted model, or sequence of dict
         A model with ``history_``, or such a history: one dict per epoch with ``epoch`` and any of ``cost``,
-        ``train_rmse``, ``validation_rmse``; missing values and None are left out.
+        ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``; missing values and None are
+        left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
     Returns
     -------
     matplotlib.axes.Axes
-        The axes of the RMSE (of the cost, where there is no RMSE).
+        The axes of the RMSE or log-loss (of the cost, where there is neither).
 
     Raises
     ------
@@ -78,11 +79,12 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     lines = []
-    for name, label in _CURVES:
+    kind, title = next((pair for pair in _ERRORS if f"train_{pair[0]}" in records[0]), _ERRORS[0])
+    for name, label in ((f"train_{kind}", f"training {title}"), (f"validation_{kind}", f"validation {title}")):
         epochs, values = _curve(records, name)
         if epochs:
             lines += ax.plot(epochs, values, marker="." if len(epochs) < 30 else None, label=label)
-    validation_epochs, validation = _curve(records, "validation_rmse")
+    validation_epochs, validation = _curve(records, f"validation_{kind}")
     if validation:
         best = min(range(len(validation)), key=validation.__getitem__)
         label = f"best: {validation[best]:.4f} in epoch {validation_epochs[best]}"
@@ -95,7 +97,7 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
         cost_axes.set_ylabel("cost")
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if any(_curve(records, name)[0] for name, _ in _CURVES):
-        ax.set_ylabel("RMSE")
+    if any(_curve(records, f"{part}_{kind}")[0] for part in ("train", "validation")):
+        ax.set_ylabel(title)
     ax.legend(handles=lines)
     return ax

@@ -2,6 +2,7 @@
 
 from fastcf.models.base import FactorModel, Neighbours, Recommendations
 from fastcf.models.bias import BiasModel
+from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
 from fastcf.models.matrix_factorization import MatrixFactorization
 from fastcf.models.regression import ItemRegression, UserRegression
 
@@ -9,6 +10,7 @@ __all__ = [
     "BiasModel",
     "FactorModel",
     "ItemRegression",
+    "LogisticMatrixFactorization",
     "MatrixFactorization",
     "Neighbours",
     "Recommendations",

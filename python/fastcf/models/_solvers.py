@@ -71,6 +71,7 @@ class _TrainerSolver:
 
     def __init__(self, model: Any, problem: Problem, trainer: Any, **options: Any) -> None:
         self._model, self._problem = model, problem
+        self._logistic = model._cost == "logistic"
         ratings, held_out = problem.ratings, problem.held_out
         low, high = ratings.rating_range
         self._trainer = trainer(
@@ -89,6 +90,7 @@ class _TrainerSolver:
             item_bias_reg=model.item_bias_reg_,
             lowest=low,
             highest=high,
+            cost=model._cost,
             seed=problem.seed,
             n_threads=model._threads,
             **options,
@@ -106,14 +108,25 @@ class _TrainerSolver:
         model = self._model
         return learning_rate_at(model.schedule, model.learning_rate_, epoch, self._problem.n_epochs, model.decay)
 
-    def _record(self, squared_error: float, rate: float) -> Record:
+    def _record(self, error: float, rate: float) -> Record:
+        """Return the record of an epoch whose squared error or logistic cost, over all ratings, was ``error``."""
         problem = self._problem
+        if self._logistic:
+            validation_log_loss = None
+            if problem.held_out is not None:
+                validation_log_loss = self._trainer.validation_log_loss() / problem.held_out.values.size
+            return {
+                "cost": error + self._trainer.penalty(),
+                "train_log_loss": error / problem.total_weight,
+                "validation_log_loss": validation_log_loss,
+                "learning_rate": rate,
+            }
         validation_rmse = None
         if problem.held_out is not None:
             validation_rmse = math.sqrt(self._trainer.validation_squared_error() / problem.held_out.values.size)
         return {
-            "cost": 0.5 * squared_error + self._trainer.penalty(),
-            "train_rmse": math.sqrt(squared_error / problem.total_weight),
+            "cost": 0.5 * error + self._trainer.penalty(),
+            "train_rmse": math.sqrt(error / problem.total_weight),
             "validation_rmse": validation_rmse,
             "learning_rate": rate,
         }
@@ -146,7 +159,6 @@ class GradientSolver(_TrainerSolver):
             model,
             problem,
             problem.backend.module.GradientTrainer,
-            cost="squared",
             optimizer=name,
             batch_size=0 if model.solver == "gd" else model.batch_size,
             **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
@@ -158,7 +170,8 @@ class GradientSolver(_TrainerSolver):
         # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors'
         # √σ; gradient steps take σ more, and AdaDelta's take none.
         unit = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}.get(self._optimizer.name, 1.0)
-        return self._record(2 * self._trainer.epoch(rate, rate * self._problem.sigma**unit), rate)
+        cost = self._trainer.epoch(rate, rate * self._problem.sigma**unit)
+        return self._record(cost if self._logistic else 2 * cost, rate)
 
 
 class Sides:

@@ -33,6 +33,7 @@ def train(
     *,
     n_epochs: int,
     validated: bool,
+    monitor: str = "validation_rmse",
     patience: int | None,
     min_delta: float,
     callbacks: Iterable[Callback],
@@ -47,12 +48,14 @@ def train(
     trainer : Trainer
         Owns the parameters.
     run_epoch : callable
-        Runs the epoch of this number, from 0, and returns its record: ``cost``, ``train_rmse``, ``validation_rmse``,
-        ``learning_rate``, whatever else the model adds.
+        Runs the epoch of this number, from 0, and returns its record: ``cost``, ``train_rmse``, ``validation_rmse``
+        (or errors of other names), ``learning_rate``, whatever else the model adds.
     n_epochs : int
         At most so many.
     validated : bool
         Whether records hold a validation error. If so, the best epoch's parameters are restored at the end.
+    monitor : str, default "validation_rmse"
+        Under which name.
     patience : int or None
         Stop after so many epochs without improvement of the validation error; None: never.
     min_delta : float
@@ -70,7 +73,9 @@ def train(
     KeyboardInterrupt
         After Ctrl-C; the trainer holds what was learnt so far.
     """
-    best = EarlyStopping(patience=patience or n_epochs, min_delta=min_delta) if validated else None
+    best = None
+    if validated:
+        best = EarlyStopping(patience=patience or n_epochs, min_delta=min_delta, monitor=monitor)
     shown: list[Callback] = [ProgressBar(n_epochs)] if verbose == 1 else [LogHistory()] if verbose > 1 else []
     watchers = CallbackList([*([best] if best else []), *callbacks, *shown])
     model.history_ = []

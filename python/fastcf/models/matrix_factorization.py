@@ -12,15 +12,16 @@ from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
 from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
 from fastcf.models._objective import mf_objective
-from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
-from fastcf.models._solvers import AlsSolver, GradientSolver, HeldOut, Problem, SgdSolver, Solver
+from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
+from fastcf.models._solvers import AlsSolver, GradientSolver, Problem, SgdSolver, Solver
 from fastcf.models._training import train
 from fastcf.models.bias import Biases, fit_biases
-from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer
-from fastcf.ratings import Ratings, as_ratings
+from fastcf.optimizers import Optimizer
+from fastcf.ratings import Ratings
 from fastcf.serialization import register
 
 __all__ = ["MatrixFactorization"]
@@ -51,13 +52,10 @@ _SOLVERS: dict[str, type[Solver]] = {
     "minibatch": GradientSolver,
 }
 _AUTO_LEARNING_RATE = 0.04
-_ADAPTIVE_RATES = {"adam": 0.01, "adagrad": 0.03}  # in units of √σ, that of a factor
-_CHECKED = 20_000  # ratings that fit(check_gradients=True) looks at
-_INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
 
 @register
-class MatrixFactorization(PosteriorMixin):
+class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     r"""Biased matrix factorisation for ratings: ``ŷ_ui = m_ui + b_u + b_i + p_u·q_i``.
 
     Minimises, over the rated pairs only,
@@ -202,28 +200,12 @@ class MatrixFactorization(PosteriorMixin):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
+        **TRAINING_CONSTRAINTS,
         "solver": (OneOf(tuple(_SOLVERS)),),
-        "optimizer": (OneOf(("auto", *OPTIMIZERS)), Instance(Optimizer)),
-        "batch_size": (Interval(1, integer=True),),
         "normalize": (OneOf(("global", "item")), Nothing()),
-        "bias": (Boolean(),),
-        "reg": (Interval(0), OneOf(("auto",))),
-        "bias_reg": (Interval(0), OneOf(("auto",))),
-        "reg_scaling": (Interval(0, 1), OneOf(("auto", "count", "none"))),
-        "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
-        "schedule": (OneOf(SCHEDULES),),
-        "decay": (Interval(0, 1),),
-        "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
         "cg_steps": (Interval(1, integer=True), Nothing()),
         "burn_in": (Interval(0, integer=True),),
         "thin": (Interval(1, integer=True),),
-        "patience": (Interval(1, integer=True), Nothing()),
-        "min_delta": (Interval(0),),
-        "init": (OneOf(("normal", "uniform")),),
-        "init_scale": (Interval(0), OneOf(("auto",))),
-        "random_state": (RandomSeed(),),
-        "verbose": (Interval(0, 2, integer=True),),
         **PosteriorMixin._constraints,
     }
     _state = (
@@ -343,7 +325,9 @@ class MatrixFactorization(PosteriorMixin):
             raise ValueError(
                 f"MatrixFactorization.fit: burn_in must be less than n_epochs, {n_epochs}; got {self.burn_in}"
             )
-        held_out = None if validation is None else self._validation_rows(validation, ratings)
+        held_out = None
+        if validation is not None:
+            held_out = self._validation_rows(self._validation_ratings(validation), ratings)
         mean = _weighted_mean(ratings) if self.normalize else 0.0
         item_mean = _item_means(ratings, mean) if self.normalize == "item" else None
         biases = self._initial_biases(ratings, backend, item_mean)
@@ -355,13 +339,12 @@ class MatrixFactorization(PosteriorMixin):
         self.item_mean_ = item_mean
         self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
         sigma = self._settle(ratings, biases)
-        self._initialise(ratings, backend, sigma, seed)
-        exponents = {"auto": auto.reg_exponent, "none": 0.0, "count": 1.0}
-        scaling = self.reg_scaling
-        self.reg_exponent_ = exponents[scaling] if isinstance(scaling, str) else float(scaling)
+        k = auto.n_factors if isinstance(self.n_factors, str) else self.n_factors
+        self._initialise(ratings, backend, k, 0.1 * np.sqrt(sigma / k), seed)
+        self.reg_exponent_ = self._exponent(auto.reg_exponent)
         problem = Problem(ratings, backend, held_out, self.reg_, self.reg_exponent_, sigma, seed, n_epochs)
         if check_gradients:
-            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED), replace=False)
+            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, CHECKED_RATINGS), replace=False)
             report = compare_gradients(self._objective(ratings.take(np.sort(some)), seed), max_coordinates=20)
             report.require("MatrixFactorization.fit")
         solver = _SOLVERS[self.solver](self, problem)
@@ -411,7 +394,7 @@ class MatrixFactorization(PosteriorMixin):
         if not isinstance(self.learning_rate, str):
             self.learning_rate_ = float(self.learning_rate)
         elif self.solver in ("gd", "minibatch"):
-            self.learning_rate_ = self._gradient_rate(ratings, unit)
+            self.learning_rate_ = self._gradient_rate(ratings, unit, float(np.sqrt(unit)), _AUTO_LEARNING_RATE)
         else:
             self.learning_rate_ = self.sgd_rate_
         if self.solver == "sgd":
@@ -421,46 +404,6 @@ class MatrixFactorization(PosteriorMixin):
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones; for gradient checks."""
         return mf_objective(self, ratings, seed)
-
-    def _gradient_rate(self, ratings: Ratings, unit: float) -> float:
-        """Return the step size of an optimiser; ``unit`` is the curvature that a rating gives its rows."""
-        optimizer = self._optimizer()
-        if optimizer.name == "adadelta":
-            return 1.0  # it knows its own
-        if optimizer.name in _ADAPTIVE_RATES:
-            return _ADAPTIVE_RATES[optimizer.name] * float(np.sqrt(unit))
-        most = float(max(np.diff(ratings.indptr).max(), np.bincount(ratings.indices).max()))
-        damping = (1 - optimizer.constants.decay) / unit  # momentum adds the steps of 1 / (1 - momentum) gradients
-        if self.solver == "gd":
-            return damping / most
-        # As many steps of SGD as ratings; but the row that a batch meets most often takes no more than two at once.
-        return damping * min(_AUTO_LEARNING_RATE * self.batch_size, 2 * ratings.nnz / most)
-
-    def _optimizer(self) -> Optimizer:
-        """Return the optimiser of the gradient solvers."""
-        return as_optimizer("adam" if self.optimizer == "auto" else self.optimizer, "MatrixFactorization.fit")
-
-    def _initialise(self, ratings: Ratings, backend: Backend, sigma: float, seed: int) -> None:
-        """Draw the factors to start from."""
-        k = _AUTO[self.solver].n_factors if isinstance(self.n_factors, str) else self.n_factors
-        scale = 0.1 * np.sqrt(sigma / k) if isinstance(self.init_scale, str) else self.init_scale
-        item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
-        tables = ("user_factors_", np.diff(ratings.indptr)), ("item_factors_", item_counts)
-        for stream, (name, counts) in enumerate(tables, start=_INIT_STREAM):
-            factors = backend.module.random(counts.size, k, self.init, float(scale), seed, stream, self._threads)
-            factors[counts == 0] = 0
-            setattr(self, name, factors)
-
-    def _validation_rows(self, validation: Any, ratings: Ratings) -> HeldOut:
-        caller = "MatrixFactorization.fit: validation"
-        if isinstance(validation, tuple):
-            if len(validation) != 2:
-                raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
-            held_out = as_ratings(*validation, caller=caller)
-        else:
-            held_out = as_ratings(validation, caller=caller)
-        users, items = self._pair_rows(held_out, "fit", strict=False, maps=(ratings.users, ratings.items))
-        return HeldOut(users, items, np.ascontiguousarray(held_out.values))
 
 
 def _weighted_mean(ratings: Ratings) -> float:

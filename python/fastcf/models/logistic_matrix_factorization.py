@@ -1,0 +1,429 @@
+"""Logistic matrix factorisation: users and items as vectors whose inner product predicts a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from fastcf._backend import Backend
+from fastcf._random import RandomState, seed_from
+from fastcf.callbacks import Callback
+from fastcf.gradient_check import Objective, compare_gradients
+from fastcf.metrics import log_loss
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
+from fastcf.models._logistic_fold_in import LogisticFoldInMixin
+from fastcf.models._objective import mf_objective
+from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
+from fastcf.models._solvers import GradientSolver, Problem, SgdSolver, Solver
+from fastcf.models._training import train
+from fastcf.models.bias import fit_biases
+from fastcf.optimizers import Optimizer
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.serialization import register
+
+__all__ = ["LogisticMatrixFactorization"]
+
+
+class _Auto(NamedTuple):
+    """What "auto" means for a solver."""
+
+    n_factors: int
+    n_epochs: int
+
+
+# Chosen on validation labels of sets of different size, see docs/defaults.md.
+_AUTO = {
+    "sgd": _Auto(64, 40),
+    "minibatch": _Auto(64, 40),
+    "gd": _Auto(64, 200),
+}
+_SOLVERS: dict[str, type[Solver]] = {"sgd": SgdSolver, "minibatch": GradientSolver, "gd": GradientSolver}
+_AUTO_REG, _AUTO_REG_EXPONENT = 0.75, 0.5
+_AUTO_INIT = 0.3
+_AUTO_SHARE = 0.03  # of the way to where a rating alone would have its rows
+_CURVATURE = 0.25  # the largest of the logistic cost
+
+
+@register
+class LogisticMatrixFactorization(LogisticFoldInMixin, FactorizationMixin):
+    r"""Biased matrix factorisation for labels: ``P(y_ui = 1) = σ(z_ui)``, ``z_ui = m + b_u + b_i + p_u·q_i``.
+
+    Labels are 0 and 1, or ratings cut at ``threshold``. Minimises, over the rated pairs only,
+    ``Σ w_ui (softplus(z_ui) − y_ui z_ui) + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
+    n_u and n_i being the numbers of ratings of the user and of the item.
+
+    Parameters
+    ----------
+    n_factors : int or "auto", default "auto"
+        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is 64.
+    solver : {"sgd", "minibatch", "gd"}, default "sgd"
+        As for :class:`MatrixFactorization`: stochastic gradient descent over tiles, the fastest; steps of ``optimizer``
+        along the mean gradient of ``batch_size`` ratings; or along that of all ratings.
+    threshold : float, optional
+        Ratings of at least this are label 1, the others 0. By default the ratings are the labels and must be 0 or 1.
+    optimizer : str or Optimizer, default "auto"
+        For "minibatch" and "gd": "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of one of
+        the classes of :mod:`fastcf.optimizers`. "auto" is Adam.
+    batch_size : int, default 1024
+        For "minibatch".
+    normalize : {"global"} or None, default "global"
+        The offset m: the logarithm of the odds of label 1, with half a label added to each side; or 0.
+    bias : bool, default True
+        Whether to learn b_u and b_i. They start one step of Newton's method away from the base rate.
+    reg : float or "auto", default "auto"
+        λ, at least 0. "auto" is 0.75, times the mean weight where ratings have weights.
+    bias_reg : float or "auto", default "auto"
+        λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data: those of
+        :class:`BiasModel` on the labels, in the unit of z.
+    reg_scaling : float, "auto", "count" or "none", default "auto"
+        The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings. "auto" is 0.5.
+    learning_rate : float or "auto", default "auto"
+        Step size of the first epoch, above 0. "auto" is 0.12 for "sgd", divided by the mean weight or a third of the
+        largest one where ratings have weights; 0.01 with Adam, 0.03 with AdaGrad, 1 with AdaDelta; else what
+        corresponds to "sgd", as far as the row with most ratings allows.
+    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
+        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
+    decay : float, default 0.1
+        The constant of the last two schedules, in [0, 1].
+    n_epochs : int or "auto", default "auto"
+        Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 200 for "gd".
+    patience : int or None, default None
+        With validation ratings: stop after so many epochs that did not lower their log-loss; None: never. The
+        parameters of the best epoch are kept either way.
+    min_delta : float, default 0.0
+        By how much an epoch must lower the validation log-loss to count as an improvement.
+    init : {"normal", "uniform"}, default "normal"
+        Distribution of the initial factors: normal with standard deviation ``s``, or uniform on ±``s``.
+    init_scale : float or "auto", default "auto"
+        s, at least 0. "auto" is 0.3 / √k.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
+        Seeds the initial factors and the order of the ratings.
+    n_threads : int, optional
+        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one
+        instruction set: sums are vectors wide).
+    device : {"auto", "cpu", "cuda"}, default "auto"
+        Where to compute; only "auto" may fall back. What ran is in ``device_``.
+    verbose : {0, 1, 2}, default 0
+        Silent; a progress bar; a line per epoch.
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : ndarray of shape (n_users, k), (n_items, k), float32
+        p_u and q_i; zero for rows without ratings.
+    user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
+        b_u and b_i; zero without ``bias``.
+    global_mean_ : float
+        m.
+    item_mean_ : None
+        There is no offset by item.
+    users_, items_ : IdMap
+        The caller's ids behind the rows.
+    seen_ : SeenItems or None
+        Which items each user rated in training, whatever the label.
+    rating_range_ : tuple of float
+        (0, 1).
+    history_ : list of dict
+        Per epoch: ``epoch``, ``cost`` (the objective, each label's share taken just before its step),
+        ``train_log_loss`` (of the same predictions), ``validation_log_loss`` or None, ``learning_rate``, ``seconds``.
+    n_epochs_ : int
+        The epoch whose parameters were kept.
+    reg_, reg_exponent_, learning_rate_, user_bias_reg_, item_bias_reg_ : float
+        What "auto" came to, a being the exponent.
+    device_ : str
+        Where it was computed.
+
+    See Also
+    --------
+    MatrixFactorization : For ratings; explains the solvers.
+    UserRegression : Labels from known features of the items.
+
+    Notes
+    -----
+    ``predict_matrix`` and ``recommend`` return probabilities, too; items are ranked by z.
+
+    The ratings tell who liked what among what they rated. Where all that is known is who used what, with no label 0
+    anywhere, there is nothing for this model to tell apart.
+
+    References
+    ----------
+    M. Collins, S. Dasgupta and R. Schapire, "A generalization of principal component analysis to the exponential
+    family", NIPS 2001 (the logistic cost of an inner product). Y. Koren, R. Bell and C. Volinsky, "Matrix factorization
+    techniques for recommender systems", Computer 42(8), 2009 (biases).
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> ratings = fastcf.data.make_ratings(500, 300, 20_000, random_state=0)
+    >>> train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    >>> model = fastcf.LogisticMatrixFactorization(n_factors=16, threshold=4, random_state=0).fit(train)
+    >>> labels = test.values >= 4
+    >>> fastcf.metrics.roc_auc(labels, model.predict_proba(test)) > 0.7
+    True
+    >>> model.recommend(train.users.ids[0], n=3).scores.shape
+    (3,)
+    """
+
+    def __init__(
+        self,
+        n_factors: int | str = "auto",
+        *,
+        solver: str = "sgd",
+        threshold: float | None = None,
+        optimizer: str | Optimizer = "auto",
+        batch_size: int = 1024,
+        normalize: str | None = "global",
+        bias: bool = True,
+        reg: float | str = "auto",
+        bias_reg: float | str = "auto",
+        reg_scaling: float | str = "auto",
+        learning_rate: float | str = "auto",
+        schedule: str = "linear",
+        decay: float = 0.1,
+        n_epochs: int | str = "auto",
+        patience: int | None = None,
+        min_delta: float = 0.0,
+        init: str = "normal",
+        init_scale: float | str = "auto",
+        random_state: RandomState = None,
+        n_threads: int | None = None,
+        device: str = "auto",
+        verbose: int = 0,
+    ) -> None:
+        self.n_factors = n_factors
+        self.solver = solver
+        self.threshold = threshold
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.normalize = normalize
+        self.bias = bias
+        self.reg = reg
+        self.bias_reg = bias_reg
+        self.reg_scaling = reg_scaling
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.decay = decay
+        self.n_epochs = n_epochs
+        self.patience = patience
+        self.min_delta = min_delta
+        self.init = init
+        self.init_scale = init_scale
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.device = device
+        self.verbose = verbose
+
+    _cost = "logistic"
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        **TRAINING_CONSTRAINTS,
+        "solver": (OneOf(tuple(_SOLVERS)),),
+        "threshold": (Interval(), Nothing()),
+        "normalize": (OneOf(("global",)), Nothing()),
+        **LogisticFoldInMixin._constraints,
+    }
+    _state = (
+        *LogisticFoldInMixin._state,
+        "history_",
+        "n_epochs_",
+        "reg_",
+        "reg_exponent_",
+        "learning_rate_",
+        "user_bias_reg_",
+        "item_bias_reg_",
+    )
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        validation: Any = None,
+        callbacks: Iterable[Callback] = (),
+        check_gradients: bool = False,
+    ) -> LogisticMatrixFactorization:
+        """Learn the parameters.
+
+        Parameters
+        ----------
+        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
+            The labels or, with a ``threshold``, ratings; or user and item ids. Weights weight their costs.
+        y : array-like of shape (n,), optional
+            The labels or ratings where ``X`` holds ids.
+        validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
+            Of the same kind, held out. After each epoch their log-loss is recorded; training stops early when it no
+            longer falls (``patience``), and the parameters of the best epoch are kept.
+        callbacks : iterable of Callback, optional
+            Called after each epoch, see :mod:`fastcf.callbacks`; those that watch a validation error want
+            ``monitor="validation_log_loss"``.
+        check_gradients : bool, default False
+            Whether to compare the gradient of the objective with central differences before training, on some of
+            the ratings; see :func:`fastcf.check_gradients`.
+
+        Returns
+        -------
+        LogisticMatrixFactorization
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the input or a parameter is not as described.
+        DeviceError
+            If ``device="cuda"`` cannot be used.
+        GradientCheckError
+            If ``check_gradients`` and they disagree.
+        DivergenceError
+            If parameters stop being finite; the model then holds those of an earlier epoch.
+        KeyboardInterrupt
+            After Ctrl-C; the model holds what was learnt so far.
+        """
+        caller = "LogisticMatrixFactorization.fit"
+        ratings, backend = self._begin_fit(X, y)
+        ratings = self._labelled(ratings, caller)
+        held_out = None
+        if validation is not None:
+            labelled = self._labelled(self._validation_ratings(validation), f"{caller}: validation")
+            held_out = self._validation_rows(labelled, ratings)
+        seed = seed_from(self.random_state, caller)
+        auto = _AUTO[self.solver]
+        n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
+        k = auto.n_factors if isinstance(self.n_factors, str) else self.n_factors
+        self._remember(ratings, backend)
+        self.rating_range_ = (0.0, 1.0)
+        self.history_: list[dict[str, Any]] = []
+        self.n_epochs_ = 0
+        self.item_mean_ = None
+        self.reg_exponent_ = self._exponent(_AUTO_REG_EXPONENT)
+        self._start(ratings, backend)
+        self._settle(ratings)
+        self._initialise(ratings, backend, k, _AUTO_INIT / np.sqrt(k), seed)
+        if check_gradients:
+            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, CHECKED_RATINGS), replace=False)
+            objective = mf_objective(self, ratings.take(np.sort(some)), seed, cost="logistic")
+            compare_gradients(objective, max_coordinates=20).require(caller)
+        problem = Problem(ratings, backend, held_out, self.reg_, self.reg_exponent_, 1.0, seed, n_epochs)
+        solver = _SOLVERS[self.solver](self, problem)
+        try:
+            train(
+                self,
+                solver,
+                solver.run_epoch,
+                n_epochs=n_epochs,
+                validated=held_out is not None,
+                monitor="validation_log_loss",
+                patience=self.patience,
+                min_delta=self.min_delta,
+                callbacks=callbacks,
+                verbose=self.verbose,
+            )
+        finally:
+            solver.finish()
+        return self
+
+    def _start(self, labels: Ratings, backend: Backend) -> None:
+        """Set the offset, and the biases and their penalties by one step of Newton's method from the base rate."""
+        weights = labels.weights
+        total = float(labels.nnz if weights is None else weights.sum(dtype=np.float64))
+        ones = float(labels.values.sum(dtype=np.float64) if weights is None else np.vdot(labels.values, weights))
+        # a base rate of 0 or 1 would be infinitely certain: half a label of each kind is added
+        rate = (ones + 0.5) / (total + 1)
+        self.global_mean_ = float(np.log(rate / (1 - rate))) if self.normalize else 0.0
+        self.user_bias_reg_ = self.item_bias_reg_ = 0.0
+        self.user_bias_ = np.zeros(labels.n_users, np.float32)
+        self.item_bias_ = np.zeros(labels.n_items, np.float32)
+        if not self.bias:
+            return
+        # At z = logit(rate) the cost is 1/2 c (z' - z)^2 - (y - rate) (z' - z) + …, c = rate (1 - rate): least squares
+        # of the labels, with z's unit 1/c times as large.
+        curvature = rate * (1 - rate)
+        penalty: float | str = self.bias_reg if isinstance(self.bias_reg, str) else self.bias_reg / curvature
+        biases = fit_biases(
+            labels, backend, user_reg=penalty, item_reg=penalty, tolerance=1e-2, n_threads=self._threads
+        )
+        self.user_bias_reg_, self.item_bias_reg_ = biases.user_reg * curvature, biases.item_reg * curvature
+        np.divide(biases.users, curvature, out=self.user_bias_)
+        np.divide(biases.items, curvature, out=self.item_bias_)
+
+    def _settle(self, labels: Ratings) -> None:
+        """Settle what "auto" comes to."""
+        weights = np.ones(1, np.float32) if labels.weights is None else labels.weights[labels.weights > 0]
+        mean_weight = float(weights.mean(dtype=np.float64))
+        self.reg_ = _AUTO_REG * mean_weight if isinstance(self.reg, str) else float(self.reg)
+        unit = _CURVATURE * max(mean_weight, float(weights.max()) / 3)  # as for ratings: three times the mean is safe
+        if not isinstance(self.learning_rate, str):
+            self.learning_rate_ = float(self.learning_rate)
+        elif self.solver == "sgd":
+            self.learning_rate_ = _AUTO_SHARE / unit
+        else:
+            self.learning_rate_ = self._gradient_rate(labels, unit, 1.0, _AUTO_SHARE)
+
+    def _objective(self, ratings: Ratings, seed: int) -> Objective:
+        labelled = self._labelled(ratings, "check_gradients")
+        return mf_objective(self, labelled, seed, cost="logistic")
+
+    # -------------------------------------------------------------------------------------------------------
+    # Prediction
+    # -------------------------------------------------------------------------------------------------------
+
+    def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
+        expit(predicted, out=predicted)
+        return predicted
+
+    def predict_proba(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
+        """Predict the probabilities of label 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
+            User and item ids; for ratings and matrices, their stored pairs in stored order.
+        strict : bool, default False
+            Whether unknown ids are an error. Otherwise an unknown user has no bias and no factors, and so has an
+            unknown item; where both are unknown it is the base rate.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            The same bits for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``X`` does not have two columns, or ``strict`` and an id is unknown.
+        """
+        probabilities: NDArray[np.float32] = super().predict(X, strict=strict)
+        return probabilities
+
+    def predict(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
+        """Predict labels: 1 where the probability is at least one half, else 0.
+
+        Parameters
+        ----------
+        X, strict
+            As for :meth:`predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+        """
+        return (self.predict_proba(X, strict=strict) >= 0.5).astype(np.float32)
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Return minus the log-loss, so that larger is better, as scikit-learn's searches expect.
+
+        Parameters
+        ----------
+        X, y
+            Labels or ratings as for ``fit``; ratings are cut at the model's threshold.
+
+        Returns
+        -------
+        float
+        """
+        caller = "LogisticMatrixFactorization.score"
+        labels = self._labelled(as_ratings(X, y, caller=caller), caller)
+        return -log_loss(labels.values, self.predict_proba(labels), sample_weight=labels.weights)

@@ -1,0 +1,307 @@
+"""Logistic matrix factorisation: labels, probabilities, training, folding in."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold
+
+import fastcf
+import fastcf.plot
+from fastcf import LogisticMatrixFactorization
+from fastcf.callbacks import Callback
+from fastcf.data import read_log
+from fastcf.metrics import log_loss, roc_auc
+from reference import mf_gradient
+
+SOLVERS = ("sgd", "minibatch", "gd")
+
+
+@pytest.fixture(scope="module")
+def split():
+    ratings = fastcf.data.make_ratings(600, 300, 30_000, random_state=0)
+    return fastcf.data.train_test_split(ratings, random_state=0)
+
+
+def quick(solver="sgd", **options):
+    epochs = {"sgd": 15, "minibatch": 15, "gd": 60}[solver]
+    return LogisticMatrixFactorization(
+        8, solver=solver, **{"threshold": 4, "n_epochs": epochs, "random_state": 0, **options}
+    )
+
+
+def labels_of(ratings):
+    return (ratings.values >= 4).astype(np.float32)
+
+
+def logits(model, ratings):
+    users, items = ratings.row_of_entry(), ratings.indices
+    products = np.einsum("ek,ek->e", model.user_factors_[users].astype(float), model.item_factors_[items])
+    return model.global_mean_ + model.user_bias_[users] + model.item_bias_[items] + products
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("bias", "normalize"), [(True, "global"), (True, None), (False, "global")])
+def test_logistic_predictions_follow_equation(split, solver, bias, normalize):
+    train, _ = split
+    model = quick(solver, bias=bias, normalize=normalize).fit(train)
+    z = logits(model, train)
+    probabilities = model.predict_proba(train)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, expit(z), atol=1e-5)
+    np.testing.assert_array_equal(model.predict(train), (probabilities >= 0.5).astype(np.float32))
+    assert model.score(train) == pytest.approx(-log_loss(labels_of(train), probabilities))
+    assert model.global_mean_ == (pytest.approx(logit(labels_of(train).mean()), abs=1e-3) if normalize else 0)
+    if not bias:
+        assert not model.user_bias_.any()
+        assert not model.item_bias_.any()
+    n = train.users.ids[:3]
+    best = model.recommend(n, 4, exclude_seen=False)
+    matrix = model.predict_matrix(n)
+    np.testing.assert_allclose(best.scores, -np.sort(-matrix, axis=1)[:, :4], atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_beats_biases_on_planted_factors(split, solver):
+    train, test = split
+    labels = labels_of(test)
+    options = {"solver": solver, "threshold": 4, "random_state": 0}
+    model = LogisticMatrixFactorization(8, **options).fit(train)
+    biases = LogisticMatrixFactorization(1, init_scale=0.0, **options).fit(train)  # zeros stay zeros
+    assert not biases.user_factors_.any()
+    assert log_loss(labels, model.predict_proba(test)) < 0.975 * log_loss(labels, biases.predict_proba(test))
+    assert roc_auc(labels, model.predict_proba(test)) > roc_auc(labels, biases.predict_proba(test)) + 0.015
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_same_bits_for_any_number_of_threads(split, solver):
+    first, *others = (quick(solver, n_threads=n).fit(split[0]) for n in (1, 2, 4))
+    for other in others:
+        np.testing.assert_array_equal(first.user_factors_, other.user_factors_)
+        np.testing.assert_array_equal(first.item_bias_, other.item_bias_)
+        assert [r["cost"] for r in first.history_] == [r["cost"] for r in other.history_]
+
+
+def test_logistic_labels_are_ratings_cut_at_threshold(split):
+    train, test = split
+    users, items, _ = train.to_coo()
+    maps = {"user_ids": train.users, "item_ids": train.items}
+    labelled = fastcf.Ratings.from_coo(users, items, labels_of(train), **maps)
+    cut = quick().fit(train)
+    given = quick(threshold=None).fit(labelled)
+    np.testing.assert_array_equal(cut.predict_proba(test), given.predict_proba(test))
+    assert cut.rating_range_ == (0.0, 1.0)
+    message = r"fit: ratings must be 0 or 1 without a threshold; got 0.5 at entry 1"
+    with pytest.raises(ValueError, match=message):
+        quick(threshold=None).fit([(1, 1), (1, 2), (2, 1)], [1, 0.5, 3])
+    with pytest.raises(ValueError, match="fit: validation: ratings must be 0 or 1"):
+        quick(threshold=None).fit(labelled, validation=test)
+    with pytest.raises(ValueError, match="score: ratings must be 0 or 1"):
+        given.score(test)
+
+
+def test_logistic_gd_cost_is_the_objective_and_falls(split):
+    train, _ = split
+    model = quick("gd", optimizer="gd", reg=2.0, n_epochs=40, schedule="constant").fit(train)
+    costs = [record["cost"] for record in model.history_]
+    assert (np.diff(costs) < 1e-4 * costs[0]).all()
+    cost, _, _ = mf_gradient(
+        train.row_of_entry(), train.indices, labels_of(train).astype(float), np.ones(train.nnz),
+        model.user_factors_.astype(float), model.item_factors_.astype(float), model.user_bias_.astype(float),
+        model.item_bias_.astype(float), np.full(train.n_items, model.global_mean_), logistic=True, reg=2.0,
+        exponent=model.reg_exponent_, bias_regs=(model.user_bias_reg_, model.item_bias_reg_),
+    )  # fmt: skip
+    assert costs[-1] == pytest.approx(cost, rel=2e-3)  # that of the epoch was taken before its step
+    assert model.history_[-1]["train_log_loss"] == pytest.approx(-model.score(train), rel=2e-3)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_early_stopping_keeps_the_best_epoch(split, solver):
+    train, test = split
+    model = quick(solver, reg=0.01, n_epochs=60, learning_rate=0.1, patience=4, schedule="constant")
+    model.fit(train, validation=test)
+    losses = [record["validation_log_loss"] for record in model.history_]
+    assert "validation_rmse" not in model.history_[0]
+    assert model.n_epochs_ == int(np.argmin(losses)) + 1
+    assert len(losses) == model.n_epochs_ + 4 < 60
+    assert -model.score(test) == pytest.approx(min(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_save_load_predicts_identically(split, solver, tmp_path):
+    train, test = split
+    model = quick(solver).fit(train)
+    model.save(tmp_path / "model.safetensors")
+    loaded = fastcf.load(tmp_path / "model.safetensors")
+    assert isinstance(loaded, LogisticMatrixFactorization)
+    np.testing.assert_array_equal(loaded.predict_proba(test), model.predict_proba(test))
+    assert loaded.history_ == model.history_
+    assert loaded.score(test) == model.score(test)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_ctrl_c_leaves_a_usable_model(split, solver):
+    class Press(Callback):
+        def on_epoch_end(self, model, record):
+            if record["epoch"] == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    model = quick(solver)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(split[0], callbacks=[Press()])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(model.history_) == 3
+    assert np.isfinite(model.predict_proba(split[1])).all()
+
+
+def test_logistic_divergence_is_reported_and_leaves_finite_parameters(split):
+    model = quick(learning_rate=1e6, reg=0.0)
+    with pytest.raises(fastcf.DivergenceError, match=r"LogisticMatrixFactorization.fit: training diverged in epoch"):
+        model.fit(split[0])
+    assert np.isfinite(model.predict_proba(split[1])).all()
+
+
+def test_logistic_cold_start_is_base_rate_and_known_biases(split):
+    train, _ = split
+    model = quick().fit(train)
+    user, item = train.users.ids[0], train.items.ids[0]
+    base = model.global_mean_
+    wanted = expit([base, base + model.user_bias_[0], base + model.item_bias_[0]])
+    np.testing.assert_allclose(model.predict_proba([(-1, -1), (user, -1), (-1, item)]), wanted, rtol=1e-5)
+    with pytest.raises(ValueError, match="predict: strict=True needs known user ids; got -1"):
+        model.predict_proba([(-1, item)], strict=True)
+    with pytest.raises(NotFittedError):
+        quick().predict([(1, 1)])
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_labels_all_alike_give_finite_probabilities(solver, label):
+    pairs = [(u, i) for u in range(12) for i in range(5)]
+    model = quick(solver, threshold=None).fit(pairs, np.full(len(pairs), label))
+    probabilities = model.predict_proba(pairs)
+    assert np.isfinite(model.user_factors_).all()
+    assert (np.abs(probabilities - label) < 0.1).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_logistic_scaling_weights_scales_the_penalty(split, solver):
+    users, items, values = split[0].to_coo()
+    heavy = fastcf.Ratings.from_coo(users, items, values, weights=np.full(values.size, 4.0))
+    one, four = quick(solver).fit(split[0]), quick(solver).fit(heavy)
+    assert four.reg_ == pytest.approx(4 * one.reg_)
+    assert four.user_bias_reg_ == pytest.approx(4 * one.user_bias_reg_, rel=0.02)
+    difference = four.predict_proba(split[1]) - one.predict_proba(split[1])
+    assert np.sqrt(np.mean(difference**2)) < 0.02
+
+
+def test_logistic_gradients_are_checked(split):
+    report = fastcf.check_gradients(quick(), split[0].take(np.arange(2000)))
+    assert report.passed, report
+    assert [block.name for block in report.blocks] == ["user_factors", "item_factors", "user_bias", "item_bias"]
+    quick(n_epochs=1).fit(split[0], check_gradients=True)
+
+
+@pytest.mark.parametrize("by", ["user", "item"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_logistic_fold_in_reaches_the_optimum_of_the_objective(split, by, bias):
+    train, test = split
+    model = quick(bias=bias, reg=0.7, reg_scaling=0.4, bias_reg=1.5).fit(train)
+    folded = model.fold_in(test, by=by)
+    fixed_users, fixed_items = (folded.users_, model.items_) if by == "user" else (model.users_, folded.items_)
+    users = fixed_users.rows(test.users.ids)[test.row_of_entry()]
+    items = fixed_items.rows(test.items.ids)[test.indices]
+    _, (d_p, d_q, d_bu, d_bi), _ = mf_gradient(
+        users, items, labels_of(test).astype(float), np.ones(test.nnz), folded.user_factors_.astype(float),
+        folded.item_factors_.astype(float), folded.user_bias_.astype(float), folded.item_bias_.astype(float),
+        np.full(len(fixed_items), model.global_mean_), logistic=True, reg=0.7, exponent=0.4,
+        bias_regs=(model.user_bias_reg_, model.item_bias_reg_),
+    )  # fmt: skip
+    slopes, bias_slopes = (d_p, d_bu) if by == "user" else (d_q, d_bi)
+    assert np.abs(slopes).max() < 2e-3
+    if bias:
+        assert np.abs(bias_slopes).max() < 2e-3
+    else:
+        assert not folded.user_bias_.any()
+    assert folded.item_factors_ is model.item_factors_ if by == "user" else folded.seen_ is None
+
+
+def test_logistic_fold_in_new_users_beats_cold_start_and_cuts_at_threshold(split):
+    train, test = split
+    old = train.row_of_entry() < 500
+    model = quick().fit(train.take(old))
+    rest = train.take(~old)
+    folded = model.fold_in(rest)
+    new = test.take(test.row_of_entry() >= 500)
+    assert folded.score(new) > model.score(new) + 0.01
+    assert roc_auc(labels_of(new), folded.predict_proba(new)) > roc_auc(labels_of(new), model.predict_proba(new))
+    with pytest.raises(NotFittedError):
+        quick().fold_in(rest)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"solver": "als"}, ValueError, "solver must be 'sgd' or 'minibatch' or 'gd'"),
+        ({"normalize": "item"}, ValueError, "normalize must be 'global', or None; got 'item'"),
+        ({"threshold": "4"}, TypeError, "threshold must be a finite number"),
+        ({"threshold": np.nan}, ValueError, "threshold must be a finite number"),
+        ({"reg": -1}, ValueError, "reg must be a finite number of at least 0"),
+        ({"optimizer": "lbfgs"}, ValueError, "optimizer must be"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1"),
+    ],
+)
+def test_logistic_bad_parameters_raise(split, options, error, message):
+    with pytest.raises(error, match=f"LogisticMatrixFactorization.fit: {message}"):
+        quick().set_params(**options).fit(split[0])
+
+
+def test_logistic_history_is_shown(split, capsys):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    model = quick(n_epochs=2, verbose=2).fit(split[0], validation=split[1])
+    printed = capsys.readouterr().out
+    assert "train_log_loss" in printed
+    assert "validation_log_loss" in printed
+    axes = fastcf.plot.plot_history(model)
+    assert axes.get_ylabel() == "log-loss"
+    assert {line.get_label() for line in axes.lines} >= {"training log-loss", "validation log-loss"}
+
+
+def test_logistic_grid_search_finds_the_planted_penalty(split):
+    users, items, values = split[0].to_coo()
+    search = GridSearchCV(quick(n_epochs=40), {"reg": [1e-3, 0.6, 1e3]}, cv=KFold(3, shuffle=True, random_state=0))
+    search.fit(np.stack([users, items], axis=1), values)
+    assert search.best_params_ == {"reg": 0.6}
+
+
+def test_logistic_follows_scikit_learn_conventions(split):
+    model = quick().set_params(n_factors=3)
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model).fit(split[0]).user_factors_.shape[1] == 3
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("ml-latest-small", 4.0), ("movietweetings-100k", 8.0)])
+def test_logistic_learns_on_real_ratings(data_dir, name, threshold):
+    ratings = read_log(data_dir / name).to_ratings(duplicates="last")
+    train, test = fastcf.data.train_test_split(ratings, test_size=0.1, random_state=1)
+    labels = test.values >= threshold
+    model = LogisticMatrixFactorization(threshold=threshold, random_state=0).fit(train)
+    biases = LogisticMatrixFactorization(1, threshold=threshold, init_scale=0.0, random_state=0).fit(train)
+    loss, auc = log_loss(labels, model.predict_proba(test)), roc_auc(labels, model.predict_proba(test))
+    bias_loss, bias_auc = log_loss(labels, biases.predict_proba(test)), roc_auc(labels, biases.predict_proba(test))
+    if name == "ml-latest-small":
+        assert loss < bias_loss - 0.005
+        assert auc > bias_auc + 0.004
+    else:  # sparse: the biases are nearly all that can be learnt
+        assert loss < bias_loss + 0.004
+        assert auc > bias_auc - 0.004
