@@ -1,0 +1,149 @@
+"""Log-loss and AUC of labels on real sets of ratings, with default parameters: LogisticMatrixFactorization by every
+solver, and the same without factors (its biases alone).
+
+    python bench/bench_logistic.py FOLDER [--seeds 5] [--settings]
+
+FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). Split and rules are those of
+bench_accuracy.py: a tenth of the rows is for testing, every test row counts, nothing is tuned on them. The label of a
+rating is whether it is at least 4, where ratings go up to 5, or 8, where they go up to 10.
+
+With ``--settings``: what the "auto" settings of "sgd" were chosen on, mean validation log-loss and AUC on the folds of
+bench_defaults.py, which never look at the test rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import fastcf
+from bench_accuracy import SPLIT_SEED, pairs, sets_of, split
+from bench_defaults import folds
+from common import write_json
+from fastcf.data import RatingLog, read_log
+from fastcf.metrics import accuracy, log_loss, roc_auc
+
+NO_FACTORS = {"n_factors": 1, "init_scale": 0.0}  # factors of zero have no gradient: they stay zero
+MODELS: dict[str, dict[str, Any]] = {
+    "biases alone": NO_FACTORS,
+    "sgd": {},
+    "minibatch": {"solver": "minibatch"},
+    "gd": {"solver": "gd"},
+}
+
+
+SETTINGS: list[dict[str, Any]] = [
+    NO_FACTORS,
+    {},
+    {"reg": 0.7},
+    {"reg": 0.8},
+    {"reg": 0.9},
+    {"reg_scaling": 0.6, "reg": 0.45},
+    {"reg_scaling": 0.6, "reg": 0.5},
+    {"reg_scaling": 0.7, "reg": 0.3},
+    {"reg_scaling": 0.8, "reg": 0.2},
+    {"learning_rate": 0.08},
+    {"learning_rate": 0.16},
+    {"learning_rate": 0.32},
+    {"init_scale": 0.0125},
+    {"init_scale": 0.125},
+    {"n_epochs": 20},
+    {"n_epochs": 60},
+    {"n_factors": 16},
+    {"n_factors": 32},
+    {"n_factors": 128},
+    {"solver": "minibatch"},
+    {"solver": "gd"},
+]
+
+
+def measure_settings(folder: Path, n_folds: int) -> None:
+    """Print and write what settings reach on validation labels."""
+    sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
+    made_up = fastcf.data.make_ratings(6_040, 3_706, 1_000_000, random_state=0)
+    kept, held_out = fastcf.data.train_test_split(made_up, random_state=0)
+    users, items, values = held_out.to_coo()
+    sets["made-up 1 M"] = [(kept, np.stack([users, items], axis=1), values)]
+    results = []
+    print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
+    for options in SETTINGS:
+        label = ", ".join(f"{name}={value}" for name, value in options.items()) or "default"
+        row: dict[str, Any] = {}
+        for name, parts in sets.items():
+            found = []
+            for fold, (ratings, X, y) in enumerate(parts):
+                threshold = 4.0 if y.max() <= 5 else 8.0
+                model = fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=fold, **options)
+                p = model.fit(ratings).predict_proba(X)
+                found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p)))
+            row[name] = np.mean(found, axis=0).tolist()
+        results.append({"setting": label, **row})
+        print(f"| {label} | " + " | ".join("{:.4f}, {:.4f}".format(*pair) for pair in row.values()) + " |", flush=True)
+    print()
+    write_json("logistic_defaults", {"folds": n_folds, "results": results})
+
+
+def measure(options: dict[str, Any], train: RatingLog, test: RatingLog, threshold: float, seeds: int) -> dict[str, Any]:
+    """Fit once per seed."""
+    labels = test.ratings >= threshold
+    ratings = train.to_ratings(duplicates="last")
+    runs = []
+    for seed in range(seeds):
+        model = fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed, **options)
+        started = time.perf_counter()
+        model.fit(ratings)
+        seconds = time.perf_counter() - started
+        p = model.predict_proba(pairs(test))
+        runs.append((log_loss(labels, p), roc_auc(labels, p), accuracy(labels, p), seconds))
+    values = np.array(runs)
+    loss, auc, right, _ = values.mean(axis=0)
+    return {
+        "log_loss": loss,
+        "log_loss_sd": values[:, 0].std(ddof=1) if seeds > 1 else 0.0,
+        "auc": auc,
+        "accuracy": right,
+        "fit_seconds": float(np.median(values[:, 3])),
+        "runs": seeds,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
+    parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
+    parser.add_argument("--no-json", action="store_true", help="do not write bench/results/logistic.json")
+    parser.add_argument("--settings", action="store_true", help="compare settings on validation labels instead")
+    parser.add_argument("--folds", type=int, default=4, help="with --settings (default 4)")
+    arguments = parser.parse_args()
+    if arguments.settings:
+        measure_settings(arguments.folder, arguments.folds)
+        return
+
+    results: dict[str, Any] = {}
+    print("| set | model | test log-loss | sd | AUC | accuracy | fit, seconds |\n|---|---|---|---|---|---|---|")
+    for folder in sets_of(arguments.folder):
+        train, test = split(read_log(folder))
+        threshold = 4.0 if train.ratings.max() <= 5 else 8.0
+        base = float((train.ratings >= threshold).mean())
+        results[folder.name] = {"threshold": threshold, "base_rate": base, "test": len(test.ratings), "models": {}}
+        for name, options in MODELS.items():
+            one = measure(options, train, test, threshold, arguments.seeds)
+            results[folder.name]["models"][name] = one
+            print(
+                f"| {folder.name} | {name} | {one['log_loss']:.4f} | {one['log_loss_sd']:.4f} | {one['auc']:.4f} | "
+                f"{one['accuracy']:.4f} | {one['fit_seconds']:.2f} |",
+                flush=True,
+            )
+    if not results:
+        parser.error(f"{arguments.folder}: no sets of ratings here")
+    if not arguments.no_json:
+        print()
+        write_json("logistic", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
+
+
+if __name__ == "__main__":
+    main()
