@@ -143,7 +143,7 @@ def main() -> None:
         "MatrixFactorization": (matrix_factorization(), often),
         "MatrixFactorization als": (matrix_factorization(solver="als"), often),
         "MatrixFactorization bayes": (matrix_factorization(solver="bayes"), often),
-        "bayes, 16 factors, 1 thread": (matrix_factorization(solver="bayes", n_factors=16, n_threads=1), often),
+        "bayes, 16 factors": (matrix_factorization(solver="bayes", n_factors=16), often),
     }
     for name, package, peer in (("Surprise SVD", "surprise", surprise_svd), ("myFM", "myfm", myfm_regressor)):
         if importlib.util.find_spec(package):
