@@ -101,3 +101,26 @@ def test_partial_fit_bad_input_is_named_and_changes_nothing(parts):
     draws = MatrixFactorization(4, solver="bayes", n_epochs=22, random_state=0).fit(*parts[0])
     with pytest.raises(ValueError, match="must not be one of solver='bayes'"):
         draws.partial_fit(*parts[1])
+
+
+@pytest.mark.parametrize("solver", ["sgd", "minibatch"])
+def test_partial_fit_labels_learns_new_rows_and_keeps_the_old(parts, solver):
+    old, new, (X, y) = parts
+    labels = (y >= 4).astype(np.float32)
+    model = fastcf.LogisticMatrixFactorization(8, solver=solver, threshold=4.0, random_state=0).fit(*old)
+    before = fastcf.metrics.log_loss(labels, model.predict_proba(X))
+    known = (X[:, 0] < 800) & (X[:, 1] < 360)
+    old_before = fastcf.metrics.log_loss(labels[known], model.predict_proba(X[known]))
+    model.partial_fit(*new)
+    assert fastcf.metrics.log_loss(labels, model.predict_proba(X)) < 0.98 * before
+    assert fastcf.metrics.log_loss(labels[known], model.predict_proba(X[known])) < 1.02 * old_before
+    assert len(model.users_) == 900
+    again = fastcf.LogisticMatrixFactorization(8, solver=solver, threshold=4.0, random_state=0, n_threads=1).fit(*old)
+    np.testing.assert_array_equal(again.partial_fit(*new).user_factors_, model.user_factors_)
+
+
+def test_partial_fit_labels_must_be_labels_without_a_threshold(parts):
+    X, y = parts[0]
+    model = fastcf.LogisticMatrixFactorization(4, n_epochs=2, random_state=0).fit(X, (y >= 4).astype(np.float32))
+    with pytest.raises(ValueError, match="partial_fit: ratings must be 0 or 1 without a threshold; got 3 at entry 0"):
+        model.partial_fit([[1, 2]], [3.0])

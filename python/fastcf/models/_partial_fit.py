@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +27,7 @@ _RATE = 0.1
 class PartialFitMixin(FoldInMixin):
     """Adds ``partial_fit`` to models whose parameters stochastic gradient descent can carry on."""
 
+    _cost: ClassVar[str]
     solver: str
     n_factors: int | str
     sgd_rate_: float
@@ -36,7 +37,7 @@ class PartialFitMixin(FoldInMixin):
     def partial_fit(self: _Model, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> _Model:
         """Learn from further ratings, starting from what is known; new users and items extend the id maps.
 
-        New rows begin where :meth:`fold_in` puts them. Then stochastic gradient descent passes over the new ratings, at
+        New rows begin where ``fold_in`` puts them. Then stochastic gradient descent passes over the new ratings, at
         a tenth of the step size that training began with, whatever the solver was. The old ratings are not needed,
         and not remembered but for whom they belong to (``seen_``).
 
@@ -87,18 +88,19 @@ class PartialFitMixin(FoldInMixin):
             item_ids=items,
             caller=caller,
         )
+        targets = self._targets(ratings, caller)
         seed = seed_from(self.random_state, caller)
         arrays = self._with_new_rows(ratings, seed)
         parameters, item_mean = arrays[:4], arrays[4]
         low, high = (
-            pick(a, b) for pick, a, b in zip((min, max), self.rating_range_, ratings.rating_range, strict=True)
+            pick(a, b) for pick, a, b in zip((min, max), self.rating_range_, targets.rating_range, strict=True)
         )
         trainer = self._native.SgdTrainer(
-            ratings.indptr,
-            ratings.indices,
-            ratings.values,
-            ratings.n_items,
-            weights=ratings.weights,
+            targets.indptr,
+            targets.indices,
+            targets.values,
+            targets.n_items,
+            weights=targets.weights,
             item_offset=item_mean,
             global_offset=self.global_mean_,
             n_factors=parameters[0].shape[1],
@@ -109,6 +111,7 @@ class PartialFitMixin(FoldInMixin):
             item_bias_reg=self.item_bias_reg_,
             lowest=low,
             highest=high,
+            cost=self._cost,
             seed=seed,
             n_threads=self._threads,
         )
@@ -124,6 +127,10 @@ class PartialFitMixin(FoldInMixin):
             self.seen_ = _seen_union(self.seen_, ratings)
         self.users_, self.items_ = users, items
         return self
+
+    def _targets(self, ratings: Ratings, caller: str) -> Ratings:
+        """Return what is to be predicted of ratings: themselves."""
+        return ratings
 
     def _with_new_rows(self, ratings: Ratings, seed: int) -> tuple[Any, ...]:
         """Return the parameters with rows for new users and items, and the items' means; all are copies."""

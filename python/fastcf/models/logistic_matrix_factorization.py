@@ -18,6 +18,7 @@ from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, 
 from fastcf.models._logistic_fold_in import LogisticFoldInMixin
 from fastcf.models._objective import mf_objective
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
+from fastcf.models._partial_fit import PartialFitMixin
 from fastcf.models._solvers import GradientSolver, Problem, SgdSolver, Solver
 from fastcf.models._training import train
 from fastcf.models.bias import fit_biases
@@ -49,7 +50,7 @@ _CURVATURE = 0.25  # the largest of the logistic cost
 
 
 @register
-class LogisticMatrixFactorization(LogisticFoldInMixin, FactorizationMixin):
+class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, FactorizationMixin):
     r"""Biased matrix factorisation for labels: ``P(y_ui = 1) = σ(z_ui)``, ``z_ui = m + b_u + b_i + p_u·q_i``.
 
     Labels are 0 and 1, or ratings cut at ``threshold``. Minimises, over the rated pairs only,
@@ -133,6 +134,8 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, FactorizationMixin):
         The epoch whose parameters were kept.
     reg_, reg_exponent_, learning_rate_, user_bias_reg_, item_bias_reg_ : float
         What "auto" came to, a being the exponent.
+    sigma_, sgd_rate_ : float
+        1, and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
     device_ : str
         Where it was computed.
 
@@ -231,6 +234,8 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, FactorizationMixin):
         "reg_",
         "reg_exponent_",
         "learning_rate_",
+        "sigma_",
+        "sgd_rate_",
         "user_bias_reg_",
         "item_bias_reg_",
     )
@@ -353,12 +358,18 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, FactorizationMixin):
         mean_weight = float(weights.mean(dtype=np.float64))
         self.reg_ = _AUTO_REG * mean_weight if isinstance(self.reg, str) else float(self.reg)
         unit = _CURVATURE * max(mean_weight, float(weights.max()) / 3)  # as for ratings: three times the mean is safe
+        self.sigma_, self.sgd_rate_ = 1.0, _AUTO_SHARE / unit  # z has no unit
         if not isinstance(self.learning_rate, str):
             self.learning_rate_ = float(self.learning_rate)
         elif self.solver == "sgd":
-            self.learning_rate_ = _AUTO_SHARE / unit
+            self.learning_rate_ = self.sgd_rate_
         else:
             self.learning_rate_ = self._gradient_rate(labels, unit, 1.0, _AUTO_SHARE)
+        if self.solver == "sgd":
+            self.sgd_rate_ = self.learning_rate_
+
+    def _targets(self, ratings: Ratings, caller: str) -> Ratings:
+        return self._labelled(ratings, caller)
 
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         labelled = self._labelled(ratings, "check_gradients")
