@@ -180,7 +180,7 @@ def test_feature_table_aligns_and_extends(sparse):
     table = FeatureTable(["c", "a", "d", "b"], scipy.sparse.coo_array(matrix) if sparse else matrix)
     assert (table.n_rows, table.n_features, table.is_sparse) == (4, 2, sparse)
     assert repr(table) == f"FeatureTable(4 rows x 2 features, {'sparse, 6 stored' if sparse else 'dense'})"
-    plain = lambda each: each.toarray() if sparse else each  # noqa: E731
+    plain = lambda each: each.toarray() if sparse else each  # noqa: E731  # a name for one line
     got = table.align(fastcf.IdMap(["a", "b"]))
     assert got.dtype == np.float32
     np.testing.assert_array_equal(plain(got), [[3, 0], [0, 8]])

@@ -278,7 +278,7 @@ def _fraction(optimizer: Optimizer, name: str) -> None:
 def _small(optimizer: Optimizer) -> None:
     """Small, but not so small that float32 would make it 0 and divide by it."""
     if not 1e-30 <= _number(optimizer, "epsilon") < math.inf:
-        value = getattr(optimizer, "epsilon")  # noqa: B009
+        value = getattr(optimizer, "epsilon")  # noqa: B009  # the base class has none
         raise ValueError(f"{type(optimizer).__name__}: epsilon must be at least 1e-30 and finite; got {value!r}")
 
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array
 __all__ = ["MeanRangeScaler"]
 
 
-class MeanRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class MeanRangeScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # untyped bases
     """Scales features to ``(x - mean) / (max - min)``; constant ones become 0.
 
     A scikit-learn transformer. The result has mean 0 and a range of 1 per feature, so it lies within [-1, 1].
