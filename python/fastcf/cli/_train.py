@@ -120,7 +120,7 @@ def _settings(model: MatrixFactorization, validated: bool) -> list[tuple[str, st
     type=click.Choice(["sgd", "als", "bayes", "minibatch", "gd"]),
     default="sgd",
     show_default=True,
-    help="How the factorisation is learnt; bayes is the most accurate, sgd the fastest.",
+    help="How the factorisation is learnt; bayes is usually the most accurate, sgd the fastest.",
 )
 @click.option(
     "--optimizer",

@@ -70,7 +70,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     solver : {"sgd", "als", "bayes", "minibatch", "gd"}, default "sgd"
         "sgd": stochastic gradient descent over tiles of users and items, the fastest. "als": alternating least
         squares; every sweep solves all users, then all items, exactly (or nearly, see ``cg_steps``). "bayes": Gibbs
-        sampling of Bayesian matrix factorisation, the most accurate; knows the standard deviation of its predictions,
+        sampling of Bayesian matrix factorisation, usually the most accurate; knows the deviation of its predictions,
         needs no tuning, and takes the memory of ``n_samples_`` models. "minibatch": steps of ``optimizer`` along the
         mean gradient of ``batch_size`` ratings, shuffled anew in each epoch. "gd": the same along the gradient of all
         ratings, one step per epoch.
