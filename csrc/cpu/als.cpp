@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t kRowsPerTask = 16;
 constexpr std::int64_t kAlign = 16;
 constexpr std::int64_t kWhiteningPays = 8;  // columns per row up to which all may be transformed (a choice)
-constexpr std::int64_t kDualPays = 4;       // from k / n on, the system of a row's ratings is cheaper
+constexpr std::int64_t kDualPays = 4;       // from k / n on, the system of the ratings is taken (a choice)
 
 std::int64_t padded(std::int64_t n) {
     return (n + kAlign - 1) / kAlign * kAlign;
