@@ -20,8 +20,8 @@ __all__ = ["PartialFitMixin"]
 _Model = TypeVar("_Model", bound="PartialFitMixin")
 _STREAM = 24  # of random numbers, see _INIT_STREAM of the model
 # Of the step size that training began with: what is known must not be overrun by what is new. Tried on the last tenth
-# of three sets, by time and at random: a tenth and one pass never cost more than 0.3 % of RMSE and gained up to 1 %. Those
-# tenths were what it was chosen on, so the gain is that of the best of several tried.
+# of three sets, by time and at random: a tenth and one pass never cost more than 0.3 % of RMSE and gained up to 1 %.
+# Those tenths were what it was chosen on, so the gain is that of the best of several tried.
 _RATE = 0.1
 
 
