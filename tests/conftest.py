@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import settings
+
+from backends import BACKENDS
+from fastcf import _backend
 
 # Examples come from a fixed seed: a red run can be repeated. Timing belongs to bench/.
 settings.register_profile("fastcf", deadline=None, derandomize=True)
@@ -25,3 +29,19 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no rating sets: set FASTCF_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session", params=list(BACKENDS))
+def backend(request: pytest.FixtureRequest) -> ModuleType:
+    """Every native module in turn: they expose the same functions and meet the same contracts."""
+    return BACKENDS[request.param]
+
+
+@pytest.fixture(params=list(BACKENDS))
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A value for the models' ``device``: "cpu", and "cuda" on a GPU or on an emulated one."""
+    if request.param != "cpu":
+        module = BACKENDS[request.param]
+        found = _backend._Cuda(module, dict(module.probe()), os.getpid())
+        monkeypatch.setattr(_backend, "_look_for_cuda", lambda: found)
+    return "cpu" if request.param == "cpu" else "cuda"

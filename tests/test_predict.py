@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
-from fastcf import _cpu
 
 pytestmark = pytest.mark.every_isa
 
@@ -37,23 +36,23 @@ models = st.fixed_dictionaries(
 
 
 @given(models, st.sampled_from([0, 1, 31, 32, 33, 1025]), st.sampled_from([1, 2]))
-def test_predict_pairs_equals_reference(shape, n, n_threads):
+def test_predict_pairs_equals_reference(backend, shape, n, n_threads):
     rng = np.random.default_rng(shape.pop("seed"))
     model = make_model(rng, **shape)
     users = rng.integers(-1, shape["n_users"], n).astype(np.int32)
     items = rng.integers(-1, shape["n_items"], n).astype(np.int32)
-    got = _cpu.predict_pairs(users, items, **model, n_threads=n_threads)
+    got = backend.predict_pairs(users, items, **model, n_threads=n_threads)
     expected, bound = reference.predict(users, items, **model)
     assert got.dtype == np.float32
     assert (np.abs(got - expected) <= bound).all()
 
 
 @given(models, st.sampled_from([0, 1, 14, 33, 300]), st.sampled_from([1, 2]))
-def test_predict_block_equals_reference(shape, m, n_threads):
+def test_predict_block_equals_reference(backend, shape, m, n_threads):
     rng = np.random.default_rng(shape.pop("seed"))
     model = make_model(rng, **shape)
     users = rng.integers(-1, shape["n_users"], m).astype(np.int32)
-    got = _cpu.predict_block(users, **model, n_threads=n_threads)
+    got = backend.predict_block(users, **model, n_threads=n_threads)
     assert got.shape == (m, shape["n_items"])
     rows = rng.integers(0, m, 3) if m else []  # the reference is a loop: some rows suffice
     for row in rows:
@@ -63,7 +62,7 @@ def test_predict_block_equals_reference(shape, m, n_threads):
 
 
 @given(models, st.floats(-1, 3), st.floats(4, 6), st.sampled_from([1, 2]))
-def test_predict_evaluate_csr_equals_reference(shape, low, high, n_threads):
+def test_predict_evaluate_csr_equals_reference(backend, shape, low, high, n_threads):
     rng = np.random.default_rng(shape.pop("seed"))
     model = make_model(rng, **shape)
     rated = rng.random((shape["n_users"], shape["n_items"])) < 0.3
@@ -71,7 +70,7 @@ def test_predict_evaluate_csr_equals_reference(shape, low, high, n_threads):
     users, items = np.nonzero(rated)
     indptr = np.concatenate([[0], rated.sum(axis=1).cumsum()]).astype(np.int64)
     values = rng.standard_normal(len(users)).astype(np.float32)
-    got = _cpu.evaluate_csr(indptr, items.astype(np.int32), values, **model, low=low, high=high, n_threads=n_threads)
+    got = backend.evaluate_csr(indptr, items.astype(np.int32), values, **model, low=low, high=high, n_threads=n_threads)
     exact, bound = reference.predict(users, items, **model)
     squared, absolute, count = reference.errors(exact, values, np.float32(low), np.float32(high))
     error = np.abs(np.clip(exact, low, high) - values)
@@ -80,36 +79,36 @@ def test_predict_evaluate_csr_equals_reference(shape, low, high, n_threads):
     assert abs(got[0] - squared) <= (2 * error * bound + bound**2).sum() + 1e-12
 
 
-def test_predict_same_bits_for_any_number_of_threads_and_alone():
+def test_predict_same_bits_for_any_number_of_threads_and_alone(backend):
     rng = np.random.default_rng(3)
     model = make_model(rng, 500, 400, 37)
     users, items = rng.integers(-1, 500, 70_001).astype(np.int32), rng.integers(-1, 400, 70_001).astype(np.int32)
     values = rng.standard_normal(70_001).astype(np.float32)
     indptr = np.linspace(0, 70_001, 501).astype(np.int64)
     columns = np.abs(items)
-    pairs = _cpu.predict_pairs(users, items, **model, n_threads=1)
-    block = _cpu.predict_block(users[:600], **model, n_threads=1)
-    sums = _cpu.evaluate_csr(indptr, columns, values, **model, n_threads=1)
+    pairs = backend.predict_pairs(users, items, **model, n_threads=1)
+    block = backend.predict_block(users[:600], **model, n_threads=1)
+    sums = backend.evaluate_csr(indptr, columns, values, **model, n_threads=1)
     for n_threads in (2, 4):
-        np.testing.assert_array_equal(_cpu.predict_pairs(users, items, **model, n_threads=n_threads), pairs)
-        np.testing.assert_array_equal(_cpu.predict_block(users[:600], **model, n_threads=n_threads), block)
-        assert _cpu.evaluate_csr(indptr, columns, values, **model, n_threads=n_threads) == sums
+        np.testing.assert_array_equal(backend.predict_pairs(users, items, **model, n_threads=n_threads), pairs)
+        np.testing.assert_array_equal(backend.predict_block(users[:600], **model, n_threads=n_threads), block)
+        assert backend.evaluate_csr(indptr, columns, values, **model, n_threads=n_threads) == sums
     for entry in range(0, 70_001, 7_000):
-        alone = _cpu.predict_pairs(users[entry : entry + 1], items[entry : entry + 1], **model)
+        alone = backend.predict_pairs(users[entry : entry + 1], items[entry : entry + 1], **model)
         assert alone[0] == pairs[entry]
-    np.testing.assert_array_equal(_cpu.predict_block(users[17:18], **model)[0], block[17])
+    np.testing.assert_array_equal(backend.predict_block(users[17:18], **model)[0], block[17])
 
 
-def test_predict_unknown_rows_get_documented_value():
+def test_predict_unknown_rows_get_documented_value(backend):
     model = make_model(np.random.default_rng(0), 3, 2, 4)
     model["user_factors"][:] = np.nan  # must not leak into predictions for unknown users
     users, items = np.int32([-1, -1]), np.int32([1, -1])
-    got = _cpu.predict_pairs(users, items, **model)
+    got = backend.predict_pairs(users, items, **model)
     np.testing.assert_array_equal(got, [model["item_offset"][1] + model["item_bias"][1], np.float32(3.5)])
-    block = _cpu.predict_block(np.int32([-1]), **model)
+    block = backend.predict_block(np.int32([-1]), **model)
     np.testing.assert_array_equal(block[0], model["item_offset"] + model["item_bias"])
     model = make_model(np.random.default_rng(0), 3, 2, 4)
-    known = _cpu.predict_pairs(np.int32([2]), np.int32([-1]), **model)
+    known = backend.predict_pairs(np.int32([2]), np.int32([-1]), **model)
     np.testing.assert_array_equal(known, [np.float32(3.5) + model["user_bias"][2]])
 
 
@@ -132,17 +131,17 @@ B = np.ones(3, np.float32)
         ({"item_offset": B.astype(float)}, TypeError, "item_offset must have dtype float32; got float64"),
     ],
 )
-def test_predict_pairs_bad_input_raises(arguments, error, message):
+def test_predict_pairs_bad_input_raises(backend, arguments, error, message):
     valid = {"user_rows": ROWS, "item_rows": ROWS, "user_factors": F, "item_factors": F}
     with pytest.raises(error, match=f"predict_pairs: .*{message}|predict_pairs: {message}"):
-        _cpu.predict_pairs(**{**valid, **arguments})
+        backend.predict_pairs(**{**valid, **arguments})
 
 
-def test_predict_block_bad_input_raises():
+def test_predict_block_bad_input_raises(backend):
     with pytest.raises(ValueError, match=r"predict_block: user_rows must lie in \[-1, 3\); got 3 at entry 0"):
-        _cpu.predict_block(np.int32([3]), F, F)
+        backend.predict_block(np.int32([3]), F, F)
     with pytest.raises(ValueError, match="predict_block: user_bias must have 3 entries; got 2"):
-        _cpu.predict_block(ROWS, F, F, B[:2])
+        backend.predict_block(ROWS, F, F, B[:2])
 
 
 @pytest.mark.parametrize(
@@ -157,7 +156,7 @@ def test_predict_block_bad_input_raises():
         ({"low": np.nan}, "low must not exceed high"),
     ],
 )
-def test_predict_evaluate_csr_bad_input_raises(arguments, message):
+def test_predict_evaluate_csr_bad_input_raises(backend, arguments, message):
     valid = {"indptr": np.int64([0, 1, 1, 1]), "indices": np.int32([0]), "values": np.float32([1])}
     with pytest.raises(ValueError, match=message):
-        _cpu.evaluate_csr(**{**valid, **arguments}, user_factors=F, item_factors=F)
+        backend.evaluate_csr(**{**valid, **arguments}, user_factors=F, item_factors=F)

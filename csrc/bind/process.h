@@ -20,6 +20,9 @@ inline void install_process_hooks() {
             std::rethrow_exception(error);
         } catch (const Interrupted&) {
             if (PyErr_Occurred() == nullptr) PyErr_SetNone(PyExc_KeyboardInterrupt);
+        } catch (const DeviceFailure& failure) {
+            const auto type = pybind11::module_::import("fastcf.errors").attr("DeviceError");
+            PyErr_SetString(type.ptr(), failure.what());
         }
     });
 }

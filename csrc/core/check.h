@@ -26,4 +26,9 @@ struct Interrupted : std::runtime_error {
     Interrupted() : std::runtime_error("interrupted") {}
 };
 
+// Thrown where a device refuses: out of memory, a launch that failed. fastcf.DeviceError in Python.
+struct DeviceFailure : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
 }  // namespace fastcf

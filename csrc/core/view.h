@@ -27,15 +27,17 @@ struct VectorView {
     bool empty() const { return size == 0; }
 };
 
-// Compressed sparse rows. `values` may be null where only the structure matters.
+// Compressed sparse rows. `values` may be null where only the structure matters. Who keeps the arrays on a device says
+// how many entries there are.
 struct CsrView {
     const std::int64_t* indptr = nullptr;
     const std::int32_t* indices = nullptr;
     const float* values = nullptr;
     std::int64_t rows = 0;
     std::int64_t cols = 0;
+    std::int64_t entries = -1;  // -1: indptr says
 
-    std::int64_t nnz() const { return rows == 0 ? 0 : indptr[rows]; }
+    std::int64_t nnz() const { return entries >= 0 ? entries : rows == 0 ? 0 : indptr[rows]; }
     std::int64_t row_size(std::int64_t i) const { return indptr[i + 1] - indptr[i]; }
 };
 

@@ -17,26 +17,6 @@ constexpr std::int64_t kPairsPerTask = 16384;
 constexpr std::int64_t kItemBlockFloats = 64 << 10;  // of packed items: a part of L2
 constexpr std::int64_t kUsersPerTask = 252;          // a multiple of both tile sizes
 
-void check_model(const FactorModel& model, const char* caller) {
-    const std::int64_t n_users = model.user_factors.rows, n_items = model.item_factors.rows;
-    check(model.user_factors.cols == model.item_factors.cols, caller,
-          ": user_factors and item_factors must have as many columns; got ", model.user_factors.cols, " and ",
-          model.item_factors.cols);
-    check(model.user_bias.data == nullptr || model.user_bias.size == n_users, caller,
-          ": user_bias must have one entry per user (", n_users, "); got ", model.user_bias.size);
-    check(model.item_bias.data == nullptr || model.item_bias.size == n_items, caller,
-          ": item_bias must have one entry per item (", n_items, "); got ", model.item_bias.size);
-    check(model.item_offset.data == nullptr || model.item_offset.size == n_items, caller,
-          ": item_offset must have one entry per item (", n_items, "); got ", model.item_offset.size);
-}
-
-void check_rows(const std::int32_t* rows, std::int64_t begin, std::int64_t end, std::int64_t limit, const char* caller,
-                const char* name) {
-    for (std::int64_t e = begin; e < end; ++e)
-        check(rows[e] >= -1 && rows[e] < limit, caller, ": ", name, " must lie in [-1, ", limit, "); got ", rows[e],
-              " at entry ", e);
-}
-
 // Turns inner products into predictions, in place.
 void add_biases(const FactorModel& model, const std::int32_t* users, const std::int32_t* items, std::int64_t n,
                 float* out) {
@@ -67,9 +47,7 @@ void add_user(const float* __restrict offset, const float* __restrict item_bias,
 void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
                    VectorView<const std::int32_t> item_rows, VectorView<float> out, int n_threads) {
     const char* caller = "predict_pairs";
-    check_model(model, caller);
-    check(user_rows.size == item_rows.size && user_rows.size == out.size, caller,
-          ": user_rows and item_rows must have as many entries; got ", user_rows.size, " and ", item_rows.size);
+    check_pairs(model, user_rows, item_rows, out.size, caller);
     const int threads = threads_for(out.size * (model.item_factors.cols / 8 + 1), n_threads);
     parallel_chunks(out.size, kPairsPerTask, threads, [&](std::int64_t begin, std::int64_t end, int) {
         check_rows(user_rows.data, begin, end, model.user_factors.rows, caller, "user_rows");
@@ -81,10 +59,8 @@ void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user
 void predict_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,
                    int n_threads) {
     const char* caller = "predict_block";
-    check_model(model, caller);
+    check_block(model, user_rows, out, caller);
     const std::int64_t n_items = model.item_factors.rows, k = model.item_factors.cols;
-    check(out.rows == user_rows.size && out.cols == n_items, caller, ": the output must be (", user_rows.size, ", ",
-          n_items, "); got (", out.rows, ", ", out.cols, ")");
     check_rows(user_rows.data, 0, user_rows.size, model.user_factors.rows, caller, "user_rows");
     if (user_rows.size == 0 || n_items == 0) return;
 
@@ -139,14 +115,7 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
 ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights, int n_threads,
                        float low, float high) {
     const char* caller = "evaluate_csr";
-    check_model(model, caller);
-    check(ratings.rows == model.user_factors.rows, caller, ": ratings must have one row per user (",
-          model.user_factors.rows, "); got ", ratings.rows);
-    check(ratings.cols == model.item_factors.rows, caller, ": ratings must have one column per item (",
-          model.item_factors.rows, "); got ", ratings.cols);
-    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
-          " entries; got ", weights.size);
-    check(low <= high, caller, ": low must not exceed high; got ", low, " and ", high);
+    check_evaluation(model, ratings, weights, low, high, caller);
     const std::int64_t n = ratings.nnz();
     std::vector<ErrorSums> partial(static_cast<std::size_t>((n + kPairsPerTask - 1) / kPairsPerTask));
     parallel_chunks(n, kPairsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int) {

@@ -46,4 +46,51 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorV
                        float low = -std::numeric_limits<float>::infinity(),
                        float high = std::numeric_limits<float>::infinity());
 
+// What all of these, on every device, ask of a model and of row numbers.
+inline void check_model(const FactorModel& model, const char* caller) {
+    const std::int64_t n_users = model.user_factors.rows, n_items = model.item_factors.rows;
+    check(model.user_factors.cols == model.item_factors.cols, caller,
+          ": user_factors and item_factors must have as many columns; got ", model.user_factors.cols, " and ",
+          model.item_factors.cols);
+    check(model.user_bias.data == nullptr || model.user_bias.size == n_users, caller,
+          ": user_bias must have one entry per user (", n_users, "); got ", model.user_bias.size);
+    check(model.item_bias.data == nullptr || model.item_bias.size == n_items, caller,
+          ": item_bias must have one entry per item (", n_items, "); got ", model.item_bias.size);
+    check(model.item_offset.data == nullptr || model.item_offset.size == n_items, caller,
+          ": item_offset must have one entry per item (", n_items, "); got ", model.item_offset.size);
+}
+
+inline void check_rows(const std::int32_t* rows, std::int64_t begin, std::int64_t end, std::int64_t limit,
+                       const char* caller, const char* name) {
+    for (std::int64_t e = begin; e < end; ++e)
+        check(rows[e] >= -1 && rows[e] < limit, caller, ": ", name, " must lie in [-1, ", limit, "); got ", rows[e],
+              " at entry ", e);
+}
+
+inline void check_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                        VectorView<const std::int32_t> item_rows, std::int64_t n, const char* caller) {
+    check_model(model, caller);
+    check(user_rows.size == item_rows.size && user_rows.size == n, caller,
+          ": user_rows and item_rows must have as many entries; got ", user_rows.size, " and ", item_rows.size);
+}
+
+inline void check_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,
+                        const char* caller) {
+    check_model(model, caller);
+    check(out.rows == user_rows.size && out.cols == model.item_factors.rows, caller, ": the output must be (",
+          user_rows.size, ", ", model.item_factors.rows, "); got (", out.rows, ", ", out.cols, ")");
+}
+
+inline void check_evaluation(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights,
+                             float low, float high, const char* caller) {
+    check_model(model, caller);
+    check(ratings.rows == model.user_factors.rows, caller, ": ratings must have one row per user (",
+          model.user_factors.rows, "); got ", ratings.rows);
+    check(ratings.cols == model.item_factors.rows, caller, ": ratings must have one column per item (",
+          model.item_factors.rows, "); got ", ratings.cols);
+    check(low <= high, caller, ": low must not exceed high; got ", low, " and ", high);
+    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
+          " entries; got ", weights.size);
+}
+
 }  // namespace fastcf

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+import os
 import platform
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -26,8 +29,35 @@ class Backend(NamedTuple):
     device: str
 
 
-def _cuda_unavailable_reason() -> str:
-    return "this build has no CUDA module"
+class _Cuda(NamedTuple):
+    """What was found out about the GPU, in which process."""
+
+    module: ModuleType | None
+    report: dict[str, Any]
+    process: int
+
+
+@functools.cache
+def _look_for_cuda() -> _Cuda:
+    """Import the CUDA module and try the GPU: once, and not before somebody asks."""
+    try:
+        module = importlib.import_module("fastcf._cuda")
+    except ModuleNotFoundError:
+        return _Cuda(None, {"available": False, "reason": "this build has no CUDA module", "devices": []}, os.getpid())
+    except ImportError as error:
+        reason = f"the CUDA module cannot be loaded: {error}"
+        return _Cuda(None, {"available": False, "reason": reason, "devices": []}, os.getpid())
+    return _Cuda(module, module.probe(), os.getpid())
+
+
+def _cuda() -> tuple[ModuleType | None, str]:
+    """Return the CUDA module, or None and why it cannot be used."""
+    found = _look_for_cuda()
+    if not found.report["available"]:
+        return None, found.report["reason"]
+    if found.process != os.getpid():
+        return None, "a forked process cannot use its parent's GPU; start it with the method 'spawn' or 'forkserver'"
+    return found.module, ""
 
 
 def resolve_device(device: str, caller: str) -> Backend:
@@ -36,7 +66,7 @@ def resolve_device(device: str, caller: str) -> Backend:
     Parameters
     ----------
     device : {"auto", "cpu", "cuda"}
-        Only ``"auto"`` may fall back to the CPU.
+        ``"auto"`` is the GPU where one can be used, else the CPU; only it may fall back.
     caller : str
         Named in error messages.
 
@@ -47,11 +77,31 @@ def resolve_device(device: str, caller: str) -> Backend:
     DeviceError
         If ``device="cuda"`` and no GPU can be used; the message says why.
     """
-    if device in ("auto", "cpu"):
-        return Backend(_cpu, "cpu")
-    if device == "cuda":
-        raise DeviceError(f"{caller}: device='cuda' cannot be used: {_cuda_unavailable_reason()}")
-    raise ValueError(f"{caller}: device must be 'auto', 'cpu' or 'cuda'; got {device!r}")
+    if device not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"{caller}: device must be 'auto', 'cpu' or 'cuda'; got {device!r}")
+    if device != "cpu":
+        cuda, reason = _cuda()
+        if cuda is not None:
+            return Backend(cuda, "cuda")
+        if device == "cuda":
+            raise DeviceError(f"{caller}: device='cuda' cannot be used: {reason}")
+    return Backend(_cpu, "cpu")
+
+
+def _describe_cuda() -> str:
+    module, reason = _cuda()
+    if module is None:
+        return f"unavailable: {reason}"
+    report = _look_for_cuda().report
+    devices = ", ".join(
+        f"{device['name']} (compute capability {device['compute_capability'][0]}.{device['compute_capability'][1]}, "
+        f"{device['memory_bytes'] / 2**30:.0f} GiB)"
+        for device in report["devices"]
+    )
+    versions = [
+        f"{number // 1000}.{number % 1000 // 10}" for number in (report["driver_version"], report["runtime_version"])
+    ]
+    return f"{devices}; driver for CUDA {versions[0]}, run-time library {versions[1]}"
 
 
 def show_config() -> None:
@@ -66,7 +116,7 @@ def show_config() -> None:
         "compiler": cpu["compiler"],
         "instructions": f"{cpu['isa']} (best of this processor: {cpu['best_isa']})",
         "threads": str(cpu["threads"]),
-        "cuda": f"unavailable: {_cuda_unavailable_reason()}",
+        "cuda": _describe_cuda(),
     }
     width = max(map(len, lines))
     for name, value in lines.items():

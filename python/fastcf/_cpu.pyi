@@ -11,7 +11,21 @@ class Config(TypedDict):
     threads: int
     compiler: str
 
+class Device(TypedDict):
+    name: str
+    compute_capability: tuple[int, int]
+    memory_bytes: int
+    multiprocessors: int
+
+class Probe(TypedDict):
+    available: bool
+    reason: str
+    devices: list[Device]
+    driver_version: int
+    runtime_version: int
+
 def config() -> Config: ...
+def probe() -> Probe: ...
 def als_update(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

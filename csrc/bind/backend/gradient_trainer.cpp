@@ -9,7 +9,7 @@
 namespace fastcf::bind {
 
 void register_gradient_trainer(py::module_& module) {
-    py::class_<GradientTrainer>(module, "GradientTrainer")
+    py::class_<GradientTrainer>(module, "GradientTrainer", py::module_local())
         .def(py::init([](const py::object& indptr, const py::object& indices, const py::object& values,
                          std::int64_t n_items, const py::object& weights, const py::object& item_offset,
                          float global_offset, std::int64_t n_factors, double reg, double reg_exponent, bool bias,

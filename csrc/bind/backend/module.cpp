@@ -1,6 +1,9 @@
 // The backend module: one source, compiled once per device. Every backend registers exactly these functions.
 #include "bind/backend/register.h"
 #include "bind/process.h"
+#ifdef FASTCF_EMULATION
+#include "bind/emu/register.h"
+#endif
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_process_hooks();
@@ -16,4 +19,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_predict(module);
     fastcf::bind::register_regression(module);
     fastcf::bind::register_topk(module);
+#ifdef FASTCF_EMULATION
+    fastcf::bind::register_emulation(module);
+#endif
 }

@@ -8,7 +8,7 @@
 namespace fastcf::bind {
 
 void register_sgd(py::module_& module) {
-    py::class_<SgdTrainer>(module, "SgdTrainer")
+    py::class_<SgdTrainer>(module, "SgdTrainer", py::module_local())
         .def(py::init([](const py::object& indptr, const py::object& indices, const py::object& values,
                          std::int64_t n_items, const py::object& weights, const py::object& item_offset,
                          float global_offset, std::int64_t n_factors, double reg, double reg_exponent, bool bias,

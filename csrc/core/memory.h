@@ -1,0 +1,89 @@
+// Memory of the device that a backend computes on: the host's own for the CPU. Trainers keep what lives across epochs
+// in DeviceArrays and hand their pointers to ops; only what is downloaded may be read on the host.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "core/check.h"
+
+namespace fastcf {
+
+// Every backend implements these. They throw DeviceFailure where the device refuses; memory is aligned to 64 bytes or
+// more, and not initialised. Copies are finished when they return, and come after all work asked for before.
+void* device_allocate(std::int64_t bytes);
+void device_free(void* memory) noexcept;
+void device_upload(void* to, const void* from_host, std::int64_t bytes);
+void device_download(void* to_host, const void* from, std::int64_t bytes);
+void device_copy(void* to, const void* from, std::int64_t bytes, int n_threads);
+void device_clear(void* memory, std::int64_t bytes);  // to zeros
+// Whether the pointer leads to memory of device_allocate that the host cannot read; never so on the CPU.
+bool device_only(const void* pointer);
+
+template <class T>
+class DeviceArray {
+    static_assert(std::is_trivially_copyable_v<T>);
+
+  public:
+    DeviceArray() = default;
+    explicit DeviceArray(std::int64_t size)
+        : data_(size == 0 ? nullptr : static_cast<T*>(device_allocate(bytes_of(size)))), size_(size) {}
+    DeviceArray(const T* host, std::int64_t size) : DeviceArray(size) { upload(host); }
+    explicit DeviceArray(const std::vector<T>& host)
+        : DeviceArray(host.data(), static_cast<std::int64_t>(host.size())) {}
+    DeviceArray(DeviceArray&& other) noexcept
+        : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    DeviceArray& operator=(DeviceArray&& other) noexcept {
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+        return *this;
+    }
+    DeviceArray(const DeviceArray&) = delete;
+    DeviceArray& operator=(const DeviceArray&) = delete;
+    ~DeviceArray() { device_free(data_); }
+
+    static DeviceArray zeros(std::int64_t size) {
+        DeviceArray array(size);
+        array.clear();
+        return array;
+    }
+
+    T* data() { return data_; }
+    const T* data() const { return data_; }
+    std::int64_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+
+    void clear() {
+        if (size_ > 0) device_clear(data_, bytes_of(size_));
+    }
+    void upload(const T* host) {
+        if (size_ > 0) device_upload(data_, host, bytes_of(size_));
+    }
+    void download(T* host) const {
+        if (size_ > 0) device_download(host, data_, bytes_of(size_));
+    }
+    std::vector<T> to_host() const {
+        std::vector<T> host(static_cast<std::size_t>(size_));
+        download(host.data());
+        return host;
+    }
+    // Takes other's contents, into memory that is kept from one time to the next.
+    void assign(const DeviceArray& other, int n_threads) {
+        if (size_ != other.size_) *this = DeviceArray(other.size_);
+        if (size_ > 0) device_copy(data_, other.data_, bytes_of(size_), n_threads);
+    }
+    // Grows, without keeping contents, to hold at least so many.
+    void reserve(std::int64_t size) {
+        if (size_ < size) *this = DeviceArray(size);
+    }
+
+  private:
+    static std::int64_t bytes_of(std::int64_t size) { return size * static_cast<std::int64_t>(sizeof(T)); }
+
+    T* data_ = nullptr;
+    std::int64_t size_ = 0;
+};
+
+}  // namespace fastcf

@@ -1,0 +1,11 @@
+#include "core/probe.h"
+
+namespace fastcf {
+
+DeviceReport probe_device() {
+    DeviceReport report;
+    report.available = true;
+    return report;
+}
+
+}  // namespace fastcf

@@ -1,0 +1,199 @@
+// The dialect kernels are written in: CUDA C++ through a few names that csrc/emu can stand in for.
+//
+//   FASTCF_KERNEL(256) void name(Global<const float> x, Global<float> y, std::int64_t n) { ... }
+//   FASTCF_LAUNCH(name, blocks, 256, shared_bytes, x, y, n);
+//
+// Global<T> is a pointer into device memory. An element is read into a typed local first (`const float v = x[i];`):
+// emulated, it is a reference that checks. Shared memory is declared by FASTCF_SHARED and FASTCF_DYNAMIC_SHARED. Blocks
+// have a multiple of 32 threads, at most as many as FASTCF_KERNEL says. All threads of a block reach every
+// block_sync(), all lanes of a warp every warp function: threads without work are masked, they do not return early.
+#pragma once
+
+#include <cstdint>
+
+#include "core/check.h"
+
+namespace fastcf {
+
+inline constexpr int kWarp = 32;
+inline constexpr unsigned kAllLanes = 0xffffffffu;
+
+// Blocks of a launch.
+struct Grid {
+    Grid(std::int64_t blocks_x, std::int64_t blocks_y = 1) : x(blocks_x), y(blocks_y) {}
+    std::int64_t x, y;
+};
+
+inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
+    return (n + per_block - 1) / per_block;
+}
+
+}  // namespace fastcf
+
+#ifndef FASTCF_EMULATED  // else csrc/emu/kernel.h was included first and defines all that follows
+
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+// Threads of a block at the most and, for kernels that should have more registers or fewer, blocks at a time.
+#define FASTCF_KERNEL(...) __global__ __launch_bounds__(__VA_ARGS__)
+#define FASTCF_DEVICE __device__ __forceinline__
+#define FASTCF_SHARED(T, name, n) __shared__ T name[n]
+#define FASTCF_DYNAMIC_SHARED(T, name)                                     \
+    extern __shared__ __align__(16) unsigned char fastcf_dynamic_shared[]; \
+    T* const name = reinterpret_cast<T*>(fastcf_dynamic_shared)
+
+#define FASTCF_LAUNCH(kernel, grid, threads, shared_bytes, ...)                                                       \
+    do {                                                                                                              \
+        const ::fastcf::Grid fastcf_grid(grid);                                                                       \
+        ::fastcf::prepare_launch(reinterpret_cast<const void*>(kernel), #kernel, fastcf_grid, threads, shared_bytes); \
+        if (fastcf_grid.x > 0 && fastcf_grid.y > 0) {                                                                 \
+            const dim3 fastcf_blocks(static_cast<unsigned>(fastcf_grid.x), static_cast<unsigned>(fastcf_grid.y));     \
+            (kernel)<<<fastcf_blocks, threads, shared_bytes>>>(__VA_ARGS__);                                          \
+            ::fastcf::check_launch(#kernel);                                                                          \
+        }                                                                                                             \
+    } while (false)
+
+namespace fastcf {
+
+// Throw DeviceFailure for a shape the device refuses, and for the error of a launch (or of one before it).
+void prepare_launch(const void* kernel, const char* name, const Grid& grid, int threads, std::int64_t shared_bytes);
+void check_launch(const char* name);
+
+template <class T>
+using Global = T*;
+template <class T>
+using Shared = T*;
+template <class U, class T>
+FASTCF_DEVICE U* shared_cast(T* pointer) {
+    return reinterpret_cast<U*>(pointer);
+}
+
+FASTCF_DEVICE void block_sync() {
+    __syncthreads();
+}
+FASTCF_DEVICE void warp_sync() {
+    __syncwarp();
+}
+// The value that another lane passes: lane `source`, or this one's number with the bits of `mask` flipped.
+template <class T>
+FASTCF_DEVICE T shuffle(T value, int source) {
+    return __shfl_sync(kAllLanes, value, source);
+}
+template <class T>
+FASTCF_DEVICE T shuffle_xor(T value, int mask) {
+    return __shfl_xor_sync(kAllLanes, value, mask);
+}
+template <class T>
+FASTCF_DEVICE T shuffle_up(T value, int by) {  // lanes below `by` keep their own
+    return __shfl_up_sync(kAllLanes, value, by);
+}
+FASTCF_DEVICE unsigned ballot(bool yes) {
+    return __ballot_sync(kAllLanes, yes);
+}
+FASTCF_DEVICE int count_bits(unsigned word) {
+    return __popc(word);
+}
+
+// Returns what stood there before.
+template <class T>
+FASTCF_DEVICE T atomic_add(T* place, T value) {
+    return atomicAdd(place, value);
+}
+template <class T>
+FASTCF_DEVICE T atomic_max(T* place, T value) {
+    return atomicMax(place, value);
+}
+
+// For data that other threads may be writing at this moment, on purpose: what is read is some thread's value.
+template <class T>
+FASTCF_DEVICE T racy_load(const T* place) {
+    return *static_cast<const volatile T*>(place);
+}
+template <class T>
+FASTCF_DEVICE void racy_store(T* place, T value) {
+    *static_cast<volatile T*>(place) = value;
+}
+FASTCF_DEVICE float4 racy_load4(const float* place) {
+    return __ldcg(reinterpret_cast<const float4*>(place));
+}
+FASTCF_DEVICE void racy_store4(float* place, float4 value) {
+    __stcg(reinterpret_cast<float4*>(place), value);
+}
+
+// For data that nobody writes during the launch: through the read-only cache.
+template <class T>
+FASTCF_DEVICE T constant_load(const T* place) {
+    return __ldg(place);
+}
+
+// Four neighbours at once; the address must be a multiple of 16 bytes.
+FASTCF_DEVICE float4 load4(const float* place) {
+    return *reinterpret_cast<const float4*>(place);
+}
+FASTCF_DEVICE void store4(float* place, float4 value) {
+    *reinterpret_cast<float4*>(place) = value;
+}
+
+using half_t = __half;
+FASTCF_DEVICE float to_float(half_t value) {
+    return __half2float(value);
+}
+FASTCF_DEVICE half_t to_half(float value) {
+    return __float2half_rn(value);
+}
+
+}  // namespace fastcf
+
+#endif  // FASTCF_EMULATED
+
+namespace fastcf {
+
+FASTCF_DEVICE int lane_index() {
+    return static_cast<int>(threadIdx.x % kWarp);
+}
+FASTCF_DEVICE int warp_index() {
+    return static_cast<int>(threadIdx.x / kWarp);
+}
+FASTCF_DEVICE std::int64_t global_thread() {
+    return static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+FASTCF_DEVICE std::int64_t global_threads() {
+    return static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+}
+FASTCF_DEVICE std::int64_t global_warp() {
+    return global_thread() / kWarp;
+}
+
+// The sum over the lanes of a warp, in every lane; the same tree for any values.
+template <class T>
+FASTCF_DEVICE T warp_sum(T value) {
+    for (int mask = kWarp / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
+    return value;
+}
+template <class T>
+FASTCF_DEVICE T warp_max(T value) {
+    for (int mask = kWarp / 2; mask > 0; mask /= 2) {
+        const T other = shuffle_xor(value, mask);
+        value = other > value ? other : value;
+    }
+    return value;
+}
+
+// The sum over a block of up to 1024 threads, in every thread. `scratch` has room for 32 values and is free to use
+// again when this returns.
+template <class T>
+FASTCF_DEVICE T block_sum(T value, Shared<T> scratch) {
+    value = warp_sum(value);
+    if (lane_index() == 0) scratch[warp_index()] = value;
+    block_sync();
+    T total = T(0);
+    for (int w = 0; w < static_cast<int>(blockDim.x) / kWarp; ++w) {
+        const T part = scratch[w];
+        total += part;
+    }
+    block_sync();
+    return total;
+}
+
+}  // namespace fastcf

@@ -1,0 +1,231 @@
+// Stands in for CUDA: included before every file of csrc/cuda when it is compiled for the emulation. What the names
+// mean is said in cuda/kernel.h.
+#pragma once
+
+#define FASTCF_EMULATED 1
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "emu/launch.h"
+#include "emu/memory.h"
+
+#define threadIdx (::fastcf::emu::coordinates.thread)
+#define blockIdx (::fastcf::emu::coordinates.block)
+#define blockDim (::fastcf::emu::coordinates.block_size)
+#define gridDim (::fastcf::emu::coordinates.grid_size)
+
+#define FASTCF_KERNEL(...) static
+#define FASTCF_DEVICE static inline
+#define FASTCF_SHARED(T, name, n)            \
+    static const char fastcf_tag_##name = 0; \
+    const ::fastcf::emu::Pointer<T> name(::fastcf::emu::shared_region(&fastcf_tag_##name, #name, (n) * sizeof(T)), 0)
+#define FASTCF_DYNAMIC_SHARED(T, name) const ::fastcf::emu::Pointer<T> name(::fastcf::emu::dynamic_shared_region(), 0)
+
+#define FASTCF_LAUNCH(kernel, grid, threads, shared_bytes, ...)                                                      \
+    do {                                                                                                             \
+        const ::fastcf::Grid fastcf_grid(grid);                                                                      \
+        ::fastcf::emu::launch_kernel(                                                                                \
+            {#kernel, 1024, fastcf_grid.x, fastcf_grid.y, threads, static_cast<std::int64_t>(shared_bytes)}, kernel, \
+            __VA_ARGS__);                                                                                            \
+    } while (false)
+
+struct float4 {
+    float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) {
+    return {x, y, z, w};
+}
+
+namespace fastcf {
+namespace emu {
+
+// A checked element: reads and writes of it are noted.
+template <class T>
+class Element {
+  public:
+    Element(Region* region, std::int64_t offset) : region_(region), offset_(offset) {}
+    Element(const Element&) = default;
+    operator T() const { return read(Touch::read); }
+    Element& operator=(T value) {
+        write(value, Touch::write);
+        return *this;
+    }
+    Element& operator=(const Element& other) { return *this = static_cast<T>(other); }
+    Element& operator+=(T value) { return *this = static_cast<T>(read(Touch::read) + value); }
+    Element& operator-=(T value) { return *this = static_cast<T>(read(Touch::read) - value); }
+    Element& operator*=(T value) { return *this = static_cast<T>(read(Touch::read) * value); }
+
+    T read(Touch touch) const {
+        region_->touch(offset_, sizeof(T), touch);
+        T value;
+        std::memcpy(&value, region_->memory() + offset_, sizeof(T));
+        return value;
+    }
+    void write(T value, Touch touch) const {
+        region_->touch(offset_, sizeof(T), touch);
+        std::memcpy(region_->memory() + offset_, &value, sizeof(T));
+    }
+
+  private:
+    Region* region_;
+    std::int64_t offset_;
+};
+
+// A pointer into a region: of a kernel's parameters, or to shared memory.
+template <class T>
+class Pointer {
+    using Value = std::remove_const_t<T>;
+
+  public:
+    Pointer(std::nullptr_t = nullptr) {}
+    Pointer(T* device_pointer) {
+        if (device_pointer == nullptr) return;
+        const Place place = find_place(device_pointer);
+        if (place.region == nullptr) throw Fault("a kernel was given a pointer that does not lead to device memory");
+        region_ = place.region;
+        offset_ = place.offset;
+    }
+    Pointer(Region& region, std::int64_t offset) : region_(&region), offset_(offset) {}
+    template <class U>
+        requires(std::is_const_v<T> && std::is_same_v<U, Value>)
+    Pointer(const Pointer<U>& other) : region_(other.region()), offset_(other.offset()) {}
+
+    Region* region() const { return region_; }
+    std::int64_t offset() const { return offset_; }
+    Element<Value> element(std::int64_t i) const {
+        if (region_ == nullptr) fault("follows a null pointer");
+        return {region_, offset_ + i * static_cast<std::int64_t>(sizeof(T))};
+    }
+    auto operator[](std::int64_t i) const {
+        if constexpr (std::is_const_v<T>)
+            return element(i).read(Touch::read);
+        else
+            return element(i);
+    }
+    auto operator*() const { return (*this)[0]; }
+    Pointer operator+(std::int64_t n) const {
+        Pointer moved = *this;
+        moved.offset_ += n * static_cast<std::int64_t>(sizeof(T));
+        return moved;
+    }
+    Pointer& operator+=(std::int64_t n) { return *this = *this + n; }
+    bool operator==(std::nullptr_t) const { return region_ == nullptr; }
+    explicit operator bool() const { return region_ != nullptr; }
+
+  private:
+    Region* region_ = nullptr;
+    std::int64_t offset_ = 0;
+};
+
+template <class T>
+std::uint64_t to_bits(T value) {
+    static_assert(sizeof(T) <= 8);
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, &value, sizeof(T));
+    return bits;
+}
+template <class T>
+T from_bits(std::uint64_t bits) {
+    T value;
+    std::memcpy(&value, &bits, sizeof(T));
+    return value;
+}
+
+}  // namespace emu
+
+template <class T>
+using Global = emu::Pointer<T>;
+template <class T>
+using Shared = emu::Pointer<T>;
+template <class U, class T>
+emu::Pointer<U> shared_cast(const emu::Pointer<T>& pointer) {
+    return {*pointer.region(), pointer.offset()};
+}
+
+#define FASTCF_SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
+
+inline void block_sync(FASTCF_SITE) {
+    emu::wait_for_block(file, line);
+}
+inline void warp_sync(FASTCF_SITE) {
+    emu::wait_for_warp(file, line, true);
+}
+template <class T>
+T shuffle(T value, int source, FASTCF_SITE) {
+    return emu::from_bits<T>(emu::exchange(emu::to_bits(value), source, file, line));
+}
+template <class T>
+T shuffle_xor(T value, int mask, FASTCF_SITE) {
+    return shuffle(value, static_cast<int>(threadIdx.x % 32) ^ mask, file, line);
+}
+template <class T>
+T shuffle_up(T value, int by, FASTCF_SITE) {
+    const int lane = static_cast<int>(threadIdx.x % 32);
+    return shuffle(value, lane < by ? lane : lane - by, file, line);
+}
+inline unsigned ballot(bool yes, FASTCF_SITE) {
+    return emu::exchange_votes(yes, file, line);
+}
+inline int count_bits(unsigned word) {
+    return std::popcount(word);
+}
+
+#undef FASTCF_SITE
+
+template <class T>
+T atomic_add(const emu::Pointer<T>& place, std::type_identity_t<T> value) {
+    const T before = place.element(0).read(emu::Touch::atomic);
+    place.element(0).write(before + value, emu::Touch::atomic);
+    return before;
+}
+template <class T>
+T atomic_max(const emu::Pointer<T>& place, std::type_identity_t<T> value) {
+    const T before = place.element(0).read(emu::Touch::atomic);
+    place.element(0).write(before < value ? value : before, emu::Touch::atomic);
+    return before;
+}
+template <class T>
+std::remove_const_t<T> racy_load(const emu::Pointer<T>& place) {
+    return place.element(0).read(emu::Touch::atomic);
+}
+template <class T>
+void racy_store(const emu::Pointer<T>& place, std::type_identity_t<T> value) {
+    place.element(0).write(value, emu::Touch::atomic);
+}
+template <class T>
+std::remove_const_t<T> constant_load(const emu::Pointer<T>& place) {
+    return place.element(0).read(emu::Touch::read);
+}
+
+template <class T>
+emu::Element<float4> four(const emu::Pointer<T>& place) {
+    return {place.region(), place.offset()};
+}
+template <class T>
+float4 load4(const emu::Pointer<T>& place) {
+    return four(place).read(emu::Touch::read);
+}
+inline void store4(const emu::Pointer<float>& place, float4 value) {
+    four(place).write(value, emu::Touch::write);
+}
+template <class T>
+float4 racy_load4(const emu::Pointer<T>& place) {
+    return four(place).read(emu::Touch::atomic);
+}
+inline void racy_store4(const emu::Pointer<float>& place, float4 value) {
+    four(place).write(value, emu::Touch::atomic);
+}
+
+using half_t = _Float16;
+inline float to_float(half_t value) {
+    return static_cast<float>(value);
+}
+inline half_t to_half(float value) {
+    return static_cast<half_t>(value);
+}
+
+}  // namespace fastcf

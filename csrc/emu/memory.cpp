@@ -1,0 +1,166 @@
+// Device memory for the emulation: core/memory.h.
+#include "core/memory.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <new>
+
+#include "emu/launch.h"
+#include "emu/memory.h"
+
+namespace fastcf {
+namespace emu {
+namespace {
+
+constexpr std::int64_t kWordBytes = 4;
+constexpr unsigned char kPoison = 0xa5;  // as a float −2.9e-16, as an index far out of bounds
+constexpr std::int64_t kGlobalAlignment = 256;
+// Device addresses have a bit that no address of a process has: to follow one on the host is a segmentation fault.
+constexpr std::uintptr_t kDeviceBit = std::uintptr_t{1} << 62;
+
+std::mutex regions_mutex;
+std::map<std::uintptr_t, std::unique_ptr<Region>> regions;  // by device address
+
+// Whether an access of `before` and one of the thread `now` stand in an order.
+bool ordered(const Access& before, const Access& now) {
+    if (before.launch != now.launch) return true;
+    if (before.thread == kManyBlocks || before.block != now.block) return false;
+    if (before.thread == now.thread || before.block_barriers < now.block_barriers) return true;
+    return before.thread != kManyThreads && before.thread / 32 == now.thread / 32 &&
+           before.warp_barriers < now.warp_barriers;
+}
+
+std::string whose(const Access& access) {
+    if (access.thread == kManyBlocks) return "threads of several blocks";
+    if (access.thread == kManyThreads) return concat("several threads of block ", access.block);
+    return concat("thread ", access.thread, " of block ", access.block);
+}
+
+}  // namespace
+
+Region::Region(std::string name, std::int64_t bytes)
+    : name_(std::move(name)),
+      memory_(static_cast<unsigned char*>(std::aligned_alloc(
+          kGlobalAlignment, static_cast<std::size_t>((bytes / kGlobalAlignment + 1) * kGlobalAlignment)))),
+      bytes_(bytes),
+      words_(static_cast<std::size_t>((bytes + kWordBytes - 1) / kWordBytes)) {
+    if (memory_ == nullptr) throw std::bad_alloc();
+    std::memset(memory_, kPoison, static_cast<std::size_t>(bytes_));
+}
+
+Region::~Region() {
+    std::free(memory_);
+}
+
+void Region::mark_written(std::int64_t offset, std::int64_t bytes) {
+    for (std::int64_t word = offset / kWordBytes; word * kWordBytes < offset + bytes; ++word)
+        words_[static_cast<std::size_t>(word)].written = true;
+}
+
+void Region::forget() {
+    std::memset(memory_, kPoison, static_cast<std::size_t>(bytes_));
+    for (Word& word : words_) word = Word{};
+}
+
+void Region::touch(std::int64_t offset, std::int64_t bytes, Touch what) {
+    if (offset < 0 || offset + bytes > bytes_) [[unlikely]]
+        fault(concat(what == Touch::read ? "reads" : "writes", " out of bounds: bytes ", offset, " to ", offset + bytes,
+                     " of ", name_, ", which has ", bytes_));
+    if (offset % bytes != 0) [[unlikely]]
+        fault(concat("touches ", bytes, " bytes at offset ", offset, " of ", name_, ": not aligned"));
+    if (what == Touch::atomic && bytes < kWordBytes) fault(concat("uses an atomic function on ", bytes, " bytes"));
+    for (std::int64_t word = offset / kWordBytes; word * kWordBytes < offset + bytes; ++word)
+        touch_word(word, what, bytes >= kWordBytes);
+}
+
+// Words that several threads may share (`whole` is false) are not looked at for races.
+void Region::touch_word(std::int64_t index, Touch what, bool whole) {
+    Word& word = words_[static_cast<std::size_t>(index)];
+    if (what != Touch::write && !word.written) [[unlikely]]
+        fault(concat("reads bytes ", index * kWordBytes, " to ", (index + 1) * kWordBytes, " of ", name_,
+                     ", which nobody has written"));
+    if (what != Touch::read) word.written = true;
+    if (!whole) return;
+    Access now = current_access();
+    now.atomic = what == Touch::atomic;
+    const bool both_atomic = now.atomic && word.write.atomic;
+    if (!both_atomic && word.write.launch == now.launch && !ordered(word.write, now)) [[unlikely]]
+        fault(concat(what == Touch::read ? "reads" : "writes", " bytes ", index * kWordBytes, " to ",
+                     (index + 1) * kWordBytes, " of ", name_, ", which ", whose(word.write),
+                     " writes with no barrier between: a race"));
+    if (what != Touch::read && !(now.atomic && word.read.atomic) && word.read.launch == now.launch &&
+        !ordered(word.read, now)) [[unlikely]]
+        fault(concat("writes bytes ", index * kWordBytes, " to ", (index + 1) * kWordBytes, " of ", name_, ", which ",
+                     whose(word.read), " read with no barrier between: a race"));
+    if (what != Touch::read) {
+        word.write = now;
+        return;
+    }
+    const bool others = word.read.launch == now.launch && !ordered(word.read, now);
+    if (others)
+        now.thread = word.read.thread == kManyBlocks || word.read.block != now.block ? kManyBlocks : kManyThreads;
+    word.read = now;
+}
+
+Place find_place(const void* device_pointer) {
+    if (device_pointer == nullptr) return {};
+    const auto address = reinterpret_cast<std::uintptr_t>(device_pointer);
+    const std::lock_guard<std::mutex> lock(regions_mutex);
+    auto region = regions.upper_bound(address);
+    if (region == regions.begin()) return {};
+    --region;
+    const auto offset = static_cast<std::int64_t>(address - region->first);
+    if (offset > region->second->bytes()) return {};
+    return {region->second.get(), offset};
+}
+
+namespace {
+
+// Where the bytes lie on the host. Throws for a pointer that is none of the device's.
+unsigned char* bytes_at(const void* device_pointer, std::int64_t bytes, bool write) {
+    const Place place = find_place(device_pointer);
+    if (place.region == nullptr || place.offset + bytes > place.region->bytes())
+        throw Fault("a copy of memory reaches out of what device_allocate gave");
+    if (write) place.region->mark_written(place.offset, bytes);
+    return place.region->memory() + place.offset;
+}
+
+}  // namespace
+}  // namespace emu
+
+void* device_allocate(std::int64_t bytes) {
+    auto region = std::make_unique<emu::Region>(concat("an allocation of ", bytes, " bytes"), bytes);
+    const auto address = reinterpret_cast<std::uintptr_t>(region->memory()) | emu::kDeviceBit;
+    const std::lock_guard<std::mutex> lock(emu::regions_mutex);
+    emu::regions[address] = std::move(region);
+    return reinterpret_cast<void*>(address);
+}
+
+void device_free(void* memory) noexcept {
+    const std::lock_guard<std::mutex> lock(emu::regions_mutex);
+    emu::regions.erase(reinterpret_cast<std::uintptr_t>(memory));
+}
+
+void device_upload(void* to, const void* from_host, std::int64_t bytes) {
+    std::memcpy(emu::bytes_at(to, bytes, true), from_host, static_cast<std::size_t>(bytes));
+}
+
+void device_download(void* to_host, const void* from, std::int64_t bytes) {
+    std::memcpy(to_host, emu::bytes_at(from, bytes, false), static_cast<std::size_t>(bytes));
+}
+
+void device_copy(void* to, const void* from, std::int64_t bytes, int) {
+    std::memmove(emu::bytes_at(to, bytes, true), emu::bytes_at(from, bytes, false), static_cast<std::size_t>(bytes));
+}
+
+void device_clear(void* memory, std::int64_t bytes) {
+    std::memset(emu::bytes_at(memory, bytes, true), 0, static_cast<std::size_t>(bytes));
+}
+
+bool device_only(const void* pointer) {
+    return (reinterpret_cast<std::uintptr_t>(pointer) & emu::kDeviceBit) != 0;
+}
+
+}  // namespace fastcf
