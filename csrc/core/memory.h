@@ -86,4 +86,25 @@ class DeviceArray {
     std::int64_t size_ = 0;
 };
 
+// A device array as the host may touch it: the array itself where device memory is the host's, else a copy.
+template <class T>
+class HostView {
+  public:
+    // Without `keep` the contents are not asked for: all of them will be written.
+    explicit HostView(DeviceArray<T>& array, bool keep = true) : array_(array) {
+        if (!device_only(array.data())) return;
+        copy_.resize(static_cast<std::size_t>(array.size()));
+        if (keep) array.download(copy_.data());
+    }
+    T* data() { return copy_.empty() ? array_.data() : copy_.data(); }
+    // Makes what was written the device's.
+    void finish() {
+        if (!copy_.empty()) array_.upload(copy_.data());
+    }
+
+  private:
+    DeviceArray<T>& array_;
+    std::vector<T> copy_;
+};
+
 }  // namespace fastcf

@@ -19,7 +19,7 @@
 #define gridDim (::fastcf::emu::coordinates.grid_size)
 
 #define FASTCF_KERNEL(...) static
-#define FASTCF_DEVICE static inline
+#define FASTCF_DEVICE inline
 #define FASTCF_SHARED(T, name, n)            \
     static const char fastcf_tag_##name = 0; \
     const ::fastcf::emu::Pointer<T> name(::fastcf::emu::shared_region(&fastcf_tag_##name, #name, (n) * sizeof(T)), 0)

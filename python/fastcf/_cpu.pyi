@@ -115,6 +115,33 @@ def evaluate_csr(
     high: float = ...,
     n_threads: int = 0,
 ) -> tuple[float, float, int]: ...
+def evaluate_pairs(
+    user_rows: NDArray[np.int32],
+    item_rows: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_factors: NDArray[np.float32],
+    item_factors: NDArray[np.float32],
+    user_bias: NDArray[np.float32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    global_offset: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    n_threads: int = 0,
+) -> tuple[float, float, int]: ...
+def log_loss_pairs(
+    user_rows: NDArray[np.int32],
+    item_rows: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_factors: NDArray[np.float32],
+    item_factors: NDArray[np.float32],
+    user_bias: NDArray[np.float32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    global_offset: float = 0.0,
+    n_threads: int = 0,
+) -> float: ...
+def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

@@ -81,6 +81,47 @@ py::tuple evaluate_csr_arrays(const py::object& indptr, const py::object& indice
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
 }
 
+// What evaluate_pairs and log_loss_pairs are given.
+struct PairArguments {
+    FactorModel model;
+    VectorView<const std::int32_t> users, items;
+    VectorView<const float> values;
+};
+
+PairArguments pairs_in(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                       const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
+                       const py::object& item_bias, const py::object& item_offset, double global_offset,
+                       const char* caller) {
+    return {model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller),
+            vector_in<std::int32_t>(user_rows, caller, "user_rows"),
+            vector_in<std::int32_t>(item_rows, caller, "item_rows"), vector_in<float>(values, caller, "values")};
+}
+
+py::tuple evaluate_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                                const py::object& user_factors, const py::object& item_factors,
+                                const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+                                double global_offset, double low, double high, int n_threads) {
+    const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
+                                         item_offset, global_offset, "evaluate_pairs");
+    ErrorSums sums;
+    {
+        const py::gil_scoped_release release;
+        sums = evaluate_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads, static_cast<float>(low),
+                              static_cast<float>(high));
+    }
+    return py::make_tuple(sums.squared, sums.absolute, sums.count);
+}
+
+double log_loss_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                             const py::object& user_factors, const py::object& item_factors,
+                             const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+                             double global_offset, int n_threads) {
+    const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
+                                         item_offset, global_offset, "log_loss_pairs");
+    const py::gil_scoped_release release;
+    return log_loss_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads);
+}
+
 }  // namespace
 
 void register_predict(py::module_& module) {
@@ -96,6 +137,15 @@ void register_predict(py::module_& module) {
                py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
                py::arg("weights") = py::none(), py::arg("low") = -std::numeric_limits<double>::infinity(),
                py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
+    module.def("evaluate_pairs", &evaluate_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("low") = -std::numeric_limits<double>::infinity(),
+               py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
+    module.def("log_loss_pairs", &log_loss_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind
