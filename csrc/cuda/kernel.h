@@ -64,8 +64,9 @@ template <class T>
 using Global = T*;
 template <class T>
 using Shared = T*;
+// The same place as another type; its address must be a multiple of the size of that.
 template <class U, class T>
-FASTCF_DEVICE U* shared_cast(T* pointer) {
+FASTCF_DEVICE U* pointer_cast(T* pointer) {
     return reinterpret_cast<U*>(pointer);
 }
 
@@ -141,6 +142,12 @@ FASTCF_DEVICE float to_float(half_t value) {
 }
 FASTCF_DEVICE half_t to_half(float value) {
     return __float2half_rn(value);
+}
+FASTCF_DEVICE half_t half_from_bits(std::uint16_t bits) {
+    return __ushort_as_half(bits);
+}
+FASTCF_DEVICE std::uint16_t half_bits(half_t value) {
+    return __half_as_ushort(value);
 }
 
 }  // namespace fastcf

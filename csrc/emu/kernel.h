@@ -142,7 +142,7 @@ using Global = emu::Pointer<T>;
 template <class T>
 using Shared = emu::Pointer<T>;
 template <class U, class T>
-emu::Pointer<U> shared_cast(const emu::Pointer<T>& pointer) {
+emu::Pointer<U> pointer_cast(const emu::Pointer<T>& pointer) {
     return {*pointer.region(), pointer.offset()};
 }
 
@@ -226,6 +226,12 @@ inline float to_float(half_t value) {
 }
 inline half_t to_half(float value) {
     return static_cast<half_t>(value);
+}
+inline half_t half_from_bits(std::uint16_t bits) {
+    return std::bit_cast<half_t>(bits);
+}
+inline std::uint16_t half_bits(half_t value) {
+    return std::bit_cast<std::uint16_t>(value);
 }
 
 }  // namespace fastcf

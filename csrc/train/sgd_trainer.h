@@ -22,6 +22,8 @@ struct SgdConfig {
     double item_bias_reg = 0;
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
     float highest = 0;
+    bool deterministic = true;  // false: a GPU may let steps race
+    bool half = false;          // factors as 16-bit floats during epochs, on a GPU
     std::uint64_t seed = 0;
     int n_threads = 0;
 };
@@ -62,18 +64,18 @@ class SgdTrainer {
 
   private:
     FactorModel model() const;
-    std::vector<float> validation_predictions() const;
-    std::uint64_t round_seed() const;
+    std::vector<std::int32_t> next_rounds() const;
 
     SgdConfig config_;
     SgdTiles tiles_;
-    std::vector<std::int64_t> user_counts_, item_counts_;  // ratings per row, in training order
+    // What rows and biases pay: the sum of what their ratings pay. In training order.
+    DeviceArray<float> user_penalty_, item_penalty_, user_bias_penalty_, item_bias_penalty_;
     SgdState state_, best_;
-    std::vector<float> item_offset_;  // in training order
+    DeviceArray<float> item_offset_;  // in training order
     float global_offset_;
     std::uint64_t epochs_ = 0;
-    std::vector<std::int32_t> validation_users_, validation_items_;
-    std::vector<float> validation_values_;
+    DeviceArray<std::int32_t> validation_users_, validation_items_;
+    DeviceArray<float> validation_values_;
 };
 
 }  // namespace fastcf

@@ -278,6 +278,8 @@ class SgdTrainer:
         lowest: float,
         highest: float,
         cost: str = "squared",
+        deterministic: bool = True,
+        storage: str = "float32",
         seed: int,
         n_threads: int = 0,
     ) -> None: ...

@@ -13,7 +13,8 @@ void register_sgd(py::module_& module) {
                          std::int64_t n_items, const py::object& weights, const py::object& item_offset,
                          float global_offset, std::int64_t n_factors, double reg, double reg_exponent, bool bias,
                          double user_bias_reg, double item_bias_reg, float lowest, float highest,
-                         const std::string& cost, std::uint64_t seed, int n_threads) {
+                         const std::string& cost, bool deterministic, const std::string& storage, std::uint64_t seed,
+                         int n_threads) {
                  const char* caller = "SgdTrainer";
                  const CsrView ratings = csr_in(indptr, indices, values, n_items, caller);
                  const auto weight_view = optional_vector_in<float>(weights, caller, "weights");
@@ -21,6 +22,8 @@ void register_sgd(py::module_& module) {
                  check(lowest <= highest, caller, ": lowest must not exceed highest; got ", lowest, " and ", highest);
                  check(cost == "squared" || cost == "logistic", caller, ": cost must be 'squared' or 'logistic'; got '",
                        cost, "'");
+                 check(storage == "float32" || storage == "float16", caller,
+                       ": storage must be 'float32' or 'float16'; got '", storage, "'");
                  SgdConfig config;
                  config.n_factors = n_factors;
                  config.reg = reg;
@@ -31,6 +34,8 @@ void register_sgd(py::module_& module) {
                  config.item_bias_reg = item_bias_reg;
                  config.lowest = lowest;
                  config.highest = highest;
+                 config.deterministic = deterministic;
+                 config.half = storage == "float16";
                  config.seed = seed;
                  config.n_threads = n_threads;
                  const py::gil_scoped_release release;
@@ -40,7 +45,7 @@ void register_sgd(py::module_& module) {
              py::arg("weights") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0f,
              py::arg("n_factors"), py::arg("reg"), py::arg("reg_exponent"), py::arg("bias"), py::arg("user_bias_reg"),
              py::arg("item_bias_reg"), py::arg("lowest"), py::arg("highest"), py::arg("cost") = "squared",
-             py::arg("seed"), py::arg("n_threads") = 0)
+             py::arg("deterministic") = true, py::arg("storage") = "float32", py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](SgdTrainer& self, const py::object& p, const py::object& q, const py::object& bu, const py::object& bi) {
