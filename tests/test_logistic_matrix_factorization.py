@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
@@ -246,6 +246,26 @@ def test_logistic_fold_in_new_users_beats_cold_start_and_cuts_at_threshold(split
     assert roc_auc(labels_of(new), folded.predict_proba(new)) > roc_auc(labels_of(new), model.predict_proba(new))
     with pytest.raises(NotFittedError):
         quick().fold_in(rest)
+
+
+@pytest.mark.parametrize("by", ["user", "item"])
+def test_logistic_fold_in_says_when_its_steps_run_out(split, by):
+    train, test = split
+    model = quick(reg=0.01).fit(train)
+    with pytest.warns(
+        ConvergenceWarning,
+        match=rf"LogisticMatrixFactorization\.fold_in: \d+ of \d+ {by}s did not converge in 100 steps, .* larger reg",
+    ) as caught:
+        folded = model.fold_in(test, by=by)
+    assert caught[0].filename == __file__
+    assert np.isfinite(folded.predict_proba(test)).all()
+
+
+def test_logistic_partial_fit_says_when_the_steps_of_new_rows_run_out(split):
+    model = quick(bias_reg=0.0).fit(split[0])
+    liked = [(10_000, item) for item in split[0].items.ids[:5]]
+    with pytest.warns(ConvergenceWarning, match=r"fold_in: 1 of \d+ users did not converge"):
+        model.partial_fit(liked, [5] * 5)  # all alike: without a penalty the bias grows and grows
 
 
 @pytest.mark.parametrize(
