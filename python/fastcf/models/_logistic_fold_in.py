@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastcf.models._fold_in import FoldInMixin
+from fastcf.models._labels import as_labels
 from fastcf.ratings import Ratings, as_ratings
 
 __all__ = ["LogisticFoldInMixin"]
@@ -25,19 +26,13 @@ class LogisticFoldInMixin(FoldInMixin):
 
     def _labelled(self, ratings: Ratings, caller: str) -> Ratings:
         """Return the labels of ratings in their place."""
-        values = ratings.values
+        labels = as_labels(ratings.values, self.threshold, caller)
         if self.threshold is None:
-            wrong = (values != 0) & (values != 1)
-            if wrong.any():
-                entry = int(wrong.argmax())
-                raise ValueError(
-                    f"{caller}: ratings must be 0 or 1 without a threshold; got {values[entry]:g} at entry {entry}"
-                )
             return ratings
         return Ratings(
             ratings.indptr,
             ratings.indices,
-            (values >= self.threshold).astype(np.float32),
+            labels,
             users=ratings.users,
             items=ratings.items,
             weights=ratings.weights,
