@@ -7,7 +7,9 @@
 
 #include "core/aligned.h"
 #include "core/view.h"
+#include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
+#include "ops/predict.h"
 #include "train/factors.h"
 #include "train/trainer.h"
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/view.h"
+#include "ops/predict.h"
 #include "ops/sgd.h"
 #include "train/factors.h"
 #include "train/trainer.h"
