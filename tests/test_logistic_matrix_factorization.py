@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
@@ -15,9 +12,9 @@ from sklearn.model_selection import GridSearchCV, KFold
 import fastcf
 import fastcf.plot
 from fastcf import LogisticMatrixFactorization
-from fastcf.callbacks import Callback
 from fastcf.data import read_log
 from fastcf.metrics import log_loss, roc_auc
+from interrupted import fit_interrupted
 from reference import mf_gradient
 
 SOLVERS = ("sgd", "minibatch", "gd")
@@ -147,18 +144,8 @@ def test_logistic_save_load_predicts_identically(split, solver, tmp_path):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_logistic_ctrl_c_leaves_a_usable_model(split, solver):
-    class Press(Callback):
-        def on_epoch_end(self, model, record):
-            if record["epoch"] == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     model = quick(solver)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(split[0], callbacks=[Press()])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    fit_interrupted(model, split[0], epoch=3)
     assert len(model.history_) == 3
     assert np.isfinite(model.predict_proba(split[1])).all()
 
