@@ -50,13 +50,7 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
                        float global_offset, const SgdConfig& config)
     : config_(config), global_offset_(global_offset) {
     const char* caller = "SgdTrainer";
-    check(config.n_factors > 0, caller, ": n_factors must be positive; got ", config.n_factors);
-    check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": ratings must have values");
-    check(ratings.rows < INT32_MAX && ratings.cols < INT32_MAX, caller, ": users and items must be fewer than 2^31");
-    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
-          " entries; got ", weights.size);
-    check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
-          " entries; got ", item_offset.size);
+    check_training(ratings, weights, item_offset, config, caller);
     const bool logistic = config.loss == Loss::logistic;
     check(!logistic || item_offset.empty(), caller, ": item_offset must be None for cost='logistic'");
     config_.n_threads = resolve_threads(config.n_threads);
@@ -146,7 +140,7 @@ std::vector<std::int32_t> SgdTrainer::next_rounds() const {
     return sgd_rounds(tiles_, mix64(config_.seed) + epochs_);
 }
 
-SgdTrainer::Order SgdTrainer::order() const {
+TrainingOrder SgdTrainer::order() const {
     const auto rows_of = [](const std::vector<std::int32_t>& position) {
         std::vector<std::int32_t> rows(position.size());
         for (std::size_t row = 0; row < position.size(); ++row)
@@ -155,7 +149,7 @@ SgdTrainer::Order SgdTrainer::order() const {
     };
     const std::vector<std::int32_t> user_rows = rows_of(tiles_.user_position);
     const std::vector<std::int32_t> item_rows = rows_of(tiles_.item_position);
-    Order order;
+    TrainingOrder order;
     std::int64_t step = 0;
     const HostView<const SgdRun> all_runs(tiles_.runs);
     const HostView<const std::uint16_t> items(tiles_.items);
@@ -200,23 +194,8 @@ double SgdTrainer::penalty() const {
 
 void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
                                 VectorView<const float> values) {
-    const char* caller = "SgdTrainer.set_validation";
-    check(users.size == values.size && items.size == values.size, caller,
-          ": users, items and values must have equal lengths; got ", users.size, ", ", items.size, " and ",
-          values.size);
-    const auto positions = [&](const VectorView<const std::int32_t>& rows, const std::vector<std::int32_t>& position,
-                               const char* name) {
-        std::vector<std::int32_t> result(static_cast<std::size_t>(rows.size));
-        for (std::int64_t e = 0; e < rows.size; ++e) {
-            check(rows[e] >= -1 && rows[e] < static_cast<std::int64_t>(position.size()), caller, ": ", name,
-                  " must lie in [-1, ", position.size(), "); got ", rows[e], " at entry ", e);
-            result[static_cast<std::size_t>(e)] = rows[e] < 0 ? -1 : position[static_cast<std::size_t>(rows[e])];
-        }
-        return DeviceArray<std::int32_t>(result);
-    };
-    validation_users_ = positions(users, tiles_.user_position, "users");
-    validation_items_ = positions(items, tiles_.item_position, "items");
-    validation_values_ = DeviceArray<float>(values.data, values.size);
+    held_out_.set(users, items, values, {tiles_.n_users, tiles_.user_position.data()},
+                  {tiles_.n_items, tiles_.item_position.data()}, "SgdTrainer.set_validation");
 }
 
 FactorModel SgdTrainer::model() const {
@@ -233,16 +212,11 @@ FactorModel SgdTrainer::model() const {
 }
 
 double SgdTrainer::validation_squared_error() const {
-    const std::int64_t n = validation_values_.size();
-    return evaluate_pairs(model(), {validation_users_.data(), n}, {validation_items_.data(), n},
-                          {validation_values_.data(), n}, config_.n_threads, config_.lowest, config_.highest)
-        .squared;
+    return held_out_.squared_error(model(), config_);
 }
 
 double SgdTrainer::validation_log_loss() const {
-    const std::int64_t n = validation_values_.size();
-    return log_loss_pairs(model(), {validation_users_.data(), n}, {validation_items_.data(), n},
-                          {validation_values_.data(), n}, config_.n_threads);
+    return held_out_.log_loss(model(), config_);
 }
 
 void SgdTrainer::save_best() {

@@ -278,10 +278,10 @@ class SgdTrainer:
         lowest: float,
         highest: float,
         cost: str = "squared",
-        deterministic: bool = True,
-        storage: str = "float32",
         seed: int,
         n_threads: int = 0,
+        deterministic: bool = True,
+        storage: str = "float32",
     ) -> None: ...
     def set_parameters(
         self,
@@ -328,13 +328,13 @@ class GradientTrainer:
         lowest: float,
         highest: float,
         cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,
         second_decay: float = 0.0,
         epsilon: float = 0.0,
         batch_size: int = 0,
-        seed: int,
-        n_threads: int = 0,
     ) -> None: ...
     def set_parameters(
         self,

@@ -14,7 +14,7 @@ from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.metrics import log_loss
-from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
 from fastcf.models._logistic_fold_in import LogisticFoldInMixin
 from fastcf.models._objective import mf_objective
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
@@ -227,18 +227,7 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         "normalize": (OneOf(("global",)), Nothing()),
         **LogisticFoldInMixin._constraints,
     }
-    _state = (
-        *LogisticFoldInMixin._state,
-        "history_",
-        "n_epochs_",
-        "reg_",
-        "reg_exponent_",
-        "learning_rate_",
-        "sigma_",
-        "sgd_rate_",
-        "user_bias_reg_",
-        "item_bias_reg_",
-    )
+    _state = (*LogisticFoldInMixin._state, *TRAINING_STATE)
 
     def fit(
         self,

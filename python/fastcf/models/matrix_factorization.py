@@ -12,7 +12,7 @@ from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
 from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
 from fastcf.models._objective import mf_objective
@@ -208,18 +208,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         "thin": (Interval(1, integer=True),),
         **PosteriorMixin._constraints,
     }
-    _state = (
-        *PosteriorMixin._state,
-        "history_",
-        "n_epochs_",
-        "reg_",
-        "reg_exponent_",
-        "learning_rate_",
-        "sigma_",
-        "sgd_rate_",
-        "user_bias_reg_",
-        "item_bias_reg_",
-    )
+    _state = (*PosteriorMixin._state, *TRAINING_STATE)
 
     def __init__(
         self,
