@@ -37,6 +37,8 @@ TRAINING_CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "init": (OneOf(("normal", "uniform")),),
     "init_scale": (Interval(0), OneOf(("auto",))),
     "random_state": (RandomSeed(),),
+    "deterministic": (Boolean(),),
+    "storage": (OneOf(("float32", "float16")),),
     "verbose": (Interval(0, 2, integer=True),),
 }
 

@@ -140,7 +140,9 @@ class SgdSolver(_TrainerSolver):
     """Stochastic gradient descent over tiles."""
 
     def __init__(self, model: Any, problem: Problem) -> None:
-        super().__init__(model, problem, problem.backend.module.SgdTrainer)
+        on_gpu = problem.backend.device == "cuda"  # a CPU is deterministic, and has no use for halves
+        options = {"deterministic": model.deterministic, "storage": model.storage} if on_gpu else {}
+        super().__init__(model, problem, problem.backend.module.SgdTrainer, **options)
 
     def run_epoch(self, epoch: int) -> Record:
         """Take one step per rating."""
