@@ -1,6 +1,6 @@
 """The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check shapes and bounds."""
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ class Probe(TypedDict):
     devices: list[Device]
     driver_version: int
     runtime_version: int
+
+class DeviceArray:
+    def __init__(self, array: NDArray[Any]) -> None: ...
+    def numpy(self) -> NDArray[Any]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 def config() -> Config: ...
 def probe() -> Probe: ...

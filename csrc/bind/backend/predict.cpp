@@ -1,6 +1,7 @@
 #include "ops/predict.h"
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -9,7 +10,7 @@ namespace {
 // An empty view means "no bias" to the op, so a given array's length is checked here, empty ones included.
 VectorView<const float> bias_in(const py::object& object, std::int64_t size, const char* caller, const char* name) {
     if (object.is_none()) return {};
-    const auto bias = vector_in<float>(object, caller, name);
+    const auto bias = held_vector_in<float>(object, caller, name);
     check(bias.size == size, caller, ": ", name, " must have ", size, " entries; got ", bias.size);
     return bias;
 }
@@ -18,8 +19,8 @@ FactorModel model_in(const py::object& user_factors, const py::object& item_fact
                      const py::object& item_bias, const py::object& item_offset, double global_offset,
                      const char* caller) {
     FactorModel model;
-    model.user_factors = matrix_in<float>(user_factors, caller, "user_factors");
-    model.item_factors = matrix_in<float>(item_factors, caller, "item_factors");
+    model.user_factors = held_matrix_in<float>(user_factors, caller, "user_factors");
+    model.item_factors = held_matrix_in<float>(item_factors, caller, "item_factors");
     model.user_bias = bias_in(user_bias, model.user_factors.rows, caller, "user_bias");
     model.item_bias = bias_in(item_bias, model.item_factors.rows, caller, "item_bias");
     model.item_offset = bias_in(item_offset, model.item_factors.rows, caller, "item_offset");
@@ -94,7 +95,7 @@ PairArguments pairs_in(const py::object& user_rows, const py::object& item_rows,
                        const char* caller) {
     return {model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller),
             vector_in<std::int32_t>(user_rows, caller, "user_rows"),
-            vector_in<std::int32_t>(item_rows, caller, "item_rows"), vector_in<float>(values, caller, "values")};
+            vector_in<std::int32_t>(item_rows, caller, "item_rows"), held_vector_in<float>(values, caller, "values")};
 }
 
 py::tuple evaluate_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
