@@ -54,7 +54,17 @@ class Solver {
           factors_(factors),
           bias_(bias),
           k_(factors.cols),
-          d_(k_ + (bias.empty() ? 0 : 1)) {}
+          d_(k_ + (bias.empty() ? 0 : 1)) {
+        if (prior.matrix.data == nullptr) return;
+        const std::int64_t ld = padded(d_ + 1);
+        prior_system_.assign(static_cast<std::size_t>(d_ * ld), 0.0f);
+        for (std::int64_t i = 0; i < d_; ++i) {
+            const float* row = prior.matrix.row(i);
+            float* out = prior_system_.data() + i * ld;
+            std::copy_n(row, d_, out);
+            out[d_] = std::inner_product(row, row + d_, prior.prior_mean.data, 0.0f);
+        }
+    }
 
     std::int64_t dimensions() const { return d_; }
 
@@ -173,29 +183,20 @@ class Solver {
                           work.weighted.data(), sums, target_sums);
             kernels_.add_products(work.packed.data(), work.weighted.data(), count, work.stride, a, ld);
         }
-        const auto precision = static_cast<float>(prior_.precision);
+        for (std::int64_t f = 0; f < k_; ++f) a[f * ld + d_] = target_sums[f];
         if (d_ > k_) {
             for (std::int64_t f = 0; f < k_; ++f) a[f * ld + k_] = sums[f];
             a[k_ * ld + k_] = static_cast<float>(weight_sum);
+            a[k_ * ld + d_] = static_cast<float>(weighted_target_sum);
         }
-        if (precision != 1.0f)
+        const auto precision = static_cast<float>(prior_.precision);
+        if (!prior_system_.empty())
+            kernels_.scale_add(a, precision, prior_system_.data(), d_, ld);
+        else if (precision != 1.0f)
             for (std::int64_t i = 0; i < d_; ++i)
-                for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] *= precision;
-        for (std::int64_t f = 0; f < k_; ++f) {
-            a[f * ld + f] += reg;
-            a[f * ld + d_] = precision * target_sums[f];
-        }
-        if (d_ > k_) {
-            a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
-            a[k_ * ld + d_] = static_cast<float>(prior_.precision * weighted_target_sum);
-        }
-        for (std::int64_t i = 0; prior_.matrix.data != nullptr && i < d_; ++i) {
-            const float* prior_row = prior_.matrix.row(i);
-            float product = 0;
-            for (std::int64_t j = 0; j < d_; ++j) product += prior_row[j] * prior_.prior_mean[j];
-            for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] += prior_row[j];
-            a[i * ld + d_] += product;
-        }
+                for (std::int64_t j = i; j <= d_; ++j) a[i * ld + j] *= precision;
+        for (std::int64_t f = 0; f < k_; ++f) a[f * ld + f] += reg;
+        if (d_ > k_) a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
         float *const inverse = work.vector(2), *const x = work.vector(3);
         kernels_.factorise(a, d_, ld, inverse);
         kernels_.back_substitute(a, d_, ld, inverse, method_.noise.data == nullptr ? nullptr : method_.noise.row(row),
@@ -317,6 +318,7 @@ class Solver {
 
     const AlsKernels& kernels_;
     decltype(RandomKernels::normal) normals_;
+    std::vector<float> prior_system_;  // the prior's matrix, then its product with the mean, in the rows' layout
     std::vector<float> inverse_, inverse_columns_, mean_, white_columns_, expected_;
     std::vector<const float*> colour_;
     const AlsProblem& problem_;
