@@ -38,8 +38,8 @@ struct Workspace {
 
     std::int64_t stride, ld;
     AlignedBuffer<float> packed, weighted, system, vectors;
-    std::vector<const float*> columns;  // of the row's ratings
-    std::vector<float> weights, targets;
+    std::vector<const float*> columns, white;  // of the row's ratings, and whitened
+    std::vector<float> weights, targets, zeros, products;
 };
 
 class Solver {
@@ -125,6 +125,7 @@ class Solver {
         if (n == 0 && prior_.matrix.data == nullptr) {
             std::fill_n(x, k_, 0.0f);
             if (d_ > k_) bias_[row] = 0.0f;
+            if (!method_.squared_errors.empty()) method_.squared_errors[row] = 0;
             return;
         }
         gather(row, work);
@@ -140,6 +141,7 @@ class Solver {
             eliminate_ratings(row, static_cast<float>(reg), work);
         else
             eliminate(row, static_cast<float>(reg), work);
+        if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
     }
 
   private:
@@ -159,6 +161,21 @@ class Solver {
             work.targets[e] =
                 ratings.values[at] - offset - (problem_.column_offset.empty() ? 0.0f : problem_.column_offset[column]);
         }
+    }
+
+    // Of the row just solved, whose columns are still in the cache.
+    double squared_error(std::int64_t row, Workspace& work) const {
+        const std::size_t n = work.columns.size();
+        work.products.resize(n);
+        kernels_.row_dots(work.columns.data(), static_cast<std::int64_t>(n), k_, factors_.row(row),
+                          work.products.data());
+        const float bias = d_ > k_ ? bias_[row] : 0.0f;
+        double total = 0;
+        for (std::size_t e = 0; e < n; ++e) {
+            const auto error = static_cast<double>(work.targets[e] - bias - work.products[e]);
+            total += static_cast<double>(work.weights[e]) * error * error;
+        }
+        return total;
     }
 
     // The normal equations, by Cholesky's factorisation.
@@ -233,10 +250,10 @@ class Solver {
             std::copy_n(method_.noise.row(row), d_, v);
             normals_(random_key(method_.noise_seed, 0), static_cast<std::uint64_t>(begin), n, 1.0f, noise);
         }
+        work.white.resize(work.columns.size());
         for (std::int64_t e = 0; e < n; ++e)
-            work.columns[static_cast<std::size_t>(e)] =
-                white_columns_.data() + problem_.ratings.indices[begin + e] * ld;
-        kernels_.row_dots(work.columns.data(), n, ld, v, missed);
+            work.white[static_cast<std::size_t>(e)] = white_columns_.data() + problem_.ratings.indices[begin + e] * ld;
+        kernels_.row_dots(work.white.data(), n, ld, v, missed);
         for (std::int64_t e = 0; e < n; ++e) {
             const auto at = static_cast<std::size_t>(e);
             const float deviation = 1.0f / std::sqrt(static_cast<float>(prior_.precision) * work.weights[at]);
@@ -244,9 +261,9 @@ class Solver {
                 work.targets[at] - expected_[problem_.ratings.indices[begin + e]] - missed[e] - deviation * noise[e];
         }
         std::fill_n(work.system.data(), n * ld, 0.0f);
-        kernels_.row_products(work.columns.data(), n, ld, 1.0f, 0.0f, work.system.data(), ld);
+        kernels_.row_products(work.white.data(), n, ld, 1.0f, 0.0f, work.system.data(), ld);
         const float* const solution = solve_ratings(missed, work);
-        kernels_.add_combination(work.columns.data(), solution, n, ld, v);
+        kernels_.add_combination(work.white.data(), solution, n, ld, v);
         std::copy_n(mean_.data(), ld, x);
         kernels_.add_combination(colour_.data(), v, d_, ld, x);
         std::copy_n(x, k_, factors_.row(row));
@@ -297,9 +314,9 @@ class Solver {
         std::copy_n(residual, ld, direction);
         double size = dot(residual, residual);
         const double enough = 1e-12 * size;
-        std::fill(work.targets.begin(), work.targets.end(), 0.0f);
+        work.zeros.assign(work.targets.size(), 0.0f);
         for (int step = 0; step < method_.cg_steps && size > 0 && size >= enough; ++step) {
-            apply(direction, work.targets.data(), product);  // minus A times the direction
+            apply(direction, work.zeros.data(), product);  // minus A times the direction
             const double curvature = -dot(direction, product);
             if (!(curvature > 0)) break;
             const auto length = static_cast<float>(size / curvature);
@@ -356,6 +373,8 @@ void check_shapes(const AlsProblem& problem, const AlsPrior& prior, const AlsMet
               ": prior and prior_mean must have shapes (", d, ", ", d, ") and (", d, ",)");
         check(method.cg_steps == 0, caller, ": a prior matrix needs cg_steps = 0; got ", method.cg_steps);
     }
+    check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
+          ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
     check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
     if (method.noise.data != nullptr) {
         check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,
