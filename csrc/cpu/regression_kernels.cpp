@@ -1,5 +1,6 @@
 // Cost: bound by the multipliers; n p^2 / 2 multiply-adds for the Gram matrix and p^3 / 6 for Cholesky, whose trailing
-// updates are Gram matrices of eight rows. A tile of C stays in registers while the rows of A stream through it.
+// updates are Gram matrices of as many rows as a panel has. A tile of C stays in registers while the rows of A stream
+// through it.
 #include "cpu/regression_kernels.h"
 
 #include "cpu/vec.h"
