@@ -55,6 +55,7 @@ def als_update(
     noise: NDArray[np.float32] | None = None,
     noise_seed: int = 0,
     cg_steps: int = 0,
+    squared_errors: NDArray[np.float64] | None = None,
     n_threads: int = 0,
 ) -> None: ...
 def random(
