@@ -27,17 +27,13 @@ struct Epoch {
     bool bias, logistic;
 };
 
-// Four factors of a row as float32, however they are stored. Racing: others may be writing them.
+// Four factors of a row as float32, however they are stored. Racing: others may be adding to them.
 template <bool Racing>
 FASTCF_DEVICE float4 load_factors(Global<float> row, std::int64_t f) {
     return Racing ? racy_load4(row + f) : load4(row + f);
 }
-template <bool Racing>
 FASTCF_DEVICE void store_factors(Global<float> row, std::int64_t f, float4 value) {
-    if (Racing)
-        racy_store4(row + f, value);
-    else
-        store4(row + f, value);
+    store4(row + f, value);
 }
 template <bool Racing>
 FASTCF_DEVICE float4 load_factors(Global<std::uint16_t> row, std::int64_t f) {
@@ -48,17 +44,19 @@ FASTCF_DEVICE float4 load_factors(Global<std::uint16_t> row, std::int64_t f) {
                        to_float(half_from_bits(static_cast<std::uint16_t>(bits >> 32))),
                        to_float(half_from_bits(static_cast<std::uint16_t>(bits >> 48))));
 }
-template <bool Racing>
 FASTCF_DEVICE void store_factors(Global<std::uint16_t> row, std::int64_t f, float4 value) {
-    const Global<std::uint64_t> place = pointer_cast<std::uint64_t>(row + f);
-    const std::uint64_t bits = static_cast<std::uint64_t>(half_bits(to_half(value.x))) |
-                               static_cast<std::uint64_t>(half_bits(to_half(value.y))) << 16 |
-                               static_cast<std::uint64_t>(half_bits(to_half(value.z))) << 32 |
-                               static_cast<std::uint64_t>(half_bits(to_half(value.w))) << 48;
+    pointer_cast<std::uint64_t>(row + f)[0] = static_cast<std::uint64_t>(half_bits(to_half(value.x))) |
+                                              static_cast<std::uint64_t>(half_bits(to_half(value.y))) << 16 |
+                                              static_cast<std::uint64_t>(half_bits(to_half(value.z))) << 32 |
+                                              static_cast<std::uint64_t>(half_bits(to_half(value.w))) << 48;
+}
+// Brings an item's factors from `old` to `value`; where others race, by adding the difference, so that no step is lost.
+template <bool Racing, class T>
+FASTCF_DEVICE void step_item(Global<T> row, std::int64_t f, float4 old, float4 value) {
     if (Racing)
-        racy_store(place, bits);
+        atomic_add4(row + f, make_float4(value.x - old.x, value.y - old.y, value.z - old.z, value.w - old.w));
     else
-        place[0] = bits;
+        store_factors(row, f, value);
 }
 
 FASTCF_DEVICE float dot4(float4 a, float4 b) {
@@ -178,14 +176,14 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
         for (int c = 0; c < chunks; ++c) {
             if (factor(c) >= epoch.stride) continue;
             if (Chunks > 0) {
-                store_factors<Racing>(item_row, factor(c), stepped(q[c], p[c], by, item_keep));
+                step_item<Racing>(item_row, factor(c), q[c], stepped(q[c], p[c], by, item_keep));
                 p[c] = stepped(p[c], q[c], by, user_keep);
-                if (left == 1) store_factors<false>(user_row, factor(c), p[c]);
+                if (left == 1) store_factors(user_row, factor(c), p[c]);
             } else {
                 const float4 old_p = load_factors<false>(user_row, factor(c));
                 const float4 old_q = load_factors<Racing>(item_row, factor(c));
-                store_factors<Racing>(item_row, factor(c), stepped(old_q, old_p, by, item_keep));
-                store_factors<false>(user_row, factor(c), stepped(old_p, old_q, by, user_keep));
+                step_item<Racing>(item_row, factor(c), old_q, stepped(old_q, old_p, by, item_keep));
+                store_factors(user_row, factor(c), stepped(old_p, old_q, by, user_keep));
             }
         }
         if (part == 0) {
@@ -195,7 +193,7 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
                 const float keep = 1.0f / (1.0f + epoch.bias_learning_rate * epoch.item_bias_rate[item]);
                 const float new_bias = keep * (item_bias + bias_step);
                 if (Racing)
-                    racy_store(epoch.item_bias + item, new_bias);
+                    atomic_add(epoch.item_bias + item, new_bias - item_bias);
                 else
                     epoch.item_bias[item] = new_bias;
                 user_bias = user_bias_keep * (user_bias + bias_step);

@@ -193,10 +193,6 @@ std::remove_const_t<T> racy_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::atomic);
 }
 template <class T>
-void racy_store(const emu::Pointer<T>& place, std::type_identity_t<T> value) {
-    place.element(0).write(value, emu::Touch::atomic);
-}
-template <class T>
 std::remove_const_t<T> constant_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::read);
 }
@@ -216,10 +212,6 @@ template <class T>
 float4 racy_load4(const emu::Pointer<T>& place) {
     return four(place).read(emu::Touch::atomic);
 }
-inline void racy_store4(const emu::Pointer<float>& place, float4 value) {
-    four(place).write(value, emu::Touch::atomic);
-}
-
 using half_t = _Float16;
 inline float to_float(half_t value) {
     return static_cast<float>(value);
@@ -232,6 +224,24 @@ inline half_t half_from_bits(std::uint16_t bits) {
 }
 inline std::uint16_t half_bits(half_t value) {
     return std::bit_cast<std::uint16_t>(value);
+}
+
+inline void atomic_add4(const emu::Pointer<float>& place, float4 value) {
+    const float4 before = four(place).read(emu::Touch::atomic);
+    four(place).write({before.x + value.x, before.y + value.y, before.z + value.z, before.w + value.w},
+                      emu::Touch::atomic);
+}
+inline void atomic_add4(const emu::Pointer<std::uint16_t>& halves, float4 value) {
+    const emu::Element<std::uint64_t> place(halves.region(), halves.offset());
+    std::uint16_t bits[4];
+    const std::uint64_t before = place.read(emu::Touch::atomic);
+    std::memcpy(bits, &before, sizeof bits);
+    const float by[4] = {value.x, value.y, value.z, value.w};
+    for (int i = 0; i < 4; ++i)  // sums of halves round once: float32 holds them exactly
+        bits[i] = half_bits(to_half(to_float(half_from_bits(bits[i])) + to_float(to_half(by[i]))));
+    std::uint64_t after;
+    std::memcpy(&after, bits, sizeof after);
+    place.write(after, emu::Touch::atomic);
 }
 
 }  // namespace fastcf

@@ -129,8 +129,8 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute; only "auto" may fall back. What ran is in ``device_``.
     deterministic : bool, default True
-        "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item overwrite each other now
-        and then, for speed. Elsewhere results are the same either way.
+        "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each
+        unaware of the others, for speed. Elsewhere results are the same either way.
     storage : {"float32", "float16"}, default "float32"
         "sgd" on a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU
         keeps float32.
