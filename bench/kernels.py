@@ -79,8 +79,8 @@ def table(kernels: list[Kernel], architecture: str) -> str:
     lines = [
         "# CUDA kernels",
         "",
-        f"What nvcc {release[1] if release else '?'} reports for {architecture}, by `python bench/kernels.py`. Shared memory",
-        "is what a kernel declares; what a launch adds is said in its file. Spills are bytes stored and loaded.",
+        f"What nvcc {release[1] if release else '?'} reports for {architecture} (`python bench/kernels.py`). Shared",
+        "memory is what a kernel declares; what a launch adds is said in its file. Spills are bytes stored and loaded.",
         "",
         "| file | kernel | registers | shared memory, bytes | spills |",
         "|---|---|---:|---:|---:|",
