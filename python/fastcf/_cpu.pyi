@@ -34,6 +34,16 @@ class DeviceArray:
 
 def config() -> Config: ...
 def probe() -> Probe: ...
+def gemm(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    c: NDArray[Any],
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    n_threads: int = 0,
+) -> None: ...
 def als_update(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
