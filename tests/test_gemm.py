@@ -16,7 +16,9 @@ def test_gemm_equals_reference(backend, m, n, k, transpose_a, transpose_b, dtype
     b = rng.standard_normal((n, k) if transpose_b else (k, n)).astype(dtype)
     c = rng.standard_normal((m, n)).astype(dtype)
     alpha, beta = factors
-    left, right = (x.astype(np.float64).T if t else x.astype(np.float64) for x, t in ((a, transpose_a), (b, transpose_b)))
+    left, right = (
+        x.astype(np.float64).T if t else x.astype(np.float64) for x, t in ((a, transpose_a), (b, transpose_b))
+    )
     expected = alpha * left @ right + beta * c
     bound = np.finfo(dtype).eps * (k + 4) * (abs(alpha) * np.abs(left) @ np.abs(right) + np.abs(c))
     if beta == 0:

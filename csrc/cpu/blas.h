@@ -1,4 +1,5 @@
-// The BLAS in use: functions of SciPy's, handed over when the module is loaded, so that there is no second one to install.
+// The BLAS in use: functions of SciPy's, handed over when the module is loaded, so that there is no second one to
+// install.
 #pragma once
 
 namespace fastcf {

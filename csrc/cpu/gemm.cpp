@@ -38,7 +38,8 @@ void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, Ma
         const std::int64_t first_row = by_rows ? begin : 0, first_col = by_rows ? 0 : begin;
         // Row by row is column by column of the transpose: C^T = op(B)^T op(A)^T.
         char ta = transpose_a ? 'T' : 'N', tb = transpose_b ? 'T' : 'N';
-        int m = static_cast<int>(by_rows ? end - begin : shape.m), n = static_cast<int>(by_rows ? shape.n : end - begin);
+        int m = static_cast<int>(by_rows ? end - begin : shape.m),
+            n = static_cast<int>(by_rows ? shape.n : end - begin);
         int k = static_cast<int>(shape.k);
         // BLAS wants strides of at least 1, of empty matrices too.
         const auto stride_of = [](std::int64_t stride, std::int64_t cols) {

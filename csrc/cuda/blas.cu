@@ -1,5 +1,3 @@
-#include "cuda/blas.h"
-
 #include <dlfcn.h>
 
 #include <algorithm>
@@ -7,6 +5,7 @@
 #include <string>
 
 #include "core/check.h"
+#include "cuda/blas.h"
 
 namespace fastcf {
 namespace {
@@ -24,7 +23,8 @@ struct Library {
     std::string state;
 };
 
-// A library of the process, else one that Python has told of by loading it (the nvidia-cublas wheel), else the system's.
+// A library of the process, else one that Python has told of by loading it (the nvidia-cublas wheel), else the
+// system's.
 void* open_library(std::string& name) {
     for (const char* candidate : {"libcublas.so.13", "libcublas.so.12"})
         if (void* library = dlopen(candidate, RTLD_LAZY | RTLD_NOLOAD)) {
@@ -77,10 +77,10 @@ bool product(Gemm<T> function, bool transpose_a, bool transpose_b, const GemmSha
     if (function == nullptr || shape.k == 0) return false;
     const std::lock_guard<std::mutex> lock(mutex);
     const auto stride = [](std::int64_t given) { return static_cast<int>(std::max<std::int64_t>(given, 1)); };
-    const int status = function(library().handle, transpose_b ? kTranspose : kNoTranspose,
-                                transpose_a ? kTranspose : kNoTranspose, static_cast<int>(shape.n),
-                                static_cast<int>(shape.m), static_cast<int>(shape.k), &alpha, b, stride(b_stride), a,
-                                stride(a_stride), &beta, c, stride(c_stride));
+    const int status =
+        function(library().handle, transpose_b ? kTranspose : kNoTranspose, transpose_a ? kTranspose : kNoTranspose,
+                 static_cast<int>(shape.n), static_cast<int>(shape.m), static_cast<int>(shape.k), &alpha, b,
+                 stride(b_stride), a, stride(a_stride), &beta, c, stride(c_stride));
     if (status != kSuccess) throw DeviceFailure(concat("cuBLAS failed at a matrix product: status ", status));
     return true;
 }
@@ -90,13 +90,15 @@ bool product(Gemm<T> function, bool transpose_a, bool transpose_b, const GemmSha
 bool blas_gemm(bool transpose_a, bool transpose_b, const GemmShape& shape, float alpha, const float* a,
                std::int64_t a_stride, const float* b, std::int64_t b_stride, float beta, float* c,
                std::int64_t c_stride) {
-    return product(library().sgemm, transpose_a, transpose_b, shape, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+    return product(library().sgemm, transpose_a, transpose_b, shape, alpha, a, a_stride, b, b_stride, beta, c,
+                   c_stride);
 }
 
 bool blas_gemm(bool transpose_a, bool transpose_b, const GemmShape& shape, double alpha, const double* a,
                std::int64_t a_stride, const double* b, std::int64_t b_stride, double beta, double* c,
                std::int64_t c_stride) {
-    return product(library().dgemm, transpose_a, transpose_b, shape, alpha, a, a_stride, b, b_stride, beta, c, c_stride);
+    return product(library().dgemm, transpose_a, transpose_b, shape, alpha, a, a_stride, b, b_stride, beta, c,
+                   c_stride);
 }
 
 const char* blas_state() {

@@ -7,8 +7,8 @@
 
 namespace fastcf {
 
-// What gemm promises, on row-major matrices of the device; false where there is no cuBLAS. Throws DeviceFailure where cuBLAS
-// fails.
+// What gemm promises, on row-major matrices of the device; false where there is no cuBLAS. Throws DeviceFailure where
+// cuBLAS fails.
 bool blas_gemm(bool transpose_a, bool transpose_b, const GemmShape& shape, float alpha, const float* a,
                std::int64_t a_stride, const float* b, std::int64_t b_stride, float beta, float* c,
                std::int64_t c_stride);

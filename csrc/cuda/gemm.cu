@@ -1,16 +1,15 @@
-#include "ops/gemm.h"
-
 #include "cuda/blas.h"
 #include "cuda/kernel.h"
 #include "cuda/staging.h"
+#include "ops/gemm.h"
 
 namespace fastcf {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kTile = 64;   // rows and columns of C per block
-constexpr int kDepth = 16;  // of the inner dimension at a time
-constexpr int kMicro = 4;   // rows and columns per thread
+constexpr int kTile = 64;          // rows and columns of C per block
+constexpr int kDepth = 16;         // of the inner dimension at a time
+constexpr int kMicro = 4;          // rows and columns per thread
 constexpr int kPitch = kTile + 1;  // another bank for every step along the inner dimension
 
 // Element (row, depth) of op(X), 0 outside.
@@ -21,9 +20,9 @@ FASTCF_DEVICE T element(Global<const T> x, std::int64_t stride, bool transpose, 
     return transpose ? x[depth * stride + row] : x[row * stride + depth];
 }
 
-// One tile of 64 x 64 of C per block, from tiles of 64 x 16 in shared memory: 2 m n k flops, (1/64 + 1/64) m n k elements
-// read. Bound by the multipliers and, with 4 x 4 results per thread, by reading shared memory: 8 elements for 16
-// multiply-adds; for use where cuBLAS cannot be loaded. 256 threads, 8,320 bytes of shared memory in float32.
+// One tile of 64 x 64 of C per block, from tiles of 64 x 16 in shared memory: 2 m n k flops, (1/64 + 1/64) m n k
+// elements read. Bound by the multipliers and, with 4 x 4 results per thread, by reading shared memory: 8 elements for
+// 16 multiply-adds; for use where cuBLAS cannot be loaded. 256 threads, 8,320 bytes of shared memory in float32.
 // Deterministic.
 template <class T>
 FASTCF_KERNEL(kThreads, 2)
@@ -86,7 +85,8 @@ void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, Ma
             const std::int64_t rows = std::min(kMostRows, shape.m - first);
             FASTCF_LAUNCH(gemm_kernel<T>, Grid(blocks_for(shape.n, kTile), blocks_for(rows, kTile)), kThreads, 0,
                           transpose_a, transpose_b, alpha, left.data() + first * (transpose_a ? 1 : a.stride), a.stride,
-                          right.data(), b.stride, beta, out.data() + first * c.stride, c.stride, rows, shape.n, shape.k);
+                          right.data(), b.stride, beta, out.data() + first * c.stride, c.stride, rows, shape.n,
+                          shape.k);
         }
     }
     out.finish();

@@ -34,6 +34,17 @@ class DeviceArray:
 
 def config() -> Config: ...
 def probe() -> Probe: ...
+def activate(kind: str, x: NDArray[Any], bias: NDArray[Any] | None = None, n_threads: int = 0) -> None: ...
+def activation_gradient(
+    kind: str,
+    y: NDArray[Any],
+    gradient: NDArray[Any],
+    bias_gradient: NDArray[Any] | None = None,
+    n_threads: int = 0,
+) -> None: ...
+def dropout(
+    x: NDArray[Any], rate: float, key: int, alpha: bool = False, gradient: bool = False, n_threads: int = 0
+) -> None: ...
 def gemm(
     a: NDArray[Any],
     b: NDArray[Any],
