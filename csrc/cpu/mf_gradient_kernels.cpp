@@ -164,9 +164,9 @@ void backward(const MfRow<T>& row, const T* errors, const int64_t* entries, T* g
     for (int64_t start = 0; start < row.n; start += kBlock) {
         const int m = static_cast<int>(row.n - start < kBlock ? row.n - start : kBlock);
         for (int j = 0; j < m; ++j) {  // a block ahead: where the errors stand, and the factors
-            if (start + j + kBlock < row.readable) __builtin_prefetch(errors + entries[start + j + kBlock]);
+            if (entries && start + j + kBlock < row.readable) __builtin_prefetch(errors + entries[start + j + kBlock]);
             prefetch_row(row, start + j + kBlock);
-            e[j] = errors[entries[start + j]];
+            e[j] = errors[entries ? entries[start + j] : start + j];
         }
         total += sum_of(e, m);
         add_rows(row, row.indices + start, e, m, gradient);

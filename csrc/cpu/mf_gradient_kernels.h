@@ -30,7 +30,8 @@ struct MfRowKernels {
     // errors[j] = w l'(z_j, y_j); adds errors[j] times the factor row to gradient (k,), errors to *error_sum. Returns
     // the sum of w l. weights may be null: 1.
     double (*forward)(const MfRow<T>& row, const T* values, const T* weights, T* errors, T* gradient, T* error_sum);
-    // The same additions for errors known already: errors[entries[j]] for the j-th rating.
+    // The same additions for errors known already: errors[entries[j]] for the j-th rating, errors[j] where entries is
+    // null.
     void (*backward)(const MfRow<T>& row, const T* errors, const std::int64_t* entries, T* gradient, T* error_sum);
     // out[j] = z_j, or its sigmoid.
     void (*predict)(const MfRow<T>& row, T* out);

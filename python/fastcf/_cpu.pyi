@@ -45,6 +45,14 @@ def activation_gradient(
 def dropout(
     x: NDArray[Any], rate: float, key: int, alpha: bool = False, gradient: bool = False, n_threads: int = 0
 ) -> None: ...
+def spmm(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[Any],
+    x: NDArray[Any],
+    entries: NDArray[np.int64] | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
 def gemm(
     a: NDArray[Any],
     b: NDArray[Any],

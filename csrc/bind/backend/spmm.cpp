@@ -1,0 +1,48 @@
+#include "ops/spmm.h"
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+template <class T>
+py::tuple product(const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
+                  const py::object& entries, int n_threads) {
+    const char* caller = "spmm";
+    const auto dense = matrix_in<T>(x, caller, "x");
+    const CsrView csr = csr_in(indptr, indices, py::none(), dense.rows, caller);
+    const auto stored = vector_in<T>(values, caller, "values");
+    const auto places = optional_vector_in<std::int64_t>(entries, caller, "entries");
+    check(entries.is_none() || places.size == csr.nnz(), caller, ": entries must have ", csr.nnz(), " entries; got ",
+          places.size);
+    check(stored.size == csr.nnz(), caller, ": values must have ", csr.nnz(), " entries; got ", stored.size);
+    for (std::int64_t e = 0; e < places.size; ++e)
+        check(places[e] >= 0 && places[e] < stored.size, caller, ": entries must lie in [0, ", stored.size, "); got ",
+              places[e], " at ", e);
+    py::array_t<T> out({csr.rows, dense.cols}), sums(csr.rows);
+    const MatrixView<T> out_view{out.mutable_data(), csr.rows, dense.cols, dense.cols};
+    const VectorView<T> sums_view{sums.mutable_data(), csr.rows};
+    {
+        const py::gil_scoped_release release;
+        spmm<T>({csr.indptr, csr.indices, entries.is_none() ? nullptr : places.data, stored.data, csr.rows, csr.nnz()},
+                dense, out_view, sums_view, n_threads);
+    }
+    return py::make_tuple(out, sums);
+}
+
+}  // namespace
+
+void register_spmm(py::module_& module) {
+    module.def(
+        "spmm",
+        [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
+           const py::object& entries, int n_threads) {
+            const auto run = py::isinstance<py::array_t<double>>(x) ? product<double> : product<float>;
+            return run(indptr, indices, values, x, entries, n_threads);
+        },
+        py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("x"), py::arg("entries") = py::none(),
+        py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind
