@@ -251,7 +251,8 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
     """Return (p_r, b_r) of every row given the columns, by normal equations; no bias where bias_reg is None.
 
     ``prior`` is (matrix, mean, noise, normals): the row's prior, and standard normals to draw from the posterior with,
-    by row and, two per rating, for the ratings' noise, which rows of n <= k / 4 ratings are drawn by.
+    by row and, two per rating, for the ratings' noise, which rows of n <= k / 4 ratings are drawn by; or None: all
+    rows are drawn by their normal equations.
     """
     indptr, indices, values = csr
     k, biased = Q.shape[1], bias_reg is not None
@@ -263,7 +264,7 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
             continue
         A = np.c_[Q[columns].astype(np.float64), np.ones((n, int(biased)))]
         t = values[entries] - offset - row_offset[row] - column_offset[columns]
-        if prior is not None and 4 * n <= k:
+        if prior is not None and prior[3] is not None and 4 * n <= k:
             root = np.linalg.cholesky(prior[0]).T
             draw = prior[1] + np.linalg.solve(root, prior[2][row])
             variances = 1 / (precision * weights[entries])

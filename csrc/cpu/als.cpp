@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "core/aligned.h"
-#include "core/check.h"
 #include "core/mix64.h"
 #include "core/parallel.h"
 #include "cpu/als_kernels.h"
 #include "cpu/random_kernels.h"
+#include "math/als.h"
 
 namespace fastcf {
 namespace {
@@ -129,18 +129,18 @@ class Solver {
             return;
         }
         gather(row, work);
-        const double reg = n == 0 ? 0.0 : prior_.reg * std::pow(static_cast<double>(n), prior_.reg_exponent);
+        const float reg = als_penalty(n, prior_.reg, prior_.reg_exponent);
         const bool few =
             n * kDualPays <= k_ && std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
         if (method_.cg_steps > 0)
-            iterate(row, static_cast<float>(reg), work);
+            iterate(row, reg, work);
         else if (few && !white_columns_.empty())
             correct_prior(row, work);
         else if (few && prior_.matrix.data == nullptr && method_.noise.data == nullptr && reg > 0 &&
                  (d_ == k_ || prior_.bias_reg > 0))
-            eliminate_ratings(row, static_cast<float>(reg), work);
+            eliminate_ratings(row, reg, work);
         else
-            eliminate(row, static_cast<float>(reg), work);
+            eliminate(row, reg, work);
         if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
     }
 
@@ -346,48 +346,11 @@ class Solver {
     std::int64_t k_, d_;
 };
 
-void check_shapes(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
-                  VectorView<float> bias) {
-    const char* caller = "als_update";
-    const std::int64_t rows = problem.ratings.rows, cols = problem.ratings.cols, k = factors.cols;
-    const std::int64_t d = k + (bias.empty() ? 0 : 1);
-    const auto length = [&](const VectorView<const float>& v, std::int64_t n, const char* name) {
-        check(v.empty() || v.size == n, caller, ": ", name, " must have ", n, " entries; got ", v.size);
-    };
-    check(k > 0, caller, ": factors must have at least one column; got 0");
-    check(factors.rows == rows, caller, ": factors must have one row per row of the ratings (", rows, "); got ",
-          factors.rows);
-    check(problem.column_factors.rows == cols && problem.column_factors.cols == k, caller,
-          ": column_factors must have shape (", cols, ", ", k, "); got (", problem.column_factors.rows, ", ",
-          problem.column_factors.cols, ")");
-    check(problem.ratings.values != nullptr || problem.ratings.nnz() == 0, caller, ": ratings must have values");
-    check(bias.empty() || bias.size == rows, caller, ": bias must have ", rows, " entries; got ", bias.size);
-    length(problem.weights, problem.ratings.nnz(), "weights");
-    length(problem.row_offset, rows, "row_offset");
-    length(problem.column_offset, cols, "column_offset");
-    check(prior.reg >= 0 && prior.bias_reg >= 0 && prior.precision > 0, caller,
-          ": reg and bias_reg must not be negative and precision must be positive; got ", prior.reg, ", ",
-          prior.bias_reg, " and ", prior.precision);
-    if (prior.matrix.data != nullptr) {
-        check(prior.matrix.rows == d && prior.matrix.cols == d && prior.prior_mean.size == d, caller,
-              ": prior and prior_mean must have shapes (", d, ", ", d, ") and (", d, ",)");
-        check(method.cg_steps == 0, caller, ": a prior matrix needs cg_steps = 0; got ", method.cg_steps);
-    }
-    check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
-          ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
-    check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
-    if (method.noise.data != nullptr) {
-        check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,
-              "); got (", method.noise.rows, ", ", method.noise.cols, ")");
-        check(method.cg_steps == 0, caller, ": noise needs cg_steps = 0; got ", method.cg_steps);
-    }
-}
-
 }  // namespace
 
 void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
                 VectorView<float> bias, int n_threads) {
-    check_shapes(problem, prior, method, factors, bias);
+    check_als(problem, prior, method, factors, bias);
     Solver solver(problem, prior, method, factors, bias);
     const std::int64_t work_per_row = (problem.ratings.nnz() / std::max<std::int64_t>(factors.rows, 1) + factors.cols) *
                                       std::max<std::int64_t>(factors.cols / 4, 1);

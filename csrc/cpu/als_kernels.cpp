@@ -3,14 +3,14 @@
 #include "cpu/als_kernels.h"
 
 #include "cpu/vec.h"
+#include "math/als.h"
 
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
 
 constexpr int64_t kTileRows = kLanes == 16 ? 8 : 4;
-constexpr int64_t kAhead = 8;            // rows fetched ahead
-constexpr float kSmallestPivot = 1e-6f;  // of the diagonal entry: what rounding leaves of a zero
-constexpr int64_t kPanel = 4;            // pivots whose updates are applied together
+constexpr int64_t kAhead = 8;  // rows fetched ahead
+constexpr int64_t kPanel = 4;  // pivots whose updates are applied together
 
 FASTCF_INLINE Vec load_tail(const float* p, int64_t left) {
     return left >= kLanes ? load(p) : load_first(p, static_cast<int>(left));

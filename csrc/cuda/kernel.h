@@ -59,6 +59,8 @@ namespace fastcf {
 // Throw DeviceFailure for a shape the device refuses, and for the error of a launch (or of one before it).
 void prepare_launch(const void* kernel, const char* name, const Grid& grid, int threads, std::int64_t shared_bytes);
 void check_launch(const char* name);
+// What a block may ask for at the most; cards differ.
+std::int64_t most_shared_bytes();
 
 template <class T>
 using Global = T*;
@@ -144,6 +146,11 @@ FASTCF_DEVICE float4 load4(const float* place) {
 }
 FASTCF_DEVICE void store4(float* place, float4 value) {
     *reinterpret_cast<float4*>(place) = value;
+}
+
+// 1 / sqrt(x), to two units in the last place.
+FASTCF_DEVICE float inverse_root(float x) {
+    return rsqrtf(x);
 }
 
 using half_t = __half;

@@ -19,4 +19,12 @@ void check_launch(const char* name) {
     check_cuda(cudaGetLastError(), "the launch of ", name);
 }
 
+std::int64_t most_shared_bytes() {
+    int device = 0, bytes = 0;
+    check_cuda(cudaGetDevice(&device), "asking for the device");
+    check_cuda(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device),
+               "asking for the size of shared memory");
+    return bytes;
+}
+
 }  // namespace fastcf

@@ -5,6 +5,7 @@
 #define FASTCF_EMULATED 1
 
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -212,6 +213,14 @@ template <class T>
 float4 racy_load4(const emu::Pointer<T>& place) {
     return four(place).read(emu::Touch::atomic);
 }
+
+inline float inverse_root(float x) {
+    return 1.0f / std::sqrt(x);
+}
+inline std::int64_t most_shared_bytes() {
+    return emu::kMostSharedBytes;
+}
+
 using half_t = _Float16;
 inline float to_float(half_t value) {
     return static_cast<float>(value);

@@ -17,7 +17,6 @@ namespace {
 
 constexpr int kLanes = 32;
 constexpr int kMostThreads = 1024;
-constexpr std::int64_t kMostSharedBytes = 227 << 10;  // of a Hopper block
 constexpr std::int64_t kMostStaticSharedBytes = 48 << 10;
 
 enum class State { ready, at_block_barrier, at_warp_barrier, done };

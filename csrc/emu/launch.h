@@ -16,6 +16,8 @@ struct Grid;
 
 namespace fastcf::emu {
 
+inline constexpr std::int64_t kMostSharedBytes = 227 << 10;  // of a Hopper block
+
 // What an emulated kernel did wrong; the message names kernel, block and thread.
 struct Fault : std::logic_error {
     using std::logic_error::logic_error;

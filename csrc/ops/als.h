@@ -16,10 +16,14 @@
 // coordinates in which the prior is N(0, I); such a draw takes a normal per rating too, that of entry e in the row at
 // `begin` being number 2 begin + e of random_fill's stream. Conjugate gradients: 4 k flops per rating and step instead
 // of both. float32 sums and factorisation. Rows are independent: the same bits for any number of threads.
+//
+// A GPU takes the normal equations of every row, however few its ratings, and therefore no normals but `noise`: its
+// draws are others than the CPU's, of the same distribution.
 #pragma once
 
 #include <cstdint>
 
+#include "core/check.h"
 #include "core/view.h"
 
 namespace fastcf {
@@ -27,7 +31,7 @@ namespace fastcf {
 // The side that stands still, and what is known of the ratings.
 struct AlsProblem {
     CsrView ratings;                         // rows: the side to be solved; values: y
-    VectorView<const float> weights;         // one per rating, or empty
+    VectorView<const float> weights;         // one per rating, not negative, or empty
     MatrixView<const float> column_factors;  // (cols, k)
     VectorView<const float> row_offset;      // (rows,) or empty
     VectorView<const float> column_offset;   // (cols,) or empty; with the columns' biases
@@ -57,5 +61,43 @@ struct AlsMethod {
 // Throws std::invalid_argument for shapes that disagree.
 void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method, MatrixView<float> factors,
                 VectorView<float> bias, int n_threads);
+
+// What als_update asks on every device.
+inline void check_als(const AlsProblem& problem, const AlsPrior& prior, const AlsMethod& method,
+                      MatrixView<float> factors, VectorView<float> bias) {
+    const char* caller = "als_update";
+    const std::int64_t rows = problem.ratings.rows, cols = problem.ratings.cols, k = factors.cols;
+    const std::int64_t d = k + (bias.empty() ? 0 : 1);
+    const auto length = [&](const VectorView<const float>& v, std::int64_t n, const char* name) {
+        check(v.empty() || v.size == n, caller, ": ", name, " must have ", n, " entries; got ", v.size);
+    };
+    check(k > 0, caller, ": factors must have at least one column; got 0");
+    check(factors.rows == rows, caller, ": factors must have one row per row of the ratings (", rows, "); got ",
+          factors.rows);
+    check(problem.column_factors.rows == cols && problem.column_factors.cols == k, caller,
+          ": column_factors must have shape (", cols, ", ", k, "); got (", problem.column_factors.rows, ", ",
+          problem.column_factors.cols, ")");
+    check(problem.ratings.values != nullptr || problem.ratings.nnz() == 0, caller, ": ratings must have values");
+    check(bias.empty() || bias.size == rows, caller, ": bias must have ", rows, " entries; got ", bias.size);
+    length(problem.weights, problem.ratings.nnz(), "weights");
+    length(problem.row_offset, rows, "row_offset");
+    length(problem.column_offset, cols, "column_offset");
+    check(prior.reg >= 0 && prior.bias_reg >= 0 && prior.precision > 0, caller,
+          ": reg and bias_reg must not be negative and precision must be positive; got ", prior.reg, ", ",
+          prior.bias_reg, " and ", prior.precision);
+    if (prior.matrix.data != nullptr) {
+        check(prior.matrix.rows == d && prior.matrix.cols == d && prior.prior_mean.size == d, caller,
+              ": prior and prior_mean must have shapes (", d, ", ", d, ") and (", d, ",)");
+        check(method.cg_steps == 0, caller, ": a prior matrix needs cg_steps = 0; got ", method.cg_steps);
+    }
+    check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
+          ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
+    check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
+    if (method.noise.data != nullptr) {
+        check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,
+              "); got (", method.noise.rows, ", ", method.noise.cols, ")");
+        check(method.cg_steps == 0, caller, ": noise needs cg_steps = 0; got ", method.cg_steps);
+    }
+}
 
 }  // namespace fastcf
