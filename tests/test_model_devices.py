@@ -47,6 +47,29 @@ def test_model_logistic_sgd_learns_the_same_on_every_device(device, split, deter
     assert model.history_[-1]["train_log_loss"] == pytest.approx(wanted.history_[-1]["train_log_loss"], rel=0.03)
 
 
+@pytest.mark.parametrize("options", [{}, {"cg_steps": 3}, {"normalize": "item"}, {"bias": False}], ids=str)
+def test_model_als_learns_the_same_on_every_device(device, split, options):
+    train, test = split
+    options = {"n_factors": 8, "n_epochs": 5, "random_state": 0, "solver": "als", **options}
+    wanted = fastcf.MatrixFactorization(device="cpu", **options).fit(train, validation=test)
+    model = fastcf.MatrixFactorization(device=device, **options).fit(train, validation=test)
+    assert model.device_ == device
+    assert model.n_epochs_ == wanted.n_epochs_
+    for name in ("cost", "train_rmse", "validation_rmse"):
+        assert model.history_[-1][name] == pytest.approx(wanted.history_[-1][name], rel=1e-3)
+    assert rmse(model, test) == pytest.approx(rmse(wanted, test), rel=1e-3)
+
+
+def test_model_bayes_draws_as_well_on_every_device(device, split):
+    train, test = split
+    options = {"n_factors": 4, "n_epochs": 40, "burn_in": 10, "random_state": 0, "solver": "bayes"}
+    wanted = fastcf.MatrixFactorization(device="cpu", **options).fit(train)
+    model = fastcf.MatrixFactorization(device=device, **options).fit(train)
+    assert model.device_ == device
+    assert rmse(model, test) == pytest.approx(rmse(wanted, test), rel=0.02)
+    assert model.noise_variance_ == pytest.approx(wanted.noise_variance_, rel=0.1)
+
+
 def test_model_recommends_the_same_on_every_device(device, split):
     train, _ = split
     model = fastcf.MatrixFactorization(n_factors=8, n_epochs=3, random_state=0, device="cpu").fit(train)

@@ -296,6 +296,57 @@ def regress_rows(
     n_threads: int = 0,
 ) -> RegressionReport: ...
 
+class AlsTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
+        cg_steps: int = 0,
+        item_indptr: NDArray[np.int64],
+        item_users: NDArray[np.int32],
+        item_values: NDArray[np.float32],
+        item_weights: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self) -> float: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
 class SgdTrainer:
     def __init__(
         self,

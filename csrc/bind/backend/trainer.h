@@ -61,19 +61,24 @@ void register_trainer(py::module_& module, const char* name,
         py::arg("n_threads") = 0, own...);
     parameters("set_parameters", false, [](Trainer& self, const FactorArrays& from) { self.set_parameters(from); });
     parameters("get_parameters", true, [](Trainer& self, const FactorArrays& to) { self.get_parameters(to); });
-    trainer
-        .def("epoch", &Trainer::epoch, py::arg("learning_rate"), py::arg("bias_learning_rate"),
-             py::call_guard<py::gil_scoped_release>())
-        .def("order",
-             [](const Trainer& self) {
-                 const TrainingOrder order = self.order();
-                 const auto array = [](const auto& values) {
-                     return py::array_t<typename std::decay_t<decltype(values)>::value_type>(
-                         static_cast<py::ssize_t>(values.size()), values.data());
-                 };
-                 return py::make_tuple(array(order.users), array(order.items), array(order.steps));
-             })
-        .def("penalty", &Trainer::penalty, py::call_guard<py::gil_scoped_release>())
+    if constexpr (requires(const Trainer& steps) { steps.order(); }) {  // by gradients, from rating to rating
+        trainer
+            .def("epoch", &Trainer::epoch, py::arg("learning_rate"), py::arg("bias_learning_rate"),
+                 py::call_guard<py::gil_scoped_release>())
+            .def("order",
+                 [](const Trainer& self) {
+                     const TrainingOrder order = self.order();
+                     const auto array = [](const auto& values) {
+                         return py::array_t<typename std::decay_t<decltype(values)>::value_type>(
+                             static_cast<py::ssize_t>(values.size()), values.data());
+                     };
+                     return py::make_tuple(array(order.users), array(order.items), array(order.steps));
+                 })
+            .def("validation_log_loss", &Trainer::validation_log_loss, py::call_guard<py::gil_scoped_release>());
+    } else {
+        trainer.def("epoch", &Trainer::epoch, py::call_guard<py::gil_scoped_release>());
+    }
+    trainer.def("penalty", &Trainer::penalty, py::call_guard<py::gil_scoped_release>())
         .def(
             "set_validation",
             [caller = std::string(name) + ".set_validation"](Trainer& self, const py::object& users,
@@ -84,7 +89,6 @@ void register_trainer(py::module_& module, const char* name,
             },
             py::arg("users"), py::arg("items"), py::arg("values"))
         .def("validation_squared_error", &Trainer::validation_squared_error, py::call_guard<py::gil_scoped_release>())
-        .def("validation_log_loss", &Trainer::validation_log_loss, py::call_guard<py::gil_scoped_release>())
         .def("save_best", &Trainer::save_best, py::call_guard<py::gil_scoped_release>())
         .def("restore_best", &Trainer::restore_best, py::call_guard<py::gil_scoped_release>());
 }

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 from fastcf.errors import DataError
 from fastcf.models._fold_in import row_means
 from fastcf.models._partial_fit import PartialFitMixin
-from fastcf.models._solvers import Problem, Record, Sides
+from fastcf.models._solvers import Problem, Record
 from fastcf.serialization import Archive
 
 __all__ = ["GibbsSolver", "PosteriorMixin", "draw_normal_wishart"]
@@ -32,6 +32,43 @@ class Draws(NamedTuple):
     item_means: NDArray[np.float32]
     user_precisions: NDArray[np.float32]
     item_precisions: NDArray[np.float32]
+
+
+class Sides:
+    """Ratings by user and by item, and the native update of either side of a model's parameters."""
+
+    def __init__(self, model: Any, problem: Problem, values: NDArray[np.float32]) -> None:
+        self._model, self._problem = model, problem
+        ratings = problem.ratings
+        by_item, weights = ratings.by_item(), ratings.weights
+        self._users = ratings.indptr, ratings.indices, values
+        self._items = by_item.indptr, by_item.indices, values[by_item.entries]
+        self._user_weights = weights
+        self._item_weights = None if weights is None else weights[by_item.entries]
+
+    def update_users(self, **options: Any) -> None:
+        """Draw every user."""
+        model = self._model
+        self._update(
+            self._users, model.item_factors_, model.user_factors_, model.user_bias_,
+            weights=self._user_weights, column_offset=model.item_bias_ if model.bias else None, **options,
+        )  # fmt: skip
+
+    def update_items(self, **options: Any) -> float:
+        """Draw every item; return the weighted sum of squared errors on the ratings thereafter."""
+        model = self._model
+        squared_errors = np.empty(model.item_factors_.shape[0])
+        self._update(
+            self._items, model.user_factors_, model.item_factors_, model.item_bias_,
+            weights=self._item_weights, column_offset=model.user_bias_ if model.bias else None,
+            squared_errors=squared_errors, **options,
+        )  # fmt: skip
+        return float(squared_errors.sum())
+
+    def _update(self, ratings: Any, fixed: Any, factors: Any, bias: Any, **options: Any) -> None:
+        self._problem.backend.module.als_update(
+            *ratings, fixed, factors, bias if self._model.bias else None, n_threads=self._model._threads, **options
+        )
 
 
 class GibbsSolver:
@@ -57,7 +94,7 @@ class GibbsSolver:
             factors /= root
         for bias in (model.user_bias_, model.item_bias_):
             bias /= np.float32(self._unit)
-        self._sides = Sides(model, problem, values, 0.0)
+        self._sides = Sides(model, problem, values)
         self._precision = (self._unit / problem.sigma) ** 2
         kept = -(-(problem.n_epochs - model.burn_in) // model.thin)
         k = model.user_factors_.shape[1]

@@ -108,7 +108,7 @@ class _TrainerSolver:
         model = self._model
         return learning_rate_at(model.schedule, model.learning_rate_, epoch, self._problem.n_epochs, model.decay)
 
-    def _record(self, error: float, rate: float) -> Record:
+    def _record(self, error: float, rate: float | None) -> Record:
         """Return the record of an epoch whose squared error or logistic cost, over all ratings, was ``error``."""
         problem = self._problem
         if self._logistic:
@@ -176,119 +176,22 @@ class GradientSolver(_TrainerSolver):
         return self._record(cost if self._logistic else 2 * cost, rate)
 
 
-class Sides:
-    """Ratings by user and by item, and the native update of either side of a model's parameters."""
-
-    def __init__(self, model: Any, problem: Problem, values: NDArray[np.float32], offset: float) -> None:
-        self._model, self._problem, self._offset = model, problem, offset
-        ratings = problem.ratings
-        by_item = ratings.by_item()
-        weights = ratings.weights
-        self._users = ratings.indptr, ratings.indices, values
-        self._user_weights = weights
-        if weights is None and values is ratings.values:
-            self._items = by_item.indptr, by_item.indices, by_item.values
-            self._item_weights = None
-        else:
-            self._items = by_item.indptr, by_item.indices, values[by_item.entries]
-            self._item_weights = None if weights is None else weights[by_item.entries]
-
-    def update_users(self, **options: Any) -> None:
-        """Solve for every user."""
-        model = self._model
-        column_offset = model.item_mean_
-        if model.bias:
-            column_offset = model.item_bias_ if column_offset is None else column_offset + model.item_bias_
-        self._update(
-            self._users, model.item_factors_, model.user_factors_, model.user_bias_,
-            weights=self._user_weights, column_offset=column_offset, **options,
-        )  # fmt: skip
-
-    def update_items(self, **options: Any) -> float:
-        """Solve for every item; return the weighted sum of squared errors on the ratings thereafter."""
-        model = self._model
-        squared_errors = np.empty(model.item_factors_.shape[0])
-        self._update(
-            self._items, model.user_factors_, model.item_factors_, model.item_bias_,
-            weights=self._item_weights, row_offset=model.item_mean_,
-            column_offset=model.user_bias_ if model.bias else None, squared_errors=squared_errors, **options,
-        )  # fmt: skip
-        return float(squared_errors.sum())
-
-    def _update(self, ratings: Any, fixed: Any, factors: Any, bias: Any, **options: Any) -> None:
-        self._problem.backend.module.als_update(
-            *ratings,
-            fixed,
-            factors,
-            bias if self._model.bias else None,
-            offset=0.0 if self._model.item_mean_ is not None else self._offset,
-            n_threads=self._model._threads,
-            **options,
-        )
-
-
-class AlsSolver:
+class AlsSolver(_TrainerSolver):
     """Alternating least squares: users given items, then items given users."""
 
     def __init__(self, model: Any, problem: Problem) -> None:
-        self._model, self._problem = model, problem
-        ratings = problem.ratings
-        self._sides = Sides(model, problem, ratings.values, model.global_mean_)
-        self._options = {
-            "reg": problem.reg,
-            "reg_exponent": problem.reg_exponent,
-            "cg_steps": model.cg_steps or 0,
-        }
-        counts = np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)
-        self._penalties = [
-            np.where(n > 0, problem.reg * np.maximum(n, 1.0) ** problem.reg_exponent, 0.0) for n in counts
-        ]
-        self._best: list[NDArray[np.float32]] = []
-
-    def _arrays(self) -> tuple[NDArray[np.float32], ...]:
-        model = self._model
-        return model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_
+        by_item, weights = problem.ratings.by_item(), problem.ratings.weights
+        super().__init__(
+            model,
+            problem,
+            problem.backend.module.AlsTrainer,
+            cg_steps=model.cg_steps or 0,
+            item_indptr=by_item.indptr,
+            item_users=by_item.indices,
+            item_values=by_item.values,
+            item_weights=None if weights is None else weights[by_item.entries],
+        )
 
     def run_epoch(self, epoch: int) -> Record:
         """Run one sweep."""
-        model, problem = self._model, self._problem
-        self._sides.update_users(bias_reg=model.user_bias_reg_, **self._options)
-        loss = self._sides.update_items(bias_reg=model.item_bias_reg_, **self._options)
-        return {
-            "cost": 0.5 * loss + self._penalty(),
-            "train_rmse": float(np.sqrt(loss / problem.total_weight)),
-            "validation_rmse": validation_rmse(model, problem),
-            "learning_rate": None,
-        }
-
-    def _penalty(self) -> float:
-        model = self._model
-        total = 0.0
-        for factors, penalties in zip((model.user_factors_, model.item_factors_), self._penalties, strict=True):
-            # No BLAS: its threads would go on spinning for a while and take the processor from the next sweep.
-            total += float((penalties * np.einsum("rk,rk->r", factors, factors)).sum())
-        for bias, reg in ((model.user_bias_, model.user_bias_reg_), (model.item_bias_, model.item_bias_reg_)):
-            total += reg * float(np.square(bias, dtype=np.float64).sum())
-        return 0.5 * total
-
-    def save_best(self) -> None:
-        """Copy the parameters."""
-        self._best = [array.copy() for array in self._arrays()]
-
-    def restore_best(self) -> None:
-        """Copy them back."""
-        for array, best in zip(self._arrays(), self._best, strict=True):
-            array[...] = best
-
-    def finish(self) -> None:
-        """Nothing is left to do: the model's arrays are what was trained."""
-
-
-def validation_rmse(model: Any, problem: Problem) -> float | None:
-    """Return the error of a model's parameters on the held-out ratings."""
-    if problem.held_out is None:
-        return None
-    users, items, values = problem.held_out
-    predicted = problem.backend.module.predict_pairs(users, items, *model._parameters, n_threads=model._threads)
-    np.clip(predicted, *problem.ratings.rating_range, out=predicted)
-    return float(np.sqrt(np.square(predicted - values, dtype=np.float64).mean()))
+        return self._record(self._trainer.epoch(), None)

@@ -1,0 +1,78 @@
+// Matrix factorisation by alternating least squares: owns the ratings by user and by item and the parameters; hands out
+// copies. Written against csrc/ops only, so it runs on every device that implements them.
+#pragma once
+
+#include <cstdint>
+
+#include "core/memory.h"
+#include "core/view.h"
+#include "ops/als.h"
+#include "train/factors.h"
+#include "train/trainer.h"
+
+namespace fastcf {
+
+struct AlsConfig : TrainerConfig {
+    int cg_steps = 0;                      // as in ops/als.h
+    CsrView by_item;                       // the ratings by item; their columns are users
+    VectorView<const float> item_weights;  // in that order; empty without weights
+};
+
+class AlsTrainer {
+  public:
+    // `weights` (one per rating) and `item_offset` (one per item) may be empty. That both orders hold the same ratings
+    // is the caller's to know. The cost must be the squared one.
+    AlsTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
+               float global_offset, const AlsConfig& config);
+
+    void set_parameters(const FactorArrays& from);
+    void get_parameters(const FactorArrays& to) const;
+
+    // Solves for all users, then for all items; returns the sum of w e^2 thereafter.
+    double epoch();
+
+    // The L2 term of the objective, over rows that have ratings.
+    double penalty() const;
+
+    // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
+    void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                        VectorView<const float> values);
+    double validation_squared_error() const;  // the sum over pairs
+
+    void save_best();     // remembers the parameters as they are
+    void restore_best();  // and brings them back; throws std::logic_error when nothing was saved
+
+  private:
+    // The ratings in the order of one side's rows, and what those pay.
+    struct Side {
+        DeviceArray<std::int64_t> indptr;
+        DeviceArray<std::int32_t> columns;
+        DeviceArray<float> values, weights, penalty, bias_penalty;
+        std::int64_t rows = 0, cols = 0;
+
+        AlsProblem problem() const;
+    };
+    struct Parameters {
+        DeviceArray<float> user_factors, item_factors, user_bias, item_bias;
+
+        void assign(const Parameters& other, int n_threads);
+    };
+
+    static Side make_side(const CsrView& ratings, VectorView<const float> weights, const TrainerConfig& config,
+                          double bias_reg);
+    void solve(AlsProblem problem, const Side& side, double bias_reg, DeviceArray<float>& factors,
+               DeviceArray<float>& bias, VectorView<double> squared_errors);
+    VectorView<const float> column_offset_of_users();
+
+    TrainerConfig config_;
+    int cg_steps_;
+    Side user_, item_;
+    Parameters now_, best_;
+    bool saved_ = false;
+    DeviceArray<float> item_offset_, item_offset_and_bias_;
+    DeviceArray<double> squared_errors_;  // of the items
+    float global_offset_;
+    HeldOut held_out_;
+};
+
+}  // namespace fastcf
