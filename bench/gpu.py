@@ -234,6 +234,39 @@ def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[
     return result
 
 
+def als(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> list[dict[str, Any]]:
+    """Time sweeps of alternating least squares, and compare what they solve with the CPU."""
+    cpu = importlib.import_module("fastcf._cpu")
+    offset = float(ratings.values.mean(dtype=np.float64))
+    by_item = ratings.by_item()
+    order = {"item_indptr": by_item.indptr, "item_users": by_item.indices, "item_values": by_item.values}
+    rows: list[dict[str, Any]] = []
+    for cg_steps in (0, 3):
+        of_cpu: list[Array] = []
+        for name, module in (("cpu", cpu), ("gpu", bench.module)):
+            trainer = trainer_of(module, "AlsTrainer", ratings, bench.sizes.k, offset, cg_steps=cg_steps, **order)
+            bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
+            parameters = [P.copy(), Q.copy(), *bias]
+            trainer.set_parameters(*parameters)
+            times = []
+            for _ in range(1 if name == "cpu" else 4):
+                start = time.perf_counter()
+                trainer.epoch()
+                times.append(time.perf_counter() - start)
+                if len(times) == 1:
+                    trainer.get_parameters(*parameters)
+            if name == "cpu":
+                of_cpu = parameters
+                continue
+            for label, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters, of_cpu, strict=True):
+                close(f"als, cg_steps={cg_steps}, {label}", got, wanted, 1e-3)
+            rows.append({"cg_steps": cg_steps, "seconds": times, "rmse": train_error(ratings, parameters, offset)})
+            if not bench.emulated:
+                rate = 2 * ratings.nnz / float(np.median(times[1:]))
+                print(f"  als cg_steps={cg_steps} {np.median(times[1:]):.4f} s per sweep, {rate / 1e9:.2f} G ratings/s")
+    return rows
+
+
 def torch_gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array, offset: float) -> float:
     """Return the time of the same step in PyTorch, in chunks that fit its gathered rows."""
     torch = bench.torch
@@ -276,6 +309,7 @@ def main() -> None:
     ratings, P, Q = rated(bench)
     report["sgd"] = sgd(bench, ratings, P, Q)
     report["gradient"] = gradient(bench, ratings, P, Q)
+    report["als"] = als(bench, ratings, P, Q)
     if bench.emulated:
         print("all checks passed on the emulated GPU; nothing was measured")
     else:
