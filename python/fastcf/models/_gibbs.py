@@ -189,9 +189,9 @@ class GibbsSolver:
         n = len(self._noise_variances)
         scale = np.float32(math.sqrt(self._unit / n))
         for kept in self._factors:
-            kept *= scale
+            kept[:, : n * k] *= scale  # what no draw has filled holds anything
         for kept in self._biases:
-            kept *= np.float32(self._unit)
+            kept[:n] *= np.float32(self._unit)
         model.user_factors_, model.item_factors_ = (np.ascontiguousarray(kept[:, : n * k]) for kept in self._factors)
         model.user_bias_samples_, model.item_bias_samples_ = (kept[:n].copy() for kept in self._biases)
         model.user_bias_, model.item_bias_ = (
