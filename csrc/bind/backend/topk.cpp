@@ -1,5 +1,7 @@
 #include "ops/topk.h"
 
+#include <string>
+
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
 
@@ -8,7 +10,7 @@ namespace {
 
 py::tuple topk_arrays(const py::object& queries, const py::object& items, const py::object& item_bias, std::int64_t n,
                       const py::object& seen_indptr, const py::object& seen_indices, const py::object& candidates,
-                      const py::object& excluded, int n_threads) {
+                      const py::object& excluded, const std::string& storage, int n_threads) {
     const char* caller = "topk";
     TopkQuery query;
     query.queries = matrix_in<float>(queries, caller, "queries");
@@ -25,6 +27,9 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
     query.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    check(storage == "float32" || storage == "float16", caller, ": storage must be 'float32' or 'float16'; got '",
+          storage, "'");
+    query.half_storage = storage == "float16";
     query.n_threads = n_threads;
     check(n >= 0, caller, ": n must not be negative; got ", n);
 
@@ -44,7 +49,8 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
 void register_topk(py::module_& module) {
     module.def("topk", &topk_arrays, py::arg("queries"), py::arg("items"), py::arg("item_bias"), py::arg("n"),
                py::arg("seen_indptr") = py::none(), py::arg("seen_indices") = py::none(),
-               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("storage") = "float32",
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind
