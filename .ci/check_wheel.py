@@ -1,4 +1,8 @@
-"""Check a built wheel: what it holds, how large it is, and which libraries its modules want."""
+"""Check a built wheel: what it holds, how large it is, and which libraries its modules want.
+
+check_wheel.py WHEEL
+check_wheel.py --modules MODULE...   (only which libraries modules want)
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,27 @@ import zipfile
 from pathlib import Path
 
 MAX_BYTES = 8 * 2**20
+MAX_CUDA_BYTES = 48 * 2**20  # with device code for five generations of GPUs
 WANTED = {"fastcf/__init__.py", "fastcf/py.typed", "fastcf/_cpu.pyi", "fastcf/_ingest.pyi"}
 # Everything else a module links would have to be installed by the user.
 LIBRARIES = re.compile(r"lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|gomp|omp)\.so(\.\d+)*|ld-linux.*|linux-vdso.*")
 
 
+def check_libraries(module: Path) -> None:
+    """Print what a module links; AssertionError names what it must not."""
+    command = ["readelf", "--dynamic", "--wide", str(module)]
+    dynamic = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    libraries = re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)
+    wrong = [library for library in libraries if not LIBRARIES.fullmatch(library)]
+    assert libraries, f"readelf says nothing about {module.name}"
+    assert not wrong, f"{module.name} links {wrong}"
+    assert not re.search(r"\((RPATH|RUNPATH)\)", dynamic), f"{module.name} has a run path"
+    print(f"{module.name}: {module.stat().st_size / 2**20:.2f} MiB, {', '.join(libraries)}")
+
+
 def main(path: Path) -> None:
     """Print what was found; AssertionError says what is wrong."""
     size = path.stat().st_size
-    assert size <= MAX_BYTES, f"{path.name} has {size} bytes; at most {MAX_BYTES} are allowed"
     with zipfile.ZipFile(path) as wheel, tempfile.TemporaryDirectory() as folder:
         names = set(wheel.namelist())
         assert names >= WANTED, f"the wheel lacks {sorted(WANTED - names)}"
@@ -28,23 +44,18 @@ def main(path: Path) -> None:
         assert not foreign, f"the wheel holds {foreign}"
         modules = sorted(name for name in names if name.endswith(".so"))
         stems = {Path(name).name.split(".")[0] for name in modules}
-        assert {"_cpu", "_ingest"} <= stems, f"the wheel's native modules are {sorted(stems)}"
+        assert {"_cpu", "_ingest"} <= stems <= {"_cpu", "_ingest", "_cuda"}, f"the native modules are {sorted(stems)}"
         assert len(modules) == len(stems), f"the wheel holds a module twice: {modules}"
+        most = MAX_CUDA_BYTES if "_cuda" in stems else MAX_BYTES
+        assert size <= most, f"{path.name} has {size} bytes; at most {most} are allowed"
         for name in modules:
-            dynamic = subprocess.run(
-                ["readelf", "--dynamic", "--wide", wheel.extract(name, folder)],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-            libraries = re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic)
-            wrong = [library for library in libraries if not LIBRARIES.fullmatch(library)]
-            assert libraries, f"readelf says nothing about {name}"
-            assert not wrong, f"{name} links {wrong}"
-            assert not re.search(r"\((RPATH|RUNPATH)\)", dynamic), f"{name} has a run path"
-            print(f"{name}: {', '.join(libraries)}")
+            check_libraries(Path(wheel.extract(name, folder)))
     print(f"{path.name}: {size / 2**20:.2f} MiB, {len(names)} files")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    if sys.argv[1] == "--modules":
+        for argument in sys.argv[2:]:
+            check_libraries(Path(argument))
+    else:
+        main(Path(sys.argv[1]))

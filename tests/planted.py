@@ -71,6 +71,17 @@ def factorisation(solver: str, n_epochs: int, **options: Any) -> Case:
     return Case(make, "factors", {"reg": [1e-4, 0.6, 1e3]}, {"reg": 0.6})
 
 
+def labelled(solver: str, n_epochs: int, **options: Any) -> Case:
+    """Return a factorisation of labels: ratings cut where half of them are label 1."""
+
+    def make() -> fastcf.LogisticMatrixFactorization:
+        return fastcf.LogisticMatrixFactorization(
+            6, solver=solver, threshold=3.0, n_epochs=n_epochs, random_state=0, **options
+        )
+
+    return Case(make, "factors", {"reg": [1e-4, 0.6, 1e3]}, {"reg": 0.6})
+
+
 # Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
 CASES = {
     "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
@@ -79,6 +90,9 @@ CASES = {
     "gd": factorisation("gd", 300),
     "minibatch": factorisation("minibatch", 60, batch_size=64, optimizer=fastcf.optimizers.Adam(beta1=0.8)),
     "bayes": factorisation("bayes", 40, burn_in=15),
+    "labels-sgd": labelled("sgd", 60),
+    "labels-gd": labelled("gd", 200),
+    "labels-minibatch": labelled("minibatch", 40, batch_size=64),
     "user-features": Case(
         fastcf.UserRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"item_features": FILMS}
     ),

@@ -139,6 +139,23 @@ def test_als_same_bits_for_any_number_of_threads(cg_steps):
         np.testing.assert_array_equal(solve(csr, Q, True, n_threads=n_threads, **options), expected)
 
 
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("method", ["exact", "conjugate gradients", "draws"])
+def test_als_squared_errors_are_those_of_the_rows_solved(biased, method):
+    csr, Q, weights, offsets, prior = problem(33, biased)
+    offset = {"row_offset": offsets[0], "column_offset": offsets[1], "offset": 0.5}
+    options = {"reg": 0.5, "bias_reg": 1.0, "cg_steps": 3 if method == "conjugate gradients" else 0}
+    if method == "draws":
+        options = dict(zip(("prior", "prior_mean", "noise"), prior, strict=True))
+    squared_errors = np.full(len(LENGTHS), np.nan)
+    got = solve(csr, Q, biased, weights=weights, squared_errors=squared_errors, **options, **offset)
+    rows = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+    columns = np.c_[Q[csr[1]], np.ones((rows.size, int(biased)))].astype(np.float64)
+    errors = csr[2] - 0.5 - offsets[0][rows] - offsets[1][csr[1]] - (columns * got[rows]).sum(axis=1)
+    expected = np.bincount(rows, weights * errors**2, len(LENGTHS))
+    np.testing.assert_allclose(squared_errors, expected, rtol=1e-4, atol=1e-4 * expected.max())
+
+
 def test_als_one_dense_row_among_empty_ones():
     csr, Q, weights, offsets, _ = problem(8, True, lengths=[0, 0, 1025, 0], n_columns=2000)
     got = solve(csr, Q, True, weights=weights, reg=1.0, bias_reg=1.0, column_offset=offsets[1])
@@ -169,6 +186,7 @@ def test_als_no_rows_at_all():
         ({"prior": np.eye(3, dtype=np.float32)}, "prior and prior_mean must have shapes"),
         ({"prior": np.eye(4, dtype=np.float32), "prior_mean": np.zeros(4, np.float32), "cg_steps": 1}, "cg_steps = 0"),
         ({"noise": np.zeros((2, 4), np.float32)}, "noise must have shape"),
+        ({"squared_errors": np.zeros(3)}, "squared_errors must have one entry per row"),
         ({"cg_steps": -1}, "cg_steps must not be negative"),
         ({"column_factors": np.zeros((3, 4), np.float32)}, "indices must lie in"),
     ],

@@ -14,36 +14,19 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 import fastcf
+from commands import run, write_set
 from fastcf.cli import main
 from fastcf.cli._tables import clip, display_width, printable
 
 
-def run(*arguments: object, code: int = 0) -> Result:
-    """Run a command in this process; it must end as expected, and failures must be one clear line."""
-    result = CliRunner().invoke(main, [str(argument) for argument in arguments], prog_name="fastcf")
-    assert result.exit_code == code, result.output
-    if code != 0:
-        assert isinstance(result.exception, SystemExit), result.exception
-        assert "Traceback" not in result.output
-    if code == 1:
-        assert result.stderr.startswith("Error: ")
-        assert result.stderr.count("\n") == 1
-    return result
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small set of ratings in the layout of MovieLens, with titles, and models trained on it."""
+    """A small set of ratings, and models trained on it."""
     folder = tmp_path_factory.mktemp("set")
-    ratings = fastcf.data.make_ratings(60, 40, 1200, random_state=0)
-    users, items, values = ratings.to_coo()
-    lines = [f"{user},{item},{value:g},1000000000" for user, item, value in zip(users, items, values, strict=True)]
-    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines, ""]))
-    titles = [f'{item},"Film {item}, Le Café",Drama' for item in range(40)]
-    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles, ""]), encoding="utf-8")
+    write_set(folder)
     run("train", folder, "-o", folder / "mf.fastcf", "--factors", 4, "--epochs", 3)
     run("train", folder, "-o", folder / "bias.fastcf", "--model", "bias")
     return folder
@@ -334,6 +317,9 @@ def test_divergence_is_said_and_saves_nothing(folder: Path, tmp_path: Path) -> N
         ["train", "x", "-o", "y", "--reg", "-1"],
         ["train", "x", "-o", "y", "--learning-rate", "fast"],
         ["train", "x", "-o", "y", "--model", "magic"],
+        ["train", "x", "-o", "y", "--threshold", "4"],
+        ["train", "x", "-o", "y", "--model", "logistic", "--solver", "als"],
+        ["train", "x", "-o", "y", "--model", "logistic", "--normalize", "item"],
         ["train", "x", "-o", "y", "--nonsense"],
         ["train", "x"],
         ["recommend", "x"],

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import numpy as np
 import pytest
 from scipy.special import expit, logit
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
 import fastcf.plot
 from fastcf import LogisticMatrixFactorization
-from fastcf.callbacks import Callback
 from fastcf.data import read_log
 from fastcf.metrics import log_loss, roc_auc
+from interrupted import fit_interrupted
 from reference import mf_gradient
 
 SOLVERS = ("sgd", "minibatch", "gd")
@@ -147,18 +144,8 @@ def test_logistic_save_load_predicts_identically(split, solver, tmp_path):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_logistic_ctrl_c_leaves_a_usable_model(split, solver):
-    class Press(Callback):
-        def on_epoch_end(self, model, record):
-            if record["epoch"] == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     model = quick(solver)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(split[0], callbacks=[Press()])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    fit_interrupted(model, split[0], epoch=3)
     assert len(model.history_) == 3
     assert np.isfinite(model.predict_proba(split[1])).all()
 
@@ -246,6 +233,26 @@ def test_logistic_fold_in_new_users_beats_cold_start_and_cuts_at_threshold(split
     assert roc_auc(labels_of(new), folded.predict_proba(new)) > roc_auc(labels_of(new), model.predict_proba(new))
     with pytest.raises(NotFittedError):
         quick().fold_in(rest)
+
+
+@pytest.mark.parametrize("by", ["user", "item"])
+def test_logistic_fold_in_says_when_its_steps_run_out(split, by):
+    train, test = split
+    model = quick(reg=0.01).fit(train)
+    with pytest.warns(
+        ConvergenceWarning,
+        match=rf"LogisticMatrixFactorization\.fold_in: \d+ of \d+ {by}s did not converge in 100 steps, .* larger reg",
+    ) as caught:
+        folded = model.fold_in(test, by=by)
+    assert caught[0].filename == __file__
+    assert np.isfinite(folded.predict_proba(test)).all()
+
+
+def test_logistic_partial_fit_says_when_the_steps_of_new_rows_run_out(split):
+    model = quick(bias_reg=0.0).fit(split[0])
+    liked = [(10_000, item) for item in split[0].items.ids[:5]]
+    with pytest.warns(ConvergenceWarning, match=r"fold_in: 1 of \d+ users did not converge"):
+        model.partial_fit(liked, [5] * 5)  # all alike: without a penalty the bias grows and grows
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -12,8 +10,8 @@ import sklearn.base
 
 import fastcf
 from fastcf import MatrixFactorization
-from fastcf.callbacks import Callback
 from fastcf.models._gibbs import draw_normal_wishart
+from interrupted import fit_interrupted
 
 SOLVERS = ("als", "bayes")
 QUICK = {"als": {"n_epochs": 5}, "bayes": {"n_epochs": 30, "burn_in": 10, "n_factors": 8}}
@@ -114,18 +112,8 @@ def test_solver_saved_and_loaded_model_predicts_the_same(split, solver, tmp_path
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_solver_ctrl_c_leaves_a_usable_model(split, solver):
-    class Press(Callback):
-        def on_epoch_end(self, model, record):
-            if record["epoch"] == 3:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     model = quick(solver)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            model.fit(split[0], callbacks=[Press()])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    fit_interrupted(model, split[0], epoch=3)
     assert len(model.history_) == 3
     assert np.isfinite(model.predict(split[1])).all()
     assert -model.score(split[1]) < -fastcf.BiasModel().fit(split[0].take(np.arange(500))).score(split[1])

@@ -61,7 +61,7 @@ def _optimum(features, labels, weights, reg, fit_intercept):
 @settings(max_examples=60)
 @given(
     lengths=st.lists(st.sampled_from([0, 1, 2, 31, 32, 33, 70]), min_size=3, max_size=5),
-    n_features=st.sampled_from([0, 1, 2, 7, 8, 31, 33, 40]),
+    n_features=st.sampled_from([0, 1, 2, 7, 8, 31, 33, 40, 48, 63, 65]),  # from 48 on, a matrix in float32
     sparse=st.booleans(),
     weighted=st.booleans(),
     reg=st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
@@ -195,6 +195,21 @@ def test_regression_singular_systems_give_weights_of_least_norm(n_ratings, fit_i
     np.testing.assert_allclose(intercept[0], b, atol=1e-4)
     assert got[0, 3] == pytest.approx(got[0, 4], rel=1e-5)
     assert got[0, 5] == 0
+
+
+@pytest.mark.parametrize("n_ratings", [50, 75, 300])
+@pytest.mark.parametrize("condition", [1e1, 1e3, 1e5])
+@pytest.mark.parametrize("scale", [1e-18, 1.0, 1e17])
+def test_regression_many_features_are_as_exact_at_any_condition_and_scale(n_ratings, condition, scale):
+    random = np.random.default_rng(7)
+    mixed = random.normal(0, 1, (300, 60)) @ np.diag(np.geomspace(1, 1 / condition, 60)) @ random.normal(0, 1, (60, 60))
+    features = (scale * mixed).astype(np.float32)
+    csr, _ = _ratings(random, [n_ratings], 300, binary=False)
+    reg = scale**2 * 1e-3
+    got, intercept, _ = _run(csr, features, reg=reg)
+    theta, b = ridge(features[csr[1]].astype(np.float64), csr[2], np.ones(n_ratings), reg, True)
+    np.testing.assert_allclose(got[0], theta, atol=1e-6 * np.abs(theta).max())
+    np.testing.assert_allclose(intercept[0], b, rtol=1e-5, atol=1e-5)
 
 
 def test_regression_same_features_for_all_items_give_the_mean():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastcf
-from fastcf import _cpu
+from backends import BACKENDS
 from reference import sgd_epoch
 
 pytestmark = pytest.mark.every_isa
@@ -23,12 +23,12 @@ def _csr(random, n_users, n_items, density, dense_row=False):
     return indptr, indices, random.normal(3, 1, indices.size).astype(np.float32)
 
 
-def _trainer(csr, n_items, k, **options):
+def _trainer(backend, csr, n_items, k, **options):
     defaults = {
         "n_factors": k, "reg": 0.1, "reg_exponent": 1.0, "bias": True, "user_bias_reg": 0.5, "item_bias_reg": 0.25,
         "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
     }  # fmt: skip
-    return _cpu.SgdTrainer(*csr, n_items, **{**defaults, **options})
+    return backend.SgdTrainer(*csr, n_items, **{**defaults, **options})
 
 
 def _parameters(random, n_users, n_items, k):
@@ -57,7 +57,7 @@ def _fetch(trainer, parameters):
     seed=st.integers(0, 2**64 - 1),
 )
 def test_sgd_epochs_match_reference(
-    n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, logistic, seed
+    backend, n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, logistic, seed
 ):
     random = np.random.default_rng(seed)
     csr = _csr(random, n_users, n_items, density, dense_row)
@@ -68,7 +68,7 @@ def test_sgd_epochs_match_reference(
     nnz = csr[1].size
     weights = random.uniform(0, 2, nnz).astype(np.float32) if weighted else None
     offset = random.normal(3, 0.5, n_items).astype(np.float32) if item_offset else None
-    trainer = _trainer(
+    trainer = _trainer(backend,
         csr, n_items, k, weights=weights, item_offset=offset, global_offset=global_offset, reg_exponent=exponent,
         bias=bias, cost="logistic" if logistic else "squared", seed=seed,
     )  # fmt: skip
@@ -108,27 +108,32 @@ def test_sgd_epochs_match_reference(
     assert trainer.penalty() == pytest.approx(penalty, rel=1e-5, abs=1e-6)
 
 
-def test_sgd_many_tiles_cover_every_rating_once():
+def test_sgd_many_tiles_cover_every_rating_once(backend):
     random = np.random.default_rng(0)
     csr = _csr(random, 40, 900, 0.3)
-    trainer = _trainer(csr, 900, 1000)  # rows of 4 KiB: several item blocks
+    trainer = _trainer(backend, csr, 900, 1000)  # rows of 4 KiB: several item blocks
     users, items, _ = trainer.order()
     rows = np.repeat(np.arange(40), np.diff(csr[0]))
     assert sorted(zip(users, items, strict=True)) == sorted(zip(rows, csr[1], strict=True))
 
 
 @pytest.fixture(scope="module")
-def large():
+def large(backend):
+    """Ratings of several tiles; an emulated GPU has more tiles and less speed."""
+    if backend.__name__.endswith("_emu"):
+        return fastcf.data.make_ratings(300, 150, 15_000, random_state=1)
     return fastcf.data.make_ratings(20_000, 3_000, 1_500_000, random_state=1)
 
 
 @pytest.mark.parametrize(("k", "cost"), [(20, "squared"), (64, "squared"), (128, "squared"), (64, "logistic")])
-def test_sgd_same_bits_for_any_number_of_threads(large, k, cost):
+def test_sgd_same_bits_for_any_number_of_threads(backend, large, k, cost):
     values = (large.values > 3).astype(np.float32) if cost == "logistic" else large.values
     results = []
     parameters = _parameters(np.random.default_rng(0), large.n_users, large.n_items, k)
     for n_threads in (1, 2, 4):
-        trainer = _trainer((large.indptr, large.indices, values), large.n_items, k, cost=cost, n_threads=n_threads)
+        trainer = _trainer(
+            backend, (large.indptr, large.indices, values), large.n_items, k, cost=cost, n_threads=n_threads
+        )
         trainer.set_parameters(*parameters)
         losses = [trainer.epoch(0.01, 0.01) for _ in range(2)]
         results.append((losses, _fetch(trainer, parameters)))
@@ -138,9 +143,80 @@ def test_sgd_same_bits_for_any_number_of_threads(large, k, cost):
             np.testing.assert_array_equal(have, want)
 
 
-def test_sgd_order_of_users_and_epochs_depends_on_seed(large):
+@pytest.fixture(params=[name for name in BACKENDS if name != "cpu"])
+def gpu(request):
+    """A GPU, real or emulated: the CPU neither races nor keeps halves."""
+    return BACKENDS[request.param]
+
+
+def _squared_errors(trainer, parameters, csr):
+    P, Q, b_u, b_i = _fetch(trainer, parameters)
+    rows = np.repeat(np.arange(len(P)), np.diff(csr[0]))
+    return (3 + b_u[rows] + b_i[csr[1]] + (P[rows] * Q[csr[1]]).sum(axis=1) - csr[2]) ** 2
+
+
+@pytest.mark.parametrize("k", [8, 24, 64, 100, 200, 520])
+@pytest.mark.parametrize("storage", ["float32", "float16"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_sgd_on_a_gpu_learns_what_the_cpu_learns(gpu, k, storage, deterministic):
+    random = np.random.default_rng(0)
+    csr = _csr(random, 60, 400, 0.05)  # many items: runs of one warp seldom meet
+    parameters = _parameters(random, 60, 400, k)
+    parameters = [parameters[0] / np.float32(k**0.5), parameters[1] / np.float32(k**0.5), *parameters[2:]]
+    errors = []
+    for module, options in (
+        (BACKENDS["cpu"], {}),
+        (gpu, {"deterministic": deterministic, "storage": storage}),
+    ):
+        trainer = _trainer(module, csr, 400, k, global_offset=3.0, reg=0.05, **options)
+        trainer.set_parameters(*parameters)
+        losses = [trainer.epoch(0.02, 0.02) for _ in range(10)]
+        assert losses[-1] < losses[0]
+        errors.append(np.sqrt(_squared_errors(trainer, parameters, csr).mean()))
+    assert errors[1] == pytest.approx(errors[0], rel=0.02)  # the order of steps differs, and so does what is learnt
+
+
+def test_sgd_halves_are_what_is_learnt(gpu):
+    random = np.random.default_rng(0)
+    csr = _csr(random, 20, 30, 0.5)
+    parameters = _parameters(random, 20, 30, 16)
+    trainer = _trainer(gpu, csr, 30, 16, storage="float16")
+    trainer.set_parameters(*parameters)
+    trainer.epoch(0.01, 0.01)
+    for factors in _fetch(trainer, parameters)[:2]:
+        np.testing.assert_array_equal(factors, factors.astype(np.float16).astype(np.float32))
+
+
+def test_sgd_halves_on_the_cpu_raise():
+    random = np.random.default_rng(0)
+    trainer = _trainer(BACKENDS["cpu"], _csr(random, 3, 4, 0.5), 4, 2, storage="float16")
+    with pytest.raises(ValueError, match="halves are for GPUs"):
+        trainer.epoch(0.01, 0.01)
+
+
+@pytest.mark.parametrize("order", ["backward", "shuffled"])
+@pytest.mark.skipif("emu" not in BACKENDS, reason="only an emulated GPU's threads can be reordered")
+def test_sgd_same_bits_for_any_order_of_threads(order):
+    backend = BACKENDS["emu"]
+    random = np.random.default_rng(0)
+    csr = _csr(random, 80, 60, 0.3)
+    parameters = _parameters(random, 80, 60, 20)
+    results = []
+    try:
+        for each in ("forward", order):
+            backend.emulation.set_order(each, 3)
+            trainer = _trainer(backend, csr, 60, 20)
+            trainer.set_parameters(*parameters)
+            results.append([np.float64(trainer.epoch(0.01, 0.01)), *_fetch(trainer, parameters)])
+    finally:
+        backend.emulation.set_order("forward")
+    for have, want in zip(*results, strict=True):
+        np.testing.assert_array_equal(have, want)
+
+
+def test_sgd_order_of_users_and_epochs_depends_on_seed(backend, large):
     csr = (large.indptr, large.indices, large.values)
-    first, second = (_trainer(csr, large.n_items, 8, seed=seed) for seed in (1, 2))
+    first, second = (_trainer(backend, csr, large.n_items, 8, seed=seed) for seed in (1, 2))
     order = first.order()
     assert not np.array_equal(order[0], second.order()[0])
     first.set_parameters(*_parameters(np.random.default_rng(0), large.n_users, large.n_items, 8))
@@ -148,10 +224,10 @@ def test_sgd_order_of_users_and_epochs_depends_on_seed(large):
     assert not np.array_equal(order[0], first.order()[0])
 
 
-def test_sgd_best_parameters_come_back():
+def test_sgd_best_parameters_come_back(backend):
     random = np.random.default_rng(0)
     csr = _csr(random, 30, 20, 0.5)
-    trainer = _trainer(csr, 20, 8)
+    trainer = _trainer(backend, csr, 20, 8)
     with pytest.raises(RuntimeError, match="nothing was saved"):
         trainer.restore_best()
     parameters = _parameters(random, 30, 20, 8)
@@ -164,11 +240,11 @@ def test_sgd_best_parameters_come_back():
         np.testing.assert_array_equal(have, want)
 
 
-def test_sgd_validation_error_counts_unknown_rows_and_clips():
+def test_sgd_validation_error_counts_unknown_rows_and_clips(backend):
     random = np.random.default_rng(0)
     csr = _csr(random, 30, 20, 0.5)
     offset = random.normal(3, 1, 20).astype(np.float32)
-    trainer = _trainer(csr, 20, 8, item_offset=offset, global_offset=2.5, lowest=2.0, highest=4.0)
+    trainer = _trainer(backend, csr, 20, 8, item_offset=offset, global_offset=2.5, lowest=2.0, highest=4.0)
     P, Q, b_u, b_i = parameters = _parameters(random, 30, 20, 8)
     trainer.set_parameters(*parameters)
     users = np.array([0, 5, -1, 7, -1], np.int32)
@@ -186,11 +262,11 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips():
     assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_sgd_logistic_validation_counts_unknown_rows():
+def test_sgd_logistic_validation_counts_unknown_rows(backend):
     random = np.random.default_rng(0)
     csr = _csr(random, 30, 20, 0.5)
     csr = (*csr[:2], (csr[2] > 3).astype(np.float32))
-    trainer = _trainer(csr, 20, 8, global_offset=0.5, cost="logistic", lowest=0.0, highest=1.0)
+    trainer = _trainer(backend, csr, 20, 8, global_offset=0.5, cost="logistic", lowest=0.0, highest=1.0)
     P, Q, b_u, b_i = parameters = _parameters(random, 30, 20, 8)
     trainer.set_parameters(*parameters)
     users = np.array([0, 5, -1, 7, -1], np.int32)
@@ -206,10 +282,12 @@ def test_sgd_logistic_validation_counts_unknown_rows():
 
 
 @pytest.mark.parametrize("magnitude", [50.0, 90.0, 1e4, 1e30])
-def test_sgd_logistic_far_from_zero_stays_finite(magnitude):
+def test_sgd_logistic_far_from_zero_stays_finite(backend, magnitude):
     indptr, indices = np.arange(5, dtype=np.int64), np.arange(4, dtype=np.int32)
     labels = np.array([0, 1, 0, 1], np.float32)
-    trainer = _trainer((indptr, indices, labels), 4, 1, cost="logistic", reg=0.0, user_bias_reg=0.0, item_bias_reg=0.0)
+    trainer = _trainer(
+        backend, (indptr, indices, labels), 4, 1, cost="logistic", reg=0.0, user_bias_reg=0.0, item_bias_reg=0.0
+    )
     z = np.array([magnitude, magnitude, -magnitude, -magnitude], np.float32)
     zeros = np.zeros((4, 1), np.float32)
     trainer.set_parameters(zeros, zeros, z, np.zeros(4, np.float32))
@@ -233,11 +311,12 @@ def test_sgd_logistic_far_from_zero_stays_finite(magnitude):
         ({"item_offset": np.ones(3, np.float32)}, "item_offset must have"),
         ({"n_factors": 0}, "n_factors must be positive"),
         ({"lowest": 2.0, "highest": 1.0}, "lowest must not exceed"),
+        ({"storage": "float64"}, "storage must be 'float32' or 'float16'; got 'float64'"),
         ({"cost": "hinge"}, "cost must be 'squared' or 'logistic'; got 'hinge'"),
         ({"cost": "logistic", "item_offset": np.ones(2, np.float32)}, "item_offset must be None"),
     ],
 )
-def test_sgd_bad_arrays_raise_value_error(change, message):
+def test_sgd_bad_arrays_raise_value_error(backend, change, message):
     arrays = {
         "indptr": np.array([0, 1, 2], np.int64),
         "indices": np.array([0, 1], np.int32),
@@ -246,15 +325,15 @@ def test_sgd_bad_arrays_raise_value_error(change, message):
     options = {**arrays, **change}
     csr = [options.pop(name) for name in ("indptr", "indices", "values")]
     with pytest.raises(ValueError, match=message):
-        _trainer(csr, 2, **{"k": options.pop("n_factors", 4), **options})
+        _trainer(backend, csr, 2, **{"k": options.pop("n_factors", 4), **options})
 
 
-def test_sgd_bad_dtypes_and_shapes_raise():
+def test_sgd_bad_dtypes_and_shapes_raise(backend):
     random = np.random.default_rng(0)
     csr = _csr(random, 3, 4, 0.5)
     with pytest.raises(TypeError, match="values must have dtype float32; got float64"):
-        _trainer((csr[0], csr[1], csr[2].astype(np.float64)), 4, 2)
-    trainer = _trainer(csr, 4, 2)
+        _trainer(backend, (csr[0], csr[1], csr[2].astype(np.float64)), 4, 2)
+    trainer = _trainer(backend, csr, 4, 2)
     parameters = _parameters(random, 3, 4, 2)
     with pytest.raises(ValueError, match="user_factors must have shape"):
         trainer.set_parameters(parameters[0][:2].copy(), *parameters[1:])

@@ -81,6 +81,16 @@ def test_sklearn_searches_score_by_any_metric():
     assert (cross_val_score(fastcf.BiasModel(), X, y, cv=BY_ROW, scoring="r2") > 0.1).all()
 
 
+def test_sklearn_searches_score_labels():
+    X, y, *_ = DATA["factors"]
+    labels = (y >= 3).astype(float)
+    model = CASES["labels-sgd"].make()
+    given = cross_val_score(model.set_params(threshold=None), X, labels, cv=BY_ROW)
+    np.testing.assert_array_equal(given, cross_val_score(clone(model).set_params(threshold=3), X, y, cv=BY_ROW))
+    assert (given > -0.6).all()
+    assert (cross_val_score(model, X, labels, cv=BY_ROW, scoring="accuracy") > 0.7).all()
+
+
 def test_sklearn_optimizers_can_be_searched():
     data = DATA["factors"]
     slow, fast = fastcf.optimizers.AdaDelta(epsilon=1e-14), fastcf.optimizers.Adam()

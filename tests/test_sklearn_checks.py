@@ -69,8 +69,15 @@ NOT_WITHOUT_FEATURES = {
 }
 # What cannot hold even where features have been turned into pairs.
 _SOLVED = "wants an iteration at least; n_iter_ is 0 where equations are solved at once"
+_PROBABILITIES = {
+    "check_regressors_no_decision_function": "wants only classifiers to have predict_proba; those would have to learn "
+    "from the labels themselves, not from ratings cut at a threshold, and give a column to each label"
+}
 NOT_ADAPTED = {
     "bayes": {"check_fit_score_takes_y": "calls partial_fit, which draws of a posterior do not have"},
+    "labels-sgd": _PROBABILITIES,
+    "labels-gd": _PROBABILITIES,
+    "labels-minibatch": _PROBABILITIES,
     "user-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
     "item-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
 }
@@ -97,13 +104,16 @@ class _PairsOfFeatures:
                 known[name] = fastcf.FeatureTable(ids, ids[:, None] % 5)
         return fit(fastcf.Ratings.from_rows(pairs, y, duplicates="mean"), **known)
 
-    def predict(self, X: Any) -> Any:
+    def _checked_pairs(self, X: Any) -> np.ndarray:
         check_is_fitted(self)
         X = check_array(X)
         if X.shape[1] != self.width_:
             name = type(self).__name__
             raise ValueError(f"X has {X.shape[1]} features, but {name} is expecting {self.width_} features as input")
-        return super().predict(self._pairs(X))
+        return self._pairs(X)
+
+    def predict(self, X: Any) -> Any:
+        return super().predict(self._checked_pairs(X))
 
     def score(self, X: Any, y: Any) -> float:
         return -float(np.mean((self.predict(X) - y) ** 2))
@@ -113,16 +123,31 @@ class _PairsOfFeatures:
         return self.width_
 
 
-class AdaptedBias(_PairsOfFeatures, fastcf.BiasModel):
-    pass
-
-
-class AdaptedFactorization(_PairsOfFeatures, fastcf.MatrixFactorization):
+class _PartlyFitted(_PairsOfFeatures):
     def partial_fit(self, X: Any, y: Any) -> Any:
         if not hasattr(self, "width_"):
             return self.fit(X, y)
         self.predict(X)
         return self._learn(super().partial_fit, *check_X_y(X, y, y_numeric=True))
+
+
+class AdaptedBias(_PairsOfFeatures, fastcf.BiasModel):
+    pass
+
+
+class AdaptedFactorization(_PartlyFitted, fastcf.MatrixFactorization):
+    pass
+
+
+class AdaptedLogisticFactorization(_PartlyFitted, fastcf.LogisticMatrixFactorization):
+    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
+        return super()._learn(fit, X, y - np.median(y) + self.threshold)  # half of them are label 1
+
+    def predict_proba(self, X: Any, *, strict: bool = False) -> Any:
+        return fastcf.LogisticMatrixFactorization.predict_proba(self, self._checked_pairs(X), strict=strict)
+
+    def predict(self, X: Any) -> Any:
+        return fastcf.LogisticMatrixFactorization.predict(self, X)  # by the probabilities above
 
 
 class AdaptedUserRegression(_PairsOfFeatures, fastcf.UserRegression):
@@ -136,6 +161,7 @@ class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
 ADAPTED = {
     fastcf.BiasModel: AdaptedBias,
     fastcf.MatrixFactorization: AdaptedFactorization,
+    fastcf.LogisticMatrixFactorization: AdaptedLogisticFactorization,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
 }

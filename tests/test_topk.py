@@ -187,6 +187,21 @@ def test_topk_all_seen_and_no_candidates_are_padding(backend):
         np.testing.assert_array_equal(scores, np.full((2, 3), -np.inf))
 
 
+def test_topk_device_arrays_serve_where_arrays_do(backend):
+    rng = np.random.default_rng(4)
+    for k in (8, 5):  # rows that can be read four numbers at a time, and others
+        arrays = [rng.standard_normal(shape).astype(np.float32) for shape in ((20, k), (700, k), (700,))]
+        held = [backend.DeviceArray(array) for array in arrays]
+        for storage in ("float32", "float16"):
+            plain, given = (backend.topk(*each, 10, storage=storage) for each in (arrays, held))
+            np.testing.assert_array_equal(plain[0], given[0])
+            np.testing.assert_array_equal(plain[1], given[1])
+        for metric in ("dot", "cosine", "euclidean"):
+            plain, given = (backend.nearest(*each[:2], 10, metric) for each in (arrays, held))
+            np.testing.assert_array_equal(plain[0], given[0])
+            np.testing.assert_array_equal(plain[1], given[1])
+
+
 def test_topk_read_only_input_is_accepted(backend):
     queries, items = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
     queries.flags.writeable = items.flags.writeable = False

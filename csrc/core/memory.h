@@ -93,4 +93,29 @@ class DeviceArray {
     std::int64_t size_ = 0;
 };
 
+// A device array as the host may touch it: the array itself where device memory is the host's, else a copy.
+// HostView<const T> is for reading, HostView<T> for writing.
+template <class T>
+class HostView {
+    using Value = std::remove_const_t<T>;
+    using Array = std::conditional_t<std::is_const_v<T>, const DeviceArray<Value>, DeviceArray<Value>>;
+
+  public:
+    // Without `keep` the contents are not asked for: all of them will be written.
+    explicit HostView(Array& array, bool keep = true) : array_(array) {
+        if (!device_only(array.data())) return;
+        copy_.resize(static_cast<std::size_t>(array.size()));
+        if (keep) array.download(copy_.data());
+    }
+    T* data() const { return copy_.empty() ? array_.data() : const_cast<T*>(copy_.data()); }
+    // Makes what was written the device's.
+    void finish() {
+        if (!copy_.empty()) array_.upload(copy_.data());
+    }
+
+  private:
+    Array& array_;
+    std::vector<Value> copy_;
+};
+
 }  // namespace fastcf

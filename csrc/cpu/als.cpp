@@ -38,8 +38,8 @@ struct Workspace {
 
     std::int64_t stride, ld;
     AlignedBuffer<float> packed, weighted, system, vectors;
-    std::vector<const float*> columns;  // of the row's ratings
-    std::vector<float> weights, targets;
+    std::vector<const float*> columns, white;  // of the row's ratings, and whitened
+    std::vector<float> weights, targets, zeros, products;
 };
 
 class Solver {
@@ -54,7 +54,17 @@ class Solver {
           factors_(factors),
           bias_(bias),
           k_(factors.cols),
-          d_(k_ + (bias.empty() ? 0 : 1)) {}
+          d_(k_ + (bias.empty() ? 0 : 1)) {
+        if (prior.matrix.data == nullptr) return;
+        const std::int64_t ld = padded(d_ + 1);
+        prior_system_.assign(static_cast<std::size_t>(d_ * ld), 0.0f);
+        for (std::int64_t i = 0; i < d_; ++i) {
+            const float* row = prior.matrix.row(i);
+            float* out = prior_system_.data() + i * ld;
+            std::copy_n(row, d_, out);
+            out[d_] = std::inner_product(row, row + d_, prior.prior_mean.data, 0.0f);
+        }
+    }
 
     std::int64_t dimensions() const { return d_; }
 
@@ -115,6 +125,7 @@ class Solver {
         if (n == 0 && prior_.matrix.data == nullptr) {
             std::fill_n(x, k_, 0.0f);
             if (d_ > k_) bias_[row] = 0.0f;
+            if (!method_.squared_errors.empty()) method_.squared_errors[row] = 0;
             return;
         }
         gather(row, work);
@@ -130,6 +141,7 @@ class Solver {
             eliminate_ratings(row, static_cast<float>(reg), work);
         else
             eliminate(row, static_cast<float>(reg), work);
+        if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
     }
 
   private:
@@ -149,6 +161,21 @@ class Solver {
             work.targets[e] =
                 ratings.values[at] - offset - (problem_.column_offset.empty() ? 0.0f : problem_.column_offset[column]);
         }
+    }
+
+    // Of the row just solved, whose columns are still in the cache.
+    double squared_error(std::int64_t row, Workspace& work) const {
+        const std::size_t n = work.columns.size();
+        work.products.resize(n);
+        kernels_.row_dots(work.columns.data(), static_cast<std::int64_t>(n), k_, factors_.row(row),
+                          work.products.data());
+        const float bias = d_ > k_ ? bias_[row] : 0.0f;
+        double total = 0;
+        for (std::size_t e = 0; e < n; ++e) {
+            const auto error = static_cast<double>(work.targets[e] - bias - work.products[e]);
+            total += static_cast<double>(work.weights[e]) * error * error;
+        }
+        return total;
     }
 
     // The normal equations, by Cholesky's factorisation.
@@ -173,29 +200,20 @@ class Solver {
                           work.weighted.data(), sums, target_sums);
             kernels_.add_products(work.packed.data(), work.weighted.data(), count, work.stride, a, ld);
         }
-        const auto precision = static_cast<float>(prior_.precision);
+        for (std::int64_t f = 0; f < k_; ++f) a[f * ld + d_] = target_sums[f];
         if (d_ > k_) {
             for (std::int64_t f = 0; f < k_; ++f) a[f * ld + k_] = sums[f];
             a[k_ * ld + k_] = static_cast<float>(weight_sum);
+            a[k_ * ld + d_] = static_cast<float>(weighted_target_sum);
         }
-        if (precision != 1.0f)
+        const auto precision = static_cast<float>(prior_.precision);
+        if (!prior_system_.empty())
+            kernels_.scale_add(a, precision, prior_system_.data(), d_, ld);
+        else if (precision != 1.0f)
             for (std::int64_t i = 0; i < d_; ++i)
-                for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] *= precision;
-        for (std::int64_t f = 0; f < k_; ++f) {
-            a[f * ld + f] += reg;
-            a[f * ld + d_] = precision * target_sums[f];
-        }
-        if (d_ > k_) {
-            a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
-            a[k_ * ld + d_] = static_cast<float>(prior_.precision * weighted_target_sum);
-        }
-        for (std::int64_t i = 0; prior_.matrix.data != nullptr && i < d_; ++i) {
-            const float* prior_row = prior_.matrix.row(i);
-            float product = 0;
-            for (std::int64_t j = 0; j < d_; ++j) product += prior_row[j] * prior_.prior_mean[j];
-            for (std::int64_t j = i; j < d_; ++j) a[i * ld + j] += prior_row[j];
-            a[i * ld + d_] += product;
-        }
+                for (std::int64_t j = i; j <= d_; ++j) a[i * ld + j] *= precision;
+        for (std::int64_t f = 0; f < k_; ++f) a[f * ld + f] += reg;
+        if (d_ > k_) a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
         float *const inverse = work.vector(2), *const x = work.vector(3);
         kernels_.factorise(a, d_, ld, inverse);
         kernels_.back_substitute(a, d_, ld, inverse, method_.noise.data == nullptr ? nullptr : method_.noise.row(row),
@@ -232,10 +250,10 @@ class Solver {
             std::copy_n(method_.noise.row(row), d_, v);
             normals_(random_key(method_.noise_seed, 0), static_cast<std::uint64_t>(begin), n, 1.0f, noise);
         }
+        work.white.resize(work.columns.size());
         for (std::int64_t e = 0; e < n; ++e)
-            work.columns[static_cast<std::size_t>(e)] =
-                white_columns_.data() + problem_.ratings.indices[begin + e] * ld;
-        kernels_.row_dots(work.columns.data(), n, ld, v, missed);
+            work.white[static_cast<std::size_t>(e)] = white_columns_.data() + problem_.ratings.indices[begin + e] * ld;
+        kernels_.row_dots(work.white.data(), n, ld, v, missed);
         for (std::int64_t e = 0; e < n; ++e) {
             const auto at = static_cast<std::size_t>(e);
             const float deviation = 1.0f / std::sqrt(static_cast<float>(prior_.precision) * work.weights[at]);
@@ -243,9 +261,9 @@ class Solver {
                 work.targets[at] - expected_[problem_.ratings.indices[begin + e]] - missed[e] - deviation * noise[e];
         }
         std::fill_n(work.system.data(), n * ld, 0.0f);
-        kernels_.row_products(work.columns.data(), n, ld, 1.0f, 0.0f, work.system.data(), ld);
+        kernels_.row_products(work.white.data(), n, ld, 1.0f, 0.0f, work.system.data(), ld);
         const float* const solution = solve_ratings(missed, work);
-        kernels_.add_combination(work.columns.data(), solution, n, ld, v);
+        kernels_.add_combination(work.white.data(), solution, n, ld, v);
         std::copy_n(mean_.data(), ld, x);
         kernels_.add_combination(colour_.data(), v, d_, ld, x);
         std::copy_n(x, k_, factors_.row(row));
@@ -296,9 +314,9 @@ class Solver {
         std::copy_n(residual, ld, direction);
         double size = dot(residual, residual);
         const double enough = 1e-12 * size;
-        std::fill(work.targets.begin(), work.targets.end(), 0.0f);
+        work.zeros.assign(work.targets.size(), 0.0f);
         for (int step = 0; step < method_.cg_steps && size > 0 && size >= enough; ++step) {
-            apply(direction, work.targets.data(), product);  // minus A times the direction
+            apply(direction, work.zeros.data(), product);  // minus A times the direction
             const double curvature = -dot(direction, product);
             if (!(curvature > 0)) break;
             const auto length = static_cast<float>(size / curvature);
@@ -317,6 +335,7 @@ class Solver {
 
     const AlsKernels& kernels_;
     decltype(RandomKernels::normal) normals_;
+    std::vector<float> prior_system_;  // the prior's matrix, then its product with the mean, in the rows' layout
     std::vector<float> inverse_, inverse_columns_, mean_, white_columns_, expected_;
     std::vector<const float*> colour_;
     const AlsProblem& problem_;
@@ -354,6 +373,8 @@ void check_shapes(const AlsProblem& problem, const AlsPrior& prior, const AlsMet
               ": prior and prior_mean must have shapes (", d, ", ", d, ") and (", d, ",)");
         check(method.cg_steps == 0, caller, ": a prior matrix needs cg_steps = 0; got ", method.cg_steps);
     }
+    check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
+          ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
     check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
     if (method.noise.data != nullptr) {
         check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,

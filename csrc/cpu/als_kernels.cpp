@@ -99,14 +99,43 @@ void factorise(float* a, int64_t d, int64_t ld, float* inverse) {
     }
 }
 
+void scale_add(float* a, float scale, const float* other, int64_t d, int64_t ld) {
+    const Vec factor = broadcast(scale);
+    for (int64_t i = 0; i < d; ++i, a += ld, other += ld)
+        for (int64_t c = i / kLanes * kLanes; c < ld; c += kLanes)
+            store(a + c, fma(factor, load(a + c), load(other + c)));
+}
+
+// In blocks of kLanes unknowns: first what the unknowns after the block contribute, all rows at once, then the triangle
+// on the diagonal, whose chain of dependent operations is one multiplication and one subtraction per unknown.
 void back_substitute(const float* a, int64_t d, int64_t ld, const float* inverse, const float* noise, float* x) {
     for (int64_t c = 0; c < ld; ++c) x[c] = 0.0f;
-    for (int64_t j = d - 1; j >= 0; --j) {
-        const float* row = a + j * ld;
-        Vec products = broadcast(0.0f);
-        for (int64_t c = j / kLanes * kLanes; c < d; c += kLanes) products = fma(load(row + c), load(x + c), products);
-        const float y = noise == nullptr ? row[d] : row[d] + noise[j];
-        x[j] = (y - sum(products)) * inverse[j];
+    for (int64_t first = (d - 1) / kLanes * kLanes; first >= 0; first -= kLanes) {
+        const float* rows = a + first * ld;
+        const int64_t count = d - first < kLanes ? d - first : kLanes;
+        float values[kLanes];
+        for (int64_t i = 0; i < count; ++i) {
+            const float* row = rows + i * ld;
+            values[i] = noise == nullptr ? row[d] : row[d] + noise[first + i];
+            if (first + kLanes >= d) continue;
+            Vec products = broadcast(0.0f);
+            for (int64_t c = first + kLanes; c < d; c += kLanes) products = fma(load(row + c), load(x + c), products);
+            values[i] -= sum(products);
+        }
+        if (count == kLanes) {
+#pragma GCC unroll 16
+            for (int64_t i = kLanes - 1; i >= 0; --i) {
+                values[i] *= inverse[first + i];
+#pragma GCC unroll 16
+                for (int64_t above = 0; above < i; ++above) values[above] -= values[i] * rows[above * ld + first + i];
+            }
+        } else {
+            for (int64_t i = count - 1; i >= 0; --i) {
+                values[i] *= inverse[first + i];
+                for (int64_t above = 0; above < i; ++above) values[above] -= values[i] * rows[above * ld + first + i];
+            }
+        }
+        for (int64_t i = 0; i < count; ++i) x[first + i] = values[i];
     }
 }
 
@@ -195,7 +224,7 @@ float add_residuals(const float* const* rows, const float* w, const float* t, in
 }  // namespace
 
 extern const AlsKernels als_kernels;
-const AlsKernels als_kernels = {pack,         add_products, factorise,       back_substitute,
+const AlsKernels als_kernels = {pack,         add_products, scale_add,       factorise,    back_substitute,
                                 row_products, row_dots,     add_combination, add_residuals};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

@@ -17,6 +17,8 @@ struct AlsKernels {
     // products[i][j] += sum_d weighted[d][i] packed[d][j] for i <= j, and for some i > j; rows `ld` apart.
     void (*add_products)(const float* packed, const float* weighted, std::int64_t n, std::int64_t stride,
                          float* products, std::int64_t ld);
+    // The upper triangle of the first d rows, ld wide, becomes scale a + other.
+    void (*scale_add)(float* a, float scale, const float* other, std::int64_t d, std::int64_t ld);
     // The upper triangle of the positive semidefinite (d, d) matrix A, followed by the column b, becomes R and R^-T b
     // with A = R^T R. `inverse` gets 1 / R[j][j], or 0 where the pivot is 0 to rounding; that row of R becomes 0.
     // Rows are `ld` apart, a multiple of 16 above d; what is below the diagonal is overwritten.

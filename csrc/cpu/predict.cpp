@@ -1,13 +1,13 @@
 #include "ops/predict.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
 #include "core/aligned.h"
 #include "core/parallel.h"
 #include "cpu/predict_kernels.h"
 #include "cpu/topk_kernels.h"
+#include "math/loss.h"
 #include "math/mf.h"
 
 namespace fastcf {
@@ -35,6 +35,26 @@ void predict_chunk(const FactorModel& model, const std::int32_t* users, const st
         .pair_products(model.user_factors.data, model.user_factors.stride, model.item_factors.data,
                        model.item_factors.stride, model.item_factors.cols, users, items, n, out);
     add_biases(model, users, items, n, out);
+}
+
+// Calls body(prediction, entry, partial) for every pair, chunk by chunk; partial sums are added in the order of chunks.
+template <class Sum, class Body>
+Sum sum_over_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                   VectorView<const std::int32_t> item_rows, int n_threads, const char* caller, Body&& body) {
+    const std::int64_t n = user_rows.size;
+    std::vector<Sum> partial(static_cast<std::size_t>((n + kPairsPerTask - 1) / kPairsPerTask));
+    const int threads = threads_for(n * (model.item_factors.cols / 8 + 1), n_threads);
+    parallel_chunks(n, kPairsPerTask, threads, [&](std::int64_t begin, std::int64_t end, int) {
+        check_rows(user_rows.data, begin, end, model.user_factors.rows, caller, "user_rows");
+        check_rows(item_rows.data, begin, end, model.item_factors.rows, caller, "item_rows");
+        std::vector<float> predictions(static_cast<std::size_t>(end - begin));
+        predict_chunk(model, user_rows.data + begin, item_rows.data + begin, end - begin, predictions.data());
+        Sum& sum = partial[static_cast<std::size_t>(begin / kPairsPerTask)];
+        for (std::int64_t e = begin; e < end; ++e) body(predictions[static_cast<std::size_t>(e - begin)], e, sum);
+    });
+    Sum total{};
+    for (const Sum& sum : partial) total += sum;
+    return total;
 }
 
 void add_user(const float* __restrict offset, const float* __restrict item_bias, float user_bias,
@@ -133,17 +153,37 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorV
             const float prediction = std::clamp(predictions[static_cast<std::size_t>(e - begin)], low, high);
             const double error = static_cast<double>(prediction) - static_cast<double>(ratings.values[e]);
             const double weight = weights.empty() ? 1.0 : static_cast<double>(weights[e]);
-            sums.squared += weight * error * error;
-            sums.absolute += weight * std::abs(error);
+            sums.add(weight, error);
         }
     });
     ErrorSums total;
-    for (const ErrorSums& sums : partial) {
-        total.squared += sums.squared;
-        total.absolute += sums.absolute;
-    }
+    for (const ErrorSums& sums : partial) total += sums;
     total.count = n;
     return total;
+}
+
+ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads,
+                         float low, float high) {
+    const char* caller = "evaluate_pairs";
+    check_pairs(model, user_rows, item_rows, values.size, caller);
+    ErrorSums total = sum_over_pairs<ErrorSums>(
+        model, user_rows, item_rows, n_threads, caller, [&](float prediction, std::int64_t e, ErrorSums& sums) {
+            sums.add(1.0, static_cast<double>(std::clamp(prediction, low, high)) - static_cast<double>(values[e]));
+        });
+    total.count = values.size;
+    return total;
+}
+
+double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads) {
+    const char* caller = "log_loss_pairs";
+    check_pairs(model, user_rows, item_rows, values.size, caller);
+    return sum_over_pairs<double>(
+        model, user_rows, item_rows, n_threads, caller, [&](float prediction, std::int64_t e, double& sum) {
+            double slope;
+            sum += logistic_loss(static_cast<double>(prediction), static_cast<double>(values[e]), &slope);
+        });
 }
 
 }  // namespace fastcf

@@ -44,16 +44,22 @@ void check_arguments(const CsrView& ratings, VectorView<const float> sample_weig
 void gather(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
             std::int64_t row, RegressionProblem& problem) {
     std::vector<std::int32_t>& items = problem.items;
-    items.clear();
-    problem.y.clear();
-    problem.w.clear();
+    const auto size = static_cast<std::size_t>(ratings.row_size(row));
+    items.resize(size);
+    problem.y.resize(size);
+    problem.w.resize(size);
+    std::size_t kept = 0;
     for (std::int64_t e = ratings.indptr[row]; e < ratings.indptr[row + 1]; ++e) {
-        if (!sample_weights.empty() && !(sample_weights[e] > 0)) continue;
-        items.push_back(ratings.indices[e]);
-        problem.y.push_back(static_cast<double>(ratings.values[e]));
-        problem.w.push_back(sample_weights.empty() ? 1.0 : static_cast<double>(sample_weights[e]));
+        const float weight = sample_weights.empty() ? 1.0f : sample_weights[e];
+        items[kept] = ratings.indices[e];
+        problem.y[kept] = static_cast<double>(ratings.values[e]);
+        problem.w[kept] = static_cast<double>(weight);
+        kept += weight > 0 ? 1 : 0;
     }
-    const auto n = static_cast<std::int64_t>(items.size());
+    items.resize(kept);
+    problem.y.resize(kept);
+    problem.w.resize(kept);
+    const auto n = static_cast<std::int64_t>(kept);
     if (!features.is_sparse) {
         problem.resize(n, features.cols());
         for (std::int64_t r = 0; r < n; ++r)

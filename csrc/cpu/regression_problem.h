@@ -12,15 +12,16 @@
 namespace fastcf {
 
 // A buffer that keeps its memory when it shrinks.
+template <class T>
 class Room {
   public:
-    double* take(std::int64_t size) {
-        if (size > buffer_.size()) buffer_ = AlignedBuffer<double>(std::max(size, 2 * buffer_.size()));
+    T* take(std::int64_t size) {
+        if (size > buffer_.size()) buffer_ = AlignedBuffer<T>(std::max(size, 2 * buffer_.size()));
         return buffer_.data();
     }
 
   private:
-    AlignedBuffer<double> buffer_;
+    AlignedBuffer<T> buffer_;
 };
 
 struct RegressionProblem {
@@ -38,6 +39,10 @@ struct RegressionProblem {
         return (size + kRegressionPad - 1) / kRegressionPad * kRegressionPad;
     }
 
+    static std::int64_t padded_floats(std::int64_t size) {
+        return (size + kRegressionFloatPad - 1) / kRegressionFloatPad * kRegressionFloatPad;
+    }
+
     // Zero weights; the features are for the caller to fill, padding included.
     void resize(std::int64_t n_ratings, std::int64_t n_features) {
         n = n_ratings;
@@ -49,10 +54,12 @@ struct RegressionProblem {
 
     // Scratch memory by number; what a number gave before is lost.
     double* scratch(std::size_t number, std::int64_t size) { return rooms_[number].take(size); }
+    float* float_scratch(std::size_t number, std::int64_t size) { return float_rooms_[number].take(size); }
 
   private:
-    Room features_;
-    Room rooms_[12];
+    Room<double> features_;
+    Room<double> rooms_[12];
+    Room<float> float_rooms_[4];
 };
 
 struct RegressionOutcome {

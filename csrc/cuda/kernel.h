@@ -67,8 +67,9 @@ template <class T>
 using Global = T*;
 template <class T>
 using Shared = T*;
+// The same place as another type; its address must be a multiple of the size of that.
 template <class U, class T>
-FASTCF_DEVICE U* shared_cast(T* pointer) {
+FASTCF_DEVICE U* pointer_cast(T* pointer) {
     return reinterpret_cast<U*>(pointer);
 }
 
@@ -113,15 +114,25 @@ template <class T>
 FASTCF_DEVICE T racy_load(const T* place) {
     return *static_cast<const volatile T*>(place);
 }
-template <class T>
-FASTCF_DEVICE void racy_store(T* place, T value) {
-    *static_cast<volatile T*>(place) = value;
-}
 FASTCF_DEVICE float4 racy_load4(const float* place) {
     return __ldcg(reinterpret_cast<const float4*>(place));
 }
-FASTCF_DEVICE void racy_store4(float* place, float4 value) {
-    __stcg(reinterpret_cast<float4*>(place), value);
+
+// Adds to four neighbours, each by itself atomically; addresses as of load4, or multiples of 8 bytes for halves.
+FASTCF_DEVICE void atomic_add4(float* place, float4 value) {
+#if __CUDA_ARCH__ >= 900
+    atomicAdd(reinterpret_cast<float4*>(place), value);
+#else
+    atomicAdd(place, value.x);
+    atomicAdd(place + 1, value.y);
+    atomicAdd(place + 2, value.z);
+    atomicAdd(place + 3, value.w);
+#endif
+}
+FASTCF_DEVICE void atomic_add4(std::uint16_t* halves, float4 value) {
+    __half2* const place = reinterpret_cast<__half2*>(halves);
+    atomicAdd(place, __floats2half2_rn(value.x, value.y));
+    atomicAdd(place + 1, __floats2half2_rn(value.z, value.w));
 }
 
 // For data that nobody writes during the launch: through the read-only cache.
@@ -144,6 +155,12 @@ FASTCF_DEVICE float to_float(half_t value) {
 }
 FASTCF_DEVICE half_t to_half(float value) {
     return __float2half_rn(value);
+}
+FASTCF_DEVICE half_t half_from_bits(std::uint16_t bits) {
+    return __ushort_as_half(bits);
+}
+FASTCF_DEVICE std::uint16_t half_bits(half_t value) {
+    return __half_as_ushort(value);
 }
 
 // Four halves as they lie in memory, at a multiple of 8 bytes; widened where they are used, not where they are loaded,

@@ -2,6 +2,7 @@
 
 #include "cuda/kernel.h"
 #include "cuda/staging.h"
+#include "math/loss.h"
 #include "math/mf.h"
 #include "ops/predict.h"
 
@@ -92,36 +93,59 @@ FASTCF_DEVICE std::int32_t row_of(Global<const std::int64_t> indptr, std::int64_
     return static_cast<std::int32_t>(low);
 }
 
-// One pair of sums per block of kPairsPerBlock entries; 8 k + 12 bytes and 2 k flops per entry, as above, and a search
-// in indptr that stays in cache. Deterministic: sums are float64 in a fixed order.
+struct Pairs {
+    Global<const std::int64_t> indptr;  // of CSR entries, or null: `users` says
+    Global<const std::int32_t> users, items;
+    Global<const float> values, weights;
+    std::int64_t rows, n;
+};
+
+FASTCF_DEVICE std::int32_t user_of(const Pairs& pairs, std::int64_t e) {
+    return pairs.indptr == nullptr ? pairs.users[e] : row_of(pairs.indptr, pairs.rows, e);
+}
+
+// What a block adds up: two sums per block of kPairsPerBlock pairs.
+struct SquaredAndAbsolute {
+    float low, high;
+    FASTCF_DEVICE void add(float z, float value, double weight, double* first, double* second) const {
+        z = z < low ? low : z > high ? high : z;
+        const double error = static_cast<double>(z) - static_cast<double>(value);
+        *first += weight * error * error;
+        *second += weight * (error < 0.0 ? -error : error);
+    }
+};
+struct LogLoss {
+    FASTCF_DEVICE void add(float z, float value, double weight, double* first, double*) const {
+        double slope;
+        *first += weight * logistic_loss(static_cast<double>(z), static_cast<double>(value), &slope);
+    }
+};
+
+// 8 k + 16 bytes and 2 k flops per pair, as above, and for CSR entries a search in indptr that stays in cache. 256
+// threads, 256 bytes of shared memory. Deterministic: sums are float64 in a fixed order.
+template <class Sum>
 FASTCF_KERNEL(kThreads)
-void evaluate_kernel(Model model, Global<const std::int64_t> indptr, Global<const std::int32_t> items,
-                     Global<const float> ratings, Global<const float> weights, std::int64_t rows, std::int64_t n,
-                     float low, float high, Global<double> squared, Global<double> absolute) {
+void evaluate_kernel(Model model, Pairs pairs, Sum sum, Global<double> first_sums, Global<double> second_sums) {
     FASTCF_SHARED(double, scratch, kWarp);
-    double squares = 0.0, magnitudes = 0.0;
+    double first_sum = 0.0, second_sum = 0.0;
     const std::int64_t begin = blockIdx.x * kPairsPerBlock;
-    const std::int64_t end = begin + kPairsPerBlock < n ? begin + kPairsPerBlock : n;
+    const std::int64_t end = begin + kPairsPerBlock < pairs.n ? begin + kPairsPerBlock : pairs.n;
     for (std::int64_t first = begin; first < end; first += kThreads / kPairLanes) {
         const std::int64_t e = first + threadIdx.x / kPairLanes;
-        const std::int32_t user = e < end ? row_of(indptr, rows, e) : -1, item = e < end ? items[e] : -1;
+        const std::int32_t user = e < end ? user_of(pairs, e) : -1, item = e < end ? pairs.items[e] : -1;
         const float product = pair_product(model, user, item);
         if (e < end && lane_index() % kPairLanes == 0) {
-            float z = mf_prediction(offset_at(model, item), bias_at(model.user_bias, user),
-                                    bias_at(model.item_bias, item), product);
-            z = z < low ? low : z > high ? high : z;
-            const float rating = ratings[e];
-            const double error = static_cast<double>(z) - static_cast<double>(rating);
-            const double weight = weights == nullptr ? 1.0 : static_cast<double>(weights[e]);
-            squares += weight * error * error;
-            magnitudes += weight * (error < 0.0 ? -error : error);
+            const float z = mf_prediction(offset_at(model, item), bias_at(model.user_bias, user),
+                                          bias_at(model.item_bias, item), product);
+            const double weight = pairs.weights == nullptr ? 1.0 : static_cast<double>(pairs.weights[e]);
+            sum.add(z, pairs.values[e], weight, &first_sum, &second_sum);
         }
     }
-    squares = block_sum(squares, scratch);
-    magnitudes = block_sum(magnitudes, scratch);
+    first_sum = block_sum(first_sum, scratch);
+    second_sum = block_sum(second_sum, scratch);
     if (threadIdx.x == 0) {
-        squared[blockIdx.x] = squares;
-        absolute[blockIdx.x] = magnitudes;
+        first_sums[blockIdx.x] = first_sum;
+        second_sums[blockIdx.x] = second_sum;
     }
 }
 
@@ -181,14 +205,33 @@ void check_host_rows(VectorView<const std::int32_t> rows, std::int64_t limit, co
     if (!device_only(rows.data)) check_rows(rows.data, 0, rows.size, limit, caller, name);
 }
 
+void check_host_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                      VectorView<const std::int32_t> item_rows, std::int64_t n, const char* caller) {
+    check_pairs(model, user_rows, item_rows, n, caller);
+    check_host_rows(user_rows, model.user_factors.rows, caller, "user_rows");
+    check_host_rows(item_rows, model.item_factors.rows, caller, "item_rows");
+}
+
+// The two sums of `sum` over all pairs.
+template <class Sum>
+ErrorSums evaluate(const FactorModel& model, const Pairs& pairs, const Sum& sum) {
+    const std::int64_t blocks = blocks_for(pairs.n, kPairsPerBlock);
+    const StagedModel staged(model);
+    DeviceArray<double> first(blocks), second(blocks);
+    FASTCF_LAUNCH(evaluate_kernel<Sum>, blocks, kThreads, 0, staged.parts, pairs, sum, first.data(), second.data());
+    ErrorSums total;
+    for (const double part : first.to_host()) total.squared += part;
+    for (const double part : second.to_host()) total.absolute += part;
+    total.count = pairs.n;
+    return total;
+}
+
 }  // namespace
 
 void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
                    VectorView<const std::int32_t> item_rows, VectorView<float> out, int) {
     const char* caller = "predict_pairs";
-    check_pairs(model, user_rows, item_rows, out.size, caller);
-    check_host_rows(user_rows, model.user_factors.rows, caller, "user_rows");
-    check_host_rows(item_rows, model.item_factors.rows, caller, "item_rows");
+    check_host_pairs(model, user_rows, item_rows, out.size, caller);
     const StagedModel staged(model);
     const In<std::int32_t> users(user_rows), items(item_rows);
     const Out<float> predictions(out);
@@ -218,19 +261,33 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
 ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights, int,
                        float low, float high) {
     check_evaluation(model, ratings, weights, low, high, "evaluate_csr");
-    const std::int64_t n = ratings.nnz(), blocks = blocks_for(n, kPairsPerBlock);
-    const StagedModel staged(model);
+    const std::int64_t n = ratings.nnz();
     const In<std::int64_t> indptr(ratings.indptr, ratings.rows + 1);
     const In<std::int32_t> items(ratings.indices, n);
     const In<float> values(ratings.values, n), staged_weights(weights);
-    DeviceArray<double> squared(blocks), absolute(blocks);
-    FASTCF_LAUNCH(evaluate_kernel, blocks, kThreads, 0, staged.parts, indptr.data(), items.data(), values.data(),
-                  staged_weights.data(), ratings.rows, n, low, high, squared.data(), absolute.data());
-    ErrorSums total;
-    for (const double sum : squared.to_host()) total.squared += sum;
-    for (const double sum : absolute.to_host()) total.absolute += sum;
-    total.count = n;
-    return total;
+    return evaluate(model,
+                    {indptr.data(), nullptr, items.data(), values.data(), staged_weights.data(), ratings.rows, n},
+                    SquaredAndAbsolute{low, high});
+}
+
+ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int, float low,
+                         float high) {
+    check_host_pairs(model, user_rows, item_rows, values.size, "evaluate_pairs");
+    const In<std::int32_t> users(user_rows), items(item_rows);
+    const In<float> staged_values(values);
+    return evaluate(model, {nullptr, users.data(), items.data(), staged_values.data(), nullptr, 0, values.size},
+                    SquaredAndAbsolute{low, high});
+}
+
+double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int) {
+    check_host_pairs(model, user_rows, item_rows, values.size, "log_loss_pairs");
+    const In<std::int32_t> users(user_rows), items(item_rows);
+    const In<float> staged_values(values);
+    return evaluate(model, {nullptr, users.data(), items.data(), staged_values.data(), nullptr, 0, values.size},
+                    LogLoss{})
+        .squared;
 }
 
 }  // namespace fastcf

@@ -16,6 +16,7 @@ namespace fastcf {
 template <class Count>
 FASTCF_DEVICE std::uint64_t find_cut(std::uint64_t low, std::uint64_t high, std::int64_t wanted, std::int64_t most,
                                      Count count) {
+    FASTCF_NO_UNROLL
     while (low < high) {
         const std::uint64_t middle = high - (high - low) / 2;
         const std::int64_t found = count(middle);
@@ -35,6 +36,7 @@ template <class Keep>
 FASTCF_DEVICE int warp_keep(Global<std::uint64_t> keys, int from, int count, Keep keep) {
     constexpr int kAtOnce = 4;
     int kept = from;
+    FASTCF_NO_UNROLL
     for (int first = from; first < count; first += kAtOnce * kWarp) {
         std::uint64_t key[kAtOnce];
         bool wanted[kAtOnce];
@@ -58,7 +60,7 @@ FASTCF_DEVICE int warp_keep(Global<std::uint64_t> keys, int from, int count, Kee
 // By a warp: cuts keys[0..count) to their `wanted` best, or some more but at most `most`, unordered, where there are
 // more than `most`. Returns how many are left; where they are at least `wanted`, `floor` becomes their least.
 FASTCF_DEVICE int warp_cut(Global<std::uint64_t> keys, int count, int wanted, int most, std::uint64_t& floor) {
-    constexpr int kHeld = 8;  // keys of a lane that stay in registers
+    constexpr int kHeld = 4;  // keys of a lane that stay in registers
     if (count < wanted || wanted == 0) return count;
     std::uint64_t held[kHeld];
     std::uint64_t high = 0, below = 0;  // the greatest key, and the greatest complement: that of the least
@@ -71,6 +73,7 @@ FASTCF_DEVICE int warp_cut(Global<std::uint64_t> keys, int count, int wanted, in
             below = ~held[h] > below ? ~held[h] : below;
         }
     }
+    FASTCF_NO_UNROLL
     for (int e = kHeld * kWarp + lane_index(); e < count; e += kWarp) {
         const std::uint64_t key = keys[e];
         high = key > high ? key : high;

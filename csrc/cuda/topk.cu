@@ -100,6 +100,7 @@ FASTCF_DEVICE int tidy(const Task& task, Global<std::uint64_t> keys, std::int64_
             length = warp_keep(keys, checked, length, [&](const std::uint64_t(&key)[4], bool(&unseen)[4]) {
                 int at[4] = {};
                 int left = static_cast<int>(end - begin);  // items may repeat, but not 2^31 times
+                FASTCF_NO_UNROLL
                 for (; left > 1; left -= left / 2) {
                     for (int a = 0; a < 4; ++a) {
                         const std::int32_t before = constant_load(seen + (at[a] + left / 2 - 1));
@@ -231,7 +232,7 @@ void topk_scan_kernel(Task task, Rows<Stored> queries, Rows<Stored> items, Lists
                         if (score <= floor || score != score || r >= left) continue;
                         const int place = atomic_add(lengths + user, 1);
                         list[place] = rank_key(score, item_at(task, first_item + r));
-                        if (place >= lists.limit) racy_store(full + parity, 1);
+                        if (place >= lists.limit) atomic_max(full + parity, 1);
                     }
                 }
             }

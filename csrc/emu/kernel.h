@@ -19,7 +19,7 @@
 #define gridDim (::fastcf::emu::coordinates.grid_size)
 
 #define FASTCF_KERNEL(...) static
-#define FASTCF_DEVICE static inline
+#define FASTCF_DEVICE inline
 #define FASTCF_UNROLL
 #define FASTCF_NO_UNROLL
 #define FASTCF_SHARED(T, name, n)            \
@@ -144,7 +144,7 @@ using Global = emu::Pointer<T>;
 template <class T>
 using Shared = emu::Pointer<T>;
 template <class U, class T>
-emu::Pointer<U> shared_cast(const emu::Pointer<T>& pointer) {
+emu::Pointer<U> pointer_cast(const emu::Pointer<T>& pointer) {
     return {*pointer.region(), pointer.offset()};
 }
 
@@ -195,10 +195,6 @@ std::remove_const_t<T> racy_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::atomic);
 }
 template <class T>
-void racy_store(const emu::Pointer<T>& place, std::type_identity_t<T> value) {
-    place.element(0).write(value, emu::Touch::atomic);
-}
-template <class T>
 std::remove_const_t<T> constant_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::read);
 }
@@ -236,8 +232,30 @@ template <class T>
 float4 racy_load4(const emu::Pointer<T>& place) {
     return four(place).read(emu::Touch::atomic);
 }
-inline void racy_store4(const emu::Pointer<float>& place, float4 value) {
-    four(place).write(value, emu::Touch::atomic);
+
+inline half_t half_from_bits(std::uint16_t bits) {
+    return std::bit_cast<half_t>(bits);
+}
+inline std::uint16_t half_bits(half_t value) {
+    return std::bit_cast<std::uint16_t>(value);
+}
+
+inline void atomic_add4(const emu::Pointer<float>& place, float4 value) {
+    const float4 before = four(place).read(emu::Touch::atomic);
+    four(place).write({before.x + value.x, before.y + value.y, before.z + value.z, before.w + value.w},
+                      emu::Touch::atomic);
+}
+inline void atomic_add4(const emu::Pointer<std::uint16_t>& halves, float4 value) {
+    const emu::Element<std::uint64_t> place(halves.region(), halves.offset());
+    std::uint16_t bits[4];
+    const std::uint64_t before = place.read(emu::Touch::atomic);
+    std::memcpy(bits, &before, sizeof bits);
+    const float by[4] = {value.x, value.y, value.z, value.w};
+    for (int i = 0; i < 4; ++i)  // sums of halves round once: float32 holds them exactly
+        bits[i] = half_bits(to_half(to_float(half_from_bits(bits[i])) + to_float(to_half(by[i]))));
+    std::uint64_t after;
+    std::memcpy(&after, bits, sizeof after);
+    place.write(after, emu::Touch::atomic);
 }
 
 }  // namespace fastcf

@@ -47,6 +47,9 @@ struct AlsMethod {
     int cg_steps = 0;               // 0: exact, by Cholesky's factorisation; else conjugate gradients from where x is
     MatrixView<const float> noise;  // (rows, d) standard normals to draw with, or empty; exact only
     std::uint64_t noise_seed = 0;   // further normals come from its stream 0; see below
+    // (rows,) or empty; becomes sum w (t - a.x)^2 of each row's solution, while its columns are in the cache. A pass of
+    // its own took 13 % of a sweep with 3 steps of conjugate gradients (1.8 M ratings, k = 64).
+    VectorView<double> squared_errors;
 };
 
 // Solves every row: factors (rows, k) and bias (rows,), empty without biases. Rows without ratings become 0 where there

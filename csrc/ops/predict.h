@@ -1,6 +1,7 @@
 // Predictions of a factor model: at pairs, for whole users, and their error on stored ratings.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -24,6 +25,17 @@ struct ErrorSums {
     double squared = 0.0;
     double absolute = 0.0;
     std::int64_t count = 0;
+
+    void add(double weight, double error) {
+        squared += weight * error * error;
+        absolute += weight * std::abs(error);
+    }
+    ErrorSums& operator+=(const ErrorSums& other) {
+        squared += other.squared;
+        absolute += other.absolute;
+        count += other.count;
+        return *this;
+    }
 };
 
 // All of these: float32 arithmetic in an order fixed by k and the instruction set, so that results are the same bits
@@ -45,6 +57,16 @@ void predict_block(const FactorModel& model, VectorView<const std::int32_t> user
 ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorView<const float> weights, int n_threads,
                        float low = -std::numeric_limits<float>::infinity(),
                        float high = std::numeric_limits<float>::infinity());
+
+// The same over pairs, all of weight 1.
+ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads,
+                         float low = -std::numeric_limits<float>::infinity(),
+                         float high = std::numeric_limits<float>::infinity());
+
+// The sum over pairs of softplus(y) - value y, for predictions y of log-odds and labels in [0, 1] (math/loss.h).
+double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads);
 
 // What all of these, on every device, ask of a model and of row numbers.
 inline void check_model(const FactorModel& model, const char* caller) {

@@ -32,8 +32,8 @@ struct TopkQuery {
 //   numbers       float32: the bias, then k multiply-adds in the order of the factors. A pair's score does not depend
 //                 on the other queries, the candidates, the blocking or the number of threads.
 //   half_storage  the same for queries and items that were first rounded to the nearest number of half precision. A
-//                 GPU keeps them so, which halves the memory and, for few queries, the time; the CPU rounds as it
-//                 reads and gains nothing.
+//                 GPU makes such copies for the call, in half the memory, and reads them in half the time; the CPU
+//                 rounds as it reads and gains nothing.
 //   deterministic yes, bit for bit, for any number of threads
 //   cost          m * |candidates| * k multiply-adds, bound by the multipliers for m beyond about 30 and by reading
 //                 the items once for fewer; O(threads * (block + users * n)) scratch, the items are never copied whole

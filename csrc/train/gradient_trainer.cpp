@@ -44,14 +44,9 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     : config_(config), stride_(row_stride(config.n_factors)), global_offset_(global_offset) {
     const char* caller = "GradientTrainer";
     const std::int64_t n = ratings.nnz();
-    check(config.n_factors > 0, caller, ": n_factors must be positive; got ", config.n_factors);
+    check_training(ratings, weights, item_offset, config, caller);
     check(config.batch_size >= 0, caller, ": batch_size must not be negative; got ", config.batch_size);
-    check(ratings.values != nullptr || n == 0, caller, ": ratings must have values");
-    check(ratings.rows < INT32_MAX && ratings.cols < INT32_MAX, caller, ": users and items must be fewer than 2^31");
     check(config.batch_size == 0 || n <= UINT32_MAX, caller, ": ratings must be fewer than 2^32 with batches; got ", n);
-    check(weights.empty() || weights.size == n, caller, ": weights must have ", n, " entries; got ", weights.size);
-    check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
-          " entries; got ", item_offset.size);
     config_.n_threads = resolve_threads(config.n_threads);
     indptr_.assign(ratings.indptr, ratings.indptr + ratings.rows + 1);
     items_.assign(ratings.indices, ratings.indices + n);
@@ -344,8 +339,8 @@ std::vector<std::uint32_t> GradientTrainer::shuffled() const {
     return order;
 }
 
-GradientTrainer::Order GradientTrainer::order() const {
-    Order result;
+TrainingOrder GradientTrainer::order() const {
+    TrainingOrder result;
     if (config_.batch_size == 0) return {users_, items_, std::vector<std::int64_t>(users_.size(), 0)};
     const std::vector<std::uint32_t> order = shuffled();
     for (std::size_t e = 0; e < order.size(); ++e) {
@@ -379,23 +374,10 @@ double GradientTrainer::penalty() {
 
 void GradientTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
                                      VectorView<const float> values) {
-    const char* caller = "GradientTrainer.set_validation";
-    check(users.size == values.size && items.size == values.size, caller,
-          ": users, items and values must have equal lengths; got ", users.size, ", ", items.size, " and ",
-          values.size);
-    const auto rows = [&](const VectorView<const std::int32_t>& given, std::int64_t limit, const char* name) {
-        for (std::int64_t e = 0; e < given.size; ++e)
-            check(given[e] >= -1 && given[e] < limit, caller, ": ", name, " must lie in [-1, ", limit, "); got ",
-                  given[e], " at entry ", e);
-        return std::vector<std::int32_t>(given.data, given.data + given.size);
-    };
-    validation_users_ = rows(users, user_.factors.rows, "users");
-    validation_items_ = rows(items, item_.factors.rows, "items");
-    validation_values_.assign(values.data, values.data + values.size);
+    held_out_.set(users, items, values, {user_.factors.rows}, {item_.factors.rows}, "GradientTrainer.set_validation");
 }
 
-std::vector<float> GradientTrainer::validation_predictions() {
-    settle();
+FactorModel GradientTrainer::model() const {
     FactorModel model;
     model.user_factors = {user_.factors.values.data(), user_.factors.rows, config_.n_factors, stride_};
     model.item_factors = {item_.factors.values.data(), item_.factors.rows, config_.n_factors, stride_};
@@ -405,30 +387,17 @@ std::vector<float> GradientTrainer::validation_predictions() {
     }
     model.item_offset = {item_offset_.data(), static_cast<std::int64_t>(item_offset_.size())};
     model.global_offset = global_offset_;
-    const auto n = static_cast<std::int64_t>(validation_values_.size());
-    std::vector<float> predicted(at(n));
-    predict_pairs(model, {validation_users_.data(), n}, {validation_items_.data(), n}, {predicted.data(), n},
-                  config_.n_threads);
-    return predicted;
+    return model;
 }
 
 double GradientTrainer::validation_squared_error() {
-    const std::vector<float> predicted = validation_predictions();
-    double sum = 0;
-    for (std::size_t e = 0; e < predicted.size(); ++e) {
-        const double error = static_cast<double>(validation_values_[e]) -
-                             static_cast<double>(std::clamp(predicted[e], config_.lowest, config_.highest));
-        sum += error * error;
-    }
-    return sum;
+    settle();
+    return held_out_.squared_error(model(), config_);
 }
 
 double GradientTrainer::validation_log_loss() {
-    const std::vector<float> predicted = validation_predictions();
-    double sum = 0, slope;
-    for (std::size_t e = 0; e < predicted.size(); ++e)
-        sum += logistic_loss(static_cast<double>(predicted[e]), static_cast<double>(validation_values_[e]), &slope);
-    return sum;
+    settle();
+    return held_out_.log_loss(model(), config_);
 }
 
 void GradientTrainer::save_best() {

@@ -11,23 +11,13 @@
 #include "ops/optimizer.h"
 #include "ops/predict.h"
 #include "train/factors.h"
+#include "train/trainer.h"
 
 namespace fastcf {
 
-struct GradientConfig {
-    std::int64_t n_factors = 0;
-    double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
-    double reg_exponent = 1;
-    bool bias = true;
-    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
-    double item_bias_reg = 0;
-    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
-    float highest = 0;
-    Loss loss = Loss::squared;
+struct GradientConfig : TrainerConfig {
     Optimizer optimizer;
     std::int64_t batch_size = 0;  // 0: all ratings
-    std::uint64_t seed = 0;       // of the order of ratings
-    int n_threads = 0;
 };
 
 // With batch_size = 0 an epoch is one step along the gradient of the objective J (ops/mf_gradient.h).
@@ -50,12 +40,7 @@ class GradientTrainer {
     // its step. After an interruption the steps taken so far count.
     double epoch(double learning_rate, double bias_learning_rate);
 
-    // What the next epoch will do: the rows of every rating in training order, and the number of its step.
-    struct Order {
-        std::vector<std::int32_t> users, items;
-        std::vector<std::int64_t> steps;
-    };
-    Order order() const;
+    TrainingOrder order() const;  // what the next epoch will do
 
     // The L2 term of the objective, over rows that have ratings.
     double penalty();
@@ -100,7 +85,7 @@ class GradientTrainer {
     void gather(Side& side, Touched& touched, float scale);
     void scatter_step(Side& side, const Touched& touched, double learning_rate, double bias_learning_rate);
     std::vector<std::uint32_t> shuffled() const;
-    std::vector<float> validation_predictions();
+    FactorModel model() const;
     template <class Body>
     void for_each_block(Body&& body);
 
@@ -125,8 +110,7 @@ class GradientTrainer {
     std::vector<std::int32_t> batch_items_, batch_item_users_, batch_place_;
     std::vector<float> batch_values_, batch_weights_, batch_errors_, batch_offset_;
 
-    std::vector<std::int32_t> validation_users_, validation_items_;
-    std::vector<float> validation_values_;
+    HeldOut held_out_;
 };
 
 }  // namespace fastcf

@@ -4,9 +4,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/mix64.h"
 #include "core/parallel.h"
-#include "core/rng.h"
-#include "math/mf.h"
+#include "ops/penalty.h"
+#include "train/sgd_tiles.h"
 
 namespace fastcf {
 namespace {
@@ -14,17 +15,34 @@ namespace {
 // What training changes; rates are the same for ever.
 void copy_parameters(const SgdState& from, SgdState& to, int n_threads) {
     to.stride = from.stride;
-    copy_buffer(from.user_factors, to.user_factors, n_threads);
-    copy_buffer(from.item_factors, to.item_factors, n_threads);
-    copy_buffer(from.user_bias, to.user_bias, n_threads);
-    copy_buffer(from.item_bias, to.item_bias, n_threads);
+    to.user_factors.assign(from.user_factors, n_threads);
+    to.item_factors.assign(from.item_factors, n_threads);
+    to.user_bias.assign(from.user_bias, n_threads);
+    to.item_bias.assign(from.item_bias, n_threads);
 }
 
-// What one rating of each row pays, of the factors' penalty and of the bias's.
-struct SgdPenalties {
-    const float* factors;
-    const float* bias;
+// A row of n ratings is penalised by scale n^exponent; each of its ratings pays an n-th of it.
+struct Shares {
+    DeviceArray<float> of_row, of_rating;
 };
+
+Shares shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
+    std::vector<float> of_row(counts.size()), of_rating(counts.size());
+    for (std::size_t r = 0; r < counts.size(); ++r) {
+        if (counts[r] == 0) continue;
+        const auto n = static_cast<double>(counts[r]);
+        of_row[r] = static_cast<float>(scale * std::pow(n, exponent));
+        of_rating[r] = static_cast<float>(scale * std::pow(n, exponent - 1));
+    }
+    return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
+}
+
+template <class T>
+std::vector<T> in_order(const T* rows, const std::vector<std::int32_t>& position) {
+    std::vector<T> ordered(position.size());
+    for (std::size_t r = 0; r < position.size(); ++r) ordered[static_cast<std::size_t>(position[r])] = rows[r];
+    return ordered;
+}
 
 }  // namespace
 
@@ -32,85 +50,77 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
                        float global_offset, const SgdConfig& config)
     : config_(config), global_offset_(global_offset) {
     const char* caller = "SgdTrainer";
-    check(config.n_factors > 0, caller, ": n_factors must be positive; got ", config.n_factors);
-    check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": ratings must have values");
-    check(ratings.rows < INT32_MAX && ratings.cols < INT32_MAX, caller, ": users and items must be fewer than 2^31");
-    check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
-          " entries; got ", weights.size);
-    check(item_offset.empty() || item_offset.size == ratings.cols, caller, ": item_offset must have ", ratings.cols,
-          " entries; got ", item_offset.size);
+    check_training(ratings, weights, item_offset, config, caller);
     const bool logistic = config.loss == Loss::logistic;
     check(!logistic || item_offset.empty(), caller, ": item_offset must be None for cost='logistic'");
     config_.n_threads = resolve_threads(config.n_threads);
     state_.stride = row_stride(config.n_factors);
+    const SgdGrid grid = sgd_grid(ratings.nnz(), ratings.rows, ratings.cols, state_.stride, config.deterministic);
     tiles_ = build_sgd_tiles(ratings, weights.empty() ? nullptr : weights.data,
-                             item_offset.empty() ? nullptr : item_offset.data, logistic ? 0.0f : global_offset,
-                             state_.stride, config.seed, config_.n_threads);
-    state_.user_factors = zeros(tiles_.n_users * state_.stride);
-    state_.item_factors = zeros(tiles_.n_items * state_.stride);
-    state_.user_bias = zeros(tiles_.n_users);
-    state_.item_bias = zeros(tiles_.n_items);
-    user_counts_.resize(static_cast<std::size_t>(tiles_.n_users));
-    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
-        user_counts_[static_cast<std::size_t>(tiles_.user_position[static_cast<std::size_t>(u)])] = ratings.row_size(u);
-    item_counts_.resize(static_cast<std::size_t>(tiles_.n_items));
-    for (std::int64_t e = 0; e < ratings.nnz(); ++e)
-        ++item_counts_[static_cast<std::size_t>(tiles_.item_position[static_cast<std::size_t>(ratings.indices[e])])];
-    // A row's penalty spread over its n ratings: scale n^exponent / n each.
-    const auto rates = [](const std::vector<std::int64_t>& counts, double scale, double exponent) {
-        AlignedBuffer<float> buffer(static_cast<std::int64_t>(counts.size()));
-        for (std::size_t r = 0; r < counts.size(); ++r)
-            buffer[static_cast<std::int64_t>(r)] =
-                counts[r] == 0 ? 0.0f
-                               : static_cast<float>(scale * std::pow(static_cast<double>(counts[r]), exponent - 1));
-        return buffer;
+                             item_offset.empty() ? nullptr : item_offset.data, logistic ? 0.0f : global_offset, grid,
+                             config.seed, config_.n_threads);
+    state_.user_factors = DeviceArray<float>::zeros(tiles_.n_users * state_.stride);
+    state_.item_factors = DeviceArray<float>::zeros(tiles_.n_items * state_.stride);
+    state_.user_bias = DeviceArray<float>::zeros(tiles_.n_users);
+    state_.item_bias = DeviceArray<float>::zeros(tiles_.n_items);
+    std::vector<std::int64_t> user_counts(static_cast<std::size_t>(tiles_.n_users));
+    for (std::int64_t u = 0; u < tiles_.n_users; ++u) user_counts[static_cast<std::size_t>(u)] = ratings.row_size(u);
+    std::vector<std::int64_t> item_counts(static_cast<std::size_t>(tiles_.n_items));
+    for (std::int64_t e = 0; e < ratings.nnz(); ++e) ++item_counts[static_cast<std::size_t>(ratings.indices[e])];
+    user_counts = in_order(user_counts.data(), tiles_.user_position);
+    item_counts = in_order(item_counts.data(), tiles_.item_position);
+    const auto pays = [&](const std::vector<std::int64_t>& counts, double reg, double exponent,
+                          DeviceArray<float>& penalty, DeviceArray<float>& rate) {
+        Shares both = shares(counts, reg, exponent);
+        penalty = std::move(both.of_row);
+        rate = std::move(both.of_rating);
     };
-    state_.user_rate = rates(user_counts_, config.reg, config.reg_exponent);
-    state_.item_rate = rates(item_counts_, config.reg, config.reg_exponent);
-    state_.user_bias_rate = rates(user_counts_, config.user_bias_reg, 0.0);
-    state_.item_bias_rate = rates(item_counts_, config.item_bias_reg, 0.0);
-    if (!item_offset.empty()) {
-        item_offset_.resize(static_cast<std::size_t>(tiles_.n_items));
-        for (std::int64_t i = 0; i < tiles_.n_items; ++i)
-            item_offset_[static_cast<std::size_t>(tiles_.item_position[static_cast<std::size_t>(i)])] = item_offset[i];
-    }
+    pays(user_counts, config.reg, config.reg_exponent, user_penalty_, state_.user_rate);
+    pays(item_counts, config.reg, config.reg_exponent, item_penalty_, state_.item_rate);
+    pays(user_counts, config.user_bias_reg, 0.0, user_bias_penalty_, state_.user_bias_rate);
+    pays(item_counts, config.item_bias_reg, 0.0, item_bias_penalty_, state_.item_bias_rate);
+    if (!item_offset.empty()) item_offset_ = DeviceArray<float>(in_order(item_offset.data, tiles_.item_position));
 }
 
 void SgdTrainer::set_parameters(const FactorArrays& from) {
     check_factor_arrays(from, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
                         "SgdTrainer.set_parameters");
-    const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position, float* to) {
+    const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
+                           DeviceArray<float>& array) {
+        HostView<float> to(array);
         parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t i = begin; i < end; ++i)
-                std::copy_n(rows.row(i), rows.cols, to + position[static_cast<std::size_t>(i)] * state_.stride);
+                std::copy_n(rows.row(i), rows.cols, to.data() + position[static_cast<std::size_t>(i)] * state_.stride);
         });
+        to.finish();
     };
-    place(from.user_factors, tiles_.user_position, state_.user_factors.data());
-    place(from.item_factors, tiles_.item_position, state_.item_factors.data());
+    place(from.user_factors, tiles_.user_position, state_.user_factors);
+    place(from.item_factors, tiles_.item_position, state_.item_factors);
     if (!config_.bias) return;
-    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
-        state_.user_bias[tiles_.user_position[static_cast<std::size_t>(u)]] = from.user_bias[u];
-    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
-        state_.item_bias[tiles_.item_position[static_cast<std::size_t>(i)]] = from.item_bias[i];
+    state_.user_bias.upload(in_order<float>(from.user_bias.data, tiles_.user_position).data());
+    state_.item_bias.upload(in_order<float>(from.item_bias.data, tiles_.item_position).data());
 }
 
 void SgdTrainer::get_parameters(const FactorArrays& to) const {
     check_factor_arrays(to, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
                         "SgdTrainer.get_parameters");
     const auto fetch = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
-                           const float* from) {
+                           const DeviceArray<float>& array) {
+        const HostView<const float> from(array);
         parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t i = begin; i < end; ++i)
-                std::copy_n(from + position[static_cast<std::size_t>(i)] * state_.stride, rows.cols, rows.row(i));
+                std::copy_n(from.data() + position[static_cast<std::size_t>(i)] * state_.stride, rows.cols,
+                            rows.row(i));
         });
     };
-    fetch(to.user_factors, tiles_.user_position, state_.user_factors.data());
-    fetch(to.item_factors, tiles_.item_position, state_.item_factors.data());
+    fetch(to.user_factors, tiles_.user_position, state_.user_factors);
+    fetch(to.item_factors, tiles_.item_position, state_.item_factors);
     if (!config_.bias) return;
+    const HostView<const float> user_bias(state_.user_bias), item_bias(state_.item_bias);
     for (std::int64_t u = 0; u < tiles_.n_users; ++u)
-        to.user_bias[u] = state_.user_bias[tiles_.user_position[static_cast<std::size_t>(u)]];
+        to.user_bias[u] = user_bias.data()[tiles_.user_position[static_cast<std::size_t>(u)]];
     for (std::int64_t i = 0; i < tiles_.n_items; ++i)
-        to.item_bias[i] = state_.item_bias[tiles_.item_position[static_cast<std::size_t>(i)]];
+        to.item_bias[i] = item_bias.data()[tiles_.item_position[static_cast<std::size_t>(i)]];
 }
 
 double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
@@ -120,16 +130,17 @@ double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
     step.bias = config_.bias;
     step.loss = config_.loss;
     step.offset = config_.loss == Loss::logistic ? global_offset_ : 0.0f;
-    step.round_seed = round_seed();
+    step.half = config_.half;
+    const std::vector<std::int32_t> rounds = next_rounds();
     ++epochs_;
-    return sgd_epoch(tiles_, state_, step, config_.n_threads);
+    return sgd_epoch(tiles_, rounds, state_, step, config_.n_threads);
 }
 
-std::uint64_t SgdTrainer::round_seed() const {
-    return mix64(config_.seed) + epochs_;
+std::vector<std::int32_t> SgdTrainer::next_rounds() const {
+    return sgd_rounds(tiles_, mix64(config_.seed) + epochs_);
 }
 
-SgdTrainer::Order SgdTrainer::order() const {
+TrainingOrder SgdTrainer::order() const {
     const auto rows_of = [](const std::vector<std::int32_t>& position) {
         std::vector<std::int32_t> rows(position.size());
         for (std::size_t row = 0; row < position.size(); ++row)
@@ -138,74 +149,53 @@ SgdTrainer::Order SgdTrainer::order() const {
     };
     const std::vector<std::int32_t> user_rows = rows_of(tiles_.user_position);
     const std::vector<std::int32_t> item_rows = rows_of(tiles_.item_position);
-    Order order;
+    TrainingOrder order;
     std::int64_t step = 0;
-    for (const SgdTask& task : sgd_tasks(tiles_, round_seed())) {
-        const std::int64_t tile = std::int64_t{task.user_block} * tiles_.item_blocks() + task.item_block;
-        const std::uint16_t* item = tiles_.items.data() + tiles_.rating_offsets[static_cast<std::size_t>(tile)];
+    const HostView<const SgdRun> all_runs(tiles_.runs);
+    const HostView<const std::uint16_t> items(tiles_.items);
+    const auto width = static_cast<std::int64_t>(tiles_.grid.interleave);
+    const auto append_tile = [&](const SgdTile& place) {
+        const std::int64_t tile = std::int64_t{place.user_block} * tiles_.item_blocks() + place.item_block;
+        const std::uint16_t* item = items.data() + tiles_.rating_offsets[static_cast<std::size_t>(tile)];
         const auto append = [&](const SgdRun& run) {
             order.users.push_back(user_rows[static_cast<std::size_t>(run.user)]);
             order.items.push_back(item_rows[static_cast<std::size_t>(
-                tiles_.item_bounds[static_cast<std::size_t>(task.item_block)] + *item++)]);
+                tiles_.item_bounds[static_cast<std::size_t>(place.item_block)] + *item++)]);
             order.steps.push_back(step);
         };
         const std::int64_t last = tiles_.run_offsets[static_cast<std::size_t>(tile) + 1];
-        for (std::int64_t r = tiles_.run_offsets[static_cast<std::size_t>(tile)]; r < last; r += tiles_.interleave) {
-            const SgdRun* runs = tiles_.runs.data() + r;
-            const auto n = std::min<std::int64_t>(tiles_.interleave, last - r);
-            const std::int32_t shared = n == tiles_.interleave ? runs[n - 1].length : 0;
+        for (std::int64_t r = tiles_.run_offsets[static_cast<std::size_t>(tile)]; r < last; r += width) {
+            const SgdRun* runs = all_runs.data() + r;
+            const std::int64_t n = std::min(width, last - r);
+            const std::int32_t shared = n == width ? runs[n - 1].length : 0;
             for (std::int32_t t = 0; t < shared; ++t, ++step)
                 for (std::int64_t j = 0; j < n; ++j) append(runs[j]);
             for (std::int64_t j = 0; j < n; ++j)
                 for (std::int32_t t = shared; t < runs[j].length; ++t, ++step) append(runs[j]);
         }
-    }
+    };
+    for (const std::int32_t round : next_rounds())
+        for (int k = 0; k < tiles_.tiles_per_round(); ++k)
+            append_tile(sgd_tile(tiles_.user_blocks(), tiles_.item_blocks(), round, k));
     return order;
 }
 
 double SgdTrainer::penalty() const {
-    const auto side = [&](const std::vector<std::int64_t>& counts, const SgdPenalties& rates, const float* factors,
-                          const float* bias) {
-        const auto n = static_cast<std::int64_t>(counts.size());
-        std::vector<double> partial(static_cast<std::size_t>((n + kRowGrain - 1) / kRowGrain));
-        parallel_chunks(n, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-            double sum = 0;
-            for (std::int64_t r = begin; r < end; ++r) {
-                const auto count = static_cast<double>(counts[static_cast<std::size_t>(r)]);
-                const double b = static_cast<double>(bias[r]);
-                sum += count * (static_cast<double>(rates.factors[r]) *
-                                    squared_norm(factors + r * state_.stride, config_.n_factors) +
-                                static_cast<double>(rates.bias[r]) * b * b);
-            }
-            partial[static_cast<std::size_t>(begin / kRowGrain)] = sum;
-        });
-        return std::accumulate(partial.begin(), partial.end(), 0.0);
+    const auto of_rows = [&](const DeviceArray<float>& rows, const DeviceArray<float>& weights, std::int64_t cols,
+                             std::int64_t stride) {
+        const std::int64_t n = weights.size();
+        return fastcf::penalty({rows.data(), n, cols, stride}, {weights.data(), n}, config_.n_threads);
     };
-    return 0.5 * (side(user_counts_, {state_.user_rate.data(), state_.user_bias_rate.data()},
-                       state_.user_factors.data(), state_.user_bias.data()) +
-                  side(item_counts_, {state_.item_rate.data(), state_.item_bias_rate.data()},
-                       state_.item_factors.data(), state_.item_bias.data()));
+    return 0.5 *
+           (of_rows(state_.user_factors, user_penalty_, config_.n_factors, state_.stride) +
+            of_rows(state_.item_factors, item_penalty_, config_.n_factors, state_.stride) +
+            of_rows(state_.user_bias, user_bias_penalty_, 1, 1) + of_rows(state_.item_bias, item_bias_penalty_, 1, 1));
 }
 
 void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
                                 VectorView<const float> values) {
-    const char* caller = "SgdTrainer.set_validation";
-    check(users.size == values.size && items.size == values.size, caller,
-          ": users, items and values must have equal lengths; got ", users.size, ", ", items.size, " and ",
-          values.size);
-    const auto positions = [&](const VectorView<const std::int32_t>& rows, const std::vector<std::int32_t>& position,
-                               const char* name) {
-        std::vector<std::int32_t> result(static_cast<std::size_t>(rows.size));
-        for (std::int64_t e = 0; e < rows.size; ++e) {
-            check(rows[e] >= -1 && rows[e] < static_cast<std::int64_t>(position.size()), caller, ": ", name,
-                  " must lie in [-1, ", position.size(), "); got ", rows[e], " at entry ", e);
-            result[static_cast<std::size_t>(e)] = rows[e] < 0 ? -1 : position[static_cast<std::size_t>(rows[e])];
-        }
-        return result;
-    };
-    validation_users_ = positions(users, tiles_.user_position, "users");
-    validation_items_ = positions(items, tiles_.item_position, "items");
-    validation_values_.assign(values.data, values.data + values.size);
+    held_out_.set(users, items, values, {tiles_.n_users, tiles_.user_position.data()},
+                  {tiles_.n_items, tiles_.item_position.data()}, "SgdTrainer.set_validation");
 }
 
 FactorModel SgdTrainer::model() const {
@@ -216,36 +206,17 @@ FactorModel SgdTrainer::model() const {
         model.user_bias = {state_.user_bias.data(), tiles_.n_users};
         model.item_bias = {state_.item_bias.data(), tiles_.n_items};
     }
-    model.item_offset = {item_offset_.data(), static_cast<std::int64_t>(item_offset_.size())};
+    model.item_offset = {item_offset_.data(), item_offset_.size()};
     model.global_offset = global_offset_;
     return model;
 }
 
-std::vector<float> SgdTrainer::validation_predictions() const {
-    const auto n = static_cast<std::int64_t>(validation_values_.size());
-    std::vector<float> predicted(validation_values_.size());
-    predict_pairs(model(), {validation_users_.data(), n}, {validation_items_.data(), n}, {predicted.data(), n},
-                  config_.n_threads);
-    return predicted;
-}
-
 double SgdTrainer::validation_squared_error() const {
-    const std::vector<float> predicted = validation_predictions();
-    double sum = 0;
-    for (std::size_t e = 0; e < predicted.size(); ++e) {
-        const double error = static_cast<double>(validation_values_[e]) -
-                             static_cast<double>(std::clamp(predicted[e], config_.lowest, config_.highest));
-        sum += error * error;
-    }
-    return sum;
+    return held_out_.squared_error(model(), config_);
 }
 
 double SgdTrainer::validation_log_loss() const {
-    const std::vector<float> predicted = validation_predictions();
-    double sum = 0, slope = 0;
-    for (std::size_t e = 0; e < predicted.size(); ++e)
-        sum += logistic_loss(static_cast<double>(predicted[e]), static_cast<double>(validation_values_[e]), &slope);
-    return sum;
+    return held_out_.log_loss(model(), config_);
 }
 
 void SgdTrainer::save_best() {

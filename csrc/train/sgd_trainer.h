@@ -9,21 +9,13 @@
 #include "ops/predict.h"
 #include "ops/sgd.h"
 #include "train/factors.h"
+#include "train/trainer.h"
 
 namespace fastcf {
 
-struct SgdConfig {
-    std::int64_t n_factors = 0;
-    double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
-    double reg_exponent = 1;
-    bool bias = true;
-    Loss loss = Loss::squared;
-    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
-    double item_bias_reg = 0;
-    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
-    float highest = 0;
-    std::uint64_t seed = 0;
-    int n_threads = 0;
+struct SgdConfig : TrainerConfig {
+    bool deterministic = true;  // false: a GPU may let steps race
+    bool half = false;          // factors as 16-bit floats during epochs, on a GPU
 };
 
 class SgdTrainer {
@@ -40,13 +32,7 @@ class SgdTrainer {
     // its step.
     double epoch(float learning_rate, float bias_learning_rate);
 
-    // What the next epoch will do: the rows of every rating in training order, and the number of its step. Ratings of
-    // one step take their errors together, before any of them steps. For tests and for the curious.
-    struct Order {
-        std::vector<std::int32_t> users, items;
-        std::vector<std::int64_t> steps;
-    };
-    Order order() const;
+    TrainingOrder order() const;  // what the next epoch will do
 
     // The L2 term of the objective, over rows that have ratings.
     double penalty() const;
@@ -62,18 +48,17 @@ class SgdTrainer {
 
   private:
     FactorModel model() const;
-    std::vector<float> validation_predictions() const;
-    std::uint64_t round_seed() const;
+    std::vector<std::int32_t> next_rounds() const;
 
     SgdConfig config_;
     SgdTiles tiles_;
-    std::vector<std::int64_t> user_counts_, item_counts_;  // ratings per row, in training order
+    // What rows and biases pay: the sum of what their ratings pay. In training order.
+    DeviceArray<float> user_penalty_, item_penalty_, user_bias_penalty_, item_bias_penalty_;
     SgdState state_, best_;
-    std::vector<float> item_offset_;  // in training order
+    DeviceArray<float> item_offset_;  // in training order
     float global_offset_;
     std::uint64_t epochs_ = 0;
-    std::vector<std::int32_t> validation_users_, validation_items_;
-    std::vector<float> validation_values_;
+    HeldOut held_out_;
 };
 
 }  // namespace fastcf

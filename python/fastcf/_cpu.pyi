@@ -1,6 +1,6 @@
 """The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check shapes and bounds."""
 
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,14 @@ class Probe(TypedDict):
     devices: list[Device]
     driver_version: int
     runtime_version: int
+
+class DeviceArray:
+    def __init__(self, array: NDArray[Any]) -> None: ...
+    def numpy(self) -> NDArray[Any]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
 
 def config() -> Config: ...
 def probe() -> Probe: ...
@@ -47,6 +55,7 @@ def als_update(
     noise: NDArray[np.float32] | None = None,
     noise_seed: int = 0,
     cg_steps: int = 0,
+    squared_errors: NDArray[np.float64] | None = None,
     n_threads: int = 0,
 ) -> None: ...
 def random(
@@ -116,6 +125,33 @@ def evaluate_csr(
     high: float = ...,
     n_threads: int = 0,
 ) -> tuple[float, float, int]: ...
+def evaluate_pairs(
+    user_rows: NDArray[np.int32],
+    item_rows: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_factors: NDArray[np.float32],
+    item_factors: NDArray[np.float32],
+    user_bias: NDArray[np.float32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    global_offset: float = 0.0,
+    low: float = ...,
+    high: float = ...,
+    n_threads: int = 0,
+) -> tuple[float, float, int]: ...
+def log_loss_pairs(
+    user_rows: NDArray[np.int32],
+    item_rows: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_factors: NDArray[np.float32],
+    item_factors: NDArray[np.float32],
+    user_bias: NDArray[np.float32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    global_offset: float = 0.0,
+    n_threads: int = 0,
+) -> float: ...
+def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
@@ -254,6 +290,8 @@ class SgdTrainer:
         cost: str = "squared",
         seed: int,
         n_threads: int = 0,
+        deterministic: bool = True,
+        storage: str = "float32",
     ) -> None: ...
     def set_parameters(
         self,
@@ -300,13 +338,13 @@ class GradientTrainer:
         lowest: float,
         highest: float,
         cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,
         second_decay: float = 0.0,
         epsilon: float = 0.0,
         batch_size: int = 0,
-        seed: int,
-        n_threads: int = 0,
     ) -> None: ...
     def set_parameters(
         self,

@@ -11,7 +11,7 @@ void als_update_arrays(const py::object& indptr, const py::object& indices, cons
                        const py::object& weights, const py::object& row_offset, const py::object& column_offset,
                        float offset, double reg, double reg_exponent, double bias_reg, double precision,
                        const py::object& prior, const py::object& prior_mean, const py::object& noise,
-                       std::uint64_t noise_seed, int cg_steps, int n_threads) {
+                       std::uint64_t noise_seed, int cg_steps, const py::object& squared_errors, int n_threads) {
     const char* caller = "als_update";
     AlsProblem problem;
     problem.column_factors = matrix_in<float>(column_factors, caller, "column_factors");
@@ -31,6 +31,7 @@ void als_update_arrays(const py::object& indptr, const py::object& indices, cons
     method.cg_steps = cg_steps;
     method.noise_seed = noise_seed;
     if (!noise.is_none()) method.noise = matrix_in<float>(noise, caller, "noise");
+    if (!squared_errors.is_none()) method.squared_errors = vector_out<double>(squared_errors, caller, "squared_errors");
     const auto out = matrix_out<float>(factors, caller, "factors");
     VectorView<float> out_bias;
     if (!bias.is_none()) out_bias = vector_out<float>(bias, caller, "bias");
@@ -49,7 +50,8 @@ void register_als(py::module_& module) {
                py::arg("column_offset") = py::none(), py::arg("offset") = 0.0f, py::arg("reg") = 0.0,
                py::arg("reg_exponent") = 0.0, py::arg("bias_reg") = 0.0, py::arg("precision") = 1.0,
                py::arg("prior") = py::none(), py::arg("prior_mean") = py::none(), py::arg("noise") = py::none(),
-               py::arg("noise_seed") = 0, py::arg("cg_steps") = 0, py::arg("n_threads") = 0);
+               py::arg("noise_seed") = 0, py::arg("cg_steps") = 0, py::arg("squared_errors") = py::none(),
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

@@ -10,12 +10,14 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_als(module);
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
+    fastcf::bind::register_device_array(module);
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_random(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
     fastcf::bind::register_optimizer(module);
+    fastcf::bind::register_penalty(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_regression(module);
     fastcf::bind::register_topk(module);

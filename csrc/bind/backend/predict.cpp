@@ -1,6 +1,7 @@
 #include "ops/predict.h"
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -9,7 +10,7 @@ namespace {
 // An empty view means "no bias" to the op, so a given array's length is checked here, empty ones included.
 VectorView<const float> bias_in(const py::object& object, std::int64_t size, const char* caller, const char* name) {
     if (object.is_none()) return {};
-    const auto bias = vector_in<float>(object, caller, name);
+    const auto bias = held_vector_in<float>(object, caller, name);
     check(bias.size == size, caller, ": ", name, " must have ", size, " entries; got ", bias.size);
     return bias;
 }
@@ -18,8 +19,8 @@ FactorModel model_in(const py::object& user_factors, const py::object& item_fact
                      const py::object& item_bias, const py::object& item_offset, double global_offset,
                      const char* caller) {
     FactorModel model;
-    model.user_factors = matrix_in<float>(user_factors, caller, "user_factors");
-    model.item_factors = matrix_in<float>(item_factors, caller, "item_factors");
+    model.user_factors = held_matrix_in<float>(user_factors, caller, "user_factors");
+    model.item_factors = held_matrix_in<float>(item_factors, caller, "item_factors");
     model.user_bias = bias_in(user_bias, model.user_factors.rows, caller, "user_bias");
     model.item_bias = bias_in(item_bias, model.item_factors.rows, caller, "item_bias");
     model.item_offset = bias_in(item_offset, model.item_factors.rows, caller, "item_offset");
@@ -81,6 +82,47 @@ py::tuple evaluate_csr_arrays(const py::object& indptr, const py::object& indice
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
 }
 
+// What evaluate_pairs and log_loss_pairs are given.
+struct PairArguments {
+    FactorModel model;
+    VectorView<const std::int32_t> users, items;
+    VectorView<const float> values;
+};
+
+PairArguments pairs_in(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                       const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
+                       const py::object& item_bias, const py::object& item_offset, double global_offset,
+                       const char* caller) {
+    return {model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller),
+            vector_in<std::int32_t>(user_rows, caller, "user_rows"),
+            vector_in<std::int32_t>(item_rows, caller, "item_rows"), held_vector_in<float>(values, caller, "values")};
+}
+
+py::tuple evaluate_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                                const py::object& user_factors, const py::object& item_factors,
+                                const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+                                double global_offset, double low, double high, int n_threads) {
+    const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
+                                         item_offset, global_offset, "evaluate_pairs");
+    ErrorSums sums;
+    {
+        const py::gil_scoped_release release;
+        sums = evaluate_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads, static_cast<float>(low),
+                              static_cast<float>(high));
+    }
+    return py::make_tuple(sums.squared, sums.absolute, sums.count);
+}
+
+double log_loss_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
+                             const py::object& user_factors, const py::object& item_factors,
+                             const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+                             double global_offset, int n_threads) {
+    const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
+                                         item_offset, global_offset, "log_loss_pairs");
+    const py::gil_scoped_release release;
+    return log_loss_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads);
+}
+
 }  // namespace
 
 void register_predict(py::module_& module) {
@@ -96,6 +138,15 @@ void register_predict(py::module_& module) {
                py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
                py::arg("weights") = py::none(), py::arg("low") = -std::numeric_limits<double>::infinity(),
                py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
+    module.def("evaluate_pairs", &evaluate_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("low") = -std::numeric_limits<double>::infinity(),
+               py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
+    module.def("log_loss_pairs", &log_loss_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
+               py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
+               py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

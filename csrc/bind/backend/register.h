@@ -8,12 +8,14 @@ namespace fastcf::bind {
 void register_als(pybind11::module_& module);
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
+void register_device_array(pybind11::module_& module);
 void register_gradient_trainer(pybind11::module_& module);
 void register_random(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
 void register_optimizer(pybind11::module_& module);
+void register_penalty(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_topk(pybind11::module_& module);

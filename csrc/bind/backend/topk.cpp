@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -13,10 +14,10 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
                       const py::object& excluded, const std::string& storage, int n_threads) {
     const char* caller = "topk";
     TopkQuery query;
-    query.queries = matrix_in<float>(queries, caller, "queries");
-    query.items = matrix_in<float>(items, caller, "items");
+    query.queries = held_matrix_in<float>(queries, caller, "queries");
+    query.items = held_matrix_in<float>(items, caller, "items");
     if (!item_bias.is_none()) {
-        query.item_bias = vector_in<float>(item_bias, caller, "item_bias");
+        query.item_bias = held_vector_in<float>(item_bias, caller, "item_bias");
         check(query.item_bias.size == query.items.rows, caller, ": item_bias must have one entry per item (",
               query.items.rows, "); got ", query.item_bias.size);
     }

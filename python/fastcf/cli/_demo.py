@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastcf.callbacks import ProgressBar
 from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
+from fastcf.cli._measures import error_table, item_mean_predictions
 from fastcf.cli._query import rank_table
 from fastcf.cli._tables import heading
-from fastcf.cli._train import check_output, error_table, item_mean_predictions, save_with_titles
+from fastcf.cli._train import check_output, save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
 from fastcf.models import BiasModel, MatrixFactorization
 from fastcf.ratings import Ratings
@@ -133,7 +134,7 @@ def demo(
 
     heading(f"3. Errors on the {test.n_ratings:,} test ratings")
     error_table(
-        test,
+        test.values,
         [
             ("item means", item_mean_predictions(train, test), 0.0),
             ("bias model", bias.predict(test), bias_seconds),

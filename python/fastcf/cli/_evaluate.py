@@ -10,9 +10,9 @@ import click
 import numpy as np
 
 from fastcf.cli._inputs import json_option, load_model, rating_options, read_ratings, threads_option
+from fastcf.cli._measures import measured, measures_of, predictions_of, shown, targets_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
-from fastcf.metrics import mae, rmse
 from fastcf.models.base import SeenItems
 from fastcf.ratings import Ratings
 
@@ -51,9 +51,10 @@ def _count_seen(seen: SeenItems, n_items: int, users: Any, items: Any) -> int:
 def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **reading: Any) -> None:
     """Measure the errors of MODEL on RATINGS.
 
-    They should be ratings that the model was not trained on. Those of users or
-    items that the model does not know are predicted by what is known of the
-    other side, and counted apart.
+    They should be ratings that the model was not trained on; a model of labels
+    cuts them at its own threshold. Those of users or items that the model does
+    not know are predicted by what is known of the other side, and counted
+    apart.
     """
     loaded = load_model(model, threads)
     fitted = loaded.model
@@ -65,13 +66,13 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
     of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
     known = (of_user >= 0) & (of_item >= 0)
-    predicted = fitted.predict(data)
+    true, predicted = targets_of(fitted, data, str(ratings)), predictions_of(fitted, data)
+    measures = measures_of(fitted)
     result: dict[str, Any] = {
         "model": str(model),
         "class": loaded.archive.class_name,
         "ratings": data.n_ratings,
-        "rmse": rmse(data.values, predicted),
-        "mae": mae(data.values, predicted),
+        **measured(true, predicted, measures),
         "cold_start": int((~known).sum()),
         "unknown_users": int((user_rows < 0).sum()),
         "unknown_items": int((item_rows < 0).sum()),
@@ -87,9 +88,8 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     rows = []
     for name, mask in (("all", np.ones_like(known)), ("user and item known", known), ("cold start", ~known)):
         if mask.any() and (name == "all" or not known.all()):
-            true, guessed = data.values[mask], predicted[mask]
-            rows.append([name, f"{mask.sum():,}", f"{rmse(true, guessed):.4f}", f"{mae(true, guessed):.4f}"])
-    table(rows, ("ratings", "count", "RMSE", "MAE"), "<>>>")
+            rows.append([name, f"{mask.sum():,}", *shown(true[mask], predicted[mask], measures)])
+    table(rows, ("ratings", "count", *(measure.title for measure in measures)), "<>" + ">" * len(measures))
     click.echo()
     key_values(
         [

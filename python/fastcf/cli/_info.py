@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcf._backend import show_config
 from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
+from fastcf.cli._measures import LABEL_MEASURES, measures_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
@@ -94,10 +95,18 @@ def _histogram(values: NDArray[np.float32]) -> None:
     table(rows, ("rating", "count", "share", ""), ">>><")
 
 
+def _scale(model: Any) -> str:
+    """Return the scale of a model's predictions."""
+    if measures_of(model) is LABEL_MEASURES:
+        cut = "" if model.threshold is None else f", 1 for ratings of at least {model.threshold:g}"
+        return f"labels 0 and 1{cut}"
+    low, high = model.rating_range_
+    return f"{low:g} to {high:g}, mean {model.global_mean_:.3f}"
+
+
 def _describe_model(path: Path) -> None:
     loaded = load_model(path)
     model, archive = loaded.model, loaded.archive
-    low, high = model.rating_range_
     seen = "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"
     titles = archive.arrays.get(TITLES_ARRAY)
     pairs = [
@@ -106,16 +115,17 @@ def _describe_model(path: Path) -> None:
         ("file", f"{path.stat().st_size / 2**20:.1f} MiB"),
         ("users", f"{len(model.users_):,}: {_examples(model.users_)}"),
         ("items", f"{len(model.items_):,}: {_examples(model.items_)}"),
-        ("scale", f"{low:g} to {high:g}, mean {model.global_mean_:.3f}"),
+        ("scale", _scale(model)),
         ("who rated what", seen),
         ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
     ]
     history = getattr(model, "history_", None)
     if history:
         kept = history[max(model.n_epochs_, 1) - 1]
-        errors = f"training RMSE {kept['train_rmse']:.4f}"
-        if kept.get("validation_rmse") is not None:
-            errors += f", validation RMSE {kept['validation_rmse']:.4f}"
+        error = measures_of(model)[0]
+        errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
+        if kept.get(f"validation_{error.key}") is not None:
+            errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
         draws = getattr(model, "n_samples_", 1)
         averaged = "" if draws == 1 else f", {draws} draws averaged"
         pairs += [

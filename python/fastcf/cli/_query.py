@@ -163,7 +163,9 @@ def similar(
         raise click.UsageError("--json and --csv exclude each other")
     loaded = load_model(model, threads)
     if not hasattr(loaded.model, "similar_items"):
-        raise DataError(f"{model}: a {loaded.archive.class_name} has no vectors to compare; train with --model mf")
+        raise DataError(
+            f"{model}: a {loaded.archive.class_name} has no vectors to compare; train with --model mf or logistic"
+        )
     names = loaded.titles(titles)
     wanted = parse_ids(items, loaded.model.items_, "item")
     found = loaded.model.similar_items(wanted, number, metric=metric)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,19 @@ from fastcf.cli._inputs import (
     titles_for,
     titles_option,
 )
-from fastcf.cli._tables import heading, key_values, table
+from fastcf.cli._measures import error_table, item_mean_predictions, measures_of, predictions_of, targets_of
+from fastcf.cli._tables import heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
-from fastcf.metrics import mae, rmse
-from fastcf.models import BiasModel, MatrixFactorization
+from fastcf.models import BiasModel, LogisticMatrixFactorization, MatrixFactorization
 from fastcf.models.base import SeenItems
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.serialization import save
 
-__all__ = ["check_output", "error_table", "item_mean_predictions", "save_with_titles", "train"]
+__all__ = ["check_output", "save_with_titles", "train"]
+
+_TITLES = {"mf": "matrix factorisation", "logistic": "logistic factorisation", "bias": "bias model"}
 
 
 def _number_or_auto(value: str) -> float | str:
@@ -65,22 +66,24 @@ def save_with_titles(model: Any, path: Path, titles: Titles) -> None:
     save(model, path, extra_arrays=extra)
 
 
-def item_mean_predictions(train: Ratings, test: Ratings) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Return each test item's mean training rating, the simplest prediction there is (same id maps)."""
-    counts = np.bincount(train.indices, minlength=train.n_items)
-    sums = np.bincount(train.indices, train.values, train.n_items)
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), train.mean)
-    predicted: np.ndarray[Any, np.dtype[np.float64]] = means[test.indices]
-    return predicted
+def _check_choices(kind: str, solver: str, normalize: str, threshold: float | None) -> None:
+    """Refuse options that do not go together."""
+    if kind != "logistic":
+        if threshold is not None:
+            raise click.UsageError(f"--threshold makes labels of ratings: it goes with --model logistic, not {kind}")
+        return
+    if solver in ("als", "bayes"):
+        raise click.UsageError(f"--model logistic takes --solver sgd, minibatch or gd, not {solver}")
+    if normalize == "item":
+        raise click.UsageError("--model logistic takes --normalize global or none, not item")
 
 
-def error_table(test: Ratings, predictions: Sequence[tuple[str, Any, float]]) -> None:
-    """Print RMSE and MAE of several predictions of the same ratings, and the seconds that they took to learn."""
-    rows = [
-        [name, f"{rmse(test.values, predicted):.4f}", f"{mae(test.values, predicted):.4f}", f"{seconds:.2f}"]
-        for name, predicted, seconds in predictions
-    ]
-    table(rows, ("model", "RMSE", "MAE", "seconds"), "<>>>")
+def _check_labels(model: Any, ratings: Ratings, path: Path) -> None:
+    """Refuse ratings that are no labels, with what can be done about it."""
+    try:
+        targets_of(model, ratings, str(path))
+    except ValueError as error:
+        raise DataError(f"{error}; --threshold X makes labels of ratings: 1 for those of at least X") from None
 
 
 def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Ratings | None]:
@@ -94,14 +97,40 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     return train_test_split(ratings, validation, random_state=seed)
 
 
-def _settings(model: MatrixFactorization, validated: bool) -> list[tuple[str, str]]:
+def _settings(model: MatrixFactorization | LogisticMatrixFactorization, validated: bool) -> list[tuple[str, str]]:
     """Return what a fitted model's settings came to."""
     k = model.user_factors_.shape[1]
-    if model.solver == "bayes":
+    if isinstance(model, MatrixFactorization) and model.solver == "bayes":
         return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]
     stopped = f", the best of {len(model.history_)}" if validated else ""
     lines = [("factors", str(k)), ("epoch kept", f"{model.n_epochs_}{stopped}"), ("reg", f"{model.reg_:.4g}")]
     return lines if model.solver == "als" else [*lines, ("learning rate", f"{model.learning_rate_:.4g}")]
+
+
+def _compare(
+    model: BiasModel | MatrixFactorization | LogisticMatrixFactorization,
+    title: str,
+    seconds: float,
+    learnt: Ratings,
+    held_out: Ratings,
+) -> None:
+    """Print the errors of a model, which took so many seconds to learn, beside those of simpler ones."""
+    started = time.perf_counter()
+    baseline: BiasModel | LogisticMatrixFactorization | None = None
+    labels = None
+    if isinstance(model, LogisticMatrixFactorization):
+        labels = targets_of(model, learnt, "train")
+        # Factors of zero stay zero: what is learnt are the biases, their best epoch chosen likewise.
+        baseline = LogisticMatrixFactorization(
+            1, threshold=model.threshold, init_scale=0.0, random_state=model.random_state, n_threads=model.n_threads
+        ).fit(learnt, validation=held_out)
+    elif isinstance(model, MatrixFactorization):
+        baseline = BiasModel(n_threads=model.n_threads).fit(learnt)
+    compared: list[tuple[str, Any, float]] = [("item means", item_mean_predictions(learnt, held_out, labels), 0.0)]
+    if baseline is not None:
+        compared.append((_TITLES["bias"], predictions_of(baseline, held_out), time.perf_counter() - started))
+    compared.append((title, predictions_of(model, held_out), seconds))
+    error_table(targets_of(model, held_out, "train"), compared, measures_of(model))
 
 
 @click.command()
@@ -110,17 +139,24 @@ def _settings(model: MatrixFactorization, validated: bool) -> list[tuple[str, st
 @click.option(
     "--model",
     "kind",
-    type=click.Choice(["mf", "bias"]),
+    type=click.Choice(["mf", "logistic", "bias"]),
     default="mf",
     show_default=True,
-    help="Matrix factorisation, or only means and biases.",
+    help="Matrix factorisation of ratings, or of labels 0 and 1; or only means and biases.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="X",
+    help="With --model logistic: ratings of at least X are label 1, others 0; by default they are the labels.",
 )
 @click.option(
     "--solver",
     type=click.Choice(["sgd", "als", "bayes", "minibatch", "gd"]),
     default="sgd",
     show_default=True,
-    help="How the factorisation is learnt; bayes is usually the most accurate, sgd the fastest.",
+    help="How the factorisation is learnt; bayes is usually the most accurate, sgd the fastest. als and bayes are "
+    "for ratings only.",
 )
 @click.option(
     "--optimizer",
@@ -162,7 +198,7 @@ def _settings(model: MatrixFactorization, validated: bool) -> list[tuple[str, st
     type=click.Choice(["global", "item", "none"]),
     default="global",
     show_default=True,
-    help="The mean that predictions start from.",
+    help="The mean that predictions start from; item is for ratings only.",
 )
 @click.option("--bias/--no-bias", default=True, show_default=True, help="Learn biases of users and items.")
 @click.option(
@@ -189,6 +225,7 @@ def train(
     ratings: Path,
     output: Path,
     kind: str,
+    threshold: float | None,
     solver: str,
     optimizer: str,
     factors: int | None,
@@ -213,7 +250,10 @@ def train(
     Titles that lie beside the ratings are stored with the model.
 
     Example: fastcf train ml-latest-small -o movies.fastcf
+
+    Example: fastcf train RATINGS -o MODEL --model logistic --threshold 4
     """
+    _check_choices(kind, solver, normalize, threshold)
     check_output(output)
     whole, files, seconds = read_ratings(ratings, threads=threads, **reading)
     names = titles_for(titles, files)
@@ -222,45 +262,43 @@ def train(
     )
     learnt, held_out = _split(whole, validation, seed)
 
-    model: BiasModel | MatrixFactorization
-    started = time.perf_counter()
+    options: dict[str, Any] = {
+        "solver": solver,
+        "optimizer": optimizer,
+        "normalize": None if normalize == "none" else normalize,
+        "bias": bias,
+        "reg": reg,
+        "learning_rate": learning_rate,
+        "n_epochs": epochs or "auto",
+        "patience": patience,
+        "random_state": seed,
+        "n_threads": threads,
+    }
+    model: BiasModel | MatrixFactorization | LogisticMatrixFactorization
     if kind == "bias":
-        model = BiasModel(n_threads=threads).fit(learnt)
+        model = BiasModel(n_threads=threads)
+    elif kind == "mf":
+        model = MatrixFactorization(factors or "auto", **options)
     else:
-        model = MatrixFactorization(
-            factors or "auto",
-            solver=solver,
-            optimizer=optimizer,
-            normalize=None if normalize == "none" else normalize,
-            bias=bias,
-            reg=reg,
-            learning_rate=learning_rate,
-            n_epochs=epochs or "auto",
-            patience=patience,
-            random_state=seed,
-            n_threads=threads,
-        )
-        watcher: Callback = (
-            LogHistory()
-            if verbose
-            else ProgressBar(description="training", fields=["train_rmse" if held_out is None else "validation_rmse"])
-        )
+        model = LogisticMatrixFactorization(factors or "auto", threshold=threshold, **options)
+        _check_labels(model, whole, ratings)
+    error = measures_of(model)[0]
+    started = time.perf_counter()
+    if isinstance(model, BiasModel):
+        model.fit(learnt)
+    else:
+        field = f"{'train' if held_out is None else 'validation'}_{error.key}"
+        watcher: Callback = LogHistory() if verbose else ProgressBar(description="training", fields=[field])
         model.fit(learnt, validation=held_out, callbacks=[watcher])
     seconds = time.perf_counter() - started
 
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
-    if isinstance(model, MatrixFactorization):
-        last = model.history_[model.n_epochs_ - 1]
-        key_values([*_settings(model, held_out is not None), ("training RMSE", f"{last['train_rmse']:.4f}")])
+    if not isinstance(model, BiasModel):
+        last = model.history_[model.n_epochs_ - 1][f"train_{error.key}"]
+        key_values([*_settings(model, held_out is not None), (f"training {error.title}", f"{last:.4f}")])
     if held_out is not None:
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
-        compared: list[tuple[str, Any, float]] = [("item means", item_mean_predictions(learnt, held_out), 0.0)]
-        if kind == "mf":
-            started = time.perf_counter()
-            baseline = BiasModel(n_threads=threads).fit(learnt)
-            compared.append(("bias model", baseline.predict(held_out), time.perf_counter() - started))
-        label = "bias model" if kind == "bias" else "matrix factorisation"
-        error_table(held_out, [*compared, (label, model.predict(held_out), seconds)])
+        _compare(model, _TITLES[kind], seconds, learnt, held_out)
 
     # What was held out has been rated, too: nobody is to be recommended what they know.
     model.seen_ = SeenItems(whole.indptr, whole.indices) if seen else None

@@ -13,7 +13,7 @@ from fastcf.models.base import FactorModel
 from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["CHECKED_RATINGS", "TRAINING_CONSTRAINTS", "FactorizationMixin"]
+__all__ = ["CHECKED_RATINGS", "TRAINING_CONSTRAINTS", "TRAINING_STATE", "FactorizationMixin"]
 
 _INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the trainer has those below
 
@@ -37,8 +37,24 @@ TRAINING_CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
     "init": (OneOf(("normal", "uniform")),),
     "init_scale": (Interval(0), OneOf(("auto",))),
     "random_state": (RandomSeed(),),
+    "deterministic": (Boolean(),),
+    "storage": (OneOf(("float32", "float16")),),
     "verbose": (Interval(0, 2, integer=True),),
 }
+
+
+# What training leaves beside the parameters.
+TRAINING_STATE = (
+    "history_",
+    "n_epochs_",
+    "reg_",
+    "reg_exponent_",
+    "learning_rate_",
+    "sigma_",
+    "sgd_rate_",
+    "user_bias_reg_",
+    "item_bias_reg_",
+)
 
 
 class FactorizationMixin(FactorModel):

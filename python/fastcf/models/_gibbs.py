@@ -76,8 +76,7 @@ class GibbsSolver:
         model, problem = self._model, self._problem
         self._priors.clear()
         self._draw(0, epoch, self._sides.update_users)
-        self._draw(1, epoch, self._sides.update_items)
-        loss = self._sides.squared_error()
+        loss = self._draw(1, epoch, self._sides.update_items)
         self._precision = float(self._random.gamma(0.5 * (1 + problem.ratings.nnz), 2.0 / (1 + loss)))
         keep = epoch >= model.burn_in and (epoch - model.burn_in) % model.thin == 0
         if keep:
@@ -89,7 +88,7 @@ class GibbsSolver:
             "learning_rate": None,
         }
 
-    def _draw(self, side: int, epoch: int, update: Any) -> None:
+    def _draw(self, side: int, epoch: int, update: Any) -> Any:
         model, problem = self._model, self._problem
         factors, bias = [(model.user_factors_, model.user_bias_), (model.item_factors_, model.item_bias_)][side]
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if model.bias else factors
@@ -98,7 +97,7 @@ class GibbsSolver:
         noise = problem.backend.module.random(
             *rows.shape, "normal", 1.0, problem.seed, _NOISE_STREAM + 2 * epoch + side, model._threads
         )
-        update(
+        return update(
             precision=self._precision,
             prior=precision.astype(np.float32),
             prior_mean=mean.astype(np.float32),

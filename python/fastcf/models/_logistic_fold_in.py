@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import ConvergenceWarning
 
 from fastcf.models._fold_in import FoldInMixin
+from fastcf.models._labels import as_labels
 from fastcf.ratings import Ratings, as_ratings
 
 __all__ = ["LogisticFoldInMixin"]
@@ -23,19 +26,13 @@ class LogisticFoldInMixin(FoldInMixin):
 
     def _labelled(self, ratings: Ratings, caller: str) -> Ratings:
         """Return the labels of ratings in their place."""
-        values = ratings.values
+        labels = as_labels(ratings.values, self.threshold, caller)
         if self.threshold is None:
-            wrong = (values != 0) & (values != 1)
-            if wrong.any():
-                entry = int(wrong.argmax())
-                raise ValueError(
-                    f"{caller}: ratings must be 0 or 1 without a threshold; got {values[entry]:g} at entry {entry}"
-                )
             return ratings
         return Ratings(
             ratings.indptr,
             ratings.indices,
-            (values >= self.threshold).astype(np.float32),
+            labels,
             users=ratings.users,
             items=ratings.items,
             weights=ratings.weights,
@@ -74,6 +71,12 @@ class LogisticFoldInMixin(FoldInMixin):
             Before ``fit``.
         TypeError, ValueError
             If the ratings are not as described, or ``strict`` and an id is unknown.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If rows still move after the last step, as they do without end where nothing penalises them and their labels
+            are all alike, or told apart by the other side's factors.
 
         Notes
         -----
@@ -125,9 +128,18 @@ class LogisticFoldInMixin(FoldInMixin):
                 bias_reg=bias_reg,
                 n_threads=self._threads,
             )
-            moved = max(float(np.abs(a - b).max(initial=0)) for a, b in zip(before, (factors, bias), strict=True))
-            if moved <= _TOLERANCE:
+            moved = np.maximum(np.abs(factors - before[0]).max(axis=1, initial=0), np.abs(bias - before[1]))
+            settled = moved <= _TOLERANCE
+            if settled.all():
                 break
+        else:
+            warnings.warn(
+                f"{type(self).__name__}.fold_in: {n_rows - settled.sum():,} of {n_rows:,} {by}s did not converge in "
+                f"{_STEPS} steps, the last of which moved parameters by up to {moved.max():.2g}; fit the model with a "
+                "larger reg or bias_reg",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         if of_user:
             folded.user_factors_, folded.user_bias_ = factors, bias
         else:

@@ -62,6 +62,11 @@ class PartialFitMixin(FoldInMixin):
         DivergenceError
             If parameters stop being finite; the model is then as it was.
 
+        Warns
+        -----
+        ConvergenceWarning
+            Where ``fold_in`` does.
+
         Notes
         -----
         Before ``fit`` it is ``fit``. The same bits for any number of threads.

@@ -140,7 +140,9 @@ class SgdSolver(_TrainerSolver):
     """Stochastic gradient descent over tiles."""
 
     def __init__(self, model: Any, problem: Problem) -> None:
-        super().__init__(model, problem, problem.backend.module.SgdTrainer)
+        on_gpu = problem.backend.device == "cuda"  # a CPU is deterministic, and has no use for halves
+        options = {"deterministic": model.deterministic, "storage": model.storage} if on_gpu else {}
+        super().__init__(model, problem, problem.backend.module.SgdTrainer, **options)
 
     def run_epoch(self, epoch: int) -> Record:
         """Take one step per rating."""
@@ -202,14 +204,16 @@ class Sides:
             weights=self._user_weights, column_offset=column_offset, **options,
         )  # fmt: skip
 
-    def update_items(self, **options: Any) -> None:
-        """Solve for every item."""
+    def update_items(self, **options: Any) -> float:
+        """Solve for every item; return the weighted sum of squared errors on the ratings thereafter."""
         model = self._model
+        squared_errors = np.empty(model.item_factors_.shape[0])
         self._update(
             self._items, model.user_factors_, model.item_factors_, model.item_bias_,
             weights=self._item_weights, row_offset=model.item_mean_,
-            column_offset=model.user_bias_ if model.bias else None, **options,
+            column_offset=model.user_bias_ if model.bias else None, squared_errors=squared_errors, **options,
         )  # fmt: skip
+        return float(squared_errors.sum())
 
     def _update(self, ratings: Any, fixed: Any, factors: Any, bias: Any, **options: Any) -> None:
         self._problem.backend.module.als_update(
@@ -221,22 +225,6 @@ class Sides:
             n_threads=self._model._threads,
             **options,
         )
-
-    def squared_error(self) -> float:
-        """Return the weighted sum of squared errors on the ratings."""
-        model = self._model
-        squared, _, _ = self._problem.backend.module.evaluate_csr(
-            *self._users,
-            model.user_factors_,
-            model.item_factors_,
-            model.user_bias_,
-            model.item_bias_,
-            model.item_mean_,
-            self._offset,
-            weights=self._user_weights,
-            n_threads=model._threads,
-        )
-        return float(squared)
 
 
 class AlsSolver:
@@ -265,8 +253,7 @@ class AlsSolver:
         """Run one sweep."""
         model, problem = self._model, self._problem
         self._sides.update_users(bias_reg=model.user_bias_reg_, **self._options)
-        self._sides.update_items(bias_reg=model.item_bias_reg_, **self._options)
-        loss = self._sides.squared_error()
+        loss = self._sides.update_items(bias_reg=model.item_bias_reg_, **self._options)
         return {
             "cost": 0.5 * loss + self._penalty(),
             "train_rmse": float(np.sqrt(loss / problem.total_weight)),

@@ -14,7 +14,7 @@ from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.metrics import log_loss
-from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
 from fastcf.models._logistic_fold_in import LogisticFoldInMixin
 from fastcf.models._objective import mf_objective
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
@@ -108,6 +108,12 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         instruction set: sums are vectors wide).
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute; only "auto" may fall back. What ran is in ``device_``.
+    deterministic : bool, default True
+        "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each
+        unaware of the others, for speed. Elsewhere results are the same either way.
+    storage : {"float32", "float16"}, default "float32"
+        "sgd" on a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU
+        keeps float32.
     verbose : {0, 1, 2}, default 0
         Silent; a progress bar; a line per epoch.
 
@@ -194,6 +200,8 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
+        deterministic: bool = True,
+        storage: str = "float32",
         verbose: int = 0,
     ) -> None:
         self.n_factors = n_factors
@@ -217,6 +225,8 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         self.random_state = random_state
         self.n_threads = n_threads
         self.device = device
+        self.deterministic = deterministic
+        self.storage = storage
         self.verbose = verbose
 
     _cost = "logistic"
@@ -227,18 +237,7 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         "normalize": (OneOf(("global",)), Nothing()),
         **LogisticFoldInMixin._constraints,
     }
-    _state = (
-        *LogisticFoldInMixin._state,
-        "history_",
-        "n_epochs_",
-        "reg_",
-        "reg_exponent_",
-        "learning_rate_",
-        "sigma_",
-        "sgd_rate_",
-        "user_bias_reg_",
-        "item_bias_reg_",
-    )
+    _state = (*LogisticFoldInMixin._state, *TRAINING_STATE)
 
     def fit(
         self,

@@ -12,7 +12,7 @@ from fastcf._backend import Backend
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, FactorizationMixin
+from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
 from fastcf.models._fold_in import row_means
 from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
 from fastcf.models._objective import mf_objective
@@ -128,6 +128,12 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         instruction set: sums are vectors wide).
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where to compute; only "auto" may fall back. What ran is in ``device_``.
+    deterministic : bool, default True
+        "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each
+        unaware of the others, for speed. Elsewhere results are the same either way.
+    storage : {"float32", "float16"}, default "float32"
+        "sgd" on a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU
+        keeps float32.
     verbose : {0, 1, 2}, default 0
         Silent; a progress bar; a line per epoch.
 
@@ -208,18 +214,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         "thin": (Interval(1, integer=True),),
         **PosteriorMixin._constraints,
     }
-    _state = (
-        *PosteriorMixin._state,
-        "history_",
-        "n_epochs_",
-        "reg_",
-        "reg_exponent_",
-        "learning_rate_",
-        "sigma_",
-        "sgd_rate_",
-        "user_bias_reg_",
-        "item_bias_reg_",
-    )
+    _state = (*PosteriorMixin._state, *TRAINING_STATE)
 
     def __init__(
         self,
@@ -247,6 +242,8 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
+        deterministic: bool = True,
+        storage: str = "float32",
         verbose: int = 0,
     ) -> None:
         self.n_factors = n_factors
@@ -272,6 +269,8 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         self.random_state = random_state
         self.n_threads = n_threads
         self.device = device
+        self.deterministic = deterministic
+        self.storage = storage
         self.verbose = verbose
 
     def fit(

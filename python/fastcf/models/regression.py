@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastcf._backend import Backend
 from fastcf.metrics import log_loss
+from fastcf.models._labels import as_labels
 from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf
 from fastcf.models.base import FactorModel, SeenItems
 from fastcf.preprocessing import FeatureTable, as_feature_table
@@ -90,16 +91,7 @@ class _FeatureRegression(FactorModel):
         values = ratings.values
         if not _is_logistic(self):
             return values
-        if self.threshold is not None:
-            return (values >= self.threshold).astype(np.float32)
-        wrong = (values < 0) | (values > 1)
-        if wrong.any():
-            entry = int(wrong.argmax())
-            raise ValueError(
-                f"{caller}: ratings must lie in [0, 1] for cost='logistic' without a threshold; got {values[entry]:g} "
-                f"at entry {entry}"
-            )
-        return values
+        return as_labels(values, self.threshold, caller, soft=True)
 
     def _regress(
         self,

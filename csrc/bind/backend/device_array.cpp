@@ -1,0 +1,48 @@
+#include "bind/backend/device_array.h"
+
+#include <algorithm>
+
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+HeldArray hold(const py::array& array) {
+    const char* caller = "DeviceArray";
+    const bool known = py::isinstance<py::array_t<float>>(array) || py::isinstance<py::array_t<double>>(array);
+    if (!known)
+        throw py::type_error(
+            concat(caller, ": array must have dtype float32 or float64; got ", std::string(py::str(array.dtype()))));
+    check(array.ndim() == 1 || array.ndim() == 2, caller, ": array must have 1 or 2 dimensions; got ", array.ndim());
+    check((array.flags() & py::array::c_style) != 0, caller, ": array must be C-contiguous");
+    HeldArray held{DeviceArray<unsigned char>(array.nbytes()), array.dtype(), {}};
+    held.shape.assign(array.shape(), array.shape() + array.ndim());
+    const auto* data = static_cast<const unsigned char*>(array.data());
+    const py::gil_scoped_release release;
+    held.bytes.upload(data);
+    return held;
+}
+
+py::array fetch(const HeldArray& held) {
+    py::array array(held.dtype, held.shape);
+    auto* data = static_cast<unsigned char*>(array.mutable_data());
+    const py::gil_scoped_release release;
+    held.bytes.download(data);
+    return array;
+}
+
+}  // namespace
+
+void register_device_array(py::module_& module) {
+    py::class_<HeldArray>(module, "DeviceArray", py::module_local())
+        .def(py::init(&hold), py::arg("array"))
+        .def("numpy", &fetch)
+        .def_property_readonly("dtype", [](const HeldArray& held) { return held.dtype; })
+        .def_property_readonly("shape", [](const HeldArray& held) {
+            py::tuple shape(held.shape.size());
+            for (std::size_t d = 0; d < held.shape.size(); ++d) shape[d] = held.shape[d];
+            return shape;
+        });
+}
+
+}  // namespace fastcf::bind

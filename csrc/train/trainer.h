@@ -1,0 +1,61 @@
+// What trainers of factor models share: their settings, what they refuse, the order of ratings, and pairs held out.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/view.h"
+#include "ops/mf_gradient.h"
+#include "ops/predict.h"
+
+namespace fastcf {
+
+struct TrainerConfig {
+    std::int64_t n_factors = 0;
+    double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
+    double reg_exponent = 1;
+    bool bias = true;
+    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
+    double item_bias_reg = 0;
+    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
+    float highest = 0;
+    Loss loss = Loss::squared;
+    std::uint64_t seed = 0;  // of the order of ratings
+    int n_threads = 0;
+};
+
+// `weights` (one per rating) and `item_offset` (one per item) may be empty.
+void check_training(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
+                    const TrainerConfig& config, const char* caller);
+
+// The rows of every rating in training order, and the number of its step. Ratings of one step take their errors
+// together, before any of them steps. For tests and for the curious.
+struct TrainingOrder {
+    std::vector<std::int32_t> users, items;
+    std::vector<std::int64_t> steps;
+};
+
+// Pairs held out and their ratings.
+class HeldOut {
+  public:
+    // The rows of one side, and where in the trainer each of them stands; nullptr: in its place.
+    struct Rows {
+        std::int64_t n;
+        const std::int32_t* position = nullptr;
+    };
+
+    // Pairs in rows of the rating matrix (-1: unknown user or item).
+    void set(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items, VectorView<const float> values,
+             const Rows& user_rows, const Rows& item_rows, const char* caller);
+
+    // Sums over pairs: of squared errors, and of softplus(z) - y z.
+    double squared_error(const FactorModel& model, const TrainerConfig& config) const;
+    double log_loss(const FactorModel& model, const TrainerConfig& config) const;
+
+  private:
+    DeviceArray<std::int32_t> users_, items_;
+    DeviceArray<float> values_;
+};
+
+}  // namespace fastcf

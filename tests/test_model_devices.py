@@ -1,0 +1,57 @@
+"""Models on every device: a GPU, real or emulated, learns what the CPU learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastcf
+
+
+@pytest.fixture(scope="module")
+def split():
+    ratings = fastcf.data.make_ratings(120, 80, 3_000, random_state=0)
+    return fastcf.data.train_test_split(ratings, random_state=0)
+
+
+def rmse(model, test):
+    users, items = (
+        test.users.ids[np.repeat(np.arange(test.n_users), np.diff(test.indptr))],
+        test.items.ids[test.indices],
+    )
+    return float(np.sqrt(np.mean((model.predict(np.column_stack([users, items])) - test.values) ** 2)))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"deterministic": False}, {"storage": "float16"}, {"deterministic": False, "storage": "float16"}],
+    ids=str,
+)
+def test_model_sgd_learns_the_same_on_every_device(device, split, options):
+    train, test = split
+    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, **options}
+    wanted = rmse(fastcf.MatrixFactorization(device="cpu", **options).fit(train), test)
+    model = fastcf.MatrixFactorization(device=device, **options).fit(train, validation=test)
+    assert model.device_ == device
+    assert model.history_[-1]["cost"] < model.history_[0]["cost"]
+    assert rmse(model, test) == pytest.approx(wanted, rel=0.02)
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_model_logistic_sgd_learns_the_same_on_every_device(device, split, deterministic):
+    train, test = split
+    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, "threshold": 3.5, "deterministic": deterministic}
+    wanted = fastcf.LogisticMatrixFactorization(device="cpu", **options).fit(train)
+    model = fastcf.LogisticMatrixFactorization(device=device, **options).fit(train, validation=test)
+    assert model.device_ == device
+    assert model.history_[-1]["train_log_loss"] == pytest.approx(wanted.history_[-1]["train_log_loss"], rel=0.03)
+
+
+def test_model_recommends_the_same_on_every_device(device, split):
+    train, _ = split
+    model = fastcf.MatrixFactorization(n_factors=8, n_epochs=3, random_state=0, device="cpu").fit(train)
+    wanted = model.recommend(train.users.ids[:20], n=5)
+    model.device_ = device
+    got = model.recommend(train.users.ids[:20], n=5)
+    np.testing.assert_array_equal(got.items, wanted.items)
+    np.testing.assert_allclose(got.scores, wanted.scores, rtol=1e-5)
