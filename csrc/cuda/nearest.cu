@@ -18,7 +18,6 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarp;
 constexpr std::int64_t kScratchBytes = 256 << 20;  // of a pass: queries, answers, keys
-constexpr std::int64_t kSortedInShared = 4096;     // keys
 
 // In every lane of the warp.
 FASTCF_DEVICE double squared_norm(Global<const float> row, std::int64_t k) {
@@ -73,13 +72,7 @@ void order_by_distance_kernel(Global<const float> queries, std::int64_t query_st
                               std::int64_t item_stride, std::int64_t k, std::int64_t n, std::int64_t size,
                               Global<std::uint64_t> spill, Global<std::int32_t> ids, Global<float> scores) {
     const std::int64_t u = blockIdx.x;
-    Global<std::uint64_t> keys;
-    if constexpr (Spilt) {
-        keys = spill + u * size;
-    } else {
-        FASTCF_DYNAMIC_SHARED(std::uint64_t, shared);
-        keys = shared;
-    }
+    const Global<std::uint64_t> keys = sort_space<Spilt>(spill, size);
     for (std::int64_t j = warp_index(); j < size; j += kWarps) {
         const std::int32_t id = j < n ? ids[u * n + j] : -1;
         double sum = 0.0;

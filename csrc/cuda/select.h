@@ -116,6 +116,19 @@ FASTCF_DEVICE void block_sort(Global<std::uint64_t> keys, std::int64_t size) {
     block_sync();
 }
 
+// Where a block sorts `size` keys: in shared memory, or in its part of `spill` where they are more than
+// kSortedInShared.
+constexpr std::int64_t kSortedInShared = 4096;
+template <bool Spilt>
+FASTCF_DEVICE Global<std::uint64_t> sort_space(Global<std::uint64_t> spill, std::int64_t size) {
+    if constexpr (Spilt) {
+        return spill + blockIdx.x * size;
+    } else {
+        FASTCF_DYNAMIC_SHARED(std::uint64_t, shared);
+        return shared;
+    }
+}
+
 // The smallest power of two that is not below n and `least`, a power of two.
 FASTCF_HD inline std::int64_t sort_size(std::int64_t n, std::int64_t least) {
     std::int64_t size = least;

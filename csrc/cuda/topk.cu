@@ -277,13 +277,7 @@ void topk_finish_kernel(Lists lists, std::int64_t size, Global<std::uint64_t> sp
     FASTCF_SHARED(std::uint64_t, scratch, kWarp);
     FASTCF_SHARED(int, gathered, 1);
     const std::int64_t user = blockIdx.x;
-    Global<std::uint64_t> best;
-    if constexpr (Spilt) {
-        best = spill + user * size;
-    } else {
-        FASTCF_DYNAMIC_SHARED(std::uint64_t, shared);
-        best = shared;
-    }
+    const Global<std::uint64_t> best = sort_space<Spilt>(spill, size);
     // A warp takes every so many-th range; where ranges are fewer than warps, a slice of one.
     const int warps = static_cast<int>(blockDim.x) / kWarp;
     const int slices = lists.n_ranges > 0 && lists.n_ranges < warps ? warps / static_cast<int>(lists.n_ranges) : 1;
@@ -329,9 +323,8 @@ void topk_finish_kernel(Lists lists, std::int64_t size, Global<std::uint64_t> sp
     }
 }
 
-constexpr std::int64_t kScratchBytes = 256 << 20;      // of lists; enough for the best of ten of 100,000 users
-constexpr std::int64_t kBlocksWanted = 2048;           // some waves of a large device, so that the last costs little
-constexpr std::int64_t kSortedInShared = 4096;         // keys
+constexpr std::int64_t kScratchBytes = 1 << 30;        // of lists: users for some waves of a large device
+constexpr std::int64_t kBlocksWanted = 2048;           // the same; a fourth where users are few, as ranges cost
 constexpr std::int64_t kProducts = 2'000'000'000'000;  // multiply-adds between looks for Ctrl-C
 
 // How a pass is cut.
@@ -343,8 +336,9 @@ struct Plan {
                                      : 16) {
         const std::int64_t tile_users = user_threads * kMicroUsers, tile_items = user_threads == 16 ? 128 : 256;
         const std::int64_t keep_all = std::min(n, pool_size);
+        const std::int64_t blocks = user_threads == 16 ? kBlocksWanted : kBlocksWanted / 4;
         const std::int64_t least = std::max<std::int64_t>(user_threads == 16 ? 4096 : 1024, 4 * keep_all);
-        const std::int64_t wanted = std::min(kBlocksWanted / blocks_for(users, tile_users), pool_size / least);
+        const std::int64_t wanted = std::min(blocks / blocks_for(users, tile_users), pool_size / least);
         range = blocks_for(blocks_for(pool_size, std::max<std::int64_t>(wanted, 1)), tile_items) * tile_items;
         range = std::max<std::int64_t>(std::min(range, pool_size), 1);
         n_ranges = blocks_for(pool_size, range);
