@@ -34,6 +34,27 @@ class DeviceArray:
 
 def config() -> Config: ...
 def probe() -> Probe: ...
+def activate(kind: str, x: NDArray[Any], bias: NDArray[Any] | None = None, n_threads: int = 0) -> None: ...
+def activation_gradient(
+    kind: str,
+    y: NDArray[Any],
+    gradient: NDArray[Any],
+    bias_gradient: NDArray[Any] | None = None,
+    n_threads: int = 0,
+) -> None: ...
+def dropout(
+    x: NDArray[Any], rate: float, key: int, alpha: bool = False, gradient: bool = False, n_threads: int = 0
+) -> None: ...
+def gemm(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    c: NDArray[Any],
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
+    n_threads: int = 0,
+) -> None: ...
 def als_update(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

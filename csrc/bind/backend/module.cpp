@@ -7,10 +7,12 @@
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_process_hooks();
+    fastcf::bind::register_activation(module);
     fastcf::bind::register_als(module);
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
     fastcf::bind::register_device_array(module);
+    fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_random(module);
     fastcf::bind::register_sgd(module);

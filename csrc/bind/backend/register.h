@@ -5,10 +5,12 @@
 
 namespace fastcf::bind {
 
+void register_activation(pybind11::module_& module);
 void register_als(pybind11::module_& module);
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_device_array(pybind11::module_& module);
+void register_gemm(pybind11::module_& module);
 void register_gradient_trainer(pybind11::module_& module);
 void register_random(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);

@@ -1,0 +1,43 @@
+#include "ops/gemm.h"
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+#include "cpu/blas.h"
+
+namespace fastcf::bind {
+namespace {
+
+template <class T>
+void product(const py::object& a, const py::object& b, const py::object& c, bool transpose_a, bool transpose_b,
+             double alpha, double beta, int n_threads) {
+    const auto left = matrix_in<T>(a, "gemm", "a"), right = matrix_in<T>(b, "gemm", "b");
+    const auto out = matrix_out<T>(c, "gemm", "c");
+    const py::gil_scoped_release release;
+    gemm<T>(transpose_a, transpose_b, static_cast<T>(alpha), left, right, static_cast<T>(beta), out, n_threads);
+}
+
+// The address behind a capsule of Cython's.
+template <class Function>
+Function blas_function(const py::dict& functions, const char* name) {
+    const auto capsule = functions[name].cast<py::capsule>();
+    return reinterpret_cast<Function>(capsule.get_pointer());
+}
+
+}  // namespace
+
+void register_gemm(py::module_& module) {
+    const py::dict functions = py::module_::import("scipy.linalg.cython_blas").attr("__pyx_capi__");
+    blas_sgemm = blas_function<BlasGemm<float>>(functions, "sgemm");
+    blas_dgemm = blas_function<BlasGemm<double>>(functions, "dgemm");
+    module.def(
+        "gemm",
+        [](const py::object& a, const py::object& b, const py::object& c, bool transpose_a, bool transpose_b,
+           double alpha, double beta, int n_threads) {
+            const auto run = py::isinstance<py::array_t<double>>(c) ? product<double> : product<float>;
+            run(a, b, c, transpose_a, transpose_b, alpha, beta, n_threads);
+        },
+        py::arg("a"), py::arg("b"), py::arg("c"), py::arg("transpose_a") = false, py::arg("transpose_b") = false,
+        py::arg("alpha") = 1.0, py::arg("beta") = 0.0, py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind
