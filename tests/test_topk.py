@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import reference
 from backends import BACKENDS
+from fastcf import _cpu
 
 pytestmark = pytest.mark.every_isa
 
@@ -268,7 +269,7 @@ def test_topk_same_bits_for_any_order_of_emulated_threads(shuffled, m, n):
     queries, items = rng.integers(-3, 4, (m, 20)), rng.integers(-3, 4, (5_000, 20))
     seen = random_seen(rng, m, 5_000, 0.2)
     ids, scores = call(shuffled, queries, items, None, n, seen)
-    expected = call(BACKENDS["cpu"], queries, items, None, n, seen)
+    expected = call(_cpu, queries, items, None, n, seen)
     np.testing.assert_array_equal(ids, expected[0])
     np.testing.assert_array_equal(scores, expected[1])
 
@@ -282,7 +283,7 @@ def test_topk_small_device_takes_queries_in_passes(small_device, storage):
     native, set_memory = small_device
     set_memory(200_000)  # the items take 28,800 of it, lists and answers of all queries would take 221,392
     ids, scores = call(native, queries, items, None, 10, seen, storage=storage)
-    expected = call(BACKENDS["cpu"], queries, items, None, 10, seen)
+    expected = call(_cpu, queries, items, None, 10, seen)
     np.testing.assert_array_equal(ids, expected[0])
     np.testing.assert_array_equal(scores, expected[1])
 
@@ -347,6 +348,7 @@ import numpy as np
 
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from backends import BACKENDS
+from fastcf import _cpu
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started in the background may ignore it
 users, items = np.ones(({m}, 256), np.float32), np.ones(({n_items}, 256), np.float32)
