@@ -33,7 +33,7 @@ struct TopkQuery {
 //                 on the other queries, the candidates, the blocking or the number of threads.
 //   half_storage  the same for queries and items that were first rounded to the nearest number of half precision. A
 //                 GPU makes such copies for the call, in half the memory, and reads them in half the time; the CPU
-//                 rounds as it reads and gains nothing.
+//                 rounds as it reads and is the slower for it.
 //   deterministic yes, bit for bit, for any number of threads
 //   cost          m * |candidates| * k multiply-adds, bound by the multipliers for m beyond about 30 and by reading
 //                 the items once for fewer; O(threads * (block + users * n)) scratch, the items are never copied whole
