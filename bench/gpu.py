@@ -36,11 +36,12 @@ class Sizes(NamedTuple):
     ratings: int
     k: int
     queries: int
+    catalogue: int
     repeats: int
 
 
-FULL = Sizes(480_189, 17_770, 100_000_000, 128, 20_000, 7)  # the Netflix Prize's shape
-TINY = Sizes(60, 50, 900, 16, 40, 1)
+FULL = Sizes(480_189, 17_770, 100_000_000, 128, 20_000, 1_000_000, 7)  # the Netflix Prize's shape, but for catalogue
+TINY = Sizes(60, 50, 900, 16, 40, 700, 1)
 
 
 class Case(NamedTuple):
@@ -147,6 +148,46 @@ def predictions(bench: Bench) -> list[Case]:
         Case("predict_block, with transfer", lambda: module.predict_block(block_rows, p, q),
              4.0 * len(block_rows) * s.items, 2.0 * len(block_rows) * s.items * s.k, check_block, {}),
         Case("penalty", lambda: module.penalty(p, weights), 4.0 * P.size, 3.0 * P.size, check_penalty, {}),
+    ]  # fmt: skip
+
+
+def retrieval(bench: Bench) -> list[Case]:
+    """Cases of top-k and of nearest neighbours: many queries, and one, against a large catalogue."""
+    s, module, n = bench.sizes, bench.module, 10
+    P, Q = bench.factors(s.queries), bench.factors(s.catalogue)
+    p, one, q = module.DeviceArray(P), module.DeviceArray(P[:1]), module.DeviceArray(Q)
+
+    def case(name: str, queries: Any, m: int, storage: str) -> Case:
+        def run() -> tuple[Array, Array]:
+            found: tuple[Array, Array] = module.topk(queries, q, None, n, storage=storage)
+            return found
+
+        def check() -> None:
+            stored = [x.astype(storage).astype(np.float64) for x in (P[: min(m, 64)], Q)]
+            exact = -np.sort(-(stored[0] @ stored[1].T), axis=1)[:, :n]
+            close(name, run()[1][: len(exact)], exact, 1e-5)
+
+        size = 4 if storage == "float32" else 8  # of a number of the items: halves are made first, and then read
+        return Case(name, run, size * Q.size, 2.0 * m * Q.size, check, peers(m))
+
+    def peers(m: int) -> dict[str, Callable[[], Any]]:
+        if bench.emulated:
+            return {}
+        users, items = (bench.torch.tensor(x, device="cuda") for x in (P[:m], Q))
+        rows = max(1, 2_000_000_000 // len(Q))  # scores of 8 GB at a time
+        return {"torch": lambda: [(part @ items.T).topk(n) for part in users.split(rows)]}
+
+    def check_nearest() -> None:
+        exact = np.sort(np.linalg.norm(P[:2, None, :].astype(np.float64) - Q[None], axis=2), axis=1)[:, :n]
+        close("nearest, euclidean", module.nearest(p, q, n, "euclidean")[1][:2], exact, 1e-4)
+
+    return [
+        case("topk, many queries", p, s.queries, "float32"),
+        case("topk, many queries, halves", p, s.queries, "float16"),
+        case("topk, one query", one, 1, "float32"),
+        case("topk, one query, halves", one, 1, "float16"),
+        Case("nearest, euclidean", lambda: module.nearest(p, q, n, "euclidean"), 4.0 * Q.size,
+             2.0 * s.queries * Q.size, check_nearest, {}),
     ]  # fmt: skip
 
 
@@ -306,6 +347,7 @@ def main() -> None:
     if not bench.emulated:
         report["machine"] = bench.machine()
     report["cases"] = [run_case(bench, case, report.get("machine")) for case in predictions(bench)]
+    report["cases"] += [run_case(bench, case, report.get("machine")) for case in retrieval(bench)]
     ratings, P, Q = rated(bench)
     report["sgd"] = sgd(bench, ratings, P, Q)
     report["gradient"] = gradient(bench, ratings, P, Q)

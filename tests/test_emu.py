@@ -15,6 +15,7 @@ MESSAGES = {
     "misaligned vector": r"thread \d+ of block \(0, 0\) touches 16 bytes at offset \d+ .*: not aligned",
     "missing barrier": "(which nobody has written|a race)",
     "missing second barrier": "a race",
+    "missing warp barrier": "a race",
     "odd block": "must have a multiple of 32 threads, at most 1024; got 63",
     "race between blocks": "a race",
     "read out of shared memory": "reads out of bounds: bytes 256 to 260 of the shared array values, which has 256",
@@ -55,5 +56,7 @@ def test_emu_bad_input_raises():
     emulation = BACKENDS["emu"].emulation
     with pytest.raises(ValueError, match="set_order: order must be 'forward', 'backward' or 'shuffled'; got 'random'"):
         emulation.set_order("random")
+    with pytest.raises(ValueError, match="set_memory: bytes must not be negative; got -1"):
+        emulation.set_memory(-1)
     with pytest.raises(ValueError, match="run_planted: name must be one of"):
         emulation.run_planted("nothing")

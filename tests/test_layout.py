@@ -74,7 +74,7 @@ def test_layout_op_has_implementation_test_and_benchmark(op):
 
 
 # What csrc/cuda has beside ops.
-CUDA_SUPPORT = {"blas", "kernel", "launch", "memory", "probe", "runtime", "staging"}
+CUDA_SUPPORT = {"blas", "kernel", "launch", "memory", "probe", "rows", "runtime", "select", "staging"}
 
 
 def test_layout_cuda_files_belong_to_an_op():

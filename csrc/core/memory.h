@@ -21,6 +21,13 @@ void device_copy(void* to, const void* from, std::int64_t bytes, int n_threads);
 void device_clear(void* memory, std::int64_t bytes);  // to zeros
 // Whether the pointer leads to memory of device_allocate that the host cannot read; never so on the CPU.
 bool device_only(const void* pointer);
+// How much device_allocate could give now; for who may do with less, by cutting the work.
+std::int64_t device_free_bytes();
+
+[[noreturn]] inline void refuse_memory(std::int64_t bytes, std::int64_t free, std::int64_t total) {
+    throw DeviceFailure(
+        concat("the GPU's memory is too small: ", bytes, " bytes are needed, ", free, " of ", total, " are free"));
+}
 
 template <class T>
 class DeviceArray {

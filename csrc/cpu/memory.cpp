@@ -1,5 +1,7 @@
 #include "core/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -43,6 +45,10 @@ void device_clear(void* memory, std::int64_t bytes) {
 
 bool device_only(const void*) {
     return false;
+}
+
+std::int64_t device_free_bytes() {
+    return std::int64_t{sysconf(_SC_AVPHYS_PAGES)} * std::int64_t{sysconf(_SC_PAGESIZE)};
 }
 
 }  // namespace fastcf

@@ -80,8 +80,7 @@ void order_by_distance(const NearestQuery& query, MatrixView<std::int32_t> ids, 
 
 void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView<float> scores) {
     const std::int64_t n_queries = query.queries.rows, n_items = query.items.rows, k = query.items.cols;
-    check(query.queries.cols == k, "nearest: queries and items must have as many columns; got ", query.queries.cols,
-          " and ", k);
+    check_nearest(query);
     TopkQuery search;
     search.queries = query.queries;
     search.items = query.items;
@@ -89,22 +88,9 @@ void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView
     search.excluded = query.excluded;
     search.n_threads = query.n_threads;
 
-    std::vector<std::int64_t> own_indptr;
-    std::vector<std::int32_t> own;
-    if (!query.query_rows.empty()) {
-        check(query.query_rows.size == n_queries, "nearest: query_rows must have one entry per query (", n_queries,
-              "); got ", query.query_rows.size);
-        own_indptr.push_back(0);
-        for (std::int64_t u = 0; u < n_queries; ++u) {
-            const std::int32_t row = query.query_rows[u];
-            check(row >= -1 && row < n_items, "nearest: query_rows must lie in [-1, ", n_items, "); got ", row,
-                  " at entry ", u);
-            if (row >= 0) own.push_back(row);
-            own_indptr.push_back(static_cast<std::int64_t>(own.size()));
-        }
-        search.seen_indptr = {own_indptr.data(), n_queries + 1};
-        search.seen_indices = {own.data(), static_cast<std::int64_t>(own.size())};
-    }
+    const OwnRows own(query.query_rows);
+    search.seen_indptr = own.seen_indptr();
+    search.seen_indices = own.seen_indices();
 
     AlignedBuffer<float> queries_copy, items_copy;
     if (query.metric == Metric::cosine) {

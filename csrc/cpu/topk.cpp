@@ -14,11 +14,11 @@
 #include "core/parallel.h"
 #include "cpu/top_list.h"
 #include "cpu/topk_kernels.h"
+#include "math/half.h"
 
 namespace fastcf {
 namespace {
 
-constexpr const char* kCaller = "topk";
 constexpr std::int64_t kBlockBytes = 256 << 10;  // of packed items; a quarter of a common L2
 constexpr std::int64_t kBufferBytes = 64 << 20;  // of TopList buffers per thread
 constexpr std::int64_t kMinChunk = 256;          // users; fewer would not amortise packing the items
@@ -28,75 +28,6 @@ constexpr std::int64_t kPollProducts = 1'000'000'000;  // multiply-adds between 
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) {
     return (a + b - 1) / b;
-}
-
-// Which items take part: all of them (`ids` empty), or `ids` in ascending order.
-struct Pool {
-    std::int64_t size = 0;
-    std::vector<std::int32_t> ids;
-
-    std::int32_t id(std::int64_t position) const {
-        return ids.empty() ? static_cast<std::int32_t>(position) : ids[static_cast<std::size_t>(position)];
-    }
-};
-
-void check_rows(VectorView<const std::int32_t> rows, std::int64_t n_items, const char* name) {
-    for (std::int64_t e = 0; e < rows.size; ++e)
-        check(rows[e] >= 0 && rows[e] < n_items, kCaller, ": ", name, " must lie in [0, ", n_items, "); got ", rows[e],
-              " at entry ", e);
-}
-
-Pool make_pool(const TopkQuery& query) {
-    Pool pool{query.items.rows, {}};
-    if (!query.candidates && query.excluded.empty()) return pool;
-    if (query.candidates) {
-        pool.ids.assign(query.candidates->data, query.candidates->data + query.candidates->size);
-        std::sort(pool.ids.begin(), pool.ids.end());
-        const auto repeated = std::adjacent_find(pool.ids.begin(), pool.ids.end());
-        check(repeated == pool.ids.end(), kCaller, ": candidates must be unique; got ",
-              repeated == pool.ids.end() ? 0 : *repeated, " more than once");
-    } else {
-        pool.ids.resize(static_cast<std::size_t>(query.items.rows));
-        for (std::size_t i = 0; i < pool.ids.size(); ++i) pool.ids[i] = static_cast<std::int32_t>(i);
-    }
-    if (!query.excluded.empty()) {
-        std::vector<bool> out(static_cast<std::size_t>(query.items.rows));
-        for (std::int64_t e = 0; e < query.excluded.size; ++e) out[static_cast<std::size_t>(query.excluded[e])] = true;
-        std::erase_if(pool.ids, [&](std::int32_t id) { return out[static_cast<std::size_t>(id)]; });
-    }
-    pool.size = static_cast<std::int64_t>(pool.ids.size());
-    return pool;
-}
-
-void check_seen(const TopkQuery& query) {
-    const auto indptr = query.seen_indptr;
-    if (indptr.empty()) {
-        check(query.seen_indices.empty(), kCaller, ": seen_indices needs seen_indptr");
-        return;
-    }
-    check(indptr.size == query.queries.rows + 1, kCaller, ": seen_indptr must have one entry per query and one more (",
-          query.queries.rows + 1, "); got ", indptr.size);
-    check_csr({indptr.data, query.seen_indices.data, nullptr, query.queries.rows, query.items.rows},
-              query.seen_indices.size, kCaller);
-    for (std::int64_t row = 0; row < query.queries.rows; ++row)
-        for (std::int64_t e = indptr[row] + 1; e < indptr[row + 1]; ++e)
-            check(query.seen_indices[e - 1] <= query.seen_indices[e], kCaller,
-                  ": seen_indices must be sorted within each row; row ", row, " is not, at entry ", e);
-}
-
-void validate(const TopkQuery& query, const MatrixView<std::int32_t>& ids, const MatrixView<float>& scores) {
-    const std::int64_t n_items = query.items.rows;
-    check(n_items <= std::numeric_limits<std::int32_t>::max(), kCaller, ": items must have fewer than 2^31 rows; got ",
-          n_items);
-    check(query.queries.cols == query.items.cols, kCaller, ": queries and items must have as many columns; got ",
-          query.queries.cols, " and ", query.items.cols);
-    check(query.item_bias.data == nullptr || query.item_bias.size == n_items, kCaller,
-          ": item_bias must have one entry per item (", n_items, "); got ", query.item_bias.size);
-    check(ids.rows == query.queries.rows && scores.rows == query.queries.rows && ids.cols == scores.cols, kCaller,
-          ": the outputs must have one row per query and the same columns");
-    check_seen(query);
-    if (query.candidates) check_rows(*query.candidates, n_items, "candidates");
-    check_rows(query.excluded, n_items, "excluded");
 }
 
 struct Plan {
@@ -138,7 +69,7 @@ struct Standing {
 
 // Scratch of one thread, reused from task to task.
 struct Workspace {
-    AlignedBuffer<float> users, panels, bias, thresholds;
+    AlignedBuffer<float> users, panels, bias, thresholds, rounded;
     AlignedBuffer<std::uint64_t> keys;
     std::vector<Standing> standings;
     std::vector<const float*> rows;
@@ -146,7 +77,7 @@ struct Workspace {
 
 class Search {
   public:
-    Search(const TopkQuery& query, Pool pool, const Plan& plan, int n_threads)
+    Search(const TopkQuery& query, TopkPool pool, const Plan& plan, int n_threads)
         : query_(query), pool_(std::move(pool)), plan_(plan), workspaces_(static_cast<std::size_t>(n_threads)) {}
 
     // Runs one chunk of users over one range of items; done(user, list) receives every user's list.
@@ -171,7 +102,7 @@ class Search {
             const std::int64_t count = std::min(plan_.block, end - begin);
             poll(thread, n_users * count * query_.items.cols);
             std::int64_t direct = 0;  // items read as they lie
-            if (n_users <= kMaxRowUsers && pool_.ids.empty()) {
+            if (n_users <= kMaxRowUsers && pool_.ids.empty() && !query_.half_storage) {
                 direct = count / kernels_.panel_width * kernels_.panel_width;
                 pack_bias(space, begin, direct);
                 scan_tile(space, 0, static_cast<int>(n_users), begin, direct, query_.items.row(begin));
@@ -213,6 +144,7 @@ class Search {
         space.keys = AlignedBuffer<std::uint64_t>(plan_.chunk * plan_.capacity);
         space.standings.resize(static_cast<std::size_t>(plan_.chunk));
         space.rows.resize(static_cast<std::size_t>(width));
+        if (query_.half_storage) space.rounded = AlignedBuffer<float>(width * k);
     }
 
     void pack_users(Workspace& space, std::int64_t first, std::int64_t n_users) const {
@@ -222,7 +154,8 @@ class Search {
             float* packed = space.users.data() + u * k;
             for (int r = 0; r < tile; ++r) {
                 const float* row = query_.queries.row(first + u + r);
-                for (std::int64_t f = 0; f < k; ++f) packed[f * tile + r] = row[f];
+                for (std::int64_t f = 0; f < k; ++f)
+                    packed[f * tile + r] = query_.half_storage ? round_to_half(row[f]) : row[f];
             }
             u += tile;
         }
@@ -241,8 +174,13 @@ class Search {
         for (std::int64_t at = 0; at < count; at += width) {
             const auto lanes = static_cast<int>(std::min(width, count - at));
             for (int lane = 0; lane < lanes; ++lane) {
-                const std::int32_t id = pool_.id(begin + at + lane);
-                space.rows[static_cast<std::size_t>(lane)] = query_.items.row(id);
+                const float* row = query_.items.row(pool_.id(begin + at + lane));
+                if (query_.half_storage) {
+                    float* rounded = space.rounded.data() + lane * k;
+                    for (std::int64_t f = 0; f < k; ++f) rounded[f] = round_to_half(row[f]);
+                    row = rounded;
+                }
+                space.rows[static_cast<std::size_t>(lane)] = row;
             }
             kernels_.pack(space.rows.data(), lanes, k, space.panels.data() + at * k);
         }
@@ -287,7 +225,7 @@ class Search {
     }
 
     const TopkQuery& query_;
-    const Pool pool_;
+    const TopkPool pool_;
     const Plan plan_;
     const TopkKernels& kernels_ = FASTCF_SELECT_ISA(topk_kernels);
     std::vector<Workspace> workspaces_;
@@ -305,10 +243,10 @@ void write_row(const std::uint64_t* keys, std::int64_t count, std::int32_t* ids,
 }  // namespace
 
 void topk(const TopkQuery& query, MatrixView<std::int32_t> ids, MatrixView<float> scores) {
-    validate(query, ids, scores);
+    check_topk(query, ids, scores);
     const std::int64_t n_users = ids.rows, n = ids.cols;
     if (n_users == 0 || n == 0) return;
-    Pool pool = make_pool(query);
+    TopkPool pool = topk_pool(query);
     if (pool.size == 0) {
         for (std::int64_t u = 0; u < n_users; ++u) write_row(nullptr, 0, ids.row(u), scores.row(u), n);
         return;

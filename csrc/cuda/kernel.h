@@ -38,6 +38,9 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
 // Threads of a block at the most and, for kernels that should have more registers or fewer, blocks at a time.
 #define FASTCF_KERNEL(...) __global__ __launch_bounds__(__VA_ARGS__)
 #define FASTCF_DEVICE __device__ __forceinline__
+// Before a loop: an array that its counter indexes must stay in registers; a rare path is to stay small.
+#define FASTCF_UNROLL _Pragma("unroll")
+#define FASTCF_NO_UNROLL _Pragma("unroll 1")
 #define FASTCF_SHARED(T, name, n) __shared__ T name[n]
 #define FASTCF_DYNAMIC_SHARED(T, name)                                     \
     extern __shared__ __align__(16) unsigned char fastcf_dynamic_shared[]; \
@@ -167,6 +170,19 @@ FASTCF_DEVICE std::uint16_t half_bits(half_t value) {
     return __half_as_ushort(value);
 }
 
+// Four halves as they lie in memory, at a multiple of 8 bytes; widened where they are used, not where they are loaded,
+// so that nobody waits for the load before that.
+struct alignas(8) half4 {
+    __half2 low, high;
+};
+FASTCF_DEVICE half4 load4(const half_t* place) {
+    return *reinterpret_cast<const half4*>(place);
+}
+FASTCF_DEVICE float4 to_float4(half4 value) {
+    const float2 low = __half22float2(value.low), high = __half22float2(value.high);
+    return make_float4(low.x, low.y, high.x, high.y);
+}
+
 }  // namespace fastcf
 
 #endif  // FASTCF_EMULATED
@@ -188,6 +204,9 @@ FASTCF_DEVICE std::int64_t global_threads() {
 FASTCF_DEVICE std::int64_t global_warp() {
     return global_thread() / kWarp;
 }
+FASTCF_DEVICE float4 to_float4(float4 value) {
+    return value;
+}
 
 // The sum over the lanes of a warp, in every lane; the same tree for any values.
 template <class T>
@@ -204,6 +223,11 @@ FASTCF_DEVICE T warp_max(T value) {
     return value;
 }
 
+// How many lanes before this one have their bit set.
+FASTCF_DEVICE int lanes_before(unsigned lanes) {
+    return count_bits(lanes & ((1u << lane_index()) - 1u));
+}
+
 // The sum over a block of up to 1024 threads, in every thread. `scratch` has room for 32 values and is free to use
 // again when this returns.
 template <class T>
@@ -218,6 +242,20 @@ FASTCF_DEVICE T block_sum(T value, Shared<T> scratch) {
     }
     block_sync();
     return total;
+}
+// The same for the greatest value.
+template <class T>
+FASTCF_DEVICE T block_max(T value, Shared<T> scratch) {
+    value = warp_max(value);
+    if (lane_index() == 0) scratch[warp_index()] = value;
+    block_sync();
+    T most = scratch[0];
+    for (int w = 1; w < static_cast<int>(blockDim.x) / kWarp; ++w) {
+        const T part = scratch[w];
+        most = part > most ? part : most;
+    }
+    block_sync();
+    return most;
 }
 
 }  // namespace fastcf

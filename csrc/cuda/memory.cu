@@ -12,31 +12,31 @@ std::mutex allocations_mutex;
 std::map<std::uintptr_t, std::int64_t> allocations;  // address -> bytes
 
 // Memory is taken from the device's pool, which keeps what is given back: staging an array costs microseconds.
-void keep_pool() {
-    static const bool once = [] {
+cudaMemPool_t memory_pool() {
+    static const cudaMemPool_t pool = [] {
         int device = 0;
-        cudaMemPool_t pool = nullptr;
+        cudaMemPool_t found = nullptr;
         check_cuda(cudaGetDevice(&device), "asking for the device");
-        check_cuda(cudaDeviceGetDefaultMemPool(&pool, device), "asking for the memory pool");
+        check_cuda(cudaDeviceGetDefaultMemPool(&found, device), "asking for the memory pool");
         std::uint64_t most = UINT64_MAX;
-        check_cuda(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &most), "setting up the memory pool");
-        return true;
+        check_cuda(cudaMemPoolSetAttribute(found, cudaMemPoolAttrReleaseThreshold, &most),
+                   "setting up the memory pool");
+        return found;
     }();
-    static_cast<void>(once);
+    return pool;
 }
 
 }  // namespace
 
 void* device_allocate(std::int64_t bytes) {
-    keep_pool();
+    memory_pool();
     void* memory = nullptr;
     const cudaError_t status = cudaMallocAsync(&memory, static_cast<std::size_t>(bytes), nullptr);
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError();
         std::size_t free = 0, total = 0;
         cudaMemGetInfo(&free, &total);
-        throw DeviceFailure(
-            concat("the GPU's memory is too small: ", bytes, " bytes are needed, ", free, " of ", total, " are free"));
+        refuse_memory(bytes, static_cast<std::int64_t>(free), static_cast<std::int64_t>(total));
     }
     check_cuda(status, "allocating ", bytes, " bytes");
     const std::lock_guard<std::mutex> lock(allocations_mutex);
@@ -79,6 +79,17 @@ bool device_only(const void* pointer) {
     if (after == allocations.begin()) return false;
     const auto& [start, bytes] = *std::prev(after);
     return address - start < static_cast<std::uintptr_t>(bytes);
+}
+
+std::int64_t device_free_bytes() {
+    std::size_t free = 0, total = 0;
+    std::uint64_t reserved = 0, used = 0;
+    check_cuda(cudaMemGetInfo(&free, &total), "asking for free memory");
+    check_cuda(cudaMemPoolGetAttribute(memory_pool(), cudaMemPoolAttrReservedMemCurrent, &reserved),
+               "asking for the pool's memory");
+    check_cuda(cudaMemPoolGetAttribute(memory_pool(), cudaMemPoolAttrUsedMemCurrent, &used),
+               "asking for the pool's memory");
+    return static_cast<std::int64_t>(free + (reserved - used));
 }
 
 }  // namespace fastcf

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/memory.h"
 #include "core/view.h"
@@ -72,5 +73,14 @@ class InOut : public Out<T> {
     explicit InOut(VectorView<T> view) : InOut(view.data, view.size) {}
     explicit InOut(MatrixView<T> view) : InOut(view.data, extent(view.rows, view.cols, view.stride)) {}
 };
+
+// Points the view to a copy that the host can read, where it cannot read the array.
+template <class T>
+void bring_to_host(VectorView<const T>& view, std::vector<T>& copy) {
+    if (!device_only(view.data)) return;
+    copy.resize(static_cast<std::size_t>(view.size));
+    device_download(copy.data(), view.data, view.size * static_cast<std::int64_t>(sizeof(T)));
+    view.data = copy.data();
+}
 
 }  // namespace fastcf

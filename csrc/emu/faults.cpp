@@ -47,6 +47,20 @@ void warp_neighbour_kernel(Global<float> out) {
     out[this_thread()] = values[this_thread() ^ 1];
 }
 
+// All lanes of a warp read what one of them then replaces.
+template <bool Barrier>
+FASTCF_KERNEL(kThreads)
+void warp_counter_kernel(Global<float> out) {
+    FASTCF_SHARED(float, counters, kThreads / kWarp);
+    if (lane_index() == 0) counters[warp_index()] = 1.0f;
+    warp_sync();
+    const float before = counters[warp_index()];
+    if (Barrier) warp_sync();
+    if (lane_index() == 0) counters[warp_index()] = before + 1.0f;
+    warp_sync();
+    out[this_thread()] = counters[warp_index()];
+}
+
 FASTCF_KERNEL(kThreads)
 void write_past_end_kernel(Global<float> out) {
     out[this_thread() + 1] = 1.0f;
@@ -146,6 +160,7 @@ const Runs& runs() {
         Runs result;
         result["missing barrier"] = out(neighbour_kernel<false>, "neighbour_kernel");
         result["missing second barrier"] = out(two_rounds_kernel, "two_rounds_kernel");
+        result["missing warp barrier"] = out(warp_counter_kernel<false>, "warp_counter_kernel");
         result["write out of bounds"] = out(write_past_end_kernel, "write_past_end_kernel");
         result["read out of shared memory"] = out(read_past_shared_kernel, "read_past_shared_kernel");
         result["divergent barrier"] = out(divergent_barrier_kernel, "divergent_barrier_kernel");
@@ -179,6 +194,8 @@ const Runs& runs() {
                                          [](int t) { return static_cast<float>((t + 1) % kThreads); });
         result["right: warp barrier"] =
             right(warp_neighbour_kernel, "warp_neighbour_kernel", [](int t) { return static_cast<float>(t ^ 1); });
+        result["right: counters of warps"] =
+            right(warp_counter_kernel<true>, "warp_counter_kernel", [](int) { return 2.0f; });
         result["right: block sum"] =
             right(sum_kernel, "sum_kernel", [](int) { return static_cast<float>(kThreads * (kThreads - 1) / 2); });
         result["right: atomic count"] = [] {

@@ -21,6 +21,8 @@
 
 #define FASTCF_KERNEL(...) static
 #define FASTCF_DEVICE inline
+#define FASTCF_UNROLL
+#define FASTCF_NO_UNROLL
 #define FASTCF_SHARED(T, name, n)            \
     static const char fastcf_tag_##name = 0; \
     const ::fastcf::emu::Pointer<T> name(::fastcf::emu::shared_region(&fastcf_tag_##name, #name, (n) * sizeof(T)), 0)
@@ -198,6 +200,21 @@ std::remove_const_t<T> constant_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::read);
 }
 
+using half_t = _Float16;
+inline float to_float(half_t value) {
+    return static_cast<float>(value);
+}
+inline half_t to_half(float value) {
+    return static_cast<half_t>(value);
+}
+
+struct alignas(8) half4 {
+    half_t x, y, z, w;
+};
+inline float4 to_float4(half4 value) {
+    return {to_float(value.x), to_float(value.y), to_float(value.z), to_float(value.w)};
+}
+
 template <class T>
 emu::Element<float4> four(const emu::Pointer<T>& place) {
     return {place.region(), place.offset()};
@@ -205,6 +222,9 @@ emu::Element<float4> four(const emu::Pointer<T>& place) {
 template <class T>
 float4 load4(const emu::Pointer<T>& place) {
     return four(place).read(emu::Touch::read);
+}
+inline half4 load4(const emu::Pointer<const half_t>& place) {
+    return emu::Element<half4>(place.region(), place.offset()).read(emu::Touch::read);
 }
 inline void store4(const emu::Pointer<float>& place, float4 value) {
     four(place).write(value, emu::Touch::write);
@@ -221,13 +241,6 @@ inline std::int64_t most_shared_bytes() {
     return emu::kMostSharedBytes;
 }
 
-using half_t = _Float16;
-inline float to_float(half_t value) {
-    return static_cast<float>(value);
-}
-inline half_t to_half(float value) {
-    return static_cast<half_t>(value);
-}
 inline half_t half_from_bits(std::uint16_t bits) {
     return std::bit_cast<half_t>(bits);
 }

@@ -22,19 +22,25 @@ constexpr std::uintptr_t kDeviceBit = std::uintptr_t{1} << 62;
 
 std::mutex regions_mutex;
 std::map<std::uintptr_t, std::unique_ptr<Region>> regions;  // by device address
+std::int64_t total_bytes = kDefaultMemory, used_bytes = 0;
+
+// Of which warp the access is, -1 where of several.
+std::int32_t warp_of(const Access& access) {
+    return access.thread >= 0 ? access.thread / 32 : access.thread <= kManyLanes ? kManyLanes - access.thread : -1;
+}
 
 // Whether an access of `before` and one of the thread `now` stand in an order.
 bool ordered(const Access& before, const Access& now) {
     if (before.launch != now.launch) return true;
     if (before.thread == kManyBlocks || before.block != now.block) return false;
     if (before.thread == now.thread || before.block_barriers < now.block_barriers) return true;
-    return before.thread != kManyThreads && before.thread / 32 == now.thread / 32 &&
-           before.warp_barriers < now.warp_barriers;
+    return warp_of(before) == warp_of(now) && before.warp_barriers < now.warp_barriers;
 }
 
 std::string whose(const Access& access) {
     if (access.thread == kManyBlocks) return "threads of several blocks";
     if (access.thread == kManyThreads) return concat("several threads of block ", access.block);
+    if (access.thread < 0) return concat("several lanes of warp ", warp_of(access), " of block ", access.block);
     return concat("thread ", access.thread, " of block ", access.block);
 }
 
@@ -100,7 +106,9 @@ void Region::touch_word(std::int64_t index, Touch what, bool whole) {
     }
     const bool others = word.read.launch == now.launch && !ordered(word.read, now);
     if (others)
-        now.thread = word.read.thread == kManyBlocks || word.read.block != now.block ? kManyBlocks : kManyThreads;
+        now.thread = word.read.thread == kManyBlocks || word.read.block != now.block ? kManyBlocks
+                     : warp_of(word.read) == warp_of(now)                            ? kManyLanes - warp_of(now)
+                                                                                     : kManyThreads;
     word.read = now;
 }
 
@@ -128,19 +136,30 @@ unsigned char* bytes_at(const void* device_pointer, std::int64_t bytes, bool wri
 }
 
 }  // namespace
+
+void set_memory(std::int64_t bytes) {
+    const std::lock_guard<std::mutex> lock(regions_mutex);
+    total_bytes = bytes;
+}
+
 }  // namespace emu
 
 void* device_allocate(std::int64_t bytes) {
+    if (bytes > device_free_bytes()) refuse_memory(bytes, device_free_bytes(), emu::total_bytes);
     auto region = std::make_unique<emu::Region>(concat("an allocation of ", bytes, " bytes"), bytes);
     const auto address = reinterpret_cast<std::uintptr_t>(region->memory()) | emu::kDeviceBit;
     const std::lock_guard<std::mutex> lock(emu::regions_mutex);
     emu::regions[address] = std::move(region);
+    emu::used_bytes += bytes;
     return reinterpret_cast<void*>(address);
 }
 
 void device_free(void* memory) noexcept {
     const std::lock_guard<std::mutex> lock(emu::regions_mutex);
-    emu::regions.erase(reinterpret_cast<std::uintptr_t>(memory));
+    const auto found = emu::regions.find(reinterpret_cast<std::uintptr_t>(memory));
+    if (found == emu::regions.end()) return;
+    emu::used_bytes -= found->second->bytes();
+    emu::regions.erase(found);
 }
 
 void device_upload(void* to, const void* from_host, std::int64_t bytes) {
@@ -161,6 +180,11 @@ void device_clear(void* memory, std::int64_t bytes) {
 
 bool device_only(const void* pointer) {
     return (reinterpret_cast<std::uintptr_t>(pointer) & emu::kDeviceBit) != 0;
+}
+
+std::int64_t device_free_bytes() {
+    const std::lock_guard<std::mutex> lock(emu::regions_mutex);
+    return emu::total_bytes - emu::used_bytes;
 }
 
 }  // namespace fastcf

@@ -14,13 +14,14 @@ namespace fastcf::emu {
 struct Access {
     std::uint32_t launch = 0;  // 0: never
     std::uint32_t block = 0;
-    std::int32_t thread = 0;  // in its block; kMany: several
+    std::int32_t thread = 0;  // in its block; below 0: several
     std::uint32_t block_barriers = 0;
     std::uint32_t warp_barriers = 0;
     bool atomic = false;
 };
 
 inline constexpr std::int32_t kManyThreads = -1, kManyBlocks = -2;
+inline constexpr std::int32_t kManyLanes = -3;  // several of warp 0; -4: of warp 1, and so on
 
 enum class Touch { read, write, atomic };
 
@@ -63,5 +64,9 @@ struct Place {
     std::int64_t offset = 0;
 };
 Place find_place(const void* device_pointer);
+
+// How much memory the emulated device has.
+inline constexpr std::int64_t kDefaultMemory = std::int64_t{16} << 30;
+void set_memory(std::int64_t bytes);
 
 }  // namespace fastcf::emu

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/view.h"
 
@@ -33,5 +34,38 @@ struct NearestQuery {
 //
 // Throws std::invalid_argument as topk() does, and for query_rows outside [-1, n_items).
 void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView<float> scores);
+
+// What nearest() on every device asks of its arguments, beside what topk() does. query_rows lies on the host.
+inline void check_nearest(const NearestQuery& query) {
+    const std::int64_t n_queries = query.queries.rows, n_items = query.items.rows;
+    check(query.queries.cols == query.items.cols, "nearest: queries and items must have as many columns; got ",
+          query.queries.cols, " and ", query.items.cols);
+    check(query.query_rows.empty() || query.query_rows.size == n_queries,
+          "nearest: query_rows must have one entry per query (", n_queries, "); got ", query.query_rows.size);
+    for (std::int64_t u = 0; u < query.query_rows.size; ++u)
+        check(query.query_rows[u] >= -1 && query.query_rows[u] < n_items, "nearest: query_rows must lie in [-1, ",
+              n_items, "); got ", query.query_rows[u], " at entry ", u);
+}
+
+// What some queries have seen, for topk(): themselves.
+struct OwnRows {
+    explicit OwnRows(VectorView<const std::int32_t> query_rows) {
+        if (query_rows.empty()) return;
+        indptr.push_back(0);
+        for (std::int64_t u = 0; u < query_rows.size; ++u) {
+            if (query_rows[u] >= 0) rows.push_back(query_rows[u]);
+            indptr.push_back(static_cast<std::int64_t>(rows.size()));
+        }
+    }
+    VectorView<const std::int64_t> seen_indptr() const {
+        return {indptr.data(), static_cast<std::int64_t>(indptr.size())};
+    }
+    VectorView<const std::int32_t> seen_indices() const {
+        return {rows.data(), static_cast<std::int64_t>(rows.size())};
+    }
+
+    std::vector<std::int64_t> indptr;
+    std::vector<std::int32_t> rows;
+};
 
 }  // namespace fastcf

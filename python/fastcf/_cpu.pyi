@@ -105,6 +105,7 @@ def topk(
     seen_indices: NDArray[np.int32] | None = None,
     candidates: NDArray[np.int32] | None = None,
     excluded: NDArray[np.int32] | None = None,
+    storage: Literal["float32", "float16"] = "float32",
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def nearest(

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -20,8 +21,8 @@ py::tuple nearest_arrays(const py::object& queries, const py::object& items, std
                          int n_threads) {
     const char* caller = "nearest";
     NearestQuery query;
-    query.queries = matrix_in<float>(queries, caller, "queries");
-    query.items = matrix_in<float>(items, caller, "items");
+    query.queries = held_matrix_in<float>(queries, caller, "queries");
+    query.items = held_matrix_in<float>(items, caller, "items");
     query.metric = metric_in(metric, caller);
     query.query_rows = optional_vector_in<std::int32_t>(query_rows, caller, "query_rows");
     check(query_rows.is_none() || query.query_rows.size == query.queries.rows, caller,

@@ -1,6 +1,9 @@
 #include "ops/topk.h"
 
+#include <string>
+
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -8,13 +11,13 @@ namespace {
 
 py::tuple topk_arrays(const py::object& queries, const py::object& items, const py::object& item_bias, std::int64_t n,
                       const py::object& seen_indptr, const py::object& seen_indices, const py::object& candidates,
-                      const py::object& excluded, int n_threads) {
+                      const py::object& excluded, const std::string& storage, int n_threads) {
     const char* caller = "topk";
     TopkQuery query;
-    query.queries = matrix_in<float>(queries, caller, "queries");
-    query.items = matrix_in<float>(items, caller, "items");
+    query.queries = held_matrix_in<float>(queries, caller, "queries");
+    query.items = held_matrix_in<float>(items, caller, "items");
     if (!item_bias.is_none()) {
-        query.item_bias = vector_in<float>(item_bias, caller, "item_bias");
+        query.item_bias = held_vector_in<float>(item_bias, caller, "item_bias");
         check(query.item_bias.size == query.items.rows, caller, ": item_bias must have one entry per item (",
               query.items.rows, "); got ", query.item_bias.size);
     }
@@ -25,6 +28,9 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
     query.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    check(storage == "float32" || storage == "float16", caller, ": storage must be 'float32' or 'float16'; got '",
+          storage, "'");
+    query.half_storage = storage == "float16";
     query.n_threads = n_threads;
     check(n >= 0, caller, ": n must not be negative; got ", n);
 
@@ -44,7 +50,8 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
 void register_topk(py::module_& module) {
     module.def("topk", &topk_arrays, py::arg("queries"), py::arg("items"), py::arg("item_bias"), py::arg("n"),
                py::arg("seen_indptr") = py::none(), py::arg("seen_indices") = py::none(),
-               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("storage") = "float32",
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

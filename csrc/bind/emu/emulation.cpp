@@ -5,6 +5,7 @@
 #include "bind/emu/register.h"
 #include "emu/faults.h"
 #include "emu/launch.h"
+#include "emu/memory.h"
 
 namespace fastcf::bind {
 
@@ -22,6 +23,13 @@ void register_emulation(pybind11::module_& module) {
                            seed);
         },
         py::arg("order"), py::arg("seed") = 0);
+    emulation.def(
+        "set_memory",
+        [](std::int64_t bytes) {
+            check(bytes >= 0, "set_memory: bytes must not be negative; got ", bytes);
+            emu::set_memory(bytes);
+        },
+        py::arg("bytes") = emu::kDefaultMemory);
     emulation.def("planted_faults", &emu::planted_faults);
     emulation.def("run_planted", &emu::run_planted, py::arg("name"), py::call_guard<py::gil_scoped_release>());
 }
