@@ -11,6 +11,8 @@ from fastcf import GradientCheckError, MatrixFactorization, check_gradients
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.models import _objective
 
+pytestmark = pytest.mark.usefixtures("auto_backend")
+
 
 @pytest.fixture(scope="module")
 def ratings():
