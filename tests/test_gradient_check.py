@@ -11,8 +11,6 @@ from fastcf import GradientCheckError, MatrixFactorization, check_gradients
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.models import _objective
 
-pytestmark = pytest.mark.usefixtures("auto_backend")
-
 
 @pytest.fixture(scope="module")
 def ratings():
@@ -51,6 +49,14 @@ def test_gradient_check_passes_for_both_costs_on_the_production_kernels(ratings,
     model = MatrixFactorization(5, reg_scaling=reg_scaling, reg=0.3)
     objective = _objective.mf_objective(model, labels, 3, cost=cost)
     report = compare_gradients(objective, max_coordinates=None)
+    assert report.passed, str(report)
+
+
+@pytest.mark.usefixtures("auto_backend")
+@pytest.mark.parametrize("n_factors", [3, 8])
+def test_gradient_check_passes_on_every_device(n_factors):
+    small = fastcf.data.make_ratings(12, 8, 50, random_state=0)
+    report = check_gradients(MatrixFactorization(n_factors, reg=0.7), small, max_coordinates=None)
     assert report.passed, str(report)
 
 

@@ -70,7 +70,10 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     start_side(item_, ratings.cols, config.item_bias_reg);
     if (config.batch_size > 0) {
         batch_place_.assign(at(ratings.cols), -1);
-        config_.optimizer.tabulate();
+        powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.decay));
+        second_powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.second_decay));
+        config_.optimizer.powers = {powers_.data(), powers_.size()};
+        config_.optimizer.second_powers = {second_powers_.data(), second_powers_.size()};
         return;
     }
     errors_ = AlignedBuffer<float>(n);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/aligned.h"
+#include "core/memory.h"
 #include "core/view.h"
 #include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
@@ -105,6 +106,7 @@ class GradientTrainer {
     void for_each_block(Body&& body);
 
     GradientConfig config_;
+    DeviceArray<double> powers_, second_powers_;  // of the optimiser's decays
     std::int64_t stride_ = 0;
     std::vector<std::int64_t> indptr_;
     std::vector<std::int32_t> items_, users_;  // of each rating, in the order by user
