@@ -133,6 +133,13 @@ def test_mf_gradient_of_rows_with_very_many_ratings_equals_reference(n_users, n_
     )  # fmt: skip
 
 
+def test_mf_gradient_of_very_many_rows_equals_reference():
+    check_gradient(
+        n_users=8_300, n_items=2, k=3, density=0.02, dense_row=True, weighted=False, bias=True, by_item=False,
+        cost="squared", exponent=0.0, reg=0.3, dtype=np.float64, n_threads=2, seed=0,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])

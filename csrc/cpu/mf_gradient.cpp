@@ -146,11 +146,7 @@ void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, co
                  });
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                \
-    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
-                                   const MfParameters<T>&, T*, int);                                         \
-    template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_MF_GRADIENT(float)
+FASTCF_INSTANTIATE_MF_GRADIENT(double)
 
 }  // namespace fastcf

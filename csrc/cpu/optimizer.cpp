@@ -120,14 +120,7 @@ void optimizer_flush(const Optimizer& optimizer, std::int64_t step, const Optimi
                     });
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                         \
-    template void optimizer_step<T>(const Optimizer&, double, std::int64_t, std::int64_t, T*, const T*, T*, T*, int); \
-    template void optimizer_step_rows<T>(const Optimizer&, double, std::int64_t, const OptimizerRows<T>&,             \
-                                         VectorView<const std::int32_t>, const T*, std::int64_t, int);                \
-    template void optimizer_catch_up<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&,                      \
-                                        VectorView<const std::int32_t>, int);                                         \
-    template void optimizer_flush<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_OPTIMIZER(float)
+FASTCF_INSTANTIATE_OPTIMIZER(double)
 
 }  // namespace fastcf

@@ -217,8 +217,9 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
         launch_accumulate<T>(users, staged_errors.data(), nullptr, penalties.data());
     }
     launch_accumulate<T>(items, staged_errors.data(), positions.data(), penalties.data() + user_blocks);
-    FASTCF_LAUNCH(sum_kernel, 2, kThreads, 0, losses.data(), loss_blocks, penalties.data(), user_blocks + item_blocks,
-                  sums.data());
+    const std::int64_t penalty_blocks = user_blocks + item_blocks;
+    FASTCF_LAUNCH(sum_kernel, 2, penalty_blocks > 4 * kThreads ? kSumThreads : kThreads, 0, losses.data(), loss_blocks,
+                  penalties.data(), penalty_blocks, sums.data());
     user_output.finish(users);
     item_output.finish(items);
     staged_errors.finish();
@@ -238,11 +239,7 @@ void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, co
     staged.finish();
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                \
-    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
-                                   const MfParameters<T>&, T*, int);                                         \
-    template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_MF_GRADIENT(float)
+FASTCF_INSTANTIATE_MF_GRADIENT(double)
 
 }  // namespace fastcf

@@ -16,6 +16,7 @@ namespace fastcf {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kSumThreads = 1024;
 constexpr std::int64_t kWarpsPerBlock = kThreads / kWarp;
 constexpr std::int64_t kPart = 512;        // ratings of a warp at the most
 constexpr std::int64_t kMostChunks = 128;  // of a row's factors in registers: 512 floats
@@ -337,15 +338,15 @@ void score_kernel(Side<T> side, Target<T> target, Global<T> out, Global<double> 
     if (threadIdx.x == 0 && losses != nullptr) losses[blockIdx.x] = loss;
 }
 
-// The sums of two arrays, one by each of two blocks. Deterministic.
-FASTCF_KERNEL(kThreads)
+// The sums of two arrays, one by each of two blocks of any size. Deterministic.
+FASTCF_KERNEL(kSumThreads)
 void sum_kernel(Global<const double> first, std::int64_t n_first, Global<const double> second, std::int64_t n_second,
                 Global<double> sums) {
     FASTCF_SHARED(double, scratch, kWarp);
     const Global<const double> values = blockIdx.x == 0 ? first : second;
     const std::int64_t n = blockIdx.x == 0 ? n_first : n_second;
     double sum = 0.0;
-    for (std::int64_t i = threadIdx.x; i < n; i += kThreads) sum += values[i];
+    for (std::int64_t i = threadIdx.x; i < n; i += blockDim.x) sum += values[i];
     sum = block_sum(sum, scratch);
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }

@@ -81,4 +81,10 @@ template <class T>
 void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at, T* out,
                 int n_threads);
 
+// What every device defines.
+#define FASTCF_INSTANTIATE_MF_GRADIENT(T)                                                                    \
+    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
+                                   const MfParameters<T>&, T*, int);                                         \
+    template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int);
+
 }  // namespace fastcf

@@ -91,4 +91,13 @@ inline void check_optimizer_rows(VectorView<const std::int32_t> rows, std::int64
               "optimizer_step: rows must ascend within [0, ", limit, "); got ", rows[r], " at entry ", r);
 }
 
+// What every device defines.
+#define FASTCF_INSTANTIATE_OPTIMIZER(T)                                                                               \
+    template void optimizer_step<T>(const Optimizer&, double, std::int64_t, std::int64_t, T*, const T*, T*, T*, int); \
+    template void optimizer_step_rows<T>(const Optimizer&, double, std::int64_t, const OptimizerRows<T>&,             \
+                                         VectorView<const std::int32_t>, const T*, std::int64_t, int);                \
+    template void optimizer_catch_up<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&,                      \
+                                        VectorView<const std::int32_t>, int);                                         \
+    template void optimizer_flush<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&, int);
+
 }  // namespace fastcf
