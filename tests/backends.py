@@ -6,8 +6,12 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 def _emulated() -> ModuleType | None:
@@ -47,3 +51,17 @@ def find_backends() -> dict[str, ModuleType]:
 
 
 BACKENDS = find_backends()
+
+
+def in_every_order(backend: ModuleType, run: Callable[[], Result]) -> list[Result]:
+    """Return what ``run()`` returns for several orders of emulated threads; elsewhere, from one time to the next."""
+    if not hasattr(backend, "emulation"):
+        return [run() for _ in range(3)]
+    results = []
+    try:
+        for order, seed in (("forward", 0), ("backward", 0), ("shuffled", 1), ("shuffled", 2)):
+            backend.emulation.set_order(order, seed=seed)
+            results.append(run())
+    finally:
+        backend.emulation.set_order("forward")
+    return results

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -37,11 +38,24 @@ def backend(request: pytest.FixtureRequest) -> ModuleType:
     return BACKENDS[request.param]
 
 
+@pytest.fixture(scope="module", params=list(BACKENDS))
+def auto_backend(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """Every native module in turn, as what ``device="auto"`` means to the tests of a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        _use(request.param, patch)
+        yield BACKENDS[request.param]
+
+
+def _use(name: str, patch: pytest.MonkeyPatch) -> None:
+    module = BACKENDS[name]
+    report = {"available": False, "reason": "the CPU is tested"} if name == "cpu" else dict(module.probe())
+    found = _backend._Cuda(module, report, os.getpid())
+    patch.setattr(_backend, "_look_for_cuda", lambda: found)
+
+
 @pytest.fixture(params=list(BACKENDS))
 def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A value for the models' ``device``: "cpu", and "cuda" on a GPU or on an emulated one."""
     if request.param != "cpu":
-        module = BACKENDS[request.param]
-        found = _backend._Cuda(module, dict(module.probe()), os.getpid())
-        monkeypatch.setattr(_backend, "_look_for_cuda", lambda: found)
+        _use(request.param, monkeypatch)
     return "cpu" if request.param == "cpu" else "cuda"

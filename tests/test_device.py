@@ -65,3 +65,29 @@ def test_device_show_config_says_why_there_is_none(monkeypatch, capsys):
 def test_device_import_asks_for_no_gpu():
     code = "import fastcf, sys; assert 'fastcf._cuda' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize(
+    ("solver", "optimizer"), [("gd", "momentum"), ("minibatch", "adam"), ("minibatch", "nesterov"), ("minibatch", "gd")]
+)
+@pytest.mark.parametrize("kind", [fastcf.MatrixFactorization, fastcf.LogisticMatrixFactorization])
+def test_device_gradient_solvers_learn_the_same_on_every_device(device, kind, solver, optimizer, validated):
+    ratings = fastcf.data.make_ratings(60, 40, 700, random_state=0)
+    if kind is fastcf.LogisticMatrixFactorization:
+        users, items, values = ratings.to_coo()
+        ratings = fastcf.Ratings.from_coo(users, items, (values >= 3.5).astype(np.float32))
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100}
+    models = [
+        kind(**options, random_state=0, device=where).fit(train, **({"validation": test} if validated else {}))
+        for where in ("cpu", device)
+    ]
+    assert [model.device_ for model in models] == ["cpu", device]
+    for name in ("user_factors_", "item_factors_", "user_bias_", "item_bias_"):
+        ours, theirs = (getattr(model, name) for model in models)
+        np.testing.assert_allclose(theirs, ours, rtol=1e-3, atol=1e-4, err_msg=name)
+    for mine, other in zip(models[0].history_, models[1].history_, strict=True):
+        assert {key for key in mine if mine[key] is None} == {key for key in other if other[key] is None}
+        for key in mine.keys() - {"seconds"}:
+            assert mine[key] is None or other[key] == pytest.approx(mine[key], rel=1e-4, nan_ok=True), key

@@ -52,6 +52,14 @@ def test_gradient_check_passes_for_both_costs_on_the_production_kernels(ratings,
     assert report.passed, str(report)
 
 
+@pytest.mark.usefixtures("auto_backend")
+@pytest.mark.parametrize("n_factors", [3, 8])
+def test_gradient_check_passes_on_every_device(n_factors):
+    small = fastcf.data.make_ratings(12, 8, 50, random_state=0)
+    report = check_gradients(MatrixFactorization(n_factors, reg=0.7), small, max_coordinates=None)
+    assert report.passed, str(report)
+
+
 def broken(kind, ratings):
     """An objective whose gradient has one typical mistake."""
     model = MatrixFactorization(4, reg=0.5, reg_scaling="count", bias_reg=2.0)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastcf
-from fastcf import _cpu
+from backends import in_every_order
 from fastcf.optimizers import OPTIMIZERS, Momentum, as_optimizer
 from reference import optimizer_trace
 
@@ -31,14 +31,14 @@ def make_csr(random, n_users, n_items, density, *, labels=False, dense_row=False
     return indptr, indices, values.astype(np.float32)
 
 
-def make_trainer(csr, n_items, k, method="gd", **options):
+def make_trainer(backend, csr, n_items, k, method="gd", **options):
     name, decay, second_decay, epsilon = as_optimizer(method).constants
     defaults = {
         "n_factors": k, "reg": REG, "reg_exponent": 1.0, "bias": True, "user_bias_reg": USER_BIAS_REG,
         "item_bias_reg": ITEM_BIAS_REG, "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
         "optimizer": name, "decay": decay, "second_decay": second_decay, "epsilon": epsilon,
     }  # fmt: skip
-    return _cpu.GradientTrainer(*csr, n_items, **{**defaults, **options})
+    return backend.GradientTrainer(*csr, n_items, **{**defaults, **options})
 
 
 def make_parameters(random, n_users, n_items, k, scale=0.3):
@@ -111,22 +111,22 @@ class Plain:
     exponent=st.sampled_from([0.0, 0.5, 1.0]),
     seed=st.integers(0, 2**64 - 1),
 )
-def test_gradient_trainer_epochs_equal_trace(**case):
-    check_epochs(**case)
+def test_gradient_trainer_epochs_equal_trace(backend, **case):
+    check_epochs(backend, **case)
 
 
 @pytest.mark.parametrize("logistic", [False, True])
 @pytest.mark.parametrize("batch_size", [0, 1, 31])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_gradient_trainer_epochs_equal_trace_with_everything_on(optimizer, batch_size, logistic):
+def test_gradient_trainer_epochs_equal_trace_with_everything_on(backend, optimizer, batch_size, logistic):
     check_epochs(
-        optimizer, n_users=33, n_items=32, k=17, density=0.1, batch_size=batch_size, weighted=True, bias=True,
+        backend, optimizer, n_users=33, n_items=32, k=17, density=0.1, batch_size=batch_size, weighted=True, bias=True,
         by_item=True, logistic=logistic, exponent=0.5, seed=1,
     )  # fmt: skip
 
 
 def check_epochs(
-    optimizer, n_users, n_items, k, density, batch_size, weighted, bias, by_item, logistic, exponent, seed
+    backend, optimizer, n_users, n_items, k, density, batch_size, weighted, bias, by_item, logistic, exponent, seed
 ):
     random = np.random.default_rng(seed)
     csr = make_csr(random, n_users, n_items, density, labels=logistic, dense_row=True)
@@ -134,8 +134,8 @@ def check_epochs(
     weights = random.uniform(0, 2, rows.size).astype(np.float32) if weighted else None
     offset = random.normal(1, 0.5, n_items).astype(np.float32) if by_item else None
     trainer = make_trainer(
-        csr, n_items, k, optimizer, weights=weights, item_offset=offset, global_offset=1.5, reg_exponent=exponent,
-        bias=bias, batch_size=batch_size, seed=seed, cost="logistic" if logistic else "squared",
+        backend, csr, n_items, k, optimizer, weights=weights, item_offset=offset, global_offset=1.5, bias=bias,
+        reg_exponent=exponent, batch_size=batch_size, seed=seed, cost="logistic" if logistic else "squared",
     )  # fmt: skip
     parameters = make_parameters(random, n_users, n_items, k)
     if not bias:
@@ -191,18 +191,20 @@ def _constants(optimizer):
 
 
 @pytest.fixture(scope="module")
-def large():
+def large(backend):
+    if hasattr(backend, "emulation"):  # which takes some 40 us per rating, and more per batch
+        return fastcf.data.make_ratings(60, 40, 900, random_state=1)
     return fastcf.data.make_ratings(3_000, 800, 120_000, random_state=1)
 
 
 @pytest.mark.parametrize("batch_size", [0, 1000, 50_000])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_gradient_trainer_same_bits_for_any_number_of_threads(large, optimizer, batch_size):
+def test_gradient_trainer_same_bits_for_any_number_of_threads(backend, large, optimizer, batch_size):
     parameters = make_parameters(np.random.default_rng(0), large.n_users, large.n_items, 20, 0.1)
     results = []
     for n_threads in (1, 2, 4):
         trainer = make_trainer(
-            (large.indptr, large.indices, large.values), large.n_items, 20, optimizer, batch_size=batch_size,
+            backend, (large.indptr, large.indices, large.values), large.n_items, 20, optimizer, batch_size=batch_size,
             n_threads=n_threads, global_offset=large.mean, reg_exponent=0.5,
         )  # fmt: skip
         trainer.set_parameters(*parameters)
@@ -216,26 +218,45 @@ def test_gradient_trainer_same_bits_for_any_number_of_threads(large, optimizer, 
             np.testing.assert_array_equal(have, want)
 
 
+@pytest.mark.parametrize("batch_size", [0, 40])
+def test_gradient_trainer_same_bits_in_any_order_of_threads(backend, batch_size):
+    random = np.random.default_rng(0)
+    csr, parameters = make_csr(random, 12, 10, 0.5, dense_row=True), make_parameters(random, 12, 10, 17)
+
+    def train():
+        trainer = make_trainer(backend, csr, 10, 17, "nesterov", batch_size=batch_size)
+        trainer.set_parameters(*parameters)
+        losses = [trainer.epoch(0.01, 0.01) for _ in range(2)]
+        return losses, trainer.penalty(), fetch(trainer, parameters)
+
+    results = in_every_order(backend, train)
+    for losses, penalty, fetched in results[1:]:
+        assert (losses, penalty) == results[0][:2]
+        for have, want in zip(fetched, results[0][2], strict=True):
+            np.testing.assert_array_equal(have, want)
+
+
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
-def test_gradient_trainer_cost_falls_monotonically_with_safe_rate(large, cost):
+def test_gradient_trainer_cost_falls_monotonically_with_safe_rate(backend, large, cost):
     values = large.values if cost == "squared" else (large.values > large.mean).astype(np.float32)
     trainer = make_trainer(
-        (large.indptr, large.indices, values), large.n_items, 8, cost=cost, reg_exponent=0.0, reg=1.0,
+        backend, (large.indptr, large.indices, values), large.n_items, 8, cost=cost, reg_exponent=0.0, reg=1.0,
         global_offset=large.mean if cost == "squared" else 0.0,
     )  # fmt: skip
     trainer.set_parameters(*make_parameters(np.random.default_rng(0), large.n_users, large.n_items, 8, 0.1))
-    costs = []
+    costs, rate = [], 2e-4 if large.n_users == 3_000 else 5e-3
     for _ in range(30):
         penalty = trainer.penalty()
-        costs.append(trainer.epoch(2e-4, 2e-4) + penalty)
+        costs.append(trainer.epoch(rate, rate) + penalty)
     assert (np.diff(costs) < 0).all()
     assert costs[-1] < 0.95 * costs[0]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_gradient_trainer_batches_learn(large, optimizer):
+def test_gradient_trainer_batches_learn(backend, large, optimizer):
+    size = 20 if hasattr(backend, "emulation") else 500
     trainer = make_trainer(
-        (large.indptr, large.indices, large.values), large.n_items, 8, optimizer, batch_size=500,
+        backend, (large.indptr, large.indices, large.values), large.n_items, 8, optimizer, batch_size=size,
         global_offset=large.mean, reg=0.02, reg_exponent=1.0, user_bias_reg=1.0, item_bias_reg=1.0,
     )  # fmt: skip
     trainer.set_parameters(*make_parameters(np.random.default_rng(0), large.n_users, large.n_items, 8, 0.1))
@@ -244,18 +265,18 @@ def test_gradient_trainer_batches_learn(large, optimizer):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_gradient_trainer_order_depends_on_seed_and_epoch(large):
+def test_gradient_trainer_order_depends_on_seed_and_epoch(backend, large):
     csr = large.indptr, large.indices, large.values
-    first, second = (make_trainer(csr, large.n_items, 2, seed=seed, batch_size=1000) for seed in (1, 2))
+    first, second = (make_trainer(backend, csr, large.n_items, 2, seed=seed, batch_size=1000) for seed in (1, 2))
     order = first.order()
     assert not np.array_equal(order[0], second.order()[0])
     first.epoch(1e-6, 1e-6)
     assert not np.array_equal(order[0], first.order()[0])
 
 
-def test_gradient_trainer_best_parameters_come_back_and_momentum_is_gone():
+def test_gradient_trainer_best_parameters_come_back_and_momentum_is_gone(backend):
     random = np.random.default_rng(0)
-    trainer = make_trainer(make_csr(random, 30, 20, 0.5), 20, 8, Momentum(0.9), batch_size=10)
+    trainer = make_trainer(backend, make_csr(random, 30, 20, 0.5), 20, 8, Momentum(0.9), batch_size=10)
     with pytest.raises(RuntimeError, match="nothing was saved"):
         trainer.restore_best()
     parameters = make_parameters(random, 30, 20, 8)
@@ -273,11 +294,11 @@ def test_gradient_trainer_best_parameters_come_back_and_momentum_is_gone():
         np.testing.assert_array_equal(have, want)
 
 
-def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums():
+def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums(backend):
     random = np.random.default_rng(0)
     offset = random.normal(3, 1, 20).astype(np.float32)
     trainer = make_trainer(
-        make_csr(random, 30, 20, 0.5), 20, 8, item_offset=offset, global_offset=2.5, lowest=2.0, highest=4.0
+        backend, make_csr(random, 30, 20, 0.5), 20, 8, item_offset=offset, global_offset=2.5, lowest=2.0, highest=4.0
     )
     P, Q, b_u, b_i = parameters = make_parameters(random, 30, 20, 8)
     trainer.set_parameters(*parameters)
@@ -308,15 +329,15 @@ def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums():
         ({"item_offset": np.ones(3, np.float32)}, "item_offset must have 2 entries; got 3"),
     ],
 )
-def test_gradient_trainer_bad_input_raises(arguments, message):
+def test_gradient_trainer_bad_input_raises(backend, arguments, message):
     csr = np.int64([0, 2, 4]), np.int32([0, 1, 0, 1]), np.ones(4, np.float32)
     with pytest.raises(ValueError, match=f"GradientTrainer: {message}"):
-        make_trainer(csr, 2, 3, **arguments)
+        make_trainer(backend, csr, 2, 3, **arguments)
 
 
-def test_gradient_trainer_wrong_parameters_raise():
+def test_gradient_trainer_wrong_parameters_raise(backend):
     random = np.random.default_rng(0)
-    trainer = make_trainer(make_csr(random, 5, 4, 0.5), 4, 3)
+    trainer = make_trainer(backend, make_csr(random, 5, 4, 0.5), 4, 3)
     P, Q, b_u, b_i = make_parameters(random, 5, 4, 3)
     with pytest.raises(ValueError, match=r"user_factors must have shape \(5, 3\); got \(5, 2\)"):
         trainer.set_parameters(P[:, :2].copy(), Q, b_u, b_i)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import reference
-from fastcf import Ratings, _cpu, ops
+from backends import in_every_order
+from fastcf import Ratings, ops
 from fastcf.ratings import IdMap
 
-pytestmark = pytest.mark.every_isa
+pytestmark = [pytest.mark.every_isa, pytest.mark.usefixtures("auto_backend")]
 
 NAMES = ("user_factors", "item_factors", "user_bias", "item_bias")
 
@@ -66,7 +67,9 @@ def expected(ratings, parameters, offset, options):
     n_threads=st.sampled_from([1, 2]),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_mf_gradient_equals_reference(**case):
+def test_mf_gradient_equals_reference(auto_backend, **case):
+    if hasattr(auto_backend, "emulation"):  # which takes some 40 us per rating
+        case["n_users"] = min(case["n_users"], 32)
     check_gradient(**case)
 
 
@@ -74,9 +77,10 @@ def test_mf_gradient_equals_reference(**case):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("k", [1, 33, 64, 100])
 @pytest.mark.parametrize("n_items", [33, 1025])
-def test_mf_gradient_equals_reference_with_everything_on(n_items, k, dtype, cost):
+def test_mf_gradient_equals_reference_with_everything_on(auto_backend, n_items, k, dtype, cost):
+    n_users = 12 if hasattr(auto_backend, "emulation") else 130
     check_gradient(
-        n_users=130, n_items=n_items, k=k, density=0.4, dense_row=True, weighted=True, bias=True, by_item=True,
+        n_users=n_users, n_items=n_items, k=k, density=0.4, dense_row=True, weighted=True, bias=True, by_item=True,
         cost=cost, exponent=0.5, reg=0.3, dtype=dtype, n_threads=2, seed=k,
     )  # fmt: skip
 
@@ -119,6 +123,23 @@ def check_gradient(
     assert predicted.dtype == dtype
 
 
+@pytest.mark.parametrize("k", [3, 16, 200, 520])  # the last: wider than a GPU keeps in registers
+@pytest.mark.parametrize(("n_users", "n_items"), [(3, 1700), (1700, 3)])
+def test_mf_gradient_of_rows_with_very_many_ratings_equals_reference(n_users, n_items, k):
+    """A GPU cuts them; some begin where a part of another ends."""
+    check_gradient(
+        n_users=n_users, n_items=n_items, k=k, density=0.7, dense_row=True, weighted=True, bias=True, by_item=True,
+        cost="squared", exponent=0.5, reg=0.3, dtype=np.float64, n_threads=2, seed=k,
+    )  # fmt: skip
+
+
+def test_mf_gradient_of_very_many_rows_equals_reference():
+    check_gradient(
+        n_users=8_300, n_items=2, k=3, density=0.02, dense_row=True, weighted=False, bias=True, by_item=False,
+        cost="squared", exponent=0.0, reg=0.3, dtype=np.float64, n_threads=2, seed=0,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
@@ -145,10 +166,11 @@ def test_mf_gradient_agrees_with_central_differences(cost, weighted, exponent):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_mf_gradient_same_bits_for_any_number_of_threads(dtype):
+def test_mf_gradient_same_bits_for_any_number_of_threads(auto_backend, dtype):
     random = np.random.default_rng(0)
-    ratings = make_ratings(random, 400, 1000, 0.4, dense_row=True, weighted=True)
-    parameters = make_parameters(random, 400, 1000, 33, dtype)
+    n_users = 10 if hasattr(auto_backend, "emulation") else 400
+    ratings = make_ratings(random, n_users, 1000, 0.4, dense_row=True, weighted=True)
+    parameters = make_parameters(random, n_users, 1000, 33, dtype)
     results = [
         ops.mf_cost_and_gradient(ratings, *parameters, reg=0.1, reg_exponent=1.0, n_threads=n) for n in (1, 2, 4)
     ]
@@ -159,6 +181,17 @@ def test_mf_gradient_same_bits_for_any_number_of_threads(dtype):
     predicted = [ops.mf_predict(ratings, *parameters, n_threads=n) for n in (1, 2, 4)]
     np.testing.assert_array_equal(predicted[0], predicted[1])
     np.testing.assert_array_equal(predicted[0], predicted[2])
+
+
+def test_mf_gradient_same_bits_in_any_order_of_threads(auto_backend):
+    random = np.random.default_rng(0)
+    ratings = make_ratings(random, 9, 700, 0.3, dense_row=True, weighted=True)
+    parameters = make_parameters(random, 9, 700, 70, np.float32)
+    results = in_every_order(auto_backend, lambda: ops.mf_cost_and_gradient(ratings, *parameters, reg=0.1))
+    for result in results[1:]:
+        assert result.cost == results[0].cost
+        for have, want in zip(result[2:], results[0][2:], strict=True):
+            np.testing.assert_array_equal(have, want)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -243,12 +276,12 @@ def test_mf_gradient_bad_input_raises(arguments, error, message):
         (5, np.int64([0, 3, 1, 4]), r"item_entries must lie in \[0, 4\); got 4 at entry 3"),
     ],
 )
-def test_mf_gradient_damaged_structure_raises(position, value, message):
+def test_mf_gradient_damaged_structure_raises(auto_backend, position, value, message):
     arguments = [
         np.int64([0, 2, 3, 4]), np.int32([0, 1, 1, 0]), np.ones(4), np.int64([0, 2, 4]), np.int32([0, 2, 0, 1]),
         np.int64([0, 3, 1, 2]), P, Q,
     ]  # fmt: skip
-    assert _cpu.mf_gradient(*arguments)[0] == pytest.approx(4 * 3**2 / 2)
+    assert auto_backend.mf_gradient(*arguments)[0] == pytest.approx(4 * 3**2 / 2)
     arguments[position] = value
     with pytest.raises(ValueError, match=message):
-        _cpu.mf_gradient(*arguments)
+        auto_backend.mf_gradient(*arguments)

@@ -118,4 +118,45 @@ class HostView {
     std::vector<Value> copy_;
 };
 
+// Arrays that the host writes anew again and again and the device reads, side by side in one block so that they cross
+// at one go; where device memory is the host's they do not cross at all.
+class UploadBlock {
+  public:
+    template <class T>
+    struct Part {
+        std::int64_t offset = 0;
+    };
+
+    // First all parts are added, then the block is allocated.
+    template <class T>
+    void add(Part<T>& part, std::int64_t size) {
+        static_assert(std::is_trivially_copyable_v<T>);
+        part.offset = bytes_;
+        bytes_ += (size * static_cast<std::int64_t>(sizeof(T)) + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    void allocate() {
+        device_ = DeviceArray<unsigned char>(bytes_);
+        if (device_only(device_.data())) host_.resize(static_cast<std::size_t>(bytes_));
+    }
+    template <class T>
+    T* host(Part<T> part) {
+        return reinterpret_cast<T*>((host_.empty() ? device_.data() : host_.data()) + part.offset);
+    }
+    template <class T>
+    const T* device(Part<T> part) const {
+        return reinterpret_cast<const T*>(device_.data() + part.offset);
+    }
+    // Makes what was written the device's.
+    void send() {
+        if (!host_.empty()) device_.upload(host_.data());
+    }
+
+  private:
+    static constexpr std::int64_t kAlignment = 64;
+
+    std::int64_t bytes_ = 0;
+    DeviceArray<unsigned char> device_;
+    std::vector<unsigned char> host_;
+};
+
 }  // namespace fastcf

@@ -146,38 +146,7 @@ void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, co
                  });
 }
 
-template <class T>
-void check_mf_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads, const char* caller) {
-    const auto structure = [&](const std::int64_t* indptr, std::int64_t rows, const char* name) {
-        CsrView view;
-        view.indptr = indptr;
-        view.rows = rows;
-        check_indptr(view, nnz, concat(caller, ": ", name).c_str());
-    };
-    structure(ratings.indptr, ratings.n_users, "by user");
-    if (ratings.item_indptr != nullptr) structure(ratings.item_indptr, ratings.n_items, "by item");
-    const auto range = [&](const auto* values, std::int64_t limit, const char* name) {
-        if (values == nullptr) return;
-        parallel_chunks(nnz, std::int64_t{1} << 18, threads_for(nnz, n_threads),
-                        [&](std::int64_t begin, std::int64_t end, int) {
-                            bool valid = true;  // without a branch first: vector code for the usual case
-                            for (std::int64_t e = begin; e < end; ++e) valid &= values[e] >= 0 && values[e] < limit;
-                            for (std::int64_t e = begin; !valid && e < end; ++e)
-                                check(values[e] >= 0 && values[e] < limit, caller, ": ", name, " must lie in [0, ",
-                                      limit, "); got ", values[e], " at entry ", e);
-                        });
-    };
-    range(ratings.items, ratings.n_items, "indices");
-    range(ratings.users, ratings.n_users, "item_users");
-    range(ratings.item_entries, nnz, "item_entries");
-}
-
-#define FASTCF_INSTANTIATE(T)                                                                                       \
-    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&,        \
-                                   const MfParameters<T>&, T*, int);                                                \
-    template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int); \
-    template void check_mf_ratings<T>(const MfRatings<T>&, std::int64_t, int, const char*);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_MF_GRADIENT(float)
+FASTCF_INSTANTIATE_MF_GRADIENT(double)
 
 }  // namespace fastcf

@@ -20,18 +20,16 @@ const OptimizerRunKernels<T>& kernels() {
         return table.of_double;
 }
 
+double power_of(double decay, VectorView<const double> powers, std::int64_t n) {
+    return n < powers.size ? powers[n] : std::pow(decay, static_cast<double>(n));
+}
+
 template <class T>
-OptimizerStep<T> step_of(const Optimizer& optimizer, double learning_rate, std::int64_t step) {
-    OptimizerStep<T> s{};
-    const bool adam = optimizer.kind == OptimizerKind::adam;
-    s.rate = static_cast<T>(adam ? learning_rate / (1 - optimizer.power(step)) : learning_rate);
-    s.keep = static_cast<T>(optimizer.decay);
-    s.take = static_cast<T>(1 - optimizer.decay);
-    s.second_keep = static_cast<T>(optimizer.second_decay);
-    s.second_take = static_cast<T>(1 - optimizer.second_decay);
-    s.second_scale = static_cast<T>(adam ? 1 / (1 - optimizer.second_power(step)) : 1);
-    s.epsilon = static_cast<T>(optimizer.epsilon);
-    return s;
+OptimizerStep<T> step_of(const Optimizer& o, double learning_rate, std::int64_t step) {
+    const bool adam = o.kind == OptimizerKind::adam;
+    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon,
+                                adam ? power_of(o.decay, o.powers, step) : 0.0,
+                                adam ? power_of(o.second_decay, o.second_powers, step) : 0.0);
 }
 
 template <class T>
@@ -39,13 +37,13 @@ T* row_of(T* array, std::int64_t row, std::int64_t stride) {
     return array == nullptr ? nullptr : array + row * stride;
 }
 
-// Moves a row by what its velocity adds in steps without a gradient: v (b + b^2 + ... + b^n), times b with Nesterov's.
+// Moves a row by what its velocity adds in steps without a gradient.
 template <class T>
-void coast(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, std::int64_t row) {
+void coast_row(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, std::int64_t row) {
     const std::int64_t n = step - state.row_steps[row];
     if (n <= 0) return;
-    const double b = optimizer.decay, power = optimizer.power(n);
-    const double travel = b * (1 - power) / (1 - b) * (optimizer.kind == OptimizerKind::nesterov ? b : 1.0);
+    const double power = power_of(optimizer.decay, optimizer.powers, n);
+    const double travel = coasting_distance(optimizer.kind, optimizer.decay, power);
     kernels<T>().coast(static_cast<T>(travel), static_cast<T>(power), state.cols, state.parameters + row * state.stride,
                        state.first + row * state.stride);
     state.row_steps[row] = step;
@@ -63,10 +61,7 @@ void prefetch_row(const OptimizerRows<T>& state, std::int64_t row) {
 
 template <class T, class Body>
 void for_rows(const OptimizerRows<T>& state, VectorView<const std::int32_t> rows, int n_threads, Body&& body) {
-    const char* caller = "optimizer_step";
-    for (std::int64_t r = 0; r < rows.size; ++r)
-        check(rows[r] >= 0 && rows[r] < state.rows && (r == 0 || rows[r] > rows[r - 1]), caller,
-              ": rows must ascend within [0, ", state.rows, "); got ", rows[r], " at entry ", r);
+    check_optimizer_rows(rows, state.rows);
     const std::int64_t grain = kElementsPerTask / (state.cols + 16) + 1;
     parallel_chunks(rows.size, grain, threads_for(rows.size * (state.cols / 8 + 4), n_threads),
                     [&](std::int64_t begin, std::int64_t end, int) {
@@ -79,18 +74,10 @@ void for_rows(const OptimizerRows<T>& state, VectorView<const std::int32_t> rows
 
 }  // namespace
 
-void Optimizer::tabulate() {
-    constexpr std::int64_t kPowers = 4096;  // 64 KiB of them
-    for (std::int64_t n = 0; n < kPowers; ++n) {
-        powers.push_back(std::pow(decay, static_cast<double>(n)));
-        second_powers.push_back(std::pow(second_decay, static_cast<double>(n)));
-    }
-}
-
 template <class T>
 void optimizer_step(const Optimizer& optimizer, double learning_rate, std::int64_t step, std::int64_t n, T* parameters,
                     const T* gradient, T* first, T* second, int n_threads) {
-    check(step >= 1, "optimizer_step: steps count from 1; got ", step);
+    check_optimizer_step(step);
     const OptimizerStep<T> s = step_of<T>(optimizer, learning_rate, step);
     parallel_chunks(n, kElementsPerTask, threads_for(n / 4, n_threads), [&](std::int64_t begin, std::int64_t end, int) {
         kernels<T>().step(optimizer.kind, s, end - begin, parameters + begin, gradient + begin, row_of(first, begin, 1),
@@ -102,11 +89,11 @@ template <class T>
 void optimizer_step_rows(const Optimizer& optimizer, double learning_rate, std::int64_t step,
                          const OptimizerRows<T>& state, VectorView<const std::int32_t> rows, const T* gradient,
                          std::int64_t gradient_stride, int n_threads) {
-    check(step >= 1, "optimizer_step: steps count from 1; got ", step);
+    check_optimizer_step(step);
     const OptimizerStep<T> shared = step_of<T>(optimizer, learning_rate, step);
     const bool adam = optimizer.kind == OptimizerKind::adam, moves = moves_untouched(optimizer.kind);
     for_rows(state, rows, n_threads, [&](std::int64_t r, std::int64_t row) {
-        if (moves) coast(optimizer, step - 1, state, row);
+        if (moves) coast_row(optimizer, step - 1, state, row);
         OptimizerStep<T> s = shared;
         if (adam) s = step_of<T>(optimizer, learning_rate, ++state.row_steps[row]);
         kernels<T>().step(optimizer.kind, s, state.cols, state.parameters + row * state.stride,
@@ -120,7 +107,7 @@ template <class T>
 void optimizer_catch_up(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state,
                         VectorView<const std::int32_t> rows, int n_threads) {
     if (!moves_untouched(optimizer.kind)) return;
-    for_rows(state, rows, n_threads, [&](std::int64_t, std::int64_t row) { coast(optimizer, step, state, row); });
+    for_rows(state, rows, n_threads, [&](std::int64_t, std::int64_t row) { coast_row(optimizer, step, state, row); });
 }
 
 template <class T>
@@ -129,18 +116,11 @@ void optimizer_flush(const Optimizer& optimizer, std::int64_t step, const Optimi
     parallel_chunks(state.rows, kElementsPerTask / (state.cols + 16) + 1,
                     threads_for(state.rows * (state.cols / 8 + 4), n_threads),
                     [&](std::int64_t begin, std::int64_t end, int) {
-                        for (std::int64_t row = begin; row < end; ++row) coast(optimizer, step, state, row);
+                        for (std::int64_t row = begin; row < end; ++row) coast_row(optimizer, step, state, row);
                     });
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                         \
-    template void optimizer_step<T>(const Optimizer&, double, std::int64_t, std::int64_t, T*, const T*, T*, T*, int); \
-    template void optimizer_step_rows<T>(const Optimizer&, double, std::int64_t, const OptimizerRows<T>&,             \
-                                         VectorView<const std::int32_t>, const T*, std::int64_t, int);                \
-    template void optimizer_catch_up<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&,                      \
-                                        VectorView<const std::int32_t>, int);                                         \
-    template void optimizer_flush<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_OPTIMIZER(float)
+FASTCF_INSTANTIATE_OPTIMIZER(double)
 
 }  // namespace fastcf

@@ -36,17 +36,14 @@ void step_run(OptimizerKind kind, const OptimizerStep<T>& step, int64_t n, T* __
 }
 
 template <class T>
-void coast(T travel, T decay, int64_t n, T* __restrict p, T* __restrict first) {
+void coast_run(T distance, T power, int64_t n, T* __restrict p, T* __restrict first) {
     [[maybe_unused]] const FlushDenormals flush;
-    for (int64_t i = 0; i < n; ++i) {
-        p[i] += travel * first[i];
-        first[i] *= decay;
-    }
+    for (int64_t i = 0; i < n; ++i) coast(distance, power, p + i, first + i);
 }
 
 }  // namespace
 
 extern const OptimizerKernels optimizer_kernels;
-const OptimizerKernels optimizer_kernels = {{step_run<float>, coast<float>}, {step_run<double>, coast<double>}};
+const OptimizerKernels optimizer_kernels = {{step_run<float>, coast_run<float>}, {step_run<double>, coast_run<double>}};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

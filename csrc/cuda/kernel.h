@@ -143,12 +143,18 @@ FASTCF_DEVICE T constant_load(const T* place) {
     return __ldg(place);
 }
 
-// Four neighbours at once; the address must be a multiple of 16 bytes.
+// Four neighbours at once, or two; the address must be a multiple of 16 bytes.
 FASTCF_DEVICE float4 load4(const float* place) {
     return *reinterpret_cast<const float4*>(place);
 }
 FASTCF_DEVICE void store4(float* place, float4 value) {
     *reinterpret_cast<float4*>(place) = value;
+}
+FASTCF_DEVICE double2 load2(const double* place) {
+    return *reinterpret_cast<const double2*>(place);
+}
+FASTCF_DEVICE void store2(double* place, double2 value) {
+    *reinterpret_cast<double2*>(place) = value;
 }
 
 // 1 / sqrt(x), to two units in the last place.
@@ -256,6 +262,42 @@ FASTCF_DEVICE T block_max(T value, Shared<T> scratch) {
     }
     block_sync();
     return most;
+}
+
+// A chunk of an array is what one instruction moves, 16 bytes: four floats or two doubles.
+template <class T>
+inline constexpr int kChunk = 16 / static_cast<int>(sizeof(T));
+
+FASTCF_DEVICE void load_chunk(Global<const float> place, float (&values)[4]) {
+    const float4 four = load4(place);
+    values[0] = four.x;
+    values[1] = four.y;
+    values[2] = four.z;
+    values[3] = four.w;
+}
+FASTCF_DEVICE void load_chunk(Global<const double> place, double (&values)[2]) {
+    const double2 two = load2(place);
+    values[0] = two.x;
+    values[1] = two.y;
+}
+FASTCF_DEVICE void store_chunk(Global<float> place, const float (&values)[4]) {
+    store4(place, make_float4(values[0], values[1], values[2], values[3]));
+}
+FASTCF_DEVICE void store_chunk(Global<double> place, const double (&values)[2]) {
+    store2(place, make_double2(values[0], values[1]));
+}
+
+// The row of compressed rows that entry e lies in: the last with indptr[row] <= e.
+FASTCF_DEVICE std::int32_t row_of(Global<const std::int64_t> indptr, std::int64_t rows, std::int64_t e) {
+    std::int64_t low = 0, high = rows - 1;
+    while (low < high) {
+        const std::int64_t middle = (low + high + 1) / 2;
+        if (indptr[middle] <= e)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return static_cast<std::int32_t>(low);
 }
 
 }  // namespace fastcf

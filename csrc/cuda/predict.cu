@@ -80,19 +80,6 @@ void predict_pairs_kernel(Model model, Global<const std::int32_t> users, Global<
                                product);
 }
 
-// The row that entry e lies in: the last with indptr[row] <= e.
-FASTCF_DEVICE std::int32_t row_of(Global<const std::int64_t> indptr, std::int64_t rows, std::int64_t e) {
-    std::int64_t low = 0, high = rows - 1;
-    while (low < high) {
-        const std::int64_t middle = (low + high + 1) / 2;
-        if (indptr[middle] <= e)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return static_cast<std::int32_t>(low);
-}
-
 struct Pairs {
     Global<const std::int64_t> indptr;  // of CSR entries, or null: `users` says
     Global<const std::int32_t> users, items;

@@ -42,6 +42,12 @@ struct float4 {
 inline float4 make_float4(float x, float y, float z, float w) {
     return {x, y, z, w};
 }
+struct double2 {
+    double x, y;
+};
+inline double2 make_double2(double x, double y) {
+    return {x, y};
+}
 
 namespace fastcf {
 namespace emu {
@@ -228,6 +234,17 @@ inline half4 load4(const emu::Pointer<const half_t>& place) {
 }
 inline void store4(const emu::Pointer<float>& place, float4 value) {
     four(place).write(value, emu::Touch::write);
+}
+template <class T>
+emu::Element<double2> two(const emu::Pointer<T>& place) {
+    return {place.region(), place.offset()};
+}
+template <class T>
+double2 load2(const emu::Pointer<T>& place) {
+    return two(place).read(emu::Touch::read);
+}
+inline void store2(const emu::Pointer<double>& place, double2 value) {
+    two(place).write(value, emu::Touch::write);
 }
 template <class T>
 float4 racy_load4(const emu::Pointer<T>& place) {

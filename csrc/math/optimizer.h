@@ -8,6 +8,11 @@ namespace fastcf {
 
 enum class OptimizerKind { gradient_descent, momentum, nesterov, adagrad, adadelta, adam };
 
+// Momentum moves rows without a gradient too; exactly so, whenever they are next looked at (coasting_distance).
+FASTCF_FORMULA bool moves_untouched(OptimizerKind kind) {
+    return kind == OptimizerKind::momentum || kind == OptimizerKind::nesterov;
+}
+
 // What the formulas need of one step, worked out once per step (or row): keep = the decay, take = 1 - the decay.
 template <class T>
 struct OptimizerStep {
@@ -17,6 +22,36 @@ struct OptimizerStep {
     T second_scale;  // Adam: 1 / (1 - beta2^t)
     T epsilon;
 };
+
+// The step of a parameter, given decay^t and second_decay^t where Adam takes its t-th step (else 0).
+template <class T>
+FASTCF_FORMULA OptimizerStep<T> optimizer_step_of(OptimizerKind kind, double learning_rate, double decay,
+                                                  double second_decay, double epsilon, double power,
+                                                  double second_power) {
+    const bool adam = kind == OptimizerKind::adam;
+    OptimizerStep<T> s;
+    s.rate = static_cast<T>(adam ? learning_rate / (1 - power) : learning_rate);
+    s.keep = static_cast<T>(decay);
+    s.take = static_cast<T>(1 - decay);
+    s.second_keep = static_cast<T>(second_decay);
+    s.second_take = static_cast<T>(1 - second_decay);
+    s.second_scale = static_cast<T>(adam ? 1 / (1 - second_power) : 1);
+    s.epsilon = static_cast<T>(epsilon);
+    return s;
+}
+
+// What momentum moves a parameter by in n steps without a gradient, over its velocity, given b^n: b + b^2 + ... + b^n,
+// times b with Nesterov's.
+FASTCF_FORMULA double coasting_distance(OptimizerKind kind, double decay, double power) {
+    return decay * (1 - power) / (1 - decay) * (kind == OptimizerKind::nesterov ? decay : 1.0);
+}
+
+// Those steps of one parameter, given that distance and b^n.
+template <class T>
+FASTCF_FORMULA void coast(T distance, T power, T* p, T* first) {
+    *p += distance * *first;
+    *first *= power;
+}
 
 // p <- p - a g. Cauchy 1847.
 template <class T>

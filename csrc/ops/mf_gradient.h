@@ -19,7 +19,7 @@ namespace fastcf {
 // Koren, Bell and Volinsky, "Matrix factorization techniques for recommender systems", IEEE Computer 42(8), 2009; for
 // the logistic cost, Johnson, "Logistic matrix factorization for implicit feedback data", NIPS workshop 2014.
 
-// Ratings by user, and where each stands by item.
+// Ratings by user, and where each stands by item. Indices are taken as valid.
 template <class T>
 struct MfRatings {
     const std::int64_t* indptr = nullptr;        // (n_users + 1,)
@@ -31,8 +31,9 @@ struct MfRatings {
     const std::int64_t* item_entries = nullptr;  // (nnz,), position of each rating in the order by user
     std::int64_t n_users = 0;
     std::int64_t n_items = 0;
+    std::int64_t entries = -1;  // nnz; -1: indptr, which the host can read, says
 
-    std::int64_t nnz() const { return n_users == 0 ? 0 : indptr[n_users]; }
+    std::int64_t nnz() const { return entries >= 0 ? entries : n_users == 0 ? 0 : indptr[n_users]; }
 };
 
 // Factors (n_users, k) and (n_items, k); biases (n_users,) and (n_items,), or both null: a model without them.
@@ -64,13 +65,13 @@ struct MfCost {
 };
 
 // These are defined for float and double; arithmetic is in T, sums of the cost in float64. An order fixed by the
-// ratings, k and the instruction set: the same bits for any number of threads. One row or column of the rating matrix
-// is the work of one thread. Indices are taken as valid (check_mf_ratings).
+// ratings, k and the instruction set or device: the same bits for any number of threads, and for every run on a device.
 
-// Gradients overwrite `gradient`, and may not overlap the parameters. `errors` (nnz,) receives e by user: one pass over
-// the ratings by user yields the cost, e and the users' gradients, one over the ratings by item the items' from e.
-// Cost: 2 k multiply-adds and 2 k elements fetched per rating and pass; bound by fetching factor rows (from cache where
-// one side's factors fit), which are prefetched.
+// Gradients overwrite `gradient`, and what lies between its rows; they may not overlap the parameters. `errors` (nnz,)
+// receives e by user: one pass over the ratings by user yields the cost, e and the users' gradients, one over the
+// ratings by item the items' from e. Cost: 2 k multiply-adds and 2 k elements fetched per rating and pass; bound by
+// fetching factor rows (from cache where one side's factors fit), which are prefetched. A row of very many ratings is
+// cut on a device.
 template <class T>
 MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
                    const MfParameters<T>& gradient, T* errors, int n_threads);
@@ -80,10 +81,10 @@ template <class T>
 void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at, T* out,
                 int n_threads);
 
-// Throws std::invalid_argument unless both orders are compressed structures of `nnz` ratings, and indices and positions
-// are in range: then nothing reads or writes out of bounds. That they describe the same ratings is the caller's to
-// know.
-template <class T>
-void check_mf_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads, const char* caller);
+// What every device defines.
+#define FASTCF_INSTANTIATE_MF_GRADIENT(T)                                                                    \
+    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
+                                   const MfParameters<T>&, T*, int);                                         \
+    template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int);
 
 }  // namespace fastcf

@@ -16,19 +16,18 @@ struct Optimizer {
     double decay = 0;         // momentum; AdaDelta's rho; Adam's beta1
     double second_decay = 0;  // Adam's beta2
     double epsilon = 0;
-    std::vector<double> powers, second_powers;  // of the decays, from the 0th on: as far as they are tabulated
-
-    // Steps by row need a power per row, which takes as long as the row's step; worth it for whoever takes many steps.
-    void tabulate();
-    double power(std::int64_t n) const { return power_of(decay, powers, n); }
-    double second_power(std::int64_t n) const { return power_of(second_decay, second_powers, n); }
-
-  private:
-    static double power_of(double base, const std::vector<double>& table, std::int64_t n) {
-        return n < static_cast<std::int64_t>(table.size()) ? table[static_cast<std::size_t>(n)]
-                                                           : std::pow(base, static_cast<double>(n));
-    }
+    // Powers of the decays, from the 0th on, as far as someone has tabulated them (tabulated_powers), where the device
+    // can read them. Steps by row need a power per row, which takes as long as the row's step: worth it for whoever
+    // takes many steps.
+    VectorView<const double> powers, second_powers;
 };
+
+inline std::vector<double> tabulated_powers(double decay) {
+    constexpr std::int64_t kPowers = 4096;  // 32 KiB
+    std::vector<double> powers;
+    for (std::int64_t n = 0; n < kPowers; ++n) powers.push_back(std::pow(decay, static_cast<double>(n)));
+    return powers;
+}
 
 // Which arrays an optimiser keeps beside the parameters, of their shape and zero at first.
 inline bool keeps_first(OptimizerKind kind) {
@@ -37,11 +36,6 @@ inline bool keeps_first(OptimizerKind kind) {
 inline bool keeps_second(OptimizerKind kind) {
     return kind == OptimizerKind::adadelta || kind == OptimizerKind::adam;
 }
-// Momentum moves rows without a gradient too; exactly so, whenever they are next looked at (optimizer_catch_up).
-inline bool moves_untouched(OptimizerKind kind) {
-    return kind == OptimizerKind::momentum || kind == OptimizerKind::nesterov;
-}
-
 // Rows of parameters and what is remembered of them. row_steps, one per row, is what steps by row need: with momentum,
 // the step up to which the row is up to date; with Adam, how many steps it has taken; otherwise unused.
 template <class T>
@@ -57,7 +51,8 @@ struct OptimizerRows {
 
 // All of these are defined for float and double, throw std::invalid_argument where contracts are broken that could lead
 // out of bounds, and give the same bits for any number of threads. They are bound by memory: parameters, gradient and
-// what is remembered are read once and, but for the gradient, written once.
+// what is remembered are read once and, but for the gradient, written once. On a device, arrays begin at multiples of
+// 16 bytes.
 
 // The step-th step, counted from 1, of whole arrays of n elements.
 template <class T>
@@ -85,5 +80,24 @@ void optimizer_catch_up(const Optimizer& optimizer, std::int64_t step, const Opt
 // Brings all rows there.
 template <class T>
 void optimizer_flush(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, int n_threads);
+
+// What all of these, on every device, ask of steps and rows; rows on the host are looked at.
+inline void check_optimizer_step(std::int64_t step) {
+    check(step >= 1, "optimizer_step: steps count from 1; got ", step);
+}
+inline void check_optimizer_rows(VectorView<const std::int32_t> rows, std::int64_t limit) {
+    for (std::int64_t r = 0; r < rows.size; ++r)
+        check(rows[r] >= 0 && rows[r] < limit && (r == 0 || rows[r] > rows[r - 1]),
+              "optimizer_step: rows must ascend within [0, ", limit, "); got ", rows[r], " at entry ", r);
+}
+
+// What every device defines.
+#define FASTCF_INSTANTIATE_OPTIMIZER(T)                                                                               \
+    template void optimizer_step<T>(const Optimizer&, double, std::int64_t, std::int64_t, T*, const T*, T*, T*, int); \
+    template void optimizer_step_rows<T>(const Optimizer&, double, std::int64_t, const OptimizerRows<T>&,             \
+                                         VectorView<const std::int32_t>, const T*, std::int64_t, int);                \
+    template void optimizer_catch_up<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&,                      \
+                                        VectorView<const std::int32_t>, int);                                         \
+    template void optimizer_flush<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&, int);
 
 }  // namespace fastcf

@@ -6,6 +6,7 @@
 
 #include "core/aligned.h"
 #include "core/check.h"
+#include "core/memory.h"
 #include "core/parallel.h"
 #include "core/view.h"
 
@@ -37,6 +38,20 @@ inline void check_factor_arrays(const FactorArrays& arrays, std::int64_t n_users
           arrays.user_bias.size);
     check(arrays.item_bias.size == n_items, caller, ": item_bias must have ", n_items, " entries; got ",
           arrays.item_bias.size);
+}
+
+// Rows into a device array with `stride` floats to a row, zeros at their ends; and back.
+inline void upload_rows(const MatrixView<float>& from, DeviceArray<float>& to, std::int64_t stride) {
+    HostView<float> host(to, false);
+    for (std::int64_t r = 0; r < from.rows; ++r) {
+        float* row = host.data() + r * stride;
+        std::fill_n(std::copy_n(from.row(r), from.cols, row), stride - from.cols, 0.0f);
+    }
+    host.finish();
+}
+inline void download_rows(DeviceArray<float>& from, std::int64_t stride, const MatrixView<float>& to) {
+    HostView<float> host(from);
+    for (std::int64_t r = 0; r < to.rows; ++r) std::copy_n(host.data() + r * stride, to.cols, to.row(r));
 }
 
 inline AlignedBuffer<float> zeros(std::int64_t n) {

@@ -4,24 +4,27 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "core/rng.h"
-#include "math/mf.h"
+#include "ops/penalty.h"
+#include "ops/rows.h"
 
 namespace fastcf {
 namespace {
-
-constexpr std::uint64_t kRatingOrder = 0x6d696e69;  // stream of random numbers
 
 std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
 // λ n^exponent, and 0 where n = 0.
-std::vector<float> penalties(const std::vector<std::int64_t>& counts, double reg, double exponent) {
+DeviceArray<float> penalties(const std::vector<std::int64_t>& counts, double reg, double exponent) {
     std::vector<float> rates(counts.size());
     for (std::size_t r = 0; r < counts.size(); ++r)
         rates[r] = counts[r] == 0 ? 0.0f : static_cast<float>(reg * std::pow(static_cast<double>(counts[r]), exponent));
-    return rates;
+    return DeviceArray<float>(rates);
+}
+
+template <class T>
+VectorView<const T> view_of(const DeviceArray<T>& array) {
+    return {array.data(), array.size()};
 }
 
 }  // namespace
@@ -48,53 +51,62 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     check(config.batch_size >= 0, caller, ": batch_size must not be negative; got ", config.batch_size);
     check(config.batch_size == 0 || n <= UINT32_MAX, caller, ": ratings must be fewer than 2^32 with batches; got ", n);
     config_.n_threads = resolve_threads(config.n_threads);
-    indptr_.assign(ratings.indptr, ratings.indptr + ratings.rows + 1);
-    items_.assign(ratings.indices, ratings.indices + n);
-    values_.assign(ratings.values, ratings.values + n);
-    if (!weights.empty()) weights_.assign(weights.data, weights.data + n);
-    if (!item_offset.empty()) item_offset_.assign(item_offset.data, item_offset.data + item_offset.size);
-    users_.resize(at(n));
-    user_.counts.resize(at(ratings.rows));
-    item_.counts.assign(at(ratings.cols), 0);
-    for (std::int64_t u = 0; u < ratings.rows; ++u) {
-        user_.counts[at(u)] = ratings.row_size(u);
-        std::fill(users_.begin() + indptr_[at(u)], users_.begin() + indptr_[at(u) + 1], static_cast<std::int32_t>(u));
-    }
-    for (const std::int32_t i : items_) ++item_.counts[at(i)];
-    start_side(user_, ratings.rows, config.user_bias_reg);
-    start_side(item_, ratings.cols, config.item_bias_reg);
-    if (config.batch_size > 0) {
-        batch_place_.assign(at(ratings.cols), -1);
-        config_.optimizer.tabulate();
+    item_offset_ = DeviceArray<float>(item_offset.data, item_offset.size);
+    std::vector<std::int64_t> user_counts(at(ratings.rows)), item_counts(at(ratings.cols));
+    for (std::int64_t u = 0; u < ratings.rows; ++u) user_counts[at(u)] = ratings.row_size(u);
+    for (std::int64_t e = 0; e < n; ++e) ++item_counts[at(ratings.indices[e])];
+    start_side(user_, user_counts, config.user_bias_reg);
+    start_side(item_, item_counts, config.item_bias_reg);
+    if (config.batch_size == 0) {
+        start_ratings(ratings, weights, item_counts);
         return;
     }
-    errors_ = AlignedBuffer<float>(n);
-    item_indptr_.assign(at(ratings.cols) + 1, 0);
-    std::partial_sum(item_.counts.begin(), item_.counts.end(), item_indptr_.begin() + 1);
-    item_entries_.resize(at(n));
-    item_users_.resize(at(n));
-    std::vector<std::int64_t> next(item_indptr_.begin(), item_indptr_.end() - 1);
-    for (std::int64_t e = 0; e < n; ++e) {
-        const std::int64_t place = next[at(items_[at(e)])]++;
-        item_entries_[at(place)] = e;
-        item_users_[at(place)] = users_[at(e)];
-    }
+    batches_ = Batches(ratings, weights, config.batch_size, config.seed);
+    powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.decay));
+    second_powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.second_decay));
+    config_.optimizer.powers = view_of(powers_);
+    config_.optimizer.second_powers = view_of(second_powers_);
 }
 
-void GradientTrainer::start_side(Side& side, std::int64_t rows, double bias_reg) {
-    side.reg = penalties(side.counts, config_.reg, config_.reg_exponent);
-    side.share = penalties(side.counts, config_.reg, config_.reg_exponent - 1);
-    side.bias_reg = penalties(side.counts, bias_reg, 0);
-    side.bias_share = penalties(side.counts, bias_reg, -1);
+void GradientTrainer::start_ratings(const CsrView& ratings, VectorView<const float> weights,
+                                    const std::vector<std::int64_t>& item_counts) {
+    const std::int64_t n = n_ratings_ = ratings.nnz();
+    indptr_ = DeviceArray<std::int64_t>(ratings.indptr, ratings.rows + 1);
+    items_ = DeviceArray<std::int32_t>(ratings.indices, n);
+    values_ = DeviceArray<float>(ratings.values, n);
+    weights_ = DeviceArray<float>(weights.data, weights.size);
+    errors_ = DeviceArray<float>(n);
+    std::vector<std::int64_t> next(at(ratings.cols) + 1);
+    std::partial_sum(item_counts.begin(), item_counts.end(), next.begin() + 1);
+    item_indptr_ = DeviceArray<std::int64_t>(next);
+    item_entries_ = DeviceArray<std::int64_t>(n);
+    item_users_ = DeviceArray<std::int32_t>(n);
+    HostView<std::int64_t> entries(item_entries_, false);
+    HostView<std::int32_t> users(item_users_, false);
+    for (std::int64_t u = 0; u < ratings.rows; ++u)
+        for (std::int64_t e = ratings.indptr[u]; e < ratings.indptr[u + 1]; ++e) {
+            const std::int64_t place = next[at(ratings.indices[e])]++;
+            entries.data()[place] = e;
+            users.data()[place] = static_cast<std::int32_t>(u);
+        }
+    entries.finish();
+    users.finish();
+}
+
+void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg) {
+    side.reg = penalties(counts, config_.reg, config_.reg_exponent);
+    side.share = penalties(counts, config_.reg, config_.reg_exponent - 1);
+    side.bias_reg = penalties(counts, bias_reg, 0);
+    side.bias_share = penalties(counts, bias_reg, -1);
     const auto start = [&](Block& block, std::int64_t cols) {
-        block.rows = rows;
+        block.rows = static_cast<std::int64_t>(counts.size());
         block.cols = cols;
-        const std::int64_t n = rows * cols;
-        block.values = zeros(n);
-        if (keeps_first(config_.optimizer.kind)) block.first = zeros(n);
-        if (keeps_second(config_.optimizer.kind)) block.second = zeros(n);
-        if (config_.batch_size == 0) block.gradient = AlignedBuffer<float>(n);
-        block.row_steps.assign(at(rows), 0);
+        const std::int64_t n = block.rows * cols;
+        block.values = DeviceArray<float>::zeros(n);
+        if (keeps_first(config_.optimizer.kind)) block.first = DeviceArray<float>::zeros(n);
+        if (keeps_second(config_.optimizer.kind)) block.second = DeviceArray<float>::zeros(n);
+        if (config_.batch_size == 0) block.gradient = DeviceArray<float>(n);
+        block.row_steps = DeviceArray<std::int64_t>::zeros(block.rows);
     };
     start(side.factors, stride_);
     start(side.bias, 1);
@@ -103,9 +115,9 @@ void GradientTrainer::start_side(Side& side, std::int64_t rows, double bias_reg)
 void GradientTrainer::start_optimizer() {
     steps_ = 0;
     for_each_block([](Block& block) {
-        std::fill_n(block.first.data(), block.first.size(), 0.0f);
-        std::fill_n(block.second.data(), block.second.size(), 0.0f);
-        std::fill(block.row_steps.begin(), block.row_steps.end(), 0);
+        block.first.clear();
+        block.second.clear();
+        block.row_steps.clear();
     });
 }
 
@@ -117,15 +129,11 @@ void GradientTrainer::settle() {
 void GradientTrainer::set_parameters(const FactorArrays& from) {
     check_factor_arrays(from, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.bias,
                         "GradientTrainer.set_parameters");
-    const auto place = [&](const MatrixView<float>& rows, Block& block) {
-        for (std::int64_t r = 0; r < rows.rows; ++r)
-            std::copy_n(rows.row(r), rows.cols, block.values.data() + r * stride_);
-    };
-    place(from.user_factors, user_.factors);
-    place(from.item_factors, item_.factors);
+    upload_rows(from.user_factors, user_.factors.values, stride_);
+    upload_rows(from.item_factors, item_.factors.values, stride_);
     if (config_.bias) {
-        std::copy_n(from.user_bias.data, from.user_bias.size, user_.bias.values.data());
-        std::copy_n(from.item_bias.data, from.item_bias.size, item_.bias.values.data());
+        user_.bias.values.upload(from.user_bias.data);
+        item_.bias.values.upload(from.item_bias.data);
     }
     start_optimizer();
 }
@@ -134,15 +142,11 @@ void GradientTrainer::get_parameters(const FactorArrays& to) {
     check_factor_arrays(to, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.bias,
                         "GradientTrainer.get_parameters");
     settle();
-    const auto fetch = [&](const MatrixView<float>& rows, const Block& block) {
-        for (std::int64_t r = 0; r < rows.rows; ++r)
-            std::copy_n(block.values.data() + r * stride_, rows.cols, rows.row(r));
-    };
-    fetch(to.user_factors, user_.factors);
-    fetch(to.item_factors, item_.factors);
+    download_rows(user_.factors.values, stride_, to.user_factors);
+    download_rows(item_.factors.values, stride_, to.item_factors);
     if (!config_.bias) return;
-    std::copy_n(user_.bias.values.data(), to.user_bias.size, to.user_bias.data);
-    std::copy_n(item_.bias.values.data(), to.item_bias.size, to.item_bias.data);
+    user_.bias.values.download(to.user_bias.data);
+    item_.bias.values.download(to.item_bias.data);
 }
 
 double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
@@ -150,18 +154,12 @@ double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
         ++epochs_;
         return full_step(learning_rate, bias_learning_rate);
     }
-    std::vector<std::uint32_t> order = shuffled();
+    batches_.start(epochs_, config_.n_threads);
     ++epochs_;
-    const auto n = static_cast<std::int64_t>(order.size());
-    // By user and item within a batch; the order of a sum does not matter to it.
-    parallel_chunks(
-        n, config_.batch_size, threads_for(n * 4, config_.n_threads),
-        [&](std::int64_t begin, std::int64_t end, int) { std::sort(order.begin() + begin, order.begin() + end); });
     double loss = 0;
-    for (std::int64_t begin = 0; begin < n; begin += config_.batch_size) {
+    for (std::int64_t b = 0; b < batches_.count(); ++b) {
         if (interrupt_pending()) throw Interrupted();
-        loss += batch_step(order.data() + begin, std::min(config_.batch_size, n - begin), learning_rate,
-                           bias_learning_rate);
+        loss += batch_step(batches_.batch(b), learning_rate, bias_learning_rate);
     }
     return loss;
 }
@@ -171,15 +169,16 @@ double GradientTrainer::full_step(double learning_rate, double bias_learning_rat
     ratings.indptr = indptr_.data();
     ratings.items = items_.data();
     ratings.values = values_.data();
-    ratings.weights = weights_.empty() ? nullptr : weights_.data();
+    ratings.weights = weights_.data();
     ratings.item_indptr = item_indptr_.data();
     ratings.users = item_users_.data();
     ratings.item_entries = item_entries_.data();
     ratings.n_users = user_.factors.rows;
     ratings.n_items = item_.factors.rows;
+    ratings.entries = n_ratings_;
     MfObjective<float> objective;
     objective.loss = config_.loss;
-    objective.item_offset = item_offset_.empty() ? nullptr : item_offset_.data();
+    objective.item_offset = item_offset_.data();
     objective.global_offset = global_offset_;
     objective.user_reg = user_.reg.data();
     objective.item_reg = item_.reg.data();
@@ -206,112 +205,49 @@ double GradientTrainer::full_step(double learning_rate, double bias_learning_rat
     return cost.loss;
 }
 
-void GradientTrainer::Touched::resize(std::int64_t stride) {
-    const std::size_t n = rows.size(), elements = n * at(stride);
-    for (std::vector<float>* array : {&factors, &factor_gradient})
-        if (array->size() < elements) array->resize(elements);
-    for (std::vector<float>* array : {&bias, &bias_gradient, &reg, &bias_reg})
-        if (array->size() < n) array->resize(n);
-}
-
 // Brings a side's touched rows up to date and copies them side by side.
-void GradientTrainer::gather(Side& side, Touched& touched, float scale) {
-    touched.resize(stride_);
-    const VectorView<const std::int32_t> rows{touched.rows.data(), static_cast<std::int64_t>(touched.rows.size())};
-    optimizer_catch_up(config_.optimizer, steps_, side.factors.view(), rows, config_.n_threads);
-    if (config_.bias) optimizer_catch_up(config_.optimizer, steps_, side.bias.view(), rows, config_.n_threads);
-    const int threads = threads_for(rows.size * (stride_ / 8), config_.n_threads);
-    parallel_chunks(rows.size, kRowGrain, threads, [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t r = begin; r < end; ++r) {
-            const std::int64_t row = rows[r];
-            const float part = scale * static_cast<float>(touched.counts[at(r)]);
-            std::copy_n(side.factors.values.data() + row * stride_, stride_, touched.factors.data() + r * stride_);
-            touched.bias[at(r)] = side.bias.values[row];
-            touched.reg[at(r)] = part * side.share[at(row)];
-            touched.bias_reg[at(r)] = part * side.bias_share[at(row)];
-        }
-    });
+void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& touched) {
+    const std::int64_t n = batch.rows.size;
+    const auto take = [&](const DeviceArray<float>& from, std::int64_t rows, std::int64_t cols,
+                          VectorView<const float> weights, DeviceArray<float>& to) {
+        to.reserve(n * cols);
+        gather_rows({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
+                    config_.n_threads);
+    };
+    optimizer_catch_up(config_.optimizer, steps_, side.factors.view(), batch.rows, config_.n_threads);
+    take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
+    take(side.share, side.factors.rows, 1, batch.shares, touched.reg);
+    touched.factor_gradient.reserve(n * stride_);
+    if (!config_.bias) return;
+    optimizer_catch_up(config_.optimizer, steps_, side.bias.view(), batch.rows, config_.n_threads);
+    take(side.bias.values, side.bias.rows, 1, {}, touched.bias);
+    take(side.bias_share, side.bias.rows, 1, batch.shares, touched.bias_reg);
+    touched.bias_gradient.reserve(n);
 }
 
-void GradientTrainer::scatter_step(Side& side, const Touched& touched, double learning_rate,
-                                   double bias_learning_rate) {
-    const VectorView<const std::int32_t> rows{touched.rows.data(), static_cast<std::int64_t>(touched.rows.size())};
-    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.view(), rows,
+void GradientTrainer::step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
+                                double bias_learning_rate) {
+    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.view(), batch.rows,
                                touched.factor_gradient.data(), stride_, config_.n_threads);
     if (config_.bias)
-        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.view(), rows,
+        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.view(), batch.rows,
                                    touched.bias_gradient.data(), 1, config_.n_threads);
 }
 
-double GradientTrainer::batch_step(const std::uint32_t* entries, std::int64_t n, double learning_rate,
-                                   double bias_learning_rate) {
-    const float scale = 1.0f / static_cast<float>(n);
+double GradientTrainer::batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate) {
     Touched &users = touched_users_, &items = touched_items_;
-    for (Touched* side : {&users, &items}) {
-        side->rows.clear();
-        side->counts.clear();
-    }
-    batch_indptr_.clear();
-    for (std::vector<float>* array : {&batch_values_, &batch_weights_, &batch_errors_}) array->resize(at(n));
-    for (std::vector<std::int32_t>* array : {&batch_items_, &batch_item_users_}) array->resize(at(n));
-    batch_item_entries_.resize(at(n));
-
-    for (std::int64_t e = 0; e < n; ++e) {
-        const std::int32_t user = users_[entries[e]], item = items_[entries[e]];
-        if (users.rows.empty() || users.rows.back() != user) {
-            users.rows.push_back(user);
-            users.counts.push_back(0);
-            batch_indptr_.push_back(e);
-        }
-        ++users.counts.back();
-        batch_values_[at(e)] = values_[entries[e]];
-        batch_weights_[at(e)] = scale * (weights_.empty() ? 1.0f : weights_[entries[e]]);
-        if (batch_place_[at(item)] < 0) {
-            batch_place_[at(item)] = 0;
-            items.rows.push_back(item);
-        }
-    }
-    batch_indptr_.push_back(n);
-    std::sort(items.rows.begin(), items.rows.end());
-    const std::size_t n_items = items.rows.size();
-    for (std::size_t i = 0; i < n_items; ++i) batch_place_[at(items.rows[i])] = static_cast<std::int32_t>(i);
-    items.counts.assign(n_items, 0);
-    for (std::int64_t e = 0; e < n; ++e) {
-        const std::int32_t place = batch_place_[at(items_[entries[e]])];
-        batch_items_[at(e)] = place;
-        ++items.counts[at(place)];
-    }
-    for (const std::int32_t item : items.rows) batch_place_[at(item)] = -1;
-    batch_item_indptr_.assign(n_items + 1, 0);
-    for (std::size_t i = 0; i < n_items; ++i) batch_item_indptr_[i + 1] = batch_item_indptr_[i] + items.counts[i];
-    for (std::size_t u = 0; u < users.rows.size(); ++u)
-        for (std::int64_t e = batch_indptr_[u]; e < batch_indptr_[u + 1]; ++e) {
-            const std::int64_t place = batch_item_indptr_[at(batch_items_[at(e)])]++;  // shifts every start to its end
-            batch_item_entries_[at(place)] = e;
-            batch_item_users_[at(place)] = static_cast<std::int32_t>(u);
-        }
-    for (std::size_t i = n_items; i > 0; --i) batch_item_indptr_[i] = batch_item_indptr_[i - 1];
-    batch_item_indptr_[0] = 0;
-
-    gather(user_, users, scale);
-    gather(item_, items, scale);
+    gather(user_, batch.users, users);
+    gather(item_, batch.items, items);
     if (!item_offset_.empty()) {
-        batch_offset_.resize(n_items);
-        for (std::size_t i = 0; i < n_items; ++i) batch_offset_[i] = item_offset_[at(items.rows[i])];
+        const std::int64_t n = batch.items.rows.size;
+        touched_offset_.reserve(n);
+        gather_rows({item_offset_.data(), item_offset_.size(), 1, 1}, batch.items.rows, {},
+                    {touched_offset_.data(), n, 1, 1}, config_.n_threads);
     }
-    MfRatings<float> ratings;
-    ratings.indptr = batch_indptr_.data();
-    ratings.items = batch_items_.data();
-    ratings.values = batch_values_.data();
-    ratings.weights = batch_weights_.data();
-    ratings.item_indptr = batch_item_indptr_.data();
-    ratings.users = batch_item_users_.data();
-    ratings.item_entries = batch_item_entries_.data();
-    ratings.n_users = static_cast<std::int64_t>(users.rows.size());
-    ratings.n_items = static_cast<std::int64_t>(n_items);
+    errors_.reserve(batch.size);
     MfObjective<float> objective;
     objective.loss = config_.loss;
-    objective.item_offset = item_offset_.empty() ? nullptr : batch_offset_.data();
+    objective.item_offset = touched_offset_.data();
     objective.global_offset = global_offset_;
     objective.user_reg = users.reg.data();
     objective.item_reg = items.reg.data();
@@ -325,51 +261,43 @@ double GradientTrainer::batch_step(const std::uint32_t* entries, std::int64_t n,
                                        items.bias_gradient.data(),
                                        stride_,
                                        stride_};
-    const MfCost cost = mf_gradient(ratings, objective, point, gradient, batch_errors_.data(), config_.n_threads);
+    const MfCost cost = mf_gradient(batch.ratings, objective, point, gradient, errors_.data(), config_.n_threads);
     ++steps_;
-    scatter_step(user_, users, learning_rate, bias_learning_rate);
-    scatter_step(item_, items, learning_rate, bias_learning_rate);
-    return cost.loss * static_cast<double>(n);
-}
-
-std::vector<std::uint32_t> GradientTrainer::shuffled() const {
-    std::vector<std::uint32_t> order(users_.size());
-    std::iota(order.begin(), order.end(), 0u);
-    shuffle(order.data(), static_cast<std::int64_t>(order.size()), Rng(mix64(config_.seed) + epochs_, kRatingOrder));
-    return order;
+    step_rows(user_, batch.users, users, learning_rate, bias_learning_rate);
+    step_rows(item_, batch.items, items, learning_rate, bias_learning_rate);
+    return cost.loss * static_cast<double>(batch.size);
 }
 
 TrainingOrder GradientTrainer::order() const {
     TrainingOrder result;
-    if (config_.batch_size == 0) return {users_, items_, std::vector<std::int64_t>(users_.size(), 0)};
-    const std::vector<std::uint32_t> order = shuffled();
-    for (std::size_t e = 0; e < order.size(); ++e) {
-        result.users.push_back(users_[order[e]]);
-        result.items.push_back(items_[order[e]]);
-        result.steps.push_back(static_cast<std::int64_t>(e) / config_.batch_size);
+    if (config_.batch_size == 0) {
+        result.items = items_.to_host();
+        result.steps.assign(result.items.size(), 0);
+        const std::vector<std::int64_t> indptr = indptr_.to_host();
+        for (std::size_t u = 0; u + 1 < indptr.size(); ++u)
+            result.users.resize(at(indptr[u + 1]), static_cast<std::int32_t>(u));
+        return result;
+    }
+    for (const std::uint32_t entry : batches_.shuffled(epochs_)) {
+        result.steps.push_back(static_cast<std::int64_t>(result.steps.size()) / config_.batch_size);
+        result.users.push_back(batches_.user(entry));
+        result.items.push_back(batches_.item(entry));
     }
     return result;
 }
 
 double GradientTrainer::penalty() {
     settle();
-    const auto side = [&](const Side& s) {
-        const std::int64_t n = s.factors.rows;
-        std::vector<double> partial(at((n + kRowGrain - 1) / kRowGrain));
-        parallel_chunks(n, kRowGrain, threads_for(n * (stride_ / 8), config_.n_threads),
-                        [&](std::int64_t begin, std::int64_t end, int) {
-                            double sum = 0;
-                            for (std::int64_t r = begin; r < end; ++r) {
-                                const auto b = static_cast<double>(s.bias.values[r]);
-                                sum += static_cast<double>(s.reg[at(r)]) *
-                                           squared_norm(s.factors.values.data() + r * stride_, stride_) +
-                                       static_cast<double>(s.bias_reg[at(r)]) * b * b;
-                            }
-                            partial[at(begin / kRowGrain)] = sum;
-                        });
-        return std::accumulate(partial.begin(), partial.end(), 0.0);
-    };
-    return 0.5 * (side(user_) + side(item_));
+    double sum = 0;
+    for (const Side* side : {&user_, &item_}) {
+        const auto add = [&](const Block& block, const DeviceArray<float>& weights) {
+            sum += fastcf::penalty({block.values.data(), block.rows, block.cols, block.cols}, view_of(weights),
+                                   config_.n_threads);
+        };
+        add(side->factors, side->reg);
+        if (config_.bias) add(side->bias, side->bias_reg);
+    }
+    return 0.5 * sum;
 }
 
 void GradientTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
@@ -378,14 +306,17 @@ void GradientTrainer::set_validation(VectorView<const std::int32_t> users, Vecto
 }
 
 FactorModel GradientTrainer::model() const {
+    const auto factors = [&](const Block& block) {
+        return MatrixView<const float>{block.values.data(), block.rows, config_.n_factors, stride_};
+    };
     FactorModel model;
-    model.user_factors = {user_.factors.values.data(), user_.factors.rows, config_.n_factors, stride_};
-    model.item_factors = {item_.factors.values.data(), item_.factors.rows, config_.n_factors, stride_};
+    model.user_factors = factors(user_.factors);
+    model.item_factors = factors(item_.factors);
     if (config_.bias) {
-        model.user_bias = {user_.bias.values.data(), user_.bias.rows};
-        model.item_bias = {item_.bias.values.data(), item_.bias.rows};
+        model.user_bias = view_of(user_.bias.values);
+        model.item_bias = view_of(item_.bias.values);
     }
-    model.item_offset = {item_offset_.data(), static_cast<std::int64_t>(item_offset_.size())};
+    model.item_offset = view_of(item_offset_);
     model.global_offset = global_offset_;
     return model;
 }
@@ -402,13 +333,13 @@ double GradientTrainer::validation_log_loss() {
 
 void GradientTrainer::save_best() {
     settle();
-    for_each_block([&](Block& block) { copy_buffer(block.values, block.best, config_.n_threads); });
+    for_each_block([&](Block& block) { block.best.assign(block.values, config_.n_threads); });
     saved_ = true;
 }
 
 void GradientTrainer::restore_best() {
     if (!saved_) throw std::logic_error("GradientTrainer.restore_best: nothing was saved");
-    for_each_block([&](Block& block) { copy_buffer(block.best, block.values, config_.n_threads); });
+    for_each_block([&](Block& block) { block.values.assign(block.best, config_.n_threads); });
     start_optimizer();
 }
 

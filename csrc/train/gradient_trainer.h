@@ -5,11 +5,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/aligned.h"
+#include "core/memory.h"
 #include "core/view.h"
 #include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
 #include "ops/predict.h"
+#include "train/batches.h"
 #include "train/factors.h"
 #include "train/trainer.h"
 
@@ -57,58 +58,57 @@ class GradientTrainer {
   private:
     // One matrix of parameters, what the optimiser remembers of it, and its gradient.
     struct Block {
-        AlignedBuffer<float> values, best, first, second, gradient;
-        std::vector<std::int64_t> row_steps;
+        DeviceArray<float> values, best, first, second, gradient;
+        DeviceArray<std::int64_t> row_steps;
         std::int64_t rows = 0, cols = 0;
 
         OptimizerRows<float> view();
     };
     struct Side {
         Block factors, bias;
-        std::vector<std::int64_t> counts;      // ratings per row
-        std::vector<float> reg, bias_reg;      // penalties of rows
-        std::vector<float> share, bias_share;  // what one rating of a row carries of them
+        DeviceArray<float> reg, bias_reg;      // penalties of rows
+        DeviceArray<float> share, bias_share;  // what one rating of a row carries of them
     };
-    // The rows that a batch touches on one side, and the parameters gathered from them.
+    // What is gathered of the rows that a batch touches on one side, and their gradient.
     struct Touched {
-        std::vector<std::int32_t> rows, counts;
-        std::vector<float> factors, bias, factor_gradient, bias_gradient, reg, bias_reg;
-
-        void resize(std::int64_t stride);
+        DeviceArray<float> factors, bias, factor_gradient, bias_gradient, reg, bias_reg;
     };
 
-    void start_side(Side& side, std::int64_t rows, double bias_reg);
+    void start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg);
+    void start_ratings(const CsrView& ratings, VectorView<const float> weights,
+                       const std::vector<std::int64_t>& item_counts);
     void start_optimizer();
     void settle();  // brings rows up to date that the optimiser would move without a gradient
     double full_step(double learning_rate, double bias_learning_rate);
-    double batch_step(const std::uint32_t* entries, std::int64_t n, double learning_rate, double bias_learning_rate);
-    void gather(Side& side, Touched& touched, float scale);
-    void scatter_step(Side& side, const Touched& touched, double learning_rate, double bias_learning_rate);
-    std::vector<std::uint32_t> shuffled() const;
+    double batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate);
+    void gather(Side& side, const Batches::Side& batch, Touched& touched);
+    void step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
+                   double bias_learning_rate);
     FactorModel model() const;
     template <class Body>
     void for_each_block(Body&& body);
 
     GradientConfig config_;
+    DeviceArray<double> powers_, second_powers_;  // of the optimiser's decays
     std::int64_t stride_ = 0;
-    std::vector<std::int64_t> indptr_;
-    std::vector<std::int32_t> items_, users_;  // of each rating, in the order by user
-    std::vector<float> values_, weights_;
-    std::vector<std::int64_t> item_indptr_, item_entries_;  // with batch_size = 0: the order by item
-    std::vector<std::int32_t> item_users_;
-    std::vector<float> item_offset_;
+    DeviceArray<float> item_offset_;
     float global_offset_;
-    AlignedBuffer<float> errors_;
     Side user_, item_;
     std::int64_t steps_ = 0;
     std::uint64_t epochs_ = 0;
     bool saved_ = false;
+    DeviceArray<float> errors_;
 
-    // One batch as a small problem of its own, kept from one batch to the next.
+    // With batch_size = 0: the ratings in both orders.
+    std::int64_t n_ratings_ = 0;
+    DeviceArray<std::int64_t> indptr_, item_indptr_, item_entries_;
+    DeviceArray<std::int32_t> items_, item_users_;
+    DeviceArray<float> values_, weights_;
+
+    // Otherwise: the ratings, and what a batch needs, kept from one to the next.
+    Batches batches_;
     Touched touched_users_, touched_items_;
-    std::vector<std::int64_t> batch_indptr_, batch_item_indptr_, batch_item_entries_;
-    std::vector<std::int32_t> batch_items_, batch_item_users_, batch_place_;
-    std::vector<float> batch_values_, batch_weights_, batch_errors_, batch_offset_;
+    DeviceArray<float> touched_offset_;
 
     HeldOut held_out_;
 };

@@ -181,6 +181,12 @@ def log_loss_pairs(
     n_threads: int = 0,
 ) -> float: ...
 def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
+def gather_rows(
+    matrix: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    weights: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

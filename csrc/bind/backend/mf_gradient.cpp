@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "core/parallel.h"
 
 namespace fastcf::bind {
 namespace {
@@ -71,6 +72,34 @@ Problem<T> problem_in(const Arguments& in, bool by_item, const char* caller) {
     return problem;
 }
 
+// Throws unless both orders are compressed structures of `nnz` ratings, and indices and positions are in range: then
+// nothing reads or writes out of bounds. That they describe the same ratings is the caller's to know.
+template <class T>
+void check_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads, const char* caller) {
+    const auto structure = [&](const std::int64_t* indptr, std::int64_t rows, const char* name) {
+        CsrView view;
+        view.indptr = indptr;
+        view.rows = rows;
+        check_indptr(view, nnz, concat(caller, ": ", name).c_str());
+    };
+    structure(ratings.indptr, ratings.n_users, "by user");
+    if (ratings.item_indptr != nullptr) structure(ratings.item_indptr, ratings.n_items, "by item");
+    const auto range = [&](const auto* values, std::int64_t limit, const char* name) {
+        if (values == nullptr) return;
+        parallel_chunks(nnz, std::int64_t{1} << 18, threads_for(nnz, n_threads),
+                        [&](std::int64_t begin, std::int64_t end, int) {
+                            bool valid = true;  // without a branch first: vector code for the usual case
+                            for (std::int64_t e = begin; e < end; ++e) valid &= values[e] >= 0 && values[e] < limit;
+                            for (std::int64_t e = begin; !valid && e < end; ++e)
+                                check(values[e] >= 0 && values[e] < limit, caller, ": ", name, " must lie in [0, ",
+                                      limit, "); got ", values[e], " at entry ", e);
+                        });
+    };
+    range(ratings.items, ratings.n_items, "indices");
+    range(ratings.users, ratings.n_users, "item_users");
+    range(ratings.item_entries, nnz, "item_entries");
+}
+
 bool is_double(const py::object& factors) {
     return py::isinstance<py::array_t<double>>(factors);
 }
@@ -93,7 +122,7 @@ py::tuple gradient_arrays(const Arguments& in, int n_threads) {
     MfCost cost;
     {
         const py::gil_scoped_release release;
-        check_mf_ratings(problem.ratings, problem.nnz, n_threads, caller);
+        check_ratings(problem.ratings, problem.nnz, n_threads, caller);
         cost = mf_gradient(problem.ratings, problem.objective, problem.at, gradient, e, n_threads);
     }
     const py::object none = py::none();
@@ -109,7 +138,7 @@ py::array predict_array(const Arguments& in, int n_threads) {
     T* z = out.mutable_data();
     {
         const py::gil_scoped_release release;
-        check_mf_ratings(problem.ratings, problem.nnz, n_threads, caller);
+        check_ratings(problem.ratings, problem.nnz, n_threads, caller);
         mf_predict(problem.ratings, problem.objective, problem.at, z, n_threads);
     }
     return out;

@@ -23,6 +23,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_penalty(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_regression(module);
+    fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_topk(module);
 #ifdef FASTCF_EMULATION
