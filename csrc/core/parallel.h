@@ -53,6 +53,13 @@ template <class After, class Body>
 void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, std::atomic<bool>* finished) {
     if (n_tasks <= 0) return;
     const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
+    if (threads == 1) {  // in order, so that no task has to wait; short ones are done before threads are asked for
+        for (std::int64_t task = 0; task < n_tasks; ++task) {
+            if (interrupt_pending()) throw Interrupted();
+            body(task, 0);
+        }
+        return;
+    }
     std::exception_ptr error;
     std::mutex error_mutex;
     std::atomic<bool> stop{false};
