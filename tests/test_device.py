@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -91,3 +92,26 @@ def test_device_gradient_solvers_learn_the_same_on_every_device(device, kind, so
         assert {key for key in mine if mine[key] is None} == {key for key in other if other[key] is None}
         for key in mine.keys() - {"seconds"}:
             assert mine[key] is None or other[key] == pytest.approx(mine[key], rel=1e-4, nan_ok=True), key
+
+
+def test_device_cublas_comes_from_the_wheel(monkeypatch, tmp_path):
+    library = tmp_path / "nvidia" / "cu13" / "lib" / "libcublas.so.13"
+    library.parent.mkdir(parents=True)
+    library.touch()
+    loaded = []
+    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path / "nvidia")])
+    monkeypatch.setattr(_backend.importlib.util, "find_spec", lambda name: spec)
+    monkeypatch.setattr(_backend.ctypes, "CDLL", loaded.append)
+    _backend._load_cublas()
+    assert loaded == [str(library)]
+
+
+def test_device_without_or_with_a_broken_wheel_of_cublas_goes_on(monkeypatch, tmp_path):
+    monkeypatch.setattr(_backend.importlib.util, "find_spec", lambda name: None)
+    _backend._load_cublas()
+    library = tmp_path / "cu13" / "lib" / "libcublas.so.13"
+    library.parent.mkdir(parents=True)
+    library.write_text("no library")
+    spec = types.SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(_backend.importlib.util, "find_spec", lambda name: spec)
+    _backend._load_cublas()

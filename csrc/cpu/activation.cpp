@@ -79,12 +79,7 @@ void dropout_gradient(const Dropout& how, MatrixView<T> gradient, int n_threads)
     over_elements(how, gradient, n_threads, [=](T& value, bool keep) { value = keep ? scale * value : T(0); });
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                 \
-    template void activate<T>(Activation, MatrixView<T>, VectorView<const T>, int);                           \
-    template void activation_gradient<T>(Activation, MatrixView<const T>, MatrixView<T>, VectorView<T>, int); \
-    template void dropout<T>(const Dropout&, MatrixView<T>, int);                                             \
-    template void dropout_gradient<T>(const Dropout&, MatrixView<T>, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_ACTIVATION(float)
+FASTCF_INSTANTIATE_ACTIVATION(double)
 
 }  // namespace fastcf

@@ -19,37 +19,16 @@ FASTCF_INLINE void backward_row(const T* __restrict y, int64_t n, T* __restrict 
     for (int64_t j = 0; j < n; ++j) gradient[j] *= activation_slope<A>(y[j]);
 }
 
-// Calls body with the kind as a constant.
-template <class Body>
-FASTCF_INLINE void with_kind(Activation kind, Body body) {
-    switch (kind) {
-        case Activation::identity:
-            return body.template operator()<Activation::identity>();
-        case Activation::sigmoid:
-            return body.template operator()<Activation::sigmoid>();
-        case Activation::tanh:
-            return body.template operator()<Activation::tanh>();
-        case Activation::relu:
-            return body.template operator()<Activation::relu>();
-        case Activation::leaky_relu:
-            return body.template operator()<Activation::leaky_relu>();
-        case Activation::elu:
-            return body.template operator()<Activation::elu>();
-        case Activation::selu:
-            return body.template operator()<Activation::selu>();
-    }
-}
-
 template <class T>
 void forward(Activation kind, const T* bias, int64_t n, T* x) {
     [[maybe_unused]] const FlushDenormals flush;
-    with_kind(kind, [=]<Activation A>() { forward_row<A>(bias, n, x); });
+    with_activation(kind, [=]<Activation A>() { forward_row<A>(bias, n, x); });
 }
 
 template <class T>
 void backward(Activation kind, const T* y, int64_t n, T* gradient) {
     [[maybe_unused]] const FlushDenormals flush;
-    with_kind(kind, [=]<Activation A>() { backward_row<A>(y, n, gradient); });
+    with_activation(kind, [=]<Activation A>() { backward_row<A>(y, n, gradient); });
 }
 
 }  // namespace

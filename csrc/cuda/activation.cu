@@ -64,27 +64,6 @@ void dropout_kernel(Global<T> x, std::int64_t n, std::int64_t cols, std::int64_t
     x[place] = dropout_keeps(rate, key, static_cast<std::uint64_t>(e)) ? scale * value + shift : dropped;
 }
 
-// Calls body with the kind as a constant.
-template <class Body>
-void with_kind(Activation kind, Body body) {
-    switch (kind) {
-        case Activation::identity:
-            return body.template operator()<Activation::identity>();
-        case Activation::sigmoid:
-            return body.template operator()<Activation::sigmoid>();
-        case Activation::tanh:
-            return body.template operator()<Activation::tanh>();
-        case Activation::relu:
-            return body.template operator()<Activation::relu>();
-        case Activation::leaky_relu:
-            return body.template operator()<Activation::leaky_relu>();
-        case Activation::elu:
-            return body.template operator()<Activation::elu>();
-        case Activation::selu:
-            return body.template operator()<Activation::selu>();
-    }
-}
-
 template <class T>
 void drop(const Dropout& how, const MatrixView<T>& x, T scale, T shift, T dropped) {
     check_dropout(how);
@@ -104,7 +83,7 @@ void activate(Activation kind, MatrixView<T> x, VectorView<const T> bias, int) {
     const std::int64_t n = x.rows * x.cols;
     const InOut<T> values(x);
     const In<T> biases(bias);
-    with_kind(kind, [&]<Activation A>() {
+    with_activation(kind, [&]<Activation A>() {
         FASTCF_LAUNCH((activate_kernel<A, T>), blocks_for(n, kThreads), kThreads, 0, values.data(), n, x.cols, x.stride,
                       biases.data());
     });
@@ -118,7 +97,7 @@ void activation_gradient(Activation kind, MatrixView<const T> y, MatrixView<T> g
     const std::int64_t n = y.rows * y.cols;
     const In<T> values(y);
     const InOut<T> slopes(gradient);
-    with_kind(kind, [&]<Activation A>() {
+    with_activation(kind, [&]<Activation A>() {
         FASTCF_LAUNCH((slope_kernel<A, T>), blocks_for(n, kThreads), kThreads, 0, values.data(), y.stride,
                       slopes.data(), gradient.stride, n, y.cols);
     });
@@ -141,12 +120,7 @@ void dropout_gradient(const Dropout& how, MatrixView<T> gradient, int) {
     drop(how, gradient, static_cast<T>(dropout_scale(how.rate, how.alpha).scale), T(0), T(0));
 }
 
-#define FASTCF_INSTANTIATE(T)                                                                                 \
-    template void activate<T>(Activation, MatrixView<T>, VectorView<const T>, int);                           \
-    template void activation_gradient<T>(Activation, MatrixView<const T>, MatrixView<T>, VectorView<T>, int); \
-    template void dropout<T>(const Dropout&, MatrixView<T>, int);                                             \
-    template void dropout_gradient<T>(const Dropout&, MatrixView<T>, int);
-FASTCF_INSTANTIATE(float)
-FASTCF_INSTANTIATE(double)
+FASTCF_INSTANTIATE_ACTIVATION(float)
+FASTCF_INSTANTIATE_ACTIVATION(double)
 
 }  // namespace fastcf

@@ -92,9 +92,7 @@ void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, Ma
     out.finish();
 }
 
-template void gemm<float>(bool, bool, float, MatrixView<const float>, MatrixView<const float>, float, MatrixView<float>,
-                          int);
-template void gemm<double>(bool, bool, double, MatrixView<const double>, MatrixView<const double>, double,
-                           MatrixView<double>, int);
+FASTCF_INSTANTIATE_GEMM(float)
+FASTCF_INSTANTIATE_GEMM(double)
 
 }  // namespace fastcf

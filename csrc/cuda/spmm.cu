@@ -62,8 +62,7 @@ void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, Vect
     row_sums.finish();
 }
 
-template void spmm<float>(const SparseRows<float>&, MatrixView<const float>, MatrixView<float>, VectorView<float>, int);
-template void spmm<double>(const SparseRows<double>&, MatrixView<const double>, MatrixView<double>, VectorView<double>,
-                           int);
+FASTCF_INSTANTIATE_SPMM(float)
+FASTCF_INSTANTIATE_SPMM(double)
 
 }  // namespace fastcf

@@ -64,6 +64,27 @@ FASTCF_FORMULA T activation_slope(T y) {
     return T(1);
 }
 
+// Calls body.operator()<kind>().
+template <class Body>
+static inline void with_activation(Activation kind, Body body) {
+    switch (kind) {
+        case Activation::identity:
+            return body.template operator()<Activation::identity>();
+        case Activation::sigmoid:
+            return body.template operator()<Activation::sigmoid>();
+        case Activation::tanh:
+            return body.template operator()<Activation::tanh>();
+        case Activation::relu:
+            return body.template operator()<Activation::relu>();
+        case Activation::leaky_relu:
+            return body.template operator()<Activation::leaky_relu>();
+        case Activation::elu:
+            return body.template operator()<Activation::elu>();
+        case Activation::selu:
+            return body.template operator()<Activation::selu>();
+    }
+}
+
 // What dropout does to a kept element, x <- scale x + shift, and what a dropped one becomes.
 template <class T>
 struct DropoutScale {

@@ -58,4 +58,11 @@ inline void check_dropout(const Dropout& how) {
     check(how.rate >= 0 && how.rate < 1, "dropout: rate must lie in [0, 1); got ", how.rate);
 }
 
+// Both element types, for the end of an implementation.
+#define FASTCF_INSTANTIATE_ACTIVATION(T)                                                                      \
+    template void activate<T>(Activation, MatrixView<T>, VectorView<const T>, int);                           \
+    template void activation_gradient<T>(Activation, MatrixView<const T>, MatrixView<T>, VectorView<T>, int); \
+    template void dropout<T>(const Dropout&, MatrixView<T>, int);                                             \
+    template void dropout_gradient<T>(const Dropout&, MatrixView<T>, int);
+
 }  // namespace fastcf

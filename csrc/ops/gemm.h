@@ -33,4 +33,8 @@ GemmShape check_gemm(bool transpose_a, bool transpose_b, const MatrixView<const 
     return shape;
 }
 
+// Both element types, for the end of an implementation.
+#define FASTCF_INSTANTIATE_GEMM(T) \
+    template void gemm<T>(bool, bool, T, MatrixView<const T>, MatrixView<const T>, T, MatrixView<T>, int);
+
 }  // namespace fastcf

@@ -35,4 +35,8 @@ void check_spmm(const SparseRows<T>& a, const MatrixView<const T>& x, const Matr
           sums.size);
 }
 
+// Both element types, for the end of an implementation.
+#define FASTCF_INSTANTIATE_SPMM(T) \
+    template void spmm<T>(const SparseRows<T>&, MatrixView<const T>, MatrixView<T>, VectorView<T>, int);
+
 }  // namespace fastcf

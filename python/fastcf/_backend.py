@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
+import importlib.util
 import os
 import platform
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -47,7 +50,22 @@ def _look_for_cuda() -> _Cuda:
     except ImportError as error:
         reason = f"the CUDA module cannot be loaded: {error}"
         return _Cuda(None, {"available": False, "reason": reason, "devices": []}, os.getpid())
-    return _Cuda(module, module.probe(), os.getpid())
+    report = module.probe()
+    if report["available"]:
+        _load_cublas()
+    return _Cuda(module, report, os.getpid())
+
+
+def _load_cublas() -> None:
+    """Load cuBLAS from NVIDIA's wheel where it is installed: the CUDA module finds it in the process, else looks itself."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in spec.submodule_search_locations or () if spec is not None else ():
+        for library in sorted(Path(folder).glob("*/lib/libcublas.so.*"), reverse=True):
+            try:
+                ctypes.CDLL(str(library))
+            except OSError:  # of another CUDA, or without what it needs itself
+                continue
+            return
 
 
 def _cuda() -> tuple[ModuleType | None, str]:
