@@ -57,7 +57,7 @@ def _look_for_cuda() -> _Cuda:
 
 
 def _load_cublas() -> None:
-    """Load cuBLAS from NVIDIA's wheel where it is installed: the CUDA module finds it in the process, else looks itself."""
+    """Load cuBLAS from NVIDIA's wheel where it is installed; the CUDA module finds it in the process."""
     spec = importlib.util.find_spec("nvidia")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         for library in sorted(Path(folder).glob("*/lib/libcublas.so.*"), reverse=True):
