@@ -90,7 +90,8 @@ void large_kernel(Problem problem, Prior prior, LargeSystems systems) {
 void solve_large(const Problem& problem, const Prior& prior, const Shape& shape, std::int64_t rows) {
     constexpr std::int64_t kMostRows = 65535;
     const std::int64_t size = shape.size, ld = shape.ld, words = size * ld + 3 * size;
-    const std::int64_t at_once = std::clamp(kScratchBytes / (4 * words), std::int64_t{1}, std::min(rows, kMostRows));
+    const std::int64_t at_once = std::clamp(std::min(kScratchBytes, device_free_bytes() / 2) / (4 * words),
+                                            std::int64_t{1}, std::min(rows, kMostRows));
     const std::int64_t side = blocks_for(ld, kProductTile);
     DeviceArray<float> memory(at_once * words);
     for (std::int64_t first = 0; first < rows; first += at_once) {

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "cuda/blas.h"
+#include "cuda/kernel.h"
 
 namespace fastcf {
 namespace {
@@ -23,44 +24,29 @@ struct Library {
     std::string state;
 };
 
-// A library of the process, else one that Python has told of by loading it (the nvidia-cublas wheel), else the
-// system's.
-void* open_library(std::string& name) {
-    for (const char* candidate : {"libcublas.so.13", "libcublas.so.12"})
-        if (void* library = dlopen(candidate, RTLD_LAZY | RTLD_NOLOAD)) {
-            name = candidate;
-            return library;
-        }
-    for (const char* candidate : {"libcublas.so.13", "libcublas.so.12"})
-        if (void* library = dlopen(candidate, RTLD_LAZY | RTLD_LOCAL)) {
-            name = candidate;
-            return library;
-        }
-    return nullptr;
+// The library of this name, if it is there and starts.
+bool start(void* library, const char* name, Library& found) {
+    if (library == nullptr) return false;
+    const auto create = reinterpret_cast<int (*)(Handle*)>(dlsym(library, "cublasCreate_v2"));
+    found.sgemm = reinterpret_cast<Gemm<float>>(dlsym(library, "cublasSgemm_v2"));
+    found.dgemm = reinterpret_cast<Gemm<double>>(dlsym(library, "cublasDgemm_v2"));
+    const int status =
+        create == nullptr || found.sgemm == nullptr || found.dgemm == nullptr ? -1 : create(&found.handle);
+    found.state = status == kSuccess ? name : concat(name, " cannot start: status ", status);
+    if (status == kSuccess) return true;
+    found.sgemm = nullptr;
+    found.dgemm = nullptr;
+    return false;
 }
 
+// One of the process's own, which Python may have loaded from NVIDIA's wheel, else the system's.
 Library load() {
+    const OnDevice on_device;
     Library found;
-    std::string name;
-    void* library = open_library(name);
-    if (library == nullptr) {
-        found.state = "not found";
-        return found;
-    }
-    const auto create = reinterpret_cast<int (*)(Handle*)>(dlsym(library, "cublasCreate_v2"));
-    const auto sgemm = reinterpret_cast<Gemm<float>>(dlsym(library, "cublasSgemm_v2"));
-    const auto dgemm = reinterpret_cast<Gemm<double>>(dlsym(library, "cublasDgemm_v2"));
-    if (create == nullptr || sgemm == nullptr || dgemm == nullptr) {
-        found.state = name + " lacks functions";
-        return found;
-    }
-    if (const int status = create(&found.handle); status != kSuccess) {
-        found.state = concat(name, " cannot start: status ", status);
-        return found;
-    }
-    found.sgemm = sgemm;
-    found.dgemm = dgemm;
-    found.state = name;
+    found.state = "not found";
+    for (const int mode : {RTLD_LAZY | RTLD_NOLOAD, RTLD_LAZY | RTLD_LOCAL})
+        for (const char* name : {"libcublas.so.13", "libcublas.so.12"})
+            if (start(dlopen(name, mode), name, found)) return found;
     return found;
 }
 
@@ -69,13 +55,15 @@ const Library& library() {
     return found;
 }
 
+std::mutex handle_mutex;  // a handle serves one thread at a time
+
 // Row by row is column by column of the transpose: C^T = op(B)^T op(A)^T.
 template <class T>
 bool product(Gemm<T> function, bool transpose_a, bool transpose_b, const GemmShape& shape, T alpha, const T* a,
              std::int64_t a_stride, const T* b, std::int64_t b_stride, T beta, T* c, std::int64_t c_stride) {
-    static std::mutex mutex;  // a handle serves one thread at a time
     if (function == nullptr || shape.k == 0) return false;
-    const std::lock_guard<std::mutex> lock(mutex);
+    const OnDevice on_device;
+    const std::lock_guard<std::mutex> lock(handle_mutex);
     const auto stride = [](std::int64_t given) { return static_cast<int>(std::max<std::int64_t>(given, 1)); };
     const int status =
         function(library().handle, transpose_b ? kTranspose : kNoTranspose, transpose_a ? kTranspose : kNoTranspose,

@@ -41,13 +41,14 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
 // Before a loop: an array that its counter indexes must stay in registers; a rare path is to stay small.
 #define FASTCF_UNROLL _Pragma("unroll")
 #define FASTCF_NO_UNROLL _Pragma("unroll 1")
-#define FASTCF_SHARED(T, name, n) __shared__ T name[n]
+#define FASTCF_SHARED(T, name, n) __shared__ __align__(16) T name[n]
 #define FASTCF_DYNAMIC_SHARED(T, name)                                     \
     extern __shared__ __align__(16) unsigned char fastcf_dynamic_shared[]; \
     T* const name = reinterpret_cast<T*>(fastcf_dynamic_shared)
 
 #define FASTCF_LAUNCH(kernel, grid, threads, shared_bytes, ...)                                                       \
     do {                                                                                                              \
+        const ::fastcf::OnDevice fastcf_on_device;                                                                    \
         const ::fastcf::Grid fastcf_grid(grid);                                                                       \
         ::fastcf::prepare_launch(reinterpret_cast<const void*>(kernel), #kernel, fastcf_grid, threads, shared_bytes); \
         if (fastcf_grid.x > 0 && fastcf_grid.y > 0) {                                                                 \
@@ -58,6 +59,19 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
     } while (false)
 
 namespace fastcf {
+
+// The device in use is the one that was current when the first of these was made. Each thread has a current device,
+// which others, PyTorch for one, may move: while one of these lives it is ours.
+class OnDevice {
+  public:
+    OnDevice();
+    ~OnDevice();
+    OnDevice(const OnDevice&) = delete;
+    OnDevice& operator=(const OnDevice&) = delete;
+
+  private:
+    int theirs_ = -1;  // to go back to; -1: it is ours
+};
 
 // Throw DeviceFailure for a shape the device refuses, and for the error of a launch (or of one before it).
 void prepare_launch(const void* kernel, const char* name, const Grid& grid, int threads, std::int64_t shared_bytes);
@@ -131,10 +145,19 @@ FASTCF_DEVICE void atomic_add4(float* place, float4 value) {
     atomicAdd(place + 3, value.w);
 #endif
 }
+// Halves by instructions that return nothing: __half2's atomicAdd waits for what stood there before.
 FASTCF_DEVICE void atomic_add4(std::uint16_t* halves, float4 value) {
-    __half2* const place = reinterpret_cast<__half2*>(halves);
-    atomicAdd(place, __floats2half2_rn(value.x, value.y));
-    atomicAdd(place + 1, __floats2half2_rn(value.z, value.w));
+    const __half2 low = __floats2half2_rn(value.x, value.y), high = __floats2half2_rn(value.z, value.w);
+    const std::uint32_t low_bits = *reinterpret_cast<const std::uint32_t*>(&low);
+    const std::uint32_t high_bits = *reinterpret_cast<const std::uint32_t*>(&high);
+    const std::size_t place = __cvta_generic_to_global(halves);
+#if __CUDA_ARCH__ >= 900
+    asm volatile("red.global.add.noftz.v2.f16x2 [%0], {%1, %2};" ::"l"(place), "r"(low_bits), "r"(high_bits)
+                 : "memory");
+#else
+    asm volatile("red.global.add.noftz.f16x2 [%0], %1;" ::"l"(place), "r"(low_bits) : "memory");
+    asm volatile("red.global.add.noftz.f16x2 [%0], %1;" ::"l"(place + 4), "r"(high_bits) : "memory");
+#endif
 }
 
 // For data that nobody writes during the launch: through the read-only cache.

@@ -3,6 +3,7 @@
 #include <mutex>
 
 #include "core/memory.h"
+#include "cuda/kernel.h"
 #include "cuda/runtime.h"
 
 namespace fastcf {
@@ -11,14 +12,16 @@ namespace {
 std::mutex allocations_mutex;
 std::map<std::uintptr_t, std::int64_t> allocations;  // address -> bytes
 
-// Memory is taken from the device's pool, which keeps what is given back: staging an array costs microseconds.
+constexpr std::uint64_t kKeptBytes = std::uint64_t{2} << 30;
+
+// Memory is taken from the device's pool, which keeps some of what is given back: staging an array costs microseconds.
 cudaMemPool_t memory_pool() {
     static const cudaMemPool_t pool = [] {
         int device = 0;
         cudaMemPool_t found = nullptr;
         check_cuda(cudaGetDevice(&device), "asking for the device");
         check_cuda(cudaDeviceGetDefaultMemPool(&found, device), "asking for the memory pool");
-        std::uint64_t most = UINT64_MAX;
+        std::uint64_t most = kKeptBytes;
         check_cuda(cudaMemPoolSetAttribute(found, cudaMemPoolAttrReleaseThreshold, &most),
                    "setting up the memory pool");
         return found;
@@ -29,6 +32,7 @@ cudaMemPool_t memory_pool() {
 }  // namespace
 
 void* device_allocate(std::int64_t bytes) {
+    const OnDevice on_device;
     memory_pool();
     void* memory = nullptr;
     const cudaError_t status = cudaMallocAsync(&memory, static_cast<std::size_t>(bytes), nullptr);
@@ -36,7 +40,7 @@ void* device_allocate(std::int64_t bytes) {
         cudaGetLastError();
         std::size_t free = 0, total = 0;
         cudaMemGetInfo(&free, &total);
-        refuse_memory(bytes, static_cast<std::int64_t>(free), static_cast<std::int64_t>(total));
+        refuse_memory(bytes, device_free_bytes(), static_cast<std::int64_t>(total));
     }
     check_cuda(status, "allocating ", bytes, " bytes");
     const std::lock_guard<std::mutex> lock(allocations_mutex);
@@ -50,25 +54,33 @@ void device_free(void* memory) noexcept {
         const std::lock_guard<std::mutex> lock(allocations_mutex);
         allocations.erase(reinterpret_cast<std::uintptr_t>(memory));
     }
-    cudaFreeAsync(memory, nullptr);  // an error here belongs to work that came before, and is found by the next check
+    try {
+        const OnDevice on_device;
+        check_cuda(cudaFreeAsync(memory, nullptr), "giving memory back");
+    } catch (const DeviceFailure&) {  // of work that came before; one that stays is found by the next check
+    }
 }
 
 void device_upload(void* to, const void* from_host, std::int64_t bytes) {
+    const OnDevice on_device;
     check_cuda(cudaMemcpy(to, from_host, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice), "an upload of ",
                bytes, " bytes");
 }
 
 void device_download(void* to_host, const void* from, std::int64_t bytes) {
+    const OnDevice on_device;
     check_cuda(cudaMemcpy(to_host, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost), "a download of ",
                bytes, " bytes");
 }
 
 void device_copy(void* to, const void* from, std::int64_t bytes, int) {
+    const OnDevice on_device;
     check_cuda(cudaMemcpy(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice), "a copy of ", bytes,
                " bytes");
 }
 
 void device_clear(void* memory, std::int64_t bytes) {
+    const OnDevice on_device;
     check_cuda(cudaMemset(memory, 0, static_cast<std::size_t>(bytes)), "clearing ", bytes, " bytes");
 }
 
@@ -82,6 +94,7 @@ bool device_only(const void* pointer) {
 }
 
 std::int64_t device_free_bytes() {
+    const OnDevice on_device;
     std::size_t free = 0, total = 0;
     std::uint64_t reserved = 0, used = 0;
     check_cuda(cudaMemGetInfo(&free, &total), "asking for free memory");

@@ -17,13 +17,13 @@ std::string try_device() {
     cudaError_t status = cudaFuncGetAttributes(&attributes, probe_kernel);
     int* place = nullptr;
     int answer = 0;
-    if (status == cudaSuccess) status = cudaMalloc(&place, sizeof(int));
+    if (status == cudaSuccess) status = cudaMallocAsync(&place, sizeof(int), nullptr);  // as memory.cu takes it
     if (status == cudaSuccess) {
         probe_kernel<<<1, 1>>>(place);
         status = cudaGetLastError();
     }
     if (status == cudaSuccess) status = cudaMemcpy(&answer, place, sizeof(int), cudaMemcpyDeviceToHost);
-    cudaFree(place);
+    cudaFreeAsync(place, nullptr);
     cudaGetLastError();
     if (status != cudaSuccess) return std::string("a kernel could not run: ") + cudaGetErrorString(status);
     return answer == 42 ? "" : "a kernel ran and gave a wrong answer";

@@ -81,7 +81,8 @@ FASTCF_DEVICE float read_bias(Global<float> bias, std::int64_t row, bool racing)
 // Racing, with the device full of runs, the bound is L2's bandwidth, or the 2 s b / run length + 6 bytes that come from
 // memory: for runs of 13 ratings, k = 128 and halves 45 bytes, on an H200 107 G steps/s; the item row's 512 bytes
 // through L2 are the lower bound of the two. Deterministic, a group's chain of dependent steps is the bound: about one
-// fetch from L2 a step. 256 threads; sums of the cost are float64 in a fixed order.
+// fetch from L2 a step. 256 threads; sums of the cost are float32 over a run, then
+// float64, in a fixed order.
 template <class T, bool Racing, int Lanes, int Chunks>
 FASTCF_KERNEL(kThreads)
 void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int round, Global<double> costs) {
@@ -115,6 +116,7 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
     std::int64_t user = 0, item = 0, next_item = 0;
     int left = 0;  // of the run
     float user_bias = 0.0f, user_keep = 0.0f, user_bias_keep = 0.0f;
+    float run_cost = 0.0f;
     double cost = 0.0;
     const std::int64_t steps = warp_max(end - e);
     for (std::int64_t step = 0; step < steps; ++step, ++e) {
@@ -187,7 +189,11 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
             }
         }
         if (part == 0) {
-            cost += static_cast<double>(weight) * static_cast<double>(loss);
+            run_cost += weight * loss;
+            if (left == 1) {  // float64 is slow on most cards: once a run
+                cost += static_cast<double>(run_cost);
+                run_cost = 0.0f;
+            }
             if (epoch.bias) {
                 const float bias_step = epoch.bias_learning_rate * weight * error;
                 const float keep = 1.0f / (1.0f + epoch.bias_learning_rate * epoch.item_bias_rate[item]);

@@ -26,7 +26,7 @@ void spmm_kernel(Global<const std::int64_t> indptr, Global<const std::int32_t> i
             const std::int64_t place = entries == nullptr ? e : entries[e];
             const T value = values[place];
             const std::int64_t base = indices[e] * x_stride;
-            if (c0 == 0) total += static_cast<double>(value);
+            if (c0 == 0 && sums != nullptr) total += static_cast<double>(value);
             for (int h = 0; h < kHeld; ++h) {
                 const std::int64_t c = c0 + h * kWarp + lane_index();
                 if (c < cols) held[h] += value * x[base + c];
