@@ -25,6 +25,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
+    fastcf::bind::register_squared_error(module);
     fastcf::bind::register_topk(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);

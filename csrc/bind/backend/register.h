@@ -23,6 +23,7 @@ void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
+void register_squared_error(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind
