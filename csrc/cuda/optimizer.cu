@@ -28,7 +28,8 @@ template <class T>
 FASTCF_DEVICE OptimizerStep<T> step_of(const Rule& rule, std::int64_t step) {
     const bool adam = rule.kind == OptimizerKind::adam;
     return optimizer_step_of<T>(rule.kind, rule.learning_rate, rule.powers.decay, rule.second_decay, rule.epsilon,
-                                rule.weight_decay, adam ? rule.powers.at(step) : 0.0, adam ? rule.second_powers.at(step) : 0.0);
+                                rule.weight_decay, adam ? rule.powers.at(step) : 0.0,
+                                adam ? rule.second_powers.at(step) : 0.0);
 }
 
 // What n steps without a gradient come to.
@@ -96,7 +97,8 @@ FASTCF_DEVICE Global<T> advance(Global<T> array, std::int64_t n) {
 
 // A step of N elements; where rows are behind they are moved on first.
 template <class T, int N>
-FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, const Coast<T>& missed, bool behind, Global<T> parameters, Global<const T> gradient, Global<T> first, Global<T> second) {
+FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, const Coast<T>& missed, bool behind,
+                            Global<T> parameters, Global<const T> gradient, Global<T> first, Global<T> second) {
     T p[N], g[N], a[N] = {}, b[N] = {};
     Run<T, N>::load(parameters, p);
     Run<T, N>::load(gradient, g);
@@ -265,8 +267,8 @@ void check_host_rows(VectorView<const std::int32_t> rows, std::int64_t limit) {
 template <class T>
 OptimizerStep<T> host_step(const Optimizer& o, double learning_rate, std::int64_t step) {
     const auto n = static_cast<double>(step);
-    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon, o.weight_decay, std::pow(o.decay, n),
-                                std::pow(o.second_decay, n));
+    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon, o.weight_decay,
+                                std::pow(o.decay, n), std::pow(o.second_decay, n));
 }
 
 template <class T>

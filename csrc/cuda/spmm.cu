@@ -15,7 +15,8 @@ template <class T>
 FASTCF_KERNEL(kThreads)
 void spmm_kernel(Global<const std::int64_t> indptr, Global<const std::int32_t> indices,
                  Global<const std::int64_t> entries, Global<const T> values, Global<const T> x, std::int64_t x_stride,
-                 std::int64_t rows, std::int64_t cols, Global<T> out, std::int64_t out_stride, Global<T> sums, bool accumulate) {
+                 std::int64_t rows, std::int64_t cols, Global<T> out, std::int64_t out_stride, Global<T> sums,
+                 bool accumulate) {
     const std::int64_t row = global_warp();
     if (row >= rows) return;
     const std::int64_t begin = indptr[row], end = indptr[row + 1];

@@ -29,9 +29,10 @@ void squared_error_kernel(Global<const T> predicted, Global<const T> target, Glo
     if (threadIdx.x == 0) sums[blockIdx.x] = sum;
 }
 
-// One thread: there is a sum per 8,192 errors. Deterministic.
-FASTCF_KERNEL(1)
+// One thread works: there is a sum per 8,192 errors. Deterministic.
+FASTCF_KERNEL(kWarp)
 void add_sums_kernel(Global<const double> sums, std::int64_t n, Global<double> total) {
+    if (threadIdx.x != 0) return;
     double sum = total[0];
     for (std::int64_t i = 0; i < n; ++i) {
         const double part = sums[i];
@@ -54,7 +55,7 @@ void squared_error(VectorView<const T> predicted, VectorView<const T> target, Ve
     DeviceArray<double> sums(blocks);
     FASTCF_LAUNCH(squared_error_kernel<T>, blocks, kThreads, 0, staged_predicted.data(), staged_target.data(),
                   staged_weights.data(), n, static_cast<T>(2 * scale), staged_gradient.data(), sums.data());
-    FASTCF_LAUNCH(add_sums_kernel, 1, 1, 0, sums.data(), blocks, total.data());
+    FASTCF_LAUNCH(add_sums_kernel, 1, kWarp, 0, sums.data(), blocks, total.data());
     staged_gradient.finish();
     total.finish();
 }

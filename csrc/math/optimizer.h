@@ -10,8 +10,8 @@ namespace fastcf {
 
 enum class OptimizerKind { gradient_descent, momentum, nesterov, adagrad, adadelta, adam };
 
-// Momentum moves rows without a gradient too, and so does weight decay under gradient descent; exactly so, whenever they
-// are next looked at (Coast).
+// Momentum moves rows without a gradient too, and so does weight decay under gradient descent; exactly so, whenever
+// they are next looked at (Coast).
 FASTCF_FORMULA bool moves_untouched(OptimizerKind kind, double weight_decay) {
     return kind == OptimizerKind::momentum || kind == OptimizerKind::nesterov ||
            (kind == OptimizerKind::gradient_descent && weight_decay > 0);

@@ -18,15 +18,16 @@ void squared_error(VectorView<const T> predicted, VectorView<const T> target, Ve
 template <class T>
 void check_squared_error(const VectorView<const T>& predicted, const VectorView<const T>& target,
                          const VectorView<const T>& weights, const VectorView<T>& gradient) {
-    check(target.size == predicted.size && gradient.size == predicted.size, "squared_error: target and gradient must have ",
-          predicted.size, " entries; got ", target.size, " and ", gradient.size);
+    check(target.size == predicted.size && gradient.size == predicted.size,
+          "squared_error: target and gradient must have ", predicted.size, " entries; got ", target.size, " and ",
+          gradient.size);
     check(weights.empty() || weights.size == predicted.size, "squared_error: weights must have ", predicted.size,
           " entries; got ", weights.size);
 }
 
 // Both element types, for the end of an implementation.
-#define FASTCF_INSTANTIATE_SQUARED_ERROR(T)                                                                      \
-    template void squared_error<T>(VectorView<const T>, VectorView<const T>, VectorView<const T>, double,        \
+#define FASTCF_INSTANTIATE_SQUARED_ERROR(T)                                                               \
+    template void squared_error<T>(VectorView<const T>, VectorView<const T>, VectorView<const T>, double, \
                                    VectorView<T>, double*, int);
 
 }  // namespace fastcf

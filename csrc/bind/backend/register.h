@@ -8,6 +8,7 @@ namespace fastcf::bind {
 void register_activation(pybind11::module_& module);
 void register_als(pybind11::module_& module);
 void register_als_trainer(pybind11::module_& module);
+void register_autoencoder(pybind11::module_& module);
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_device_array(pybind11::module_& module);
