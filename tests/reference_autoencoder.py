@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from reference import mix64, optimizer_trace
@@ -31,7 +33,7 @@ def sizes(layers):
 def draw(rng, n_columns, layers, tied, scale=0.3):
     """Return parameters as native code takes them."""
     widths = sizes(layers)
-    weights = [rng.normal(0, scale, pair) for pair in zip(widths, widths[1:], strict=False)]
+    weights = [rng.normal(0, scale, pair) for pair in itertools.pairwise(widths)]
     if tied:
         weights = weights[: len(layers) - 1]
     return (
@@ -71,7 +73,7 @@ def rebuilt(arrays, parameters):
 
 def matrices(parameters, layers):
     """Return each hidden layer's weights (inputs, outputs), None for the first, and whose gradient they have."""
-    first, last, _, weights, _ = parameters
+    _, last, _, weights, _ = parameters
     found = [(None, -1, False)]
     half = len(layers) - 1
     found += [(weights[i], i, False) for i in range(half)]
@@ -163,7 +165,6 @@ def training(
     indptr, indices = csr
     counted, losses = 0, []
     options = {"rate": rate, "alpha": alpha, "seed": seed}
-    steps = []  # of each: the gradient as a function of the parameters
     lazy = optimizer in ("adagrad", "adadelta", "adam")
     arrays = flat(parameters)
     shapes = [a.shape for a in arrays]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from backends import in_every_order
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.optimizers import OPTIMIZERS, as_optimizer
-from reference_autoencoder import cast, draw, flat, masked_cost, rebuilt, training
+from reference_autoencoder import cast, dense, draw, flat, masked_cost, rebuilt, run, shuffled, training
 from reference_network import ACTIVATIONS
 
 pytestmark = pytest.mark.every_isa
@@ -69,8 +69,6 @@ def test_autoencoder_gradient_equals_reference(
     )  # fmt: skip
     order = np.arange(len(csr[0]) - 1)  # one batch: its rows are shuffled, which only dropout can tell
     if rate:
-        from reference_autoencoder import shuffled
-
         order = shuffled(len(csr[0]) - 1, seed, 0)
     entries = np.concatenate([np.arange(csr[0][r], csr[0][r + 1]) for r in order]).astype(int)
     permuted = np.concatenate([[0], np.cumsum(np.diff(csr[0])[order])]), csr[1][entries]
@@ -128,7 +126,11 @@ def trained(backend, csr, inputs, targets, weights, at, layers, epochs, rates, o
     input_dropout=st.sampled_from([0.0, 0.5]),
     decay=st.sampled_from([0.0, 0.05]),
     n_threads=st.sampled_from([1, 2]),
-    **{**OPTIONS, "kind": st.sampled_from(["selu", "sigmoid", "tanh"]), "output": st.sampled_from(["identity", "selu"])},
+    **{
+        **OPTIONS,
+        "kind": st.sampled_from(["selu", "sigmoid", "tanh"]),
+        "output": st.sampled_from(["identity", "selu"]),
+    },
 )
 def test_autoencoder_training_equals_dense_reference(
     backend, seed, optimizer, batch_size, refeeding, input_dropout, decay, n_threads, layers, kind, output, tied,
@@ -204,8 +206,6 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
     rows, columns = rng.integers(-1, 20, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
     offsets, values = rng.normal(0, 8, (2, 100)).astype(np.float32)
     trainer.set_validation(rows, columns, offsets, values, 2.0)
-    from reference_autoencoder import dense, run
-
     x = np.vstack([dense(*csr, inputs, 15), np.zeros((1, 15))])
     outputs = run(cast(at, np.float64), x, layers, "tanh", "identity")[0]
     predicted = np.clip(offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns]), -9, 9)
@@ -214,8 +214,6 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
 
 def test_autoencoder_hidden_values_equal_reference(backend):
     layers = (6, 4, 3)
-    from reference_autoencoder import dense, run
-
     for tied in (False, True):
         csr, inputs, _, _, at = problem(6, 20, 15, layers, tied, False, np.float32)
         _, (_, steps, hidden, _) = run(cast(at, np.float64), dense(*csr, inputs, 15), layers, "selu", "identity")

@@ -59,6 +59,9 @@ Autoencoder<T>::Autoencoder(const AutoencoderConfig& config, OptimizerKind kind)
     std::vector<std::int32_t> rows(static_cast<std::size_t>(config.n_columns));
     std::iota(rows.begin(), rows.end(), 0);
     all_rows_ = DeviceArray<std::int32_t>(rows);
+    std::vector<std::int64_t> places(static_cast<std::size_t>(config.n_columns) + 1);
+    std::iota(places.begin(), places.end(), 0);
+    places_ = DeviceArray<std::int64_t>(places);
 }
 
 template <class T>
@@ -140,6 +143,16 @@ void Autoencoder<T>::dense_outputs(MatrixView<const T> hidden, MatrixView<T> out
     activate<T>(config_.output_activation, out, {output_bias_.values.data(), config_.n_columns}, n_threads);
 }
 
+// Begins the gradient of touched rows with that of their penalty; whether there is any.
+template <class T>
+bool Autoencoder<T>::start_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient,
+                                    int n_threads) {
+    if (batch.decay == nullptr) return false;
+    const std::int64_t n = batch.touched.size;
+    spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, n, n}, table.view(), gradient, {}, n_threads);
+    return true;
+}
+
 template <class T>
 void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss,
                               int n_threads) {
@@ -163,11 +176,16 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     const MatrixView<T> input_gradient = sized(input_gradient_, touched, width());
     const MatrixView<T> output_gradient = config_.tied ? input_gradient : sized(output_gradient_, touched, width());
     bias_gradient_.reserve(touched);
-    spmm<T>(by_column(slopes), hidden_values_, output_gradient, {bias_gradient_.data(), touched}, n_threads);
+    bool begun = start_gradient(batch, output_table(), output_gradient, n_threads);
+    spmm<T>(by_column(slopes), hidden_values_, output_gradient, {bias_gradient_.data(), touched}, n_threads, begun);
+    if (config_.penalised_bias && batch.decay != nullptr)
+        spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, touched, touched}, output_bias_.view(),
+                {bias_gradient_.data(), touched, 1, 1}, {}, n_threads, true);
+    begun = config_.tied || start_gradient(batch, input_, input_gradient, n_threads);
     const MatrixView<T> down =
         hidden_.backward({products.data, products.rows, products.cols, products.stride}, hidden_gradient, n_threads);
     spmm<T>(by_column(batch.inputs), {down.data, down.rows, down.cols, down.stride}, input_gradient, {}, n_threads,
-            config_.tied);
+            begun);
 }
 
 template <class T>
@@ -195,51 +213,52 @@ void Autoencoder<T>::dense_gradient(MatrixView<const T> x, MatrixView<T> out, do
             input_gradient, n_threads);
 }
 
-namespace {
-
-Optimizer without_decay(Optimizer optimizer) {
-    optimizer.weight_decay = 0;
+template <class T>
+Optimizer Autoencoder<T>::bias_optimizer(Optimizer optimizer) const {
+    if (!config_.penalised_bias) optimizer.weight_decay = 0;
     return optimizer;
 }
-
-}  // namespace
 
 template <class T>
 void Autoencoder<T>::catch_up(const Optimizer& optimizer, std::int64_t step, VectorView<const std::int32_t> rows,
                               int n_threads) {
     optimizer_catch_up<T>(optimizer, step, input_.state(), rows, n_threads);
     if (!config_.tied) optimizer_catch_up<T>(optimizer, step, output_.state(), rows, n_threads);
-    optimizer_catch_up<T>(without_decay(optimizer), step, output_bias_.state(), rows, n_threads);
+    optimizer_catch_up<T>(bias_optimizer(optimizer), step, output_bias_.state(), rows, n_threads);
 }
 
 template <class T>
 void Autoencoder<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_threads) {
     optimizer_flush<T>(optimizer, step, input_.state(), n_threads);
     if (!config_.tied) optimizer_flush<T>(optimizer, step, output_.state(), n_threads);
-    optimizer_flush<T>(without_decay(optimizer), step, output_bias_.state(), n_threads);
+    optimizer_flush<T>(bias_optimizer(optimizer), step, output_bias_.state(), n_threads);
 }
 
 template <class T>
-void Autoencoder<T>::step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
-                          VectorView<const std::int32_t> rows, int n_threads) {
-    optimizer_step_rows<T>(optimizer, learning_rate, number, input_.state(), rows, input_gradient_.data(), width(),
-                           n_threads);
-    if (!config_.tied)
-        optimizer_step_rows<T>(optimizer, learning_rate, number, output_.state(), rows, output_gradient_.data(),
-                               width(), n_threads);
-    optimizer_step_rows<T>(without_decay(optimizer), learning_rate, number, output_bias_.state(), rows,
-                           bias_gradient_.data(), 1, n_threads);
+void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& optimizer, double learning_rate,
+                          std::int64_t number, VectorView<const std::int32_t> rows, int n_threads) {
+    const auto step_rows = [&](const Optimizer& how, OptimizedRows<T>& table, const DeviceArray<T>& gradient) {
+        optimizer_step_rows<T>(how, learning_rate, number, table.state(), rows, gradient.data(), table.cols, n_threads);
+    };
+    step_rows(rows_optimizer, input_, input_gradient_);
+    if (!config_.tied) step_rows(rows_optimizer, output_, output_gradient_);
+    step_rows(bias_optimizer(rows_optimizer), output_bias_, bias_gradient_);
     hidden_.step(optimizer, learning_rate, number, n_threads);
 }
 
 template <class T>
-double Autoencoder<T>::squared_norm(int n_threads) const {
+double Autoencoder<T>::squared_norm(const std::vector<double>& columns, int n_threads) const {
     double sum = hidden_.squared_norm(n_threads);
-    for (const OptimizedRows<T>* table : {&input_, &output_}) {
+    for (const OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) {
+        if (table == &output_bias_ && !config_.penalised_bias) continue;
         const HostView<const T> host(table->values);
-        for (std::int64_t i = 0; i < table->values.size(); ++i) {
-            const auto value = static_cast<double>(host.data()[i]);
-            sum += value * value;
+        for (std::int64_t r = 0; r < table->rows; ++r) {
+            double row = 0;
+            for (std::int64_t i = 0; i < table->cols; ++i) {
+                const auto value = static_cast<double>(host.data()[r * table->cols + i]);
+                row += value * value;
+            }
+            sum += columns.empty() ? row : columns[static_cast<std::size_t>(r)] * row;
         }
     }
     return sum;

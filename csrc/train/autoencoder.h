@@ -22,9 +22,10 @@ struct AutoencoderConfig {
     std::vector<std::int64_t> layers;  // of the encoder; the decoder mirrors them
     Activation activation = Activation::selu;
     Activation output_activation = Activation::identity;
-    bool tied = false;   // the decoder's weights are the encoder's, transposed
-    double dropout = 0;  // of the encoder's layers
-    bool alpha = false;  // alpha-dropout
+    bool tied = false;            // the decoder's weights are the encoder's, transposed
+    double dropout = 0;           // of the encoder's layers
+    bool alpha = false;           // alpha-dropout
+    bool penalised_bias = false;  // weight decay is the output biases', too
 };
 
 // Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, and all between.
@@ -61,8 +62,8 @@ class Autoencoder {
     // f at all columns.
     void dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads);
 
-    // The gradient of scale sum of w (f(x) - y)^2 over a batch's ratings, at its touched rows; adds the sum to *loss.
-    // Rows that wait for steps must have taken them.
+    // The gradient of scale sum of w (f(x) - y)^2 over a batch's ratings, at its touched rows, and of decay_c / 2 times
+    // the squared norm of each; adds the first sum to *loss. Rows that wait for steps must have taken them.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
@@ -71,25 +72,30 @@ class Autoencoder {
     void dense_gradient(MatrixView<const T> x, MatrixView<T> out, double scale, const DropoutSeed& dropout,
                         double* loss, int n_threads);
 
-    // Brings rows up to date, takes a step with the last gradient, brings all up to date.
+    // Brings rows of the ends up to date; takes a step with the last gradient, by an optimiser for the rows of the ends
+    // and one for what lies between; brings all rows up to date.
     void catch_up(const Optimizer& optimizer, std::int64_t step, VectorView<const std::int32_t> rows, int n_threads);
-    void step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
+    void step(const Optimizer& rows_optimizer, const Optimizer& optimizer, double learning_rate, std::int64_t number,
               VectorView<const std::int32_t> rows, int n_threads);
     void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
     VectorView<const std::int32_t> all_rows() const { return {all_rows_.data(), all_rows_.size()}; }
 
-    double squared_norm(int n_threads) const;  // of all weights
+    // |weights|^2, rows of the ends weighted by `columns` (n_columns), or by 1 where that is empty.
+    double squared_norm(const std::vector<double>& columns, int n_threads) const;
     void save_best(int n_threads);
     void restore_best(int n_threads);
 
   private:
+    Optimizer bias_optimizer(Optimizer optimizer) const;
     OptimizedRows<T>& output_table() { return config_.tied ? input_ : output_; }
+    bool start_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient, int n_threads);
     MatrixView<T> sized(DeviceArray<T>& array, std::int64_t rows, std::int64_t cols);
 
     AutoencoderConfig config_;
     OptimizedRows<T> input_, output_, output_bias_;
     Mlp<T> hidden_;
     DeviceArray<std::int32_t> all_rows_;
+    DeviceArray<std::int64_t> places_;  // 0, 1, 2, …: rows of one entry each
     // Of the last batch.
     DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, bias_gradient_;
     MatrixView<const T> hidden_values_;

@@ -1,6 +1,7 @@
 #include "train/autoencoder_trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -26,6 +27,8 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
     check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
     check(training.dense_refeeding >= 0, caller, ": dense_refeeding must not be negative; got ",
           training.dense_refeeding);
+    check(training.decay_exponent >= 0 && training.decay_exponent <= 1, caller,
+          ": decay_exponent must lie in [0, 1]; got ", training.decay_exponent);
     check(training.input_dropout >= 0 && training.input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ",
           training.input_dropout);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
@@ -46,7 +49,24 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     second_powers_ = DeviceArray<double>(tabulated_powers(optimizer.second_decay));
     optimizer.powers = {powers_.data(), powers_.size()};
     optimizer.second_powers = {second_powers_.data(), second_powers_.size()};
+    decay_ = optimizer.weight_decay;
+    shares_ = decay_ > 0 && (training.decay_exponent != 0 || !moves_untouched(optimizer.kind, decay_));
+    if (shares_) share_penalties(rows.structure);
     losses_ = DeviceArray<double>::zeros(2);  // of ratings, and of what is fed again
+}
+
+void AutoencoderTrainer::share_penalties(const CsrView& structure) {
+    std::vector<double> counts(at(structure.cols));
+    for (std::int64_t e = 0; e < structure.nnz(); ++e) ++counts[at(structure.indices[e])];
+    std::vector<float> shares(counts.size());
+    column_penalties_.resize(counts.size());
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+        if (counts[c] == 0) continue;
+        column_penalties_[c] = std::pow(counts[c], training_.decay_exponent);
+        shares[c] =
+            static_cast<float>(decay_ * column_penalties_[c] * static_cast<double>(batches_.count()) / counts[c]);
+    }
+    batches_.set_decay(std::move(shares));
 }
 
 void AutoencoderTrainer::set_parameters(const AutoencoderArrays<float>& from) {
@@ -62,17 +82,24 @@ void AutoencoderTrainer::get_parameters(const AutoencoderArrays<float>& to) {
 }
 
 void AutoencoderTrainer::settle() {
-    network_.flush(training_.optimizer, steps_, training_.n_threads);
+    network_.flush(rows_optimizer(), steps_, training_.n_threads);
 }
 
 // Rows that wait shrink at the rate of their time.
 void AutoencoderTrainer::set_rate(double learning_rate) {
     Optimizer& optimizer = training_.optimizer;
-    if (optimizer.weight_decay == 0 || optimizer.coasting_rate == learning_rate) return;
+    if (decay_ == 0 || shares_ || optimizer.coasting_rate == learning_rate) return;
     settle();
     optimizer.coasting_rate = learning_rate;
     coasts_ = DeviceArray<double>(tabulated_coasts(optimizer));
     optimizer.coasts = {coasts_.data(), coasts_.size()};
+}
+
+// What steps the rows of the ends: their penalties may be in the gradient already.
+Optimizer AutoencoderTrainer::rows_optimizer() const {
+    Optimizer optimizer = training_.optimizer;
+    if (shares_) optimizer.weight_decay = 0;
+    return optimizer;
 }
 
 DropoutSeed AutoencoderTrainer::dropout() {
@@ -87,7 +114,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
         if (interrupt_pending()) throw Interrupted();
         const RowBatch<float> batch = batches_.batch(b);
         if (batch.weight == 0) continue;
-        network_.catch_up(training_.optimizer, steps_, batch.touched, training_.n_threads);
+        network_.catch_up(rows_optimizer(), steps_, batch.touched, training_.n_threads);
         network_.gradient(batch, 1 / batch.weight, dropout(), losses_.data(), training_.n_threads);
         if (training_.dense_refeeding > 0) {
             settle();  // all columns are asked for: what they are before the step goes in again
@@ -105,7 +132,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
 
 void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {
     ++steps_;
-    network_.step(training_.optimizer, learning_rate, steps_, rows, training_.n_threads);
+    network_.step(rows_optimizer(), training_.optimizer, learning_rate, steps_, rows, training_.n_threads);
 }
 
 void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_rate) {
@@ -121,9 +148,9 @@ void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_ra
 }
 
 double AutoencoderTrainer::penalty() {
-    if (training_.optimizer.weight_decay == 0) return 0;
+    if (decay_ == 0) return 0;
     settle();
-    return 0.5 * training_.optimizer.weight_decay * network_.squared_norm(training_.n_threads);
+    return 0.5 * decay_ * network_.squared_norm(column_penalties_, training_.n_threads);
 }
 
 void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,

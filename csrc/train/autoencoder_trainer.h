@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/memory.h"
 #include "core/view.h"
@@ -14,6 +15,8 @@ namespace fastcf {
 
 struct AutoencoderTraining {
     Optimizer optimizer;  // with weight_decay, the penalty of weights (not of biases)
+    // A row of weights at the ends, whose column has n entries, is penalised by weight_decay n^decay_exponent.
+    double decay_exponent = 0;
     std::int64_t batch_size = 1;
     int dense_refeeding = 0;
     double input_dropout = 0;
@@ -25,8 +28,11 @@ struct AutoencoderTraining {
 
 // Rows are shuffled for each epoch and taken batch_size at a time. A step follows the gradient of
 //   sum of w (f(x) - y)^2 / sum of w  +  weight_decay / 2 |weights|^2
-// over the stored entries of its rows. Then, dense_refeeding times, what came out goes in as a dense x, a constant, and
-// a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with the same penalty.
+// over the stored entries of its rows. Under gradient descent, Momentum and Nesterov rows of weights that the batch
+// does not touch shrink by that step, too, exactly. Under the others, whose rows stand still while they are not
+// touched, and with a decay_exponent, an entry carries its share of its column's penalty, so that the shares of an
+// epoch add up to the penalties of its steps. Then, dense_refeeding times, what came out goes in as a dense x, a
+// constant, and a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with the same penalty.
 class AutoencoderTrainer {
   public:
     AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
@@ -51,6 +57,8 @@ class AutoencoderTrainer {
     void restore_best();
 
   private:
+    void share_penalties(const CsrView& structure);
+    Optimizer rows_optimizer() const;
     void refeed(const RowBatch<float>& batch, double learning_rate);
     void step(double learning_rate, VectorView<const std::int32_t> rows);
     void settle();
@@ -63,6 +71,9 @@ class AutoencoderTrainer {
     RowBatches<float> batches_;
     std::uint64_t epochs_ = 0, passes_ = 0;
     std::int64_t steps_ = 0;
+    double decay_ = 0;                      // of all weights
+    std::vector<double> column_penalties_;  // of each column's, over decay_; empty: 1
+    bool shares_ = false;                   // entries carry the penalties of the ends' rows
     bool saved_ = false;
     DeviceArray<double> powers_, second_powers_, coasts_, losses_;
     DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again

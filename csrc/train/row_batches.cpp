@@ -77,6 +77,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         block_.add(inputs_part_, entry_capacity_);
         block_.add(targets_part_, entry_capacity_);
         if (!weights_.empty()) block_.add(weights_part_, entry_capacity_);
+        if (!decay_.empty()) block_.add(decay_part_, touched);
         block_.allocate();
     }
     std::int64_t* indptr = block_.host(indptr_part_);
@@ -110,6 +111,14 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         for (std::int64_t j = 0; j < n; ++j) batch.weight += static_cast<double>(weights[j]);
     }
     group_by_column(n_rows, indptr, columns, batch);
+    if (!decay_.empty()) {
+        const std::int32_t* touched = block_.host(touched_part_);
+        const std::int64_t* starts = block_.host(column_indptr_part_);
+        T* decay = block_.host(decay_part_);
+        for (std::int64_t i = 0; i < batch.touched.size; ++i)
+            decay[i] = decay_[at(touched[i])] * static_cast<T>(starts[i + 1] - starts[i]);
+        batch.decay = block_.device(decay_part_);
+    }
     block_.send();
     batch.indptr = block_.device(indptr_part_);
     batch.columns = block_.device(columns_part_);

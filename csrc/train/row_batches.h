@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "core/memory.h"
@@ -22,6 +23,7 @@ struct RowBatch {
     const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
     const std::int64_t* column_entries = nullptr;  // (n,), places among the entries by row
     const std::int32_t* column_rows = nullptr;     // (n,), their rows within the batch
+    const T* decay = nullptr;                      // (touched.size,) or null: see RowBatches::set_decay
     double weight = 0;                             // sum of the weights
 };
 
@@ -41,6 +43,9 @@ class RowBatches {
     // Copies the rows. An entry's input is dropped with probability input_dropout, anew in each epoch, and divided by 1
     // - input_dropout where it stays; it is asked for all the same.
     RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, std::uint64_t seed);
+
+    // For each column what an entry of it adds to `decay`. Empty: there is none.
+    void set_decay(std::vector<T> per_entry) { decay_ = std::move(per_entry); }
 
     std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
     std::int64_t n_columns() const { return static_cast<std::int64_t>(place_.size()); }
@@ -63,14 +68,14 @@ class RowBatches {
     std::uint64_t seed_ = 0, epoch_ = 0;
     std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
     std::vector<std::int32_t> columns_;
-    std::vector<T> inputs_, targets_, weights_;
+    std::vector<T> inputs_, targets_, weights_, decay_;
     std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
 
     UploadBlock block_;
     std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
     UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
     UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_;
-    UploadBlock::Part<T> inputs_part_, targets_part_, weights_part_;
+    UploadBlock::Part<T> inputs_part_, targets_part_, weights_part_, decay_part_;
 };
 
 }  // namespace fastcf

@@ -6,6 +6,7 @@ from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
 from fastcf.gradient_check import GradientReport, check_gradients
 from fastcf.models import (
+    Autoencoder,
     BiasModel,
     ItemRegression,
     LogisticMatrixFactorization,
@@ -19,6 +20,7 @@ from fastcf.ratings import IdMap, Ratings
 from fastcf.serialization import load
 
 __all__ = [
+    "Autoencoder",
     "BiasModel",
     "DataError",
     "DeviceError",

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 import sklearn
+from threadpoolctl import threadpool_limits
 
 from fastcf import _cpu, _ingest
 from fastcf._version import __version__
 from fastcf.errors import DeviceError
 
-__all__ = ["Backend", "ingest", "resolve_device", "show_config"]
+__all__ = ["Backend", "ingest", "resolve_device", "show_config", "single_threaded_blas"]
 
 ingest = _ingest
 
@@ -104,6 +105,11 @@ def resolve_device(device: str, caller: str) -> Backend:
         if device == "cuda":
             raise DeviceError(f"{caller}: device='cuda' cannot be used: {reason}")
     return Backend(_cpu, "cpu")
+
+
+def single_threaded_blas() -> threadpool_limits:
+    """Return a context in which BLAS works on one thread: those that call it are threads of ours already."""
+    return threadpool_limits(limits=1, user_api="blas")
 
 
 def _describe_cuda() -> str:

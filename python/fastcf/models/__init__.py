@@ -1,5 +1,6 @@
 """The estimators, one file per model family."""
 
+from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.base import FactorModel, Neighbours, Recommendations
 from fastcf.models.bias import BiasModel
 from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
@@ -7,6 +8,7 @@ from fastcf.models.matrix_factorization import MatrixFactorization
 from fastcf.models.regression import ItemRegression, UserRegression
 
 __all__ = [
+    "Autoencoder",
     "BiasModel",
     "FactorModel",
     "ItemRegression",

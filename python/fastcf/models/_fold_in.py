@@ -75,12 +75,23 @@ class FoldInMixin(SimilarityMixin):
         if not OneOf(("user", "item")).accepts(by):
             raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
         ratings = as_ratings(X, y, caller=caller)
+        ids, csr, weights = self._known_entries(ratings, by, "fold_in", strict)
+        folded = copy.copy(self)
+        self._fold(folded, by, csr, weights)
+        if by == "user":
+            folded.users_, folded.seen_ = ids, SeenItems(csr[0], csr[1])
+        else:
+            folded.items_, folded.seen_ = ids, None
+        return folded
+
+    def _known_entries(
+        self, ratings: Ratings, by: str, method: str, strict: bool
+    ) -> tuple[IdMap, tuple[Any, ...], NDArray[np.float32] | None]:
+        """Return the ids of one side of ratings, and the ratings of what the model knows of the other, as CSR."""
         fixed = self.items_ if by == "user" else self.users_
         given = ratings.items if by == "user" else ratings.users
-        known = self._rows(fixed, given.ids, "item" if by == "user" else "user", "fold_in", strict)
-        folded = copy.copy(self)
-        sides = _side_of(ratings, by)
-        rows, columns, values, weights, ids = sides
+        known = self._rows(fixed, given.ids, "item" if by == "user" else "user", method, strict)
+        rows, columns, values, weights, ids = _side_of(ratings, by)
         columns = known[columns]
         kept = columns >= 0
         order = np.lexsort((columns[kept], rows[kept]))
@@ -88,13 +99,7 @@ class FoldInMixin(SimilarityMixin):
         weights = None if weights is None else weights[kept][order]
         indptr = np.zeros(len(ids) + 1, np.int64)
         np.cumsum(np.bincount(rows, minlength=len(ids)), out=indptr[1:])
-        csr = indptr, np.ascontiguousarray(columns, np.int32), np.ascontiguousarray(values)
-        self._fold(folded, by, csr, weights)
-        if by == "user":
-            folded.users_, folded.seen_ = ids, SeenItems(csr[0], csr[1])
-        else:
-            folded.items_, folded.seen_ = ids, None
-        return folded
+        return ids, (indptr, np.ascontiguousarray(columns, np.int32), np.ascontiguousarray(values)), weights
 
     def _fold(self, folded: Any, by: str, csr: tuple[Any, ...], weights: NDArray[np.float32] | None) -> None:
         """Solve the rows of ``csr`` into ``folded``."""

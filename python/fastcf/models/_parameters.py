@@ -9,7 +9,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Boolean", "Constraint", "Instance", "Interval", "Nothing", "OneOf", "RandomSeed", "validate_parameters"]
+__all__ = [
+    "Boolean",
+    "Constraint",
+    "Instance",
+    "Interval",
+    "Nothing",
+    "OneOf",
+    "RandomSeed",
+    "Sizes",
+    "validate_parameters",
+]
 
 
 class Constraint(Protocol):
@@ -47,6 +57,22 @@ class Interval:
         low = f" above {self.low:g}" if self.open_low else f" of at least {self.low:g}"
         high = f" and at most {self.high:g}" if np.isfinite(self.high) else ""
         return noun + (low if np.isfinite(self.low) else "") + high
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A sequence of whole numbers from 1 to ``high``, at least one of them."""
+
+    high: int
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a list, tuple or array."""
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            return False
+        return len(value) > 0 and all(Interval(1, self.high, integer=True).accepts(size) for size in value)
+
+    def __str__(self) -> str:
+        return f"a sequence of one or more integers from 1 to {self.high:,}"
 
 
 @dataclass(frozen=True)
@@ -133,5 +159,6 @@ def validate_parameters(
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
         wrong_option = isinstance(value, str) and any(isinstance(c, OneOf) for c in allowed)
-        error = ValueError if wrong_value or wrong_option else TypeError
+        wrong_sizes = isinstance(value, (list, tuple, np.ndarray)) and any(isinstance(c, Sizes) for c in allowed)
+        error = ValueError if wrong_value or wrong_option or wrong_sizes else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")

@@ -70,6 +70,14 @@ class FactorModel(PairRegressor):
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend
 
+    def _validation_ratings(self, validation: Any) -> Ratings:
+        caller = f"{type(self).__name__}.fit: validation"
+        if not isinstance(validation, tuple):
+            return as_ratings(validation, caller=caller)
+        if len(validation) != 2:
+            raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
+        return as_ratings(*validation, caller=caller)
+
     def _remember(self, ratings: Ratings, backend: Backend) -> None:
         """Take over the ratings' ids, range and structure."""
         self.users_, self.items_ = ratings.users, ratings.items

@@ -1,0 +1,156 @@
+"""The parameters of an autoencoder: their shapes, their first values, and the objective as a function of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import Backend, single_threaded_blas
+from fastcf.gradient_check import Objective
+from fastcf.models._network_rows import BOUNDED, fit_scale, rows_to_train_on
+from fastcf.ratings import Ratings
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITS",
+    "Parameters",
+    "draw_parameters",
+    "hidden_shapes",
+    "network_objective",
+    "penalises_output_bias",
+]
+
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
+INITS = ("lecun", "glorot", "normal", "uniform")
+_STREAM = 32  # of random numbers: the first weights; other kinds of models have those below
+_SMALL = 0.05  # of "normal" and "uniform"
+_LAST = 0.1  # the last layer's weights are this much smaller: predictions begin near the offsets
+
+# As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases.
+Parameters = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]]]
+
+
+class HiddenShapes(NamedTuple):
+    """Shapes of the hidden layers' weights (inputs, outputs) and biases."""
+
+    weights: list[tuple[int, int]]
+    biases: list[tuple[int]]
+
+
+def hidden_shapes(layers: tuple[int, ...], tied: bool) -> HiddenShapes:
+    """Return the shapes for an encoder of such layers and the decoder that mirrors it."""
+    widths = [*layers, *layers[-2::-1]]
+    weights = list(itertools.pairwise(widths))
+    return HiddenShapes(weights[: len(layers) - 1] if tied else weights, [(width,) for width in widths])
+
+
+def draw_parameters(
+    backend: Backend, n_columns: int, layers: tuple[int, ...], tied: bool, init: str, squares: float, seed: int,
+    n_threads: int,
+) -> Parameters:  # fmt: skip
+    """Draw first weights; biases are 0. ``squares`` is the mean sum of squares of a row's inputs."""
+    stream = _STREAM
+
+    def weights(shape: tuple[int, int], inputs: float, outputs: float, factor: float = 1.0) -> NDArray[np.float32]:
+        nonlocal stream
+        stream += 1
+        scale = {
+            "lecun": 1 / math.sqrt(inputs),
+            "glorot": math.sqrt(6 / (inputs + outputs)),
+            "normal": _SMALL,
+            "uniform": _SMALL,
+        }[init]
+        kind = "normal" if init in ("lecun", "normal") else "uniform"
+        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, factor * scale, seed, stream, n_threads)
+        return drawn
+
+    shapes, width = hidden_shapes(layers, tied), layers[0]
+    table = n_columns, width
+    first = weights(table, max(squares, 1e-12), width)
+    last = None if tied else weights(table, width, max(squares, 1e-12), _LAST)
+    hidden = [weights(shape, *shape) for shape in shapes.weights]
+    return first, last, np.zeros(n_columns, np.float32), hidden, [np.zeros(s, np.float32) for s in shapes.biases]
+
+
+def _flat(parameters: Parameters) -> dict[str, NDArray[Any]]:
+    first, last, bias, weights, biases = parameters
+    named = {"input_weights": first, "output_weights": last, "output_bias": bias}
+    named.update({f"hidden_weights_{n}": array for n, array in enumerate(weights)})
+    named.update({f"hidden_biases_{n}": array for n, array in enumerate(biases)})
+    return {name: array for name, array in named.items() if array is not None}
+
+
+def _rebuilt(named: dict[str, NDArray[Any]]) -> Parameters:
+    lists = ([a for name, a in named.items() if name.startswith(part)] for part in ("hidden_weights", "hidden_biases"))
+    return named["input_weights"], named.get("output_weights"), named["output_bias"], *lists  # type: ignore[return-value]
+
+
+def penalises_output_bias(model: Any) -> bool:
+    """Whether the output biases only refine biases that were fitted, and shrunk, before."""
+    return bool(model.normalize == "bias" and model.output_activation not in BOUNDED)
+
+
+def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int, max_rows: int) -> Objective:
+    """Return the objective of a model on the first rows of some ratings, at random parameters of a plausible size.
+
+    All options count, dropout too, its choices fixed by the seed. With dense re-feeding it is that step's objective,
+    on the rows' normalised ratings as dense ones.
+    """
+    scale = fit_scale(
+        ratings, backend, model.normalize, model.output_activation, model.orientation, model.n_threads or 0
+    )
+    rows = rows_to_train_on(ratings, model.orientation)
+    indptr = rows.csr[0][: max_rows + 1]
+    end = int(indptr[-1])
+    inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
+    weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
+    structure = indptr, rows.csr[1][:end]
+    total = float(end if weights is None else weights.sum())
+    layers = tuple(int(size) for size in model.layers)
+    random = np.random.default_rng(seed)
+    shapes, table = hidden_shapes(layers, model.tied), (rows.n_columns, layers[0])
+
+    def drawn(shape: tuple[int, ...], inputs: float) -> NDArray[np.float64]:
+        return random.normal(0, 1 / math.sqrt(inputs), shape)
+
+    known = max(1.0, end / max(len(indptr) - 1, 1))
+    start = _flat((
+        drawn(table, known), None if model.tied else drawn(table, layers[0]), drawn((rows.n_columns,), 4.0),
+        [drawn(shape, shape[0]) for shape in shapes.weights], [drawn(shape, 4.0) for shape in shapes.biases],
+    ))  # fmt: skip
+    penalty = model.reg / total
+
+    def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
+        gradient = _rebuilt({name: np.empty_like(array) for name, array in at.items()})
+        with single_threaded_blas():
+            cost = backend.module.autoencoder_gradient(
+                *structure,
+                inputs,
+                inputs,
+                rows.n_columns,
+                _rebuilt(at),
+                gradient,
+                weights=weights,
+                layers=list(layers),
+                activation=model.activation,
+                output_activation=model.output_activation,
+                tied=model.tied,
+                dropout=model.dropout,
+                alpha_dropout=model.alpha_dropout,
+                input_dropout=model.input_dropout,
+                seed=seed,
+                dense=model.dense_refeeding > 0,
+                n_threads=model.n_threads or 0,
+            )
+        slopes = _flat(gradient)
+        for name, array in at.items():
+            if "weights" in name or (name == "output_bias" and penalises_output_bias(model)):
+                cost += penalty / 2 * float(np.vdot(array, array))
+                slopes[name] += penalty * array
+        return cost, slopes
+
+    return Objective(start, evaluate)
