@@ -13,7 +13,6 @@ from fastcf.cli._inputs import json_option, load_model, rating_options, read_rat
 from fastcf.cli._measures import measured, measures_of, predictions_of, shown, targets_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
-from fastcf.models.base import SeenItems
 from fastcf.ratings import Ratings
 
 __all__ = ["evaluate"]
@@ -29,17 +28,6 @@ def _alike(first: IdMap, second: IdMap) -> tuple[IdMap, IdMap]:
 
 def _with_ids(ratings: Ratings, users: IdMap, items: IdMap) -> Ratings:
     return Ratings(ratings.indptr, ratings.indices, ratings.values, users=users, items=items)
-
-
-def _count_seen(seen: SeenItems, n_items: int, users: Any, items: Any) -> int:
-    """Return how many of the pairs of known rows stand among those seen."""
-    owner = np.repeat(np.arange(seen.indptr.size - 1, dtype=np.int64), np.diff(seen.indptr))
-    stored = owner * n_items + seen.indices  # ascending, as rows and the items of a row are
-    wanted = users.astype(np.int64) * n_items + items
-    if stored.size == 0:
-        return 0
-    at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
-    return int((stored[at] == wanted).sum())
 
 
 @click.command()
@@ -79,7 +67,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
         "seen_in_training": None,
     }
     if fitted.seen_ is not None:
-        result["seen_in_training"] = _count_seen(fitted.seen_, len(fitted.items_), of_user[known], of_item[known])
+        result["seen_in_training"] = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
         return

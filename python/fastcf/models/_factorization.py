@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, N
 from fastcf.models._solvers import HeldOut
 from fastcf.models.base import FactorModel
 from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer
-from fastcf.ratings import Ratings, as_ratings
+from fastcf.ratings import Ratings
 
 __all__ = ["CHECKED_RATINGS", "TRAINING_CONSTRAINTS", "TRAINING_STATE", "FactorizationMixin"]
 
@@ -105,14 +105,6 @@ class FactorizationMixin(FactorModel):
             factors = backend.module.random(counts.size, k, self.init, float(scale), seed, stream, self._threads)
             factors[counts == 0] = 0
             setattr(self, name, factors)
-
-    def _validation_ratings(self, validation: Any) -> Ratings:
-        caller = f"{type(self).__name__}.fit: validation"
-        if not isinstance(validation, tuple):
-            return as_ratings(validation, caller=caller)
-        if len(validation) != 2:
-            raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
-        return as_ratings(*validation, caller=caller)
 
     def _validation_rows(self, held_out: Ratings, ratings: Ratings) -> HeldOut:
         """Return held-out ratings in the rows of those to train on."""
