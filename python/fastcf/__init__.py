@@ -7,6 +7,7 @@ from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheck
 from fastcf.gradient_check import GradientReport, check_gradients
 from fastcf.models import (
     BiasModel,
+    Blend,
     ItemRegression,
     LogisticMatrixFactorization,
     MatrixFactorization,
@@ -20,6 +21,7 @@ from fastcf.serialization import load
 
 __all__ = [
     "BiasModel",
+    "Blend",
     "DataError",
     "DeviceError",
     "DivergenceError",

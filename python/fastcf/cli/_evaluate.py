@@ -18,12 +18,19 @@ from fastcf.ratings import Ratings
 __all__ = ["evaluate"]
 
 
-def _alike(first: IdMap, second: IdMap) -> tuple[IdMap, IdMap]:
-    """Return both maps with ids of one kind: a file whose ids are all integers may meet a model that knows strings."""
-    kinds = {one.ids.dtype.kind == "U" for one in (first, second)}
-    if len(kinds) == 1:
-        return first, second
-    return IdMap(first.ids.astype(str)), IdMap(second.ids.astype(str))
+def _as_text(ids: IdMap) -> IdMap:
+    return ids if ids.ids.dtype.kind == "U" else IdMap(ids.ids.astype(str))
+
+
+def _alike(model: Any, name: str, given: IdMap) -> IdMap:
+    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings."""
+    known: IdMap = getattr(model, name)
+    if {known.ids.dtype.kind == "U", given.ids.dtype.kind == "U"} != {False, True}:
+        return given
+    for member in getattr(model, "models_", {}).values():
+        _alike(member, name, given)
+    setattr(model, name, _as_text(known))
+    return _as_text(given)
 
 
 def _with_ids(ratings: Ratings, users: IdMap, items: IdMap) -> Ratings:
@@ -47,8 +54,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     loaded = load_model(model, threads)
     fitted = loaded.model
     data = read_ratings(ratings, threads=threads, **reading).ratings
-    fitted.users_, users = _alike(fitted.users_, data.users)
-    fitted.items_, items = _alike(fitted.items_, data.items)
+    users, items = _alike(fitted, "users_", data.users), _alike(fitted, "items_", data.items)
     data = _with_ids(data, users, items)
 
     user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
