@@ -10,7 +10,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.linear_model import RidgeCV
 
 from fastcf.ids import IdMap, distinct
 from fastcf.models._gibbs import PosteriorMixin
@@ -28,6 +28,7 @@ _BATCH_BYTES = 1 << 24  # of scores, or of factors of users, at once
 # Penalties that "auto" tries, in units of the members' mean squared spread, summed over the validation ratings: from
 # hardly any to so much that nothing but the plain average is left.
 _PENALTIES = np.logspace(-6, 2, 33)
+_ROUNDING = 1e-6  # relative, of scores in float32
 _INHERITED = ("predict_matrix", "recommend", "_best", "_parameters", "_pair_rows")
 
 
@@ -51,23 +52,21 @@ def ridge_weights(
     sample = np.ones(values.size) if sample_weight is None else sample_weight.astype(np.float64)
     centre = np.average(scores, axis=0, weights=sample) if intercept else np.zeros(n_members)
     middle = float(np.average(values, weights=sample)) if intercept else 0.0
-    # What the average leaves over is regressed on the scores: its coefficients are the weights less 1/M.
-    left = values - scores.mean(axis=1)
     if isinstance(reg, str):
+        # What the average leaves over is regressed on the scores: its coefficients are the weights less 1/M.
         spread = float(sample @ ((scores - centre) ** 2).mean(axis=1))
-        search = RidgeCV(_PENALTIES * (spread or 1.0), fit_intercept=intercept).fit(scores, left, sample)
-        reg = float(search.alpha_)
-    # By singular values: members that are alike share their weight, also without a penalty.
-    ridge = Ridge(reg, fit_intercept=intercept, solver="svd").fit(scores, left, sample)
-    weights = 1 / n_members + ridge.coef_
+        search = RidgeCV(_PENALTIES * (spread or 1.0), fit_intercept=intercept)
+        reg = float(search.fit(scores, values - scores.mean(axis=1), sample).alpha_)
+    root = np.sqrt(sample)[:, None]
+    rows = np.vstack([root * (scores - centre), np.sqrt(reg) * np.eye(n_members)])
+    right = np.concatenate([root[:, 0] * (values - middle), np.full(n_members, np.sqrt(reg) / n_members)])
+    # The triangle is the same least squares in M + 1 rows. Of several solutions the one nearest to the average is
+    # taken, so that members that are alike (as far as float32 tells) share their weight, also without a penalty.
+    triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([rows, right]), mode="r"))
+    left, last = triangle[:, :-1], triangle[:, -1]
+    weights = 1 / n_members + np.linalg.lstsq(left, last - left.sum(axis=1) / n_members, rcond=_ROUNDING)[0]
     if non_negative and weights.min() < 0:
-        root = np.sqrt(sample)[:, None]
-        rows = np.vstack([root * (scores - centre), np.sqrt(reg) * np.eye(n_members)])
-        right = np.concatenate([root[:, 0] * (values - middle), np.full(n_members, np.sqrt(reg) / n_members)])
-        triangle: _Floats = np.linalg.qr(
-            np.column_stack([rows, right]), mode="r"
-        )  # the same least squares, of M + 1 rows
-        weights, _ = nnls(triangle[:, :-1], triangle[:, -1])
+        weights, _ = nnls(left, last)
     return weights, middle - float(centre @ weights), float(reg)
 
 

@@ -375,7 +375,10 @@ class Blend(MembersMixin, BlendedScores):
             members.append({"name": name, **described})
         meta = {name: getattr(self, name) for name in self._state} | {"members": members}
         params = self.get_params(deep=False)
-        params["models"] = [[name, name not in self.models_] for name, _ in self._named()]  # and which are left out
+        params["models"] = [
+            [name, DROP if name not in self.models_ else "named" if isinstance(entry, tuple) else "unnamed"]
+            for (name, _), entry in zip(self._named(), self.models, strict=True)
+        ]
         return Archive(type(self).__name__, params, arrays, meta)
 
     @classmethod
@@ -389,10 +392,10 @@ class Blend(MembersMixin, BlendedScores):
                 own = replace(archive, class_name=entry["class"], params=entry["params"], meta=entry["meta"])
                 models[entry["name"]] = from_archive(replace(own, arrays=arrays))
             fit_members = archive.params["fit_members"]
-            listed = [
-                (name, DROP if left_out else clone(models[name]) if fit_members else models[name])
-                for name, left_out in archive.params["models"]
-            ]
+            listed: list[Any] = []
+            for name, how in archive.params["models"]:
+                model = DROP if how == DROP else clone(models[name]) if fit_members else models[name]
+                listed.append(model if how == "unnamed" else (name, model))
         except DataError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
