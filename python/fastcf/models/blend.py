@@ -43,8 +43,8 @@ class Blend(MembersMixin, BlendedScores):
 
     The weights are fitted to ratings that the members have not seen, by ridge regression that is shrunk towards the
     plain average of the M members: ``argmin Σ_v w_v (y_v − c − Σ_m a_m f_m(v))² + reg Σ_m (a_m − 1/M)²``. Usual ridge
-    regression shrinks towards 0, where all predictions are the mean rating; the more it doubts the data, the worse it
-    gets. The plain average, at which this one ends, is hardly ever worse than the typical member.
+    regression shrinks towards 0, where all predictions are the mean rating. The plain average, at which this one ends,
+    has a mean squared error of at most the mean of the members' (the square is convex), whatever the ratings.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Blend(MembersMixin, BlendedScores):
         Whether ``fit`` fits clones of the members. Otherwise they must be fitted and are taken as they are.
     validation_fraction : float, default 0.1
         Share of the ratings, between 0 and 1, that ``fit`` holds out at random to fit the weights to, where it gets no
-        ``validation``.
+        ``validation``; two ratings at least.
     refit : bool, default True
         Whether the members are then fitted once more to all ratings, those held out included; the weights stay. Takes
         as long again, and mostly makes better predictions. Ratings given as ``validation`` are never learnt from but
@@ -292,11 +292,11 @@ class Blend(MembersMixin, BlendedScores):
         elif validation is not None:
             train, held_out = ratings, self._validation_ratings(validation)
         else:
-            n_held = round(ratings.nnz * self.validation_fraction)
-            if not 2 <= n_held < ratings.nnz:
+            n_held = max(2, round(ratings.nnz * self.validation_fraction))
+            if n_held >= ratings.nnz:
                 raise ValueError(
-                    f"Blend.fit: validation_fraction must leave at least 2 of the {ratings.nnz} ratings to fit the "
-                    f"weights to and 1 to learn from; got {self.validation_fraction!r}, which is {n_held}"
+                    f"Blend.fit: validation_fraction must leave ratings to learn from, 2 at least being held out; got "
+                    f"{self.validation_fraction!r}, which is {n_held} of {ratings.nnz}"
                 )
             train, held_out = train_test_split(ratings, n_held, seed)
         if held_out.nnz < 2:
