@@ -351,8 +351,12 @@ def test_blend_member_that_learns_on_is_asked_anew(ratings):
     blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
     blend.recommend("u001")
     blend.models_["mf"].item_factors_ = blend.models_["mf"].item_factors_ + np.float32(0.5)
-    best = blend.recommend("u001", 5, exclude_seen=False)
-    np.testing.assert_allclose(best.scores, blend.predict([("u001", item) for item in best.items]), atol=1e-5)
+    for weights in (blend.weights_, np.array([0.3, 0.4])):
+        blend.weights_ = weights
+        best = blend.recommend("u001", 5, exclude_seen=False)
+        np.testing.assert_allclose(best.scores, blend.predict([("u001", item) for item in best.items]), atol=1e-5)
+    blend.models_["mf"].partial_fit([("newcomer", 7_777)], [5.0])  # the blend itself does not know those
+    assert blend.recommend("newcomer", 3).items.shape == (3,)
 
 
 @pytest.mark.parametrize(

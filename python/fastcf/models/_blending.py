@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import RidgeCV
@@ -29,7 +29,7 @@ _BATCH_BYTES = 1 << 24  # of scores, or of factors of users, at once
 # hardly any to so much that nothing but the plain average is left.
 _PENALTIES = np.logspace(-6, 2, 33)
 _ROUNDING = 1e-6  # relative, of scores in float32
-_INHERITED = ("predict_matrix", "recommend", "_best", "_parameters", "_pair_rows")
+_INHERITED = ("predict_matrix", "recommend", "_best", "_block", "_parameters", "_pair_rows")
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -75,12 +75,10 @@ def ridge_weights(
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def is_linear(member: Any) -> bool:
+def is_linear(member: FactorModel) -> bool:
     """Whether a member's scores are ``m_i + b_u + b_i + p_u·q_i``, known before they are limited to a range."""
     kind = type(member)
-    if not isinstance(member, FactorModel) or any(
-        getattr(kind, name) is not getattr(FactorModel, name) for name in _INHERITED
-    ):
+    if any(getattr(kind, name) is not getattr(FactorModel, name) for name in _INHERITED):
         return False
     if kind.predict not in (FactorModel.predict, PosteriorMixin.predict):
         return False
@@ -118,23 +116,20 @@ def _block_scores(
     member: Any, users: IdMap, rows: NDArray[np.int32], items: IdMap, n_threads: int | None
 ) -> NDArray[np.float32]:
     """Return a member's scores of all ``items`` for rows of ``users``; row -1 is somebody unknown."""
-    linear = is_linear(member)
-    ids = _named(users, rows)
-    if linear:
-        own_rows = rows if member.users_ is users else member.users_.rows(ids)
-        block = member._native.predict_block(own_rows, *member._parameters, n_threads=n_threads or member._threads)
+    if is_linear(member):
+        own = rows if member.users_ is users else member.users_.rows(_named(users, rows))
+        block = member._native.predict_block(own, *member._parameters, n_threads=n_threads or member._threads)
     else:
-        block = member.predict_matrix(ids)
+        block = member.predict_matrix(_named(users, rows))
     if member.items_ is items:
         return np.asarray(block, np.float32)
     columns = member.items_.rows(items.ids)
-    missing = np.flatnonzero(columns < 0)
-    scores = np.asarray(block, np.float32)[:, np.where(columns >= 0, columns, 0)]
-    if missing.size and rows.size:
-        pairs = np.empty((rows.size * missing.size, 2), object)
-        pairs[:, 0] = np.repeat(ids, missing.size)
-        pairs[:, 1] = np.tile(items.ids[missing].astype(object), rows.size)
-        scores[:, missing] = pair_scores(member, pairs, n_threads).reshape(rows.size, missing.size)
+    missing = columns < 0
+    scores: NDArray[np.float32] = np.asarray(block, np.float32)[:, np.where(missing, 0, columns)]
+    if missing.any():  # whatever it does not know is the same to it
+        pairs = np.empty((rows.size, 2), object)
+        pairs[:, 0], pairs[:, 1] = _named(users, rows), _stranger(member.items_)
+        scores[:, missing] = pair_scores(member, pairs, n_threads)[:, None]
     return scores
 
 
@@ -244,7 +239,7 @@ class BlendedScores(FactorModel):
     models_: dict[str, Any]
     weights_: _Floats
     intercept_: float
-    _joint: tuple[list[Any], tuple[NDArray[np.float32], NDArray[np.float32], float]] | None
+    _joint: tuple[list[Any], list[Any], tuple[NDArray[np.float32], NDArray[np.float32], float]] | None
 
     def _require_fitted(self, method: str) -> None:
         if not hasattr(self, "weights_"):
@@ -286,36 +281,6 @@ class BlendedScores(FactorModel):
                 total += weight * pair_scores(member, X, self.n_threads)
         return self._on_scale(total.astype(np.float32))
 
-    def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
-        """Predict the ratings of all items, in the order of ``items_.ids``.
-
-        Parameters
-        ----------
-        users : array-like of shape (m,), optional
-            User ids; by default all, in the order of ``users_.ids``.
-        strict : bool, default False
-            As for :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (m, n_items), float32
-            4 bytes per entry: ask for users in batches where there are many.
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As for :meth:`predict`.
-        """
-        self._require_fitted("predict_matrix")
-        if users is None:
-            rows = np.arange(len(self.users_), dtype=np.int32)
-        else:
-            rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
-        predicted = np.empty((rows.size, len(self.items_)), np.float32)
-        for batch in self._batches(rows.size, len(self.items_)):
-            predicted[batch] = self._block(rows[batch])
-        return self._on_scale(predicted)
-
     @staticmethod
     def _batches(n_users: int, width: int) -> Iterator[slice]:
         """Return slices of users so small that ``width`` numbers each take no more than a batch; one at least."""
@@ -324,12 +289,14 @@ class BlendedScores(FactorModel):
             yield slice(begin, min(begin + step, n_users))
 
     def _block(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return scores of all items, before they are limited."""
-        total = np.full((rows.size, len(self.items_)), self.intercept_)
-        for member, weight in self._weighted():
-            block = _block_scores(member, self.users_, rows, self.items_, self.n_threads)
-            total += np.multiply(block, weight, dtype=np.float64)
-        return total.astype(np.float32)
+        scores = np.empty((rows.size, len(self.items_)), np.float32)
+        for batch in self._batches(rows.size, len(self.items_)):
+            total = np.full(scores[batch].shape, self.intercept_)
+            for member, weight in self._weighted():
+                block = _block_scores(member, self.users_, rows[batch], self.items_, self.n_threads)
+                total += np.multiply(block, weight, dtype=np.float64)
+            scores[batch] = total
+        return scores
 
     def _best(
         self,
@@ -397,9 +364,10 @@ class BlendedScores(FactorModel):
     def _joined_items(self) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
         """Return the item side of linear members, made on first use; again where a member has learnt since."""
         learnt = [array for member, _ in self._weighted() for array in (member.item_factors_, member.item_bias_)]
-        if self._joint is None or [*map(id, learnt)] != [*map(id, self._joint[0])]:
-            self._joint = learnt, _joint_items(self._weighted(), self.items_)
-        return self._joint[1]
+        key = [*map(id, learnt), *self.weights_.tolist()]
+        if self._joint is None or self._joint[0] != key:
+            self._joint = key, learnt, _joint_items(self._weighted(), self.items_)  # who is kept keeps its id
+        return self._joint[2]
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()

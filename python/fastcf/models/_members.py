@@ -108,8 +108,7 @@ class MembersMixin(FactorModel):
                 )
             if isinstance(model, str) and model == DROP:
                 continue
-            needed = ("fit", "predict", "predict_matrix", "get_params")
-            if isinstance(model, type) or not all(hasattr(model, method) for method in needed):
+            if not isinstance(model, FactorModel):
                 raise TypeError(f"{caller}: members must be models of this package; got {model!r} as {name!r}")
             if getattr(model, "threshold", None) is not None:
                 raise ValueError(

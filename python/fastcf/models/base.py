@@ -167,10 +167,7 @@ class FactorModel(PairRegressor):
         """
         self._require_fitted("predict")
         users, items = self._pair_rows(X, "predict", strict)
-        predicted: NDArray[np.float32] = self._native.predict_pairs(
-            users, items, *self._parameters, n_threads=self._threads
-        )
-        return self._on_scale(predicted)
+        return self._on_scale(self._native.predict_pairs(users, items, *self._parameters, n_threads=self._threads))
 
     def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict the ratings of all items, in the order of ``items_.ids``.
@@ -197,8 +194,12 @@ class FactorModel(PairRegressor):
             rows = np.arange(len(self.users_), dtype=np.int32)
         else:
             rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
-        predicted: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
-        return self._on_scale(predicted)
+        return self._on_scale(self._block(rows))
+
+    def _block(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return scores of all items for user rows, before they are predictions; row -1 is somebody unknown."""
+        scores: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
+        return scores
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return minus the root mean squared error, so that larger is better, as scikit-learn's searches expect.
@@ -294,16 +295,8 @@ class FactorModel(PairRegressor):
         queries = self.user_factors_[np.where(known, rows, 0)]
         queries[~known] = 0
         item_score = self.item_bias_ if self.item_mean_ is None else self.item_bias_ + self.item_mean_
-        items, scores = self._native.topk(
-            queries,
-            self.item_factors_,
-            item_score,
-            n,
-            *seen,
-            candidates=candidates,
-            excluded=excluded,
-            n_threads=self._threads,
-        )
+        limits = {"candidates": candidates, "excluded": excluded, "n_threads": self._threads}
+        items, scores = self._native.topk(queries, self.item_factors_, item_score, n, *seen, **limits)
         base = np.where(known, self.user_bias_[np.where(known, rows, 0)], np.float32(0))
         if self.item_mean_ is None:
             base = base + np.float32(self.global_mean_)
