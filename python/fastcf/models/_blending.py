@@ -10,7 +10,6 @@ import scipy.sparse
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import RidgeCV
 
 from fastcf.ids import IdMap, distinct
 from fastcf.models._gibbs import PosteriorMixin
@@ -21,6 +20,8 @@ from fastcf.models.regression import ItemRegression, UserRegression
 __all__ = ["BlendedScores", "is_linear", "pair_scores", "ridge_weights", "union_of_ids", "union_of_seen"]
 
 _Floats = NDArray[np.float64]
+_Rows = NDArray[np.int32]
+_Found = tuple[NDArray[np.int32], NDArray[np.float32]]
 _Seen = tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None]
 
 _BATCH_BYTES = 1 << 24  # of scores, or of factors of users, at once
@@ -35,6 +36,27 @@ _INHERITED = ("predict_matrix", "recommend", "_best", "_block", "_parameters", "
 # ---------------------------------------------------------------------------------------------------------------
 # Weights
 # ---------------------------------------------------------------------------------------------------------------
+
+
+def _least_left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> float:
+    """Return the penalty of the least leave-one-out error of the regression of ``left`` on ``rows``.
+
+    Leaving a row out changes its residual e to e / (1 − h), h being its leverage: what the intercept has of it,
+    ``leverage``, and ``x (XᵀX + λI)⁻¹ xᵀ``. Along the eigenvectors of XᵀX a penalty costs one pass over the rows;
+    ``RidgeCV`` of scikit-learn, which finds the same, takes five times as long for a million rows of 4 columns.
+    """
+    lengths, vectors = np.linalg.eigh(rows.T @ rows)
+    lengths = np.maximum(lengths, 0)
+    turned = rows @ vectors
+    squares, along = turned**2, turned.T @ left
+    penalties = _PENALTIES * (float(lengths.mean()) or 1.0)
+
+    def error(penalty: float) -> float:
+        shrunk = 1 / (lengths + penalty)
+        kept = np.maximum(1 - leverage - squares @ shrunk, np.finfo(np.float64).tiny)
+        return float((((left - turned @ (along * shrunk)) / kept) ** 2).sum())
+
+    return float(min(penalties, key=error))
 
 
 def ridge_weights(
@@ -52,21 +74,21 @@ def ridge_weights(
     sample = np.ones(values.size) if sample_weight is None else sample_weight.astype(np.float64)
     centre = np.average(scores, axis=0, weights=sample) if intercept else np.zeros(n_members)
     middle = float(np.average(values, weights=sample)) if intercept else 0.0
+    # What the average leaves over is regressed on the scores: its coefficients are the weights less 1/M.
+    root = np.sqrt(sample)
+    rows = root[:, None] * (scores - centre)
+    left = root * (values - middle) - rows.mean(axis=1)
     if isinstance(reg, str):
-        # What the average leaves over is regressed on the scores: its coefficients are the weights less 1/M.
-        spread = float(sample @ ((scores - centre) ** 2).mean(axis=1))
-        search = RidgeCV(_PENALTIES * (spread or 1.0), fit_intercept=intercept)
-        reg = float(search.fit(scores, values - scores.mean(axis=1), sample).alpha_)
-    root = np.sqrt(sample)[:, None]
-    rows = np.vstack([root * (scores - centre), np.sqrt(reg) * np.eye(n_members)])
-    right = np.concatenate([root[:, 0] * (values - middle), np.full(n_members, np.sqrt(reg) / n_members)])
-    # The triangle is the same least squares in M + 1 rows. Of several solutions the one nearest to the average is
-    # taken, so that members that are alike (as far as float32 tells) share their weight, also without a penalty.
-    triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([rows, right]), mode="r"))
-    left, last = triangle[:, :-1], triangle[:, -1]
-    weights = 1 / n_members + np.linalg.lstsq(left, last - left.sum(axis=1) / n_members, rcond=_ROUNDING)[0]
+        reg = _least_left_out(rows, left, sample / sample.sum() if intercept else np.zeros(values.size))
+    # Of several solutions the one nearest to the average is taken, so that members that are alike (as far as float32
+    # tells) share their weight, also without a penalty.
+    penalised = np.vstack([rows, np.sqrt(reg) * np.eye(n_members)])
+    right = np.concatenate([left, np.zeros(n_members)])
+    triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([penalised, right]), mode="r"))  # as good as all
+    few, last = triangle[:, :-1], triangle[:, -1]
+    weights = 1 / n_members + np.linalg.lstsq(few, last, rcond=_ROUNDING)[0]
     if non_negative and weights.min() < 0:
-        weights, _ = nnls(left, last)
+        weights, _ = nnls(few, last + few.sum(axis=1) / n_members)
     return weights, middle - float(centre @ weights), float(reg)
 
 
@@ -298,14 +320,7 @@ class BlendedScores(FactorModel):
             scores[batch] = total
         return scores
 
-    def _best(
-        self,
-        rows: NDArray[np.int32],
-        n: int,
-        seen: _Seen,
-        candidates: NDArray[np.int32] | None,
-        excluded: NDArray[np.int32] | None,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _best(self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None) -> _Found:
         members = [member for member, _ in self._weighted()]
         joint = bool(members) and all(map(is_linear, members))
         pick = self._best_of_joint if joint else self._best_of_all
@@ -323,13 +338,8 @@ class BlendedScores(FactorModel):
         return items, scores
 
     def _best_of_all(
-        self,
-        rows: NDArray[np.int32],
-        n: int,
-        seen: _Seen,
-        candidates: NDArray[np.int32] | None,
-        excluded: NDArray[np.int32] | None,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None
+    ) -> _Found:
         """Score all items for a batch of users and pick the best; ties by the smaller row, as natively."""
         scores = self._block(rows)
         out = np.zeros(len(self.items_), bool)
@@ -346,13 +356,8 @@ class BlendedScores(FactorModel):
         return items, best
 
     def _best_of_joint(
-        self,
-        rows: NDArray[np.int32],
-        n: int,
-        seen: _Seen,
-        candidates: NDArray[np.int32] | None,
-        excluded: NDArray[np.int32] | None,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None
+    ) -> _Found:
         """Search a batch of users natively, in the one factor model that linear members amount to."""
         factors, item_score, mean = self._joined_items()
         queries, bias = _joint_users(self._weighted(), self.users_, rows)

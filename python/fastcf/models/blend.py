@@ -55,7 +55,7 @@ class Blend(MembersMixin, BlendedScores):
     reg : float or "auto", default "auto"
         The penalty, at least 0, as scikit-learn's ``Ridge`` has it: of a sum over the validation ratings. With 0,
         members that predict alike share their weight. "auto" takes, out of 33 penalties, the one of the least
-        leave-one-out error (``RidgeCV``), whatever the scale of the ratings.
+        leave-one-out error, whatever the scale of the ratings.
     intercept : bool, default True
         Whether there is a c, which is not penalised; else c = 0.
     non_negative : bool, default False
