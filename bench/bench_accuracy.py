@@ -1,7 +1,8 @@
 """Test errors on real sets of ratings, with default parameters: item means, BiasModel, MatrixFactorization by every
-solver, Surprise, and myFM (the peer of solver "bayes": rank 16, 120 draws of which 100 are kept; it knows one thread).
+solver, the Blend of these, Surprise, and myFM (the peer of solver "bayes": rank 16, 120 draws of which 100 are kept; it
+knows one thread).
 
-    python bench/bench_accuracy.py FOLDER [--seeds 5]
+    python bench/bench_accuracy.py FOLDER [--seeds 5] [--only MODEL]
 
 FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). The split is fixed: row numbers
 in file order are permuted by ``numpy.random.default_rng(20261120)``; the first tenth is the test set, the rest is for
@@ -98,6 +99,12 @@ def surprise_svd(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
     )
 
 
+def blend(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
+    members = [(solver, fastcf.MatrixFactorization(solver=solver)) for solver in ("sgd", "als", "bayes")]
+    model = fastcf.Blend([*members, ("bias", fastcf.BiasModel())], random_state=seed)
+    return model.fit(train.to_ratings(duplicates="last")).predict(pairs(test))
+
+
 def measure(model: Model, train: RatingLog, test: RatingLog, seeds: range) -> dict[str, Any]:
     """Run a model once per seed."""
     runs = []
@@ -134,6 +141,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
     parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
     parser.add_argument("--no-json", action="store_true", help="do not write bench/results/accuracy.json")
+    parser.add_argument("--only", metavar="MODEL", help="measure this one alone, and write no results")
     arguments = parser.parse_args()
 
     once, often = range(1), range(arguments.seeds)
@@ -144,12 +152,17 @@ def main() -> None:
         "MatrixFactorization als": (matrix_factorization(solver="als"), often),
         "MatrixFactorization bayes": (matrix_factorization(solver="bayes"), often),
         "bayes, 16 factors": (matrix_factorization(solver="bayes", n_factors=16), often),
+        "Blend": (blend, often),
     }
     for name, package, peer in (("Surprise SVD", "surprise", surprise_svd), ("myFM", "myfm", myfm_regressor)):
         if importlib.util.find_spec(package):
             models[f"{name} {importlib.metadata.version(PACKAGES[package])}"] = (peer, often)
         else:
             print(f"{name} is not installed: left out\n")
+    if arguments.only:
+        models = {name: model for name, model in models.items() if name == arguments.only} or parser.error(
+            f"--only must be one of {', '.join(models)}; got {arguments.only}"
+        )
 
     results: dict[str, Any] = {}
     print("| set | model | test RMSE | sd | test MAE | seconds |\n|---|---|---|---|---|---|")
@@ -166,7 +179,7 @@ def main() -> None:
             )
     if not results:
         parser.error(f"{arguments.folder}: no sets of ratings here")
-    if not arguments.no_json:
+    if not arguments.no_json and not arguments.only:
         print()
         write_json("accuracy", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
 

@@ -82,6 +82,11 @@ def labelled(solver: str, n_epochs: int, **options: Any) -> Case:
     return Case(make, "factors", {"reg": [1e-4, 0.6, 1e3]}, {"reg": 0.6})
 
 
+def blended() -> fastcf.Blend:
+    members = [("mf", fastcf.MatrixFactorization(12, n_epochs=100)), ("bias", fastcf.BiasModel())]
+    return fastcf.Blend(members, random_state=0)
+
+
 # Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
 CASES = {
     "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
@@ -99,4 +104,5 @@ CASES = {
     "item-features": Case(
         fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
     ),
+    "blend": Case(blended, "factors", {"mf__reg": [1e-4, 0.6, 1e3]}, {"mf__reg": 0.6}),
 }

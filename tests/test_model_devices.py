@@ -70,9 +70,13 @@ def test_model_bayes_draws_as_well_on_every_device(device, split):
     assert model.noise_variance_ == pytest.approx(wanted.noise_variance_, rel=0.1)
 
 
-def test_model_recommends_the_same_on_every_device(device, split):
+@pytest.mark.parametrize("blended", [False, True])
+def test_model_recommends_the_same_on_every_device(device, split, blended):
     train, _ = split
-    model = fastcf.MatrixFactorization(n_factors=8, n_epochs=3, random_state=0, device="cpu").fit(train)
+    model = fastcf.MatrixFactorization(n_factors=8, n_epochs=3, random_state=0, device="cpu")
+    if blended:
+        model = fastcf.Blend([model, fastcf.BiasModel(device="cpu")], random_state=0, device="cpu")
+    model.fit(train)
     wanted = model.recommend(train.users.ids[:20], n=5)
     model.device_ = device
     got = model.recommend(train.users.ids[:20], n=5)

@@ -73,7 +73,9 @@ _PROBABILITIES = {
     "check_regressors_no_decision_function": "wants only classifiers to have predict_proba; those would have to learn "
     "from the labels themselves, not from ratings cut at a threshold, and give a column to each label"
 }
+_FEW = "fits one or two ratings; a blend needs two for its weights and one for its members"
 NOT_ADAPTED = {
+    "blend": dict.fromkeys(("check_pipeline_consistency", "check_estimators_pickle", "check_fit2d_1sample"), _FEW),
     "bayes": {"check_fit_score_takes_y": "calls partial_fit, which draws of a posterior do not have"},
     "labels-sgd": _PROBABILITIES,
     "labels-gd": _PROBABILITIES,
@@ -158,12 +160,17 @@ class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
     pass
 
 
+class AdaptedBlend(_PairsOfFeatures, fastcf.Blend):
+    pass
+
+
 ADAPTED = {
     fastcf.BiasModel: AdaptedBias,
     fastcf.MatrixFactorization: AdaptedFactorization,
     fastcf.LogisticMatrixFactorization: AdaptedLogisticFactorization,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
+    fastcf.Blend: AdaptedBlend,
 }
 
 
@@ -207,7 +214,7 @@ def test_sklearn_checks_of_estimators(name):
 @pytest.mark.parametrize("name", CASES)
 def test_sklearn_checks_of_estimators_reach_fit_by_an_adapter(name):
     model = CASES[name].make()
-    judge(ADAPTED[type(model)](**model.get_params()), NOT_ADAPTED.get(name, {}))
+    judge(ADAPTED[type(model)](**model.get_params(deep=False)), NOT_ADAPTED.get(name, {}))
 
 
 def test_sklearn_checks_listed_as_failing_do_fail():

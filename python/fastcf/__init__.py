@@ -8,6 +8,7 @@ from fastcf.gradient_check import GradientReport, check_gradients
 from fastcf.models import (
     Autoencoder,
     BiasModel,
+    Blend,
     ItemRegression,
     LogisticMatrixFactorization,
     MatrixFactorization,
@@ -22,6 +23,7 @@ from fastcf.serialization import load
 __all__ = [
     "Autoencoder",
     "BiasModel",
+    "Blend",
     "DataError",
     "DeviceError",
     "DivergenceError",

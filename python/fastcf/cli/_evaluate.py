@@ -13,33 +13,28 @@ from fastcf.cli._inputs import json_option, load_model, rating_options, read_rat
 from fastcf.cli._measures import measured, measures_of, predictions_of, shown, targets_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
-from fastcf.models.base import SeenItems
 from fastcf.ratings import Ratings
 
 __all__ = ["evaluate"]
 
 
-def _alike(first: IdMap, second: IdMap) -> tuple[IdMap, IdMap]:
-    """Return both maps with ids of one kind: a file whose ids are all integers may meet a model that knows strings."""
-    kinds = {one.ids.dtype.kind == "U" for one in (first, second)}
-    if len(kinds) == 1:
-        return first, second
-    return IdMap(first.ids.astype(str)), IdMap(second.ids.astype(str))
+def _as_text(ids: IdMap) -> IdMap:
+    return ids if ids.ids.dtype.kind == "U" else IdMap(ids.ids.astype(str))
+
+
+def _alike(model: Any, name: str, given: IdMap) -> IdMap:
+    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings."""
+    known: IdMap = getattr(model, name)
+    if {known.ids.dtype.kind == "U", given.ids.dtype.kind == "U"} != {False, True}:
+        return given
+    for member in getattr(model, "models_", {}).values():
+        _alike(member, name, given)
+    setattr(model, name, _as_text(known))
+    return _as_text(given)
 
 
 def _with_ids(ratings: Ratings, users: IdMap, items: IdMap) -> Ratings:
     return Ratings(ratings.indptr, ratings.indices, ratings.values, users=users, items=items)
-
-
-def _count_seen(seen: SeenItems, n_items: int, users: Any, items: Any) -> int:
-    """Return how many of the pairs of known rows stand among those seen."""
-    owner = np.repeat(np.arange(seen.indptr.size - 1, dtype=np.int64), np.diff(seen.indptr))
-    stored = owner * n_items + seen.indices  # ascending, as rows and the items of a row are
-    wanted = users.astype(np.int64) * n_items + items
-    if stored.size == 0:
-        return 0
-    at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
-    return int((stored[at] == wanted).sum())
 
 
 @click.command()
@@ -59,8 +54,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     loaded = load_model(model, threads)
     fitted = loaded.model
     data = read_ratings(ratings, threads=threads, **reading).ratings
-    fitted.users_, users = _alike(fitted.users_, data.users)
-    fitted.items_, items = _alike(fitted.items_, data.items)
+    users, items = _alike(fitted, "users_", data.users), _alike(fitted, "items_", data.items)
     data = _with_ids(data, users, items)
 
     user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
@@ -79,7 +73,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
         "seen_in_training": None,
     }
     if fitted.seen_ is not None:
-        result["seen_in_training"] = _count_seen(fitted.seen_, len(fitted.items_), of_user[known], of_item[known])
+        result["seen_in_training"] = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
         return

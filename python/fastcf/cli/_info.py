@@ -133,7 +133,19 @@ def _describe_model(path: Path) -> None:
             ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
             ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
         ]
+    parameters = model.get_params(deep=False)
+    members = getattr(model, "models_", {})
+    if members:
+        del parameters["models"]
+        pairs.append(("validation", f"{model.n_validation_:,} ratings, RMSE {model.validation_rmse_:.4f}"))
     heading(f"{path}: a model", first=True)
     key_values(pairs)
+    if members:
+        heading("Members")
+        rows = [
+            [name, type(member).__name__, f"{weight:.4f}", f"{model.member_rmse_[name]:.4f}"]
+            for (name, member), weight in zip(members.items(), model.weights_, strict=True)
+        ]
+        table(rows, ("name", "class", "weight", "validation RMSE"), "<<>>")
     heading("Parameters")
-    key_values([(name, str(value)) for name, value in sorted(model.get_params(deep=False).items())])
+    key_values([(name, str(value)) for name, value in sorted(parameters.items())])

@@ -3,6 +3,7 @@
 from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.base import FactorModel, Neighbours, Recommendations
 from fastcf.models.bias import BiasModel
+from fastcf.models.blend import Blend
 from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
 from fastcf.models.matrix_factorization import MatrixFactorization
 from fastcf.models.regression import ItemRegression, UserRegression
@@ -10,6 +11,7 @@ from fastcf.models.regression import ItemRegression, UserRegression
 __all__ = [
     "Autoencoder",
     "BiasModel",
+    "Blend",
     "FactorModel",
     "ItemRegression",
     "LogisticMatrixFactorization",

@@ -57,6 +57,28 @@ class SeenItems(NamedTuple):
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
 
+    def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the items of some user rows, as compressed rows; row -1 has none."""
+        indptr, indices = self
+        if np.array_equal(rows, np.arange(indptr.size - 1)):
+            return indptr, indices
+        safe = np.where(rows >= 0, rows, 0)
+        lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)
+        offsets = np.zeros(rows.size + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
+        return offsets, indices[positions]
+
+    def count_pairs(self, users: NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> int:
+        """Return how many of the pairs of rows, all known, are among these."""
+        owner = np.repeat(np.arange(self.indptr.size - 1, dtype=np.int64), np.diff(self.indptr))
+        stored = owner * n_items + self.indices  # ascending, as rows and the items of a row are
+        wanted = users.astype(np.int64) * n_items + items
+        if stored.size == 0:
+            return 0
+        at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
+        return int((stored[at] == wanted).sum())
+
 
 def positive(n: Any, caller: str) -> int:
     allowed = Interval(1, 2**31 - 1, integer=True)

@@ -15,7 +15,7 @@ class PairRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]  # sci
     @property
     def n_features_in_(self) -> int:
         """Number of columns of ``X``: 2, a user id and an item id; only after ``fit``, as scikit-learn has it."""
-        if not hasattr(self, "user_factors_"):
+        if not hasattr(self, "users_"):
             raise AttributeError(f"{type(self).__name__}: n_features_in_ is known after fit only")
         return 2
 

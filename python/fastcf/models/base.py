@@ -167,10 +167,7 @@ class FactorModel(PairRegressor):
         """
         self._require_fitted("predict")
         users, items = self._pair_rows(X, "predict", strict)
-        predicted: NDArray[np.float32] = self._native.predict_pairs(
-            users, items, *self._parameters, n_threads=self._threads
-        )
-        return self._on_scale(predicted)
+        return self._on_scale(self._native.predict_pairs(users, items, *self._parameters, n_threads=self._threads))
 
     def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict the ratings of all items, in the order of ``items_.ids``.
@@ -197,8 +194,12 @@ class FactorModel(PairRegressor):
             rows = np.arange(len(self.users_), dtype=np.int32)
         else:
             rows = self._rows(self.users_, users, "user", "predict_matrix", strict)
-        predicted: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
-        return self._on_scale(predicted)
+        return self._on_scale(self._block(rows))
+
+    def _block(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return scores of all items for user rows, before they are predictions; row -1 is somebody unknown."""
+        scores: NDArray[np.float32] = self._native.predict_block(rows, *self._parameters, n_threads=self._threads)
+        return scores
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return minus the root mean squared error, so that larger is better, as scikit-learn's searches expect.
@@ -271,29 +272,37 @@ class FactorModel(PairRegressor):
         n = positive(n, caller)
         single = np.ndim(users) == 0
         rows = self._rows(self.users_, one(users) if single else users, "user", "recommend", strict)
-        seen = self._seen_rows(rows, caller) if exclude_seen else (None, None)
+        items, scores = self._best(
+            rows,
+            min(n, len(self.items_)),
+            self._seen_rows(rows, caller) if exclude_seen else (None, None),
+            self._item_rows(candidates, "candidates", strict),
+            self._item_rows(exclude, "exclude", strict),
+        )
+        ids, scores = padded(ids_of(self.items_, items), scores, n, -np.inf)
+        return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
+
+    def _best(
+        self,
+        rows: NDArray[np.int32],
+        n: int,
+        seen: tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None],
+        candidates: NDArray[np.int32] | None,
+        excluded: NDArray[np.int32] | None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Return the best item rows of user rows, and their predictions; -1 and -inf where too few remain."""
         known = rows >= 0
         queries = self.user_factors_[np.where(known, rows, 0)]
         queries[~known] = 0
         item_score = self.item_bias_ if self.item_mean_ is None else self.item_bias_ + self.item_mean_
-        items, scores = self._native.topk(
-            queries,
-            self.item_factors_,
-            item_score,
-            min(n, len(self.items_)),
-            *seen,
-            candidates=self._item_rows(candidates, "candidates", strict),
-            excluded=self._item_rows(exclude, "exclude", strict),
-            n_threads=self._threads,
-        )
+        limits = {"candidates": candidates, "excluded": excluded, "n_threads": self._threads}
+        items, scores = self._native.topk(queries, self.item_factors_, item_score, n, *seen, **limits)
         base = np.where(known, self.user_bias_[np.where(known, rows, 0)], np.float32(0))
         if self.item_mean_ is None:
             base = base + np.float32(self.global_mean_)
-        found = items >= 0
         scores = self._on_scale(scores + base[:, None])
-        scores[~found] = -np.inf
-        ids, scores = padded(ids_of(self.items_, items), scores, n, -np.inf)
-        return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
+        scores[items < 0] = -np.inf
+        return items, scores
 
     def _seen_rows(self, rows: NDArray[np.int32], caller: str) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the training items of each of ``rows`` as CSR; unknown users have none."""
@@ -301,15 +310,7 @@ class FactorModel(PairRegressor):
             raise ValueError(
                 f"{caller}: exclude_seen must be False for a model saved without what users have seen; got True"
             )
-        indptr, indices = self.seen_
-        if rows.size == len(self.users_) and np.array_equal(rows, np.arange(rows.size)):
-            return indptr, indices
-        safe = np.where(rows >= 0, rows, 0)
-        lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)
-        offsets = np.zeros(rows.size + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
-        return offsets, indices[positions]
+        return self.seen_.of(rows)
 
     def _item_rows(self, ids: ArrayLike | None, name: str, strict: bool) -> NDArray[np.int32] | None:
         if ids is None:
@@ -374,47 +375,56 @@ class FactorModel(PairRegressor):
 
     @classmethod
     def _from_archive(cls: type[_Model], archive: Archive) -> _Model:
-        try:
-            model = cls(
-                **{
-                    name: Optimizer.from_dict(value) if isinstance(value, dict) else value
-                    for name, value in archive.params.items()
-                }
-            )
-            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
-        try:
-            model.users_ = IdMap(archive.array("user_ids"))
-            model.items_ = IdMap(archive.array("item_ids"))
-        except DataError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{archive.path}: {error}") from error
+        model = cls._with_parameters(archive, archive.params)
+        model._restore_ids(archive)
         n_users, n_items = len(model.users_), len(model.items_)
         model.user_factors_ = archive.array("user_factors", np.float32, (n_users, None))
         model.item_factors_ = archive.array("item_factors", np.float32, (n_items, model.user_factors_.shape[1]))
         model.user_bias_ = archive.array("user_bias", np.float32, (n_users,))
         model.item_bias_ = archive.array("item_bias", np.float32, (n_items,))
         model.item_mean_ = archive.array("item_mean", np.float32, (n_items,)) if "item_mean" in archive.arrays else None
-        model.seen_ = None
+        model._restore_state(archive)
+        return model
+
+    @classmethod
+    def _with_parameters(cls: type[_Model], archive: Archive, params: dict[str, Any]) -> _Model:
+        try:
+            given = {k: Optimizer.from_dict(value) if isinstance(value, dict) else value for k, value in params.items()}
+            model = cls(**given)
+            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
+        return model
+
+    def _restore_ids(self, archive: Archive) -> None:
+        """Set the id maps, and what users have seen."""
+        try:
+            self.users_ = IdMap(archive.array("user_ids"))
+            self.items_ = IdMap(archive.array("item_ids"))
+        except DataError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{archive.path}: {error}") from error
+        self.seen_ = None
         if "seen_indptr" in archive.arrays:
-            indptr = archive.array("seen_indptr", np.int64, (n_users + 1,))
+            indptr = archive.array("seen_indptr", np.int64, (len(self.users_) + 1,))
             indices = archive.array("seen_indices", np.int32, (None,))
+            unrated = np.zeros(indices.size, np.float32)
             try:
-                ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), n_items, cls.__name__)
+                ingest.check_ratings(indptr, indices, unrated, len(self.items_), type(self).__name__)
             except ValueError as error:
                 raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
-            model.seen_ = SeenItems(indptr, indices)
+            self.seen_ = SeenItems(indptr, indices)
+
+    def _restore_state(self, archive: Archive) -> None:
         try:
-            for name in cls._state:
-                setattr(model, name, archive.meta[name])
+            for name in self._state:
+                setattr(self, name, archive.meta[name])
             low, high = map(float, archive.meta["rating_range_"])
-            model.rating_range_, model.global_mean_ = (low, high), float(archive.meta["global_mean_"])
+            self.rating_range_, self.global_mean_ = (low, high), float(archive.meta["global_mean_"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{archive.path}: what {cls.__name__} remembers is damaged: {error!r}") from error
-        model.device_ = resolve_device("auto", cls.__name__).device
-        return model
+            raise DataError(f"{archive.path}: what {type(self).__name__} remembers is damaged: {error!r}") from error
+        self.device_ = resolve_device("auto", type(self).__name__).device
 
 
 class SimilarityMixin(FactorModel):

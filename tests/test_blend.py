@@ -1,0 +1,379 @@
+"""The blend of models: its weights against the normal equations, its rankings against its predictions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import nnls
+
+import fastcf
+from blends import MEMBERS, Unlimited, mf, string_ratings
+from fastcf.models import _blending
+from fastcf.models._blending import is_linear, ridge_weights
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    return string_ratings()
+
+
+@pytest.fixture(scope="module", params=MEMBERS)
+def blend(request, ratings):
+    return fastcf.Blend(MEMBERS[request.param](), random_state=0).fit(ratings)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Weights
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def equations(scores, target, sample, reg, intercept):
+    """The objective as rows of a least-squares problem in the weights and, last, the intercept."""
+    n, m = scores.shape
+    rows = np.sqrt(sample)[:, None] * np.column_stack([scores, np.ones(n)])
+    penalty = np.sqrt(reg) * np.eye(m, m + 1)
+    right = np.concatenate([np.sqrt(sample) * target, np.full(m, np.sqrt(reg) / m)])
+    return np.vstack([rows, penalty])[:, : m + intercept], right
+
+
+def problem(n, m, weighted, seed):
+    random = np.random.default_rng(seed)
+    truth = random.normal(3, 1, n)
+    scores = truth[:, None] + random.normal(0, 0.7, (n, m))
+    sample = random.uniform(0.1, 2, n).astype(np.float32) if weighted else None
+    return scores, truth.astype(np.float32), sample, np.ones(n) if sample is None else sample.astype(float)
+
+
+@settings(max_examples=60)
+@given(
+    n=st.sampled_from([2, 3, 31, 200]),
+    m=st.sampled_from([1, 2, 5]),
+    reg=st.sampled_from([1e-3, 1.0, 50.0, 1e4]),
+    weighted=st.booleans(),
+    intercept=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_blend_weights_solve_the_normal_equations(n, m, reg, weighted, intercept, seed):
+    scores, target, weights, sample = problem(n, m, weighted, seed)
+    got, constant, used = ridge_weights(scores, target, weights, reg, intercept=intercept, non_negative=False)
+    rows, right = equations(scores, target, sample, reg, intercept)
+    wanted = np.linalg.solve(rows.T @ rows, rows.T @ right)
+    np.testing.assert_allclose(got, wanted[:m], rtol=1e-6, atol=1e-7)
+    assert constant == pytest.approx(wanted[m] if intercept else 0, rel=1e-5, abs=1e-6)
+    assert used == reg
+
+
+@settings(max_examples=40)
+@given(
+    m=st.sampled_from([2, 4]),
+    reg=st.sampled_from([1e-3, 1.0, 30.0]),
+    weighted=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+def test_blend_non_negative_weights_solve_the_constrained_problem(m, reg, weighted, seed):
+    scores, target, weights, sample = problem(40, m, weighted, seed)
+    scores[:, 0] = 1.5 * scores[:, 1] - 0.6 * target + 1  # wants a negative weight
+    got, _, _ = ridge_weights(scores, target, weights, reg, intercept=False, non_negative=True)
+    wanted, _ = nnls(*equations(scores, target, sample, reg, False))
+    np.testing.assert_allclose(got, wanted, atol=1e-7)
+    free, constant, _ = ridge_weights(scores, target, weights, reg, intercept=True, non_negative=True)
+    assert free.min() >= 0
+    assert constant == pytest.approx(np.average(target - scores @ free, weights=sample), abs=1e-6)
+
+
+@settings(max_examples=30)
+@given(weighted=st.booleans(), scale=st.sampled_from([1, 20]), seed=st.integers(0, 10**6))
+def test_blend_auto_penalty_has_the_least_leave_one_out_error(weighted, scale, seed):
+    scores, target, weights, sample = problem(12, 3, weighted, seed)
+    _, _, chosen = ridge_weights(scores * scale, target * scale, weights, "auto", intercept=True, non_negative=False)
+    chosen /= scale**2  # the penalty has the unit of squared ratings; what is chosen must not depend on it
+
+    def left_out(reg):
+        total = 0.0
+        for one in range(target.size):
+            others = np.arange(target.size) != one
+            rows, right = equations(scores[others], target[others], sample[others], reg, True)
+            a = np.linalg.lstsq(rows, right, rcond=None)[0]
+            total += sample[one] * (target[one] - scores[one] @ a[:-1] - a[-1]) ** 2
+        return total
+
+    spread = sample @ ((scores - np.average(scores, axis=0, weights=sample)) ** 2).mean(axis=1)
+    assert left_out(chosen) <= min(map(left_out, spread * np.logspace(-6, 2, 33))) * (1 + 1e-5)
+
+
+def test_blend_large_penalty_is_the_plain_average(ratings):
+    blend = fastcf.Blend([mf(), fastcf.BiasModel()], reg=1e12, random_state=0).fit(ratings)
+    np.testing.assert_allclose(blend.weights_, 0.5, atol=1e-6)
+
+
+def test_blend_of_equal_members_shares_the_weight(ratings):
+    blend = fastcf.Blend([fastcf.BiasModel(), fastcf.BiasModel()], reg=0, random_state=0).fit(ratings)
+    assert blend.weights_[0] == pytest.approx(blend.weights_[1], abs=1e-9)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Fitting
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def test_blend_holds_out_fits_and_fits_again(ratings):
+    blend = fastcf.Blend(MEMBERS["linear"](), validation_fraction=0.2, random_state=5).fit(ratings)
+    first = fastcf.Blend(MEMBERS["linear"](), validation_fraction=0.2, random_state=5, refit=False).fit(ratings)
+    assert blend.n_validation_ == round(0.2 * ratings.nnz)
+    np.testing.assert_array_equal(blend.weights_, first.weights_)
+    assert (blend.validation_rmse_, blend.member_rmse_) == (first.validation_rmse_, first.member_rmse_)
+    assert blend.models_["bias"].seen_.indices.size == ratings.nnz
+    assert first.models_["bias"].seen_.indices.size == ratings.nnz - blend.n_validation_
+    assert blend.seen_.indices.size == first.seen_.indices.size == ratings.nnz  # what was held out was rated, too
+    assert not hasattr(blend.models[0][1], "users_")  # clones are fitted
+    assert all(getattr(each, "random_state", None) is None for each in blend.models_.values())
+
+
+def test_blend_of_given_validation_ratings_matches_the_equation(ratings):
+    train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    users, items, values = held_out.to_coo()
+    pairs = np.empty((users.size, 2), object)
+    pairs[:, 0], pairs[:, 1] = users, items
+    members = [("mf", mf(random_state=3)), ("bias", fastcf.BiasModel())]
+    blend = fastcf.Blend(members, reg=2.0).fit(train, validation=(pairs, values))
+    fitted = [model.fit(train) for _, model in members]
+    scores = np.stack([model.predict(held_out) for model in fitted], axis=1).astype(float)
+    rows, right = equations(scores, values, np.ones(values.size), 2.0, True)
+    *weights, constant = np.linalg.solve(rows.T @ rows, rows.T @ right)
+    np.testing.assert_allclose(blend.weights_, weights, atol=5e-3)  # members were limited to the range here
+    wanted = np.clip(scores @ blend.weights_ + blend.intercept_, *train.rating_range)
+    inside = (scores < train.rating_range[1]).all(axis=1)
+    np.testing.assert_allclose(blend.predict(held_out)[inside], wanted[inside], atol=1e-5)
+    assert constant == pytest.approx(blend.intercept_, abs=2e-2)
+    assert blend.validation_rmse_ == pytest.approx(-blend.score(held_out), abs=1e-6)
+    assert blend.member_rmse_["bias"] == pytest.approx(-fitted[1].score(held_out), abs=1e-6)
+    assert blend.validation_rmse_ <= min(blend.member_rmse_.values())
+    assert blend.seen_.indices.size == train.nnz
+
+
+def test_blend_takes_fitted_members_as_they_are(ratings):
+    train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    members = [("mf", mf(random_state=0).fit(train)), ("bias", fastcf.BiasModel().fit(train))]
+    blend = fastcf.Blend(members, fit_members=False, reg=1.0).fit(held_out)
+    assert blend.models_["mf"] is members[0][1]
+    fresh = fastcf.Blend([("mf", mf(random_state=0)), ("bias", fastcf.BiasModel())], reg=1.0)
+    np.testing.assert_array_equal(fresh.fit(train, validation=held_out).predict(ratings), blend.predict(ratings))
+    assert blend.seen_.indices.size == ratings.nnz
+    np.testing.assert_array_equal(blend.seen_.indices, ratings.indices)
+    with pytest.warns(UserWarning, match=r"was fitted to 2,000 of the 2,500 ratings") as warned:
+        fastcf.Blend(members, fit_members=False).fit(ratings)
+    assert [name for each in warned for name in ("'mf'", "'bias'") if name in str(each.message)] == ["'mf'", "'bias'"]
+
+
+def test_blend_hands_features_to_members_that_take_them(ratings):
+    films = fastcf.FeatureTable([*ratings.items.ids, 7_777], np.random.default_rng(0).normal(size=(61, 3)))
+    models = [mf(), fastcf.UserRegression(reg=20)]
+    blend = fastcf.Blend(models, random_state=0).fit(ratings, item_features=films)
+    assert 7_777 in blend.items_  # which the factorisation does not know
+    pairs = [("u001", 7_777), ("nobody", 7_777), ("nobody", 1)]
+    parts = [weight * each.predict(pairs) for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)]
+    np.testing.assert_allclose(blend.predict(pairs), sum(parts) + blend.intercept_, atol=1e-4)
+    users = ["u001", "nobody"]
+    matrix = blend.predict_matrix(users)
+    best = blend.recommend(users, 61, exclude_seen=False)
+    columns = blend.items_.rows(best.items.ravel()).reshape(2, 61)
+    np.testing.assert_allclose(best.scores, np.take_along_axis(matrix, columns, axis=1), atol=1e-5)
+    np.testing.assert_allclose(matrix[0, blend.items_.rows([7_777])[0]], blend.predict(pairs)[0], atol=1e-5)
+    with pytest.raises(ValueError, match=r"Blend.fit: user_features must be None where no member"):
+        fastcf.Blend(models).fit(ratings, item_features=films, user_features=films)
+
+
+def test_blend_of_labels_takes_probabilities(ratings):
+    users, items, values = ratings.to_coo()
+    labels = fastcf.Ratings.from_coo(users, items, (values >= 4).astype(float))
+    likes = fastcf.LogisticMatrixFactorization(4, n_epochs=5)
+    blend = fastcf.Blend([("likes", likes), ("bias", fastcf.BiasModel())], random_state=0).fit(labels)
+    assert not is_linear(blend.models_["likes"])
+    parts = blend.models_["likes"].predict_proba(labels), blend.models_["bias"].predict(labels)
+    wanted = np.clip(np.stack(parts, axis=1) @ blend.weights_ + blend.intercept_, 0, 1)
+    inside = (parts[1] > 0) & (parts[1] < 1)  # elsewhere the bias model's predictions are limited here
+    np.testing.assert_allclose(blend.predict(labels)[inside], wanted[inside], atol=1e-5)
+    assert fastcf.metrics.roc_auc(labels.values, blend.predict(labels)) > 0.7
+
+
+def test_blend_weighs_ratings(ratings):
+    users, items, values = ratings.to_coo()
+    heavy = values >= 4
+    weighted = fastcf.Ratings.from_coo(users, items, values, weights=np.where(heavy, 1.0, 0.0))
+    blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0).fit(weighted)
+    assert blend.predict(ratings).mean() > values[heavy].mean() - 0.2
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_blend_same_seed_gives_the_same_bits(ratings, n_threads):
+    first = fastcf.Blend(MEMBERS["mixed"](), random_state=1).fit(ratings)
+    again = fastcf.Blend(MEMBERS["mixed"](), random_state=1, n_threads=n_threads).fit(ratings)
+    other = fastcf.Blend(MEMBERS["mixed"](), random_state=2).fit(ratings)
+    np.testing.assert_array_equal(first.predict(ratings), again.predict(ratings))
+    np.testing.assert_array_equal(first.weights_, again.weights_)
+    assert not np.array_equal(first.weights_, other.weights_)
+
+
+def test_blend_interrupted_while_fitting_again_can_be_used(ratings, monkeypatch):
+    def interrupted(self, X, y=None):
+        if X is ratings:
+            raise KeyboardInterrupt
+        return fastcf.BiasModel.fit(self, X, y)
+
+    class Interrupted(fastcf.BiasModel):
+        fit = interrupted
+
+    blend = fastcf.Blend([("mf", mf()), ("bias", Interrupted())], random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        blend.fit(ratings)
+    assert blend.models_["mf"].seen_.indices.size == ratings.nnz
+    assert blend.models_["bias"].seen_.indices.size < ratings.nnz
+    assert blend.recommend("u001", 3).scores.shape == (3,)
+
+
+def test_blend_failed_fit_leaves_the_fitted_model_as_it_was(ratings):
+    blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0).fit(ratings)
+    before = blend.predict(ratings)
+    with pytest.raises(ValueError, match="validation_fraction"):
+        blend.fit([(1, 2)], [3.0])
+    np.testing.assert_array_equal(blend.predict(ratings), before)
+
+
+def test_blend_says_what_it_does(ratings, capsys):
+    fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0, verbose=2).fit(ratings)
+    shown = capsys.readouterr().out
+    assert "matrixfactorization: fitted to 2,250 ratings in" in shown
+    assert "biasmodel: fitted to 2,500 ratings in" in shown
+    assert "Blend: validation RMSE" in shown
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Prediction and ranking
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def test_blend_predicts_the_weighted_sum_also_for_unknown_ids(blend):
+    pairs = [("u001", 0), ("u017", 110), ("nobody", 20), ("u001", 12345), ("nobody", 12345)]
+    parts = [weight * each.predict(pairs) for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)]
+    np.testing.assert_allclose(blend.predict(pairs), sum(parts) + blend.intercept_, atol=1e-5)
+    assert blend.predict(pairs).dtype == np.float32
+    assert blend.predict(np.empty((0, 2), int)).shape == (0,)
+
+
+def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
+    users = ["u003", "nobody", "u001"]
+    pairs = [(user, item) for user in users for item in blend.items_.ids.tolist()]
+    wanted = blend.predict(pairs).reshape(3, -1)
+    np.testing.assert_allclose(blend.predict_matrix(users), wanted, atol=1e-6)
+    whole = blend.predict_matrix()
+    assert whole.shape == (len(blend.users_), len(blend.items_))
+    monkeypatch.setattr(_blending, "_BATCH_BYTES", 1)
+    np.testing.assert_array_equal(blend.predict_matrix(), whole)
+
+
+@pytest.mark.parametrize("batch_bytes", [1, 1 << 24])
+@pytest.mark.parametrize("n", [1, 7, 60, 80])
+@pytest.mark.parametrize("exclude_seen", [False, True])
+def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, batch_bytes, n, exclude_seen):
+    monkeypatch.setattr(_blending, "_BATCH_BYTES", batch_bytes)
+    users = ["u005", "nobody", "u001", "u005"]
+    candidates = [*ratings.items.ids[::2], 999_999]
+    got = blend.recommend(users, n, exclude_seen=exclude_seen, candidates=candidates, exclude=candidates[:3])
+    assert got.items.shape == got.scores.shape == (4, n)
+    scores = blend._block(blend.users_.rows(users))
+    allowed = np.isin(blend.items_.ids, candidates[3:])
+    for row, user in enumerate(users):
+        seen = ratings.items.ids[ratings.to_scipy()[ratings.users.rows([user])[0]].indices] if user != "nobody" else []
+        possible = np.flatnonzero(allowed & ~np.isin(blend.items_.ids, seen if exclude_seen else []))
+        best = possible[np.argsort(-scores[row, possible], kind="stable")][:n]
+        found = got.scores[row] > -np.inf
+        assert found.sum() == best.size
+        np.testing.assert_array_equal(got.items[row, found], blend.items_.ids[best])
+        limited = np.clip(scores[row, best], *blend.rating_range_)
+        np.testing.assert_allclose(got.scores[row, found], limited, atol=1e-5)
+        assert (got.items[row, ~found] == -1).all()
+    alone = blend.recommend("u001", n, exclude_seen=exclude_seen, candidates=candidates, exclude=candidates[:3])
+    np.testing.assert_array_equal(alone.items, got.items[2])
+    np.testing.assert_array_equal(alone.scores, got.scores[2])
+
+
+def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings):
+    blend = fastcf.Blend(MEMBERS["linear"](), random_state=0).fit(ratings)
+    assert all(map(is_linear, blend.models_.values()))
+    rows, nothing = np.array([0, 5, -1], np.int32), (None, None)
+    joint, every = (pick(rows, 10, nothing, None, None) for pick in (blend._best_of_joint, blend._best_of_all))
+    np.testing.assert_array_equal(joint[0], every[0])
+    np.testing.assert_allclose(joint[1], every[1], atol=1e-5)
+
+
+@settings(max_examples=50)
+@given(m=st.integers(0, 4), width=st.sampled_from([1, 2, 33]), levels=st.integers(1, 5), data=st.data())
+def test_blend_best_columns_are_those_of_a_stable_sort(m, width, levels, data):
+    n = data.draw(st.integers(1, width))
+    scores = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, levels, (m, width)).astype(np.float32)
+    scores[scores == 0] = -np.inf
+    columns, best = _blending._best_columns(scores, n)
+    np.testing.assert_array_equal(columns, np.argsort(-scores, axis=1, kind="stable")[:, :n])
+    np.testing.assert_array_equal(best, np.take_along_axis(scores, columns, axis=1))
+
+
+def test_blend_of_no_users_is_empty(blend):
+    assert blend.recommend([], 5).items.shape == (0, 5)
+    assert blend.predict_matrix([]).shape == (0, len(blend.items_))
+
+
+def test_blend_of_members_with_other_users_and_items(ratings):
+    users, items, values = ratings.to_coo()
+    early, late = users < "u080", items > 100
+    train = [fastcf.Ratings.from_coo(users[part], items[part], values[part]) for part in (early, late)]
+    members = [mf(random_state=0).fit(train[0]), Unlimited(3, n_epochs=5, random_state=0).fit(train[1])]
+    rest = fastcf.Ratings.from_coo(users[~early & ~late], items[~early & ~late], values[~early & ~late])
+    for pair in (members, [members[0], mf(normalize="item", random_state=0).fit(train[1])]):
+        blend = fastcf.Blend(pair, fit_members=False).fit(rest)
+        assert (len(blend.users_), len(blend.items_)) == (ratings.n_users, ratings.n_items)
+        pairs = [(user, item) for user in ("u001", "u100", "nobody") for item in blend.items_.ids.tolist()]
+        wanted = blend.predict(pairs).reshape(3, -1)
+        np.testing.assert_allclose(blend.predict_matrix(["u001", "u100", "nobody"]), wanted, atol=1e-5)
+        best = blend.recommend(["u001", "u100", "nobody"], 5, exclude_seen=False)
+        columns = blend.items_.rows(best.items.ravel()).reshape(3, 5)
+        np.testing.assert_allclose(np.take_along_axis(wanted, columns, axis=1), best.scores, atol=1e-5)
+        every = blend.recommend(blend.users_.ids, len(blend.items_))
+        left = np.isfinite(every.scores).sum(axis=1)
+        np.testing.assert_array_equal(left, ratings.n_items - np.diff(ratings.indptr))  # all were seen by one of them
+    numbered = fastcf.BiasModel().fit(fastcf.data.make_ratings(20, 10, 100, random_state=0))
+    with pytest.raises(ValueError, match=r"ids of one kind in users_; got strings in 'matrix.*' and integers in 'bias"):
+        fastcf.Blend([members[0], numbered], fit_members=False).fit(rest)
+
+
+def test_blend_member_that_learns_on_is_asked_anew(ratings):
+    blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    blend.recommend("u001")
+    blend.models_["mf"].item_factors_ = blend.models_["mf"].item_factors_ + np.float32(0.5)
+    for weights in (blend.weights_, np.array([0.3, 0.4])):
+        blend.weights_ = weights
+        best = blend.recommend("u001", 5, exclude_seen=False)
+        np.testing.assert_allclose(best.scores, blend.predict([("u001", item) for item in best.items]), atol=1e-5)
+    blend.models_["mf"].partial_fit([("newcomer", 7_777)], [5.0])  # the blend itself does not know those
+    assert blend.recommend("newcomer", 3).items.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    ("file", "solvers"),
+    [("ml-latest-small/ratings.csv", ("sgd", "bayes")), ("movietweetings-100k/ratings.dat", ("sgd", "als"))],
+)
+def test_blend_on_real_sets_is_no_worse_than_its_best_member(data_dir, file, solvers):
+    log = fastcf.data.read_log(data_dir / file)
+    order = np.random.default_rng(20261120).permutation(len(log.ratings))
+    test, train = order[: order.size // 10], order[order.size // 10 :]
+    X = np.empty((order.size, 2), object)
+    X[:, 0], X[:, 1] = log.users, log.items
+    known = fastcf.Ratings.from_coo(log.users[train], log.items[train], log.ratings[train], duplicates="last")
+    members = [(solver, fastcf.MatrixFactorization(solver=solver)) for solver in solvers]
+    blend = fastcf.Blend(members, random_state=0).fit(known)
+
+    def error(model):
+        return fastcf.metrics.rmse(log.ratings[test], model.predict(X[test]))
+
+    assert error(blend) <= min(error(member) for member in blend.models_.values())
