@@ -276,7 +276,7 @@ def test_autoencoder_gradients_are_right(
         n_threads=1,
     )  # fmt: skip
     ratings = fastcf.Ratings.from_coo(users, items, values, weights=weights)
-    report = fastcf.check_gradients(model, ratings, step=3e-5)
+    report = fastcf.check_gradients(model, ratings, tolerance=1e-6)
     assert report.passed, report
 
 
