@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from fastcf._backend import show_config
 from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
+from fastcf.cli._kinds import layers_of
 from fastcf.cli._measures import LABEL_MEASURES, measures_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
+from fastcf.models import Autoencoder
 from fastcf.ratings import Ratings
 
 __all__ = ["info"]
@@ -101,7 +103,7 @@ def _scale(model: Any) -> str:
         cut = "" if model.threshold is None else f", 1 for ratings of at least {model.threshold:g}"
         return f"labels 0 and 1{cut}"
     low, high = model.rating_range_
-    return f"{low:g} to {high:g}, mean {model.global_mean_:.3f}"
+    return f"{low:g} to {high:g}, mean {getattr(model, 'mean_rating_', model.global_mean_):.3f}"
 
 
 def _describe_model(path: Path) -> None:
@@ -128,8 +130,11 @@ def _describe_model(path: Path) -> None:
             errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
         draws = getattr(model, "n_samples_", 1)
         averaged = "" if draws == 1 else f", {draws} draws averaged"
+        size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
+        if isinstance(model, Autoencoder):
+            size = "layers", layers_of(model)
         pairs += [
-            ("factors", f"{model.user_factors_.shape[1] // draws}{averaged}"),
+            size,
             ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
             ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
         ]

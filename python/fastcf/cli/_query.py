@@ -164,7 +164,8 @@ def similar(
     loaded = load_model(model, threads)
     if not hasattr(loaded.model, "similar_items"):
         raise DataError(
-            f"{model}: a {loaded.archive.class_name} has no vectors to compare; train with --model mf or logistic"
+            f"{model}: a {loaded.archive.class_name} has no vectors to compare; train with --model mf, logistic or "
+            "autoencoder"
         )
     names = loaded.titles(titles)
     wanted = parse_ids(items, loaded.model.items_, "item")

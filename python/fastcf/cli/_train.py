@@ -22,19 +22,18 @@ from fastcf.cli._inputs import (
     titles_for,
     titles_option,
 )
+from fastcf.cli._kinds import KINDS, Trained, check_choices, make_model, network_options, settings_of
 from fastcf.cli._measures import error_table, item_mean_predictions, measures_of, predictions_of, targets_of
 from fastcf.cli._tables import heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
-from fastcf.models import BiasModel, LogisticMatrixFactorization, MatrixFactorization
+from fastcf.models import BiasModel, LogisticMatrixFactorization
 from fastcf.models.base import SeenItems
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.serialization import save
 
 __all__ = ["check_output", "save_with_titles", "train"]
-
-_TITLES = {"mf": "matrix factorisation", "logistic": "logistic factorisation", "bias": "bias model"}
 
 
 def _number_or_auto(value: str) -> float | str:
@@ -66,18 +65,6 @@ def save_with_titles(model: Any, path: Path, titles: Titles) -> None:
     save(model, path, extra_arrays=extra)
 
 
-def _check_choices(kind: str, solver: str, normalize: str, threshold: float | None) -> None:
-    """Refuse options that do not go together."""
-    if kind != "logistic":
-        if threshold is not None:
-            raise click.UsageError(f"--threshold makes labels of ratings: it goes with --model logistic, not {kind}")
-        return
-    if solver in ("als", "bayes"):
-        raise click.UsageError(f"--model logistic takes --solver sgd, minibatch or gd, not {solver}")
-    if normalize == "item":
-        raise click.UsageError("--model logistic takes --normalize global or none, not item")
-
-
 def _check_labels(model: Any, ratings: Ratings, path: Path) -> None:
     """Refuse ratings that are no labels, with what can be done about it."""
     try:
@@ -97,18 +84,8 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     return train_test_split(ratings, validation, random_state=seed)
 
 
-def _settings(model: MatrixFactorization | LogisticMatrixFactorization, validated: bool) -> list[tuple[str, str]]:
-    """Return what a fitted model's settings came to."""
-    k = model.user_factors_.shape[1]
-    if isinstance(model, MatrixFactorization) and model.solver == "bayes":
-        return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]
-    stopped = f", the best of {len(model.history_)}" if validated else ""
-    lines = [("factors", str(k)), ("epoch kept", f"{model.n_epochs_}{stopped}"), ("reg", f"{model.reg_:.4g}")]
-    return lines if model.solver == "als" else [*lines, ("learning rate", f"{model.learning_rate_:.4g}")]
-
-
 def _compare(
-    model: BiasModel | MatrixFactorization | LogisticMatrixFactorization,
+    model: Trained,
     title: str,
     seconds: float,
     learnt: Ratings,
@@ -124,11 +101,11 @@ def _compare(
         baseline = LogisticMatrixFactorization(
             1, threshold=model.threshold, init_scale=0.0, random_state=model.random_state, n_threads=model.n_threads
         ).fit(learnt, validation=held_out)
-    elif isinstance(model, MatrixFactorization):
+    elif not isinstance(model, BiasModel):
         baseline = BiasModel(n_threads=model.n_threads).fit(learnt)
     compared: list[tuple[str, Any, float]] = [("item means", item_mean_predictions(learnt, held_out, labels), 0.0)]
     if baseline is not None:
-        compared.append((_TITLES["bias"], predictions_of(baseline, held_out), time.perf_counter() - started))
+        compared.append((KINDS["bias"], predictions_of(baseline, held_out), time.perf_counter() - started))
     compared.append((title, predictions_of(model, held_out), seconds))
     error_table(targets_of(model, held_out, "train"), compared, measures_of(model))
 
@@ -139,10 +116,10 @@ def _compare(
 @click.option(
     "--model",
     "kind",
-    type=click.Choice(["mf", "logistic", "bias"]),
+    type=click.Choice(list(KINDS)),
     default="mf",
     show_default=True,
-    help="Matrix factorisation of ratings, or of labels 0 and 1; or only means and biases.",
+    help="Matrix factorisation of ratings, or of labels 0 and 1; a masked autoencoder; or only means and biases.",
 )
 @click.option(
     "--threshold",
@@ -163,7 +140,7 @@ def _compare(
     type=click.Choice(["auto", *OPTIMIZERS]),
     default="auto",
     show_default=True,
-    help="Of the solvers minibatch and gd.",
+    help="Of the solvers minibatch and gd, and of the autoencoder.",
 )
 @click.option(
     "--factors",
@@ -171,11 +148,12 @@ def _compare(
     metavar="N",
     help="Length of the vectors of users and items; by default what suits the solver.",
 )
+@network_options
 @click.option(
     "--epochs",
     type=click.IntRange(1),
     metavar="N",
-    help="Passes over the ratings; by default what suits the solver.",
+    help="Passes over the ratings; by default what suits the model.",
 )
 @click.option(
     "--reg",
@@ -195,10 +173,15 @@ def _compare(
 )
 @click.option(
     "--normalize",
-    type=click.Choice(["global", "item", "none"]),
-    default="global",
-    show_default=True,
-    help="The mean that predictions start from; item is for ratings only.",
+    type=click.Choice(["bias", "global", "item", "user", "none"]),
+    help="The means or biases that predictions start from; by default what suits the model. item is for ratings, bias "
+    "and user for the autoencoder only.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Ratings per step of the solver minibatch, or rows of the autoencoder.",
 )
 @click.option("--bias/--no-bias", default=True, show_default=True, help="Learn biases of users and items.")
 @click.option(
@@ -221,27 +204,25 @@ def _compare(
 @click.option("--seen/--no-seen", default=True, show_default=True, help="Store who rated what (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
 @rating_options
+@click.pass_context
 def train(
+    context: click.Context,
+    /,
     ratings: Path,
     output: Path,
     kind: str,
-    threshold: float | None,
-    solver: str,
-    optimizer: str,
-    factors: int | None,
-    epochs: int | None,
-    reg: float | str,
-    learning_rate: float | str,
-    normalize: str,
-    bias: bool,
     validation: float,
-    patience: int | None,
     seed: int,
     threads: int | None,
     titles: Path | None,
     seen: bool,
     verbose: bool,
-    **reading: Any,
+    separator: str | None,
+    user_column: str | int | None,
+    item_column: str | int | None,
+    rating_column: str | int | None,
+    duplicates: str,
+    **options: Any,
 ) -> None:
     """Learn a model from RATINGS, a file or folder, and save it.
 
@@ -252,35 +233,28 @@ def train(
     Example: fastcf train ml-latest-small -o movies.fastcf
 
     Example: fastcf train RATINGS -o MODEL --model logistic --threshold 4
+
+    Example: fastcf train RATINGS -o MODEL --model autoencoder --layers 128,64
     """
-    _check_choices(kind, solver, normalize, threshold)
+    check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
-    whole, files, seconds = read_ratings(ratings, threads=threads, **reading)
+    whole, files, seconds = read_ratings(
+        ratings,
+        separator=separator,
+        user_column=user_column,
+        item_column=item_column,
+        rating_column=rating_column,
+        duplicates=duplicates,
+        threads=threads,
+    )
     names = titles_for(titles, files)
     click.echo(
         f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users, read in {seconds:.2f} s"
     )
     learnt, held_out = _split(whole, validation, seed)
 
-    options: dict[str, Any] = {
-        "solver": solver,
-        "optimizer": optimizer,
-        "normalize": None if normalize == "none" else normalize,
-        "bias": bias,
-        "reg": reg,
-        "learning_rate": learning_rate,
-        "n_epochs": epochs or "auto",
-        "patience": patience,
-        "random_state": seed,
-        "n_threads": threads,
-    }
-    model: BiasModel | MatrixFactorization | LogisticMatrixFactorization
-    if kind == "bias":
-        model = BiasModel(n_threads=threads)
-    elif kind == "mf":
-        model = MatrixFactorization(factors or "auto", **options)
-    else:
-        model = LogisticMatrixFactorization(factors or "auto", threshold=threshold, **options)
+    model = make_model(kind, {**options, "seed": seed, "threads": threads})
+    if isinstance(model, LogisticMatrixFactorization):
         _check_labels(model, whole, ratings)
     error = measures_of(model)[0]
     started = time.perf_counter()
@@ -295,10 +269,10 @@ def train(
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
     if not isinstance(model, BiasModel):
         last = model.history_[model.n_epochs_ - 1][f"train_{error.key}"]
-        key_values([*_settings(model, held_out is not None), (f"training {error.title}", f"{last:.4f}")])
+        key_values([*settings_of(model, held_out is not None), (f"training {error.title}", f"{last:.4f}")])
     if held_out is not None:
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
-        _compare(model, _TITLES[kind], seconds, learnt, held_out)
+        _compare(model, KINDS[kind], seconds, learnt, held_out)
 
     # What was held out has been rated, too: nobody is to be recommended what they know.
     model.seen_ = SeenItems(whole.indptr, whole.indices) if seen else None
