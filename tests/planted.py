@@ -87,6 +87,17 @@ def blended() -> fastcf.Blend:
     return fastcf.Blend(members, random_state=0)
 
 
+def encoded(orientation: str) -> Case:
+    def make() -> fastcf.Autoencoder:
+        return fastcf.Autoencoder(
+            (12,), orientation=orientation, activation="tanh", reg=20.0, n_epochs=100, batch_size=8, random_state=0
+        )
+
+    return Case(
+        make, "factors", {"reg": [20.0, 1e6], "learning_rate": [1e-7, 0.003]}, {"reg": 20.0, "learning_rate": 0.003}
+    )
+
+
 # Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
 CASES = {
     "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
@@ -104,5 +115,7 @@ CASES = {
     "item-features": Case(
         fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
     ),
+    "by-item": encoded("item"),
+    "by-user": encoded("user"),
     "blend": Case(blended, "factors", {"mf__reg": [1e-4, 0.6, 1e3]}, {"mf__reg": 0.6}),
 }

@@ -22,6 +22,10 @@ MODELS = {
     "mf-item": lambda **options: fastcf.MatrixFactorization(
         n_factors=5, n_epochs=5, random_state=0, normalize="item", bias=False, **options
     ),
+    "autoencoder": lambda **options: fastcf.Autoencoder((5,), n_epochs=5, random_state=0, **options),
+    "autoencoder-user": lambda **options: fastcf.Autoencoder(
+        (6, 4), n_epochs=5, random_state=0, orientation="user", normalize="item", **options
+    ),
 }
 
 
@@ -228,7 +232,7 @@ def test_model_save_load_predicts_identically(model, ratings, tmp_path):
     np.testing.assert_array_equal(mine.scores, theirs.scores)
     for name in vars(model):
         if name.endswith("_") and name not in ("users_", "items_", "seen_"):
-            np.testing.assert_array_equal(getattr(loaded, name), getattr(model, name))
+            np.testing.assert_equal(getattr(loaded, name), getattr(model, name))
 
 
 def test_model_saved_without_seen_items_says_so(model, tmp_path):
@@ -320,7 +324,8 @@ def test_model_constant_ratings_are_predicted(name, n_ratings):
     np.testing.assert_allclose(MODELS[name]().fit(ratings).predict([(0, 0), (5, 5)]), 3, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+# The penalty of an autoencoder is given in ratings: weights say how many there are.
+@pytest.mark.parametrize("name", [name for name in MODELS if not name.startswith("autoencoder")])
 def test_model_scale_of_weights_does_not_matter(name, ratings):
     users, items, values = ratings.to_coo()
     weights = np.random.default_rng(0).uniform(0.5, 2, users.size)

@@ -152,6 +152,10 @@ class AdaptedLogisticFactorization(_PartlyFitted, fastcf.LogisticMatrixFactoriza
         return fastcf.LogisticMatrixFactorization.predict(self, X)  # by the probabilities above
 
 
+class AdaptedAutoencoder(_PairsOfFeatures, fastcf.Autoencoder):
+    pass
+
+
 class AdaptedUserRegression(_PairsOfFeatures, fastcf.UserRegression):
     pass
 
@@ -168,6 +172,7 @@ ADAPTED = {
     fastcf.BiasModel: AdaptedBias,
     fastcf.MatrixFactorization: AdaptedFactorization,
     fastcf.LogisticMatrixFactorization: AdaptedLogisticFactorization,
+    fastcf.Autoencoder: AdaptedAutoencoder,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
     fastcf.Blend: AdaptedBlend,
