@@ -24,10 +24,11 @@ const MfRowKernels<T>& kernels() {
 }
 
 // Where tasks begin: consecutive rows of about as many ratings.
-std::vector<std::int64_t> task_bounds(const std::int64_t* indptr, std::int64_t rows) {
+std::vector<std::int64_t> task_bounds(const std::int64_t* indptr, std::int64_t rows,
+                                      std::int64_t ratings_per_task = kRatingsPerTask) {
     std::vector<std::int64_t> bounds{0};
     for (std::int64_t row = 0; row < rows; ++row)
-        if (indptr[row + 1] - indptr[bounds.back()] >= kRatingsPerTask || row + 1 - bounds.back() >= kRowsPerTask)
+        if (indptr[row + 1] - indptr[bounds.back()] >= ratings_per_task || row + 1 - bounds.back() >= kRowsPerTask)
             bounds.push_back(row + 1);
     if (bounds.back() < rows) bounds.push_back(rows);
     return bounds;
@@ -140,8 +141,11 @@ template <class T>
 void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at, T* out,
                 int n_threads) {
     const std::int64_t nnz = ratings.nnz();
-    for_each_row(task_bounds(ratings.indptr, ratings.n_users), threads_of(nnz, ratings.n_users, at.k, n_threads),
-                 [&](std::size_t, std::int64_t u) {
+    // Nothing is summed across tasks: they may be small, for batches of a network, one call soon after the other.
+    constexpr std::int64_t kFactorsPerTask = 1 << 17;
+    const std::int64_t per_task = std::clamp<std::int64_t>(kFactorsPerTask / (at.k + 1), 64, kRatingsPerTask);
+    for_each_row(task_bounds(ratings.indptr, ratings.n_users, per_task),
+                 threads_of(4 * nnz, ratings.n_users, at.k, n_threads), [&](std::size_t, std::int64_t u) {
                      kernels<T>().predict(user_row(ratings, objective, at, nnz, u), out + ratings.indptr[u]);
                  });
 }
