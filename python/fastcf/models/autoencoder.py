@@ -24,7 +24,6 @@ from fastcf.serialization import register
 
 __all__ = ["Autoencoder"]
 
-_CHECKED_ROWS = 200  # that fit(check_gradients=True) looks at
 _RATES = {"adam": 0.003, "adagrad": 0.03, "adadelta": 1.0}
 _GRADIENT_RATE = 0.005
 _ENCODED_AT_ONCE = 1 << 16
@@ -389,7 +388,7 @@ class Autoencoder(EncodedMixin):
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones; for gradient checks."""
         backend = resolve_device(self.device, "check_gradients")
-        return network_objective(self, ratings, backend, seed, max_rows=_CHECKED_ROWS)
+        return network_objective(self, ratings, backend, seed)
 
 
 def _known_squares(inputs: NDArray[np.float32], rows: TrainingRows) -> float:
