@@ -26,8 +26,10 @@ class Room {
 
 struct RegressionProblem {
     const RegressionKernels& kernels = FASTCF_SELECT_ISA(regression_kernels);
-    std::int64_t n = 0, p = 0, stride = 0;  // stride: p rounded up; columns p to stride are zero
-    double* x = nullptr;                    // (n, stride)
+    std::int64_t n = 0, p = 0, stride = 0;    // stride: p rounded up; columns p to stride are zero
+    double* x = nullptr;                      // (n, stride)
+    float* rows = nullptr;                    // instead of x for the form in float32: (n, float_stride)
+    std::int64_t float_stride = 0, lead = 0;  // p rounded up; columns before `lead` are zero
     std::vector<double> y, w;
     std::vector<double> theta;  // the answer, p and padding
 
@@ -43,12 +45,15 @@ struct RegressionProblem {
         return (size + kRegressionFloatPad - 1) / kRegressionFloatPad * kRegressionFloatPad;
     }
 
-    // Zero weights; the features are for the caller to fill, padding included.
-    void resize(std::int64_t n_ratings, std::int64_t n_features) {
-        n = n_ratings;
-        p = n_features;
+    // Zero weights; the features are for the caller to fill, padding included: in x, or as floats in `rows`.
+    void resize(bool floats) {
         stride = padded(p);
-        x = features_.take(n * stride);
+        float_stride = padded_floats(p);
+        lead = float_stride - p;
+        if (floats)
+            rows = float_features_.take(n * float_stride);
+        else
+            x = features_.take(n * stride);
         theta.assign(static_cast<std::size_t>(stride), 0.0);
     }
 
@@ -58,8 +63,9 @@ struct RegressionProblem {
 
   private:
     Room<double> features_;
+    Room<float> float_features_;
     Room<double> rooms_[12];
-    Room<float> float_rooms_[4];
+    Room<float> float_rooms_[7];
 };
 
 struct RegressionOutcome {
@@ -70,6 +76,10 @@ struct RegressionOutcome {
 
 // Solves the problem as ops/regression.h says, leaving the weights in `theta`; the features are overwritten.
 RegressionOutcome regress(RegressionProblem& problem, const RegressionOptions& options);
+
+// The same from `rows`, where `refines` says so; false where the condition is too bad for that.
+bool refines(const RegressionProblem& problem, const RegressionOptions& options);
+bool regress_refined(RegressionProblem& problem, const RegressionOptions& options, RegressionOutcome& outcome);
 
 // theta = (A'A + reg I)^+ A't for the (n, p) matrix A in problem.x, by one-sided Jacobi rotations: directions whose
 // singular value is below max(n, p) eps times the largest count as absent.

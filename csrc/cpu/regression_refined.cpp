@@ -1,0 +1,181 @@
+// Least squares of many features. The normal equations are formed and factorised in float32, at half the cost; what
+// the solution lacks in digits, corrections by the residuals of float64 supply: each multiplies the error by some 1e-7
+// times the condition (Wilkinson 1963; Higham, "Accuracy and Stability of Numerical Algorithms", 2nd ed., chapter 12).
+// Features stay the floats they came as; what float64 needs, it widens and centres on the way.
+//
+// Notation: X the features less their weighted means, where there is an intercept, W the weights, A = W^1/2 X.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "cpu/regression_problem.h"
+
+namespace fastcf {
+namespace {
+
+constexpr std::int64_t kFewestForFloats = 48;  // features (a choice)
+constexpr std::int64_t kBlockRows = 64;
+constexpr float kPivotTolerance = 1e-4f;
+constexpr double kRefinedError = 1e-11;  // of the weights' norm, far below the rounding of the result
+constexpr int kMostCorrections = 3;
+
+// What each piece of scratch memory holds.
+enum Rooms : std::size_t { kMean, kTarget, kTheta, kGradient, kRoots, kShares, kScaled };
+enum FloatRooms : std::size_t { kGram, kInverses, kBlock, kAcross, kVector, kFloatMean, kFloatScale };
+
+class Refinement {
+  public:
+    Refinement(RegressionProblem& problem, const RegressionOptions& options)
+        : q_(problem), o_(options), k_(problem.kernels), n_(problem.n), ld_(problem.float_stride) {}
+
+    bool run(RegressionOutcome& outcome) {
+        const double* w = q_.w.data();
+        const double total = std::accumulate(w, w + n_, 0.0);
+        const double y_mean = o_.intercept ? k_.dot(w, q_.y.data(), n_) / total : 0.0;
+        target_ = room(kTarget, n_);
+        for (std::int64_t r = 0; r < n_; ++r) target_[r] = q_.y[static_cast<std::size_t>(r)] - y_mean;
+        mean_ = zeros(kMean, ld_);
+        if (o_.intercept) {
+            k_.add_centred_transposed(q_.rows, ld_, n_, nullptr, w, mean_);
+            for (std::int64_t j = 0; j < ld_; ++j) mean_[j] /= total;
+        }
+        float_mean_ = float_room(kFloatMean, ld_);
+        std::transform(mean_, mean_ + ld_, float_mean_, [](double x) { return static_cast<float>(x); });
+        theta_ = zeros(kTheta, ld_);
+        if (!(n_ < q_.p ? by_ratings() : by_features())) return false;
+        std::copy_n(theta_ + q_.lead, q_.p, q_.theta.data());
+        outcome.intercept = y_mean - k_.dot(mean_, theta_, ld_);
+        return true;
+    }
+
+  private:
+    double* room(Rooms number, std::int64_t size) { return q_.scratch(number, size); }
+    float* float_room(FloatRooms number, std::int64_t size) { return q_.float_scratch(number, size); }
+    double* zeros(Rooms number, std::int64_t size) { return std::fill_n(room(number, size), size, 0.0) - size; }
+    double norm(const double* x, std::int64_t size) const { return std::sqrt(k_.dot(x, x, size)); }
+
+    // Adds the penalty to a Gram matrix whose first `lead` rows and columns are padding, and factorises it.
+    bool factorise(std::int64_t size, std::int64_t lead) {
+        for (std::int64_t j = 0; j < lead; ++j) {
+            std::fill_n(gram_ + j * size, size, 0.0f);
+            gram_[j * size + j] = 1;
+        }
+        for (std::int64_t j = lead; j < size; ++j) gram_[j * size + j] += static_cast<float>(o_.reg);
+        inverses_ = float_room(kInverses, 2 * kRegressionFloatPad * size);
+        return k_.cholesky_float(gram_, size, size, lead, kPivotTolerance, inverses_);
+    }
+
+    // x = what the factors make of it, to float32
+    void solve(double* x, std::int64_t size) {
+        const double length = norm(x, size), unit = length > 0 ? length : 1.0;  // that nothing falls below a float
+        float* change = float_room(kVector, size);
+        for (std::int64_t j = 0; j < size; ++j) change[j] = static_cast<float>(x[j] / unit);
+        k_.solve_float(gram_, size, size, inverses_, change);
+        for (std::int64_t j = 0; j < size; ++j) x[j] = unit * static_cast<double>(change[j]);
+    }
+
+    // Corrects a solution until the next correction would not matter. `residual` fills in the residual of the normal
+    // equations, `add` adds a step to what the solution stands for.
+    template <class Residual, class Add>
+    bool correct(double* solution, double* step, std::int64_t size, Residual&& residual, Add&& add) {
+        double last = norm(solution, size);
+        for (int correction = 0; correction < kMostCorrections; ++correction) {
+            residual(step);
+            solve(step, size);
+            for (std::int64_t j = 0; j < size; ++j) solution[j] += step[j];
+            add(step);
+            const double length = norm(step, size);
+            if (!(length <= 0.01 * last)) return false;
+            if (length * length <= last * kRefinedError * norm(solution, size)) return true;
+            last = length;
+        }
+        return false;
+    }
+
+    // (A'A + reg I) theta = A't
+    bool by_features() {
+        gram_ = float_room(kGram, ld_ * ld_);
+        float* block = float_room(kBlock, kBlockRows * ld_);
+        float* scale = float_room(kFloatScale, 2 * kBlockRows);
+        float* right = scale + kBlockRows;
+        float* product = std::fill_n(float_room(kAcross, ld_), ld_, 0.0f) - ld_;
+        for (std::int64_t first = 0; first < n_; first += kBlockRows) {
+            const std::int64_t rows = std::min(kBlockRows, n_ - first);
+            for (std::int64_t r = 0; r < rows; ++r) {
+                scale[r] = std::sqrt(static_cast<float>(q_.w[static_cast<std::size_t>(first + r)]));
+                right[r] = scale[r] * static_cast<float>(target_[first + r]);
+            }
+            k_.center_scale(q_.rows + first * ld_, ld_, rows, float_mean_, scale, block);
+            k_.add_transposed_floats(block, ld_, rows, right, product);
+            k_.gram_float(block, ld_, rows, ld_, q_.lead, first > 0, gram_, ld_);
+        }
+        if (!factorise(ld_, q_.lead)) return false;
+        std::copy_n(product, ld_, theta_);
+        solve(theta_, ld_);
+        return correct(
+            theta_, room(kGradient, ld_), ld_,
+            [&](double* gradient) {
+                k_.weighted_residuals(q_.rows, ld_, n_, mean_, q_.w.data(), target_, theta_, gradient);
+                for (std::int64_t j = 0; j < ld_; ++j) gradient[j] -= o_.reg * theta_[j];
+            },
+            [](const double*) {});
+    }
+
+    // theta = A' a, (A A' + reg I) a = t
+    bool by_ratings() {
+        const std::int64_t size = RegressionProblem::padded_floats(n_), lead = size - n_;
+        const std::int64_t begin = q_.lead / 4 * 4;
+        double* roots = room(kRoots, n_);
+        float* scale = float_room(kFloatScale, n_);
+        for (std::int64_t r = 0; r < n_; ++r) {
+            roots[r] = std::sqrt(q_.w[static_cast<std::size_t>(r)]);
+            scale[r] = static_cast<float>(roots[r]);
+        }
+        float* block = float_room(kBlock, (n_ + 1) * ld_);
+        float* across = float_room(kAcross, (ld_ - begin) * size);
+        k_.center_scale(q_.rows, ld_, n_, float_mean_, scale, block);
+        std::fill_n(block + n_ * ld_, ld_, 0.0f);
+        k_.transpose(block, ld_, n_, begin, block + n_ * ld_, across, size);
+        gram_ = float_room(kGram, size * size);
+        k_.gram_float(across, size, ld_ - begin, size, lead, false, gram_, size);
+        if (!factorise(size, lead)) return false;
+
+        double* shares = zeros(kShares, size);
+        double* scaled = room(kScaled, n_);
+        const auto add = [&](const double* step) {  // theta += A' step
+            for (std::int64_t r = 0; r < n_; ++r) scaled[r] = roots[r] * step[lead + r];
+            k_.add_centred_transposed(q_.rows, ld_, n_, mean_, scaled, theta_);
+        };
+        for (std::int64_t r = 0; r < n_; ++r) shares[lead + r] = roots[r] * target_[r];
+        solve(shares, size);
+        add(shares);
+        return correct(
+            shares, zeros(kGradient, size), size,
+            [&](double* residual) {
+                k_.centred_times(q_.rows, ld_, n_, mean_, theta_, residual + lead);
+                for (std::int64_t r = 0; r < n_; ++r)
+                    residual[lead + r] = roots[r] * (target_[r] - residual[lead + r]) - o_.reg * shares[lead + r];
+            },
+            add);
+    }
+
+    RegressionProblem& q_;
+    const RegressionOptions& o_;
+    const RegressionKernels& k_;
+    std::int64_t n_, ld_;
+    double *target_ = nullptr, *mean_ = nullptr, *theta_ = nullptr;
+    float *float_mean_ = nullptr, *gram_ = nullptr, *inverses_ = nullptr;
+};
+
+}  // namespace
+
+bool refines(const RegressionProblem& problem, const RegressionOptions& options) {
+    return options.cost == RegressionCost::squared && options.solver == RegressionSolver::exact && problem.n > 0 &&
+           problem.p >= kFewestForFloats && (problem.n >= problem.p || options.reg > 0);
+}
+
+bool regress_refined(RegressionProblem& problem, const RegressionOptions& options, RegressionOutcome& outcome) {
+    return Refinement(problem, options).run(outcome);
+}
+
+}  // namespace fastcf
