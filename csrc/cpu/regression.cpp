@@ -44,22 +44,22 @@ void check_arguments(const CsrView& ratings, VectorView<const float> sample_weig
 void take_ratings(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
                   std::int64_t row, RegressionProblem& problem) {
     std::vector<std::int32_t>& items = problem.items;
-    const auto size = static_cast<std::size_t>(ratings.row_size(row));
-    items.resize(size);
-    problem.y.resize(size);
-    problem.w.resize(size);
-    std::size_t kept = 0;
-    for (std::int64_t e = ratings.indptr[row]; e < ratings.indptr[row + 1]; ++e) {
-        const float weight = sample_weights.empty() ? 1.0f : sample_weights[e];
-        items[kept] = ratings.indices[e];
-        problem.y[kept] = static_cast<double>(ratings.values[e]);
-        problem.w[kept] = static_cast<double>(weight);
-        kept += weight > 0 ? 1 : 0;
+    const std::int64_t begin = ratings.indptr[row], end = ratings.indptr[row + 1];
+    items.clear();
+    problem.y.clear();
+    problem.w.clear();
+    if (sample_weights.empty()) {
+        items.assign(ratings.indices + begin, ratings.indices + end);
+        problem.y.assign(ratings.values + begin, ratings.values + end);
+        problem.w.assign(items.size(), 1.0);
     }
-    items.resize(kept);
-    problem.y.resize(kept);
-    problem.w.resize(kept);
-    problem.n = static_cast<std::int64_t>(kept);
+    for (std::int64_t e = begin; !sample_weights.empty() && e < end; ++e) {
+        if (!(sample_weights[e] > 0)) continue;
+        items.push_back(ratings.indices[e]);
+        problem.y.push_back(static_cast<double>(ratings.values[e]));
+        problem.w.push_back(static_cast<double>(sample_weights[e]));
+    }
+    problem.n = static_cast<std::int64_t>(items.size());
     problem.p = features.cols();
     if (!features.is_sparse) return;
     const CsrView& sparse = features.sparse;
@@ -91,15 +91,26 @@ bool scatter(const CsrView& sparse, const RegressionProblem& problem, T* rows, s
     return exact;
 }
 
+// The features as floats, and their weighted sums while a block of rows is near.
 bool gather_floats(const RegressionFeatures& features, RegressionProblem& problem) {
+    constexpr std::int64_t kBlockRows = 64;
     problem.resize(true);
-    if (!features.is_sparse) {
-        problem.kernels.gather(features.dense.data, features.dense.stride, problem.items.data(), problem.n, problem.p,
-                               problem.rows, problem.float_stride);
-        return true;
+    const RegressionKernels& kernels = problem.kernels;
+    bool exact = true;
+    if (features.is_sparse) {
+        std::fill_n(problem.rows, problem.n * problem.float_stride, 0.0f);
+        exact = scatter(features.sparse, problem, problem.rows + problem.lead, problem.float_stride);
     }
-    std::fill_n(problem.rows, problem.n * problem.float_stride, 0.0f);
-    return scatter(features.sparse, problem, problem.rows + problem.lead, problem.float_stride);
+    for (std::int64_t first = 0; first < problem.n; first += kBlockRows) {
+        const std::int64_t count = std::min(kBlockRows, problem.n - first);
+        float* block = problem.rows + first * problem.float_stride;
+        if (!features.is_sparse)
+            kernels.gather(features.dense.data, features.dense.stride, problem.items.data() + first, count, problem.p,
+                           block, problem.float_stride);
+        kernels.add_centred_transposed(block, problem.float_stride, count, nullptr, problem.w.data() + first,
+                                       problem.sums.data());
+    }
+    return exact;
 }
 
 void gather(const RegressionFeatures& features, RegressionProblem& problem) {

@@ -122,8 +122,10 @@ template <Into into, class T>
 FASTCF_INLINE void block_gram(const T* a, long lda, long n, long p, long lead, T* c, long ldc) {
     const long begin = lead / 4 * 4;
     long j = lead / kSize<T> * kSize<T>;
-    for (; (p - j) / kSize<T> % kTileVectors != 0; j += kSize<T>)  // the short columns
-        tile_column<into, 1>(a, lda, n, begin, j, c, ldc);
+    const long rest = (p - j) / kSize<T> % kTileVectors;  // to begin with, where the columns are short
+    if (rest == 1) tile_column<into, 1>(a, lda, n, begin, j, c, ldc);
+    if (rest == 2) tile_column<into, 2>(a, lda, n, begin, j, c, ldc);
+    j += rest * kSize<T>;
     for (; j < p; j += kTileVectors * kSize<T>) tile_column<into, kTileVectors>(a, lda, n, begin, j, c, ldc);
 }
 
@@ -199,15 +201,22 @@ bool cholesky(T* c, long ldc, long p, long lead, T tolerance, T* inverses) {
         T begun[pad];
         for (long k = 0; k < pad; ++k) begun[k] = c[(first + k) * ldc + first + k];
         const long above = first - lead;
-        if (above > 0)
-            for (long i = first; i < first + pad; i += kTileRows) {
-                const T* a = c + lead * ldc;
-                long j = first;
-                for (; (p - j) / kSize<T> % kTileVectors != 0; j += kSize<T>)
-                    tile<Into::subtract, kTileRows, 1>(a, ldc, above, i, j, c, ldc);
-                for (; j < p; j += kTileVectors * kSize<T>)
+        for (long i = first; above > 0 && i < first + pad; i += kTileRows) {
+            const T* a = c + lead * ldc;
+            long j = first, vectors = (p - j) / kSize<T>;
+            if (vectors == 1) tile<Into::subtract, kTileRows, 1>(a, ldc, above, i, j, c, ldc);
+            for (; vectors >= 2; vectors = (p - j) / kSize<T>) {
+                // one vector alone would have to wait for its loads
+                const bool two = kTileVectors == 2 || vectors == 2 || vectors == 4;
+                if (two)
+                    tile<Into::subtract, kTileRows, 2>(a, ldc, above, i, j, c, ldc);
+                else
                     tile<Into::subtract, kTileRows, kTileVectors>(a, ldc, above, i, j, c, ldc);
+                j += (two ? 2 : kTileVectors) * kSize<T>;
             }
+            if (kTileVectors == 2 && vectors == 1 && j > first)
+                tile<Into::subtract, kTileRows, 1>(a, ldc, above, i, j, c, ldc);
+        }
         T* inverse = inverses + 2 * pad * first;
         if (!invert_block(c + first * ldc + first, ldc, tolerance, begun, inverse)) return false;
         for (long j = first + pad; j < p; j += kSize<T>) eliminate(c + first * ldc, ldc, j, inverse);

@@ -30,6 +30,7 @@ struct RegressionProblem {
     double* x = nullptr;                      // (n, stride)
     float* rows = nullptr;                    // instead of x for the form in float32: (n, float_stride)
     std::int64_t float_stride = 0, lead = 0;  // p rounded up; columns before `lead` are zero
+    std::vector<double> sums;                 // of W times the rows of floats
     std::vector<double> y, w;
     std::vector<double> theta;  // the answer, p and padding
 
@@ -50,10 +51,12 @@ struct RegressionProblem {
         stride = padded(p);
         float_stride = padded_floats(p);
         lead = float_stride - p;
-        if (floats)
+        if (floats) {
             rows = float_features_.take(n * float_stride);
-        else
+            sums.assign(static_cast<std::size_t>(float_stride), 0.0);
+        } else {
             x = features_.take(n * stride);
+        }
         theta.assign(static_cast<std::size_t>(stride), 0.0);
     }
 
@@ -65,7 +68,7 @@ struct RegressionProblem {
     Room<double> features_;
     Room<float> float_features_;
     Room<double> rooms_[12];
-    Room<float> float_rooms_[7];
+    Room<float> float_rooms_[8];
 };
 
 struct RegressionOutcome {

@@ -16,12 +16,12 @@ namespace {
 constexpr std::int64_t kFewestForFloats = 48;  // features (a choice)
 constexpr std::int64_t kBlockRows = 64;
 constexpr float kPivotTolerance = 1e-4f;
-constexpr double kRefinedError = 1e-11;  // of the weights' norm, far below the rounding of the result
+constexpr double kRefinedError = 1e-10;  // of the weights' norm, far below the rounding of the result
 constexpr int kMostCorrections = 3;
 
 // What each piece of scratch memory holds.
 enum Rooms : std::size_t { kMean, kTarget, kTheta, kGradient, kRoots, kShares, kScaled };
-enum FloatRooms : std::size_t { kGram, kInverses, kBlock, kAcross, kVector, kFloatMean, kFloatScale };
+enum FloatRooms : std::size_t { kGram, kInverses, kBlock, kAcross, kChange, kStep, kFloatMean, kFloatScale };
 
 class Refinement {
   public:
@@ -35,10 +35,7 @@ class Refinement {
         target_ = room(kTarget, n_);
         for (std::int64_t r = 0; r < n_; ++r) target_[r] = q_.y[static_cast<std::size_t>(r)] - y_mean;
         mean_ = zeros(kMean, ld_);
-        if (o_.intercept) {
-            k_.add_centred_transposed(q_.rows, ld_, n_, nullptr, w, mean_);
-            for (std::int64_t j = 0; j < ld_; ++j) mean_[j] /= total;
-        }
+        for (std::int64_t j = 0; o_.intercept && j < ld_; ++j) mean_[j] = q_.sums[static_cast<std::size_t>(j)] / total;
         float_mean_ = float_room(kFloatMean, ld_);
         std::transform(mean_, mean_ + ld_, float_mean_, [](double x) { return static_cast<float>(x); });
         theta_ = zeros(kTheta, ld_);
@@ -51,7 +48,11 @@ class Refinement {
   private:
     double* room(Rooms number, std::int64_t size) { return q_.scratch(number, size); }
     float* float_room(FloatRooms number, std::int64_t size) { return q_.float_scratch(number, size); }
-    double* zeros(Rooms number, std::int64_t size) { return std::fill_n(room(number, size), size, 0.0) - size; }
+    double* zeros(Rooms number, std::int64_t size) {
+        double* x = room(number, size);
+        std::fill_n(x, size, 0.0);
+        return x;
+    }
     double norm(const double* x, std::int64_t size) const { return std::sqrt(k_.dot(x, x, size)); }
 
     // Adds the penalty to a Gram matrix whose first `lead` rows and columns are padding, and factorises it.
@@ -65,17 +66,18 @@ class Refinement {
         return k_.cholesky_float(gram_, size, size, lead, kPivotTolerance, inverses_);
     }
 
-    // x = what the factors make of it, to float32
+    // x = what the factors make of it: unit_ times change_, floats
     void solve(double* x, std::int64_t size) {
-        const double length = norm(x, size), unit = length > 0 ? length : 1.0;  // that nothing falls below a float
-        float* change = float_room(kVector, size);
-        for (std::int64_t j = 0; j < size; ++j) change[j] = static_cast<float>(x[j] / unit);
-        k_.solve_float(gram_, size, size, inverses_, change);
-        for (std::int64_t j = 0; j < size; ++j) x[j] = unit * static_cast<double>(change[j]);
+        const double length = norm(x, size);
+        unit_ = length > 0 ? length : 1.0;  // so that nothing falls below the least float
+        change_ = float_room(kChange, size);
+        for (std::int64_t j = 0; j < size; ++j) change_[j] = static_cast<float>(x[j] / unit_);
+        k_.solve_float(gram_, size, size, inverses_, change_);
+        for (std::int64_t j = 0; j < size; ++j) x[j] = unit_ * static_cast<double>(change_[j]);
     }
 
     // Corrects a solution until the next correction would not matter. `residual` fills in the residual of the normal
-    // equations, `add` adds a step to what the solution stands for.
+    // equations, `add` adds the step to what the solution stands for.
     template <class Residual, class Add>
     bool correct(double* solution, double* step, std::int64_t size, Residual&& residual, Add&& add) {
         double last = norm(solution, size);
@@ -83,7 +85,7 @@ class Refinement {
             residual(step);
             solve(step, size);
             for (std::int64_t j = 0; j < size; ++j) solution[j] += step[j];
-            add(step);
+            add();
             const double length = norm(step, size);
             if (!(length <= 0.01 * last)) return false;
             if (length * length <= last * kRefinedError * norm(solution, size)) return true;
@@ -98,7 +100,8 @@ class Refinement {
         float* block = float_room(kBlock, kBlockRows * ld_);
         float* scale = float_room(kFloatScale, 2 * kBlockRows);
         float* right = scale + kBlockRows;
-        float* product = std::fill_n(float_room(kAcross, ld_), ld_, 0.0f) - ld_;
+        float* product = float_room(kStep, ld_);  // A't
+        std::fill_n(product, ld_, 0.0f);
         for (std::int64_t first = 0; first < n_; first += kBlockRows) {
             const std::int64_t rows = std::min(kBlockRows, n_ - first);
             for (std::int64_t r = 0; r < rows; ++r) {
@@ -118,7 +121,7 @@ class Refinement {
                 k_.weighted_residuals(q_.rows, ld_, n_, mean_, q_.w.data(), target_, theta_, gradient);
                 for (std::int64_t j = 0; j < ld_; ++j) gradient[j] -= o_.reg * theta_[j];
             },
-            [](const double*) {});
+            [] {});
     }
 
     // theta = A' a, (A A' + reg I) a = t
@@ -142,13 +145,11 @@ class Refinement {
 
         double* shares = zeros(kShares, size);
         double* scaled = room(kScaled, n_);
-        const auto add = [&](const double* step) {  // theta += A' step
-            for (std::int64_t r = 0; r < n_; ++r) scaled[r] = roots[r] * step[lead + r];
-            k_.add_centred_transposed(q_.rows, ld_, n_, mean_, scaled, theta_);
-        };
         for (std::int64_t r = 0; r < n_; ++r) shares[lead + r] = roots[r] * target_[r];
         solve(shares, size);
-        add(shares);
+        for (std::int64_t r = 0; r < n_; ++r) scaled[r] = roots[r] * shares[lead + r];
+        k_.add_centred_transposed(q_.rows, ld_, n_, mean_, scaled, theta_);
+        float* step = float_room(kStep, ld_);
         return correct(
             shares, zeros(kGradient, size), size,
             [&](double* residual) {
@@ -156,7 +157,11 @@ class Refinement {
                 for (std::int64_t r = 0; r < n_; ++r)
                     residual[lead + r] = roots[r] * (target_[r] - residual[lead + r]) - o_.reg * shares[lead + r];
             },
-            add);
+            [&] {  // theta += A' step, which is small: floats are exact enough
+                std::fill_n(step, ld_, 0.0f);
+                k_.add_transposed_floats(block, ld_, n_, change_ + lead, step);
+                for (std::int64_t j = 0; j < ld_; ++j) theta_[j] += unit_ * static_cast<double>(step[j]);
+            });
     }
 
     RegressionProblem& q_;
@@ -164,7 +169,8 @@ class Refinement {
     const RegressionKernels& k_;
     std::int64_t n_, ld_;
     double *target_ = nullptr, *mean_ = nullptr, *theta_ = nullptr;
-    float *float_mean_ = nullptr, *gram_ = nullptr, *inverses_ = nullptr;
+    float *float_mean_ = nullptr, *gram_ = nullptr, *inverses_ = nullptr, *change_ = nullptr;
+    double unit_ = 1;
 };
 
 }  // namespace
