@@ -369,6 +369,17 @@ FASTCF_INLINE void add_transposed(const Rows& a, long n, long p, const double* x
     for (; r < n; ++r) add_one(a, r, p, x[r], out);
 }
 
+void center_scale_narrow(const double* a, long lda, long n, long p, const double* center, const double* scale,
+                         float* out, long ldo) {
+    const long lead = ldo - p;
+    for (long r = 0; r < n; ++r) {
+        const double *from = a + r * lda, factor = scale[r];
+        float* to = out + r * ldo;
+        for (long j = 0; j < lead; ++j) to[j] = 0;
+        for (long j = 0; j < p; ++j) to[lead + j] = static_cast<float>(factor * (from[j] - center[j]));
+    }
+}
+
 void times(const double* a, long lda, long n, long p, const double* x, double* out) {
     all_times(PlainRows{a, lda}, n, p, x, out);
 }
@@ -473,6 +484,7 @@ const RegressionKernels regression_kernels = {widen,
                                               solve<double>,
                                               gather,
                                               center_scale,
+                                              center_scale_narrow,
                                               transpose,
                                               add_transposed_floats,
                                               centred_times,

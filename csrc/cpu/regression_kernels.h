@@ -37,6 +37,9 @@ struct RegressionKernels {
     void (*gather)(const float* table, long ld, const int* items, long n, long p, float* out, long ldo);
     // out_r = scale[r] (a_r - center)
     void (*center_scale)(const float* a, long lda, long n, const float* center, const float* scale, float* out);
+    // The same of rows of p doubles
+    void (*center_scale_narrow)(const double* a, long lda, long n, long p, const double* center, const double* scale,
+                                float* out, long ldo);
     // out = A' from column `begin` (a multiple of four) on, the columns of A' after ldo - n of zeros; `zeros` is a row
     void (*transpose)(const float* a, long lda, long n, long begin, const float* zeros, float* out, long ldo);
     // out += A' x

@@ -11,6 +11,10 @@
 
 namespace fastcf {
 
+// Where matrices of float32 begin to pay, and what share of its diagonal a pivot must keep there.
+inline constexpr std::int64_t kFewestForFloats = 48;  // features (a choice)
+inline constexpr float kFloatPivotTolerance = 1e-4f;
+
 // A buffer that keeps its memory when it shrinks.
 template <class T>
 class Room {
@@ -70,6 +74,15 @@ struct RegressionProblem {
     Room<double> rooms_[12];
     Room<float> float_rooms_[8];
 };
+
+// Completes a Gram matrix whose first `lead` rows and columns are padding: the identity there, the penalty elsewhere.
+inline void pad_and_penalise(float* gram, std::int64_t size, std::int64_t lead, double reg) {
+    for (std::int64_t j = 0; j < lead; ++j) {
+        std::fill_n(gram + j * size, size, 0.0f);
+        gram[j * size + j] = 1;
+    }
+    for (std::int64_t j = lead; j < size; ++j) gram[j * size + j] += static_cast<float>(reg);
+}
 
 struct RegressionOutcome {
     double intercept = 0;

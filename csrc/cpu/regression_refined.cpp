@@ -13,9 +13,7 @@
 namespace fastcf {
 namespace {
 
-constexpr std::int64_t kFewestForFloats = 48;  // features (a choice)
 constexpr std::int64_t kBlockRows = 64;
-constexpr float kPivotTolerance = 1e-4f;
 constexpr double kRefinedError = 1e-10;  // of the weights' norm, far below the rounding of the result
 constexpr int kMostCorrections = 3;
 
@@ -55,15 +53,10 @@ class Refinement {
     }
     double norm(const double* x, std::int64_t size) const { return std::sqrt(k_.dot(x, x, size)); }
 
-    // Adds the penalty to a Gram matrix whose first `lead` rows and columns are padding, and factorises it.
     bool factorise(std::int64_t size, std::int64_t lead) {
-        for (std::int64_t j = 0; j < lead; ++j) {
-            std::fill_n(gram_ + j * size, size, 0.0f);
-            gram_[j * size + j] = 1;
-        }
-        for (std::int64_t j = lead; j < size; ++j) gram_[j * size + j] += static_cast<float>(o_.reg);
+        pad_and_penalise(gram_, size, lead, o_.reg);
         inverses_ = float_room(kInverses, 2 * kRegressionFloatPad * size);
-        return k_.cholesky_float(gram_, size, size, lead, kPivotTolerance, inverses_);
+        return k_.cholesky_float(gram_, size, size, lead, kFloatPivotTolerance, inverses_);
     }
 
     // x = what the factors make of it: unit_ times change_, floats

@@ -31,6 +31,7 @@ enum Rooms : std::size_t {
     kBlock,
     kKernel
 };
+enum FloatRooms : std::size_t { kFloatGram, kFloatInverses, kFloatBlock, kFloatVector };
 
 // The largest eigenvalue of a symmetric positive matrix (upper triangle) is at most its trace and its largest row sum.
 double curvature_bound(const double* gram, std::int64_t p, std::int64_t stride) {
@@ -276,6 +277,29 @@ class Solver {
         }
     }
 
+    // x = (sum_r scale_r^2 (x_r - center)(x_r - center)' + reg I)^-1 x in float32: a Newton step need not be exact.
+    // False where the condition is too bad for that.
+    bool solve_in_floats(const double* scale, const double* center, double* x) {
+        const std::int64_t size = RegressionProblem::padded_floats(p_), lead = size - p_;
+        float* gram = q_.float_scratch(kFloatGram, size * size);
+        float* block = q_.float_scratch(kFloatBlock, kBlockRows * size);
+        for (std::int64_t first = 0; first < n_; first += kBlockRows) {
+            const std::int64_t rows = std::min(kBlockRows, n_ - first);
+            k_.center_scale_narrow(q_.x + first * ld_, ld_, rows, p_, center, scale + first, block, size);
+            k_.gram_float(block, size, rows, size, lead, first > 0, gram, size);
+        }
+        float* inverses = q_.float_scratch(kFloatInverses, 2 * kRegressionFloatPad * size);
+        pad_and_penalise(gram, size, lead, o_.reg);
+        if (!k_.cholesky_float(gram, size, size, lead, kFloatPivotTolerance, inverses)) return false;
+        float* change = q_.float_scratch(kFloatVector, size);
+        std::fill_n(change, lead, 0.0f);
+        const double length = std::sqrt(k_.dot(x, x, ld_)), unit = length > 0 ? length : 1.0;
+        for (std::int64_t j = 0; j < p_; ++j) change[lead + j] = static_cast<float>(x[j] / unit);
+        k_.solve_float(gram, size, size, inverses, change);
+        for (std::int64_t j = 0; j < p_; ++j) x[j] = unit * static_cast<double>(change[lead + j]);
+        return true;
+    }
+
     // H = X' M X + reg I with M = S - s s' / sum(s) (S alone without an intercept): the intercept is eliminated.
     // By features: theta moves by -H^-1 (g - mean_s gb). By ratings: theta = X' a, K = X X', and a moves by
     // -(M K + reg I)^-1 (v - s gb / sum(s)) with v = residual + reg a, through (reg I + B' K B), M = B B'.
@@ -305,6 +329,7 @@ class Solver {
             return RegressionOutcome{0, iterations, converged};
         };
         double penalty = 0;  // reg/2 |theta|^2
+        bool floats = !by_ratings && p_ >= kFewestForFloats;
         for (int iteration = 0;; ++iteration) {
             const double bias_gradient = o_.intercept ? sum_of(residual_, n_) : 0.0;
             const double curvature = sum_of(curvature_, n_);
@@ -342,18 +367,21 @@ class Solver {
                     k_.transposed_times(q_.x, ld_, n_, ld_, curvature_, share.data());
                     for (double& value : share) value /= curvature;
                 }
-                const double* gram = nullptr;
-                factorise(p_, stride, [&](double damping) {
-                    double* matrix = empty_gram(p_, stride, o_.reg + damping);
-                    add_blocks(roots, share.data(), matrix);
-                    gram = matrix;
-                    return matrix;
-                });
                 for (std::int64_t j = 0; j < stride; ++j) {
                     const auto f = static_cast<std::size_t>(j);
                     step[j] = share[f] * bias_gradient - gradient[f];
                 }
-                k_.solve(gram, stride, stride, inverses(stride), step);
+                floats = floats && solve_in_floats(roots, share.data(), step);
+                if (!floats) {
+                    const double* gram = nullptr;
+                    factorise(p_, stride, [&](double damping) {
+                        double* matrix = empty_gram(p_, stride, o_.reg + damping);
+                        add_blocks(roots, share.data(), matrix);
+                        gram = matrix;
+                        return matrix;
+                    });
+                    k_.solve(gram, stride, stride, inverses(stride), step);
+                }
                 k_.times(q_.x, ld_, n_, ld_, step, margin_step);
                 taken.slope = k_.dot(gradient.data(), step, stride);
                 taken.cross = k_.dot(parameters.data(), step, stride);
