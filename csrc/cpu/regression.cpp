@@ -105,8 +105,8 @@ bool gather_floats(const RegressionFeatures& features, RegressionProblem& proble
         const std::int64_t count = std::min(kBlockRows, problem.n - first);
         float* block = problem.rows + first * problem.float_stride;
         if (!features.is_sparse)
-            kernels.gather(features.dense.data, features.dense.stride, problem.items.data() + first, count, problem.p,
-                           block, problem.float_stride);
+            kernels.gather(features.dense.data, features.dense.stride, problem.items.data() + first, count,
+                           problem.n - first, problem.p, block, problem.float_stride);
         kernels.add_centred_transposed(block, problem.float_stride, count, nullptr, problem.w.data() + first,
                                        problem.sums.data());
     }
@@ -120,9 +120,8 @@ void gather(const RegressionFeatures& features, RegressionProblem& problem) {
         scatter(features.sparse, problem, problem.x, problem.stride);
         return;
     }
-    for (std::int64_t r = 0; r < problem.n; ++r)
-        problem.kernels.widen(features.dense.row(problem.items[static_cast<std::size_t>(r)]), problem.p, problem.stride,
-                              problem.row(r));
+    problem.kernels.gather_wide(features.dense.data, features.dense.stride, problem.items.data(), problem.n, problem.p,
+                                problem.x, problem.stride);
 }
 
 }  // namespace

@@ -24,7 +24,12 @@ enum FloatRooms : std::size_t { kGram, kInverses, kBlock, kAcross, kChange, kSte
 class Refinement {
   public:
     Refinement(RegressionProblem& problem, const RegressionOptions& options)
-        : q_(problem), o_(options), k_(problem.kernels), n_(problem.n), ld_(problem.float_stride) {}
+        : q_(problem),
+          o_(options),
+          k_(problem.kernels),
+          f_(problem.factors),
+          n_(problem.n),
+          ld_(problem.float_stride) {}
 
     bool run(RegressionOutcome& outcome) {
         const double* w = q_.w.data();
@@ -56,7 +61,7 @@ class Refinement {
     bool factorise(std::int64_t size, std::int64_t lead) {
         pad_and_penalise(gram_, size, lead, o_.reg);
         inverses_ = float_room(kInverses, 2 * kRegressionFloatPad * size);
-        return k_.cholesky_float(gram_, size, size, lead, kFloatPivotTolerance, inverses_);
+        return f_.cholesky_float(gram_, size, size, lead, kFloatPivotTolerance, inverses_);
     }
 
     // x = what the factors make of it: unit_ times change_, floats
@@ -65,7 +70,7 @@ class Refinement {
         unit_ = length > 0 ? length : 1.0;  // so that nothing falls below the least float
         change_ = float_room(kChange, size);
         for (std::int64_t j = 0; j < size; ++j) change_[j] = static_cast<float>(x[j] / unit_);
-        k_.solve_float(gram_, size, size, inverses_, change_);
+        f_.solve_float(gram_, size, size, inverses_, change_);
         for (std::int64_t j = 0; j < size; ++j) x[j] = unit_ * static_cast<double>(change_[j]);
     }
 
@@ -103,7 +108,7 @@ class Refinement {
             }
             k_.center_scale(q_.rows + first * ld_, ld_, rows, float_mean_, scale, block);
             k_.add_transposed_floats(block, ld_, rows, right, product);
-            k_.gram_float(block, ld_, rows, ld_, q_.lead, first > 0, gram_, ld_);
+            f_.gram_float(block, ld_, rows, ld_, q_.lead, first > 0, gram_, ld_);
         }
         if (!factorise(ld_, q_.lead)) return false;
         std::copy_n(product, ld_, theta_);
@@ -133,7 +138,7 @@ class Refinement {
         std::fill_n(block + n_ * ld_, ld_, 0.0f);
         k_.transpose(block, ld_, n_, begin, block + n_ * ld_, across, size);
         gram_ = float_room(kGram, size * size);
-        k_.gram_float(across, size, ld_ - begin, size, lead, false, gram_, size);
+        f_.gram_float(across, size, ld_ - begin, size, lead, false, gram_, size);
         if (!factorise(size, lead)) return false;
 
         double* shares = zeros(kShares, size);
@@ -160,6 +165,7 @@ class Refinement {
     RegressionProblem& q_;
     const RegressionOptions& o_;
     const RegressionKernels& k_;
+    const RegressionFactorKernels& f_;
     std::int64_t n_, ld_;
     double *target_ = nullptr, *mean_ = nullptr, *theta_ = nullptr;
     float *float_mean_ = nullptr, *gram_ = nullptr, *inverses_ = nullptr, *change_ = nullptr;

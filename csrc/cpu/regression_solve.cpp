@@ -48,7 +48,13 @@ double curvature_bound(const double* gram, std::int64_t p, std::int64_t stride) 
 class Solver {
   public:
     Solver(RegressionProblem& problem, const RegressionOptions& options)
-        : q_(problem), o_(options), k_(problem.kernels), n_(problem.n), p_(problem.p), ld_(problem.stride) {}
+        : q_(problem),
+          o_(options),
+          k_(problem.kernels),
+          f_(problem.factors),
+          n_(problem.n),
+          p_(problem.p),
+          ld_(problem.stride) {}
 
     RegressionOutcome run() {
         if (n_ == 0) return {};
@@ -124,14 +130,14 @@ class Solver {
         double* gram = empty_gram(size, stride, o_.reg);
         double* right = room(kVector, stride);
         if (by_ratings) {
-            k_.gram(transposed(stride), stride, p_, stride, 0, true, gram, stride);
+            f_.gram(transposed(stride), stride, p_, stride, 0, true, gram, stride);
             std::fill_n(std::copy_n(target, n_, right), stride - n_, 0.0);
         } else {
-            k_.gram(q_.x, ld_, n_, stride, 0, true, gram, stride);
+            f_.gram(q_.x, ld_, n_, stride, 0, true, gram, stride);
             k_.transposed_times(q_.x, ld_, n_, ld_, target, right);
         }
-        if (!k_.cholesky(gram, stride, stride, 0, kPivotTolerance, inverses(stride))) return false;
-        k_.solve(gram, stride, stride, inverses(stride), right);
+        if (!f_.cholesky(gram, stride, stride, 0, kPivotTolerance, inverses(stride))) return false;
+        f_.solve(gram, stride, stride, inverses(stride), right);
         if (by_ratings)
             k_.transposed_times(q_.x, ld_, n_, ld_, right, theta());
         else
@@ -141,7 +147,7 @@ class Solver {
 
     RegressionOutcome descend_squared(const double* target) {
         double* gram = empty_gram(p_, ld_, 0.0);
-        k_.gram(q_.x, ld_, n_, ld_, 0, true, gram, ld_);
+        f_.gram(q_.x, ld_, n_, ld_, 0, true, gram, ld_);
         for (std::int64_t i = 0; i < p_; ++i)
             for (std::int64_t j = 0; j < i; ++j) gram[i * ld_ + j] = gram[j * ld_ + i];
         double* right = room(kVector, ld_);
@@ -251,7 +257,7 @@ class Solver {
         for (std::int64_t first = 0; first < n_; first += kBlockRows) {
             const std::int64_t rows = std::min(kBlockRows, n_ - first);
             k_.shift_scale(q_.x + first * ld_, ld_, rows, ld_, center, scale + first, block);
-            k_.gram(block, ld_, rows, ld_, 0, true, gram, ld_);
+            f_.gram(block, ld_, rows, ld_, 0, true, gram, ld_);
         }
     }
 
@@ -272,7 +278,7 @@ class Solver {
             double* gram = build(damping);
             double largest = o_.reg;
             for (std::int64_t j = 0; j < size; ++j) largest = std::max(largest, gram[j * stride + j]);
-            if (k_.cholesky(gram, stride, stride, 0, kEpsilon, inverses(stride)) || attempt == 20) return;
+            if (f_.cholesky(gram, stride, stride, 0, kEpsilon, inverses(stride)) || attempt == 20) return;
             damping = std::max(100 * damping, 1e-13 * largest);
         }
     }
@@ -286,16 +292,16 @@ class Solver {
         for (std::int64_t first = 0; first < n_; first += kBlockRows) {
             const std::int64_t rows = std::min(kBlockRows, n_ - first);
             k_.center_scale_narrow(q_.x + first * ld_, ld_, rows, p_, center, scale + first, block, size);
-            k_.gram_float(block, size, rows, size, lead, first > 0, gram, size);
+            f_.gram_float(block, size, rows, size, lead, first > 0, gram, size);
         }
         float* inverses = q_.float_scratch(kFloatInverses, 2 * kRegressionFloatPad * size);
         pad_and_penalise(gram, size, lead, o_.reg);
-        if (!k_.cholesky_float(gram, size, size, lead, kFloatPivotTolerance, inverses)) return false;
+        if (!f_.cholesky_float(gram, size, size, lead, kFloatPivotTolerance, inverses)) return false;
         float* change = q_.float_scratch(kFloatVector, size);
         std::fill_n(change, lead, 0.0f);
         const double length = std::sqrt(k_.dot(x, x, ld_)), unit = length > 0 ? length : 1.0;
         for (std::int64_t j = 0; j < p_; ++j) change[lead + j] = static_cast<float>(x[j] / unit);
-        k_.solve_float(gram, size, size, inverses, change);
+        f_.solve_float(gram, size, size, inverses, change);
         for (std::int64_t j = 0; j < p_; ++j) x[j] = unit * static_cast<double>(change[lead + j]);
         return true;
     }
@@ -316,7 +322,7 @@ class Solver {
             kernel.assign(static_cast<std::size_t>(n_ * stride), 0.0);
             const double* across = transposed(stride);
             double* gram = empty_gram(n_, stride, 0.0);
-            k_.gram(across, stride, p_, stride, 0, true, gram, stride);
+            f_.gram(across, stride, p_, stride, 0, true, gram, stride);
             for (std::int64_t i = 0; i < n_; ++i)
                 for (std::int64_t j = 0; j < n_; ++j)
                     kernel[static_cast<std::size_t>(i * stride + j)] = gram[std::min(i, j) * stride + std::max(i, j)];
@@ -380,7 +386,7 @@ class Solver {
                         gram = matrix;
                         return matrix;
                     });
-                    k_.solve(gram, stride, stride, inverses(stride), step);
+                    f_.solve(gram, stride, stride, inverses(stride), step);
                 }
                 k_.times(q_.x, ld_, n_, ld_, step, margin_step);
                 taken.slope = k_.dot(gradient.data(), step, stride);
@@ -430,7 +436,7 @@ class Solver {
         const double offset = k_.dot(share, image, n_);
         std::fill_n(step, stride, 0.0);
         for (std::int64_t r = 0; r < n_; ++r) step[r] = roots[r] * (image[r] - offset);
-        k_.solve(gram, stride, stride, inverses(stride), step);
+        f_.solve(gram, stride, stride, inverses(stride), step);
         const double total = k_.dot(roots, step, n_);
         for (std::int64_t r = 0; r < n_; ++r) step[r] = (roots[r] * step[r] - share[r] * total - centred[r]) / o_.reg;
     }
@@ -438,6 +444,7 @@ class Solver {
     RegressionProblem& q_;
     const RegressionOptions& o_;
     const RegressionKernels& k_;
+    const RegressionFactorKernels& f_;
     std::int64_t n_, p_, ld_;
     double bias_ = 0, loss_ = 0, feature_norm_ = 0, residual_norm_ = 0;
     double *margin_ = nullptr, *residual_ = nullptr, *curvature_ = nullptr;
