@@ -84,11 +84,9 @@ def test_held_out_penalty_of_labels_grows_where_factors_have_nothing_to_learn():
         fastcf.data.make_ratings(600, 300, 30_000, n_factors=n_factors, random_state=0) for n_factors in (8, 0)
     )
     options = {"threshold": 4, "random_state": 0}
-    assert LogisticMatrixFactorization(**options).fit(something).reg_ < 0.8
     model = LogisticMatrixFactorization(**options).fit(nothing)
-    assert model.reg_ > 0.9
+    assert model.reg_ > 1.5 * LogisticMatrixFactorization(**options).fit(something).reg_
     biases = LogisticMatrixFactorization(init_scale=0.0, **options).fit(nothing)
-    assert biases.reg_ == 0.8  # nothing is estimated for factors of zero
     np.testing.assert_allclose(model.predict_proba(nothing), biases.predict_proba(nothing), atol=0.02)
 
 

@@ -32,6 +32,7 @@ class PartialFitMixin(FoldInMixin):
     solver: str
     n_factors: int | str
     sgd_rate_: float
+    reg_exponent_: float
     sigma_: float
     random_state: Any
 
@@ -101,6 +102,7 @@ class PartialFitMixin(FoldInMixin):
         low, high = (
             pick(a, b) for pick, a, b in zip((min, max), self.rating_range_, targets.rating_range, strict=True)
         )
+        reg_share, user_share, item_share = self._penalty_shares(targets, n_old=(len(self.users_), len(self.items_)))
         trainer = self._native.SgdTrainer(
             targets.indptr,
             targets.indices,
@@ -110,11 +112,11 @@ class PartialFitMixin(FoldInMixin):
             item_offset=item_mean,
             global_offset=self.global_mean_,
             n_factors=parameters[0].shape[1],
-            reg=self.reg_,
+            reg=self.reg_ * reg_share,
             reg_exponent=self.reg_exponent_,
             bias=self.bias,
-            user_bias_reg=self.user_bias_reg_,
-            item_bias_reg=self.item_bias_reg_,
+            user_bias_reg=self.user_bias_reg_ * user_share,
+            item_bias_reg=self.item_bias_reg_ * item_share,
             lowest=low,
             highest=high,
             cost=self._cost,
@@ -133,6 +135,27 @@ class PartialFitMixin(FoldInMixin):
             self.seen_ = _seen_union(self.seen_, ratings)
         self.users_, self.items_ = users, items
         return self
+
+    def _penalty_shares(self, ratings: Ratings, n_old: tuple[int, int]) -> tuple[float, float, float]:
+        """Return what part of the penalties of factors, user biases and item biases falls to new ratings.
+
+        A row's penalty is shared out among its ratings. The old ones had their part, so the new ones are given no
+        more than if all had been there at once: (n_new / n_all)^(1 - a) of a penalty λ n^a. It is the mean over the
+        new ratings, 1 for those of new rows. Where it is not known who rated what, everything is taken for new.
+        """
+        if self.seen_ is None:
+            return 1.0, 1.0, 1.0
+        new = np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)
+        old = np.diff(self.seen_.indptr), np.bincount(self.seen_.indices, minlength=n_old[1])
+        rows = ratings.row_of_entry(), ratings.indices
+        of_factors, of_bias = [], []
+        for side in (0, 1):
+            known = np.zeros(new[side].size)
+            known[: n_old[side]] = old[side]
+            part = (new[side] / np.maximum(new[side] + known, 1))[rows[side]]
+            of_factors.append(float(np.mean(part ** (1 - self.reg_exponent_))))
+            of_bias.append(float(np.mean(part)))
+        return sum(of_factors) / 2, of_bias[0], of_bias[1]
 
     def _targets(self, ratings: Ratings, caller: str) -> Ratings:
         """Return what is to be predicted of ratings: themselves."""

@@ -44,9 +44,10 @@ _AUTO = {
     "gd": _Auto(64, 200),
 }
 _SOLVERS: dict[str, type[Solver]] = {"sgd": SgdSolver, "minibatch": GradientSolver, "gd": GradientSolver}
-_FIRST_REG, _AUTO_REG_EXPONENT = 0.8, 0.5  # the first is where the search for a penalty begins
+_AUTO_REG_EXPONENT = 0.7
+_FIRST_REG, _FIRST_EXPONENT = 0.8, 0.5  # where the search for a penalty begins
 _AUTO_INIT = 0.3
-_AUTO_SHARE = 0.03  # of the way to where a rating alone would have its rows
+_AUTO_SHARE = 0.02  # of the way to where a rating alone would have its rows
 _CURVATURE = 0.25  # the largest of the logistic cost
 _LEAST_SHARE_LEFT = 1 - 2 / np.pi  # of labels' variance: what a line leaves however widely z is spread (if normal)
 
@@ -84,9 +85,9 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data: those of
         :class:`BiasModel` on the labels, in the unit of z, which is the variance that biases leave in a label.
     reg_scaling : float, "auto", "count" or "none", default "auto"
-        The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings. "auto" is 0.5.
+        The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings. "auto" is 0.7.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0. "auto" is 0.12 for "sgd", divided by the mean weight or a third of the
+        Step size of the first epoch, above 0. "auto" is 0.08 for "sgd", divided by the mean weight or a third of the
         largest one where ratings have weights; 0.01 with Adam, 0.03 with AdaGrad, 1 with AdaDelta; else what
         corresponds to "sgd", as far as the row with most ratings allows.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
@@ -365,7 +366,7 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         """Settle what "auto" comes to."""
         weights = np.ones(1, np.float32) if labels.weights is None else labels.weights[labels.weights > 0]
         mean_weight = float(weights.mean(dtype=np.float64))
-        self.reg_ = _FIRST_REG * mean_weight if isinstance(self.reg, str) else float(self.reg)
+        self.reg_ = mean_weight * self._first_reg(labels) if isinstance(self.reg, str) else float(self.reg)
         unit = _CURVATURE * max(mean_weight, float(weights.max()) / 3)  # as for ratings: three times the mean is safe
         self.sigma_, self.sgd_rate_ = 1.0, _AUTO_SHARE / unit  # z has no unit
         if not isinstance(self.learning_rate, str):
@@ -379,16 +380,18 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         if isinstance(self.reg, str) and self.init_scale != 0:  # factors of zero stay zero, whatever their penalty
             self.reg_ = self._estimated_reg(labels, self.reg_, seed)
 
+    def _first_reg(self, labels: Ratings) -> float:
+        """Return where to look for a penalty first: where rows rated as often as most ratings' have the same."""
+        counts = np.diff(labels.indptr)[labels.row_of_entry()], np.bincount(labels.indices)[labels.indices]
+        often = np.exp(0.5 * sum(np.log(n).mean() for n in counts))
+        return float(_FIRST_REG * often ** (_FIRST_EXPONENT - self.reg_exponent_))
+
     def _estimated_reg(self, labels: Ratings, first: float, seed: int) -> float:
         """Return the penalty with which "sgd", the fastest, predicts held-out labels best."""
         own = ["n_factors", "normalize", "bias", "bias_reg", "reg_scaling", "init", "init_scale", "n_threads"]
         if self.solver == "sgd":
             own += ("learning_rate", "schedule", "decay", "n_epochs", "deterministic", "storage")
         options = {name: getattr(self, name) for name in own}
-        # where vectors are penalised by another power of their numbers of ratings, alike in the middle
-        counts = np.diff(labels.indptr)[labels.row_of_entry()], np.bincount(labels.indices)[labels.indices]
-        middle = float(np.exp(0.5 * sum(np.log(n).mean() for n in counts)))
-        first *= middle ** (_AUTO_REG_EXPONENT - self.reg_exponent_)
 
         def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
             model = LogisticMatrixFactorization(reg=reg, random_state=seed, device=self.device_, **options)
