@@ -19,9 +19,7 @@ __all__ = ["PartialFitMixin"]
 
 _Model = TypeVar("_Model", bound="PartialFitMixin")
 _STREAM = 24  # of random numbers, see _INIT_STREAM of the model
-# Of the step size that training began with: what is known must not be overrun by what is new. Tried on the last tenth
-# of three sets, by time and at random: a tenth and one pass never cost more than 0.3 % of RMSE and gained up to 1 %.
-# Those tenths were what it was chosen on, so the gain is that of the best of several tried.
+# Of the step size that training began with: what is known must not be overrun by what is new. See docs/defaults.md.
 _RATE = 0.1
 
 
@@ -40,7 +38,8 @@ class PartialFitMixin(FoldInMixin):
         """Learn from further ratings, starting from what is known; new users and items extend the id maps.
 
         New rows begin where ``fold_in`` puts them. Then stochastic gradient descent passes over the new ratings, at
-        a tenth of the step size that training began with, whatever the solver was. The old ratings are not needed,
+        a tenth of the step size that training began with, whatever the solver was; of the penalties, they get the part
+        that would be theirs if all had been there at once. The old ratings are not needed,
         and not remembered but for whom they belong to (``seen_``).
 
         Parameters
