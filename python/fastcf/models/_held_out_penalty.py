@@ -13,7 +13,7 @@ from fastcf.ratings import Ratings
 __all__ = ["held_out_penalty"]
 
 _FOLDS = 10
-_ENOUGH = 5_000  # held-out labels: all penalties are judged on the same ones, and differences need fewer than values
+_ENOUGH = 10_000  # held-out labels: all penalties are judged on the same ones, and differences need fewer than values
 _RATIO = 1.25  # between neighbouring penalties; the minimum is broad
 _MOST = 12  # penalties tried: as far as a factor of 10 from the first guess
 
@@ -23,7 +23,7 @@ Predict = Callable[[Ratings, float, Ratings], NDArray[np.float32]]
 def held_out_penalty(labels: Ratings, predict: Predict, first: float, seed: int) -> float:
     """Return the penalty with the least log-loss on held-out labels, walking downhill from a first guess.
 
-    A tenth of the labels is held out; where that is less than 5,000, another tenth in turn, and so on, until there
+    A tenth of the labels is held out; where that is less than 10,000, another tenth in turn, and so on, until there
     are as many or each has been.
 
     Parameters
