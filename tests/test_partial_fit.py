@@ -127,7 +127,7 @@ def test_partial_fit_labels_must_be_labels_without_a_threshold(parts):
 
 
 def test_partial_fit_random_ratings_of_known_rows_do_no_harm():
-    # each row's penalty is shared out among all its ratings: whole penalties for few new ones would shrink what is known
+    # each row's penalty is shared out among all its ratings: whole ones for few new ratings would shrink it
     ratings = fastcf.data.make_ratings(943, 1_682, 100_000, random_state=0)
     order = np.random.default_rng(0).permutation(ratings.nnz)
     base, new, later = (ratings.take(np.sort(part)) for part in np.split(order, [80_000, 90_000]))

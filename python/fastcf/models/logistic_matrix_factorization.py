@@ -80,7 +80,7 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
         Whether to learn b_u and b_i. They start where :class:`BiasModel` has them on the labels, in the unit of z.
     reg : float or "auto", default "auto"
         λ, at least 0. "auto" estimates it: of three or more, the one is taken with which a model trained on nine tenths
-        of the labels predicts the other tenth best; then all are trained on. Below 100,000 labels more than one tenth is
+        of the labels predicts the other tenth best; then all are trained on. Below 100,000 labels several tenths are
         held out in turn. It takes about four times as long as training once, and more on few labels.
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data: those of
