@@ -79,7 +79,7 @@ def test_device_gradient_solvers_learn_the_same_on_every_device(device, kind, so
         users, items, values = ratings.to_coo()
         ratings = fastcf.Ratings.from_coo(users, items, (values >= 3.5).astype(np.float32))
     train, test = fastcf.data.train_test_split(ratings, random_state=0)
-    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100}
+    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100, "reg": 0.5}
     models = [
         kind(**options, random_state=0, device=where).fit(train, **({"validation": test} if validated else {}))
         for where in ("cpu", device)
