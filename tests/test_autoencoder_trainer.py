@@ -125,6 +125,7 @@ def trained(backend, csr, inputs, targets, weights, at, layers, epochs, rates, o
     refeeding=st.sampled_from([0, 0, 1, 2]),
     input_dropout=st.sampled_from([0.0, 0.5]),
     decay=st.sampled_from([0.0, 0.05]),
+    penalised_bias=st.booleans(),
     n_threads=st.sampled_from([1, 2]),
     **{
         **OPTIONS,
@@ -133,22 +134,23 @@ def trained(backend, csr, inputs, targets, weights, at, layers, epochs, rates, o
     },
 )
 def test_autoencoder_training_equals_dense_reference(
-    backend, seed, optimizer, batch_size, refeeding, input_dropout, decay, n_threads, layers, kind, output, tied,
-    weighted, rate, alpha,
+    backend, seed, optimizer, batch_size, refeeding, input_dropout, decay, penalised_bias, n_threads, layers, kind,
+    output, tied, weighted, rate, alpha,
 ):  # fmt: skip
     csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32)
     rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
     got, losses, _ = trained(
         backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
         output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=input_dropout,
-        dense_refeeding=refeeding, weight_decay=decay, batch_size=batch_size, seed=seed, n_threads=n_threads,
+        dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size, seed=seed,
+        n_threads=n_threads,
     )  # fmt: skip
     constants = as_optimizer(optimizer).constants._asdict()
     wanted, sums = training(
         cast(at, np.float64), csr, inputs.astype(float), targets.astype(float),
         None if weights is None else weights.astype(float), layers, kind, output, optimizer=constants.pop("name"),
-        constants=constants, rates=rates, batch_size=batch_size, decay=decay, refeeding=refeeding,
-        input_dropout=input_dropout, seed=seed, rate=rate, alpha=alpha,
+        constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
+        refeeding=refeeding, input_dropout=input_dropout, seed=seed, rate=rate, alpha=alpha,
     )  # fmt: skip
     # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
     tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3
