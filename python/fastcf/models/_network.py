@@ -25,13 +25,13 @@ __all__ = [
 ]
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
-INITS = ("lecun", "glorot", "normal", "uniform")
+INITS = ("small", "lecun", "glorot", "normal", "uniform")
 _STREAM = 32  # of random numbers: the first weights; other kinds of models have those below
 _SMOOTH = {"identity", "sigmoid", "tanh"}
 _FEW_ROWS, _MANY_ROWS = 20, 200  # that a gradient check looks at: with many a difference steps over some kink
 _CHECKED_PENALTY = 1e-4  # a gradient is right or wrong at any: one that does not drown the rest of the cost
 _SMALL = 0.05  # of "normal" and "uniform"
-_LAST = 0.1  # the last layer's weights are this much smaller: predictions begin near the offsets
+_ENDS = 0.1  # of "small": how large the weights of both ends are, compared with "lecun"
 
 # As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases.
 Parameters = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]]]
@@ -62,19 +62,20 @@ def draw_parameters(
         nonlocal stream
         stream += 1
         scale = {
+            "small": factor / math.sqrt(inputs),
             "lecun": 1 / math.sqrt(inputs),
             "glorot": math.sqrt(6 / (inputs + outputs)),
             "normal": _SMALL,
             "uniform": _SMALL,
         }[init]
-        kind = "normal" if init in ("lecun", "normal") else "uniform"
-        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, factor * scale, seed, stream, n_threads)
+        kind = "uniform" if init in ("glorot", "uniform") else "normal"
+        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, scale, seed, stream, n_threads)
         return drawn
 
     shapes, width = hidden_shapes(layers, tied), layers[0]
     table = n_columns, width
-    first = weights(table, max(squares, 1e-12), width)
-    last = None if tied else weights(table, width, max(squares, 1e-12), _LAST)
+    first = weights(table, max(squares, 1e-12), width, _ENDS)
+    last = None if tied else weights(table, width, max(squares, 1e-12), _ENDS)
     hidden = [weights(shape, *shape) for shape in shapes.weights]
     return first, last, np.zeros(n_columns, np.float32), hidden, [np.zeros(s, np.float32) for s in shapes.biases]
 
