@@ -79,9 +79,9 @@ def write_table() -> None:
     lines = [
         "# CUDA kernels",
         "",
-        f"What nvcc {release[1] if release else '?'} reports (`python bench/kernels.py`): the shared memory that a kernel",
-        "declares, in bytes (what a launch adds is said in its file), and the registers of a thread by architecture. No",
-        "kernel spills registers on any of them.",
+        f"What nvcc {release[1]} reports (`python bench/kernels.py`): the shared memory that a kernel declares, in",
+        "bytes (what a launch adds is said in its file), and a thread's registers by architecture. No kernel spills",
+        "registers on any of them.",
         "",
         "| file | kernel | shared | " + " | ".join(f"sm_{a}" for a in ARCHITECTURES) + " |",
         "|---|---|---:|" + "---:|" * len(ARCHITECTURES),
