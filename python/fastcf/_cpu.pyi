@@ -96,6 +96,15 @@ def random(
     stream: int = 0,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
+def random_on_device(
+    rows: int,
+    cols: int,
+    distribution: str,
+    scale: float,
+    seed: int,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> DeviceArray: ...
 def topk(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],
