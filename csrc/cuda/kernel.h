@@ -63,8 +63,8 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
 
 namespace fastcf {
 
-// The device in use is the one that was current when the first of these was made. Each thread has a current device,
-// which others, PyTorch for one, may move: while one of these lives it is ours.
+// The device in use is the one that was current when the first of these was made; core/probe.h makes it. Each thread
+// has a current device, which others, PyTorch for one, may move: while one of these lives it is ours.
 class OnDevice {
   public:
     OnDevice();

@@ -9,7 +9,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = ["Boolean", "Constraint", "Instance", "Interval", "Nothing", "OneOf", "RandomSeed", "validate_parameters"]
+from fastcf._backend import DEVICES, is_device
+
+__all__ = [
+    "Boolean",
+    "Constraint",
+    "DeviceName",
+    "Instance",
+    "Interval",
+    "Nothing",
+    "OneOf",
+    "RandomSeed",
+    "validate_parameters",
+]
 
 
 class Constraint(Protocol):
@@ -61,6 +73,18 @@ class OneOf:
 
     def __str__(self) -> str:
         return " or ".join(repr(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class DeviceName:
+    """The name of a device."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one; that it is there is another question."""
+        return is_device(value)
+
+    def __str__(self) -> str:
+        return DEVICES
 
 
 @dataclass(frozen=True)
@@ -132,6 +156,6 @@ def validate_parameters(
         if any(constraint.accepts(value) for constraint in allowed):
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
-        wrong_option = isinstance(value, str) and any(isinstance(c, OneOf) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
         error = ValueError if wrong_value or wrong_option else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")
