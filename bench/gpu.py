@@ -134,6 +134,13 @@ def predictions(bench: Bench) -> list[Case]:
         rows = users[: min(n, 64)]
         close("predict_block", module.predict_block(rows, p, q), P[rows].astype(np.float64) @ Q.T, 1e-5)
 
+    def random() -> Any:
+        return module.random_on_device(s.users, s.k, "normal", 1.0, 1)
+
+    def check_random() -> None:
+        wanted = importlib.import_module("fastcf._cpu").random(s.users, s.k, "normal", 1.0, 1)
+        close("random numbers", random().numpy(), wanted, 1e-6)
+
     def check_penalty() -> None:
         close("penalty", module.penalty(p, weights), (weights * (P.astype(np.float64) ** 2).sum(1)).sum(), 1e-9)
 
@@ -147,6 +154,7 @@ def predictions(bench: Bench) -> list[Case]:
              2 * n * s.k, check_errors, {}),
         Case("predict_block, with transfer", lambda: module.predict_block(block_rows, p, q),
              4.0 * len(block_rows) * s.items, 2.0 * len(block_rows) * s.items * s.k, check_block, {}),
+        Case("normal random numbers", random, 4.0 * P.size, 30.0 * P.size, check_random, {}),
         Case("penalty", lambda: module.penalty(p, weights), 4.0 * P.size, 3.0 * P.size, check_penalty, {}),
     ]  # fmt: skip
 
@@ -275,6 +283,51 @@ def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[
     return result
 
 
+def minibatches(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
+    """Time epochs of a thousand batches, which the host plans while the GPU takes them."""
+    cpu = importlib.import_module("fastcf._cpu")
+    offset = float(ratings.values.mean(dtype=np.float64))
+    batch_size = max(ratings.nnz // 1000, 100)
+    options = {"optimizer": "momentum", "decay": 0.9, "batch_size": batch_size}
+    result: dict[str, Any] = {"batch_size": batch_size}
+    parameters = {}
+    for name, module in (("cpu", cpu), ("gpu", bench.module)):
+        trainer = trainer_of(module, "GradientTrainer", ratings, bench.sizes.k, offset, **options)
+        bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
+        parameters[name] = [P.copy(), Q.copy(), *bias]
+        trainer.set_parameters(*parameters[name])
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            trainer.epoch(1e-2, 1e-2)
+            times.append(time.perf_counter() - start)
+        trainer.get_parameters(*parameters[name])
+        result[name] = {"seconds": times}
+        if not bench.emulated:
+            print(f"  mini-batches of {batch_size}, {name}: {times[-1]:.4f} s per epoch")
+    for label, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
+        close(f"mini-batches, {label}", got, wanted, 1e-3)
+    return result
+
+
+def biases(bench: Bench, ratings: fastcf.Ratings) -> dict[str, Any]:
+    """Time the fit of biases, the ratings' upload included, and compare it with the CPU's."""
+    cpu = importlib.import_module("fastcf._cpu")
+    result: dict[str, Any] = {}
+    found = {}
+    for name, module in (("cpu", cpu), ("gpu", bench.module)):
+        bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
+        start = time.perf_counter()
+        fit = module.fit_biases(ratings.indptr, ratings.indices, ratings.values, *bias)
+        result[name] = {"seconds": time.perf_counter() - start, "iterations": fit["iterations"]}
+        found[name] = bias
+        if not bench.emulated:
+            print(f"  biases, {name}: {result[name]['seconds']:.4f} s, {fit['iterations']} iterations")
+    for label, got, wanted in zip(("b_u", "b_i"), found["gpu"], found["cpu"], strict=True):
+        close(f"biases, {label}", got, wanted, 1e-3)
+    return result
+
+
 def als(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> list[dict[str, Any]]:
     """Time sweeps of alternating least squares, and compare what they solve with the CPU."""
     cpu = importlib.import_module("fastcf._cpu")
@@ -351,6 +404,8 @@ def main() -> None:
     ratings, P, Q = rated(bench)
     report["sgd"] = sgd(bench, ratings, P, Q)
     report["gradient"] = gradient(bench, ratings, P, Q)
+    report["minibatches"] = minibatches(bench, ratings, P, Q)
+    report["biases"] = biases(bench, ratings)
     report["als"] = als(bench, ratings, P, Q)
     if bench.emulated:
         print("all checks passed on the emulated GPU; nothing was measured")

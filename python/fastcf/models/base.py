@@ -247,7 +247,7 @@ class FactorModel(ResidencyMixin, PairRegressor):
             Whether unknown user, candidate or excluded ids are an error.
         storage : {"float32", "float16"}, default "float32"
             "float16" rounds factors to half precision before they are multiplied: for large catalogues on a GPU, which
-            needs half the memory for them. Arithmetic is float32. A CPU only loses by it.
+            then has half the bytes to read. Arithmetic is float32. A CPU only loses by it.
 
         Returns
         -------
