@@ -255,59 +255,57 @@ def sgd(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> list[dict[
     return rows
 
 
-def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
-    """Time steps along the full gradient, beside PyTorch's autograd over gathered rows."""
-    cpu = importlib.import_module("fastcf._cpu")
+def trained_by_gradients(
+    bench: Bench,
+    ratings: fastcf.Ratings,
+    P: Array,
+    Q: Array,
+    label: str,
+    epochs: int,
+    rate: float,
+    tolerance: float,
+    **options: Any,
+) -> dict[str, Any]:
+    """Time epochs on both devices, and compare what they learn."""
     offset = float(ratings.values.mean(dtype=np.float64))
     result: dict[str, Any] = {}
     parameters = {}
-    for name, module in (("cpu", cpu), ("gpu", bench.module)):
-        trainer = trainer_of(module, "GradientTrainer", ratings, bench.sizes.k, offset, optimizer="gd", batch_size=0)
-        bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
-        parameters[name] = [P.copy(), Q.copy(), *bias]
-        trainer.set_parameters(*parameters[name])
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            trainer.epoch(1e-5, 1e-5)
-            times.append(time.perf_counter() - start)
-        trainer.get_parameters(*parameters[name])
-        result[name] = {"seconds": times}
-    for label, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
-        close(f"gradient step, {label}", got, wanted, 1e-4)
-    if not bench.emulated:
-        result["torch"] = {"seconds": torch_gradient(bench, ratings, P, Q, offset)}
-        result["ratio"] = result["torch"]["seconds"] / float(np.median(result["gpu"]["seconds"][1:]))
-        ours = np.median(result["gpu"]["seconds"][1:])
-        print(f"  full gradient: {ours:.4f} s, PyTorch {result['ratio']:.1f} times that")
-    return result
-
-
-def minibatches(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
-    """Time epochs of a thousand batches, which the host plans while the GPU takes them."""
-    cpu = importlib.import_module("fastcf._cpu")
-    offset = float(ratings.values.mean(dtype=np.float64))
-    batch_size = max(ratings.nnz // 1000, 100)
-    options = {"optimizer": "momentum", "decay": 0.9, "batch_size": batch_size}
-    result: dict[str, Any] = {"batch_size": batch_size}
-    parameters = {}
-    for name, module in (("cpu", cpu), ("gpu", bench.module)):
+    for name, module in (("cpu", importlib.import_module("fastcf._cpu")), ("gpu", bench.module)):
         trainer = trainer_of(module, "GradientTrainer", ratings, bench.sizes.k, offset, **options)
         bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
         parameters[name] = [P.copy(), Q.copy(), *bias]
         trainer.set_parameters(*parameters[name])
         times = []
-        for _ in range(2):
+        for _ in range(epochs):
             start = time.perf_counter()
-            trainer.epoch(1e-2, 1e-2)
+            trainer.epoch(rate, rate)
             times.append(time.perf_counter() - start)
         trainer.get_parameters(*parameters[name])
         result[name] = {"seconds": times}
         if not bench.emulated:
-            print(f"  mini-batches of {batch_size}, {name}: {times[-1]:.4f} s per epoch")
-    for label, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
-        close(f"mini-batches, {label}", got, wanted, 1e-3)
+            print(f"  {label}, {name}: {np.median(times[1:]):.4f} s per epoch")
+    for row, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
+        close(f"{label}, {row}", got, wanted, tolerance)
     return result
+
+
+def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
+    """Time steps along the full gradient, beside PyTorch's autograd over gathered rows."""
+    options = {"optimizer": "gd", "batch_size": 0}
+    result = trained_by_gradients(bench, ratings, P, Q, "full gradient", 3, 1e-5, 1e-4, **options)
+    if not bench.emulated:
+        offset = float(ratings.values.mean(dtype=np.float64))
+        result["torch"] = {"seconds": torch_gradient(bench, ratings, P, Q, offset)}
+        result["ratio"] = result["torch"]["seconds"] / float(np.median(result["gpu"]["seconds"][1:]))
+        print(f"  full gradient: PyTorch {result['ratio']:.1f} times that")
+    return result
+
+
+def minibatches(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
+    """Time epochs of a thousand batches, which the host plans while the GPU takes them."""
+    size = max(ratings.nnz // 1000, 100)
+    options = {"optimizer": "momentum", "decay": 0.9, "batch_size": size}
+    return trained_by_gradients(bench, ratings, P, Q, f"mini-batches of {size}", 2, 1e-2, 1e-3, **options)
 
 
 def biases(bench: Bench, ratings: fastcf.Ratings) -> dict[str, Any]:
