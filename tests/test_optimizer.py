@@ -91,6 +91,54 @@ def test_optimizer_steps_by_row_equal_dense_steps_with_zero_gradients(name, n_co
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_columns", [0, 16, 33])
+@pytest.mark.parametrize("name", ["gd", "momentum", "nesterov"])
+def test_optimizer_weight_decay_on_untouched_rows_equals_hundred_dense_steps(name, n_columns, dtype):
+    random = np.random.default_rng(7)
+    shape = (40, n_columns) if n_columns else (40,)
+    start = random.normal(0, 1, shape).astype(dtype)
+    steps, settings = [], {"optimizer": name, "weight_decay": 0.4}
+    p, state = start.copy(), None
+    for rate in (RATES[name], RATES[name] / 3):  # flushed before it changes
+        for _ in range(50):
+            rows = np.flatnonzero(random.random(40) < 0.03).astype(np.int32)
+            gradient = random.normal(0, 1, (len(rows), *shape[1:])).astype(dtype)
+            steps.append((rows, gradient, rate))
+            p, state = ops.optimizer_step(p, gradient, state, learning_rate=rate, rows=rows, **settings)
+        p, state = ops.optimizer_flush(p, state, learning_rate=rate, **settings)
+
+    def gradient_at(point, t):
+        gradient = 0.4 * point
+        rows, values, _ = steps[t - 1]
+        gradient[rows] += values
+        return gradient
+
+    wanted = trace(name, start, gradient_at, [rate for *_, rate in steps])[-1]
+    np.testing.assert_allclose(p, wanted, rtol=0, atol=TOLERANCE[dtype] * (1 + np.abs(wanted).max()))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_weight_decay_of_whole_arrays_equals_trace(name):
+    random = np.random.default_rng(8)
+    start, gradients = random.normal(0, 1, (5, 3)), random.normal(0, 1, (20, 5, 3))
+    p, state = start, None
+    for gradient in gradients:
+        p, state = ops.optimizer_step(p, gradient, state, optimizer=name, learning_rate=0.05, weight_decay=0.3)
+    wanted = trace(name, start, lambda point, t: gradients[t - 1] + 0.3 * point, [0.05] * 20)[-1]
+    np.testing.assert_allclose(p, wanted, rtol=1e-12)
+
+
+def test_optimizer_very_long_decay_of_a_row_is_exact():
+    p, state = np.ones((2, 1)), None
+    for _ in range(10_000):
+        p, state = ops.optimizer_step(
+            p, np.zeros((1, 1)), state, optimizer="gd", learning_rate=1e-3, weight_decay=0.1, rows=[1], copy=False
+        )
+    p, _ = ops.optimizer_flush(p, state, optimizer="gd", learning_rate=1e-3, weight_decay=0.1)
+    np.testing.assert_allclose(p, np.exp(10_000 * np.log1p(-1e-4)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in EXACT])
 def test_optimizer_time_stands_still_for_rows_without_gradient(name, dtype):
     start, steps, got, _ = sparse_run(name, dtype, 40, 5, 50, 4)
@@ -196,6 +244,7 @@ P = np.ones((3, 2))
         ({"gradient": P[:, :1].copy()}, ValueError, "gradient must have 3 rows of 2; got 3 of 1"),
         ({"parameters": P.T}, ValueError, "parameters must be C-contiguous|gradient must have"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be a finite number of at least 0; got -1.0"),
+        ({"weight_decay": -1.0}, ValueError, "weight_decay must be a finite number of at least 0; got -1.0"),
         ({"rows": [0, 3], "gradient": P[:2]}, ValueError, r"rows must lie in \[0, 3\); got 3 at entry 1"),
         ({"rows": [1, 0], "gradient": P[:2]}, ValueError, r"rows must ascend within \[0, 3\); got 0 at entry 1"),
         ({"rows": [1, 1], "gradient": P[:2]}, ValueError, r"rows must ascend within \[0, 3\); got 1 at entry 1"),

@@ -41,6 +41,19 @@ def test_spmm_equals_reference(backend, seed, m, n, cols, dtype, permuted):
     np.testing.assert_allclose(sums, np.asarray(a.sum(axis=1)).ravel(), rtol=0, atol=eps * (n + 1) * 8)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spmm_adds_to_what_is_there(backend, dtype):
+    rng = np.random.default_rng(1)
+    csr = sparse(rng, 40, 30, 0.2, dtype)
+    x, start = rng.standard_normal((30, 70)).astype(dtype), rng.standard_normal((40, 70)).astype(dtype)
+    product, _ = backend.spmm(*csr, x)
+    out = start.copy()
+    assert backend.spmm(*csr, x, add_to=out)[0] is out
+    np.testing.assert_allclose(out, start + product, rtol=0, atol=30 * np.finfo(dtype).eps * 10)
+    with pytest.raises(ValueError, match=r"spmm: the result must be \(40, 70\); got \(40, 69\)"):
+        backend.spmm(*csr, x, add_to=start[:, :69].copy())
+
+
 def test_spmm_same_bits_for_any_number_of_threads(backend):
     rng = np.random.default_rng(0)
     n = 60 if backend.__name__.endswith("_emu") else 1000

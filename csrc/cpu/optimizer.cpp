@@ -27,7 +27,7 @@ double power_of(double decay, VectorView<const double> powers, std::int64_t n) {
 template <class T>
 OptimizerStep<T> step_of(const Optimizer& o, double learning_rate, std::int64_t step) {
     const bool adam = o.kind == OptimizerKind::adam;
-    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon,
+    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon, o.weight_decay,
                                 adam ? power_of(o.decay, o.powers, step) : 0.0,
                                 adam ? power_of(o.second_decay, o.second_powers, step) : 0.0);
 }
@@ -37,15 +37,25 @@ T* row_of(T* array, std::int64_t row, std::int64_t stride) {
     return array == nullptr ? nullptr : array + row * stride;
 }
 
-// Moves a row by what its velocity adds in steps without a gradient.
+bool moves(const Optimizer& o) {
+    return moves_untouched(o.kind, o.weight_decay);
+}
+
+// What n steps without a gradient come to.
+Coast<double> coast_at(const Optimizer& o, std::int64_t n) {
+    if (o.weight_decay == 0) return coast_freely(o.kind, o.decay, power_of(o.decay, o.powers, n));
+    if (4 * n >= o.coasts.size) return coast_often(coast_once(o), n);
+    const double* c = o.coasts.data + 4 * n;
+    return {c[0], c[1], c[2], c[3]};
+}
+
+// Moves a row by so many of the steps that it has missed.
 template <class T>
 void coast_row(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, std::int64_t row) {
     const std::int64_t n = step - state.row_steps[row];
     if (n <= 0) return;
-    const double power = power_of(optimizer.decay, optimizer.powers, n);
-    const double travel = coasting_distance(optimizer.kind, optimizer.decay, power);
-    kernels<T>().coast(static_cast<T>(travel), static_cast<T>(power), state.cols, state.parameters + row * state.stride,
-                       state.first + row * state.stride);
+    kernels<T>().coast(coast_of<T>(coast_at(optimizer, n)), state.cols, state.parameters + row * state.stride,
+                       row_of(state.first, row, state.stride));
     state.row_steps[row] = step;
 }
 
@@ -91,28 +101,28 @@ void optimizer_step_rows(const Optimizer& optimizer, double learning_rate, std::
                          std::int64_t gradient_stride, int n_threads) {
     check_optimizer_step(step);
     const OptimizerStep<T> shared = step_of<T>(optimizer, learning_rate, step);
-    const bool adam = optimizer.kind == OptimizerKind::adam, moves = moves_untouched(optimizer.kind);
+    const bool adam = optimizer.kind == OptimizerKind::adam, coasts = moves(optimizer);
     for_rows(state, rows, n_threads, [&](std::int64_t r, std::int64_t row) {
-        if (moves) coast_row(optimizer, step - 1, state, row);
+        if (coasts) coast_row(optimizer, step - 1, state, row);
         OptimizerStep<T> s = shared;
         if (adam) s = step_of<T>(optimizer, learning_rate, ++state.row_steps[row]);
         kernels<T>().step(optimizer.kind, s, state.cols, state.parameters + row * state.stride,
                           gradient + r * gradient_stride, row_of(state.first, row, state.stride),
                           row_of(state.second, row, state.stride));
-        if (moves) state.row_steps[row] = step;
+        if (coasts) state.row_steps[row] = step;
     });
 }
 
 template <class T>
 void optimizer_catch_up(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state,
                         VectorView<const std::int32_t> rows, int n_threads) {
-    if (!moves_untouched(optimizer.kind)) return;
+    if (!moves(optimizer)) return;
     for_rows(state, rows, n_threads, [&](std::int64_t, std::int64_t row) { coast_row(optimizer, step, state, row); });
 }
 
 template <class T>
 void optimizer_flush(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, int n_threads) {
-    if (!moves_untouched(optimizer.kind)) return;
+    if (!moves(optimizer)) return;
     parallel_chunks(state.rows, kElementsPerTask / (state.cols + 16) + 1,
                     threads_for(state.rows * (state.cols / 8 + 4), n_threads),
                     [&](std::int64_t begin, std::int64_t end, int) {

@@ -15,30 +15,34 @@ void step_run(OptimizerKind kind, const OptimizerStep<T>& step, int64_t n, T* __
     const OptimizerStep<T> s = step;
     switch (kind) {
         case OptimizerKind::gradient_descent:
-            for (int64_t i = 0; i < n; ++i) gradient_descent_step(s, g[i], p + i);
+            for (int64_t i = 0; i < n; ++i) gradient_descent_step(s, penalised(s, g[i], p[i]), p + i);
             break;
         case OptimizerKind::momentum:
-            for (int64_t i = 0; i < n; ++i) momentum_step(s, g[i], p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) momentum_step(s, penalised(s, g[i], p[i]), p + i, first + i);
             break;
         case OptimizerKind::nesterov:
-            for (int64_t i = 0; i < n; ++i) nesterov_step(s, g[i], p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) nesterov_step(s, penalised(s, g[i], p[i]), p + i, first + i);
             break;
         case OptimizerKind::adagrad:
-            for (int64_t i = 0; i < n; ++i) adagrad_step(s, g[i], p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) adagrad_step(s, penalised(s, g[i], p[i]), p + i, first + i);
             break;
         case OptimizerKind::adadelta:
-            for (int64_t i = 0; i < n; ++i) adadelta_step(s, g[i], p + i, first + i, second + i);
+            for (int64_t i = 0; i < n; ++i) adadelta_step(s, penalised(s, g[i], p[i]), p + i, first + i, second + i);
             break;
         case OptimizerKind::adam:
-            for (int64_t i = 0; i < n; ++i) adam_step(s, g[i], p + i, first + i, second + i);
+            for (int64_t i = 0; i < n; ++i) adam_step(s, penalised(s, g[i], p[i]), p + i, first + i, second + i);
             break;
     }
 }
 
 template <class T>
-void coast_run(T distance, T power, int64_t n, T* __restrict p, T* __restrict first) {
+void coast_run(const Coast<T>& how, int64_t n, T* __restrict p, T* __restrict first) {
     [[maybe_unused]] const FlushDenormals flush;
-    for (int64_t i = 0; i < n; ++i) coast(distance, power, p + i, first + i);
+    const Coast<T> c = how;
+    if (first == nullptr)
+        for (int64_t i = 0; i < n; ++i) p[i] *= c.pp;
+    else
+        for (int64_t i = 0; i < n; ++i) coast(c, p + i, first + i);
 }
 
 }  // namespace

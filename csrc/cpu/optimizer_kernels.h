@@ -12,8 +12,8 @@ template <class T>
 struct OptimizerRunKernels {
     void (*step)(OptimizerKind kind, const OptimizerStep<T>& step, std::int64_t n, T* parameters, const T* gradient,
                  T* first, T* second);
-    // parameters += travel * first, first *= decay
-    void (*coast)(T travel, T decay, std::int64_t n, T* parameters, T* first);
+    // Steps without a gradient; `first` may be null.
+    void (*coast)(const Coast<T>& how, std::int64_t n, T* parameters, T* first);
 };
 
 struct OptimizerKernels {

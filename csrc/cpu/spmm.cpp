@@ -18,7 +18,8 @@ const MfRowKernels<double>& kernels(double) {
 }  // namespace
 
 template <class T>
-void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, VectorView<T> sums, int n_threads) {
+void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, VectorView<T> sums, int n_threads,
+          bool accumulate) {
     check_spmm(a, x, out, sums);
     constexpr std::int64_t kMostTasks = 256;
     const MfRowKernels<T>& row_kernels = kernels(T{});
@@ -35,7 +36,7 @@ void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, Vect
             row.n = a.indptr[r + 1] - first;
             row.readable = a.n - first;
             T total = 0;
-            std::fill_n(out.row(r), out.cols, T(0));
+            if (!accumulate) std::fill_n(out.row(r), out.cols, T(0));
             if (a.entries != nullptr)
                 row_kernels.backward(row, a.values, a.entries + first, out.row(r), &total);
             else

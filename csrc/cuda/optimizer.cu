@@ -17,20 +17,35 @@ struct Powers {
 
 struct Rule {
     OptimizerKind kind;
-    double learning_rate, second_decay, epsilon;
+    double learning_rate, second_decay, epsilon, weight_decay;
     Powers powers, second_powers;
+    Coast<double> once;
+    Global<const double> coasts;
+    std::int64_t n_coasts;
 };
 
 template <class T>
 FASTCF_DEVICE OptimizerStep<T> step_of(const Rule& rule, std::int64_t step) {
     const bool adam = rule.kind == OptimizerKind::adam;
     return optimizer_step_of<T>(rule.kind, rule.learning_rate, rule.powers.decay, rule.second_decay, rule.epsilon,
-                                adam ? rule.powers.at(step) : 0.0, adam ? rule.second_powers.at(step) : 0.0);
+                                rule.weight_decay, adam ? rule.powers.at(step) : 0.0,
+                                adam ? rule.second_powers.at(step) : 0.0);
+}
+
+// What n steps without a gradient come to.
+template <class T>
+FASTCF_DEVICE Coast<T> coast_at(const Rule& rule, std::int64_t n) {
+    if (rule.weight_decay == 0) return coast_of<T>(coast_freely(rule.kind, rule.powers.decay, rule.powers.at(n)));
+    if (n >= rule.n_coasts) return coast_of<T>(coast_often(rule.once, n));
+    const double pp = rule.coasts[4 * n], pv = rule.coasts[4 * n + 1];
+    const double vp = rule.coasts[4 * n + 2], vv = rule.coasts[4 * n + 3];
+    return coast_of<T>({pp, pv, vp, vv});
 }
 
 // Parameters, gradient and what is remembered, one element of each.
 template <class T>
-FASTCF_DEVICE void step_element(OptimizerKind kind, const OptimizerStep<T>& s, T g, T* p, T* first, T* second) {
+FASTCF_DEVICE void step_element(OptimizerKind kind, const OptimizerStep<T>& s, T slope, T* p, T* first, T* second) {
+    const T g = penalised(s, slope, *p);
     switch (kind) {
         case OptimizerKind::gradient_descent:
             gradient_descent_step(s, g, p);
@@ -80,9 +95,9 @@ FASTCF_DEVICE Global<T> advance(Global<T> array, std::int64_t n) {
     return array == nullptr ? array : array + n;
 }
 
-// A step of N elements; where rows are behind they are moved on first, by `travel` times their velocity.
+// A step of N elements; where rows are behind they are moved on first.
 template <class T, int N>
-FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, T travel, T power, bool behind,
+FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, const Coast<T>& missed, bool behind,
                             Global<T> parameters, Global<const T> gradient, Global<T> first, Global<T> second) {
     T p[N], g[N], a[N] = {}, b[N] = {};
     Run<T, N>::load(parameters, p);
@@ -90,7 +105,7 @@ FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, T tra
     Run<T, N>::load_kept(first, a);
     Run<T, N>::load_kept(second, b);
     for (int i = 0; i < N; ++i) {
-        if (behind) coast(travel, power, p + i, a + i);
+        if (behind) coast(missed, p + i, a + i);
         step_element(kind, s, g[i], p + i, a + i, b + i);
     }
     Run<T, N>::store(parameters, p);
@@ -106,7 +121,7 @@ void step_kernel(OptimizerKind kind, OptimizerStep<T> s, bool chunks, std::int64
                  Global<const T> gradient, Global<T> first, Global<T> second) {
     const std::int64_t begin = global_thread() * kChunk<T>;
     const auto run = [&](auto size, std::int64_t i) {
-        step_run<T, size()>(kind, s, T(0), T(0), false, parameters + i, gradient + i, advance(first, i),
+        step_run<T, size()>(kind, s, Coast<T>{}, false, parameters + i, gradient + i, advance(first, i),
                             advance(second, i));
     };
     if (chunks && begin + kChunk<T> <= n)
@@ -139,10 +154,10 @@ void step_rows_kernel(Rule rule, OptimizerStep<T> shared, std::int64_t step, Sta
                       std::int64_t gradient_stride, int lanes) {
     const std::int64_t r = global_thread() / lanes;
     const int lane = static_cast<int>(global_thread() % lanes);
-    const bool adam = rule.kind == OptimizerKind::adam, moves = moves_untouched(rule.kind);
+    const bool adam = rule.kind == OptimizerKind::adam, moves = moves_untouched(rule.kind, rule.weight_decay);
     const std::int64_t row = r < n_rows ? rows[r] : -1;
     OptimizerStep<T> s = shared;
-    T travel = T(0), decay = T(0);
+    Coast<T> missed{};
     bool behind = false;
     const std::int64_t known = row_steps_of(state, row, lane);
     const std::int64_t steps = adam ? known + 1 : step;
@@ -151,15 +166,13 @@ void step_rows_kernel(Rule rule, OptimizerStep<T> shared, std::int64_t step, Sta
     } else if (row >= 0 && moves) {
         const std::int64_t n = step - 1 - known;
         behind = n > 0;
-        const double power = behind ? rule.powers.at(n) : 1.0;
-        travel = static_cast<T>(coasting_distance(rule.kind, rule.powers.decay, power));
-        decay = static_cast<T>(power);
+        if (behind) missed = coast_at<T>(rule, n);
     }
     if (row < 0) return;
     if (lane == 0 && (adam || moves)) state.row_steps[row] = steps;
     for (std::int64_t i = lane * N; i < state.cols; i += lanes * N) {
         const std::int64_t e = row * state.stride + i;
-        step_run<T, N>(rule.kind, s, travel, decay, behind, state.parameters + e, gradient + (r * gradient_stride + i),
+        step_run<T, N>(rule.kind, s, missed, behind, state.parameters + e, gradient + (r * gradient_stride + i),
                        advance(state.first, e), advance(state.second, e));
     }
 }
@@ -177,18 +190,16 @@ void coast_kernel(Rule rule, std::int64_t step, State<T> state, Global<const std
     const std::int64_t n = step - row_steps_of(state, row, lane);
     if (row < 0 || n <= 0) return;
     if (lane == 0) state.row_steps[row] = step;
-    const double power = rule.powers.at(n);
-    const T travel = static_cast<T>(coasting_distance(rule.kind, rule.powers.decay, power));
-    const T decay = static_cast<T>(power);
+    const Coast<T> missed = coast_at<T>(rule, n);
     for (std::int64_t i = lane * N; i < state.cols; i += lanes * N) {
         const Global<T> place = state.parameters + (row * state.stride + i);
-        const Global<T> velocity = state.first + (row * state.stride + i);
-        T p[N], v[N];
+        const Global<T> velocity = advance(state.first, row * state.stride + i);
+        T p[N], v[N] = {};
         Run<T, N>::load(place, p);
-        Run<T, N>::load(velocity, v);
-        for (int j = 0; j < N; ++j) coast(travel, decay, p + j, v + j);
+        Run<T, N>::load_kept(velocity, v);
+        for (int j = 0; j < N; ++j) coast(missed, p + j, v + j);
         Run<T, N>::store(place, p);
-        Run<T, N>::store(velocity, v);
+        if (velocity != nullptr) Run<T, N>::store(velocity, v);
     }
 }
 
@@ -216,15 +227,19 @@ struct StagedState {
 
 struct StagedRule {
     StagedRule(const Optimizer& optimizer, double learning_rate)
-        : powers(optimizer.powers), second_powers(optimizer.second_powers) {
+        : powers(optimizer.powers), second_powers(optimizer.second_powers), coasts(optimizer.coasts) {
         rule.kind = optimizer.kind;
         rule.learning_rate = learning_rate;
         rule.second_decay = optimizer.second_decay;
         rule.epsilon = optimizer.epsilon;
+        rule.weight_decay = optimizer.weight_decay;
+        rule.once = coast_once(optimizer);
+        rule.coasts = coasts.data();
+        rule.n_coasts = optimizer.coasts.size / 4;
         rule.powers = {powers.data(), optimizer.powers.size, optimizer.decay};
         rule.second_powers = {second_powers.data(), optimizer.second_powers.size, optimizer.second_decay};
     }
-    In<double> powers, second_powers;
+    In<double> powers, second_powers, coasts;
     Rule rule{};
 };
 
@@ -255,14 +270,14 @@ void check_host_rows(VectorView<const std::int32_t> rows, std::int64_t limit) {
 template <class T>
 OptimizerStep<T> host_step(const Optimizer& o, double learning_rate, std::int64_t step) {
     const auto n = static_cast<double>(step);
-    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon, std::pow(o.decay, n),
-                                std::pow(o.second_decay, n));
+    return optimizer_step_of<T>(o.kind, learning_rate, o.decay, o.second_decay, o.epsilon, o.weight_decay,
+                                std::pow(o.decay, n), std::pow(o.second_decay, n));
 }
 
 template <class T>
 void coast_rows(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state, const std::int32_t* rows,
                 std::int64_t n_rows) {
-    if (!moves_untouched(optimizer.kind)) return;
+    if (!moves_untouched(optimizer.kind, optimizer.weight_decay)) return;
     const StagedRule rule(optimizer, 0.0);
     const StagedState<T> staged(state);
     const In<std::int32_t> staged_rows(rows, n_rows);
@@ -317,7 +332,7 @@ void optimizer_step_rows(const Optimizer& optimizer, double learning_rate, std::
 template <class T>
 void optimizer_catch_up(const Optimizer& optimizer, std::int64_t step, const OptimizerRows<T>& state,
                         VectorView<const std::int32_t> rows, int) {
-    if (!moves_untouched(optimizer.kind)) return;
+    if (!moves_untouched(optimizer.kind, optimizer.weight_decay)) return;
     check_host_rows(rows, state.rows);
     if (rows.size > 0) coast_rows(optimizer, step, state, rows.data, rows.size);
 }

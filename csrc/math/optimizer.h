@@ -2,15 +2,19 @@
 // parameter; both begin as 0.
 #pragma once
 
+#include <stdint.h>
+
 #include "core/device.h"
 
 namespace fastcf {
 
 enum class OptimizerKind { gradient_descent, momentum, nesterov, adagrad, adadelta, adam };
 
-// Momentum moves rows without a gradient too; exactly so, whenever they are next looked at (coasting_distance).
-FASTCF_FORMULA bool moves_untouched(OptimizerKind kind) {
-    return kind == OptimizerKind::momentum || kind == OptimizerKind::nesterov;
+// Momentum moves rows without a gradient too, and so does weight decay under gradient descent; exactly so, whenever
+// they are next looked at (Coast).
+FASTCF_FORMULA bool moves_untouched(OptimizerKind kind, double weight_decay) {
+    return kind == OptimizerKind::momentum || kind == OptimizerKind::nesterov ||
+           (kind == OptimizerKind::gradient_descent && weight_decay > 0);
 }
 
 // What the formulas need of one step, worked out once per step (or row): keep = the decay, take = 1 - the decay.
@@ -21,13 +25,14 @@ struct OptimizerStep {
     T second_keep, second_take;
     T second_scale;  // Adam: 1 / (1 - beta2^t)
     T epsilon;
+    T weight_decay;
 };
 
 // The step of a parameter, given decay^t and second_decay^t where Adam takes its t-th step (else 0).
 template <class T>
 FASTCF_FORMULA OptimizerStep<T> optimizer_step_of(OptimizerKind kind, double learning_rate, double decay,
-                                                  double second_decay, double epsilon, double power,
-                                                  double second_power) {
+                                                  double second_decay, double epsilon, double weight_decay,
+                                                  double power, double second_power) {
     const bool adam = kind == OptimizerKind::adam;
     OptimizerStep<T> s;
     s.rate = static_cast<T>(adam ? learning_rate / (1 - power) : learning_rate);
@@ -37,20 +42,63 @@ FASTCF_FORMULA OptimizerStep<T> optimizer_step_of(OptimizerKind kind, double lea
     s.second_take = static_cast<T>(1 - second_decay);
     s.second_scale = static_cast<T>(adam ? 1 / (1 - second_power) : 1);
     s.epsilon = static_cast<T>(epsilon);
+    s.weight_decay = static_cast<T>(weight_decay);
     return s;
 }
 
-// What momentum moves a parameter by in n steps without a gradient, over its velocity, given b^n: b + b^2 + ... + b^n,
-// times b with Nesterov's.
-FASTCF_FORMULA double coasting_distance(OptimizerKind kind, double decay, double power) {
-    return decay * (1 - power) / (1 - decay) * (kind == OptimizerKind::nesterov ? decay : 1.0);
+// The gradient of a parameter with that of its penalty, weight_decay p^2 / 2.
+template <class T>
+FASTCF_FORMULA T penalised(const OptimizerStep<T>& s, T g, T p) {
+    return g + s.weight_decay * p;
 }
 
-// Those steps of one parameter, given that distance and b^n.
+// What steps without a gradient make of a parameter and its velocity: (p, v) <- (pp p + pv v, vp p + vv v).
 template <class T>
-FASTCF_FORMULA void coast(T distance, T power, T* p, T* first) {
-    *p += distance * *first;
-    *first *= power;
+struct Coast {
+    T pp, pv, vp, vv;
+};
+
+// One such step. Momentum: v <- b v - a l p, p <- p + v, with the weight decay l; Nesterov: p <- p + b v - a l p.
+FASTCF_FORMULA Coast<double> coast_once(OptimizerKind kind, double learning_rate, double decay, double weight_decay) {
+    const double shrink = learning_rate * weight_decay;
+    if (kind == OptimizerKind::gradient_descent) return {1 - shrink, 0, 0, 1};
+    if (kind == OptimizerKind::momentum) return {1 - shrink, decay, -shrink, decay};
+    return {1 - shrink * (1 + decay), decay * decay, -shrink, decay};
+}
+
+// First `first`, then `then`.
+FASTCF_FORMULA Coast<double> coast_both(const Coast<double>& first, const Coast<double>& then) {
+    return {then.pp * first.pp + then.pv * first.vp, then.pp * first.pv + then.pv * first.vv,
+            then.vp * first.pp + then.vv * first.vp, then.vp * first.pv + then.vv * first.vv};
+}
+
+// n of them, by repeated squaring.
+FASTCF_FORMULA Coast<double> coast_often(Coast<double> once, int64_t n) {
+    Coast<double> all{1, 0, 0, 1};
+    for (; n > 0; n >>= 1) {
+        if (n & 1) all = coast_both(all, once);
+        once = coast_both(once, once);
+    }
+    return all;
+}
+
+// n of them without weight decay, given b^n: v adds up to b + b^2 + ... + b^n, times b with Nesterov's. Whatever the
+// learning rates were, for v holds them.
+FASTCF_FORMULA Coast<double> coast_freely(OptimizerKind kind, double decay, double power) {
+    const double distance = decay * (1 - power) / (1 - decay) * (kind == OptimizerKind::nesterov ? decay : 1.0);
+    return {1, distance, 0, power};
+}
+
+template <class T>
+FASTCF_FORMULA Coast<T> coast_of(const Coast<double>& c) {
+    return {static_cast<T>(c.pp), static_cast<T>(c.pv), static_cast<T>(c.vp), static_cast<T>(c.vv)};
+}
+
+template <class T>
+FASTCF_FORMULA void coast(const Coast<T>& c, T* p, T* v) {
+    const T place = *p, velocity = *v;
+    *p = c.pp * place + c.pv * velocity;
+    *v = c.vp * place + c.vv * velocity;
 }
 
 // p <- p - a g. Cauchy 1847.

@@ -16,14 +16,32 @@ struct Optimizer {
     double decay = 0;         // momentum; AdaDelta's rho; Adam's beta1
     double second_decay = 0;  // Adam's beta2
     double epsilon = 0;
+    double weight_decay = 0;   // the gradient of p is g + weight_decay p
+    double coasting_rate = 0;  // the learning rate under which rows not named shrink; flush before it changes
     // Powers of the decays, from the 0th on, as far as someone has tabulated them (tabulated_powers), where the device
     // can read them. Steps by row need a power per row, which takes as long as the row's step: worth it for whoever
     // takes many steps.
     VectorView<const double> powers, second_powers;
+    // Likewise, with weight decay: four numbers (Coast) for each number of steps, from 0 on (tabulated_coasts).
+    VectorView<const double> coasts;
 };
 
+inline constexpr std::int64_t kPowers = 4096;  // 32 KiB of them
+
+inline Coast<double> coast_once(const Optimizer& o) {
+    return coast_once(o.kind, o.coasting_rate, o.decay, o.weight_decay);
+}
+
+inline std::vector<double> tabulated_coasts(const Optimizer& optimizer) {
+    const Coast<double> once = coast_once(optimizer);
+    Coast<double> all{1, 0, 0, 1};
+    std::vector<double> coasts;
+    for (std::int64_t n = 0; n < kPowers; ++n, all = coast_both(all, once))
+        coasts.insert(coasts.end(), {all.pp, all.pv, all.vp, all.vv});
+    return coasts;
+}
+
 inline std::vector<double> tabulated_powers(double decay) {
-    constexpr std::int64_t kPowers = 4096;  // 32 KiB
     std::vector<double> powers;
     for (std::int64_t n = 0; n < kPowers; ++n) powers.push_back(std::pow(decay, static_cast<double>(n)));
     return powers;
@@ -63,9 +81,11 @@ void optimizer_step(const Optimizer& optimizer, double learning_rate, std::int64
 //   gradient descent, AdaGrad: nothing happens to such a row;
 //   momentum, Nesterov: v decays, and the sum of what it adds to the row is a geometric series in closed form. It does
 //     not depend on learning rates, for v holds them. A row is brought up to date before it steps; whoever reads it
-//     before that, to work out its gradient, must ask for it (optimizer_catch_up).
-// AdaDelta and Adam have no closed form. There, time stands still for a row while it is not named: its averages wait,
-// and Adam corrects the bias by the row's own number of steps.
+//     before that, to work out its gradient, must ask for it (optimizer_catch_up);
+//   these with weight decay, and gradient descent with it: a linear recurrence of p and v, whose powers are known. It
+//     depends on the learning rate: who changes that flushes first, and names the rate in coasting_rate.
+// AdaDelta and Adam have no closed form, nor AdaGrad with weight decay. There, time stands still for a row while it is
+// not named: its averages wait, it does not shrink, and Adam corrects the bias by the row's own number of steps.
 template <class T>
 void optimizer_step_rows(const Optimizer& optimizer, double learning_rate, std::int64_t step,
                          const OptimizerRows<T>& state, VectorView<const std::int32_t> rows, const T* gradient,

@@ -19,12 +19,14 @@ struct SparseRows {
 };
 
 // out_r = sum over the entries e of row r of values_e x_(index of e), and sums_r = sum of values_e; sums may be empty.
-// Rows without entries become 0. `out` must not overlap x. Defined for float and double; sums of out are in T in the
-// order of the entries, those of values in float64. One row is the work of one thread (a warp on a GPU): the same bits
-// for any number of threads. Cost: cols multiply-adds and elements of x fetched per entry; bound by fetching. Indices
-// and places are taken as valid. Throws std::invalid_argument for shapes that disagree.
+// Rows without entries become 0. With `accumulate`, out_r grows by that sum instead. `out` must not overlap x. Defined
+// for float and double; sums of out are in T in the order of the entries, those of values in float64. One row is the
+// work of one thread (a warp on a GPU): the same bits for any number of threads. Cost: cols multiply-adds and elements
+// of x fetched per entry; bound by fetching. Indices and places are taken as valid. Throws std::invalid_argument for
+// shapes that disagree.
 template <class T>
-void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, VectorView<T> sums, int n_threads);
+void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, VectorView<T> sums, int n_threads,
+          bool accumulate = false);
 
 template <class T>
 void check_spmm(const SparseRows<T>& a, const MatrixView<const T>& x, const MatrixView<T>& out,
@@ -37,6 +39,6 @@ void check_spmm(const SparseRows<T>& a, const MatrixView<const T>& x, const Matr
 
 // Both element types, for the end of an implementation.
 #define FASTCF_INSTANTIATE_SPMM(T) \
-    template void spmm<T>(const SparseRows<T>&, MatrixView<const T>, MatrixView<T>, VectorView<T>, int);
+    template void spmm<T>(const SparseRows<T>&, MatrixView<const T>, MatrixView<T>, VectorView<T>, int, bool);
 
 }  // namespace fastcf

@@ -53,7 +53,16 @@ def spmm(
     x: NDArray[Any],
     entries: NDArray[np.int64] | None = None,
     n_threads: int = 0,
+    add_to: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def squared_error(
+    predicted: NDArray[Any],
+    target: NDArray[Any],
+    gradient: NDArray[Any],
+    weights: NDArray[Any] | None = None,
+    scale: float = 1.0,
+    n_threads: int = 0,
+) -> float: ...
 def gemm(
     a: NDArray[Any],
     b: NDArray[Any],
@@ -253,6 +262,7 @@ def optimizer_step(
     second: NDArray[np.floating] | None = None,
     rows: NDArray[np.int32] | None = None,
     row_steps: NDArray[np.int64] | None = None,
+    weight_decay: float = 0.0,
     n_threads: int = 0,
 ) -> None: ...
 def optimizer_flush(
@@ -265,6 +275,8 @@ def optimizer_flush(
     first: NDArray[np.floating] | None = None,
     second: NDArray[np.floating] | None = None,
     row_steps: NDArray[np.int64] | None = None,
+    weight_decay: float = 0.0,
+    learning_rate: float = 0.0,
     n_threads: int = 0,
 ) -> None: ...
 

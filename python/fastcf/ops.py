@@ -262,6 +262,7 @@ def optimizer_step(
     *,
     optimizer: str | Optimizer = "gd",
     learning_rate: float,
+    weight_decay: float = 0.0,
     rows: NDArray[np.integer[Any]] | None = None,
     copy: bool = True,
     n_threads: int | None = None,
@@ -280,11 +281,14 @@ def optimizer_step(
         See :func:`fastcf.optimizers.as_optimizer`. The same at every step.
     learning_rate : float
         At least 0.
+    weight_decay : float, default 0.0
+        l, at least 0: the gradient is taken to be g + l p, that of an L2 penalty l p² / 2.
     rows : ndarray of int, ascending, optional
         The rows that have a gradient; all others have a gradient of zero. Gradient descent and AdaGrad leave those as
-        they are. Momentum and Nesterov move them, which happens, exactly, when they are next named, or for all rows by
-        :func:`optimizer_flush`; flush before reading parameters. Under AdaDelta and Adam, which have no closed form,
-        time stands still for them.
+        they are. Momentum and Nesterov move them, and so does weight decay under these and gradient descent, which
+        happens, exactly, when they are next named, or for all rows by :func:`optimizer_flush`; flush before reading
+        parameters and, with weight decay, before changing the learning rate. Under AdaDelta and Adam, which have no
+        closed form, and for AdaGrad's weight decay, time stands still for them.
     copy : bool, default True
         False changes the arrays of ``parameters`` and ``state`` in place.
     n_threads : int, optional
@@ -314,8 +318,9 @@ def optimizer_step(
     caller = "optimizer_step"
     constants = as_optimizer(optimizer, caller).constants
     _dtype(parameters, gradient, caller, ("parameters", "gradient"))
-    if not (math.isfinite(learning_rate) and learning_rate >= 0):
-        raise ValueError(f"{caller}: learning_rate must be a finite number of at least 0; got {learning_rate}")
+    for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+        if not (math.isfinite(value) and value >= 0):
+            raise ValueError(f"{caller}: {name} must be a finite number of at least 0; got {value}")
     if state is None:
         first, second = (
             np.zeros_like(parameters) if constants.name in names else None for names in (_KEEP_FIRST, _KEEP_SECOND)
@@ -330,7 +335,7 @@ def optimizer_step(
         row_steps = np.full(len(parameters), state.step, np.int64) if row_steps is None else row_steps
     resolve_device("auto", caller).module.optimizer_step(
         *constants, learning_rate, state.step + 1, parameters, gradient, state.first, state.second, named, row_steps,
-        n_threads or 0,
+        weight_decay, n_threads or 0,
     )  # fmt: skip
     return parameters, OptimizerState(state.step + 1, state.first, state.second, row_steps)
 
@@ -340,6 +345,8 @@ def optimizer_flush(
     state: OptimizerState,
     *,
     optimizer: str | Optimizer,
+    learning_rate: float = 0.0,
+    weight_decay: float = 0.0,
     copy: bool = True,
     n_threads: int | None = None,
 ) -> tuple[Floats, OptimizerState]:
@@ -351,6 +358,8 @@ def optimizer_flush(
         From the last :func:`optimizer_step`.
     optimizer : str or Optimizer
         The one that took the steps.
+    learning_rate, weight_decay : float, default 0.0
+        Those of the steps; they count only where there is weight decay.
     copy : bool, default True
         False changes the arrays of ``parameters`` and ``state`` in place.
     n_threads : int, optional
@@ -375,8 +384,9 @@ def optimizer_flush(
     parameters, state = _owned(parameters, state, copy)
     if state.row_steps is not None:
         resolve_device("auto", caller).module.optimizer_flush(
-            *constants, state.step, parameters, state.first, state.second, state.row_steps, n_threads or 0
-        )
+            *constants, state.step, parameters, state.first, state.second, state.row_steps,
+            weight_decay, learning_rate, n_threads or 0,
+        )  # fmt: skip
     return parameters, state
 
 

@@ -9,7 +9,7 @@ namespace {
 
 GradientConfig configure(const TrainerConfig& config, const char* caller, const std::string& optimizer, double decay,
                          double second_decay, double epsilon, std::int64_t batch_size) {
-    return {config, optimizer_in(optimizer, decay, second_decay, epsilon, caller), batch_size};
+    return {config, optimizer_in(optimizer, decay, second_decay, epsilon, 0.0, caller), batch_size};
 }
 
 }  // namespace

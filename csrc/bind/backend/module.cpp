@@ -10,6 +10,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_activation(module);
     fastcf::bind::register_als(module);
     fastcf::bind::register_als_trainer(module);
+    fastcf::bind::register_autoencoder(module);
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
     fastcf::bind::register_device_array(module);
@@ -25,6 +26,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
+    fastcf::bind::register_squared_error(module);
     fastcf::bind::register_topk(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);

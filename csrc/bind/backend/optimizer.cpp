@@ -87,27 +87,31 @@ void register_optimizer(py::module_& module) {
         "optimizer_step",
         [](const std::string& name, double decay, double second_decay, double epsilon, double learning_rate,
            std::int64_t number, const py::object& parameters, const py::object& gradient, const py::object& first,
-           const py::object& second, const py::object& rows, const py::object& row_steps, int n_threads) {
-            const Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, "optimizer_step");
+           const py::object& second, const py::object& rows, const py::object& row_steps, double weight_decay,
+           int n_threads) {
+            Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, weight_decay, "optimizer_step");
+            optimizer.coasting_rate = learning_rate;
             const auto run = is_double(parameters) ? step<double> : step<float>;
             run(optimizer, learning_rate, number, parameters, gradient, first, second, rows, row_steps, n_threads);
         },
         py::arg("name"), py::arg("decay"), py::arg("second_decay"), py::arg("epsilon"), py::arg("learning_rate"),
         py::arg("step"), py::arg("parameters"), py::arg("gradient"), py::arg("first") = py::none(),
         py::arg("second") = py::none(), py::arg("rows") = py::none(), py::arg("row_steps") = py::none(),
-        py::arg("n_threads") = 0);
+        py::arg("weight_decay") = 0.0, py::arg("n_threads") = 0);
     module.def(
         "optimizer_flush",
         [](const std::string& name, double decay, double second_decay, double epsilon, std::int64_t number,
            const py::object& parameters, const py::object& first, const py::object& second, const py::object& row_steps,
-           int n_threads) {
-            const Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, "optimizer_flush");
+           double weight_decay, double learning_rate, int n_threads) {
+            Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, weight_decay, "optimizer_flush");
+            optimizer.coasting_rate = learning_rate;
             const auto run = is_double(parameters) ? flush<double> : flush<float>;
             run(optimizer, number, parameters, first, second, row_steps, n_threads);
         },
         py::arg("name"), py::arg("decay"), py::arg("second_decay"), py::arg("epsilon"), py::arg("step"),
         py::arg("parameters"), py::arg("first") = py::none(), py::arg("second") = py::none(),
-        py::arg("row_steps") = py::none(), py::arg("n_threads") = 0);
+        py::arg("row_steps") = py::none(), py::arg("weight_decay") = 0.0, py::arg("learning_rate") = 0.0,
+        py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

@@ -8,6 +8,7 @@ namespace fastcf::bind {
 void register_activation(pybind11::module_& module);
 void register_als(pybind11::module_& module);
 void register_als_trainer(pybind11::module_& module);
+void register_autoencoder(pybind11::module_& module);
 void register_bias(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_device_array(pybind11::module_& module);
@@ -23,6 +24,7 @@ void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
+void register_squared_error(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -8,7 +8,7 @@ namespace {
 
 template <class T>
 py::tuple product(const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
-                  const py::object& entries, int n_threads) {
+                  const py::object& entries, int n_threads, const py::object& add_to) {
     const char* caller = "spmm";
     const auto dense = matrix_in<T>(x, caller, "x");
     const CsrView csr = csr_in(indptr, indices, py::none(), dense.rows, caller);
@@ -20,13 +20,15 @@ py::tuple product(const py::object& indptr, const py::object& indices, const py:
     for (std::int64_t e = 0; e < places.size; ++e)
         check(places[e] >= 0 && places[e] < stored.size, caller, ": entries must lie in [0, ", stored.size, "); got ",
               places[e], " at ", e);
-    py::array_t<T> out({csr.rows, dense.cols}), sums(csr.rows);
-    const MatrixView<T> out_view{out.mutable_data(), csr.rows, dense.cols, dense.cols};
+    py::array_t<T> sums(csr.rows);
+    py::object out = add_to;
+    if (add_to.is_none()) out = py::array_t<T>({csr.rows, dense.cols});
+    const auto out_view = matrix_out<T>(out, caller, "add_to");
     const VectorView<T> sums_view{sums.mutable_data(), csr.rows};
     {
         const py::gil_scoped_release release;
         spmm<T>({csr.indptr, csr.indices, entries.is_none() ? nullptr : places.data, stored.data, csr.rows, csr.nnz()},
-                dense, out_view, sums_view, n_threads);
+                dense, out_view, sums_view, n_threads, !add_to.is_none());
     }
     return py::make_tuple(out, sums);
 }
@@ -37,12 +39,12 @@ void register_spmm(py::module_& module) {
     module.def(
         "spmm",
         [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
-           const py::object& entries, int n_threads) {
+           const py::object& entries, int n_threads, const py::object& add_to) {
             const auto run = py::isinstance<py::array_t<double>>(x) ? product<double> : product<float>;
-            return run(indptr, indices, values, x, entries, n_threads);
+            return run(indptr, indices, values, x, entries, n_threads, add_to);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("x"), py::arg("entries") = py::none(),
-        py::arg("n_threads") = 0);
+        py::arg("n_threads") = 0, py::arg("add_to") = py::none());
 }
 
 }  // namespace fastcf::bind

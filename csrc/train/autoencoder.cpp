@@ -1,0 +1,263 @@
+#include "train/autoencoder.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "core/check.h"
+#include "ops/activation.h"
+#include "ops/gemm.h"
+#include "ops/mf_gradient.h"
+#include "ops/spmm.h"
+#include "ops/squared_error.h"
+
+namespace fastcf {
+namespace {
+
+template <class T>
+void check_table(const MatrixView<T>& arrays, std::int64_t rows, std::int64_t cols, const char* caller,
+                 const char* name) {
+    check(arrays.rows == rows && arrays.cols == cols, caller, ": ", name, " must have shape (", rows, ", ", cols,
+          "); got (", arrays.rows, ", ", arrays.cols, ")");
+}
+
+template <class T>
+void download_table(const DeviceArray<T>& from, const MatrixView<T>& to) {
+    if (to.rows > 0) from.download(to.data);
+}
+
+// Rows of a gradient, to where they belong in all of it.
+template <class T>
+void spread_rows(const DeviceArray<T>& from, VectorView<const std::int32_t> rows, std::int64_t cols, T* to) {
+    const HostView<const T> host(from);
+    for (std::int64_t r = 0; r < rows.size; ++r) std::copy_n(host.data() + r * cols, cols, to + rows[r] * cols);
+}
+
+}  // namespace
+
+std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config) {
+    const std::vector<std::int64_t>& sizes = config.layers;
+    std::vector<DenseLayer> layers;
+    layers.push_back({sizes.front(), sizes.front(), -1, false, config.activation, config.dropout});
+    int matrix = 0;
+    for (std::size_t l = 1; l < sizes.size(); ++l)
+        layers.push_back({sizes[l - 1], sizes[l], matrix++, false, config.activation, config.dropout});
+    for (std::size_t l = sizes.size() - 1; l > 0; --l) {
+        const int mirrored = static_cast<int>(l) - 1;
+        layers.push_back(
+            {sizes[l], sizes[l - 1], config.tied ? mirrored : matrix++, config.tied, config.activation, 0.0});
+    }
+    return layers;
+}
+
+template <class T>
+Autoencoder<T>::Autoencoder(const AutoencoderConfig& config, OptimizerKind kind)
+    : config_(config), hidden_(hidden_layers(config), config.alpha, kind) {
+    input_ = OptimizedRows<T>(config.n_columns, width(), kind);
+    if (!config.tied) output_ = OptimizedRows<T>(config.n_columns, width(), kind);
+    output_bias_ = OptimizedRows<T>(config.n_columns, 1, kind);
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(config.n_columns));
+    std::iota(rows.begin(), rows.end(), 0);
+    all_rows_ = DeviceArray<std::int32_t>(rows);
+}
+
+template <class T>
+void Autoencoder<T>::check_arrays(const AutoencoderArrays<T>& arrays, const char* caller) const {
+    const std::int64_t n = config_.n_columns;
+    check_table(arrays.input_weights, n, width(), caller, "input_weights");
+    check_table(arrays.output_weights, config_.tied ? 0 : n, config_.tied ? 0 : width(), caller, "output_weights");
+    check(arrays.output_bias.size == n, caller, ": output_bias must have ", n, " entries; got ",
+          arrays.output_bias.size);
+    hidden_.check_arrays(arrays.hidden, caller);
+}
+
+template <class T>
+void Autoencoder<T>::upload(const AutoencoderArrays<T>& from) {
+    check_arrays(from, "Autoencoder");
+    input_.values.upload(from.input_weights.data);
+    if (!config_.tied) output_.values.upload(from.output_weights.data);
+    output_bias_.values.upload(from.output_bias.data);
+    hidden_.upload(from.hidden);
+    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->forget();
+}
+
+template <class T>
+void Autoencoder<T>::download(const AutoencoderArrays<T>& to) {
+    check_arrays(to, "Autoencoder");
+    download_table(input_.values, to.input_weights);
+    download_table(output_.values, to.output_weights);
+    output_bias_.values.download(to.output_bias.data);
+    hidden_.download(to.hidden);
+}
+
+template <class T>
+void Autoencoder<T>::download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched) {
+    check_arrays(to, "Autoencoder");
+    const std::int64_t n = config_.n_columns * width();
+    std::fill_n(to.input_weights.data, n, T(0));
+    spread_rows(input_gradient_, touched, width(), to.input_weights.data);
+    if (!config_.tied) {
+        std::fill_n(to.output_weights.data, n, T(0));
+        spread_rows(output_gradient_, touched, width(), to.output_weights.data);
+    }
+    std::fill_n(to.output_bias.data, config_.n_columns, T(0));
+    spread_rows(bias_gradient_, touched, 1, to.output_bias.data);
+    hidden_.download_gradient(to.hidden);
+}
+
+template <class T>
+MatrixView<T> Autoencoder<T>::sized(DeviceArray<T>& array, std::int64_t rows, std::int64_t cols) {
+    array.reserve(rows * cols);
+    return {array.data(), rows, cols, cols};
+}
+
+template <class T>
+MatrixView<const T> Autoencoder<T>::hidden(const SparseRows<T>& rows, const DropoutSeed& dropout, int n_threads,
+                                           int depth) {
+    const MatrixView<T> products = sized(products_, rows.rows, width());
+    spmm<T>(rows, input_.view(), products, {}, n_threads);
+    return hidden_.forward(products, dropout, n_threads, depth);
+}
+
+template <class T>
+void Autoencoder<T>::outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns,
+                             std::int64_t n, T* out, int n_threads) {
+    MfRatings<T> pairs;
+    pairs.indptr = indptr;
+    pairs.items = columns;
+    pairs.n_users = hidden.rows;
+    pairs.n_items = config_.n_columns;
+    pairs.entries = n;
+    const MfParameters<const T> at{
+        hidden.data, output_table().values.data(), nullptr, output_bias_.values.data(), hidden.cols, hidden.stride};
+    mf_predict<T>(pairs, {}, at, out, n_threads);
+    activate<T>(config_.output_activation, {out, 1, n, n}, {}, n_threads);
+}
+
+template <class T>
+void Autoencoder<T>::dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads) {
+    gemm<T>(false, true, T(1), hidden, output_table().view(), T(0), out, n_threads);
+    activate<T>(config_.output_activation, out, {output_bias_.values.data(), config_.n_columns}, n_threads);
+}
+
+template <class T>
+void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss,
+                              int n_threads) {
+    const std::int64_t n = batch.n, touched = batch.touched.size;
+    const SparseRows<T> by_row{batch.indptr, batch.columns, nullptr, batch.inputs, batch.rows, n};
+    hidden_values_ = hidden(by_row, dropout, n_threads);
+    const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
+    T* const predicted = sized(predicted_, 1, n).data;
+    T* const slopes = sized(slopes_, 1, n).data;
+    outputs(hidden_values_, batch.indptr, batch.columns, n, predicted, n_threads);
+    squared_error<T>({predicted, n}, {batch.targets, n}, {batch.weights, batch.weights == nullptr ? 0 : n}, scale,
+                     {slopes, n}, loss, n_threads);
+    activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
+
+    const MatrixView<T> hidden_gradient = sized(hidden_gradient_, batch.rows, width());
+    spmm<T>({batch.indptr, batch.columns, nullptr, slopes, batch.rows, n}, output_table().view(), hidden_gradient, {},
+            n_threads);
+    const auto by_column = [&](const T* values) {
+        return SparseRows<T>{batch.column_indptr, batch.column_rows, batch.column_entries, values, touched, n};
+    };
+    const MatrixView<T> input_gradient = sized(input_gradient_, touched, width());
+    const MatrixView<T> output_gradient = config_.tied ? input_gradient : sized(output_gradient_, touched, width());
+    bias_gradient_.reserve(touched);
+    spmm<T>(by_column(slopes), hidden_values_, output_gradient, {bias_gradient_.data(), touched}, n_threads);
+    const MatrixView<T> down =
+        hidden_.backward({products.data, products.rows, products.cols, products.stride}, hidden_gradient, n_threads);
+    spmm<T>(by_column(batch.inputs), {down.data, down.rows, down.cols, down.stride}, input_gradient, {}, n_threads,
+            config_.tied);
+}
+
+template <class T>
+void Autoencoder<T>::dense_gradient(MatrixView<const T> x, MatrixView<T> out, double scale, const DropoutSeed& dropout,
+                                    double* loss, int n_threads) {
+    const std::int64_t n = config_.n_columns, size = x.rows * n;
+    const MatrixView<T> products = sized(products_, x.rows, width());
+    gemm<T>(false, false, T(1), x, input_.view(), T(0), products, n_threads);
+    hidden_values_ = hidden_.forward(products, dropout, n_threads);
+    dense_outputs(hidden_values_, out, n_threads);
+    const MatrixView<T> slopes = sized(slopes_, x.rows, n);
+    squared_error<T>({out.data, size}, {x.data, size}, {}, scale, {slopes.data, size}, loss, n_threads);
+    bias_gradient_.reserve(n);
+    activation_gradient<T>(config_.output_activation, {out.data, x.rows, n, n}, slopes, {bias_gradient_.data(), n},
+                           n_threads);
+    const MatrixView<const T> errors{slopes.data, x.rows, n, n};
+    const MatrixView<T> hidden_gradient = sized(hidden_gradient_, x.rows, width());
+    gemm<T>(false, false, T(1), errors, output_table().view(), T(0), hidden_gradient, n_threads);
+    const MatrixView<T> input_gradient = sized(input_gradient_, n, width());
+    const MatrixView<T> output_gradient = config_.tied ? input_gradient : sized(output_gradient_, n, width());
+    gemm<T>(true, false, T(1), errors, hidden_values_, T(0), output_gradient, n_threads);
+    const MatrixView<T> down =
+        hidden_.backward({products.data, products.rows, products.cols, products.stride}, hidden_gradient, n_threads);
+    gemm<T>(true, false, T(1), x, {down.data, down.rows, down.cols, down.stride}, config_.tied ? T(1) : T(0),
+            input_gradient, n_threads);
+}
+
+namespace {
+
+Optimizer without_decay(Optimizer optimizer) {
+    optimizer.weight_decay = 0;
+    return optimizer;
+}
+
+}  // namespace
+
+template <class T>
+void Autoencoder<T>::catch_up(const Optimizer& optimizer, std::int64_t step, VectorView<const std::int32_t> rows,
+                              int n_threads) {
+    optimizer_catch_up<T>(optimizer, step, input_.state(), rows, n_threads);
+    if (!config_.tied) optimizer_catch_up<T>(optimizer, step, output_.state(), rows, n_threads);
+    optimizer_catch_up<T>(without_decay(optimizer), step, output_bias_.state(), rows, n_threads);
+}
+
+template <class T>
+void Autoencoder<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_threads) {
+    optimizer_flush<T>(optimizer, step, input_.state(), n_threads);
+    if (!config_.tied) optimizer_flush<T>(optimizer, step, output_.state(), n_threads);
+    optimizer_flush<T>(without_decay(optimizer), step, output_bias_.state(), n_threads);
+}
+
+template <class T>
+void Autoencoder<T>::step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
+                          VectorView<const std::int32_t> rows, int n_threads) {
+    optimizer_step_rows<T>(optimizer, learning_rate, number, input_.state(), rows, input_gradient_.data(), width(),
+                           n_threads);
+    if (!config_.tied)
+        optimizer_step_rows<T>(optimizer, learning_rate, number, output_.state(), rows, output_gradient_.data(),
+                               width(), n_threads);
+    optimizer_step_rows<T>(without_decay(optimizer), learning_rate, number, output_bias_.state(), rows,
+                           bias_gradient_.data(), 1, n_threads);
+    hidden_.step(optimizer, learning_rate, number, n_threads);
+}
+
+template <class T>
+double Autoencoder<T>::squared_norm(int n_threads) const {
+    double sum = hidden_.squared_norm(n_threads);
+    for (const OptimizedRows<T>* table : {&input_, &output_}) {
+        const HostView<const T> host(table->values);
+        for (std::int64_t i = 0; i < table->values.size(); ++i) {
+            const auto value = static_cast<double>(host.data()[i]);
+            sum += value * value;
+        }
+    }
+    return sum;
+}
+
+template <class T>
+void Autoencoder<T>::save_best(int n_threads) {
+    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->save_best(n_threads);
+    hidden_.save_best(n_threads);
+}
+
+template <class T>
+void Autoencoder<T>::restore_best(int n_threads) {
+    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->restore_best(n_threads);
+    hidden_.restore_best(n_threads);
+}
+
+template class Autoencoder<float>;
+template class Autoencoder<double>;
+
+}  // namespace fastcf

@@ -1,0 +1,101 @@
+// The masked autoencoder: a network that is fed a row's known ratings and asked for all of them. Its first and last
+// layer touch only what is rated; what lies between is an Mlp.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/view.h"
+#include "ops/optimizer.h"
+#include "ops/spmm.h"
+#include "train/mlp.h"
+#include "train/optimized.h"
+#include "train/row_batches.h"
+
+namespace fastcf {
+
+// Sedhain, Menon, Sanner and Xie, "AutoRec: autoencoders meet collaborative filtering", WWW 2015; Kuchaiev and
+// Ginsburg, "Training deep autoencoders for collaborative filtering", 2017 (SELU, tied weights, dropout, re-feeding).
+struct AutoencoderConfig {
+    std::int64_t n_columns = 0;
+    std::vector<std::int64_t> layers;  // of the encoder; the decoder mirrors them
+    Activation activation = Activation::selu;
+    Activation output_activation = Activation::identity;
+    bool tied = false;   // the decoder's weights are the encoder's, transposed
+    double dropout = 0;  // of the encoder's layers
+    bool alpha = false;  // alpha-dropout
+};
+
+// Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, and all between.
+template <class T>
+struct AutoencoderArrays {
+    MatrixView<T> input_weights, output_weights;
+    VectorView<T> output_bias;
+    typename Mlp<T>::Arrays hidden;
+};
+
+// f(x) = g_out(H(x V) U^T + c): V (n_columns, h) the input weights, H the hidden layers, U (n_columns, h) and c the
+// output weights. A row x is given by its stored entries; others count as 0.
+template <class T>
+class Autoencoder {
+  public:
+    Autoencoder() = default;
+    Autoencoder(const AutoencoderConfig& config, OptimizerKind kind);
+
+    void check_arrays(const AutoencoderArrays<T>& arrays, const char* caller) const;
+    void upload(const AutoencoderArrays<T>& from);
+    void download(const AutoencoderArrays<T>& to);
+    // Whole gradients, also of rows that the last batch did not touch: zeros.
+    void download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched_on_host);
+
+    std::int64_t width() const { return config_.layers.front(); }
+    int depth() const { return hidden_.n_layers(); }                      // of the hidden layers
+    int code() const { return static_cast<int>(config_.layers.size()); }  // how many of them encode
+
+    // The hidden layers' values for rows of a sparse matrix: after `depth` layers, all by default.
+    MatrixView<const T> hidden(const SparseRows<T>& rows, const DropoutSeed& dropout, int n_threads, int depth = -1);
+    // f at stored entries, given the hidden values of their rows.
+    void outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns, std::int64_t n,
+                 T* out, int n_threads);
+    // f at all columns.
+    void dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads);
+
+    // The gradient of scale sum of w (f(x) - y)^2 over a batch's ratings, at its touched rows; adds the sum to *loss.
+    // Rows that wait for steps must have taken them.
+    void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
+    // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
+    void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
+    // The gradient of scale |f(x) - x|^2 over a dense x, at all rows, x on the right being a constant; `out` receives
+    // f(x).
+    void dense_gradient(MatrixView<const T> x, MatrixView<T> out, double scale, const DropoutSeed& dropout,
+                        double* loss, int n_threads);
+
+    // Brings rows up to date, takes a step with the last gradient, brings all up to date.
+    void catch_up(const Optimizer& optimizer, std::int64_t step, VectorView<const std::int32_t> rows, int n_threads);
+    void step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
+              VectorView<const std::int32_t> rows, int n_threads);
+    void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
+    VectorView<const std::int32_t> all_rows() const { return {all_rows_.data(), all_rows_.size()}; }
+
+    double squared_norm(int n_threads) const;  // of all weights
+    void save_best(int n_threads);
+    void restore_best(int n_threads);
+
+  private:
+    OptimizedRows<T>& output_table() { return config_.tied ? input_ : output_; }
+    MatrixView<T> sized(DeviceArray<T>& array, std::int64_t rows, std::int64_t cols);
+
+    AutoencoderConfig config_;
+    OptimizedRows<T> input_, output_, output_bias_;
+    Mlp<T> hidden_;
+    DeviceArray<std::int32_t> all_rows_;
+    // Of the last batch.
+    DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, bias_gradient_;
+    MatrixView<const T> hidden_values_;
+};
+
+// The layers between the ends: the first only activates, then those of the encoder, then the decoder's.
+std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config);
+
+}  // namespace fastcf

@@ -1,0 +1,204 @@
+#include "train/autoencoder_trainer.h"
+
+#include <algorithm>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+
+#include "core/check.h"
+#include "core/interrupt.h"
+#include "core/parallel.h"
+
+namespace fastcf {
+namespace {
+
+std::size_t at(std::int64_t i) {
+    return static_cast<std::size_t>(i);
+}
+
+void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& config,
+                    const AutoencoderTraining& training) {
+    const char* caller = "AutoencoderTrainer";
+    check(rows.structure.cols == config.n_columns, caller, ": rows must have ", config.n_columns, " columns; got ",
+          rows.structure.cols);
+    check(rows.structure.rows < INT32_MAX && rows.structure.cols < INT32_MAX, caller,
+          ": rows and columns must be fewer than 2^31");
+    check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
+    check(training.dense_refeeding >= 0, caller, ": dense_refeeding must not be negative; got ",
+          training.dense_refeeding);
+    check(training.input_dropout >= 0 && training.input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ",
+          training.input_dropout);
+    check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
+          " and ", training.highest);
+}
+
+}  // namespace
+
+AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
+                                       const AutoencoderTraining& training)
+    : config_(config), training_(training) {
+    check_training(rows, config, training);
+    training_.n_threads = resolve_threads(training.n_threads);
+    network_ = Autoencoder<float>(config, training.optimizer.kind);
+    batches_ = RowBatches<float>(rows, training.batch_size, training.input_dropout, training.seed);
+    Optimizer& optimizer = training_.optimizer;
+    powers_ = DeviceArray<double>(tabulated_powers(optimizer.decay));
+    second_powers_ = DeviceArray<double>(tabulated_powers(optimizer.second_decay));
+    optimizer.powers = {powers_.data(), powers_.size()};
+    optimizer.second_powers = {second_powers_.data(), second_powers_.size()};
+    losses_ = DeviceArray<double>::zeros(2);  // of ratings, and of what is fed again
+}
+
+void AutoencoderTrainer::set_parameters(const AutoencoderArrays<float>& from) {
+    network_.check_arrays(from, "AutoencoderTrainer.set_parameters");
+    network_.upload(from);
+    steps_ = 0;
+}
+
+void AutoencoderTrainer::get_parameters(const AutoencoderArrays<float>& to) {
+    network_.check_arrays(to, "AutoencoderTrainer.get_parameters");
+    settle();
+    network_.download(to);
+}
+
+void AutoencoderTrainer::settle() {
+    network_.flush(training_.optimizer, steps_, training_.n_threads);
+}
+
+// Rows that wait shrink at the rate of their time.
+void AutoencoderTrainer::set_rate(double learning_rate) {
+    Optimizer& optimizer = training_.optimizer;
+    if (optimizer.weight_decay == 0 || optimizer.coasting_rate == learning_rate) return;
+    settle();
+    optimizer.coasting_rate = learning_rate;
+    coasts_ = DeviceArray<double>(tabulated_coasts(optimizer));
+    optimizer.coasts = {coasts_.data(), coasts_.size()};
+}
+
+DropoutSeed AutoencoderTrainer::dropout() {
+    return {config_.dropout > 0, training_.seed, passes_++};
+}
+
+double AutoencoderTrainer::epoch(double learning_rate) {
+    set_rate(learning_rate);
+    batches_.start(epochs_++);
+    losses_.clear();
+    for (std::int64_t b = 0; b < batches_.count(); ++b) {
+        if (interrupt_pending()) throw Interrupted();
+        const RowBatch<float> batch = batches_.batch(b);
+        if (batch.weight == 0) continue;
+        network_.catch_up(training_.optimizer, steps_, batch.touched, training_.n_threads);
+        network_.gradient(batch, 1 / batch.weight, dropout(), losses_.data(), training_.n_threads);
+        if (training_.dense_refeeding > 0) {
+            settle();  // all columns are asked for: what they are before the step goes in again
+            const std::int64_t size = batch.rows * config_.n_columns;
+            fed_.reserve(size);
+            answer_.reserve(size);
+            network_.last_dense_outputs({fed_.data(), batch.rows, config_.n_columns, config_.n_columns},
+                                        training_.n_threads);
+        }
+        step(learning_rate, batch.touched);
+        refeed(batch, learning_rate);
+    }
+    return losses_.to_host().front();
+}
+
+void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {
+    ++steps_;
+    network_.step(training_.optimizer, learning_rate, steps_, rows, training_.n_threads);
+}
+
+void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_rate) {
+    const std::int64_t n = config_.n_columns;
+    const double scale = 1 / static_cast<double>(batch.rows * n);
+    for (int again = 0; again < training_.dense_refeeding; ++again) {
+        settle();
+        network_.dense_gradient({fed_.data(), batch.rows, n, n}, {answer_.data(), batch.rows, n, n}, scale, dropout(),
+                                losses_.data() + 1, training_.n_threads);
+        step(learning_rate, network_.all_rows());
+        std::swap(fed_, answer_);
+    }
+}
+
+double AutoencoderTrainer::penalty() {
+    if (training_.optimizer.weight_decay == 0) return 0;
+    settle();
+    return 0.5 * training_.optimizer.weight_decay * network_.squared_norm(training_.n_threads);
+}
+
+void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
+                                        VectorView<const float> offsets, VectorView<const float> values, float scale) {
+    const char* caller = "AutoencoderTrainer.set_validation";
+    const std::int64_t n = rows.size, n_rows = batches_.n_rows();
+    check(columns.size == n && offsets.size == n && values.size == n, caller,
+          ": rows, columns, offsets and values must have equal lengths; got ", n, ", ", columns.size, ", ",
+          offsets.size, " and ", values.size);
+    std::vector<std::int64_t> indptr(at(n_rows) + 2);
+    for (std::int64_t e = 0; e < n; ++e) {
+        check(rows[e] >= -1 && rows[e] < n_rows, caller, ": rows must lie in [-1, ", n_rows, "); got ", rows[e],
+              " at entry ", e);
+        check(columns[e] >= -1 && columns[e] < config_.n_columns, caller, ": columns must lie in [-1, ",
+              config_.n_columns, "); got ", columns[e], " at entry ", e);
+        if (columns[e] >= 0) ++indptr[at(rows[e] < 0 ? n_rows : rows[e]) + 1];
+    }
+    std::partial_sum(indptr.begin(), indptr.end(), indptr.begin());
+    held_out_indptr_ = indptr;
+    held_out_columns_.resize(at(indptr.back()));
+    held_out_offsets_.resize(at(n));
+    held_out_values_.resize(at(n));
+    std::int64_t unknown = indptr.back();  // no network can say anything about columns that it does not have
+    for (std::int64_t e = 0; e < n; ++e) {
+        const std::int64_t place = columns[e] < 0 ? unknown++ : indptr[at(rows[e] < 0 ? n_rows : rows[e])]++;
+        if (columns[e] >= 0) held_out_columns_[at(place)] = columns[e];
+        held_out_offsets_[at(place)] = offsets[e];
+        held_out_values_[at(place)] = values[e];
+    }
+    held_out_scale_ = scale;
+}
+
+double AutoencoderTrainer::validation_squared_error() {
+    settle();
+    constexpr std::int64_t kRows = 1024;
+    const std::int64_t n_rows = batches_.n_rows();
+    const auto error = [&](std::int64_t e, float output) {
+        const float prediction =
+            std::clamp(held_out_offsets_[at(e)] + held_out_scale_ * output, training_.lowest, training_.highest);
+        const double difference = static_cast<double>(prediction) - static_cast<double>(held_out_values_[at(e)]);
+        return difference * difference;
+    };
+    double sum = 0;
+    const auto known = static_cast<std::int64_t>(held_out_columns_.size());
+    for (std::int64_t begin = 0; begin <= n_rows; begin += kRows) {  // row n_rows stands for those without ratings
+        if (interrupt_pending()) throw Interrupted();
+        const std::int64_t end = std::min(begin + kRows, n_rows + 1);
+        const std::int64_t first = held_out_indptr_[at(begin)], n = held_out_indptr_[at(end)] - first;
+        if (n == 0) continue;
+        std::vector<std::int64_t> indptr(held_out_indptr_.begin() + begin, held_out_indptr_.begin() + end + 1);
+        for (std::int64_t& place : indptr) place -= first;
+        const DeviceArray<std::int64_t> places(indptr);
+        const DeviceArray<std::int32_t> columns(held_out_columns_.data() + first, n);
+        DeviceArray<float> out(n);
+        const RowBatch<float> batch = batches_.consecutive(begin, end);
+        const auto hidden = network_.hidden({batch.indptr, batch.columns, nullptr, batch.inputs, batch.rows, batch.n},
+                                            {}, training_.n_threads);
+        network_.outputs(hidden, places.data(), columns.data(), n, out.data(), training_.n_threads);
+        const HostView<const float> host(out);
+        for (std::int64_t e = 0; e < n; ++e) sum += error(first + e, host.data()[e]);
+    }
+    for (std::int64_t e = known; e < static_cast<std::int64_t>(held_out_values_.size()); ++e) sum += error(e, 0.0f);
+    return sum;
+}
+
+void AutoencoderTrainer::save_best() {
+    settle();
+    network_.save_best(training_.n_threads);
+    saved_ = true;
+}
+
+void AutoencoderTrainer::restore_best() {
+    if (!saved_) throw std::logic_error("AutoencoderTrainer.restore_best: nothing was saved");
+    network_.restore_best(training_.n_threads);
+    steps_ = 0;
+}
+
+}  // namespace fastcf

@@ -1,0 +1,77 @@
+// Trains a masked autoencoder batch by batch: owns the rows and the network; hands out copies. Written against csrc/ops
+// only, so it runs on every device that implements them.
+#pragma once
+
+#include <cstdint>
+
+#include "core/memory.h"
+#include "core/view.h"
+#include "ops/optimizer.h"
+#include "train/autoencoder.h"
+#include "train/row_batches.h"
+
+namespace fastcf {
+
+struct AutoencoderTraining {
+    Optimizer optimizer;  // with weight_decay, the penalty of weights (not of biases)
+    std::int64_t batch_size = 1;
+    int dense_refeeding = 0;
+    double input_dropout = 0;
+    float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings
+    float highest = 0;
+    std::uint64_t seed = 0;
+    int n_threads = 0;
+};
+
+// Rows are shuffled for each epoch and taken batch_size at a time. A step follows the gradient of
+//   sum of w (f(x) - y)^2 / sum of w  +  weight_decay / 2 |weights|^2
+// over the stored entries of its rows. Then, dense_refeeding times, what came out goes in as a dense x, a constant, and
+// a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with the same penalty.
+class AutoencoderTrainer {
+  public:
+    AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
+                       const AutoencoderTraining& training);
+
+    // The optimiser begins anew.
+    void set_parameters(const AutoencoderArrays<float>& from);
+    void get_parameters(const AutoencoderArrays<float>& to);
+
+    // One pass over all rows; returns the sum of w (f(x) - y)^2, taken just before each step. After an interruption the
+    // steps taken so far count.
+    double epoch(double learning_rate);
+    double penalty();  // weight_decay / 2 |weights|^2
+
+    // Held-out entries: their rows (-1: a row without any) and columns, what is added to scale f (x) there, and the
+    // values that this is compared with.
+    void set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
+                        VectorView<const float> offsets, VectorView<const float> values, float scale);
+    double validation_squared_error();
+
+    void save_best();
+    void restore_best();
+
+  private:
+    void refeed(const RowBatch<float>& batch, double learning_rate);
+    void step(double learning_rate, VectorView<const std::int32_t> rows);
+    void settle();
+    void set_rate(double learning_rate);
+    DropoutSeed dropout();
+
+    AutoencoderConfig config_;
+    AutoencoderTraining training_;
+    Autoencoder<float> network_;
+    RowBatches<float> batches_;
+    std::uint64_t epochs_ = 0, passes_ = 0;
+    std::int64_t steps_ = 0;
+    bool saved_ = false;
+    DeviceArray<double> powers_, second_powers_, coasts_, losses_;
+    DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again
+
+    // By row, those of no row last.
+    std::vector<std::int64_t> held_out_indptr_;
+    std::vector<std::int32_t> held_out_columns_;
+    std::vector<float> held_out_offsets_, held_out_values_;
+    float held_out_scale_ = 1;
+};
+
+}  // namespace fastcf

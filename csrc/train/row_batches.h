@@ -1,0 +1,76 @@
+// Whole rows of a sparse matrix in random order, a batch at a time. The host keeps them and plans what the device does.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/view.h"
+
+namespace fastcf {
+
+// Some rows on the device, and the same entries by column.
+template <class T>
+struct RowBatch {
+    std::int64_t rows = 0, n = 0;
+    const std::int64_t* indptr = nullptr;          // (rows + 1,)
+    const std::int32_t* columns = nullptr;         // (n,)
+    const T* inputs = nullptr;                     // (n,), what the network is fed
+    const T* targets = nullptr;                    // (n,), what it is asked for
+    const T* weights = nullptr;                    // (n,) or null: 1
+    VectorView<const std::int32_t> touched;        // columns with entries, ascending
+    const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
+    const std::int64_t* column_entries = nullptr;  // (n,), places among the entries by row
+    const std::int32_t* column_rows = nullptr;     // (n,), their rows within the batch
+    double weight = 0;                             // sum of the weights
+};
+
+// Rows to train on, in host memory of the caller's. weights may be null.
+template <class T>
+struct TrainingRows {
+    CsrView structure;
+    const T* inputs = nullptr;
+    const T* targets = nullptr;
+    const T* weights = nullptr;
+};
+
+template <class T>
+class RowBatches {
+  public:
+    RowBatches() = default;
+    // Copies the rows. An entry's input is dropped with probability input_dropout, anew in each epoch, and divided by 1
+    // - input_dropout where it stays; it is asked for all the same.
+    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, std::uint64_t seed);
+
+    std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
+    std::int64_t n_columns() const { return static_cast<std::int64_t>(place_.size()); }
+    std::int64_t count() const { return (n_rows() + batch_size_ - 1) / batch_size_; }
+    std::vector<std::int32_t> shuffled(std::uint64_t epoch) const;
+    void start(std::uint64_t epoch);
+    // The number-th batch of the epoch that was started; its arrays last until the next is asked for.
+    RowBatch<T> batch(std::int64_t number) { return plan(order_.data() + number * batch_size_, size_of(number), true); }
+    // Rows in their own order, inputs whole; row n_rows() is one without entries.
+    RowBatch<T> consecutive(std::int64_t begin, std::int64_t end);
+
+  private:
+    std::int64_t size_of(std::int64_t number) const;
+    RowBatch<T> plan(const std::int32_t* rows, std::int64_t n_rows, bool drop);
+    void group_by_column(std::int64_t n_rows, const std::int64_t* indptr, const std::int32_t* columns,
+                         RowBatch<T>& batch);
+
+    std::int64_t batch_size_ = 0;
+    double input_dropout_ = 0;
+    std::uint64_t seed_ = 0, epoch_ = 0;
+    std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
+    std::vector<std::int32_t> columns_;
+    std::vector<T> inputs_, targets_, weights_;
+    std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
+
+    UploadBlock block_;
+    std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
+    UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
+    UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_;
+    UploadBlock::Part<T> inputs_part_, targets_part_, weights_part_;
+};
+
+}  // namespace fastcf

@@ -1,0 +1,239 @@
+"""The masked autoencoder in float64 NumPy, on dense matrices: what the sparse, native one must equal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from reference import mix64, optimizer_trace
+from reference_network import activation, activation_slope, dropout
+
+MASK = 2**64 - 1
+DROPOUT_STREAM, INPUT_STREAM, ROW_STREAM = 0x64726F70, 0x696E7075, 0x726F7773
+
+
+def random_key(seed, stream):
+    return mix64(mix64(seed & MASK) ^ (stream * 0xD1342543DE82EF95 & MASK))
+
+
+def shuffled(n, seed, epoch):
+    """Return rows in the order of an epoch."""
+    key, order = random_key((mix64(seed) + epoch) & MASK, ROW_STREAM), list(range(n))
+    for drawn, i in enumerate(range(n - 1, 0, -1)):
+        j = (mix64(key ^ mix64(drawn)) * (i + 1)) >> 64
+        order[i], order[j] = order[j], order[i]
+    return np.array(order, int)
+
+
+def sizes(layers):
+    return [*layers, *layers[-2::-1]]
+
+
+def draw(rng, n_columns, layers, tied, scale=0.3):
+    """Return parameters as native code takes them."""
+    widths = sizes(layers)
+    weights = [rng.normal(0, scale, pair) for pair in zip(widths, widths[1:], strict=False)]
+    if tied:
+        weights = weights[: len(layers) - 1]
+    return (
+        rng.normal(0, scale, (n_columns, layers[0])),
+        None if tied else rng.normal(0, scale, (n_columns, layers[0])),
+        rng.normal(0, scale, n_columns),
+        weights,
+        [rng.normal(0, scale, width) for width in widths],
+    )
+
+
+def cast(parameters, dtype):
+    """Return a copy of all arrays."""
+    first, last, bias, weights, biases = parameters
+    return (
+        first.astype(dtype),
+        None if last is None else last.astype(dtype),
+        bias.astype(dtype),
+        [array.astype(dtype) for array in weights],
+        [array.astype(dtype) for array in biases],
+    )
+
+
+def flat(parameters):
+    """Return all arrays in one list."""
+    first, last, bias, weights, biases = parameters
+    return [first, *([] if last is None else [last]), bias, *weights, *biases]
+
+
+def rebuilt(arrays, parameters):
+    """Return such a list as parameters again."""
+    arrays = list(arrays)
+    first, last = arrays.pop(0), None if parameters[1] is None else arrays.pop(0)
+    bias, n = arrays.pop(0), len(parameters[3])
+    return first, last, bias, arrays[:n], arrays[n:]
+
+
+def matrices(parameters, layers):
+    """Return each hidden layer's weights (inputs, outputs), None for the first, and whose gradient they have."""
+    first, last, _, weights, _ = parameters
+    found = [(None, -1, False)]
+    half = len(layers) - 1
+    found += [(weights[i], i, False) for i in range(half)]
+    if last is None:
+        found += [(weights[i].T, i, True) for i in reversed(range(half))]
+    else:
+        found += [(weights[half + i], half + i, False) for i in range(half)]
+    return found
+
+
+def run(parameters, x, layers, kind, output, *, rate=0.0, alpha=False, seed=0, number=0):
+    """Return f(x) and what a backward pass needs."""
+    first, last, bias, _, biases = parameters
+    steps, value = [], x @ first
+    for layer, (weights, _, _) in enumerate(matrices(parameters, layers)):
+        fed = value
+        z = (value if weights is None else value @ weights) + biases[layer]
+        value, factor = activation(kind, z), np.ones_like(z)
+        if rate and layer < len(layers):
+            key = random_key((seed + number) & MASK, DROPOUT_STREAM + layer)
+            value, factor = dropout(value, rate, key, alpha)
+        steps.append((fed, z, factor))
+    z = value @ (first if last is None else last).T + bias
+    return activation(output, z), (x, steps, value, z)
+
+
+def gradient(parameters, passed, slope, layers, kind, output):
+    """Return the gradient of all parameters, given that of f(x)."""
+    first, last, _, weights, biases = parameters
+    x, steps, hidden, z = passed
+    slope = slope * activation_slope(output, z)
+    of_bias, of_last = slope.sum(0), slope.T @ hidden
+    slope = slope @ (first if last is None else last)
+    of_weights, of_biases = [np.zeros_like(w) for w in weights], [None] * len(biases)
+    found = matrices(parameters, layers)
+    for layer in reversed(range(len(steps))):
+        fed, z, factor = steps[layer]
+        slope = slope * factor * activation_slope(kind, z)
+        of_biases[layer] = slope.sum(0)
+        matrix, index, transposed = found[layer]
+        if matrix is None:
+            break
+        product = fed.T @ slope
+        of_weights[index] += product.T if transposed else product
+        slope = slope @ matrix.T
+    of_first = x.T @ slope
+    if last is None:
+        return of_first + of_last, None, of_bias, of_weights, of_biases
+    return of_first, of_last, of_bias, of_weights, of_biases
+
+
+def dropped(inputs, indptr, rate, seed, epoch):
+    """Return the inputs of stored entries, some of them dropped."""
+    key = random_key((mix64(seed) + epoch) & MASK, INPUT_STREAM)
+    keep = np.array([(mix64(key ^ mix64(n)) >> 11) * 2.0**-53 >= rate for n in range(len(inputs))], bool)
+    return np.where(keep, inputs / (1 - rate), 0.0)
+
+
+def dense(indptr, indices, values, n_columns):
+    x = np.zeros((len(indptr) - 1, n_columns))
+    for r in range(len(indptr) - 1):
+        x[r, indices[indptr[r] : indptr[r + 1]]] = values[indptr[r] : indptr[r + 1]]
+    return x
+
+
+def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output, **options):
+    """Return the masked mean squared error, and its gradient."""
+    indptr, indices = csr
+    n_columns = len(parameters[2])
+    x, y = (dense(indptr, indices, values, n_columns) for values in (inputs, targets))
+    w = dense(indptr, indices, np.ones(len(inputs)) if weights is None else weights, n_columns)
+    predicted, passed = run(parameters, x, layers, kind, output, **options)
+    error, total = w * (predicted - y), w.sum()
+    cost = (error * (predicted - y)).sum()
+    if total == 0:
+        return 0.0, 0.0, gradient(parameters, passed, 0 * error, layers, kind, output)
+    return cost, cost / total, gradient(parameters, passed, 2 * error / total, layers, kind, output)
+
+
+def training(
+    parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
+    decay=0.0, refeeding=0, input_dropout=0.0, seed=0, rate=0.0, alpha=False,
+):  # fmt: skip
+    """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
+
+    Every parameter takes every step, also where its gradient is zero: what momentum and gradient descent do. Under
+    other optimisers rows of columns without ratings in a batch stay as they are.
+    """
+    indptr, indices = csr
+    counted, losses = 0, []
+    options = {"rate": rate, "alpha": alpha, "seed": seed}
+    steps = []  # of each: the gradient as a function of the parameters
+    lazy = optimizer in ("adagrad", "adadelta", "adam")
+    arrays = flat(parameters)
+    shapes = [a.shape for a in arrays]
+    offsets = np.cumsum([0, *[a.size for a in arrays]])
+
+    def packed(gradient_, touched):
+        parts = [np.array(g, np.float64) for g in flat(gradient_)]
+        penalised = [True] * (1 if parameters[1] is None else 2) + [False]
+        penalised += [True] * len(parameters[3]) + [False] * len(parameters[4])
+        return parts, penalised, touched
+
+    history = Trace(optimizer, np.concatenate([a.ravel() for a in arrays]), constants)
+
+    def take(gradient_, touched, learning_rate):
+        parts, penalised, touched = packed(gradient_, touched)
+        now = unpack(history.point)
+        n_tables = 2 if parameters[1] is None else 3
+        for i, part in enumerate(parts):
+            if penalised[i]:
+                part += decay * now[i]
+            if lazy and i < n_tables:
+                still = np.ones(len(part), bool)
+                still[touched] = False
+                part[still] = np.nan
+        history.step(np.concatenate([p.ravel() for p in parts]), learning_rate)
+
+    def unpack(point):
+        return [point[a:b].reshape(s) for a, b, s in zip(offsets, offsets[1:], shapes, strict=False)]
+
+    for epoch, learning_rate in enumerate(rates):
+        order = shuffled(len(indptr) - 1, seed, epoch)
+        fed = dropped(inputs, indptr, input_dropout, seed, epoch) if input_dropout else inputs
+        loss = 0.0
+        for begin in range(0, len(order), batch_size):
+            rows = order[begin : begin + batch_size]
+            entries = np.concatenate([np.arange(indptr[r], indptr[r + 1]) for r in rows]).astype(int)
+            part = np.concatenate([[0], np.cumsum([indptr[r + 1] - indptr[r] for r in rows])]), indices[entries]
+            chosen = None if weights is None else weights[entries]
+            if (len(entries) if chosen is None else chosen.sum()) == 0:
+                continue
+            now = rebuilt(unpack(history.point), parameters)
+            total, _, slopes = masked_cost(
+                now, part, fed[entries], targets[entries], chosen, layers, kind, output, number=counted, **options
+            )
+            x = dense(*part, fed[entries], len(parameters[2]))
+            again = run(now, x, layers, kind, output, number=counted, **options)[0]
+            loss, counted = loss + total, counted + 1
+            take(slopes, np.unique(part[1]), learning_rate)
+            for _ in range(refeeding):
+                now = rebuilt(unpack(history.point), parameters)
+                answer, passed = run(now, again, layers, kind, output, number=counted, **options)
+                counted += 1
+                slopes = gradient(now, passed, 2 * (answer - again) / again.size, layers, kind, output)
+                take(slopes, np.arange(len(parameters[2])), learning_rate)
+                again = answer
+        losses.append(loss)
+    return rebuilt(unpack(history.point), parameters), losses
+
+
+class Trace:
+    """An optimiser whose gradients come one by one."""
+
+    def __init__(self, name, point, constants):
+        self.name, self.constants, self.point = name, constants, np.array(point)
+        self._start, self._gradients, self._rates = np.array(point), [], []
+
+    def step(self, gradient_, rate):
+        self._gradients.append(gradient_)
+        self._rates.append(rate)
+        points = optimizer_trace(
+            self.name, self._start, lambda p, t: self._gradients[t - 1], self._rates, **self.constants
+        )
+        self.point = points[-1]

@@ -1,0 +1,293 @@
+"""The native autoencoder against a dense one in float64: every option, alone and with others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends import in_every_order
+from fastcf.gradient_check import Objective, compare_gradients
+from fastcf.optimizers import OPTIMIZERS, as_optimizer
+from reference_autoencoder import cast, draw, flat, masked_cost, rebuilt, training
+from reference_network import ACTIVATIONS
+
+pytestmark = pytest.mark.every_isa
+
+RATES = {"gd": 0.05, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05, "adadelta": 0.5, "adam": 0.01}
+
+
+def rows_of(rng, n_rows, n_columns, density=0.3):
+    mask = rng.random((n_rows, n_columns)) < density
+    mask[: n_rows // 5] = False  # rows without ratings
+    indptr = np.concatenate([[0], np.cumsum(mask.sum(1))]).astype(np.int64)
+    indices = np.nonzero(mask)[1].astype(np.int32)
+    return indptr, indices
+
+
+def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64):
+    rng = np.random.default_rng(seed)
+    csr = rows_of(rng, n_rows, n_columns)
+    n = len(csr[1])
+    inputs, targets = rng.normal(0, 1, (2, n)).astype(dtype)
+    weights = rng.uniform(0, 2, n).astype(dtype) if weighted else None
+    return csr, inputs, targets, weights, cast(draw(rng, n_columns, layers, tied), dtype)
+
+
+def empty(parameters):
+    return rebuilt([np.full_like(a, np.nan) for a in flat(parameters)], parameters)
+
+
+OPTIONS = {
+    "layers": st.sampled_from([(5,), (16,), (4, 3), (6, 5, 7)]),
+    "kind": st.sampled_from(ACTIVATIONS),
+    "output": st.sampled_from(ACTIVATIONS),
+    "tied": st.booleans(),
+    "weighted": st.booleans(),
+    "rate": st.sampled_from([0.0, 0.0, 0.4]),
+    "alpha": st.booleans(),
+}
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.sampled_from([(1, 1), (6, 9), (12, 33), (33, 12)]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    n_threads=st.sampled_from([1, 2]),
+    **OPTIONS,
+)
+def test_autoencoder_gradient_equals_reference(
+    backend, seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha
+):
+    csr, inputs, targets, weights, at = problem(seed, *shape, layers, tied, weighted, dtype)
+    got = empty(at)
+    cost = backend.autoencoder_gradient(
+        *csr, inputs, targets, shape[1], at, got, weights=weights, layers=layers, activation=kind,
+        output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, seed=seed, n_threads=n_threads,
+    )  # fmt: skip
+    order = np.arange(len(csr[0]) - 1)  # one batch: its rows are shuffled, which only dropout can tell
+    if rate:
+        from reference_autoencoder import shuffled
+
+        order = shuffled(len(csr[0]) - 1, seed, 0)
+    entries = np.concatenate([np.arange(csr[0][r], csr[0][r + 1]) for r in order]).astype(int)
+    permuted = np.concatenate([[0], np.cumsum(np.diff(csr[0])[order])]), csr[1][entries]
+    _, wanted_cost, wanted = masked_cost(
+        cast(at, np.float64), permuted, inputs[entries].astype(float), targets[entries].astype(float),
+        None if weights is None else weights[entries].astype(float), layers, kind, output, rate=rate, alpha=alpha,
+        seed=seed,
+    )  # fmt: skip
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    np.testing.assert_allclose(cost, wanted_cost, rtol=tolerance, atol=tolerance)
+    for mine, reference in zip(flat(got), flat(wanted), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=0, atol=tolerance * (1 + np.abs(reference).max(initial=0)))
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("output", ["identity", "sigmoid", "selu"])
+@pytest.mark.parametrize("kind", ["selu", "tanh", "elu"])
+def test_autoencoder_gradients_pass_the_check(backend, kind, output, tied, dense):
+    layers = (4, 3)
+    csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True)
+    options = {"layers": layers, "activation": kind, "output_activation": output, "tied": tied, "dense": dense}
+    options.update(dropout=0.3, input_dropout=0.2, alpha_dropout=kind == "selu", seed=5)
+    names = [str(i) for i in range(len(flat(start)))]
+
+    def evaluate(at):
+        gradient = empty(start)
+        parameters = rebuilt([at[name] for name in names], start)
+        cost = backend.autoencoder_gradient(*csr, inputs, targets, 9, parameters, gradient, weights=weights, **options)
+        return cost, dict(zip(names, flat(gradient), strict=True))
+
+    report = compare_gradients(Objective(dict(zip(names, flat(start), strict=True)), evaluate))
+    assert report.passed, report
+
+
+def trained(backend, csr, inputs, targets, weights, at, layers, epochs, rates, optimizer="momentum", **options):
+    constants = as_optimizer(optimizer).constants._asdict()
+    trainer = backend.AutoencoderTrainer(
+        *csr, inputs, targets, len(at[2]), weights=weights, layers=layers, tied=at[1] is None, lowest=-9.0,
+        highest=9.0, optimizer=constants.pop("name"), **constants, **options,
+    )  # fmt: skip
+    trainer.set_parameters(at)
+    losses = [trainer.epoch(rate) for rate in rates[:epochs]]
+    got = empty(at)
+    trainer.get_parameters(got)
+    return got, losses, trainer
+
+
+@settings(max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    optimizer=st.sampled_from(OPTIMIZERS),
+    batch_size=st.sampled_from([1, 4, 100]),
+    refeeding=st.sampled_from([0, 0, 1, 2]),
+    input_dropout=st.sampled_from([0.0, 0.5]),
+    decay=st.sampled_from([0.0, 0.05]),
+    n_threads=st.sampled_from([1, 2]),
+    **{**OPTIONS, "kind": st.sampled_from(["selu", "sigmoid", "tanh"]), "output": st.sampled_from(["identity", "selu"])},
+)
+def test_autoencoder_training_equals_dense_reference(
+    backend, seed, optimizer, batch_size, refeeding, input_dropout, decay, n_threads, layers, kind, output, tied,
+    weighted, rate, alpha,
+):  # fmt: skip
+    csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32)
+    rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
+    got, losses, _ = trained(
+        backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
+        output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=input_dropout,
+        dense_refeeding=refeeding, weight_decay=decay, batch_size=batch_size, seed=seed, n_threads=n_threads,
+    )  # fmt: skip
+    constants = as_optimizer(optimizer).constants._asdict()
+    wanted, sums = training(
+        cast(at, np.float64), csr, inputs.astype(float), targets.astype(float),
+        None if weights is None else weights.astype(float), layers, kind, output, optimizer=constants.pop("name"),
+        constants=constants, rates=rates, batch_size=batch_size, decay=decay, refeeding=refeeding,
+        input_dropout=input_dropout, seed=seed, rate=rate, alpha=alpha,
+    )  # fmt: skip
+    # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
+    tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3
+    np.testing.assert_allclose(losses, sums, rtol=tolerance, atol=tolerance)
+    for mine, reference in zip(flat(got), flat(wanted), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=0, atol=tolerance * (1 + np.abs(reference).max(initial=0)))
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum", "nesterov"])
+def test_autoencoder_hundred_steps_with_decay_equal_a_dense_optimizer(backend, optimizer):
+    layers = (6, 4)
+    csr, inputs, targets, _, at = problem(1, 25, 60, layers, False, False, np.float32)
+    rates = [RATES[optimizer]] * 4  # of 25 steps
+    options = {"batch_size": 1, "seed": 2}
+    got, *_ = trained(
+        backend, csr, inputs, targets, None, at, layers, 4, rates, optimizer, activation="tanh",
+        output_activation="identity", weight_decay=0.1, **options,
+    )  # fmt: skip
+    constants = as_optimizer(optimizer).constants._asdict()
+    wanted, _ = training(
+        cast(at, np.float64), csr, inputs.astype(float), targets.astype(float), None, layers, "tanh", "identity",
+        optimizer=constants.pop("name"), constants=constants, rates=rates, decay=0.1, **options,
+    )  # fmt: skip
+    for mine, reference in zip(flat(got), flat(wanted), strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=0, atol=1e-3)
+
+
+def run_some(backend, n_threads=1):
+    layers = (24, 8)
+    n = 40 if hasattr(backend, "emulation") else 400
+    csr, inputs, targets, _, at = problem(4, n, n, layers, False, False, np.float32)
+    got, losses, _ = trained(
+        backend, csr, inputs, targets, None, at, layers, 2, [0.01] * 2, activation="selu", output_activation="identity",
+        dropout=0.3, input_dropout=0.2, weight_decay=0.01, batch_size=16, seed=3, n_threads=n_threads,
+    )  # fmt: skip
+    return [*flat(got), np.array(losses)]
+
+
+def test_autoencoder_same_bits_for_any_number_of_threads_and_any_order(backend):
+    first = run_some(backend)
+    others = [run_some(backend, n) for n in (2, 4)] + in_every_order(backend, lambda: run_some(backend))
+    for other in others:
+        for mine, reference in zip(other, first, strict=True):
+            np.testing.assert_array_equal(mine, reference)
+
+
+def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
+    layers = (6, 3)
+    csr, inputs, targets, _, at = problem(6, 20, 15, layers, False, False, np.float32)
+    _, _, trainer = trained(
+        backend, csr, inputs, targets, None, at, layers, 0, [], activation="tanh", output_activation="identity",
+        dropout=0.5, batch_size=4, seed=3,
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    rows, columns = rng.integers(-1, 20, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
+    offsets, values = rng.normal(0, 8, (2, 100)).astype(np.float32)
+    trainer.set_validation(rows, columns, offsets, values, 2.0)
+    from reference_autoencoder import dense, run
+
+    x = np.vstack([dense(*csr, inputs, 15), np.zeros((1, 15))])
+    outputs = run(cast(at, np.float64), x, layers, "tanh", "identity")[0]
+    predicted = np.clip(offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns]), -9, 9)
+    np.testing.assert_allclose(trainer.validation_squared_error(), ((predicted - values) ** 2).sum(), rtol=1e-4)
+
+
+def test_autoencoder_hidden_values_equal_reference(backend):
+    layers = (6, 4, 3)
+    from reference_autoencoder import dense, run
+
+    for tied in (False, True):
+        csr, inputs, _, _, at = problem(6, 20, 15, layers, tied, False, np.float32)
+        _, (_, steps, hidden, _) = run(cast(at, np.float64), dense(*csr, inputs, 15), layers, "selu", "identity")
+        options = {"layers": layers, "activation": "selu", "tied": tied}
+        got = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], depth=5, **options)
+        np.testing.assert_allclose(got, hidden, atol=1e-4)
+        code = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], depth=3, **options)
+        np.testing.assert_allclose(code, steps[3][0], atol=1e-4)
+
+
+def test_autoencoder_best_parameters_come_back(backend):
+    layers = (5,)
+    csr, inputs, targets, _, at = problem(8, 12, 10, layers, True, False, np.float32)
+    got, _, trainer = trained(
+        backend, csr, inputs, targets, None, at, layers, 2, [0.02] * 2, activation="selu", output_activation="selu",
+        batch_size=4, seed=3,
+    )  # fmt: skip
+    trainer.save_best()
+    trainer.epoch(0.02)
+    trainer.restore_best()
+    back = empty(at)
+    trainer.get_parameters(back)
+    for mine, reference in zip(flat(back), flat(got), strict=True):
+        np.testing.assert_array_equal(mine, reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"layers": []}, ValueError, "layers must not be empty"),
+        ({"layers": [0]}, ValueError, r"layers must lie in \[1, 2\^20\]; got 0"),
+        ({"activation": "step"}, ValueError, "there is no activation 'step'"),
+        ({"dropout": 1.0}, ValueError, r"dropout must lie in \[0, 1\); got 1"),
+        ({"input_dropout": -0.5}, ValueError, r"input_dropout must lie in \[0, 1\); got -0.5"),
+        ({"batch_size": 0}, ValueError, "batch_size must be positive; got 0"),
+        ({"dense_refeeding": -1}, ValueError, "dense_refeeding must not be negative; got -1"),
+        ({"weight_decay": -1.0}, ValueError, "weight_decay must not be negative; got -1"),
+        ({"lowest": 10.0}, ValueError, "lowest must not exceed highest; got 10 and 9"),
+        ({"targets": np.zeros(3, np.float32)}, ValueError, "targets must have .* entries; got 3"),
+        ({"weights": np.zeros(3, np.float32)}, ValueError, "weights must have .* entries; got 3"),
+        ({"n_columns": 3}, ValueError, r"indices must lie in \[0, 3\)"),
+    ],
+)
+def test_autoencoder_trainer_bad_input_raises(backend, change, error, message):
+    csr, inputs, targets, *_ = problem(8, 12, 10, (5,), True, False, np.float32)
+    valid = {
+        "indptr": csr[0], "indices": csr[1], "inputs": inputs, "targets": targets, "n_columns": 10, "layers": [5],
+        "activation": "selu", "output_activation": "identity", "tied": False, "batch_size": 4, "lowest": -9.0,
+        "highest": 9.0, "seed": 0,
+    }  # fmt: skip
+    with pytest.raises(error, match=f"AutoencoderTrainer: {message}"):
+        backend.AutoencoderTrainer(**{**valid, **change})
+
+
+def test_autoencoder_trainer_refuses_parameters_of_other_shapes(backend):
+    csr, inputs, targets, _, at = problem(8, 12, 10, (5, 3), False, False, np.float32)
+    _, _, trainer = trained(
+        backend, csr, inputs, targets, None, at, (5, 3), 0, [], activation="selu", output_activation="selu",
+        batch_size=4, seed=3,
+    )  # fmt: skip
+    wrong = [
+        ((at[0][:5], *at[1:]), r"input_weights must have shape \(10, 5\); got \(5, 5\)"),
+        ((at[0], None, *at[2:]), r"output_weights must have shape \(10, 5\); got \(0, 0\)"),
+        ((*at[:2], at[2][:3], *at[3:]), "output_bias must have 10 entries; got 3"),
+        ((*at[:3], at[3][:1], at[4]), "there must be 2 hidden weights and 3 hidden biases; got 1 and 3"),
+        ((*at[:3], at[3][::-1], at[4]), r"hidden weights 0 must have shape \(5, 3\); got \(3, 5\)"),
+        ((*at[:4], at[4][::-1][:2] + at[4][:1]), None),
+        (at[:4], "parameters must be five; got 4"),
+    ]
+    for parameters, message in wrong:
+        if message is None:  # the biases (5,), (3,), (5,) read backwards fit again
+            trainer.set_parameters(parameters)
+            continue
+        with pytest.raises(ValueError, match=message):
+            trainer.set_parameters(parameters)
