@@ -148,7 +148,7 @@ FASTCF_DEVICE std::int64_t row_steps_of(const State<T>& state, std::int64_t row,
 // The same for named rows, with `lanes` neighbouring threads to a row. Adds 12 to 20 bytes per row, and a look into a
 // table of powers. 256 threads. Deterministic.
 template <class T, int N>
-FASTCF_KERNEL(kThreads)
+FASTCF_KERNEL(kThreads, sizeof(T) == 4 ? 4 : 3)
 void step_rows_kernel(Rule rule, OptimizerStep<T> shared, std::int64_t step, State<T> state,
                       Global<const std::int32_t> rows, std::int64_t n_rows, Global<const T> gradient,
                       std::int64_t gradient_stride, int lanes) {
