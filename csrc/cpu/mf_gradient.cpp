@@ -85,16 +85,16 @@ int threads_of(std::int64_t nnz, std::int64_t rows, std::int64_t k, int n_thread
 }  // namespace
 
 template <class T>
-MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
-                   const MfParameters<T>& gradient, T* errors, int n_threads) {
+void mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
+                 const MfParameters<T>& gradient, T* errors, double* cost, int n_threads) {
     const std::int64_t nnz = ratings.nnz();
     const MfRowKernels<T>& run = kernels<T>();
     const int threads = threads_of(nnz, ratings.n_users + ratings.n_items, at.k, n_threads);
-    MfCost cost;
+    MfCost sum;
     const auto add = [&](const std::vector<MfCost>& parts) {
         for (const MfCost& part : parts) {
-            cost.loss += part.loss;
-            cost.penalty += part.penalty;
+            sum.loss += part.loss;
+            sum.penalty += part.penalty;
         }
     };
 
@@ -134,7 +134,8 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
         if (gradient.item_bias != nullptr) gradient.item_bias[i] = bias;
     });
     add(parts);
-    return cost;
+    cost[0] = sum.loss;
+    cost[1] = sum.penalty;
 }
 
 template <class T>
