@@ -4,10 +4,10 @@
 
 For every set found in FOLDER, the training part of bench_accuracy.py's split is cut again: a tenth of it is held out
 for validation. A made-up set of 1 M ratings (6,040 x 3,706) stands for larger and denser data. Every row of the table
-is a network, changed in one thing from one of the rows above; the figures are the least validation RMSE, its epoch, and the
-training RMSE there. Test ratings are never looked at. All learn with the defaults of Autoencoder where nothing else is
-said (Adam, residuals of the bias model, half of the inputs dropped), but for "the study's settings": raw ratings, SELU
-at the end too, no input dropped, no penalty, momentum 0.9 and a constant rate of 0.005. --plots draws the curves.
+is a network, changed in one thing from one of the rows above; the figures are the least validation RMSE, its epoch, and
+the training RMSE there. Test ratings are never looked at. All learn with the defaults of Autoencoder where nothing else
+is said (Adam, residuals of the bias model, half of the inputs dropped), but for "the study's settings": raw ratings,
+SELU at the end too, no input dropped, no penalty, momentum 0.9 and a constant rate of 0.005. --plots draws the curves.
 """
 
 from __future__ import annotations
