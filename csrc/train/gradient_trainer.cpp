@@ -29,10 +29,6 @@ VectorView<const T> view_of(const DeviceArray<T>& array) {
 
 }  // namespace
 
-OptimizerRows<float> GradientTrainer::Block::view() {
-    return {values.data(), first.data(), second.data(), row_steps.data(), rows, cols, cols};
-}
-
 template <class Body>
 void GradientTrainer::for_each_block(Body&& body) {
     body(user_.factors);
@@ -99,14 +95,8 @@ void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& co
     side.bias_reg = penalties(counts, bias_reg, 0);
     side.bias_share = penalties(counts, bias_reg, -1);
     const auto start = [&](Block& block, std::int64_t cols) {
-        block.rows = static_cast<std::int64_t>(counts.size());
-        block.cols = cols;
-        const std::int64_t n = block.rows * cols;
-        block.values = DeviceArray<float>::zeros(n);
-        if (keeps_first(config_.optimizer.kind)) block.first = DeviceArray<float>::zeros(n);
-        if (keeps_second(config_.optimizer.kind)) block.second = DeviceArray<float>::zeros(n);
-        if (config_.batch_size == 0) block.gradient = DeviceArray<float>(n);
-        block.row_steps = DeviceArray<std::int64_t>::zeros(block.rows);
+        block = {{static_cast<std::int64_t>(counts.size()), cols, config_.optimizer.kind}, {}};
+        if (config_.batch_size == 0) block.gradient = DeviceArray<float>(block.values.size());
     };
     start(side.factors, stride_);
     start(side.bias, 1);
@@ -114,16 +104,12 @@ void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& co
 
 void GradientTrainer::start_optimizer() {
     steps_ = 0;
-    for_each_block([](Block& block) {
-        block.first.clear();
-        block.second.clear();
-        block.row_steps.clear();
-    });
+    for_each_block([](Block& block) { block.forget(); });
 }
 
 void GradientTrainer::settle() {
     if (config_.batch_size == 0) return;  // all rows took all steps
-    for_each_block([&](Block& block) { optimizer_flush(config_.optimizer, steps_, block.view(), config_.n_threads); });
+    for_each_block([&](Block& block) { optimizer_flush(config_.optimizer, steps_, block.state(), config_.n_threads); });
 }
 
 void GradientTrainer::set_parameters(const FactorArrays& from) {
@@ -222,12 +208,12 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
         gather_rows({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
                     config_.n_threads);
     };
-    optimizer_catch_up(config_.optimizer, steps_, side.factors.view(), batch.rows, config_.n_threads);
+    optimizer_catch_up(config_.optimizer, steps_, side.factors.state(), batch.rows, config_.n_threads);
     take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
     take(side.share, side.factors.rows, 1, batch.shares, touched.reg);
     touched.factor_gradient.reserve(n * stride_);
     if (!config_.bias) return;
-    optimizer_catch_up(config_.optimizer, steps_, side.bias.view(), batch.rows, config_.n_threads);
+    optimizer_catch_up(config_.optimizer, steps_, side.bias.state(), batch.rows, config_.n_threads);
     take(side.bias.values, side.bias.rows, 1, {}, touched.bias);
     take(side.bias_share, side.bias.rows, 1, batch.shares, touched.bias_reg);
     touched.bias_gradient.reserve(n);
@@ -235,10 +221,10 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
 
 void GradientTrainer::step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
                                 double bias_learning_rate) {
-    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.view(), batch.rows,
+    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.state(), batch.rows,
                                touched.factor_gradient.data(), stride_, config_.n_threads);
     if (config_.bias)
-        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.view(), batch.rows,
+        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.state(), batch.rows,
                                    touched.bias_gradient.data(), 1, config_.n_threads);
 }
 
@@ -341,13 +327,13 @@ double GradientTrainer::validation_log_loss() {
 
 void GradientTrainer::save_best() {
     settle();
-    for_each_block([&](Block& block) { block.best.assign(block.values, config_.n_threads); });
+    for_each_block([&](Block& block) { block.save_best(config_.n_threads); });
     saved_ = true;
 }
 
 void GradientTrainer::restore_best() {
     if (!saved_) throw std::logic_error("GradientTrainer.restore_best: nothing was saved");
-    for_each_block([&](Block& block) { block.values.assign(block.best, config_.n_threads); });
+    for_each_block([&](Block& block) { block.restore_best(config_.n_threads); });
     start_optimizer();
 }
 

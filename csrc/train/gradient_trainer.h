@@ -12,6 +12,7 @@
 #include "ops/predict.h"
 #include "train/batches.h"
 #include "train/factors.h"
+#include "train/optimized.h"
 #include "train/trainer.h"
 
 namespace fastcf {
@@ -56,13 +57,9 @@ class GradientTrainer {
     void restore_best();  // and brings them back, the optimiser as new; throws std::logic_error when nothing was saved
 
   private:
-    // One matrix of parameters, what the optimiser remembers of it, and its gradient.
-    struct Block {
-        DeviceArray<float> values, best, first, second, gradient;
-        DeviceArray<std::int64_t> row_steps;
-        std::int64_t rows = 0, cols = 0;
-
-        OptimizerRows<float> view();
+    // One matrix of parameters, and where all ratings are taken at once its gradient.
+    struct Block : OptimizedRows<float> {
+        DeviceArray<float> gradient;
     };
     struct Side {
         Block factors, bias;
