@@ -8,6 +8,7 @@ import importlib.util
 import os
 import platform
 import re
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy
 import sklearn
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from fastcf import _cpu, _ingest
 from fastcf._version import __version__
@@ -138,9 +139,17 @@ def resolve_device(device: str, caller: str) -> Backend:
     return Backend(_cpu, "cpu")
 
 
-def single_threaded_blas() -> threadpool_limits:
+@functools.cache
+def _blas() -> ThreadpoolController:
+    """Return a handle on SciPy's BLAS, which native code calls; to look for it takes milliseconds."""
+    importlib.import_module("scipy.linalg.cython_blas")
+    return ThreadpoolController()
+
+
+def single_threaded_blas() -> AbstractContextManager[Any]:
     """Return a context in which BLAS works on one thread: those that call it are threads of ours already."""
-    return threadpool_limits(limits=1, user_api="blas")
+    context: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
+    return context
 
 
 def _describe_cuda() -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,8 @@ from fastcf.ratings import as_ratings
 from fastcf.serialization import Archive
 
 __all__ = ["EncodedMixin"]
+
+_Model = TypeVar("_Model", bound="EncodedMixin")
 
 
 class EncodedMixin(FoldInMixin):
@@ -60,10 +62,13 @@ class EncodedMixin(FoldInMixin):
         empty = self._remember_empty()
         scale, unit = self.scale_, np.float32(1 if self._squashes else self.scale_.unit)
         column_bias = (bias + self.output_weights_ @ empty) * unit
-        row_bias = np.zeros_like(scale.rows)
-        if not self._squashes:
-            column_bias, row_bias = column_bias + scale.columns, scale.rows
-        self.global_mean_, self.item_mean_ = 0.0 if self._squashes else scale.mean, None
+        if self._squashes:
+            row_bias, self.global_mean_ = np.zeros_like(scale.rows), self._place_of(self.mean_rating_)
+            column_bias -= np.float32(self.global_mean_)
+        else:
+            row_bias, self.global_mean_ = scale.rows, scale.mean
+            column_bias += scale.columns
+        self.item_mean_ = None
         factors = self._row_factors(rows.csr[:2], inputs)
         if self.orientation == "user":
             self.user_factors_, self.item_factors_ = factors, self.output_weights_
@@ -71,6 +76,18 @@ class EncodedMixin(FoldInMixin):
         else:
             self.user_factors_, self.item_factors_ = self.output_weights_, factors
             self.user_bias_, self.item_bias_ = column_bias, row_bias
+
+    def _place_of(self, rating: float) -> float:
+        """Return where g_o, which rises, comes to a rating, or nearest to it: by bisection."""
+        wanted = np.float32((rating - self.scale_.mean) / self.scale_.unit)
+        high = 32 + 128 * abs(float(wanted))  # no activation is flatter than by a hundredth but where it ends
+        low = -high
+        for _ in range(64):
+            middle = np.full((1, 1), (low + high) / 2, np.float32)
+            place = float(middle[0, 0])
+            self._native.activate(self.output_activation, middle, n_threads=1)
+            low, high = (place, high) if middle[0, 0] < wanted else (low, place)
+        return high
 
     def _remember_empty(self) -> NDArray[np.float32]:
         """Return the hidden values of a row without ratings, which are kept."""
@@ -125,13 +142,9 @@ class EncodedMixin(FoldInMixin):
         ndarray of shape (n,), float32
             Within the range of the training ratings. An unknown row (user of a user-based model, item of an item-based
             one) is predicted as an empty one, f(0); where the other side is unknown the network knows nothing, and the
-            means and biases that are known are what is said.
+            means and biases that are known are what is said (with an ``output_activation``, ``mean_rating_``).
         """
-        predicted = super().predict(X, strict=strict)
-        if self._squashes:
-            users, items = self._pair_rows(X, "predict", strict)
-            predicted[(items if self.orientation == "user" else users) < 0] = self.mean_rating_
-        return predicted
+        return super().predict(X, strict=strict)
 
     def encode(self, X: Any, y: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Return the codes of rows: what the encoder makes of their ratings.
@@ -179,7 +192,38 @@ class EncodedMixin(FoldInMixin):
         NotFittedError, TypeError, ValueError
             As for :meth:`encode`.
         """
+        self._require_fitted("reconstruct")
         return self.fold_in(X, y, by=self.orientation, strict=strict).predict_matrix()
+
+    def fold_in(self: _Model, X: Any, y: ArrayLike | None = None, *, by: str = "user", strict: bool = False) -> _Model:
+        """Return a model of the users (or items) of new ratings: these go through the network, which stays as it is.
+
+        Parameters
+        ----------
+        X, y
+            Ratings of the new rows, as for ``fit``; rows that the model knows are worked out afresh, from these alone.
+        by : {"user", "item"}, default "user"
+            Whose rows are new: those that the network is fed, the model's ``orientation``.
+        strict : bool, default False
+            Whether an id of the other side that the model does not know is an error. Otherwise its ratings are left
+            out: the network has no place for them.
+
+        Returns
+        -------
+        Autoencoder
+            Its users (or items) are those of ``X``, in ascending order of their ids; the network and the other side are
+            shared with this model, not copied. It predicts, recommends and is saved like any other. ``seen_`` are the
+            ratings of ``X`` where ``by="user"``, else None.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If the ratings are not as described, ``by`` is not the model's orientation, or ``strict`` and an id is
+            unknown.
+        """
+        return super().fold_in(X, y, by=by, strict=strict)
 
     def _fold(self, folded: Any, by: str, csr: tuple[Any, ...], weights: NDArray[np.float32] | None) -> None:
         if by != self.orientation:
@@ -220,12 +264,15 @@ class EncodedMixin(FoldInMixin):
         columns = model.item_factors_
         if model.orientation == "item":
             n_rows, n_columns, columns = n_columns, n_rows, model.user_factors_
-        sizes = model._sizes
+        sizes = model.layers = model._sizes
         if columns.shape[1] != sizes[0]:
             raise DataError(f"{archive.path}: factors must have {sizes[0]} columns; got {columns.shape[1]}")
         try:
             mean, unit, row_reg = archive.meta["scale"]
             rest = float(mean), float(unit), np.inf if row_reg is None else float(row_reg)
+            if not (np.isfinite(rest[0]) and rest[1] > 0 and rest[2] >= 0):
+                raise ValueError(f"a scale of {rest}")
+            model.mean_rating_ = float(model.mean_rating_)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{archive.path}: what {cls.__name__} remembers is damaged: {error!r}") from error
         rows, offsets = (

@@ -123,7 +123,7 @@ class Autoencoder(EncodedMixin):
     scale_ : Scale
         What is subtracted and divided by.
     mean_rating_ : float
-        Mean of the training ratings.
+        Mean of the training ratings, by their weights.
     users_, items_, seen_, rating_range_, history_, n_epochs_, device_
         As for :class:`MatrixFactorization`. Costs of ``history_`` are the objective, errors taken just before each step
         and with whatever was dropped.
@@ -298,7 +298,8 @@ class Autoencoder(EncodedMixin):
         self._remember(ratings, backend)
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
-        self.scale_, self.mean_rating_ = scale, ratings.mean
+        self.scale_ = scale
+        self.mean_rating_ = float(np.average(ratings.values.astype(np.float64), weights=ratings.weights))
         inputs = scale.normalised(rows.csr, scale.rows)
         parameters = draw_parameters(
             backend,
@@ -310,6 +311,10 @@ class Autoencoder(EncodedMixin):
             seed,
             self._threads,
         )
+        unrated = np.bincount(rows.csr[1], minlength=rows.n_columns) == 0
+        for table in parameters[:2]:
+            if table is not None:
+                table[unrated] = 0  # where nothing is learnt, nothing is to be said
         with single_threaded_blas():
             trainer = self._trainer(backend, rows, inputs, optimizer, seed)
             trainer.set_parameters(parameters)
@@ -383,7 +388,7 @@ class Autoencoder(EncodedMixin):
         offsets = np.float32(scale.mean) + np.where(rows >= 0, scale.rows[rows], np.float32(0))
         offsets = np.where(columns >= 0, offsets + scale.columns[columns], offsets)
         if self._squashes:
-            offsets[columns < 0] = ratings.mean
+            offsets[columns < 0] = self.mean_rating_
         return rows, columns, offsets.astype(np.float32), np.ascontiguousarray(held_out.values)
 
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
