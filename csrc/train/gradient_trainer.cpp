@@ -156,11 +156,19 @@ double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
     }
     batches_.start(epochs_, config_.n_threads);
     ++epochs_;
-    double loss = 0;
-    for (std::int64_t b = 0; b < batches_.count(); ++b) {
+    // Nothing waits for the device before the last batch: the host plans the next one while it works.
+    const std::int64_t n = batches_.count();
+    costs_.reserve(2 * n);
+    std::vector<double> sizes;
+    for (std::int64_t b = 0; b < n; ++b) {
         if (interrupt_pending()) throw Interrupted();
-        loss += batch_step(batches_.batch(b), learning_rate, bias_learning_rate);
+        const Batches::Batch batch = batches_.batch(b);
+        batch_step(batch, learning_rate, bias_learning_rate, costs_.data() + 2 * b);
+        sizes.push_back(static_cast<double>(batch.size));
     }
+    const std::vector<double> costs = costs_.to_host();
+    double loss = 0;
+    for (std::size_t b = 0; b < sizes.size(); ++b) loss += costs[2 * b] * sizes[b];
     return loss;
 }
 
@@ -234,7 +242,8 @@ void GradientTrainer::step_rows(Side& side, const Batches::Side& batch, const To
                                    touched.bias_gradient.data(), 1, config_.n_threads);
 }
 
-double GradientTrainer::batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate) {
+void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate,
+                                 double* cost) {
     Touched &users = touched_users_, &items = touched_items_;
     gather(user_, batch.users, users);
     gather(item_, batch.items, items);
@@ -261,11 +270,10 @@ double GradientTrainer::batch_step(const Batches::Batch& batch, double learning_
                                        items.bias_gradient.data(),
                                        stride_,
                                        stride_};
-    const MfCost cost = mf_gradient(batch.ratings, objective, point, gradient, errors_.data(), config_.n_threads);
+    mf_gradient(batch.ratings, objective, point, gradient, errors_.data(), cost, config_.n_threads);
     ++steps_;
     step_rows(user_, batch.users, users, learning_rate, bias_learning_rate);
     step_rows(item_, batch.items, items, learning_rate, bias_learning_rate);
-    return cost.loss * static_cast<double>(batch.size);
 }
 
 TrainingOrder GradientTrainer::order() const {

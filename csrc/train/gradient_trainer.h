@@ -80,7 +80,8 @@ class GradientTrainer {
     void start_optimizer();
     void settle();  // brings rows up to date that the optimiser would move without a gradient
     double full_step(double learning_rate, double bias_learning_rate);
-    double batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate);
+    // `cost` (2,), on the device, receives the loss over the batch's size, and the penalty.
+    void batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate, double* cost);
     void gather(Side& side, const Batches::Side& batch, Touched& touched);
     void step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
                    double bias_learning_rate);
@@ -109,6 +110,7 @@ class GradientTrainer {
     Batches batches_;
     Touched touched_users_, touched_items_;
     DeviceArray<float> touched_offset_;
+    DeviceArray<double> costs_;  // of an epoch's batches
 
     HeldOut held_out_;
 };

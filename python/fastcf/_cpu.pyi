@@ -21,6 +21,7 @@ class Probe(TypedDict):
     available: bool
     reason: str
     devices: list[Device]
+    in_use: int
     driver_version: int
     runtime_version: int
 
@@ -33,7 +34,7 @@ class DeviceArray:
     def shape(self) -> tuple[int, ...]: ...
 
 def config() -> Config: ...
-def probe() -> Probe: ...
+def probe(number: int = -1) -> Probe: ...
 def activate(kind: str, x: NDArray[Any], bias: NDArray[Any] | None = None, n_threads: int = 0) -> None: ...
 def activation_gradient(
     kind: str,
@@ -105,6 +106,15 @@ def random(
     stream: int = 0,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
+def random_on_device(
+    rows: int,
+    cols: int,
+    distribution: str,
+    scale: float,
+    seed: int,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> DeviceArray: ...
 def topk(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],
