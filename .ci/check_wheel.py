@@ -1,7 +1,7 @@
 """Check a built wheel: what it holds, how large it is, and which libraries its modules want.
 
 check_wheel.py WHEEL
-check_wheel.py --modules MODULE...   (only which libraries modules want)
+check_wheel.py --cuda WHEEL   (one with the CUDA module)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def check_libraries(module: Path) -> None:
     print(f"{module.name}: {module.stat().st_size / 2**20:.2f} MiB, {', '.join(libraries)}")
 
 
-def main(path: Path) -> None:
+def main(path: Path, cuda: bool) -> None:
     """Print what was found; AssertionError says what is wrong."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as wheel, tempfile.TemporaryDirectory() as folder:
@@ -44,9 +44,10 @@ def main(path: Path) -> None:
         assert not foreign, f"the wheel holds {foreign}"
         modules = sorted(name for name in names if name.endswith(".so"))
         stems = {Path(name).name.split(".")[0] for name in modules}
-        assert {"_cpu", "_ingest"} <= stems <= {"_cpu", "_ingest", "_cuda"}, f"the native modules are {sorted(stems)}"
+        wanted = {"_cpu", "_ingest"} | ({"_cuda"} if cuda else set())
+        assert stems == wanted, f"the native modules are {sorted(stems)}"
         assert len(modules) == len(stems), f"the wheel holds a module twice: {modules}"
-        most = MAX_CUDA_BYTES if "_cuda" in stems else MAX_BYTES
+        most = MAX_CUDA_BYTES if cuda else MAX_BYTES
         assert size <= most, f"{path.name} has {size} bytes; at most {most} are allowed"
         for name in modules:
             check_libraries(Path(wheel.extract(name, folder)))
@@ -54,8 +55,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--modules":
-        for argument in sys.argv[2:]:
-            check_libraries(Path(argument))
-    else:
-        main(Path(sys.argv[1]))
+    main(Path(sys.argv[-1]), cuda="--cuda" in sys.argv[1:-1])

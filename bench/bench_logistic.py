@@ -8,7 +8,8 @@ bench_accuracy.py: a tenth of the rows is for testing, every test row counts, no
 rating is whether it is at least 4, where ratings go up to 5, or 8, where they go up to 10.
 
 With ``--settings``: what the "auto" settings of "sgd" were chosen on, mean validation log-loss and AUC on the folds of
-bench_defaults.py, which never look at the test rows.
+bench_defaults.py, which never look at the test rows, and on made-up sets from 100,000 to 2 M ratings, with much, little
+and nothing for factors to learn.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import argparse
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from bench_defaults import folds
 from common import write_json
 from fastcf.data import RatingLog, read_log
 from fastcf.metrics import accuracy, log_loss, roc_auc
+from fastcf.models import logistic_matrix_factorization
 
 NO_FACTORS = {"n_factors": 1, "init_scale": 0.0}  # factors of zero have no gradient: they stay zero
 MODELS: dict[str, dict[str, Any]] = {
@@ -36,38 +39,51 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of made-up sets: users, items, ratings, and what is special.
+MADE_UP: dict[str, tuple[int, int, int, dict[str, Any]]] = {
+    "sparse 100 k": (15_000, 10_000, 100_000, {}),
+    "dense 100 k": (943, 1_682, 100_000, {}),
+    "300 k": (20_000, 8_000, 300_000, {}),
+    "300 k, half the signal": (10_000, 5_000, 300_000, {"signal": 0.25}),
+    "300 k, no factors": (20_000, 8_000, 300_000, {"n_factors": 0}),
+    "1 M": (6_040, 3_706, 1_000_000, {}),
+    "2 M": (60_000, 10_000, 2_000_000, {}),
+}
+STEEPEST = (
+    "slope at the base rate"  # the unit of z as at the base rate, where it is steepest, instead of the mean slope
+)
+BEFORE = {STEEPEST: True, "reg": 0.75, "reg_scaling": 0.5, "learning_rate": 0.12}  # one penalty for all sets
 SETTINGS: list[dict[str, Any]] = [
     NO_FACTORS,
     {},
-    {"reg": 0.7},
-    {"reg": 0.8},
-    {"reg": 0.9},
-    {"reg_scaling": 0.6, "reg": 0.45},
-    {"reg_scaling": 0.6, "reg": 0.5},
-    {"reg_scaling": 0.7, "reg": 0.3},
-    {"reg_scaling": 0.8, "reg": 0.2},
-    {"learning_rate": 0.08},
-    {"learning_rate": 0.16},
-    {"learning_rate": 0.32},
-    {"init_scale": 0.0125},
-    {"init_scale": 0.125},
+    {STEEPEST: True, **NO_FACTORS},
+    BEFORE,
+    {**BEFORE, STEEPEST: False},
+    {"reg_scaling": 0.5, "learning_rate": 0.12},
+    {"reg_scaling": 0.6},
+    {"learning_rate": 0.06},
+    {"learning_rate": 0.12},
     {"n_epochs": 20},
-    {"n_epochs": 60},
-    {"n_factors": 16},
     {"n_factors": 32},
-    {"n_factors": 128},
-    {"solver": "minibatch"},
-    {"solver": "gd"},
 ]
+
+
+def fit(ratings: fastcf.Ratings, threshold: float, options: dict[str, Any], seed: int) -> Any:
+    """Fit with some settings."""
+    options = dict(options)
+    share = 1.0 if options.pop(STEEPEST, False) else logistic_matrix_factorization._LEAST_SHARE_LEFT
+    with mock.patch.object(logistic_matrix_factorization, "_LEAST_SHARE_LEFT", share):
+        return fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed, **options).fit(ratings)
 
 
 def measure_settings(folder: Path, n_folds: int) -> None:
     """Print and write what settings reach on validation labels."""
     sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
-    made_up = fastcf.data.make_ratings(6_040, 3_706, 1_000_000, random_state=0)
-    kept, held_out = fastcf.data.train_test_split(made_up, random_state=0)
-    users, items, values = held_out.to_coo()
-    sets["made-up 1 M"] = [(kept, np.stack([users, items], axis=1), values)]
+    for name, (n_users, n_items, n_ratings, special) in MADE_UP.items():
+        made_up = fastcf.data.make_ratings(n_users, n_items, n_ratings, random_state=0, **special)
+        kept, held_out = fastcf.data.train_test_split(made_up, random_state=0)
+        users, items, values = held_out.to_coo()
+        sets[name] = [(kept, np.stack([users, items], axis=1), values)]
     results = []
     print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
     for options in SETTINGS:
@@ -77,12 +93,15 @@ def measure_settings(folder: Path, n_folds: int) -> None:
             found = []
             for fold, (ratings, X, y) in enumerate(parts):
                 threshold = 4.0 if y.max() <= 5 else 8.0
-                model = fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=fold, **options)
-                p = model.fit(ratings).predict_proba(X)
-                found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p)))
-            row[name] = np.mean(found, axis=0).tolist()
+                model = fit(ratings, threshold, options, fold)
+                p = model.predict_proba(X)
+                found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p), model.reg_))
+            row[name] = dict(zip(("log_loss", "auc", "reg"), np.mean(found, axis=0).tolist(), strict=True))
         results.append({"setting": label, **row})
-        print(f"| {label} | " + " | ".join("{:.4f}, {:.4f}".format(*pair) for pair in row.values()) + " |", flush=True)
+        print(
+            f"| {label} | " + " | ".join("{log_loss:.4f}, {auc:.4f}".format(**found) for found in row.values()) + " |",
+            flush=True,
+        )
     print()
     write_json("logistic_defaults", {"folds": n_folds, "results": results})
 

@@ -134,6 +134,13 @@ def predictions(bench: Bench) -> list[Case]:
         rows = users[: min(n, 64)]
         close("predict_block", module.predict_block(rows, p, q), P[rows].astype(np.float64) @ Q.T, 1e-5)
 
+    def random() -> Any:
+        return module.random_on_device(s.users, s.k, "normal", 1.0, 1)
+
+    def check_random() -> None:
+        wanted = importlib.import_module("fastcf._cpu").random(s.users, s.k, "normal", 1.0, 1)
+        close("random numbers", random().numpy(), wanted, 1e-6)
+
     def check_penalty() -> None:
         close("penalty", module.penalty(p, weights), (weights * (P.astype(np.float64) ** 2).sum(1)).sum(), 1e-9)
 
@@ -147,6 +154,7 @@ def predictions(bench: Bench) -> list[Case]:
              2 * n * s.k, check_errors, {}),
         Case("predict_block, with transfer", lambda: module.predict_block(block_rows, p, q),
              4.0 * len(block_rows) * s.items, 2.0 * len(block_rows) * s.items * s.k, check_block, {}),
+        Case("normal random numbers", random, 4.0 * P.size, 30.0 * P.size, check_random, {}),
         Case("penalty", lambda: module.penalty(p, weights), 4.0 * P.size, 3.0 * P.size, check_penalty, {}),
     ]  # fmt: skip
 
@@ -247,31 +255,74 @@ def sgd(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> list[dict[
     return rows
 
 
-def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
-    """Time steps along the full gradient, beside PyTorch's autograd over gathered rows."""
-    cpu = importlib.import_module("fastcf._cpu")
+def trained_by_gradients(
+    bench: Bench,
+    ratings: fastcf.Ratings,
+    P: Array,
+    Q: Array,
+    label: str,
+    epochs: int,
+    rate: float,
+    tolerance: float,
+    **options: Any,
+) -> dict[str, Any]:
+    """Time epochs on both devices, and compare what they learn."""
     offset = float(ratings.values.mean(dtype=np.float64))
     result: dict[str, Any] = {}
     parameters = {}
-    for name, module in (("cpu", cpu), ("gpu", bench.module)):
-        trainer = trainer_of(module, "GradientTrainer", ratings, bench.sizes.k, offset, optimizer="gd", batch_size=0)
+    for name, module in (("cpu", importlib.import_module("fastcf._cpu")), ("gpu", bench.module)):
+        trainer = trainer_of(module, "GradientTrainer", ratings, bench.sizes.k, offset, **options)
         bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
         parameters[name] = [P.copy(), Q.copy(), *bias]
         trainer.set_parameters(*parameters[name])
         times = []
-        for _ in range(3):
+        for _ in range(epochs):
             start = time.perf_counter()
-            trainer.epoch(1e-5, 1e-5)
+            trainer.epoch(rate, rate)
             times.append(time.perf_counter() - start)
         trainer.get_parameters(*parameters[name])
         result[name] = {"seconds": times}
-    for label, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
-        close(f"gradient step, {label}", got, wanted, 1e-4)
+        if not bench.emulated:
+            print(f"  {label}, {name}: {np.median(times[1:]):.4f} s per epoch")
+    for row, got, wanted in zip(("P", "Q", "b_u", "b_i"), parameters["gpu"], parameters["cpu"], strict=True):
+        close(f"{label}, {row}", got, wanted, tolerance)
+    return result
+
+
+def gradient(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
+    """Time steps along the full gradient, beside PyTorch's autograd over gathered rows."""
+    options = {"optimizer": "gd", "batch_size": 0}
+    result = trained_by_gradients(bench, ratings, P, Q, "full gradient", 3, 1e-5, 1e-4, **options)
     if not bench.emulated:
+        offset = float(ratings.values.mean(dtype=np.float64))
         result["torch"] = {"seconds": torch_gradient(bench, ratings, P, Q, offset)}
         result["ratio"] = result["torch"]["seconds"] / float(np.median(result["gpu"]["seconds"][1:]))
-        ours = np.median(result["gpu"]["seconds"][1:])
-        print(f"  full gradient: {ours:.4f} s, PyTorch {result['ratio']:.1f} times that")
+        print(f"  full gradient: PyTorch {result['ratio']:.1f} times that")
+    return result
+
+
+def minibatches(bench: Bench, ratings: fastcf.Ratings, P: Array, Q: Array) -> dict[str, Any]:
+    """Time epochs of a thousand batches, which the host plans while the GPU takes them."""
+    size = max(ratings.nnz // 1000, 100)
+    options = {"optimizer": "momentum", "decay": 0.9, "batch_size": size}
+    return trained_by_gradients(bench, ratings, P, Q, f"mini-batches of {size}", 2, 1e-2, 1e-3, **options)
+
+
+def biases(bench: Bench, ratings: fastcf.Ratings) -> dict[str, Any]:
+    """Time the fit of biases, the ratings' upload included, and compare it with the CPU's."""
+    cpu = importlib.import_module("fastcf._cpu")
+    result: dict[str, Any] = {}
+    found = {}
+    for name, module in (("cpu", cpu), ("gpu", bench.module)):
+        bias = [np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)]
+        start = time.perf_counter()
+        fit = module.fit_biases(ratings.indptr, ratings.indices, ratings.values, *bias)
+        result[name] = {"seconds": time.perf_counter() - start, "iterations": fit["iterations"]}
+        found[name] = bias
+        if not bench.emulated:
+            print(f"  biases, {name}: {result[name]['seconds']:.4f} s, {fit['iterations']} iterations")
+    for label, got, wanted in zip(("b_u", "b_i"), found["gpu"], found["cpu"], strict=True):
+        close(f"biases, {label}", got, wanted, 1e-3)
     return result
 
 
@@ -351,6 +402,8 @@ def main() -> None:
     ratings, P, Q = rated(bench)
     report["sgd"] = sgd(bench, ratings, P, Q)
     report["gradient"] = gradient(bench, ratings, P, Q)
+    report["minibatches"] = minibatches(bench, ratings, P, Q)
+    report["biases"] = biases(bench, ratings)
     report["als"] = als(bench, ratings, P, Q)
     if bench.emulated:
         print("all checks passed on the emulated GPU; nothing was measured")

@@ -50,7 +50,7 @@ def _use(name: str, patch: pytest.MonkeyPatch) -> None:
     module = BACKENDS[name]
     report = {"available": False, "reason": "the CPU is tested"} if name == "cpu" else dict(module.probe())
     found = _backend._Cuda(module, report, os.getpid())
-    patch.setattr(_backend, "_look_for_cuda", lambda: found)
+    patch.setattr(_backend, "_look_for_cuda", lambda gpu=-1: found)
 
 
 @pytest.fixture(params=list(BACKENDS))

@@ -79,7 +79,7 @@ def labelled(solver: str, n_epochs: int, **options: Any) -> Case:
             6, solver=solver, threshold=3.0, n_epochs=n_epochs, random_state=0, **options
         )
 
-    return Case(make, "factors", {"reg": [1e-4, 0.6, 1e3]}, {"reg": 0.6})
+    return Case(make, "factors", {"reg": [1e-4, 0.25, 1e3]}, {"reg": 0.25})
 
 
 def blended() -> fastcf.Blend:

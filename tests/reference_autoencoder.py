@@ -155,12 +155,13 @@ def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output,
 
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
-    decay=0.0, refeeding=0, input_dropout=0.0, seed=0, rate=0.0, alpha=False,
+    decay=0.0, penalised_bias=False, refeeding=0, input_dropout=0.0, seed=0, rate=0.0, alpha=False,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
 
     Every parameter takes every step, also where its gradient is zero: what momentum and gradient descent do. Under
-    other optimisers rows of columns without ratings in a batch stay as they are.
+    other optimisers rows of columns without ratings in a batch stay as they are, and penalties of the others go by how
+    many of the column's ratings are in the batch.
     """
     indptr, indices = csr
     counted, losses = 0, []
@@ -170,25 +171,25 @@ def training(
     shapes = [a.shape for a in arrays]
     offsets = np.cumsum([0, *[a.size for a in arrays]])
 
-    def packed(gradient_, touched):
-        parts = [np.array(g, np.float64) for g in flat(gradient_)]
-        penalised = [True] * (1 if parameters[1] is None else 2) + [False]
-        penalised += [True] * len(parameters[3]) + [False] * len(parameters[4])
-        return parts, penalised, touched
-
+    penalised = [True] * (1 if parameters[1] is None else 2) + [penalised_bias]
+    penalised += [True] * len(parameters[3]) + [False] * len(parameters[4])
+    n_tables = 2 if parameters[1] is None else 3
+    rated = np.maximum(np.bincount(indices, minlength=len(parameters[2])), 1)
+    n_batches = -(-(len(indptr) - 1) // batch_size)
     history = Trace(optimizer, np.concatenate([a.ravel() for a in arrays]), constants)
 
-    def take(gradient_, touched, learning_rate):
-        parts, penalised, touched = packed(gradient_, touched)
+    def take(gradient_, columns, learning_rate, again=False):
+        parts = [np.array(g, np.float64) for g in flat(gradient_)]
         now = unpack(history.point)
-        n_tables = 2 if parameters[1] is None else 3
+        here = np.bincount(columns, minlength=len(parameters[2]))
+        share = (0 * here if again else n_batches * here / rated) if lazy else np.ones(len(here))
         for i, part in enumerate(parts):
-            if penalised[i]:
+            if penalised[i] and i < n_tables:
+                part += decay * ((share if part.ndim == 1 else np.reshape(share, (-1, 1))) * now[i])
+            elif penalised[i]:
                 part += decay * now[i]
             if lazy and i < n_tables:
-                still = np.ones(len(part), bool)
-                still[touched] = False
-                part[still] = np.nan
+                part[here == 0] = np.nan
         history.step(np.concatenate([p.ravel() for p in parts]), learning_rate)
 
     def unpack(point):
@@ -212,13 +213,13 @@ def training(
             x = dense(*part, fed[entries], len(parameters[2]))
             again = run(now, x, layers, kind, output, number=counted, **options)[0]
             loss, counted = loss + total, counted + 1
-            take(slopes, np.unique(part[1]), learning_rate)
+            take(slopes, part[1], learning_rate)
             for _ in range(refeeding):
                 now = rebuilt(unpack(history.point), parameters)
                 answer, passed = run(now, again, layers, kind, output, number=counted, **options)
                 counted += 1
                 slopes = gradient(now, passed, 2 * (answer - again) / again.size, layers, kind, output)
-                take(slopes, np.arange(len(parameters[2])), learning_rate)
+                take(slopes, np.arange(len(parameters[2])), learning_rate, again=True)
                 again = answer
         losses.append(loss)
     return rebuilt(unpack(history.point), parameters), losses

@@ -146,7 +146,7 @@ def test_autoencoder_interrupted_keeps_what_was_learnt(ratings, name):
 def test_autoencoder_divergence_is_an_error_and_parameters_stay_finite(ratings, optimizer, options):
     options = dict(options)
     held_out = ratings if options.pop("validation", False) else None
-    model = model_of(activation="elu", optimizer=optimizer, learning_rate=1e30, **options)
+    model = model_of(activation="elu", optimizer=optimizer, learning_rate=1e30, batch_size=8, **options)
     with pytest.raises(fastcf.DivergenceError, match=r"Autoencoder\.fit: training diverged in epoch 1; lower"):
         model.fit(ratings, validation=held_out)
     assert model.n_epochs_ == 0

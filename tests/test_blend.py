@@ -303,7 +303,8 @@ def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings):
     blend = fastcf.Blend(MEMBERS["linear"](), random_state=0).fit(ratings)
     assert all(map(is_linear, blend.models_.values()))
     rows, nothing = np.array([0, 5, -1], np.int32), (None, None)
-    joint, every = (pick(rows, 10, nothing, None, None) for pick in (blend._best_of_joint, blend._best_of_all))
+    joint = blend._best_of_joint(rows, 10, nothing, None, None, "float32")
+    every = blend._best_of_all(rows, 10, nothing, None, None)
     np.testing.assert_array_equal(joint[0], every[0])
     np.testing.assert_allclose(joint[1], every[1], atol=1e-5)
 

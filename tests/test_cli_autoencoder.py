@@ -130,5 +130,5 @@ def test_train_batches_of_a_factorisation(folder: Path, tmp_path: Path) -> None:
 
 def test_autoencoder_diverging_is_one_line(folder: Path, tmp_path: Path) -> None:
     result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, "--learning-rate", 1e30, code=1)
-    assert "training diverged in epoch 1; lower learning_rate" in result.stderr
+    assert "training diverged in epoch" in result.stderr
     assert list(tmp_path.iterdir()) == []

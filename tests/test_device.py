@@ -18,7 +18,7 @@ NO_GPU = {"available": False, "reason": "no NVIDIA driver was found", "devices":
 
 def pretend(monkeypatch, report, process=None):
     found = _backend._Cuda(_backend._cpu, report, os.getpid() if process is None else process)
-    monkeypatch.setattr(_backend, "_look_for_cuda", lambda: found)
+    monkeypatch.setattr(_backend, "_look_for_cuda", lambda gpu=-1: found)
 
 
 def test_device_cuda_without_gpu_raises_with_the_reason(monkeypatch):
@@ -38,19 +38,64 @@ def test_device_auto_prefers_the_gpu(device):
 
 
 def test_device_after_a_fork_says_how_to_start(monkeypatch):
-    pretend(monkeypatch, {**NO_GPU, "available": True, "reason": ""}, process=os.getpid() + 1)
+    pretend(monkeypatch, {**NO_GPU, "available": True, "reason": "", "in_use": 0}, process=os.getpid() + 1)
     with pytest.raises(DeviceError, match=r"a forked process cannot use its parent's GPU; start it .*'spawn'"):
         BiasModel(device="cuda").fit(np.array([[0, 0], [1, 1]]), [3.0, 4.0])
 
 
-def test_device_unknown_name_raises():
-    with pytest.raises(ValueError, match="device must be 'auto' or 'cpu' or 'cuda'; got 'gpu'"):
-        BiasModel(device="gpu").fit(np.array([[0, 0], [1, 1]]), [3.0, 4.0])
+@pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:-1", "cuda:x", "cpu:0"])
+def test_device_unknown_name_raises(name):
+    message = f"device must be 'auto' or 'cpu' or 'cuda' or, for one of several, .*; got {name!r}"
+    with pytest.raises(ValueError, match=message):
+        BiasModel(device=name).fit(np.array([[0, 0], [1, 1]]), [3.0, 4.0])
+    with pytest.raises(ValueError, match=message):
+        _backend.resolve_device(name, "test")
+
+
+class _Gpus:
+    """A CUDA module on a machine with two GPUs, of which 0 is current."""
+
+    __name__ = "_cuda"
+
+    @staticmethod
+    def probe(number=-1):
+        reason = f"there is no GPU {number}; the last is GPU 1" if number > 1 else ""
+        return {"available": not reason, "reason": reason, "devices": [], "in_use": max(number, 0)}
+
+
+def test_device_a_process_computes_on_the_gpu_named_first(monkeypatch):
+    monkeypatch.setattr(_backend, "_found", None)
+    monkeypatch.setattr(_backend.importlib, "import_module", lambda name: _Gpus)
+    assert _backend.resolve_device("cuda:1", "test") == (_Gpus, "cuda")
+    assert _backend.resolve_device("cuda", "test") == (_Gpus, "cuda")
+    assert _backend.resolve_device("auto", "test") == (_Gpus, "cuda")
+    with pytest.raises(DeviceError, match="device='cuda:0' cannot be used: this process computes on 'cuda:1' already"):
+        _backend.resolve_device("cuda:0", "test")
+
+
+def test_device_a_gpu_that_is_not_there_raises(monkeypatch):
+    monkeypatch.setattr(_backend, "_found", None)
+    monkeypatch.setattr(_backend.importlib, "import_module", lambda name: _Gpus)
+    with pytest.raises(DeviceError, match="device='cuda:2' cannot be used: there is no GPU 2; the last is GPU 1"):
+        _backend.resolve_device("cuda:2", "test")
+
+
+def test_device_probe_refuses_numbers_beyond_the_last(backend):
+    report = backend.probe(999)
+    assert report["available"] == (not report["devices"])  # the CPU has no numbers
+    assert report["available"] or "there is no GPU 999" in report["reason"]
 
 
 def test_device_show_config_names_the_gpu(monkeypatch, capsys):
     gpu = {"name": "NVIDIA H200", "compute_capability": (9, 0), "memory_bytes": 141 << 30, "multiprocessors": 132}
-    report = {"available": True, "reason": "", "devices": [gpu], "driver_version": 13000, "runtime_version": 12080}
+    report = {
+        "available": True,
+        "reason": "",
+        "devices": [gpu],
+        "in_use": 0,
+        "driver_version": 13000,
+        "runtime_version": 12080,
+    }
     pretend(monkeypatch, report)
     fastcf.show_config()
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("cuda"))
@@ -79,7 +124,7 @@ def test_device_gradient_solvers_learn_the_same_on_every_device(device, kind, so
         users, items, values = ratings.to_coo()
         ratings = fastcf.Ratings.from_coo(users, items, (values >= 3.5).astype(np.float32))
     train, test = fastcf.data.train_test_split(ratings, random_state=0)
-    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100}
+    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100, "reg": 0.5}
     models = [
         kind(**options, random_state=0, device=where).fit(train, **({"validation": test} if validated else {}))
         for where in ("cpu", device)

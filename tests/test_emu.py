@@ -19,6 +19,8 @@ MESSAGES = {
     "odd block": "must have a multiple of 32 threads, at most 1024; got 63",
     "race between blocks": "a race",
     "read out of shared memory": "reads out of bounds: bytes 256 to 260 of the shared array values, which has 256",
+    "staging sent too early": "memory is sent again before the host waited for it to arrive",
+    "staging written too early": "the host wrote memory that was still being sent",
     "two barriers": "a block is divergent: thread 0 stands at a block barrier at .*, thread 63 at a block barrier",
     "uninitialised memory": "of an allocation of 256 bytes, which nobody has written",
     "uninitialised shared memory": "of the shared array values, which nobody has written",

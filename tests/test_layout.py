@@ -84,12 +84,13 @@ def test_layout_cuda_files_belong_to_an_op():
 
 @pytest.mark.parametrize("folder", ["cpu", "cuda"])
 def test_layout_kernels_belong_to_an_op(folder):
-    kernels = [path.stem.removesuffix("_kernels") for path in (ROOT / "csrc" / folder).glob("*_kernels.c*")]
-    assert set(kernels) <= set(OPS)
+    stems = [path.stem for path in (ROOT / "csrc" / folder).glob("*_kernels.c*")]
+    assert not [stem for stem in stems if not any(stem.startswith(f"{op}_") for op in OPS)]
 
 
 def test_layout_files_are_short_enough_to_read():
-    long = {relative(path): n for path in SOURCES if (n := len(path.read_bytes().splitlines())) > MAX_LINES}
+    prose = [path for path in SOURCES if path.suffix != ".pyi"]  # a stub lists arguments: to look up, not to read
+    long = {relative(path): n for path in prose if (n := len(path.read_bytes().splitlines())) > MAX_LINES}
     assert not long, f"more than {MAX_LINES} lines: {long}"
 
 

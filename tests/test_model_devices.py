@@ -41,10 +41,22 @@ def test_model_sgd_learns_the_same_on_every_device(device, split, options):
 def test_model_logistic_sgd_learns_the_same_on_every_device(device, split, deterministic):
     train, test = split
     options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, "threshold": 3.5, "deterministic": deterministic}
+    options["reg"] = 0.75  # what is best on held-out labels may differ
     wanted = fastcf.LogisticMatrixFactorization(device="cpu", **options).fit(train)
     model = fastcf.LogisticMatrixFactorization(device=device, **options).fit(train, validation=test)
     assert model.device_ == device
     assert model.history_[-1]["train_log_loss"] == pytest.approx(wanted.history_[-1]["train_log_loss"], rel=0.03)
+
+
+def test_model_logistic_penalty_is_estimated_on_every_device(device):
+    train = fastcf.data.make_ratings(60, 40, 700, random_state=0)
+    options = {"n_factors": 4, "n_epochs": 3, "random_state": 0, "threshold": 3.5, "learning_rate": 0.3}
+    wanted, model = (
+        fastcf.LogisticMatrixFactorization(device=where, **options).fit(train) for where in ("cpu", device)
+    )
+    assert model.device_ == device
+    assert model.reg_ == pytest.approx(wanted.reg_, rel=1.5)  # hardly anything to tell penalties apart
+    assert -model.score(train) == pytest.approx(-wanted.score(train), rel=0.05)
 
 
 @pytest.mark.parametrize("options", [{}, {"cg_steps": 3}, {"normalize": "item"}, {"bias": False}], ids=str)

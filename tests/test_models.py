@@ -289,7 +289,7 @@ def test_model_bad_ratings_raise(name, X, y, error, message):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_model_cuda_without_gpu_raises_device_error(name, ratings, monkeypatch):
-    monkeypatch.setattr(fastcf._backend, "_cuda", lambda: (None, "there is none"))
+    monkeypatch.setattr(fastcf._backend, "_cuda", lambda _: (None, "there is none"))
     with pytest.raises(fastcf.DeviceError, match=r"fit: device='cuda' cannot be used: "):
         MODELS[name](device="cuda").fit(ratings)
     assert MODELS[name](device="auto").fit(ratings).device_ == "cpu"

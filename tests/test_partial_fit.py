@@ -124,3 +124,16 @@ def test_partial_fit_labels_must_be_labels_without_a_threshold(parts):
     model = fastcf.LogisticMatrixFactorization(4, n_epochs=2, random_state=0).fit(X, (y >= 4).astype(np.float32))
     with pytest.raises(ValueError, match="partial_fit: ratings must be 0 or 1 without a threshold; got 3 at entry 0"):
         model.partial_fit([[1, 2]], [3.0])
+
+
+def test_partial_fit_random_ratings_of_known_rows_do_no_harm():
+    # each row's penalty is shared out among all its ratings: whole ones for few new ratings would shrink it
+    ratings = fastcf.data.make_ratings(943, 1_682, 100_000, random_state=0)
+    order = np.random.default_rng(0).permutation(ratings.nnz)
+    base, new, later = (ratings.take(np.sort(part)) for part in np.split(order, [80_000, 90_000]))
+    model = MatrixFactorization(solver="als", random_state=0).fit(base)
+    before = model.score(later)
+    assert model.partial_fit(new).score(later) > before
+    model.seen_ = None  # nobody knows who had rated what: all is taken for new
+    model.partial_fit(new)
+    assert np.isfinite(model.score(later))

@@ -61,7 +61,7 @@ def _optimum(features, labels, weights, reg, fit_intercept):
 @settings(max_examples=60)
 @given(
     lengths=st.lists(st.sampled_from([0, 1, 2, 31, 32, 33, 70]), min_size=3, max_size=5),
-    n_features=st.sampled_from([0, 1, 2, 7, 8, 31, 33, 40, 48, 63, 65]),  # from 48 on, a matrix in float32
+    n_features=st.sampled_from([0, 1, 2, 7, 8, 31, 33, 40, 48, 63, 65]),  # from 32 on, a matrix in float32
     sparse=st.booleans(),
     weighted=st.booleans(),
     reg=st.sampled_from([0.0, 1e-3, 1.0, 30.0]),
@@ -102,7 +102,7 @@ def test_regression_squared_matches_lstsq(lengths, n_features, sparse, weighted,
 @settings(max_examples=25)
 @given(
     lengths=st.lists(st.sampled_from([0, 1, 5, 31, 33, 70]), min_size=3, max_size=4),
-    n_features=st.sampled_from([0, 1, 7, 8, 33]),
+    n_features=st.sampled_from([0, 1, 7, 8, 33, 48, 65]),  # from 32 on, a matrix in float32
     sparse=st.booleans(),
     weighted=st.booleans(),
     fractional=st.booleans(),
@@ -210,6 +210,35 @@ def test_regression_many_features_are_as_exact_at_any_condition_and_scale(n_rati
     theta, b = ridge(features[csr[1]].astype(np.float64), csr[2], np.ones(n_ratings), reg, True)
     np.testing.assert_allclose(got[0], theta, atol=1e-6 * np.abs(theta).max())
     np.testing.assert_allclose(intercept[0], b, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_ratings", [20, 200])
+@pytest.mark.parametrize("cost", ["squared", "logistic"])
+def test_regression_features_far_from_zero(n_ratings, cost):
+    random = np.random.default_rng(7)
+    features = (2000 + random.normal(0, 1, (300, 60))).astype(np.float32)
+    csr, weights = _ratings(random, [n_ratings], 300, binary=cost == "logistic")
+    got, intercept, _ = _run(csr, features, sample_weights=weights, reg=0.5, cost=cost)
+    near = (features.astype(np.float64) - 2000).astype(np.float32)  # exact, for float32 has digits to spare near 0
+    want, b, _ = _run(csr, near, sample_weights=weights, reg=0.5, cost=cost)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+    np.testing.assert_allclose(intercept[0], b[0] - 2000 * want[0].astype(np.float64).sum(), atol=5e-3)
+    if cost == "squared":
+        theta, _ = ridge(near[csr[1]].astype(np.float64), csr[2], weights, 0.5, True)
+        np.testing.assert_allclose(got[0], theta, atol=2e-6)
+
+
+def test_regression_sums_of_sparse_entries_are_exact():
+    random = np.random.default_rng(8)
+    bits = random.integers(0, 2, (80, 40))
+    entries = [[(j, value) for j in range(40) for value in (2.0**24, *[1.0] * row[j])] for row in bits]
+    indptr = np.cumsum([0, *map(len, entries)]).astype(np.int64)
+    columns, values = (np.array(part) for part in zip(*[pair for row in entries for pair in row], strict=True))
+    csr, weights = _ratings(random, [70], 80, binary=False)
+    known = indptr, columns.astype(np.int32), values.astype(np.float32)
+    got, _, _ = _run(csr, known, n_features=40, sample_weights=weights, reg=0.1)
+    theta, _ = ridge(bits[csr[1]].astype(np.float64), csr[2], weights, 0.1, True)
+    np.testing.assert_allclose(got[0], theta, atol=1e-5)
 
 
 def test_regression_same_features_for_all_items_give_the_mean():

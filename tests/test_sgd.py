@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import fastcf
 from backends import BACKENDS
+from fastcf import _cpu
 from reference import sgd_epoch
 
 pytestmark = pytest.mark.every_isa
@@ -165,7 +166,7 @@ def test_sgd_on_a_gpu_learns_what_the_cpu_learns(gpu, k, storage, deterministic)
     parameters = [parameters[0] / np.float32(k**0.5), parameters[1] / np.float32(k**0.5), *parameters[2:]]
     errors = []
     for module, options in (
-        (BACKENDS["cpu"], {}),
+        (_cpu, {}),
         (gpu, {"deterministic": deterministic, "storage": storage}),
     ):
         trainer = _trainer(module, csr, 400, k, global_offset=3.0, reg=0.05, **options)
@@ -189,7 +190,7 @@ def test_sgd_halves_are_what_is_learnt(gpu):
 
 def test_sgd_halves_on_the_cpu_raise():
     random = np.random.default_rng(0)
-    trainer = _trainer(BACKENDS["cpu"], _csr(random, 3, 4, 0.5), 4, 2, storage="float16")
+    trainer = _trainer(_cpu, _csr(random, 3, 4, 0.5), 4, 2, storage="float16")
     with pytest.raises(ValueError, match="halves are for GPUs"):
         trainer.epoch(0.01, 0.01)
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -23,6 +24,26 @@ void device_clear(void* memory, std::int64_t bytes);  // to zeros
 bool device_only(const void* pointer);
 // How much device_allocate could give now; for who may do with less, by cutting the work.
 std::int64_t device_free_bytes();
+
+// Memory of the host that the device reads while the host goes on: page-locked for a GPU. Implemented by every backend.
+class Staging {
+  public:
+    explicit Staging(std::int64_t bytes);
+    ~Staging();
+    Staging(const Staging&) = delete;
+    Staging& operator=(const Staging&) = delete;
+
+    unsigned char* data() { return data_; }
+    // Uploads everything after all work asked for before, and does not wait. Until `wait` returns the host must leave
+    // this memory as it is.
+    void send(void* to);
+    void wait();
+
+  private:
+    unsigned char* data_ = nullptr;
+    std::int64_t bytes_ = 0;
+    void* sent_ = nullptr;  // how the backend knows that it has arrived
+};
 
 [[noreturn]] inline void refuse_memory(std::int64_t bytes, std::int64_t free, std::int64_t total) {
     throw DeviceFailure(
@@ -119,7 +140,8 @@ class HostView {
 };
 
 // Arrays that the host writes anew again and again and the device reads, side by side in one block so that they cross
-// at one go; where device memory is the host's they do not cross at all.
+// at one go; where device memory is the host's they do not cross at all. Elsewhere the host fills one copy while the
+// other crosses and the device works.
 class UploadBlock {
   public:
     template <class T>
@@ -136,11 +158,13 @@ class UploadBlock {
     }
     void allocate() {
         device_ = DeviceArray<unsigned char>(bytes_);
-        if (device_only(device_.data())) host_.resize(static_cast<std::size_t>(bytes_));
+        if (!device_only(device_.data())) return;
+        for (auto& half : halves_) half = std::make_unique<Staging>(bytes_);
     }
+    // Where the host writes, until `send`.
     template <class T>
     T* host(Part<T> part) {
-        return reinterpret_cast<T*>((host_.empty() ? device_.data() : host_.data()) + part.offset);
+        return reinterpret_cast<T*>((halves_[now_] == nullptr ? device_.data() : halves_[now_]->data()) + part.offset);
     }
     template <class T>
     const T* device(Part<T> part) const {
@@ -148,7 +172,10 @@ class UploadBlock {
     }
     // Makes what was written the device's.
     void send() {
-        if (!host_.empty()) device_.upload(host_.data());
+        if (halves_[now_] == nullptr) return;
+        halves_[now_]->send(device_.data());
+        now_ = 1 - now_;
+        halves_[now_]->wait();
     }
 
   private:
@@ -156,7 +183,8 @@ class UploadBlock {
 
     std::int64_t bytes_ = 0;
     DeviceArray<unsigned char> device_;
-    std::vector<unsigned char> host_;
+    std::unique_ptr<Staging> halves_[2];
+    int now_ = 0;
 };
 
 }  // namespace fastcf

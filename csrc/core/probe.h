@@ -18,10 +18,16 @@ struct DeviceReport {
     bool available = false;
     std::string reason;  // of its absence; empty when it is available
     std::vector<DeviceInfo> devices;
+    int in_use = 0;                               // which of them this process computes on
     int driver_version = 0, runtime_version = 0;  // as CUDA counts them: 13000 for 13.0; 0: none
 };
 
-// Asks the device, which may be slow the first time. Never throws for a device that is missing or broken.
-DeviceReport probe_device();
+inline std::string no_such_device(int number, int count) {
+    return "there is no GPU " + std::to_string(number) + "; the last is GPU " + std::to_string(count - 1);
+}
+
+// Asks the device, which may be slow the first time. Never throws for a device that is missing or broken. A process
+// computes on one: what its first call names, by its number, or where that is -1 the one that is current then.
+DeviceReport probe_device(int number = -1);
 
 }  // namespace fastcf

@@ -51,4 +51,17 @@ std::int64_t device_free_bytes() {
     return std::int64_t{sysconf(_SC_AVPHYS_PAGES)} * std::int64_t{sysconf(_SC_PAGESIZE)};
 }
 
+Staging::Staging(std::int64_t bytes)
+    : data_(bytes == 0 ? nullptr : static_cast<unsigned char*>(device_allocate(bytes))), bytes_(bytes) {}
+
+Staging::~Staging() {
+    device_free(data_);
+}
+
+void Staging::send(void* to) {
+    if (bytes_ > 0) device_upload(to, data_, bytes_);
+}
+
+void Staging::wait() {}
+
 }  // namespace fastcf

@@ -24,10 +24,11 @@ const MfRowKernels<T>& kernels() {
 }
 
 // Where tasks begin: consecutive rows of about as many ratings.
-std::vector<std::int64_t> task_bounds(const std::int64_t* indptr, std::int64_t rows) {
+std::vector<std::int64_t> task_bounds(const std::int64_t* indptr, std::int64_t rows,
+                                      std::int64_t ratings_per_task = kRatingsPerTask) {
     std::vector<std::int64_t> bounds{0};
     for (std::int64_t row = 0; row < rows; ++row)
-        if (indptr[row + 1] - indptr[bounds.back()] >= kRatingsPerTask || row + 1 - bounds.back() >= kRowsPerTask)
+        if (indptr[row + 1] - indptr[bounds.back()] >= ratings_per_task || row + 1 - bounds.back() >= kRowsPerTask)
             bounds.push_back(row + 1);
     if (bounds.back() < rows) bounds.push_back(rows);
     return bounds;
@@ -84,16 +85,16 @@ int threads_of(std::int64_t nnz, std::int64_t rows, std::int64_t k, int n_thread
 }  // namespace
 
 template <class T>
-MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
-                   const MfParameters<T>& gradient, T* errors, int n_threads) {
+void mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
+                 const MfParameters<T>& gradient, T* errors, double* cost, int n_threads) {
     const std::int64_t nnz = ratings.nnz();
     const MfRowKernels<T>& run = kernels<T>();
     const int threads = threads_of(nnz, ratings.n_users + ratings.n_items, at.k, n_threads);
-    MfCost cost;
+    MfCost sum;
     const auto add = [&](const std::vector<MfCost>& parts) {
         for (const MfCost& part : parts) {
-            cost.loss += part.loss;
-            cost.penalty += part.penalty;
+            sum.loss += part.loss;
+            sum.penalty += part.penalty;
         }
     };
 
@@ -133,15 +134,19 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
         if (gradient.item_bias != nullptr) gradient.item_bias[i] = bias;
     });
     add(parts);
-    return cost;
+    cost[0] = sum.loss;
+    cost[1] = sum.penalty;
 }
 
 template <class T>
 void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at, T* out,
                 int n_threads) {
     const std::int64_t nnz = ratings.nnz();
-    for_each_row(task_bounds(ratings.indptr, ratings.n_users), threads_of(nnz, ratings.n_users, at.k, n_threads),
-                 [&](std::size_t, std::int64_t u) {
+    // Nothing is summed across tasks: they may be small, for batches of a network, one call soon after the other.
+    constexpr std::int64_t kFactorsPerTask = 1 << 17;
+    const std::int64_t per_task = std::clamp<std::int64_t>(kFactorsPerTask / (at.k + 1), 64, kRatingsPerTask);
+    for_each_row(task_bounds(ratings.indptr, ratings.n_users, per_task),
+                 threads_of(4 * nnz, ratings.n_users, at.k, n_threads), [&](std::size_t, std::int64_t u) {
                      kernels<T>().predict(user_row(ratings, objective, at, nnz, u), out + ratings.indptr[u]);
                  });
 }

@@ -72,8 +72,8 @@ void prefetch_row(const OptimizerRows<T>& state, std::int64_t row) {
 template <class T, class Body>
 void for_rows(const OptimizerRows<T>& state, VectorView<const std::int32_t> rows, int n_threads, Body&& body) {
     check_optimizer_rows(rows, state.rows);
-    const std::int64_t grain = kElementsPerTask / (state.cols + 16) + 1;
-    parallel_chunks(rows.size, grain, threads_for(rows.size * (state.cols / 8 + 4), n_threads),
+    const std::int64_t grain = kElementsPerTask / 4 / (state.cols + 16) + 1;
+    parallel_chunks(rows.size, grain, threads_for(rows.size * (state.cols / 2 + 4), n_threads),
                     [&](std::int64_t begin, std::int64_t end, int) {
                         for (std::int64_t r = begin; r < end; ++r) {
                             if (r + kRowsAhead < end) prefetch_row(state, rows[r + kRowsAhead]);

@@ -2,7 +2,7 @@
 
 namespace fastcf {
 
-DeviceReport probe_device() {
+DeviceReport probe_device(int) {
     DeviceReport report;
     report.available = true;
     return report;

@@ -39,56 +39,89 @@ void check_arguments(const CsrView& ratings, VectorView<const float> sample_weig
               " at entry ", e);
 }
 
-// Takes the ratings of positive weight and the features of their columns. With sparse features the problem has the
-// columns that occur, numbered as they come.
-void gather(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
-            std::int64_t row, RegressionProblem& problem) {
+// Takes the ratings of positive weight, and numbers the features: with sparse ones the problem has the columns that
+// occur, as they come.
+void take_ratings(const CsrView& ratings, VectorView<const float> sample_weights, const RegressionFeatures& features,
+                  std::int64_t row, RegressionProblem& problem) {
     std::vector<std::int32_t>& items = problem.items;
-    const auto size = static_cast<std::size_t>(ratings.row_size(row));
-    items.resize(size);
-    problem.y.resize(size);
-    problem.w.resize(size);
-    std::size_t kept = 0;
-    for (std::int64_t e = ratings.indptr[row]; e < ratings.indptr[row + 1]; ++e) {
-        const float weight = sample_weights.empty() ? 1.0f : sample_weights[e];
-        items[kept] = ratings.indices[e];
-        problem.y[kept] = static_cast<double>(ratings.values[e]);
-        problem.w[kept] = static_cast<double>(weight);
-        kept += weight > 0 ? 1 : 0;
+    const std::int64_t begin = ratings.indptr[row], end = ratings.indptr[row + 1];
+    items.clear();
+    problem.y.clear();
+    problem.w.clear();
+    if (sample_weights.empty()) {
+        items.assign(ratings.indices + begin, ratings.indices + end);
+        problem.y.assign(ratings.values + begin, ratings.values + end);
+        problem.w.assign(items.size(), 1.0);
     }
-    items.resize(kept);
-    problem.y.resize(kept);
-    problem.w.resize(kept);
-    const auto n = static_cast<std::int64_t>(kept);
-    if (!features.is_sparse) {
-        problem.resize(n, features.cols());
-        for (std::int64_t r = 0; r < n; ++r)
-            problem.kernels.widen(features.dense.row(items[static_cast<std::size_t>(r)]), problem.p, problem.stride,
-                                  problem.row(r));
-        return;
+    for (std::int64_t e = begin; !sample_weights.empty() && e < end; ++e) {
+        if (!(sample_weights[e] > 0)) continue;
+        items.push_back(ratings.indices[e]);
+        problem.y.push_back(static_cast<double>(ratings.values[e]));
+        problem.w.push_back(static_cast<double>(sample_weights[e]));
     }
+    problem.n = static_cast<std::int64_t>(items.size());
+    problem.p = features.cols();
+    if (!features.is_sparse) return;
     const CsrView& sparse = features.sparse;
-    std::vector<std::int32_t>& place = problem.place;
-    place.resize(static_cast<std::size_t>(sparse.cols), -1);
+    problem.place.resize(static_cast<std::size_t>(sparse.cols), -1);
     problem.columns.clear();
-    const auto each_entry = [&](std::int64_t r, auto&& body) {
-        const std::int32_t item = items[static_cast<std::size_t>(r)];
-        for (std::int64_t e = sparse.indptr[item]; e < sparse.indptr[item + 1]; ++e)
-            body(place[static_cast<std::size_t>(sparse.indices[e])], e);
-    };
-    for (std::int64_t r = 0; r < n; ++r)
-        each_entry(r, [&](std::int32_t& column, std::int64_t e) {
-            if (column >= 0) return;
+    for (const std::int32_t item : items)
+        for (std::int64_t e = sparse.indptr[item]; e < sparse.indptr[item + 1]; ++e) {
+            std::int32_t& column = problem.place[static_cast<std::size_t>(sparse.indices[e])];
+            if (column >= 0) continue;
             column = static_cast<std::int32_t>(problem.columns.size());
             problem.columns.push_back(sparse.indices[e]);
-        });
-    problem.resize(n, static_cast<std::int64_t>(problem.columns.size()));
-    std::fill_n(problem.x, n * problem.stride, 0.0);
-    for (std::int64_t r = 0; r < n; ++r)
-        each_entry(r, [&](std::int32_t column, std::int64_t e) {
-            problem.row(r)[column] += static_cast<double>(sparse.values[e]);
-        });
-    for (const std::int32_t column : problem.columns) place[static_cast<std::size_t>(column)] = -1;
+        }
+    problem.p = static_cast<std::int64_t>(problem.columns.size());
+}
+
+// Rows of sparse features, zeroed before; false where a sum of entries of the same place is not exact.
+template <class T>
+bool scatter(const CsrView& sparse, const RegressionProblem& problem, T* rows, std::int64_t stride) {
+    bool exact = true;
+    for (const std::int32_t item : problem.items) {
+        for (std::int64_t e = sparse.indptr[item]; e < sparse.indptr[item + 1]; ++e) {
+            T& place = rows[problem.place[static_cast<std::size_t>(sparse.indices[e])]];
+            const double sum = static_cast<double>(place) + static_cast<double>(sparse.values[e]);
+            place = static_cast<T>(sum);
+            exact = exact && static_cast<double>(place) == sum;
+        }
+        rows += stride;
+    }
+    return exact;
+}
+
+// The features as floats, and their weighted sums while a block of rows is near.
+bool gather_floats(const RegressionFeatures& features, RegressionProblem& problem) {
+    constexpr std::int64_t kBlockRows = 64;
+    problem.resize(true);
+    const RegressionKernels& kernels = problem.kernels;
+    bool exact = true;
+    if (features.is_sparse) {
+        std::fill_n(problem.rows, problem.n * problem.float_stride, 0.0f);
+        exact = scatter(features.sparse, problem, problem.rows + problem.lead, problem.float_stride);
+    }
+    for (std::int64_t first = 0; first < problem.n; first += kBlockRows) {
+        const std::int64_t count = std::min(kBlockRows, problem.n - first);
+        float* block = problem.rows + first * problem.float_stride;
+        if (!features.is_sparse)
+            kernels.gather(features.dense.data, features.dense.stride, problem.items.data() + first, count,
+                           problem.n - first, problem.p, block, problem.float_stride);
+        kernels.add_centred_transposed(block, problem.float_stride, count, nullptr, problem.w.data() + first,
+                                       problem.sums.data());
+    }
+    return exact;
+}
+
+void gather(const RegressionFeatures& features, RegressionProblem& problem) {
+    problem.resize(false);
+    if (features.is_sparse) {
+        std::fill_n(problem.x, problem.n * problem.stride, 0.0);
+        scatter(features.sparse, problem, problem.x, problem.stride);
+        return;
+    }
+    problem.kernels.gather_wide(features.dense.data, features.dense.stride, problem.items.data(), problem.n, problem.p,
+                                problem.x, problem.stride);
 }
 
 }  // namespace
@@ -111,8 +144,14 @@ RegressionReport regress_rows(const CsrView& ratings, VectorView<const float> sa
         RegressionProblem& problem = problems[static_cast<std::size_t>(thread)];
         for (std::int64_t at = begin; at < end; ++at) {
             const std::int64_t u = order[static_cast<std::size_t>(at)];
-            gather(ratings, sample_weights, features, u, problem);
-            const RegressionOutcome outcome = regress(problem, options);
+            take_ratings(ratings, sample_weights, features, u, problem);
+            RegressionOutcome outcome;
+            if (!refines(problem, options) || !gather_floats(features, problem) ||
+                !regress_refined(problem, options, outcome)) {
+                gather(features, problem);
+                outcome = regress(problem, options);
+            }
+            for (const std::int32_t column : problem.columns) problem.place[static_cast<std::size_t>(column)] = -1;
             float* out = weights.row(u);
             if (features.is_sparse) {
                 std::fill_n(out, weights.cols, 0.0f);

@@ -16,19 +16,10 @@ constexpr double kPivotTolerance = 1e-10;  // below this share of its diagonal a
 constexpr std::int64_t kBlockRows = 64;
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 
-// In float32 a matrix costs half as much. What a factorisation there lacks in digits, corrections by the residuals of
-// float64 supply: each multiplies the error by some 1e-7 times the condition (Wilkinson 1963; Higham, "Accuracy and
-// Stability of Numerical Algorithms", 2nd ed., chapter 12). 6,000 rows, 1 M ratings, 100 features, one thread: 0.188 s
-// before, 0.152 s with this (AVX-512); 0.308 and 0.236 s (AVX2).
-constexpr std::int64_t kFewestForFloats = 48;  // features (a choice)
-constexpr float kFloatPivotTolerance = 1e-4f;
-constexpr double kRefinedError = 1e-11;  // of the weights' norm, far below the rounding of the result
-constexpr int kMostCorrections = 4;
-
 // What each piece of scratch memory holds.
 enum Rooms : std::size_t {
     kGram,
-    kDiagonal,
+    kInverses,
     kMean,
     kTarget,
     kRoots,
@@ -40,7 +31,7 @@ enum Rooms : std::size_t {
     kBlock,
     kKernel
 };
-enum FloatRooms : std::size_t { kFloatGram, kFloatBlock, kFloatVector };
+enum FloatRooms : std::size_t { kFloatGram, kFloatInverses, kFloatBlock, kFloatVector };
 
 // The largest eigenvalue of a symmetric positive matrix (upper triangle) is at most its trace and its largest row sum.
 double curvature_bound(const double* gram, std::int64_t p, std::int64_t stride) {
@@ -57,7 +48,13 @@ double curvature_bound(const double* gram, std::int64_t p, std::int64_t stride) 
 class Solver {
   public:
     Solver(RegressionProblem& problem, const RegressionOptions& options)
-        : q_(problem), o_(options), k_(problem.kernels), n_(problem.n), p_(problem.p), ld_(problem.stride) {}
+        : q_(problem),
+          o_(options),
+          k_(problem.kernels),
+          f_(problem.factors),
+          n_(problem.n),
+          p_(problem.p),
+          ld_(problem.stride) {}
 
     RegressionOutcome run() {
         if (n_ == 0) return {};
@@ -68,6 +65,7 @@ class Solver {
     double* room(Rooms number, std::int64_t size) { return q_.scratch(number, size); }
     double sum_of(const double* x, std::int64_t size) const { return std::accumulate(x, x + size, 0.0); }
     double* theta() { return q_.theta.data(); }
+    double* inverses(std::int64_t stride) { return room(kInverses, 2 * kRegressionPad * stride); }
 
     // The weighted mean of the features, 0 without an intercept.
     const double* feature_mean(double total_weight) {
@@ -117,76 +115,10 @@ class Solver {
         RegressionOutcome outcome;
         if (o_.solver == RegressionSolver::gradient)
             outcome = descend_squared(target);
-        else if (!refined_equations(target) && !normal_equations(target))
+        else if (!normal_equations(target))
             least_norm(q_, target, o_.reg);
         outcome.intercept = y_mean - k_.dot(mean, theta(), ld_);
         return outcome;
-    }
-
-    // The normal equations in float32, their solution corrected to float64; false where that does not pay, or where the
-    // condition is too bad for it.
-    bool refined_equations(const double* target) {
-        const bool by_ratings = n_ < p_;
-        if (p_ < kFewestForFloats || (by_ratings && o_.reg == 0)) return false;
-        const std::int64_t size = by_ratings ? n_ : p_;
-        const std::int64_t stride = RegressionProblem::padded_floats(size);
-        float* gram = q_.float_scratch(kFloatGram, stride * stride);
-        std::fill_n(gram, stride * stride, 0.0f);
-        for (std::int64_t j = 0; j < stride; ++j) gram[j * stride + j] = j < size ? static_cast<float>(o_.reg) : 1.0f;
-        if (by_ratings) {
-            float* across = q_.float_scratch(kFloatBlock, p_ * stride);
-            k_.narrow_transposed(q_.x, ld_, n_, p_, across, stride);
-            k_.gram_float(across, stride, p_, stride, gram, stride);
-        } else {
-            float* block = q_.float_scratch(kFloatBlock, kBlockRows * stride);
-            for (std::int64_t first = 0; first < n_; first += kBlockRows) {
-                const std::int64_t rows = std::min(kBlockRows, n_ - first);
-                k_.narrow(q_.x + first * ld_, ld_, rows, p_, block, stride);
-                k_.gram_float(block, stride, rows, stride, gram, stride);
-            }
-        }
-        float* change = q_.float_scratch(kFloatVector, stride);
-        if (!k_.cholesky_float(gram, stride, stride, kFloatPivotTolerance, change)) return false;
-
-        // The unknowns are the weights, or the ratings' shares `a` of them: theta = A' a.
-        double* solution = by_ratings ? room(kStep, stride) : theta();
-        double* gradient = room(kVector, std::max(ld_, stride));
-        std::fill_n(solution, size, 0.0);
-        double last = 0;
-        for (int correction = 0; correction < kMostCorrections; ++correction) {
-            if (by_ratings) {
-                k_.times(q_.x, ld_, n_, ld_, theta(), gradient);
-                for (std::int64_t r = 0; r < n_; ++r) gradient[r] = target[r] - gradient[r];
-            } else if (correction == 0) {
-                k_.transposed_times(q_.x, ld_, n_, ld_, target, gradient);
-            } else {
-                k_.transposed_residuals(q_.x, ld_, n_, ld_, target, theta(), gradient);
-            }
-            double largest = 0;
-            for (std::int64_t j = 0; j < size; ++j) {
-                gradient[j] -= o_.reg * solution[j];
-                largest = std::max(largest, std::abs(gradient[j]));
-            }
-            const double unit = largest > 0 ? largest : 1.0;  // so that nothing falls below the least float
-            std::fill_n(change, stride, 0.0f);
-            for (std::int64_t j = 0; j < size; ++j) change[j] = static_cast<float>(gradient[j] / unit);
-            k_.solve_float(gram, stride, stride, change);
-            double squares = 0, total = 0;
-            for (std::int64_t j = 0; j < size; ++j) {
-                const double step = unit * static_cast<double>(change[j]);
-                solution[j] += step;
-                squares += step * step;
-                total += solution[j] * solution[j];
-            }
-            if (by_ratings) k_.transposed_times(q_.x, ld_, n_, ld_, solution, theta());
-            const double length = std::sqrt(squares);
-            if (correction > 0) {
-                if (!(length <= 0.01 * last)) return false;
-                if (length * length <= last * kRefinedError * std::sqrt(total)) return true;
-            }
-            last = length;
-        }
-        return false;
     }
 
     // False where the equations are singular to working precision.
@@ -198,14 +130,14 @@ class Solver {
         double* gram = empty_gram(size, stride, o_.reg);
         double* right = room(kVector, stride);
         if (by_ratings) {
-            k_.gram(transposed(stride), stride, p_, stride, gram, stride);
+            f_.gram(transposed(stride), stride, p_, stride, 0, true, gram, stride);
             std::fill_n(std::copy_n(target, n_, right), stride - n_, 0.0);
         } else {
-            k_.gram(q_.x, ld_, n_, stride, gram, stride);
+            f_.gram(q_.x, ld_, n_, stride, 0, true, gram, stride);
             k_.transposed_times(q_.x, ld_, n_, ld_, target, right);
         }
-        if (!k_.cholesky(gram, stride, stride, kPivotTolerance, room(kDiagonal, stride))) return false;
-        k_.solve(gram, stride, stride, right);
+        if (!f_.cholesky(gram, stride, stride, 0, kPivotTolerance, inverses(stride))) return false;
+        f_.solve(gram, stride, stride, inverses(stride), right);
         if (by_ratings)
             k_.transposed_times(q_.x, ld_, n_, ld_, right, theta());
         else
@@ -215,7 +147,7 @@ class Solver {
 
     RegressionOutcome descend_squared(const double* target) {
         double* gram = empty_gram(p_, ld_, 0.0);
-        k_.gram(q_.x, ld_, n_, ld_, gram, ld_);
+        f_.gram(q_.x, ld_, n_, ld_, 0, true, gram, ld_);
         for (std::int64_t i = 0; i < p_; ++i)
             for (std::int64_t j = 0; j < i; ++j) gram[i * ld_ + j] = gram[j * ld_ + i];
         double* right = room(kVector, ld_);
@@ -325,7 +257,7 @@ class Solver {
         for (std::int64_t first = 0; first < n_; first += kBlockRows) {
             const std::int64_t rows = std::min(kBlockRows, n_ - first);
             k_.shift_scale(q_.x + first * ld_, ld_, rows, ld_, center, scale + first, block);
-            k_.gram(block, ld_, rows, ld_, gram, ld_);
+            f_.gram(block, ld_, rows, ld_, 0, true, gram, ld_);
         }
     }
 
@@ -346,9 +278,32 @@ class Solver {
             double* gram = build(damping);
             double largest = o_.reg;
             for (std::int64_t j = 0; j < size; ++j) largest = std::max(largest, gram[j * stride + j]);
-            if (k_.cholesky(gram, stride, stride, kEpsilon, room(kDiagonal, stride)) || attempt == 20) return;
+            if (f_.cholesky(gram, stride, stride, 0, kEpsilon, inverses(stride)) || attempt == 20) return;
             damping = std::max(100 * damping, 1e-13 * largest);
         }
+    }
+
+    // x = (sum_r scale_r^2 (x_r - center)(x_r - center)' + reg I)^-1 x in float32: a Newton step need not be exact.
+    // False where the condition is too bad for that.
+    bool solve_in_floats(const double* scale, const double* center, double* x) {
+        const std::int64_t size = RegressionProblem::padded_floats(p_), lead = size - p_;
+        float* gram = q_.float_scratch(kFloatGram, size * size);
+        float* block = q_.float_scratch(kFloatBlock, kBlockRows * size);
+        for (std::int64_t first = 0; first < n_; first += kBlockRows) {
+            const std::int64_t rows = std::min(kBlockRows, n_ - first);
+            k_.center_scale_narrow(q_.x + first * ld_, ld_, rows, p_, center, scale + first, block, size);
+            f_.gram_float(block, size, rows, size, lead, first > 0, gram, size);
+        }
+        float* inverses = q_.float_scratch(kFloatInverses, 2 * kRegressionFloatPad * size);
+        pad_and_penalise(gram, size, lead, o_.reg);
+        if (!f_.cholesky_float(gram, size, size, lead, kFloatPivotTolerance, inverses)) return false;
+        float* change = q_.float_scratch(kFloatVector, size);
+        std::fill_n(change, lead, 0.0f);
+        const double length = std::sqrt(k_.dot(x, x, ld_)), unit = length > 0 ? length : 1.0;
+        for (std::int64_t j = 0; j < p_; ++j) change[lead + j] = static_cast<float>(x[j] / unit);
+        f_.solve_float(gram, size, size, inverses, change);
+        for (std::int64_t j = 0; j < p_; ++j) x[j] = unit * static_cast<double>(change[lead + j]);
+        return true;
     }
 
     // H = X' M X + reg I with M = S - s s' / sum(s) (S alone without an intercept): the intercept is eliminated.
@@ -367,7 +322,7 @@ class Solver {
             kernel.assign(static_cast<std::size_t>(n_ * stride), 0.0);
             const double* across = transposed(stride);
             double* gram = empty_gram(n_, stride, 0.0);
-            k_.gram(across, stride, p_, stride, gram, stride);
+            f_.gram(across, stride, p_, stride, 0, true, gram, stride);
             for (std::int64_t i = 0; i < n_; ++i)
                 for (std::int64_t j = 0; j < n_; ++j)
                     kernel[static_cast<std::size_t>(i * stride + j)] = gram[std::min(i, j) * stride + std::max(i, j)];
@@ -380,6 +335,7 @@ class Solver {
             return RegressionOutcome{0, iterations, converged};
         };
         double penalty = 0;  // reg/2 |theta|^2
+        bool floats = !by_ratings && p_ >= kFewestForFloats;
         for (int iteration = 0;; ++iteration) {
             const double bias_gradient = o_.intercept ? sum_of(residual_, n_) : 0.0;
             const double curvature = sum_of(curvature_, n_);
@@ -417,18 +373,21 @@ class Solver {
                     k_.transposed_times(q_.x, ld_, n_, ld_, curvature_, share.data());
                     for (double& value : share) value /= curvature;
                 }
-                const double* gram = nullptr;
-                factorise(p_, stride, [&](double damping) {
-                    double* matrix = empty_gram(p_, stride, o_.reg + damping);
-                    add_blocks(roots, share.data(), matrix);
-                    gram = matrix;
-                    return matrix;
-                });
                 for (std::int64_t j = 0; j < stride; ++j) {
                     const auto f = static_cast<std::size_t>(j);
                     step[j] = share[f] * bias_gradient - gradient[f];
                 }
-                k_.solve(gram, stride, stride, step);
+                floats = floats && solve_in_floats(roots, share.data(), step);
+                if (!floats) {
+                    const double* gram = nullptr;
+                    factorise(p_, stride, [&](double damping) {
+                        double* matrix = empty_gram(p_, stride, o_.reg + damping);
+                        add_blocks(roots, share.data(), matrix);
+                        gram = matrix;
+                        return matrix;
+                    });
+                    f_.solve(gram, stride, stride, inverses(stride), step);
+                }
                 k_.times(q_.x, ld_, n_, ld_, step, margin_step);
                 taken.slope = k_.dot(gradient.data(), step, stride);
                 taken.cross = k_.dot(parameters.data(), step, stride);
@@ -477,7 +436,7 @@ class Solver {
         const double offset = k_.dot(share, image, n_);
         std::fill_n(step, stride, 0.0);
         for (std::int64_t r = 0; r < n_; ++r) step[r] = roots[r] * (image[r] - offset);
-        k_.solve(gram, stride, stride, step);
+        f_.solve(gram, stride, stride, inverses(stride), step);
         const double total = k_.dot(roots, step, n_);
         for (std::int64_t r = 0; r < n_; ++r) step[r] = (roots[r] * step[r] - share[r] * total - centred[r]) / o_.reg;
     }
@@ -485,6 +444,7 @@ class Solver {
     RegressionProblem& q_;
     const RegressionOptions& o_;
     const RegressionKernels& k_;
+    const RegressionFactorKernels& f_;
     std::int64_t n_, p_, ld_;
     double bias_ = 0, loss_ = 0, feature_norm_ = 0, residual_norm_ = 0;
     double *margin_ = nullptr, *residual_ = nullptr, *curvature_ = nullptr;

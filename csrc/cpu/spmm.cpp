@@ -24,7 +24,7 @@ void spmm(const SparseRows<T>& a, MatrixView<const T> x, MatrixView<T> out, Vect
     constexpr std::int64_t kMostTasks = 256;
     const MfRowKernels<T>& row_kernels = kernels(T{});
     const std::int64_t grain = std::max<std::int64_t>(1, a.rows / kMostTasks);
-    const int threads = threads_for(a.n * (x.cols / 8 + 1), n_threads);
+    const int threads = threads_for(a.n * (x.cols / 2 + 1), n_threads);  // calls follow one another: threads are awake
     parallel_chunks(a.rows, grain, threads, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t r = begin; r < end; ++r) {
             const std::int64_t first = a.indptr[r];

@@ -199,8 +199,8 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     rows.k = k;
     rows.d = d;
     rows.offset = problem.offset;
-    rows.by_four = k % 4 == 0 && problem.column_factors.stride % 4 == 0;
-    rows.rows_by_four = k % 4 == 0 && factors.stride % 4 == 0;
+    rows.by_four = in_chunks(column_factors.data(), k, rows.column_stride);
+    rows.rows_by_four = in_chunks(out.data(), k, rows.stride);
     DeviceArray<float> right(prior.matrix.rows);
     if (prior.matrix.data != nullptr)
         FASTCF_LAUNCH(als::prior_kernel, blocks_for(d, als::kThreads / kWarp), als::kThreads, 0, matrix.data(),

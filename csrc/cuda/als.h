@@ -111,11 +111,13 @@ FASTCF_DEVICE float lanes_product(Global<const float> q, Global<const float> x, 
     const int part = this_thread() % kRatingLanes;
     float sum = 0.0f;
     if (by_four) {
+        FASTCF_UNROLL_BY(2)
         for (int f = part * 4; f < k; f += kRatingLanes * 4) {
             const float4 a = load4(q + f), b = load4(x + f);
             sum += a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
         }
     } else {
+        FASTCF_NO_UNROLL
         for (int f = part; f < k; f += kRatingLanes) sum += q[f] * x[f];
     }
     for (int mask = kRatingLanes / 2; mask > 0; mask /= 2) sum += shuffle_xor(sum, mask);

@@ -37,6 +37,7 @@ FASTCF_DEVICE void apply(const Problem& problem, const Prior& prior, std::int64_
     const std::int64_t end = problem.indptr[row + 1];
     const float bias = problem.d > k ? v[k] : 0.0f, offset = row_offset(problem, row);
     const Shared<float> sums = work.sums + share * split.pitch;
+    FASTCF_NO_UNROLL
     for (int f = own; share < split.shares && f < k; f += split.across) sums[f] = 0.0f;
     double total = 0.0;
     for (std::int64_t first = problem.indptr[row]; first < end; first += kChunk) {
@@ -68,6 +69,7 @@ FASTCF_DEVICE void apply(const Problem& problem, const Prior& prior, std::int64_
     }
     total = block_sum(total, work.scratch);
     const float reg = problem.penalties[row];
+    FASTCF_NO_UNROLL
     for (int f = t; f < problem.d; f += block_threads()) {
         float sum = 0.0f;
         for (int s = 0; f < k && s < split.shares; ++s) sum += work.sums[s * split.pitch + f];
@@ -80,6 +82,7 @@ FASTCF_DEVICE void apply(const Problem& problem, const Prior& prior, std::int64_
 
 FASTCF_DEVICE double inner_product(Shared<float> u, Shared<float> v, int d, Shared<double> scratch) {
     double sum = 0.0;
+    FASTCF_NO_UNROLL
     for (int f = this_thread(); f < d; f += block_threads()) {
         const float a = u[f], b = v[f];
         sum += static_cast<double>(a) * static_cast<double>(b);
@@ -87,67 +90,76 @@ FASTCF_DEVICE double inner_product(Shared<float> u, Shared<float> v, int d, Shar
     return block_sum(sum, scratch);
 }
 
-// One block per row (Hestenes and Stiefel 1952): per rating and pass 4 k + 16 bytes and 4 k flops, cg_steps + 1 passes.
-// Bound by fetching rows: on an H200 4.8 TB/s are 17 G ratings/s and pass at k = 64 where they come from memory. 128
-// threads, 256 for long rows; 0.8 KB of shared memory and 20 d bytes. Deterministic.
+// The row's factors from `x` on to what `steps` steps make of them (Hestenes and Stiefel 1952).
+FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::int64_t row, int steps, Shared<float> x,
+                               const Split& split, const Iteration& work) {
+    const int t = this_thread(), threads = block_threads(), k = problem.k, d = problem.d, pitch = split.pitch;
+    const Shared<float> residual = x + pitch, direction = x + 2 * pitch, product = x + 3 * pitch;
+    FASTCF_NO_UNROLL
+    for (int f = t; f < pitch; f += threads) {
+        float value = 0.0f;
+        if (f < k) value = problem.factors[row * problem.stride + f];
+        if (f == k && d > k) value = problem.bias[row];
+        x[f] = value;
+        direction[f] = 0.0f;
+    }
+    block_sync();
+    double size = 0.0, enough = 0.0;
+    for (int step = 0; step <= steps && (step == 0 || (size > 0.0 && size >= enough)); ++step) {
+        // At first what is left of the equations at x; then minus A times the direction.
+        const Shared<float> from = step == 0 ? x : direction, to = step == 0 ? residual : product;
+        apply(problem, prior, row, step == 0, from, to, split, work);
+        float length = 0.0f;
+        if (step > 0) {
+            const double curvature = -inner_product(direction, product, d, work.scratch);
+            if (!(curvature > 0.0)) break;
+            length = static_cast<float>(size) / static_cast<float>(curvature);
+        }
+        FASTCF_NO_UNROLL
+        for (int f = t; step > 0 && f < d; f += threads) {
+            x[f] += length * direction[f];
+            residual[f] += length * product[f];
+        }
+        const double next = inner_product(residual, residual, d, work.scratch);
+        const float part = step == 0 ? 0.0f : static_cast<float>(next) / static_cast<float>(size);
+        FASTCF_NO_UNROLL
+        for (int f = t; f < d; f += threads) direction[f] = residual[f] + part * direction[f];
+        size = next;
+        if (step == 0) enough = 1e-12 * size;
+        block_sync();
+    }
+    FASTCF_NO_UNROLL
+    for (int f = t; f < d; f += threads) {
+        const float value = x[f];
+        if (f < k)
+            problem.factors[row * problem.stride + f] = value;
+        else
+            problem.bias[row] = value;
+    }
+}
+
+// One block per row: per rating and pass 4 k + 16 bytes and 4 k flops, cg_steps + 1 passes. Bound by fetching rows: on
+// an H200 4.8 TB/s are 17 G ratings/s and pass at k = 64 where they come from memory. 128 threads, 256 for long rows;
+// 0.8 KB of shared memory and 20 d bytes. Deterministic.
 template <bool kInShared>
-FASTCF_KERNEL(kThreads)
+FASTCF_KERNEL(kThreads, 4)
 void iterate_kernel(Problem problem, Prior prior, Split split, int steps, LongRows long_rows, bool only_long,
                     std::int64_t rows, Global<float> memory) {
     FASTCF_SHARED(float, residuals, kChunk);
     FASTCF_SHARED(std::int32_t, columns, kChunk);
     FASTCF_SHARED(double, scratch, kWarp);
     FASTCF_DYNAMIC_SHARED(float, shared);
-    const int t = this_thread(), threads = block_threads(), k = problem.k, d = problem.d, pitch = split.pitch;
     const Shared<float> x = kInShared ? shared : memory + blockIdx.x * split.words;
-    const Shared<float> residual = x + pitch, direction = x + 2 * pitch, product = x + 3 * pitch;
-    const Iteration work{x + 4 * pitch, residuals, columns, scratch};
+    const Iteration work{x + 4 * split.pitch, residuals, columns, scratch};
     for (std::int64_t i = blockIdx.x; i < rows; i += gridDim.x) {
         std::int64_t row = i;
         if (only_long) row = long_rows.rows[i];
-        const std::int64_t begin = problem.indptr[row], n = problem.indptr[row + 1] - begin;
-        if (!only_long && n > long_rows.piece) continue;
-        if (n == 0) {
+        const std::int64_t n = problem.indptr[row + 1] - problem.indptr[row];
+        if (n == 0)
             clear_row(problem, row);
-            continue;
-        }
-        for (int f = t; f < pitch; f += threads) {
-            float value = 0.0f;
-            if (f < k) value = problem.factors[row * problem.stride + f];
-            if (f == k && d > k) value = problem.bias[row];
-            x[f] = value;
-            direction[f] = 0.0f;
-        }
-        block_sync();
-        double size = 0.0, enough = 0.0;
-        for (int step = 0; step <= steps && (step == 0 || (size > 0.0 && size >= enough)); ++step) {
-            // At first what is left of the equations at x; then minus A times the direction.
-            const Shared<float> from = step == 0 ? x : direction, to = step == 0 ? residual : product;
-            apply(problem, prior, row, step == 0, from, to, split, work);
-            float length = 0.0f;
-            if (step > 0) {
-                const double curvature = -inner_product(direction, product, d, scratch);
-                if (!(curvature > 0.0)) break;
-                length = static_cast<float>(size) / static_cast<float>(curvature);
-            }
-            for (int f = t; step > 0 && f < d; f += threads) {
-                x[f] += length * direction[f];
-                residual[f] += length * product[f];
-            }
-            const double next = inner_product(residual, residual, d, scratch);
-            const float part = step == 0 ? 0.0f : static_cast<float>(next) / static_cast<float>(size);
-            for (int f = t; f < d; f += threads) direction[f] = residual[f] + part * direction[f];
-            size = next;
-            if (step == 0) enough = 1e-12 * size;
-            block_sync();
-        }
-        for (int f = t; f < d; f += threads) {
-            const float value = x[f];
-            if (f < k)
-                problem.factors[row * problem.stride + f] = value;
-            else
-                problem.bias[row] = value;
-        }
+        else if (only_long || n <= long_rows.piece)
+            iterate_row(problem, prior, row, steps, x, split, work);
+        if (kInShared) return;  // a block for every row: what a loop keeps would cost registers
         block_sync();
     }
 }

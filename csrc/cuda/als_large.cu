@@ -73,7 +73,7 @@ void product_kernel(Problem problem, LargeSystems systems) {
 
 // One block of 512 threads per row, its system in global memory: d^3 / 3 flops, d^3 / 3 bytes through cache, which
 // bound it. Deterministic.
-FASTCF_KERNEL(kMostThreads)
+FASTCF_KERNEL(kMostThreads, 1)
 void large_kernel(Problem problem, Prior prior, LargeSystems systems) {
     const std::int64_t row = systems.first_row + blockIdx.x, begin = problem.indptr[row], size = systems.size;
     if (problem.indptr[row + 1] == begin && prior.matrix == nullptr) {

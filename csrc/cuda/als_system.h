@@ -232,6 +232,7 @@ FASTCF_DEVICE void back_substitute(Shared<float> a, Index size, Index ld, Shared
         block_sync();
         for (Index i = t; i < first; i += threads) {
             float sum = x[i];
+            FASTCF_UNROLL_BY(2)
             for (int j = 0; j < count; j += 4) {
                 const float4 entry = load4(a + i * ld + first + j), solved = load4(x + first + j);
                 sum -= entry.x * solved.x + entry.y * solved.y + entry.z * solved.z + entry.w * solved.w;

@@ -38,8 +38,11 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
 // Threads of a block at the most and, for kernels that should have more registers or fewer, blocks at a time.
 #define FASTCF_KERNEL(...) __global__ __launch_bounds__(__VA_ARGS__)
 #define FASTCF_DEVICE __device__ __forceinline__
-// Before a loop: an array that its counter indexes must stay in registers; a rare path is to stay small.
+// Before a loop: an array that its counter indexes must stay in registers; fetches of more steps at a time would take
+// too many of them; a rare path is to stay small.
 #define FASTCF_UNROLL _Pragma("unroll")
+#define FASTCF_UNROLL_BY(n) FASTCF_PRAGMA(unroll(n))
+#define FASTCF_PRAGMA(text) _Pragma(#text)
 #define FASTCF_NO_UNROLL _Pragma("unroll 1")
 #define FASTCF_SHARED(T, name, n) __shared__ __align__(16) T name[n]
 #define FASTCF_DYNAMIC_SHARED(T, name)                                     \
@@ -60,8 +63,8 @@ inline std::int64_t blocks_for(std::int64_t n, std::int64_t per_block) {
 
 namespace fastcf {
 
-// The device in use is the one that was current when the first of these was made. Each thread has a current device,
-// which others, PyTorch for one, may move: while one of these lives it is ours.
+// The device in use is the one that was current when the first of these was made; core/probe.h makes it. Each thread
+// has a current device, which others, PyTorch for one, may move: while one of these lives it is ours.
 class OnDevice {
   public:
     OnDevice();

@@ -105,4 +105,41 @@ std::int64_t device_free_bytes() {
     return static_cast<std::int64_t>(free + (reserved - used));
 }
 
+Staging::Staging(std::int64_t bytes) : bytes_(bytes) {
+    const OnDevice on_device;
+    if (bytes == 0) return;
+    void* memory = nullptr;
+    check_cuda(cudaMallocHost(&memory, static_cast<std::size_t>(bytes)), "locking ", bytes, " bytes of the host");
+    data_ = static_cast<unsigned char*>(memory);
+    cudaEvent_t sent = nullptr;
+    const cudaError_t status = cudaEventCreateWithFlags(&sent, cudaEventDisableTiming);
+    if (status != cudaSuccess) cudaFreeHost(data_);
+    check_cuda(status, "creating an event");
+    sent_ = sent;
+}
+
+Staging::~Staging() {
+    if (data_ == nullptr) return;
+    try {
+        const OnDevice on_device;
+        wait();
+        check_cuda(cudaEventDestroy(static_cast<cudaEvent_t>(sent_)), "giving an event back");
+        check_cuda(cudaFreeHost(data_), "giving memory of the host back");
+    } catch (const DeviceFailure&) {  // of work that came before; one that stays is found by the next check
+    }
+}
+
+void Staging::send(void* to) {
+    const OnDevice on_device;
+    if (bytes_ == 0) return;
+    check_cuda(cudaMemcpyAsync(to, data_, static_cast<std::size_t>(bytes_), cudaMemcpyHostToDevice, nullptr),
+               "an upload of ", bytes_, " bytes");
+    check_cuda(cudaEventRecord(static_cast<cudaEvent_t>(sent_), nullptr), "recording an event");
+}
+
+void Staging::wait() {
+    const OnDevice on_device;
+    if (bytes_ > 0) check_cuda(cudaEventSynchronize(static_cast<cudaEvent_t>(sent_)), "waiting for an upload");
+}
+
 }  // namespace fastcf

@@ -20,17 +20,12 @@ std::int64_t aligned_cols(std::int64_t k) {
     return blocks_for(k, kChunk<T>) * kChunk<T>;
 }
 
-template <class T>
-bool whole_chunks(std::int64_t k, std::int64_t stride) {
-    return k % kChunk<T> == 0 && stride % kChunk<T> == 0;
-}
-
 // Factors as kernels read them, every row a number of whole chunks.
 template <class T>
 struct ChunkedIn {
     ChunkedIn(const T* factors, std::int64_t rows, std::int64_t k, std::int64_t given_stride)
         : given(factors, extent(rows, k, given_stride)), data(given.data()), stride(given_stride) {
-        if (whole_chunks<T>(k, stride)) return;
+        if (in_chunks(data, k, stride)) return;
         stride = aligned_cols<T>(k);
         padded = DeviceArray<T>(rows * stride);
         repitch<T>(given.data(), given_stride, k, padded.data(), stride, stride, rows);
@@ -52,7 +47,7 @@ struct ChunkedOut {
           cols(n_cols),
           wanted_stride(given_stride),
           stride(given_stride) {
-        if (whole_chunks<T>(cols, stride)) return;
+        if (in_chunks(data, cols, stride)) return;
         stride = aligned_cols<T>(cols);
         padded = DeviceArray<T>(rows * stride);
         data = padded.data();
@@ -186,8 +181,8 @@ void launch_accumulate(const Side<T>& side, const T* errors, const std::int64_t*
 }  // namespace
 
 template <class T>
-MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
-                   const MfParameters<T>& gradient, T* errors, int) {
+void mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
+                 const MfParameters<T>& gradient, T* errors, double* cost, int) {
     const std::int64_t nnz = ratings.nnz();
     Model<T> model(ratings, objective, at);
     const In<T> values(ratings.values, nnz), weights(ratings.weights, nnz);
@@ -196,6 +191,7 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
     const In<std::int64_t> item_indptr(ratings.item_indptr, ratings.n_items + 1), positions(ratings.item_entries, nnz);
     const In<std::int32_t> raters(ratings.users, nnz);
     const Out<T> staged_errors(errors, nnz);
+    const Out<double> sums(cost, 2);
     Side<T>& users = model.users;
     Side<T> items = Model<T>::side_of(item_indptr, raters, model.item_factors, model.user_factors, model.item_bias,
                                       ratings.n_items, nnz, at.k);
@@ -208,7 +204,7 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
     const std::int64_t user_blocks = blocks_of(users) * (narrow ? 1 : segments(users.chunks));
     const std::int64_t item_blocks = blocks_of(items) * segments(items.chunks);
     const std::int64_t loss_blocks = narrow ? user_blocks : blocks_for(nnz, kPairsPerBlock);
-    DeviceArray<double> losses(loss_blocks), penalties(user_blocks + item_blocks), sums(2);
+    DeviceArray<double> losses(loss_blocks), penalties(user_blocks + item_blocks);
     if (narrow) {
         launch_forward<T>(users, model.target, staged_errors.data(), losses.data(), penalties.data());
     } else {
@@ -223,9 +219,7 @@ MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective,
     user_output.finish(users);
     item_output.finish(items);
     staged_errors.finish();
-    double totals[2];
-    sums.download(totals);
-    return {totals[0], totals[1]};
+    sums.finish();
 }
 
 template <class T>

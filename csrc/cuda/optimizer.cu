@@ -117,17 +117,17 @@ FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, const
 // parameters/s. 256 threads, a chunk each. Deterministic.
 template <class T>
 FASTCF_KERNEL(kThreads)
-void step_kernel(OptimizerKind kind, OptimizerStep<T> s, std::int64_t n, Global<T> parameters, Global<const T> gradient,
-                 Global<T> first, Global<T> second) {
+void step_kernel(OptimizerKind kind, OptimizerStep<T> s, bool chunks, std::int64_t n, Global<T> parameters,
+                 Global<const T> gradient, Global<T> first, Global<T> second) {
     const std::int64_t begin = global_thread() * kChunk<T>;
     const auto run = [&](auto size, std::int64_t i) {
         step_run<T, size()>(kind, s, Coast<T>{}, false, parameters + i, gradient + i, advance(first, i),
                             advance(second, i));
     };
-    if (begin + kChunk<T> <= n)
+    if (chunks && begin + kChunk<T> <= n)
         run(std::integral_constant<int, kChunk<T>>(), begin);
     else
-        for (std::int64_t i = begin; i < n; ++i) run(std::integral_constant<int, 1>(), i);
+        for (std::int64_t i = begin; i < n && i < begin + kChunk<T>; ++i) run(std::integral_constant<int, 1>(), i);
 }
 
 template <class T>
@@ -148,7 +148,7 @@ FASTCF_DEVICE std::int64_t row_steps_of(const State<T>& state, std::int64_t row,
 // The same for named rows, with `lanes` neighbouring threads to a row. Adds 12 to 20 bytes per row, and a look into a
 // table of powers. 256 threads. Deterministic.
 template <class T, int N>
-FASTCF_KERNEL(kThreads)
+FASTCF_KERNEL(kThreads, sizeof(T) == 4 ? 4 : 3)
 void step_rows_kernel(Rule rule, OptimizerStep<T> shared, std::int64_t step, State<T> state,
                       Global<const std::int32_t> rows, std::int64_t n_rows, Global<const T> gradient,
                       std::int64_t gradient_stride, int lanes) {
@@ -250,14 +250,17 @@ int lanes_for(std::int64_t cols, int size) {
     return lanes;
 }
 
-// Calls body with the elements a thread takes at a time, as a constant, and the lanes of a row.
+// Calls body with the elements a thread takes at a time, as a constant, and the lanes of a row; no gradient: null.
 template <class T, class Body>
-void with_run(const OptimizerRows<T>& state, std::int64_t gradient_stride, Body&& body) {
+void with_run(const StagedState<T>& state, const T* gradient, std::int64_t gradient_stride, Body&& body) {
     constexpr int kSize = kChunk<T>;
-    if (state.cols % kSize == 0 && state.stride % kSize == 0 && gradient_stride % kSize == 0)
-        body(std::integral_constant<int, kSize>(), lanes_for(state.cols, kSize));
+    const std::int64_t cols = state.parts.cols, stride = state.parts.stride;
+    const auto whole = [&](const T* array) { return in_chunks(array, cols, stride); };
+    if (whole(state.parameters.data()) && whole(state.first.data()) && whole(state.second.data()) &&
+        in_chunks(gradient, cols, gradient_stride))
+        body(std::integral_constant<int, kSize>(), lanes_for(cols, kSize));
     else
-        body(std::integral_constant<int, 1>(), lanes_for(state.cols, 1));
+        body(std::integral_constant<int, 1>(), lanes_for(cols, 1));
 }
 
 void check_host_rows(VectorView<const std::int32_t> rows, std::int64_t limit) {
@@ -278,7 +281,7 @@ void coast_rows(const Optimizer& optimizer, std::int64_t step, const OptimizerRo
     const StagedRule rule(optimizer, 0.0);
     const StagedState<T> staged(state);
     const In<std::int32_t> staged_rows(rows, n_rows);
-    with_run(state, state.stride, [&](auto size, int lanes) {
+    with_run<T>(staged, nullptr, state.stride, [&](auto size, int lanes) {
         FASTCF_LAUNCH((coast_kernel<T, size()>), blocks_for(n_rows * lanes, kThreads), kThreads, 0, rule.rule, step,
                       staged.parts, staged_rows.data(), n_rows, lanes);
     });
@@ -292,7 +295,7 @@ void step_rows(const Optimizer& optimizer, double learning_rate, std::int64_t st
     const StagedState<T> staged(state);
     const In<std::int32_t> staged_rows(rows);
     const In<T> g(gradient, extent(rows.size, state.cols, gradient_stride));
-    with_run(state, gradient_stride, [&](auto size, int lanes) {
+    with_run<T>(staged, g.data(), gradient_stride, [&](auto size, int lanes) {
         FASTCF_LAUNCH((step_rows_kernel<T, size()>), blocks_for(rows.size * lanes, kThreads), kThreads, 0, rule.rule,
                       host_step<T>(optimizer, learning_rate, step), step, staged.parts, staged_rows.data(), rows.size,
                       g.data(), gradient_stride, lanes);
@@ -308,8 +311,10 @@ void optimizer_step(const Optimizer& optimizer, double learning_rate, std::int64
     check_optimizer_step(step);
     const InOut<T> p(parameters, n), a(first, n), b(second, n);
     const In<T> g(gradient, n);
+    const auto whole = [](const T* array) { return in_chunks(array, 0, 0); };
+    const bool chunks = whole(p.data()) && whole(g.data()) && whole(a.data()) && whole(b.data());
     FASTCF_LAUNCH(step_kernel<T>, blocks_for(n, std::int64_t{kThreads} * kChunk<T>), kThreads, 0, optimizer.kind,
-                  host_step<T>(optimizer, learning_rate, step), n, p.data(), g.data(), a.data(), b.data());
+                  host_step<T>(optimizer, learning_rate, step), chunks, n, p.data(), g.data(), a.data(), b.data());
     p.finish();
     a.finish();
     b.finish();

@@ -33,7 +33,8 @@ struct StagedModel {
                 item_offset.data(),        model.user_factors.cols,
                 model.user_factors.stride, model.item_factors.stride,
                 model.global_offset,       false} {
-        parts.by_four = parts.k % 4 == 0 && parts.user_stride % 4 == 0 && parts.item_stride % 4 == 0;
+        parts.by_four = in_chunks(user_factors.data(), parts.k, parts.user_stride) &&
+                        in_chunks(item_factors.data(), parts.k, parts.item_stride);
     }
     In<float> user_factors, item_factors, user_bias, item_bias, item_offset;
     Model parts;

@@ -3,6 +3,7 @@
 #include <exception>
 
 #include "core/probe.h"
+#include "cuda/kernel.h"
 
 namespace fastcf {
 namespace {
@@ -29,9 +30,28 @@ std::string try_device() {
     return answer == 42 ? "" : "a kernel ran and gave a wrong answer";
 }
 
+// Tries the device in use, which is the numbered one if no other was before; the caller's stays current.
+void try_device(int number, DeviceReport& report) {
+    int theirs = 0;
+    cudaError_t status = cudaGetDevice(&theirs);
+    if (status == cudaSuccess && number >= 0) status = cudaSetDevice(number);
+    try {
+        if (status == cudaSuccess) {
+            const OnDevice on_device;
+            cudaGetDevice(&report.in_use);
+            report.reason = try_device();
+        }
+    } catch (const DeviceFailure& error) {
+        report.reason = error.what();
+    }
+    if (status != cudaSuccess) report.reason = std::string("it cannot be chosen: ") + cudaGetErrorString(status);
+    cudaSetDevice(theirs);
+    cudaGetLastError();
+}
+
 }  // namespace
 
-DeviceReport probe_device() {
+DeviceReport probe_device(int number) {
     DeviceReport report;
     int count = 0;
     if (cudaDriverGetVersion(&report.driver_version) != cudaSuccess) report.driver_version = 0;
@@ -43,6 +63,8 @@ DeviceReport probe_device() {
         report.reason = std::string("the driver reports: ") + cudaGetErrorString(status);
     } else if (count == 0) {
         report.reason = "no NVIDIA GPU was found";
+    } else if (number >= count) {
+        report.reason = no_such_device(number, count);
     }
     cudaGetLastError();
     for (int d = 0; report.reason.empty() && d < count; ++d) {
@@ -52,7 +74,7 @@ DeviceReport probe_device() {
                                   static_cast<std::int64_t>(properties.totalGlobalMem),
                                   properties.multiProcessorCount});
     }
-    if (report.reason.empty()) report.reason = try_device();
+    if (report.reason.empty()) try_device(number, report);
     report.available = report.reason.empty();
     return report;
 }

@@ -38,7 +38,8 @@ void gather_rows(MatrixView<const float> from, VectorView<const std::int32_t> ro
     const In<std::int32_t> staged_rows(rows);
     const Out<float> staged_to(to.data, extent(to.rows, to.cols, to.stride));
     constexpr std::int64_t kSize = kChunk<float>;
-    const bool by_chunk = from.cols % kSize == 0 && from.stride % kSize == 0 && to.stride % kSize == 0;
+    const bool by_chunk =
+        in_chunks(staged_from.data(), from.cols, from.stride) && in_chunks(staged_to.data(), to.cols, to.stride);
     const std::int64_t runs = by_chunk ? from.cols / kSize : from.cols, n = rows.size * runs;
     const auto launch = [&](auto kernel) {
         FASTCF_LAUNCH(kernel, blocks_for(n, kThreads), kThreads, 0, staged_from.data(), from.stride, runs,

@@ -57,8 +57,7 @@ class StagedRows {
   public:
     explicit StagedRows(MatrixView<const float> view) {
         if constexpr (std::is_same_v<Stored, float>) {
-            const bool aligned = !device_only(view.data) || reinterpret_cast<std::uintptr_t>(view.data) % 16 == 0;
-            if (aligned && view.cols % 4 == 0 && view.stride % 4 == 0) {
+            if (in_chunks(device_only(view.data) ? view.data : nullptr, view.cols, view.stride)) {
                 in_ = In<float>(view);
                 rows = {in_.data(), view.stride};
                 return;

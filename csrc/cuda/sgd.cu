@@ -175,6 +175,7 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
         }
         const float by = epoch.learning_rate * weight * error;
         const Global<T> item_row = item_factors + item * epoch.stride;
+        FASTCF_UNROLL_BY(kHeld)
         for (int c = 0; c < chunks; ++c) {
             if (factor(c) >= epoch.stride) continue;
             if (Chunks > 0) {

@@ -14,6 +14,14 @@ inline std::int64_t extent(std::int64_t rows, std::int64_t cols, std::int64_t st
     return rows == 0 ? 0 : (rows - 1) * stride + cols;
 }
 
+// Whether rows on the device may be read 16 bytes at a time (kernel.h's chunks): by where they begin and how far they
+// are apart. Callers' arrays on the device may begin anywhere.
+template <class T>
+bool in_chunks(const T* data, std::int64_t cols, std::int64_t stride) {
+    constexpr std::int64_t kSize = 16 / static_cast<std::int64_t>(sizeof(T));
+    return cols % kSize == 0 && stride % kSize == 0 && reinterpret_cast<std::uintptr_t>(data) % 16 == 0;
+}
+
 // An argument that is read. Empty stays null.
 template <class T>
 class In {

@@ -1,5 +1,6 @@
 #include "emu/faults.h"
 
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -140,6 +141,11 @@ void expect(const DeviceArray<float>& got, const std::function<float(int)>& want
             throw std::logic_error(concat(name, " gave ", values[static_cast<std::size_t>(t)], " for thread ", t));
 }
 
+void send_zeros(Staging& staging, DeviceArray<unsigned char>& target) {
+    std::fill_n(staging.data(), target.size(), static_cast<unsigned char>(0));
+    staging.send(target.data());
+}
+
 using Runs = std::map<std::string, std::function<void()>>;
 
 const Runs& runs() {
@@ -189,6 +195,30 @@ const Runs& runs() {
         result["odd block"] = [] {
             DeviceArray<float> values(kThreads);
             FASTCF_LAUNCH(sum_kernel, 1, kThreads - 1, 0, values.data());
+        };
+        result["staging written too early"] = [] {
+            DeviceArray<unsigned char> target(kThreads);
+            Staging staging(kThreads);
+            send_zeros(staging, target);
+            staging.data()[0] = 1;
+            staging.wait();
+        };
+        result["staging sent too early"] = [] {
+            DeviceArray<unsigned char> target(kThreads);
+            Staging staging(kThreads);
+            send_zeros(staging, target);
+            send_zeros(staging, target);
+        };
+        result["right: staging"] = [] {
+            DeviceArray<unsigned char> target(kThreads);
+            Staging staging(kThreads);
+            send_zeros(staging, target);
+            staging.wait();
+            staging.data()[0] = 1;
+            staging.send(target.data());
+            staging.wait();
+            if (target.to_host()[0] != 1 || target.to_host()[1] != 0)
+                throw std::logic_error("staging sent something else");
         };
         result["right: barrier"] = right(neighbour_kernel<true>, "neighbour_kernel",
                                          [](int t) { return static_cast<float>((t + 1) % kThreads); });

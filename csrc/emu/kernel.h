@@ -22,6 +22,7 @@
 #define FASTCF_KERNEL(...) static
 #define FASTCF_DEVICE inline
 #define FASTCF_UNROLL
+#define FASTCF_UNROLL_BY(n)
 #define FASTCF_NO_UNROLL
 #define FASTCF_SHARED(T, name, n)            \
     static const char fastcf_tag_##name = 0; \

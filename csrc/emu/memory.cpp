@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <vector>
 
 #include "emu/launch.h"
 #include "emu/memory.h"
@@ -185,6 +186,32 @@ bool device_only(const void* pointer) {
 std::int64_t device_free_bytes() {
     const std::lock_guard<std::mutex> lock(emu::regions_mutex);
     return emu::total_bytes - emu::used_bytes;
+}
+
+// A GPU reads the memory at some time before `wait`: what stands there then must be what was sent.
+Staging::Staging(std::int64_t bytes) : bytes_(bytes) {
+    auto sent = std::make_unique<std::vector<unsigned char>>();
+    data_ = new unsigned char[static_cast<std::size_t>(bytes)];
+    sent_ = sent.release();
+}
+
+Staging::~Staging() {
+    delete static_cast<std::vector<unsigned char>*>(sent_);
+    delete[] data_;
+}
+
+void Staging::send(void* to) {
+    auto& sent = *static_cast<std::vector<unsigned char>*>(sent_);
+    if (!sent.empty()) throw emu::Fault("memory is sent again before the host waited for it to arrive");
+    sent.assign(data_, data_ + bytes_);
+    if (bytes_ > 0) device_upload(to, data_, bytes_);
+}
+
+void Staging::wait() {
+    auto& sent = *static_cast<std::vector<unsigned char>*>(sent_);
+    if (!sent.empty() && std::memcmp(sent.data(), data_, sent.size()) != 0)
+        throw emu::Fault("the host wrote memory that was still being sent");
+    sent.clear();
 }
 
 }  // namespace fastcf

@@ -71,10 +71,18 @@ struct MfCost {
 // receives e by user: one pass over the ratings by user yields the cost, e and the users' gradients, one over the
 // ratings by item the items' from e. Cost: 2 k multiply-adds and 2 k elements fetched per rating and pass; bound by
 // fetching factor rows (from cache where one side's factors fit), which are prefetched. A row of very many ratings is
-// cut on a device.
+// cut on a device. `cost` (2,) receives the loss and the penalty; on a device's memory nobody waits for them.
+template <class T>
+void mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
+                 const MfParameters<T>& gradient, T* errors, double* cost, int n_threads);
+
 template <class T>
 MfCost mf_gradient(const MfRatings<T>& ratings, const MfObjective<T>& objective, const MfParameters<const T>& at,
-                   const MfParameters<T>& gradient, T* errors, int n_threads);
+                   const MfParameters<T>& gradient, T* errors, int n_threads) {
+    double cost[2];
+    mf_gradient(ratings, objective, at, gradient, errors, cost, n_threads);
+    return {cost[0], cost[1]};
+}
 
 // out[e] = z at every stored rating by user, or sigmoid(z) where the loss is logistic. Uses indptr and items only.
 template <class T>
@@ -82,9 +90,9 @@ void mf_predict(const MfRatings<T>& ratings, const MfObjective<T>& objective, co
                 int n_threads);
 
 // What every device defines.
-#define FASTCF_INSTANTIATE_MF_GRADIENT(T)                                                                    \
-    template MfCost mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
-                                   const MfParameters<T>&, T*, int);                                         \
+#define FASTCF_INSTANTIATE_MF_GRADIENT(T)                                                                  \
+    template void mf_gradient<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, \
+                                 const MfParameters<T>&, T*, double*, int);                                \
     template void mf_predict<T>(const MfRatings<T>&, const MfObjective<T>&, const MfParameters<const T>&, T*, int);
 
 }  // namespace fastcf

@@ -69,8 +69,7 @@ struct OptimizerRows {
 
 // All of these are defined for float and double, throw std::invalid_argument where contracts are broken that could lead
 // out of bounds, and give the same bits for any number of threads. They are bound by memory: parameters, gradient and
-// what is remembered are read once and, but for the gradient, written once. On a device, arrays begin at multiples of
-// 16 bytes.
+// what is remembered are read once and, but for the gradient, written once.
 
 // The step-th step, counted from 1, of whole arrays of n elements.
 template <class T>

@@ -18,11 +18,12 @@
 // when there is an intercept (it would go to infinity): it gets weights 0 and the intercept log((s + 1/2) / (t + 1/2)),
 // s and t being its weights of ones and zeros (Haldane 1956).
 //
-// Float64; results are rounded to float32. Where there are many features, dense ones of the squared cost, the matrix is
-// formed and factorised in float32 and its solution corrected by residuals of float64 until it is as exact; a matrix of
-// too bad a condition for that is done again in float64. With sparse features a row's problem has only the columns that
-// its ratings touch: the others have weight 0 at the optimum. Cost per row: n p^2 + p^3 / 3 multiply-adds, or n^2 p +
-// n^3 / 3 where n < p; times the number of iterations for logistic. Memory: (n + p) p doubles per thread. Rows are
+// Float64; results are rounded to float32. Where there are 32 features or more, the matrix of the squared cost is
+// formed and factorised in float32 and its solution corrected by residuals of float64 until it is as exact, and
+// Newton's method takes its steps, though not the gradients that it ends by, in float32; a matrix of too bad a
+// condition for that is done again in float64. With sparse features a row's problem has only the columns that its
+// ratings touch: the others have weight 0 at the optimum. Cost per row: n p^2 + p^3 / 3 multiply-adds, or n^2 p + n^3 /
+// 3 where n < p; times the number of iterations for logistic. Memory: (n + p) p doubles per thread. Rows are
 // independent, so results are the same bits for any number of threads. Throws Interrupted between rows.
 #pragma once
 

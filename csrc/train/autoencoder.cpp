@@ -247,19 +247,12 @@ void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& opti
 }
 
 template <class T>
-double Autoencoder<T>::squared_norm(const std::vector<double>& columns, int n_threads) const {
-    double sum = hidden_.squared_norm(n_threads);
+double Autoencoder<T>::squared_norm() const {
+    double sum = hidden_.squared_norm();
     for (const OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) {
         if (table == &output_bias_ && !config_.penalised_bias) continue;
         const HostView<const T> host(table->values);
-        for (std::int64_t r = 0; r < table->rows; ++r) {
-            double row = 0;
-            for (std::int64_t i = 0; i < table->cols; ++i) {
-                const auto value = static_cast<double>(host.data()[r * table->cols + i]);
-                row += value * value;
-            }
-            sum += columns.empty() ? row : columns[static_cast<std::size_t>(r)] * row;
-        }
+        sum += squared_sum(host.data(), table->values.size());
     }
     return sum;
 }

@@ -80,8 +80,7 @@ class Autoencoder {
     void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
     VectorView<const std::int32_t> all_rows() const { return {all_rows_.data(), all_rows_.size()}; }
 
-    // |weights|^2, rows of the ends weighted by `columns` (n_columns), or by 1 where that is empty.
-    double squared_norm(const std::vector<double>& columns, int n_threads) const;
+    double squared_norm() const;  // of all that is penalised
     void save_best(int n_threads);
     void restore_best(int n_threads);
 

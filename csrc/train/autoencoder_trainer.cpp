@@ -1,7 +1,6 @@
 #include "train/autoencoder_trainer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -27,8 +26,6 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
     check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
     check(training.dense_refeeding >= 0, caller, ": dense_refeeding must not be negative; got ",
           training.dense_refeeding);
-    check(training.decay_exponent >= 0 && training.decay_exponent <= 1, caller,
-          ": decay_exponent must lie in [0, 1]; got ", training.decay_exponent);
     check(training.input_dropout >= 0 && training.input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ",
           training.input_dropout);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
@@ -50,7 +47,7 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     optimizer.powers = {powers_.data(), powers_.size()};
     optimizer.second_powers = {second_powers_.data(), second_powers_.size()};
     decay_ = optimizer.weight_decay;
-    shares_ = decay_ > 0 && (training.decay_exponent != 0 || !moves_untouched(optimizer.kind, decay_));
+    shares_ = decay_ > 0 && !moves_untouched(optimizer.kind, decay_);
     if (shares_) share_penalties(rows.structure);
     losses_ = DeviceArray<double>::zeros(2);  // of ratings, and of what is fed again
 }
@@ -59,13 +56,9 @@ void AutoencoderTrainer::share_penalties(const CsrView& structure) {
     std::vector<double> counts(at(structure.cols));
     for (std::int64_t e = 0; e < structure.nnz(); ++e) ++counts[at(structure.indices[e])];
     std::vector<float> shares(counts.size());
-    column_penalties_.resize(counts.size());
-    for (std::size_t c = 0; c < counts.size(); ++c) {
-        if (counts[c] == 0) continue;
-        column_penalties_[c] = std::pow(counts[c], training_.decay_exponent);
-        shares[c] =
-            static_cast<float>(decay_ * column_penalties_[c] * static_cast<double>(batches_.count()) / counts[c]);
-    }
+    const double whole = decay_ * static_cast<double>(batches_.count());
+    for (std::size_t c = 0; c < counts.size(); ++c)
+        if (counts[c] > 0) shares[c] = static_cast<float>(whole / counts[c]);
     batches_.set_decay(std::move(shares));
 }
 
@@ -150,7 +143,7 @@ void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_ra
 double AutoencoderTrainer::penalty() {
     if (decay_ == 0) return 0;
     settle();
-    return 0.5 * decay_ * network_.squared_norm(column_penalties_, training_.n_threads);
+    return 0.5 * decay_ * network_.squared_norm();
 }
 
 void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,

@@ -15,8 +15,6 @@ namespace fastcf {
 
 struct AutoencoderTraining {
     Optimizer optimizer;  // with weight_decay, the penalty of weights (not of biases)
-    // A row of weights at the ends, whose column has n entries, is penalised by weight_decay n^decay_exponent.
-    double decay_exponent = 0;
     std::int64_t batch_size = 1;
     int dense_refeeding = 0;
     double input_dropout = 0;
@@ -30,8 +28,8 @@ struct AutoencoderTraining {
 //   sum of w (f(x) - y)^2 / sum of w  +  weight_decay / 2 |weights|^2
 // over the stored entries of its rows. Under gradient descent, Momentum and Nesterov rows of weights that the batch
 // does not touch shrink by that step, too, exactly. Under the others, whose rows stand still while they are not
-// touched, and with a decay_exponent, an entry carries its share of its column's penalty, so that the shares of an
-// epoch add up to the penalties of its steps. Then, dense_refeeding times, what came out goes in as a dense x, a
+// touched, an entry carries its share of the penalty of its column's rows, so that the shares of an epoch add up to the
+// penalties of its steps. Then, dense_refeeding times, what came out goes in as a dense x, a
 // constant, and a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with the same penalty.
 class AutoencoderTrainer {
   public:
@@ -71,9 +69,8 @@ class AutoencoderTrainer {
     RowBatches<float> batches_;
     std::uint64_t epochs_ = 0, passes_ = 0;
     std::int64_t steps_ = 0;
-    double decay_ = 0;                      // of all weights
-    std::vector<double> column_penalties_;  // of each column's, over decay_; empty: 1
-    bool shares_ = false;                   // entries carry the penalties of the ends' rows
+    double decay_ = 0;     // of all weights
+    bool shares_ = false;  // entries carry the penalties of the ends' rows
     bool saved_ = false;
     DeviceArray<double> powers_, second_powers_, coasts_, losses_;
     DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again

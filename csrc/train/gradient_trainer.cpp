@@ -29,10 +29,6 @@ VectorView<const T> view_of(const DeviceArray<T>& array) {
 
 }  // namespace
 
-OptimizerRows<float> GradientTrainer::Block::view() {
-    return {values.data(), first.data(), second.data(), row_steps.data(), rows, cols, cols};
-}
-
 template <class Body>
 void GradientTrainer::for_each_block(Body&& body) {
     body(user_.factors);
@@ -99,14 +95,8 @@ void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& co
     side.bias_reg = penalties(counts, bias_reg, 0);
     side.bias_share = penalties(counts, bias_reg, -1);
     const auto start = [&](Block& block, std::int64_t cols) {
-        block.rows = static_cast<std::int64_t>(counts.size());
-        block.cols = cols;
-        const std::int64_t n = block.rows * cols;
-        block.values = DeviceArray<float>::zeros(n);
-        if (keeps_first(config_.optimizer.kind)) block.first = DeviceArray<float>::zeros(n);
-        if (keeps_second(config_.optimizer.kind)) block.second = DeviceArray<float>::zeros(n);
-        if (config_.batch_size == 0) block.gradient = DeviceArray<float>(n);
-        block.row_steps = DeviceArray<std::int64_t>::zeros(block.rows);
+        block = {{static_cast<std::int64_t>(counts.size()), cols, config_.optimizer.kind}, {}};
+        if (config_.batch_size == 0) block.gradient = DeviceArray<float>(block.values.size());
     };
     start(side.factors, stride_);
     start(side.bias, 1);
@@ -114,16 +104,12 @@ void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& co
 
 void GradientTrainer::start_optimizer() {
     steps_ = 0;
-    for_each_block([](Block& block) {
-        block.first.clear();
-        block.second.clear();
-        block.row_steps.clear();
-    });
+    for_each_block([](Block& block) { block.forget(); });
 }
 
 void GradientTrainer::settle() {
     if (config_.batch_size == 0) return;  // all rows took all steps
-    for_each_block([&](Block& block) { optimizer_flush(config_.optimizer, steps_, block.view(), config_.n_threads); });
+    for_each_block([&](Block& block) { optimizer_flush(config_.optimizer, steps_, block.state(), config_.n_threads); });
 }
 
 void GradientTrainer::set_parameters(const FactorArrays& from) {
@@ -156,11 +142,19 @@ double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
     }
     batches_.start(epochs_, config_.n_threads);
     ++epochs_;
-    double loss = 0;
-    for (std::int64_t b = 0; b < batches_.count(); ++b) {
+    // Nothing waits for the device before the last batch: the host plans the next one while it works.
+    const std::int64_t n = batches_.count();
+    costs_.reserve(2 * n);
+    std::vector<double> sizes;
+    for (std::int64_t b = 0; b < n; ++b) {
         if (interrupt_pending()) throw Interrupted();
-        loss += batch_step(batches_.batch(b), learning_rate, bias_learning_rate);
+        const Batches::Batch batch = batches_.batch(b);
+        batch_step(batch, learning_rate, bias_learning_rate, costs_.data() + 2 * b);
+        sizes.push_back(static_cast<double>(batch.size));
     }
+    const std::vector<double> costs = costs_.to_host();
+    double loss = 0;
+    for (std::size_t b = 0; b < sizes.size(); ++b) loss += costs[2 * b] * sizes[b];
     return loss;
 }
 
@@ -214,12 +208,12 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
         gather_rows({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
                     config_.n_threads);
     };
-    optimizer_catch_up(config_.optimizer, steps_, side.factors.view(), batch.rows, config_.n_threads);
+    optimizer_catch_up(config_.optimizer, steps_, side.factors.state(), batch.rows, config_.n_threads);
     take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
     take(side.share, side.factors.rows, 1, batch.shares, touched.reg);
     touched.factor_gradient.reserve(n * stride_);
     if (!config_.bias) return;
-    optimizer_catch_up(config_.optimizer, steps_, side.bias.view(), batch.rows, config_.n_threads);
+    optimizer_catch_up(config_.optimizer, steps_, side.bias.state(), batch.rows, config_.n_threads);
     take(side.bias.values, side.bias.rows, 1, {}, touched.bias);
     take(side.bias_share, side.bias.rows, 1, batch.shares, touched.bias_reg);
     touched.bias_gradient.reserve(n);
@@ -227,14 +221,15 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
 
 void GradientTrainer::step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
                                 double bias_learning_rate) {
-    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.view(), batch.rows,
+    optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.state(), batch.rows,
                                touched.factor_gradient.data(), stride_, config_.n_threads);
     if (config_.bias)
-        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.view(), batch.rows,
+        optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.state(), batch.rows,
                                    touched.bias_gradient.data(), 1, config_.n_threads);
 }
 
-double GradientTrainer::batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate) {
+void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate,
+                                 double* cost) {
     Touched &users = touched_users_, &items = touched_items_;
     gather(user_, batch.users, users);
     gather(item_, batch.items, items);
@@ -261,11 +256,10 @@ double GradientTrainer::batch_step(const Batches::Batch& batch, double learning_
                                        items.bias_gradient.data(),
                                        stride_,
                                        stride_};
-    const MfCost cost = mf_gradient(batch.ratings, objective, point, gradient, errors_.data(), config_.n_threads);
+    mf_gradient(batch.ratings, objective, point, gradient, errors_.data(), cost, config_.n_threads);
     ++steps_;
     step_rows(user_, batch.users, users, learning_rate, bias_learning_rate);
     step_rows(item_, batch.items, items, learning_rate, bias_learning_rate);
-    return cost.loss * static_cast<double>(batch.size);
 }
 
 TrainingOrder GradientTrainer::order() const {
@@ -333,13 +327,13 @@ double GradientTrainer::validation_log_loss() {
 
 void GradientTrainer::save_best() {
     settle();
-    for_each_block([&](Block& block) { block.best.assign(block.values, config_.n_threads); });
+    for_each_block([&](Block& block) { block.save_best(config_.n_threads); });
     saved_ = true;
 }
 
 void GradientTrainer::restore_best() {
     if (!saved_) throw std::logic_error("GradientTrainer.restore_best: nothing was saved");
-    for_each_block([&](Block& block) { block.values.assign(block.best, config_.n_threads); });
+    for_each_block([&](Block& block) { block.restore_best(config_.n_threads); });
     start_optimizer();
 }
 

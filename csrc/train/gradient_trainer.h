@@ -12,6 +12,7 @@
 #include "ops/predict.h"
 #include "train/batches.h"
 #include "train/factors.h"
+#include "train/optimized.h"
 #include "train/trainer.h"
 
 namespace fastcf {
@@ -56,13 +57,9 @@ class GradientTrainer {
     void restore_best();  // and brings them back, the optimiser as new; throws std::logic_error when nothing was saved
 
   private:
-    // One matrix of parameters, what the optimiser remembers of it, and its gradient.
-    struct Block {
-        DeviceArray<float> values, best, first, second, gradient;
-        DeviceArray<std::int64_t> row_steps;
-        std::int64_t rows = 0, cols = 0;
-
-        OptimizerRows<float> view();
+    // One matrix of parameters, and where all ratings are taken at once its gradient.
+    struct Block : OptimizedRows<float> {
+        DeviceArray<float> gradient;
     };
     struct Side {
         Block factors, bias;
@@ -80,7 +77,8 @@ class GradientTrainer {
     void start_optimizer();
     void settle();  // brings rows up to date that the optimiser would move without a gradient
     double full_step(double learning_rate, double bias_learning_rate);
-    double batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate);
+    // `cost` (2,), on the device, receives the loss over the batch's size, and the penalty.
+    void batch_step(const Batches::Batch& batch, double learning_rate, double bias_learning_rate, double* cost);
     void gather(Side& side, const Batches::Side& batch, Touched& touched);
     void step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
                    double bias_learning_rate);
@@ -109,6 +107,7 @@ class GradientTrainer {
     Batches batches_;
     Touched touched_users_, touched_items_;
     DeviceArray<float> touched_offset_;
+    DeviceArray<double> costs_;  // of an epoch's batches
 
     HeldOut held_out_;
 };

@@ -176,14 +176,9 @@ void Mlp<T>::step(const Optimizer& optimizer, double learning_rate, std::int64_t
 }
 
 template <class T>
-double Mlp<T>::squared_norm(int) const {
+double Mlp<T>::squared_norm() const {
     const HostView<const T> host(parameters_.values);
-    double sum = 0;
-    for (std::int64_t i = 0; i < n_weights_; ++i) {
-        const auto value = static_cast<double>(host.data()[i]);
-        sum += value * value;
-    }
-    return sum;
+    return squared_sum(host.data(), n_weights_);
 }
 
 template <class T>

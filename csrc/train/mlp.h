@@ -57,7 +57,7 @@ class Mlp {
     // A step of the optimiser; weight decay is the matrices' only.
     void step(const Optimizer& optimizer, double learning_rate, std::int64_t number, int n_threads);
 
-    double squared_norm(int n_threads) const;  // of the matrices
+    double squared_norm() const;  // of the matrices
     void forget();
     void save_best(int n_threads) { parameters_.save_best(n_threads); }
     void restore_best(int n_threads) { parameters_.restore_best(n_threads); }

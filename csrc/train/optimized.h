@@ -9,6 +9,14 @@
 
 namespace fastcf {
 
+// In float64, in order.
+template <class T>
+double squared_sum(const T* values, std::int64_t n) {
+    double sum = 0;
+    for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+    return sum;
+}
+
 // Rows of parameters, each of which may wait for its steps until it is looked at.
 template <class T>
 struct OptimizedRows {

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import os
 import platform
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +23,15 @@ from fastcf import _cpu, _ingest
 from fastcf._version import __version__
 from fastcf.errors import DeviceError
 
-__all__ = ["Backend", "ingest", "resolve_device", "show_config", "single_threaded_blas"]
+__all__ = [
+    "DEVICES",
+    "Backend",
+    "ingest",
+    "is_device",
+    "resolve_device",
+    "show_config",
+    "single_threaded_blas",
+]
 
 ingest = _ingest
 
@@ -42,9 +51,27 @@ class _Cuda(NamedTuple):
     process: int
 
 
-@functools.cache
-def _look_for_cuda() -> _Cuda:
-    """Import the CUDA module and try the GPU: once, and not before somebody asks."""
+DEVICES = "'auto' or 'cpu' or 'cuda' or, for one of several, 'cuda:0', 'cuda:1', ..."
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?")
+
+
+def is_device(value: object) -> bool:
+    """Whether ``value`` has the form of a device's name."""
+    return isinstance(value, str) and _DEVICE.fullmatch(value) is not None
+
+
+_found: _Cuda | None = None
+
+
+def _look_for_cuda(gpu: int = -1) -> _Cuda:
+    """Import the CUDA module and try the GPU: once, and not before somebody asks; who asks first says which."""
+    global _found
+    if _found is None:
+        _found = _try_cuda(gpu)
+    return _found
+
+
+def _try_cuda(gpu: int) -> _Cuda:
     try:
         module = importlib.import_module("fastcf._cuda")
     except ModuleNotFoundError:
@@ -52,7 +79,7 @@ def _look_for_cuda() -> _Cuda:
     except ImportError as error:
         reason = f"the CUDA module cannot be loaded: {error}"
         return _Cuda(None, {"available": False, "reason": reason, "devices": []}, os.getpid())
-    report = module.probe()
+    report = module.probe(gpu)
     if report["available"]:
         _load_cublas()
     return _Cuda(module, report, os.getpid())
@@ -70,13 +97,16 @@ def _load_cublas() -> None:
             return
 
 
-def _cuda() -> tuple[ModuleType | None, str]:
-    """Return the CUDA module, or None and why it cannot be used."""
-    found = _look_for_cuda()
+def _cuda(gpu: int = -1) -> tuple[ModuleType | None, str]:
+    """Return the CUDA module, or None and why it cannot be used; ``gpu`` is a GPU's number, or -1 for any."""
+    found = _look_for_cuda(gpu)
     if not found.report["available"]:
         return None, found.report["reason"]
     if found.process != os.getpid():
         return None, "a forked process cannot use its parent's GPU; start it with the method 'spawn' or 'forkserver'"
+    in_use = found.report["in_use"]
+    if gpu not in (-1, in_use):
+        return None, f"this process computes on 'cuda:{in_use}' already, and a process on one GPU only"
     return found.module, ""
 
 
@@ -85,26 +115,28 @@ def resolve_device(device: str, caller: str) -> Backend:
 
     Parameters
     ----------
-    device : {"auto", "cpu", "cuda"}
-        ``"auto"`` is the GPU where one can be used, else the CPU; only it may fall back.
+    device : {"auto", "cpu", "cuda", "cuda:0", "cuda:1", ...}
+        ``"auto"`` is the GPU where one can be used, else the CPU; only it may fall back. A process uses one GPU: the
+        one that its first use names, or the current one.
     caller : str
         Named in error messages.
 
     Raises
     ------
     ValueError
-        If ``device`` is not one of the three.
+        If ``device`` is none of these.
     DeviceError
-        If ``device="cuda"`` and no GPU can be used; the message says why.
+        If a GPU is asked for that cannot be used; the message says why.
     """
-    if device not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"{caller}: device must be 'auto', 'cpu' or 'cuda'; got {device!r}")
+    if not is_device(device):
+        raise ValueError(f"{caller}: device must be {DEVICES}; got {device!r}")
     if device != "cpu":
-        cuda, reason = _cuda()
+        _, _, number = device.partition(":")
+        cuda, reason = _cuda(int(number or -1))
         if cuda is not None:
             return Backend(cuda, "cuda")
-        if device == "cuda":
-            raise DeviceError(f"{caller}: device='cuda' cannot be used: {reason}")
+        if device != "auto":
+            raise DeviceError(f"{caller}: device={device!r} cannot be used: {reason}")
     return Backend(_cpu, "cpu")
 
 

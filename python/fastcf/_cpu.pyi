@@ -1,5 +1,6 @@
 """The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check shapes and bounds."""
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -21,6 +22,7 @@ class Probe(TypedDict):
     available: bool
     reason: str
     devices: list[Device]
+    in_use: int
     driver_version: int
     runtime_version: int
 
@@ -33,7 +35,7 @@ class DeviceArray:
     def shape(self) -> tuple[int, ...]: ...
 
 def config() -> Config: ...
-def probe() -> Probe: ...
+def probe(number: int = -1) -> Probe: ...
 def activate(kind: str, x: NDArray[Any], bias: NDArray[Any] | None = None, n_threads: int = 0) -> None: ...
 def activation_gradient(
     kind: str,
@@ -105,6 +107,15 @@ def random(
     stream: int = 0,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
+def random_on_device(
+    rows: int,
+    cols: int,
+    distribution: str,
+    scale: float,
+    seed: int,
+    stream: int = 0,
+    n_threads: int = 0,
+) -> DeviceArray: ...
 def topk(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],
@@ -466,5 +477,89 @@ class GradientTrainer:
     ) -> None: ...
     def validation_squared_error(self) -> float: ...
     def validation_log_loss(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+_NetworkArrays = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
+
+def autoencoder_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    inputs: NDArray[Any],
+    targets: NDArray[Any],
+    n_columns: int,
+    parameters: _NetworkArrays,
+    gradient: _NetworkArrays,
+    *,
+    weights: NDArray[Any] | None = None,
+    layers: Sequence[int],
+    activation: str,
+    output_activation: str = "identity",
+    tied: bool = False,
+    dropout: float = 0.0,
+    alpha_dropout: bool = False,
+    input_dropout: float = 0.0,
+    seed: int = 0,
+    dense: bool = False,
+    n_threads: int = 0,
+) -> float: ...
+def autoencoder_hidden(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    input_weights: NDArray[np.float32],
+    hidden_weights: Sequence[NDArray[np.float32]],
+    hidden_biases: Sequence[NDArray[np.float32]],
+    *,
+    layers: Sequence[int],
+    activation: str,
+    tied: bool,
+    depth: int,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+
+class AutoencoderTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        inputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        n_columns: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        layers: Sequence[int],
+        activation: str,
+        output_activation: str,
+        tied: bool,
+        dropout: float = 0.0,
+        alpha_dropout: bool = False,
+        input_dropout: float = 0.0,
+        dense_refeeding: int = 0,
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        penalised_bias: bool = False,
+        batch_size: int,
+        lowest: float,
+        highest: float,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(self, parameters: _NetworkArrays) -> None: ...
+    def get_parameters(self, parameters: _NetworkArrays) -> None: ...
+    def epoch(self, learning_rate: float) -> float: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self,
+        rows: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        offsets: NDArray[np.float32],
+        values: NDArray[np.float32],
+        scale: float = 1.0,
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...

@@ -27,10 +27,13 @@ class Objective(NamedTuple):
         Where to check.
     evaluate : callable
         Takes such a dict; returns the cost and a dict of its gradients, computed natively.
+    step : float, default 1e-4
+        The step of the differences that suits it.
     """
 
     parameters: Parameters
     evaluate: Callable[[Parameters], tuple[float, Mapping[str, NDArray[np.float64]]]]
+    step: float = 1e-4
 
 
 class HasObjective(Protocol):
@@ -120,7 +123,7 @@ class GradientReport(NamedTuple):
 def compare_gradients(
     objective: Objective,
     *,
-    step: float = 1e-4,
+    step: float | None = None,
     tolerance: float = 1e-7,
     max_coordinates: int | None = 50,
     random_state: RandomState = 0,
@@ -132,10 +135,11 @@ def compare_gradients(
     ----------
     objective : Objective
         Parameters and the function.
-    step : float, default 1e-4
-        Relative to 1 or the parameter, whichever is larger. Differences of a cost J carry an error of about
-        1e-16 J / step from rounding and of step² from curvature (none for quadratic costs): 1e-4 keeps both small,
-        where 1e-7 would drown the gradient of a large sum in rounding.
+    step : float, optional
+        Relative to 1 or the parameter, whichever is larger; by default the objective's. Differences of a cost J carry
+        an error of about 1e-16 J / step from rounding and of step² from curvature (none for quadratic costs): 1e-4
+        keeps both small, where 1e-7 would drown the gradient of a large sum in rounding. Networks have smaller sums,
+        and units with kinks that a step had better not cross: 1e-5, or 1e-6 with kinks.
     tolerance : float, default 1e-7
         What ε must be below.
     max_coordinates : int or None, default 50
@@ -158,6 +162,7 @@ def compare_gradients(
     ----------
     The relative error in this form is the one customary in teaching, for example in A. Ng's course on machine learning.
     """
+    step = objective.step if step is None else step
     if not (math.isfinite(step) and step > 0):
         raise ValueError(f"{caller}: step must be a finite number above 0; got {step!r}")
     if not (math.isfinite(tolerance) and tolerance > 0):
@@ -215,7 +220,7 @@ def check_gradients(
     X: Any,
     y: ArrayLike | None = None,
     *,
-    step: float = 1e-4,
+    step: float | None = None,
     tolerance: float = 1e-7,
     max_coordinates: int | None = 50,
     random_state: RandomState = 0,

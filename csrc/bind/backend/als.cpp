@@ -1,6 +1,7 @@
 #include "ops/als.h"
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -30,7 +31,7 @@ void als_update_arrays(const py::object& indptr, const py::object& indices, cons
     AlsMethod method;
     method.cg_steps = cg_steps;
     method.noise_seed = noise_seed;
-    if (!noise.is_none()) method.noise = matrix_in<float>(noise, caller, "noise");
+    if (!noise.is_none()) method.noise = held_matrix_in<float>(noise, caller, "noise");
     if (!squared_errors.is_none()) method.squared_errors = vector_out<double>(squared_errors, caller, "squared_errors");
     const auto out = matrix_out<float>(factors, caller, "factors");
     VectorView<float> out_bias;

@@ -201,16 +201,14 @@ void register_autoencoder(py::module_& module) {
                              const std::vector<std::int64_t>& layers, const std::string& activation,
                              const std::string& output_activation, bool tied, double dropout, bool alpha_dropout,
                              double input_dropout, int dense_refeeding, const std::string& optimizer, double decay,
-                             double second_decay, double epsilon, double weight_decay, double decay_exponent,
-                             bool penalised_bias, std::int64_t batch_size, float lowest, float highest,
-                             std::uint64_t seed, int n_threads) {
+                             double second_decay, double epsilon, double weight_decay, bool penalised_bias,
+                             std::int64_t batch_size, float lowest, float highest, std::uint64_t seed, int n_threads) {
                  const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, n_columns, name);
                  AutoencoderConfig config =
                      config_in(n_columns, layers, activation, output_activation, tied, dropout, alpha_dropout, name);
                  config.penalised_bias = penalised_bias;
                  AutoencoderTraining training;
                  training.optimizer = optimizer_in(optimizer, decay, second_decay, epsilon, weight_decay, name);
-                 training.decay_exponent = decay_exponent;
                  training.batch_size = batch_size;
                  training.dense_refeeding = dense_refeeding;
                  training.input_dropout = input_dropout;
@@ -226,8 +224,8 @@ void register_autoencoder(py::module_& module) {
              py::arg("output_activation"), py::arg("tied"), py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false,
              py::arg("input_dropout") = 0.0, py::arg("dense_refeeding") = 0, py::arg("optimizer") = "gd",
              py::arg("decay") = 0.0, py::arg("second_decay") = 0.0, py::arg("epsilon") = 0.0,
-             py::arg("weight_decay") = 0.0, py::arg("decay_exponent") = 0.0, py::arg("penalised_bias") = false,
-             py::arg("batch_size"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+             py::arg("weight_decay") = 0.0, py::arg("penalised_bias") = false, py::arg("batch_size"), py::arg("lowest"),
+             py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](AutoencoderTrainer& self, const py::tuple& parameters) {

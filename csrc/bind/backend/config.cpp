@@ -14,29 +14,33 @@ void register_config(pybind11::module_& module) {
         config["compiler"] = __VERSION__;
         return config;
     });
-    module.def("probe", [] {
-        DeviceReport report;
-        {
-            const pybind11::gil_scoped_release release;
-            report = probe_device();
-        }
-        pybind11::list devices;
-        for (const DeviceInfo& device : report.devices) {
-            pybind11::dict entry;
-            entry["name"] = device.name;
-            entry["compute_capability"] = pybind11::make_tuple(device.compute_major, device.compute_minor);
-            entry["memory_bytes"] = device.memory_bytes;
-            entry["multiprocessors"] = device.multiprocessors;
-            devices.append(entry);
-        }
-        pybind11::dict result;
-        result["available"] = report.available;
-        result["reason"] = report.reason;
-        result["devices"] = devices;
-        result["driver_version"] = report.driver_version;
-        result["runtime_version"] = report.runtime_version;
-        return result;
-    });
+    module.def(
+        "probe",
+        [](int number) {
+            DeviceReport report;
+            {
+                const pybind11::gil_scoped_release release;
+                report = probe_device(number);
+            }
+            pybind11::list devices;
+            for (const DeviceInfo& device : report.devices) {
+                pybind11::dict entry;
+                entry["name"] = device.name;
+                entry["compute_capability"] = pybind11::make_tuple(device.compute_major, device.compute_minor);
+                entry["memory_bytes"] = device.memory_bytes;
+                entry["multiprocessors"] = device.multiprocessors;
+                devices.append(entry);
+            }
+            pybind11::dict result;
+            result["available"] = report.available;
+            result["reason"] = report.reason;
+            result["devices"] = devices;
+            result["in_use"] = report.in_use;
+            result["driver_version"] = report.driver_version;
+            result["runtime_version"] = report.runtime_version;
+            return result;
+        },
+        pybind11::arg("number") = -1);
 }
 
 }  // namespace fastcf::bind

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bind/backend/random.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -20,6 +21,16 @@ HeldArray hold(const py::array& array) {
     const auto* data = static_cast<const unsigned char*>(array.data());
     const py::gil_scoped_release release;
     held.bytes.upload(data);
+    return held;
+}
+
+HeldArray hold_random(std::int64_t rows, std::int64_t cols, const std::string& distribution, double scale,
+                      std::uint64_t seed, std::uint64_t stream, int n_threads) {
+    const Distribution kind = check_random(rows, cols, distribution, scale);
+    HeldArray held{DeviceArray<unsigned char>(4 * rows * cols), py::dtype::of<float>(), {rows, cols}};
+    const py::gil_scoped_release release;
+    random_fill(kind, seed, stream, static_cast<float>(scale),
+                {reinterpret_cast<float*>(held.bytes.data()), rows * cols}, n_threads);
     return held;
 }
 
@@ -43,6 +54,8 @@ void register_device_array(py::module_& module) {
             for (std::size_t d = 0; d < held.shape.size(); ++d) shape[d] = held.shape[d];
             return shape;
         });
+    module.def("random_on_device", &hold_random, py::arg("rows"), py::arg("cols"), py::arg("distribution"),
+               py::arg("scale"), py::arg("seed"), py::arg("stream") = 0, py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

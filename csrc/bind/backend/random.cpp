@@ -1,7 +1,4 @@
-#include "ops/random.h"
-
-#include <cmath>
-#include <string>
+#include "bind/backend/random.h"
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
@@ -11,17 +8,12 @@ namespace {
 
 py::array_t<float> random_array(std::int64_t rows, std::int64_t cols, const std::string& distribution, double scale,
                                 std::uint64_t seed, std::uint64_t stream, int n_threads) {
-    const char* caller = "random";
-    check(rows >= 0 && cols >= 0, caller, ": rows and cols must not be negative; got ", rows, " and ", cols);
-    check(distribution == "normal" || distribution == "uniform", caller,
-          ": distribution must be 'normal' or 'uniform'; got '", distribution, "'");
-    check(std::isfinite(scale), caller, ": scale must be finite; got ", scale);
+    const Distribution kind = check_random(rows, cols, distribution, scale);
     py::array_t<float> out({rows, cols});
     const VectorView<float> view{out.mutable_data(), rows * cols};
     {
         const py::gil_scoped_release release;
-        random_fill(distribution == "normal" ? Distribution::normal : Distribution::uniform, seed, stream,
-                    static_cast<float>(scale), view, n_threads);
+        random_fill(kind, seed, stream, static_cast<float>(scale), view, n_threads);
     }
     return out;
 }

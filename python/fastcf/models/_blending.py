@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -320,10 +321,18 @@ class BlendedScores(FactorModel):
             scores[batch] = total
         return scores
 
-    def _best(self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None) -> _Found:
+    def _best(
+        self,
+        rows: _Rows,
+        n: int,
+        seen: _Seen,
+        candidates: _Rows | None,
+        excluded: _Rows | None,
+        storage: str = "float32",
+    ) -> _Found:
         members = [member for member, _ in self._weighted()]
         joint = bool(members) and all(map(is_linear, members))
-        pick = self._best_of_joint if joint else self._best_of_all
+        pick = functools.partial(self._best_of_joint, storage=storage) if joint else self._best_of_all
         width = sum(member.item_factors_.shape[1] for member in members) if joint else len(self.items_)
         parts = []
         for batch in self._batches(rows.size, width):
@@ -356,14 +365,13 @@ class BlendedScores(FactorModel):
         return items, best
 
     def _best_of_joint(
-        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None
+        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None, storage: str
     ) -> _Found:
         """Search a batch of users natively, in the one factor model that linear members amount to."""
         factors, item_score, mean = self._joined_items()
         queries, bias = _joint_users(self._weighted(), self.users_, rows)
-        items, scores = self._native.topk(
-            queries, factors, item_score, n, *seen, candidates=candidates, excluded=excluded, n_threads=self._threads
-        )
+        limits = {"candidates": candidates, "excluded": excluded, "storage": storage, "n_threads": self._threads}
+        items, scores = self._native.topk(queries, factors, item_score, n, *seen, **limits)
         return items, scores + (bias + (self.intercept_ + mean)).astype(np.float32)[:, None]
 
     def _joined_items(self) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:

@@ -131,7 +131,7 @@ class GibbsSolver:
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if model.bias else factors
         mean, precision = draw_normal_wishart(rows.astype(np.float64, copy=False), self._random)
         self._priors.append((mean, precision))
-        noise = problem.backend.module.random(
+        noise = problem.backend.module.random_on_device(
             *rows.shape, "normal", 1.0, problem.seed, _NOISE_STREAM + 2 * epoch + side, model._threads
         )
         return update(

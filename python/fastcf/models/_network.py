@@ -25,10 +25,13 @@ __all__ = [
 ]
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
-INITS = ("lecun", "glorot", "normal", "uniform")
+INITS = ("small", "lecun", "glorot", "normal", "uniform")
 _STREAM = 32  # of random numbers: the first weights; other kinds of models have those below
+_SMOOTH = {"identity", "sigmoid", "tanh"}
+_FEW_ROWS, _MANY_ROWS = 20, 200  # that a gradient check looks at: with many a difference steps over some kink
+_CHECKED_PENALTY = 1e-4  # a gradient is right or wrong at any: one that does not drown the rest of the cost
 _SMALL = 0.05  # of "normal" and "uniform"
-_LAST = 0.1  # the last layer's weights are this much smaller: predictions begin near the offsets
+_ENDS = 0.1  # of "small": how large the weights of both ends are, compared with "lecun"
 
 # As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases.
 Parameters = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]]]
@@ -59,19 +62,20 @@ def draw_parameters(
         nonlocal stream
         stream += 1
         scale = {
+            "small": factor / math.sqrt(inputs),
             "lecun": 1 / math.sqrt(inputs),
             "glorot": math.sqrt(6 / (inputs + outputs)),
             "normal": _SMALL,
             "uniform": _SMALL,
         }[init]
-        kind = "normal" if init in ("lecun", "normal") else "uniform"
-        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, factor * scale, seed, stream, n_threads)
+        kind = "uniform" if init in ("glorot", "uniform") else "normal"
+        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, scale, seed, stream, n_threads)
         return drawn
 
     shapes, width = hidden_shapes(layers, tied), layers[0]
     table = n_columns, width
-    first = weights(table, max(squares, 1e-12), width)
-    last = None if tied else weights(table, width, max(squares, 1e-12), _LAST)
+    first = weights(table, max(squares, 1e-12), width, _ENDS)
+    last = None if tied else weights(table, width, max(squares, 1e-12), _ENDS)
     hidden = [weights(shape, *shape) for shape in shapes.weights]
     return first, last, np.zeros(n_columns, np.float32), hidden, [np.zeros(s, np.float32) for s in shapes.biases]
 
@@ -94,7 +98,7 @@ def penalises_output_bias(model: Any) -> bool:
     return bool(model.normalize == "bias" and model.output_activation not in BOUNDED)
 
 
-def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int, max_rows: int) -> Objective:
+def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int) -> Objective:
     """Return the objective of a model on the first rows of some ratings, at random parameters of a plausible size.
 
     All options count, dropout too, its choices fixed by the seed. With dense re-feeding it is that step's objective,
@@ -104,12 +108,12 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int,
         ratings, backend, model.normalize, model.output_activation, model.orientation, model.n_threads or 0
     )
     rows = rows_to_train_on(ratings, model.orientation)
-    indptr = rows.csr[0][: max_rows + 1]
+    kinked = not _SMOOTH.issuperset((model.activation, model.output_activation))
+    indptr = rows.csr[0][: (_FEW_ROWS if kinked else _MANY_ROWS) + 1]
     end = int(indptr[-1])
     inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     structure = indptr, rows.csr[1][:end]
-    total = float(end if weights is None else weights.sum())
     layers = tuple(int(size) for size in model.layers)
     random = np.random.default_rng(seed)
     shapes, table = hidden_shapes(layers, model.tied), (rows.n_columns, layers[0])
@@ -122,7 +126,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int,
         drawn(table, known), None if model.tied else drawn(table, layers[0]), drawn((rows.n_columns,), 4.0),
         [drawn(shape, shape[0]) for shape in shapes.weights], [drawn(shape, 4.0) for shape in shapes.biases],
     ))  # fmt: skip
-    penalty = model.reg / total
+    penalty = _CHECKED_PENALTY if model.reg else 0.0
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
         gradient = _rebuilt({name: np.empty_like(array) for name, array in at.items()})
@@ -153,4 +157,4 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int,
                 slopes[name] += penalty * array
         return cost, slopes
 
-    return Objective(start, evaluate)
+    return Objective(start, evaluate, 1e-6 if kinked else 1e-5)

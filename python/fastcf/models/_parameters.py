@@ -9,9 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastcf._backend import DEVICES, is_device
+
 __all__ = [
     "Boolean",
     "Constraint",
+    "DeviceName",
     "Instance",
     "Interval",
     "Nothing",
@@ -90,6 +93,18 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class DeviceName:
+    """The name of a device."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one; that it is there is another question."""
+        return is_device(value)
+
+    def __str__(self) -> str:
+        return DEVICES
+
+
+@dataclass(frozen=True)
 class Boolean:
     """True or False."""
 
@@ -158,7 +173,7 @@ def validate_parameters(
         if any(constraint.accepts(value) for constraint in allowed):
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
-        wrong_option = isinstance(value, str) and any(isinstance(c, OneOf) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
         wrong_sizes = isinstance(value, (list, tuple, np.ndarray)) and any(isinstance(c, Sizes) for c in allowed)
         error = ValueError if wrong_value or wrong_option or wrong_sizes else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")

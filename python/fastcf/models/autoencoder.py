@@ -24,8 +24,7 @@ from fastcf.serialization import register
 
 __all__ = ["Autoencoder"]
 
-_CHECKED_ROWS = 200  # that fit(check_gradients=True) looks at
-_RATES = {"adam": 0.003, "adagrad": 0.03, "adadelta": 1.0}
+_RATES = {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _GRADIENT_RATE = 0.005
 _ENCODED_AT_ONCE = 1 << 16
 
@@ -48,7 +47,7 @@ class Autoencoder(EncodedMixin):
     orientation : {"item", "user"}, default "item"
         Whose ratings are a row: "item" has a network that knows what the raters of an item say, usually the more
         accurate; "user" one that new users can be folded into.
-    activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "sigmoid"
+    activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
     output_activation : str, default "identity"
         g_o, one of the same. With "sigmoid" and "tanh" ratings are mapped from their range onto g_o's.
@@ -69,32 +68,33 @@ class Autoencoder(EncodedMixin):
         biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds ratings
         as they are. Any but "global" and None goes with ``output_activation="identity"`` only; bounded outputs have a
         mapping of their own and ignore it.
-    reg : float, default 150.0
-        λ, at least 0, in ratings: the penalty of the weights (not of biases). Rows of weights of users and items that
-        are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the others when they are in
-        one.
+    reg : float, default 500.0
+        λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
+        then only refine what was fitted. Rows of weights of users and items that are not in a batch shrink too,
+        exactly, under "gd", "momentum" and "nesterov"; under the others each rating carries its share of the penalty.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.003 with Adam, 0.03 with AdaGrad, 1 with AdaDelta, else 0.005.
+        Step size of the first epoch. "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta, else 0.005.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
         The constant of the last two schedules, in [0, 1].
-    batch_size : int, default 32
+    batch_size : int, default 128
         Rows per step.
-    n_epochs : int, default 40
+    n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
         With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
         of the best epoch are kept either way.
     min_delta : float, default 0.0
         By how much an epoch must lower the validation error to count as an improvement.
-    init : {"lecun", "glorot", "normal", "uniform"}, default "lecun"
-        Distribution of the first weights: normal with variance 1/inputs (for SELU, Klambauer et al. 2017), uniform with
-        variance 2/(inputs + outputs), normal with standard deviation 0.05, or uniform on ±0.05. The first layer counts
-        the known inputs of a row, by their mean square; the last layer's are a tenth as large.
+    init : {"small", "lecun", "glorot", "normal", "uniform"}, default "small"
+        Distribution of the first weights. "lecun": normal with variance 1/inputs (for SELU, Klambauer et al. 2017);
+        "small": the same, but a tenth as large at both ends, so that predictions begin near the offsets and units of
+        the first layer near their middle; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard
+        deviation 0.05; "uniform": on ±0.05. The first layer counts the known inputs of a row, by their mean square.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of rows and what is dropped.
     n_threads : int, optional
@@ -191,7 +191,7 @@ class Autoencoder(EncodedMixin):
         layers: Iterable[int] = (128,),
         *,
         orientation: str = "item",
-        activation: str = "sigmoid",
+        activation: str = "tanh",
         output_activation: str = "identity",
         tied: bool = False,
         dropout: float = 0.0,
@@ -199,16 +199,16 @@ class Autoencoder(EncodedMixin):
         input_dropout: float = 0.5,
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
-        reg: float = 150.0,
+        reg: float = 500.0,
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
         decay: float = 0.1,
-        batch_size: int = 32,
-        n_epochs: int = 40,
+        batch_size: int = 128,
+        n_epochs: int = 30,
         patience: int | None = None,
         min_delta: float = 0.0,
-        init: str = "lecun",
+        init: str = "small",
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
@@ -394,7 +394,7 @@ class Autoencoder(EncodedMixin):
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones; for gradient checks."""
         backend = resolve_device(self.device, "check_gradients")
-        return network_objective(self, ratings, backend, seed, max_rows=_CHECKED_ROWS)
+        return network_objective(self, ratings, backend, seed)
 
 
 def _known_squares(inputs: NDArray[np.float32], rows: TrainingRows) -> float:

@@ -76,8 +76,8 @@ class BiasModel(FactorModel):
         of the others suggests.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
-    device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to compute; only "auto" may fall back.
+    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
+        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
 
     Attributes
     ----------

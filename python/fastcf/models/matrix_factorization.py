@@ -126,8 +126,9 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     n_threads : int, optional
         Threads to use; all by default. The same seed gives the same bits for any number of threads (on one
         instruction set: sums are vectors wide).
-    device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to compute; only "auto" may fall back. What ran is in ``device_``.
+    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
+        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
+        What ran is in ``device_``.
     deterministic : bool, default True
         "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each
         unaware of the others, for speed. Elsewhere results are the same either way.

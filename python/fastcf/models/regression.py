@@ -230,8 +230,8 @@ class UserRegression(_FeatureRegression):
         residuals.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
-    device : {"auto", "cpu", "cuda"}, default "auto"
-        Where to compute; only "auto" may fall back.
+    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
+        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
 
     Attributes
     ----------
