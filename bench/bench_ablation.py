@@ -109,11 +109,17 @@ def main() -> None:
                 **{"random_state": 0, "n_epochs": epochs, "n_threads": arguments.threads, **options}
             )
             started = time.perf_counter()
-            history = network.fit(train, validation=held_out).history_
+            end = ""
+            try:
+                network.fit(train, validation=held_out)
+            except fastcf.DivergenceError:
+                end = ", then diverged"
             seconds = time.perf_counter() - started
+            history = network.history_
             best = min(history, key=lambda record: record["validation_rmse"])
-            cells.append(f"{best['validation_rmse']:.4f} ({best['epoch']}; {best['train_rmse']:.3f})")
-            row[name] = {key: best[key] for key in ("validation_rmse", "train_rmse", "epoch")} | {"seconds": seconds}
+            cells.append(f"{best['validation_rmse']:.4f} ({best['epoch']}; {best['train_rmse']:.3f}{end})")
+            row[name] = {key: best[key] for key in ("validation_rmse", "train_rmse", "epoch")}
+            row[name].update(seconds=seconds, diverged=bool(end))
             curves[name][label] = history
         results.append(row)
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
