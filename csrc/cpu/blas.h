@@ -14,22 +14,18 @@ using BlasGemm = void (*)(char* transpose_a, char* transpose_b, int* m, int* n, 
 
 inline BlasGemm<float> blas_sgemm = nullptr;
 inline BlasGemm<double> blas_dgemm = nullptr;
-// The processor that OpenBLAS chose its kernels for, by its own name ("Haswell"); empty where BLAS does not tell.
+// The processor that OpenBLAS chose its kernels for, by its own name ("Haswell"), and what these use of the levels
+// known here. Empty, and trusted to use what there is, where BLAS does not tell.
 inline std::string blas_core;
+inline Isa blas_isa = Isa::avx512;
 
 // Who computes float32 products. Not to be changed while one is computed.
 enum class GemmChoice { automatic, blas, own };
 inline GemmChoice gemm_choice = GemmChoice::automatic;
 
-// Left to itself: the own kernel where it has wider vectors than those of BLAS. OpenBLAS falls back to kernels of older
-// processors on those that it does not know, and where it was built for few; one that does not tell is trusted.
+// Left to itself: the own kernel where it has wider vectors than those of BLAS.
 inline bool gemm_is_own() {
-    if (gemm_choice != GemmChoice::automatic) return gemm_choice == GemmChoice::own;
-    for (const char* const core : {"Haswell", "Zen", "Excavator"})
-        if (blas_core == core) return active_isa() > Isa::avx2;
-    for (const char* const core : {"Prescott", "Core2", "Nehalem", "Sandybridge"})
-        if (blas_core == core) return active_isa() > Isa::baseline;
-    return false;
+    return gemm_choice == GemmChoice::own || (gemm_choice == GemmChoice::automatic && active_isa() > blas_isa);
 }
 
 }  // namespace fastcf

@@ -9,8 +9,8 @@
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
 
-#if defined(__AVX512F__)  // 28 of 32 registers hold the tile
-constexpr int kTileRows = 14, kTileVecs = 2;
+#if defined(__AVX512F__)  // 24 of 32 registers hold the tile
+constexpr int kTileRows = 12, kTileVecs = 2;
 #elif defined(__AVX2__)  // 12 of 16
 constexpr int kTileRows = 6, kTileVecs = 2;
 #else                    // 8 of 16

@@ -44,6 +44,15 @@ std::string openblas_core(const char* cython_blas) {
     return core;
 }
 
+// OpenBLAS takes kernels of older processors on one that it does not know, or that it was not built for.
+Isa isa_of_core(const std::string& core) {
+    for (const char* const name : {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge"})
+        if (core == name) return Isa::baseline;
+    for (const char* const name : {"Haswell", "Zen"})
+        if (core == name) return Isa::avx2;
+    return Isa::avx512;
+}
+
 void set_gemm(const std::string& which) {
     for (const auto& [name, choice] :
          {std::pair{"auto", GemmChoice::automatic}, {"blas", GemmChoice::blas}, {"own", GemmChoice::own}}) {
@@ -62,6 +71,7 @@ void register_gemm(py::module_& module) {
     blas_sgemm = blas_function<BlasGemm<float>>(functions, "sgemm");
     blas_dgemm = blas_function<BlasGemm<double>>(functions, "dgemm");
     blas_core = openblas_core(cython_blas.attr("__file__").cast<std::string>().c_str());
+    blas_isa = isa_of_core(blas_core);
     module.def("set_gemm", set_gemm, py::arg("which"));
     module.def(
         "gemm",
