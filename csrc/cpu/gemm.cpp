@@ -11,12 +11,14 @@
 namespace fastcf {
 namespace {
 
-// A part of C keeps a thread busy for about 50 microseconds at least (the own kernel makes 170 flops per nanosecond at
-// AVX-512, OpenBLAS 70 at AVX2): shorter ones are not worth waking a thread.
+// A part of C keeps a thread busy for some 45 microseconds at least (the own kernel makes about 200 flops per
+// nanosecond at AVX-512, OpenBLAS 90 at AVX2), and what one core does in 90 stays on one thread: less is not worth
+// waking another.
 constexpr std::int64_t kOwnFlopsPerPart = std::int64_t{1} << 23;
 template <class T>
 constexpr std::int64_t kBlasFlopsPerPart = (std::int64_t{1} << 24) / sizeof(T);
 constexpr std::int64_t kMostBlasParts = 64;
+constexpr std::int64_t kBlasTile = 64;          // every part copies an operand: thin ones spend their time on that
 constexpr std::int64_t kOwnPartsPerThread = 2;  // so that a thread that was held up keeps the others waiting less
 
 BlasGemm<float> blas_gemm(float) {
@@ -103,7 +105,7 @@ void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, Ma
     }
     const std::int64_t most = std::min(kMostBlasParts, std::max(shape.m, shape.n));
     const std::int64_t parts = std::clamp<std::int64_t>(flops_of(shape) / kBlasFlopsPerPart<T>, 1, most);
-    over_parts(shape, parts, 1, n_threads,
+    over_parts(shape, parts, kBlasTile, n_threads,
                [&](std::int64_t row, std::int64_t end_row, std::int64_t col, std::int64_t end_col) {
                    // Row by row is column by column of the transpose: C^T = op(B)^T op(A)^T.
                    char ta = transpose_a ? 'T' : 'N', tb = transpose_b ? 'T' : 'N';
