@@ -1,6 +1,10 @@
 // The BLAS in use: functions of SciPy's, handed over when the module is loaded, so that there is no second one to
-// install.
+// install; and which products are its.
 #pragma once
+
+#include <string>
+
+#include "core/isa.h"
 
 namespace fastcf {
 
@@ -10,5 +14,18 @@ using BlasGemm = void (*)(char* transpose_a, char* transpose_b, int* m, int* n, 
 
 inline BlasGemm<float> blas_sgemm = nullptr;
 inline BlasGemm<double> blas_dgemm = nullptr;
+// The processor that OpenBLAS chose its kernels for, by its own name ("Haswell"), and what these use of the levels
+// known here. Empty, and trusted to use what there is, where BLAS does not tell.
+inline std::string blas_core;
+inline Isa blas_isa = Isa::avx512;
+
+// Who computes float32 products. Not to be changed while one is computed.
+enum class GemmChoice { automatic, blas, own };
+inline GemmChoice gemm_choice = GemmChoice::automatic;
+
+// Left to itself: the own kernel where it has wider vectors than those of BLAS.
+inline bool gemm_is_own() {
+    return gemm_choice == GemmChoice::own || (gemm_choice == GemmChoice::automatic && active_isa() > blas_isa);
+}
 
 }  // namespace fastcf

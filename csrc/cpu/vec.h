@@ -36,6 +36,9 @@ FASTCF_INLINE Vec load_first(const float* p, int count) {  // the other lanes ar
 FASTCF_INLINE void store(float* p, Vec v) {
     _mm512_storeu_ps(p, v);
 }
+FASTCF_INLINE void store_first(float* p, Vec v, int count) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << count) - 1u), v);
+}
 FASTCF_INLINE Vec broadcast(float x) {
     return _mm512_set1_ps(x);
 }
@@ -93,12 +96,18 @@ constexpr int kLanes = 8;
 FASTCF_INLINE Vec load(const float* p) {
     return _mm256_loadu_ps(p);
 }
-FASTCF_INLINE Vec load_first(const float* p, int count) {
+FASTCF_INLINE __m256i first_lanes(int count) {
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    return _mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane);
+}
+FASTCF_INLINE Vec load_first(const float* p, int count) {
+    return _mm256_maskload_ps(p, first_lanes(count));
 }
 FASTCF_INLINE void store(float* p, Vec v) {
     _mm256_storeu_ps(p, v);
+}
+FASTCF_INLINE void store_first(float* p, Vec v, int count) {
+    _mm256_maskstore_ps(p, first_lanes(count), v);
 }
 FASTCF_INLINE Vec broadcast(float x) {
     return _mm256_set1_ps(x);
@@ -160,6 +169,9 @@ FASTCF_INLINE Vec load_first(const float* p, int count) {
 }
 FASTCF_INLINE void store(float* p, Vec v) {
     __builtin_memcpy(p, &v, sizeof v);
+}
+FASTCF_INLINE void store_first(float* p, Vec v, int count) {
+    for (int lane = 0; lane < count; ++lane) p[lane] = v[lane];
 }
 FASTCF_INLINE Vec broadcast(float x) {
     return Vec{x, x, x, x};

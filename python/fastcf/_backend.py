@@ -169,8 +169,13 @@ def _describe_cuda() -> str:
     return f"{devices}; driver for CUDA {versions[0]}, run-time library {versions[1]}"
 
 
+def _describe_products(gemm: str, blas_core: str) -> str:
+    blas = f"SciPy's BLAS, with its kernels for {blas_core}" if blas_core else "SciPy's BLAS"
+    return blas if gemm == "blas" else f"float32 by an own kernel, float64 by {blas}"
+
+
 def show_config() -> None:
-    """Print versions, the instruction set in use, threads and devices, and why a device is missing."""
+    """Print versions, the instruction set in use, threads, who multiplies matrices, devices, and why one is missing."""
     cpu = _cpu.config()
     lines = {
         "fastcf": __version__,
@@ -181,6 +186,7 @@ def show_config() -> None:
         "compiler": cpu["compiler"],
         "instructions": f"{cpu['isa']} (best of this processor: {cpu['best_isa']})",
         "threads": str(cpu["threads"]),
+        "products": _describe_products(cpu["gemm"], cpu["blas_core"]),
         "cuda": _describe_cuda(),
     }
     width = max(map(len, lines))

@@ -10,6 +10,8 @@ class Config(TypedDict):
     isa: str
     best_isa: str
     threads: int
+    gemm: Literal["own", "blas"]
+    blas_core: str
     compiler: str
 
 class Device(TypedDict):
@@ -64,6 +66,7 @@ def squared_error(
     scale: float = 1.0,
     n_threads: int = 0,
 ) -> float: ...
+def set_gemm(which: Literal["auto", "blas", "own"]) -> None: ...
 def gemm(
     a: NDArray[Any],
     b: NDArray[Any],

@@ -2,6 +2,7 @@
 #include "core/isa.h"
 #include "core/parallel.h"
 #include "core/probe.h"
+#include "cpu/blas.h"
 
 namespace fastcf::bind {
 
@@ -11,6 +12,8 @@ void register_config(pybind11::module_& module) {
         config["isa"] = isa_name(active_isa());
         config["best_isa"] = isa_name(best_isa());
         config["threads"] = resolve_threads(0);
+        config["gemm"] = gemm_is_own() ? "own" : "blas";
+        config["blas_core"] = blas_core;
         config["compiler"] = __VERSION__;
         return config;
     });

@@ -1,5 +1,9 @@
 #include "ops/gemm.h"
 
+#include <dlfcn.h>
+
+#include <string>
+
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
 #include "cpu/blas.h"
@@ -23,12 +27,52 @@ Function blas_function(const py::dict& functions, const char* name) {
     return reinterpret_cast<Function>(capsule.get_pointer());
 }
 
+// The name of the kernels in use, where SciPy's BLAS is an OpenBLAS, whatever prefix and suffix it was built with:
+// looked for in Cython's module and in what that was linked with, for NumPy may bring another.
+std::string openblas_core(const char* cython_blas) {
+    void* const library = dlopen(cython_blas, RTLD_LAZY | RTLD_NOLOAD);
+    if (library == nullptr) return {};
+    std::string core;
+    for (const char* const name : {"scipy_openblas_get_corename", "openblas_get_corename",
+                                   "scipy_openblas_get_corename64_", "openblas_get_corename64_"}) {
+        if (void* const function = dlsym(library, name)) {
+            core = reinterpret_cast<const char* (*)()>(function)();
+            break;
+        }
+    }
+    dlclose(library);
+    return core;
+}
+
+// OpenBLAS takes kernels of older processors on one that it does not know, or that it was not built for.
+Isa isa_of_core(const std::string& core) {
+    for (const char* const name : {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Sandybridge"})
+        if (core == name) return Isa::baseline;
+    for (const char* const name : {"Haswell", "Zen"})
+        if (core == name) return Isa::avx2;
+    return Isa::avx512;
+}
+
+void set_gemm(const std::string& which) {
+    for (const auto& [name, choice] :
+         {std::pair{"auto", GemmChoice::automatic}, {"blas", GemmChoice::blas}, {"own", GemmChoice::own}}) {
+        if (which != name) continue;
+        gemm_choice = choice;
+        return;
+    }
+    check(false, "set_gemm: which must be 'auto', 'blas' or 'own'; got '", which, "'");
+}
+
 }  // namespace
 
 void register_gemm(py::module_& module) {
-    const py::dict functions = py::module_::import("scipy.linalg.cython_blas").attr("__pyx_capi__");
+    const py::module_ cython_blas = py::module_::import("scipy.linalg.cython_blas");
+    const py::dict functions = cython_blas.attr("__pyx_capi__");
     blas_sgemm = blas_function<BlasGemm<float>>(functions, "sgemm");
     blas_dgemm = blas_function<BlasGemm<double>>(functions, "dgemm");
+    blas_core = openblas_core(cython_blas.attr("__file__").cast<std::string>().c_str());
+    blas_isa = isa_of_core(blas_core);
+    module.def("set_gemm", set_gemm, py::arg("which"));
     module.def(
         "gemm",
         [](const py::object& a, const py::object& b, const py::object& c, bool transpose_a, bool transpose_b,
