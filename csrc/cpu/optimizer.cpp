@@ -89,7 +89,7 @@ void optimizer_step(const Optimizer& optimizer, double learning_rate, std::int64
                     const T* gradient, T* first, T* second, int n_threads) {
     check_optimizer_step(step);
     const OptimizerStep<T> s = step_of<T>(optimizer, learning_rate, step);
-    parallel_chunks(n, kElementsPerTask, threads_for(n / 4, n_threads), [&](std::int64_t begin, std::int64_t end, int) {
+    parallel_chunks(n, kElementsPerTask, threads_for(n, n_threads), [&](std::int64_t begin, std::int64_t end, int) {
         kernels<T>().step(optimizer.kind, s, end - begin, parameters + begin, gradient + begin, row_of(first, begin, 1),
                           row_of(second, begin, 1));
     });
