@@ -9,9 +9,10 @@
 namespace fastcf {
 
 // C <- alpha op(A) op(B) + beta C with op(X) = X or its transpose; C must not overlap A or B. With beta = 0 what C
-// holds is not read. Defined for float and double. 2 m n k flops. The same bits for any number of threads: C is cut
-// into parts by its shape alone. On the CPU by the BLAS that blas.h was given, which must itself run on one thread; on
-// a GPU by cuBLAS where it can be loaded. Throws std::invalid_argument for shapes that disagree.
+// holds is not read. Defined for float and double. 2 m n k flops. The same bits for any number of threads.
+// On the CPU by the BLAS that cpu/blas.h was given, which must itself run on one thread, or, in float32 and where that
+// has shorter vectors than the processor, by cpu/gemm_kernels.cpp; on a GPU by cuBLAS where it can be loaded. Throws
+// std::invalid_argument for shapes that disagree.
 template <class T>
 void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, MatrixView<const T> b, T beta,
           MatrixView<T> c, int n_threads);
