@@ -161,7 +161,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
     parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
     parser.add_argument("--no-json", action="store_true", help="do not write bench/results/accuracy.json")
-    parser.add_argument("--only", metavar="MODEL", nargs="+", help="measure these alone, and write no results")
+    parser.add_argument("--only", metavar="MODEL", nargs="+", help="measure these alone; written with --output only")
+    parser.add_argument("--output", metavar="NAME", help="of the results, by default accuracy")
     arguments = parser.parse_args()
 
     once, often = range(1), range(arguments.seeds)
@@ -205,9 +206,11 @@ def main() -> None:
             )
     if not results:
         parser.error(f"{arguments.folder}: no sets of ratings here")
-    if not arguments.no_json and not arguments.only:
+    if not arguments.no_json and (arguments.output or not arguments.only):
         print()
-        write_json("accuracy", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
+        write_json(
+            arguments.output or "accuracy", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results}
+        )
 
 
 if __name__ == "__main__":
