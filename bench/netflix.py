@@ -15,10 +15,10 @@ authors name for it, with dropout and one dense re-feeding, in batches of 128. T
 `Autoencoder` drops those of every layer of the encoder. Predictions are clipped to 1 to 5, as everywhere here.
 
 The dev part chooses the epoch, and the row of the ablation whose test error is printed; the test part chooses nothing.
-"reported" was not measured here: for the authors' networks it is their README's test RMSE; the dev RMSE of the ablation,
-and 0.943 on test for its best, came with this project's aims, and no public source of them was found. Each finished row
-becomes a line of a JSONL file and is not run again while epochs, limit and seed stay the same: stop the program whenever
-you like. The table is printed after every row, bars are drawn on a terminal.
+"reported" was not measured here: for the authors' networks it is their README's test RMSE; the dev RMSE of the
+ablation, and 0.943 on test for its best, came with this project's aims, and no public source of them was found. Each
+finished row becomes a line of a JSONL file and is not run again while epochs, limit and seed stay the same: stop the
+program whenever you like. The table is printed after every row, bars are drawn on a terminal.
 """
 
 from __future__ import annotations
