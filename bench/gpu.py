@@ -24,6 +24,7 @@ import numpy as np
 
 import fastcf
 from common import write_json
+from gpu_networks import autoencoders
 
 Array = np.ndarray
 
@@ -405,6 +406,7 @@ def main() -> None:
     report["minibatches"] = minibatches(bench, ratings, P, Q)
     report["biases"] = biases(bench, ratings)
     report["als"] = als(bench, ratings, P, Q)
+    report["autoencoders"] = autoencoders(bench, close)
     if bench.emulated:
         print("all checks passed on the emulated GPU; nothing was measured")
     else:

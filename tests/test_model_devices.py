@@ -94,3 +94,27 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
     got = model.recommend(train.users.ids[:20], n=5)
     np.testing.assert_array_equal(got.items, wanted.items)
     np.testing.assert_allclose(got.scores, wanted.scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"orientation": "user", "layers": (6, 4), "activation": "selu", "tied": True, "optimizer": "momentum"},
+        {"output_activation": "sigmoid", "dropout": 0.2},
+        {"dense_refeeding": 1},
+    ],
+    ids=str,
+)
+def test_model_autoencoder_learns_the_same_on_every_device(device, split, options):
+    train, test = split
+    options = {"layers": (6,), "n_epochs": 2, "random_state": 0, "learning_rate": 0.01, **options}
+    wanted = fastcf.Autoencoder(device="cpu", **options).fit(train, validation=test)
+    model = fastcf.Autoencoder(device=device, **options).fit(train, validation=test)
+    assert model.device_ == device
+    for name in ("cost", "train_rmse", "validation_rmse"):
+        assert model.history_[-1][name] == pytest.approx(wanted.history_[-1][name], rel=1e-3)
+    np.testing.assert_allclose(model.predict_matrix(), wanted.predict_matrix(), atol=0.01)
+    np.testing.assert_allclose(model.encode(test), wanted.encode(test), atol=0.01)
+    user = train.users.ids[0]
+    assert model.recommend(user, 3).items.shape == (3,)
