@@ -70,23 +70,39 @@ def validation_split(log: RatingLog) -> tuple[fastcf.Ratings, fastcf.Ratings]:
     return train, validation
 
 
-def plot(curves: dict[str, list[dict[str, Any]]], title: str, path: Path) -> None:
-    """Draw training (dashed) and validation errors by epoch."""
+PANELS = {
+    "layers": ("one layer, 128", "one layer, 256", "one layer, 512", "deep"),
+    "the deep network": tuple(name for name in NETWORKS if name.startswith("deep,") and "study" not in name)[:7],
+    "item-based, and other units": (
+        "one layer, tanh",
+        "one layer, tanh, item-based (default)",
+        "deep, item-based",
+        "one layer, sigmoid, item-based",
+    ),
+    "the study's settings": ("deep, the study's settings", "one layer, the study's settings"),
+}
+
+
+def plot(curves: dict[str, list[dict[str, Any]]], lines: dict[str, float], title: str, path: Path) -> None:
+    """Draw validation errors by epoch, training errors dotted, and the errors of other models as lines."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-    for n, (name, history) in enumerate(curves.items()):
-        epochs = [record["epoch"] for record in history]
-        colour = plt.get_cmap("tab20")(n)
-        axes.plot(epochs, [record["validation_rmse"] for record in history], color=colour, label=name)
-        axes.plot(epochs, [record["train_rmse"] for record in history], color=colour, linestyle=":", linewidth=1)
-    worst = max(history[0]["validation_rmse"] for history in curves.values())
-    axes.set_ylim(top=worst * 1.02)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("RMSE (dotted: training, with what was dropped)")
-    axes.set_title(title)
-    figure.legend(loc="outside right center", fontsize="small")
-    figure.savefig(path, dpi=110)
+    figure, panels = plt.subplots(2, 2, figsize=(12, 9), layout="constrained", sharex=True)
+    for axes, (panel, names) in zip(panels.flat, PANELS.items(), strict=True):
+        for n, name in enumerate(names):
+            epochs = [record["epoch"] for record in curves[name]]
+            axes.plot(epochs, [record["validation_rmse"] for record in curves[name]], color=f"C{n}", label=name)
+            trained = [record["train_rmse"] for record in curves[name]]
+            axes.plot(epochs, trained, color=f"C{n}", linestyle=":", linewidth=1)
+        for (name, error), style in zip(lines.items(), ("--", "-."), strict=True):
+            axes.axhline(error, color="0.4", linestyle=style, linewidth=1, label=name)
+        lowest = min(record["train_rmse"] for name in names for record in curves[name])
+        highest = max(curves[name][-1]["validation_rmse"] for name in names)
+        axes.set_ylim(min(lowest, *lines.values()) * 0.98, max(highest, *lines.values()) * 1.04)
+        axes.set_title(panel)
+        axes.legend(fontsize="small")
+    figure.suptitle(f"{title}: RMSE by epoch, validation and (dotted, with what was dropped) training")
+    figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
@@ -129,10 +145,12 @@ def main() -> None:
             row[name] = {key: best[key] for key in ("validation_rmse", "train_rmse", "epoch")}
             row[name].update(seconds=seconds, diverged=bool(end))
             curves[name][label] = history
+            row[name]["curve"] = [[record["train_rmse"], record["validation_rmse"]] for record in history]
         results.append(row)
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
     for name, histories in curves.items() if arguments.plots else ():
-        plot(histories, name, arguments.plots / f"ablation-{name.replace(' ', '-')}.png")
+        lines = {str(row["network"]): row[name] for row in results[:2]}
+        plot(histories, lines, name, arguments.plots / f"ablation-{name.replace(' ', '-')}.png")
     print("\nwritten:", write_json("ablation", {"epochs": arguments.epochs, "results": results}))
 
 
