@@ -24,12 +24,13 @@ void device_free(void* memory) noexcept {
     std::free(memory);
 }
 
+// Nothing may lie nowhere: memcpy wants no null pointers, even for no bytes.
 void device_upload(void* to, const void* from_host, std::int64_t bytes) {
-    std::memcpy(to, from_host, static_cast<std::size_t>(bytes));
+    if (bytes > 0) std::memcpy(to, from_host, static_cast<std::size_t>(bytes));
 }
 
 void device_download(void* to_host, const void* from, std::int64_t bytes) {
-    std::memcpy(to_host, from, static_cast<std::size_t>(bytes));
+    if (bytes > 0) std::memcpy(to_host, from, static_cast<std::size_t>(bytes));
 }
 
 void device_copy(void* to, const void* from, std::int64_t bytes, int n_threads) {
@@ -40,7 +41,7 @@ void device_copy(void* to, const void* from, std::int64_t bytes, int n_threads) 
 }
 
 void device_clear(void* memory, std::int64_t bytes) {
-    std::memset(memory, 0, static_cast<std::size_t>(bytes));
+    if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
 }
 
 bool device_only(const void*) {
