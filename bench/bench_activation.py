@@ -32,7 +32,7 @@ def main() -> None:
         cases[f"{kind}, fastcf"] = lambda kind=kind: _cpu.activate(kind, work, bias, arguments.threads)
         cases[f"{kind}, torch"] = lambda kind=kind: functions[kind](tensor.add_(tensor_bias))
     cases["dropout, fastcf"] = lambda: _cpu.dropout(work, 0.5, 1, n_threads=arguments.threads)
-    cases["dropout, torch"] = lambda: torch.nn.functional.dropout_(tensor, 0.5)
+    cases["dropout, torch"] = lambda: torch.nn.functional.dropout(tensor, 0.5, inplace=True)
 
     def run(name: str) -> None:
         work[...] = x  # both sides copy: values must not wander off
