@@ -16,6 +16,7 @@ from reference_autoencoder import cast, draw, flat, rebuilt, shuffled
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install fastcf[torch]")
 
+# It imports torch itself, so it comes after the skip.
 from torch_autoencoder import DenseAutoencoder, DenseBatches, masked_mse, parameter_groups  # noqa: E402
 
 SEED, BATCH, EPOCHS = 11, 8, 4  # of five batches: twenty steps

@@ -89,8 +89,9 @@ def _flat(parameters: Parameters) -> dict[str, NDArray[Any]]:
 
 
 def _rebuilt(named: dict[str, NDArray[Any]]) -> Parameters:
-    lists = ([a for name, a in named.items() if name.startswith(part)] for part in ("hidden_weights", "hidden_biases"))
-    return named["input_weights"], named.get("output_weights"), named["output_bias"], *lists  # type: ignore[return-value]
+    weights = [array for name, array in named.items() if name.startswith("hidden_weights")]
+    biases = [array for name, array in named.items() if name.startswith("hidden_biases")]
+    return named["input_weights"], named.get("output_weights"), named["output_bias"], weights, biases
 
 
 def penalises_output_bias(model: Any) -> bool:
