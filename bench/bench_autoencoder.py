@@ -75,7 +75,7 @@ class Peer:
 def first_parameters(data: fastcf.Ratings, shape: Shape) -> Parameters:
     squares = float(np.vdot(data.values, data.values)) / data.n_users
     backend = resolve_device("cpu", "bench_autoencoder")
-    return draw_parameters(backend, data.n_items, shape.layers, False, "lecun", squares, SEED, 0)
+    return draw_parameters(backend, data.n_items, shape.layers, False, "lecun", squares, 0.0, SEED, 0)
 
 
 def make_trainer(data: fastcf.Ratings, shape: Shape, parameters: Parameters, threads: int) -> Any:

@@ -55,7 +55,7 @@ def epochs(bench: Any, close: Any, ratings: Any, layers: tuple[int, ...], batch_
 
 def first_parameters(ratings: Any, layers: tuple[int, ...]) -> Any:
     squares = float(np.vdot(ratings.values, ratings.values)) / ratings.n_users
-    return draw_parameters(resolve_device("cpu", "gpu"), ratings.n_items, layers, False, "lecun", squares, SEED, 0)
+    return draw_parameters(resolve_device("cpu", "gpu"), ratings.n_items, layers, False, "lecun", squares, 0.0, SEED, 0)
 
 
 def trainer_of(module: Any, ratings: Any, layers: tuple[int, ...], batch_size: int) -> Any:

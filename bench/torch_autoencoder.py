@@ -36,7 +36,7 @@ class DenseAutoencoder(nn.Module):
 
     def __init__(self, parameters: tuple[Any, ...], layers: Sequence[int], activation: str) -> None:
         super().__init__()
-        first, last, bias, weights, biases = parameters
+        first, last, bias, weights, biases, _ = parameters  # nothing is fed for being rated
         self.activate, self.n_encoding = ACTIVATIONS[activation], len(layers)
         # PyTorch's layout is (outputs, inputs).
         encoder = [np.ascontiguousarray(array.T) for array in (first, *weights[: len(layers) - 1])]
@@ -61,7 +61,7 @@ class DenseAutoencoder(nn.Module):
         *hidden, bias = [array.detach().numpy().copy() for array in self.biases]
         between = weights[1:] if tied else weights[1:-1]
         last = None if tied else weights[-1]
-        return weights[0].T.copy(), last, bias, [array.T.copy() for array in between], hidden
+        return weights[0].T.copy(), last, bias, [array.T.copy() for array in between], hidden, None
 
 
 def parameter_groups(model: DenseAutoencoder, weight_decay: float) -> list[dict[str, Any]]:

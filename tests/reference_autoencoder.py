@@ -30,7 +30,7 @@ def sizes(layers):
     return [*layers, *layers[-2::-1]]
 
 
-def draw(rng, n_columns, layers, tied, scale=0.3):
+def draw(rng, n_columns, layers, tied, scale=0.3, rated=False):
     """Return parameters as native code takes them."""
     widths = sizes(layers)
     weights = [rng.normal(0, scale, pair) for pair in itertools.pairwise(widths)]
@@ -42,38 +42,41 @@ def draw(rng, n_columns, layers, tied, scale=0.3):
         rng.normal(0, scale, n_columns),
         weights,
         [rng.normal(0, scale, width) for width in widths],
+        rng.normal(0, scale, (n_columns, layers[0])) if rated else None,
     )
 
 
 def cast(parameters, dtype):
     """Return a copy of all arrays."""
-    first, last, bias, weights, biases = parameters
+    first, last, bias, weights, biases, rated = parameters
     return (
         first.astype(dtype),
         None if last is None else last.astype(dtype),
         bias.astype(dtype),
         [array.astype(dtype) for array in weights],
         [array.astype(dtype) for array in biases],
+        None if rated is None else rated.astype(dtype),
     )
 
 
 def flat(parameters):
     """Return all arrays in one list."""
-    first, last, bias, weights, biases = parameters
-    return [first, *([] if last is None else [last]), bias, *weights, *biases]
+    first, last, bias, weights, biases, rated = parameters
+    tables = [table for table in (first, last, rated) if table is not None]
+    return [*tables, bias, *weights, *biases]
 
 
 def rebuilt(arrays, parameters):
     """Return such a list as parameters again."""
     arrays = list(arrays)
-    first, last = arrays.pop(0), None if parameters[1] is None else arrays.pop(0)
+    first, last, rated = (None if parameters[i] is None else arrays.pop(0) for i in (0, 1, 5))
     bias, n = arrays.pop(0), len(parameters[3])
-    return first, last, bias, arrays[:n], arrays[n:]
+    return first, last, bias, arrays[:n], arrays[n:], rated
 
 
 def matrices(parameters, layers):
     """Return each hidden layer's weights (inputs, outputs), None for the first, and whose gradient they have."""
-    _, last, _, weights, _ = parameters
+    _, last, _, weights, _, _ = parameters
     found = [(None, -1, False)]
     half = len(layers) - 1
     found += [(weights[i], i, False) for i in range(half)]
@@ -84,10 +87,12 @@ def matrices(parameters, layers):
     return found
 
 
-def run(parameters, x, layers, kind, output, *, rate=0.0, alpha=False, seed=0, number=0):
-    """Return f(x) and what a backward pass needs."""
-    first, last, bias, _, biases = parameters
+def run(parameters, x, layers, kind, output, *, given=None, rate=0.0, alpha=False, seed=0, number=0):
+    """Return f(x) and what a backward pass needs; `given` is what is fed for being rated."""
+    first, last, bias, _, biases, rated = parameters
     steps, value = [], x @ first
+    if given is not None:
+        value = value + given @ rated
     for layer, (weights, _, _) in enumerate(matrices(parameters, layers)):
         fed = value
         z = (value if weights is None else value @ weights) + biases[layer]
@@ -97,13 +102,13 @@ def run(parameters, x, layers, kind, output, *, rate=0.0, alpha=False, seed=0, n
             value, factor = dropout(value, rate, key, alpha)
         steps.append((fed, z, factor))
     z = value @ (first if last is None else last).T + bias
-    return activation(output, z), (x, steps, value, z)
+    return activation(output, z), (x, given, steps, value, z)
 
 
 def gradient(parameters, passed, slope, layers, kind, output):
     """Return the gradient of all parameters, given that of f(x)."""
-    first, last, _, weights, biases = parameters
-    x, steps, hidden, z = passed
+    first, last, _, weights, biases, rated = parameters
+    x, given, steps, hidden, z = passed
     slope = slope * activation_slope(output, z)
     of_bias, of_last = slope.sum(0), slope.T @ hidden
     slope = slope @ (first if last is None else last)
@@ -120,9 +125,10 @@ def gradient(parameters, passed, slope, layers, kind, output):
         of_weights[index] += product.T if transposed else product
         slope = slope @ matrix.T
     of_first = x.T @ slope
+    of_rated = None if rated is None else np.zeros_like(rated) if given is None else given.T @ slope
     if last is None:
-        return of_first + of_last, None, of_bias, of_weights, of_biases
-    return of_first, of_last, of_bias, of_weights, of_biases
+        return of_first + of_last, None, of_bias, of_weights, of_biases, of_rated
+    return of_first, of_last, of_bias, of_weights, of_biases, of_rated
 
 
 def dropped(inputs, indptr, rate, seed, epoch):
@@ -132,6 +138,12 @@ def dropped(inputs, indptr, rate, seed, epoch):
     return np.where(keep, inputs / (1 - rate), 0.0)
 
 
+def rated_values(indptr, rated_input):
+    """Return what stored entries are fed for being rated."""
+    n = np.diff(indptr)
+    return np.repeat(rated_input / np.sqrt(np.maximum(n, 1)), n)
+
+
 def dense(indptr, indices, values, n_columns):
     x = np.zeros((len(indptr) - 1, n_columns))
     for r in range(len(indptr) - 1):
@@ -139,13 +151,15 @@ def dense(indptr, indices, values, n_columns):
     return x
 
 
-def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output, **options):
-    """Return the masked mean squared error, and its gradient."""
+def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output, *, given=None, **options):
+    """Return the masked mean squared error, and its gradient; `given`: of stored entries, for being rated."""
     indptr, indices = csr
     n_columns = len(parameters[2])
     x, y = (dense(indptr, indices, values, n_columns) for values in (inputs, targets))
     w = dense(indptr, indices, np.ones(len(inputs)) if weights is None else weights, n_columns)
-    predicted, passed = run(parameters, x, layers, kind, output, **options)
+    if given is not None:
+        given = dense(indptr, indices, given, n_columns)
+    predicted, passed = run(parameters, x, layers, kind, output, given=given, **options)
     error, total = w * (predicted - y), w.sum()
     cost = (error * (predicted - y)).sum()
     if total == 0:
@@ -155,7 +169,7 @@ def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output,
 
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
-    decay=0.0, penalised_bias=False, refeeding=0, input_dropout=0.0, seed=0, rate=0.0, alpha=False,
+    decay=0.0, penalised_bias=False, refeeding=0, input_dropout=0.0, rated_input=0.0, seed=0, rate=0.0, alpha=False,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
 
@@ -171,9 +185,10 @@ def training(
     shapes = [a.shape for a in arrays]
     offsets = np.cumsum([0, *[a.size for a in arrays]])
 
-    penalised = [True] * (1 if parameters[1] is None else 2) + [penalised_bias]
+    n_tables = 1 + sum(parameters[i] is not None for i in (0, 1, 5))
+    penalised = [True] * (n_tables - 1) + [penalised_bias]
     penalised += [True] * len(parameters[3]) + [False] * len(parameters[4])
-    n_tables = 2 if parameters[1] is None else 3
+    of_rated = n_tables - 2 if rated_input else -1
     rated = np.maximum(np.bincount(indices, minlength=len(parameters[2])), 1)
     n_batches = -(-(len(indptr) - 1) // batch_size)
     history = Trace(optimizer, np.concatenate([a.ravel() for a in arrays]), constants)
@@ -189,7 +204,7 @@ def training(
             elif penalised[i]:
                 part += decay * now[i]
             if lazy and i < n_tables:
-                part[here == 0] = np.nan
+                part[(here == 0) | (again and i == of_rated)] = np.nan
         history.step(np.concatenate([p.ravel() for p in parts]), learning_rate)
 
     def unpack(point):
@@ -197,7 +212,9 @@ def training(
 
     for epoch, learning_rate in enumerate(rates):
         order = shuffled(len(indptr) - 1, seed, epoch)
-        fed = dropped(inputs, indptr, input_dropout, seed, epoch) if input_dropout else inputs
+        fed, given = inputs, rated_values(indptr, rated_input)
+        if input_dropout:
+            fed, given = (dropped(values, indptr, input_dropout, seed, epoch) for values in (fed, given))
         loss = 0.0
         for begin in range(0, len(order), batch_size):
             rows = order[begin : begin + batch_size]
@@ -208,10 +225,11 @@ def training(
                 continue
             now = rebuilt(unpack(history.point), parameters)
             total, _, slopes = masked_cost(
-                now, part, fed[entries], targets[entries], chosen, layers, kind, output, number=counted, **options
-            )
-            x = dense(*part, fed[entries], len(parameters[2]))
-            again = run(now, x, layers, kind, output, number=counted, **options)[0]
+                now, part, fed[entries], targets[entries], chosen, layers, kind, output, number=counted,
+                given=given[entries] if rated_input else None, **options,
+            )  # fmt: skip
+            x, r = (dense(*part, values[entries], len(parameters[2])) for values in (fed, given))
+            again = run(now, x, layers, kind, output, number=counted, given=r if rated_input else None, **options)[0]
             loss, counted = loss + total, counted + 1
             take(slopes, part[1], learning_rate)
             for _ in range(refeeding):

@@ -73,9 +73,10 @@ def scale_of(ratings, normalize, output):
 
 
 def network_of(model):
-    ends = model.input_weights_, None if model.tied else model.output_weights_, model.output_bias_
-    arrays = [None if array is None else array.astype(float) for array in ends]
-    return *arrays, *([a.astype(float) for a in each] for each in (model.hidden_weights_, model.hidden_biases_))
+    ends = model.input_weights_, None if model.tied else model.output_weights_, model.output_bias_, model.rated_weights_
+    *arrays, rated = [None if array is None else array.astype(float) for array in ends]
+    hidden = ([a.astype(float) for a in each] for each in (model.hidden_weights_, model.hidden_biases_))
+    return *arrays, *hidden, rated
 
 
 def forward(model, ratings):
@@ -84,8 +85,13 @@ def forward(model, ratings):
     rows, columns, values = ratings.row_of_entry(), ratings.indices, ratings.values
     x = np.zeros(ratings.shape)
     x[rows, columns] = (values - mean - users[rows] - items[columns]) / unit
-    fed = x if model.orientation == "user" else x.T
-    out = run(network_of(model), fed, model.layers, model.activation, model.output_activation)[0]
+    r = np.zeros(ratings.shape)
+    r[rows, columns] = 1
+    fed, r = (x, r) if model.orientation == "user" else (x.T, r.T)
+    given = None
+    if model.rated_input:
+        given = model.rated_input * r / np.sqrt(np.maximum(r.sum(1, keepdims=True), 1))
+    out = run(network_of(model), fed, model.layers, model.activation, model.output_activation, given=given)[0]
     out = out if model.orientation == "user" else out.T
     empty = run(network_of(model), 0 * fed[:1], model.layers, model.activation, model.output_activation)[0][0]
     return mean + users[:, None] + items + unit * out, mean, users, items, unit * empty
@@ -154,7 +160,8 @@ def test_autoencoder_training_error_and_cost_are_those_of_the_parameters(ratings
     total = ratings.nnz if ratings.weights is None else float(ratings.weights.sum())
     error = np.average((wanted[ratings.row_of_entry(), ratings.indices] - ratings.values) ** 2, weights=ratings.weights)
     assert model.history_[0]["train_rmse"] == pytest.approx(np.sqrt(error), rel=1e-4)
-    penalised = (model.input_weights_, model.output_weights_, model.output_bias_, *model.hidden_weights_)
+    ends = model.input_weights_, model.output_weights_, model.rated_weights_, model.output_bias_
+    penalised = (*ends, *model.hidden_weights_)
     penalty = 7.0 / 2 * sum(float((array.astype(float) ** 2).sum()) for array in penalised) / total
     assert model.history_[0]["cost"] == pytest.approx(error / model.scale_.unit**2 + penalty, rel=1e-3)
 
@@ -315,9 +322,11 @@ def test_autoencoder_codes_are_the_encoders_values(ratings, fitted):
     x = np.zeros(ratings.shape)
     rows, columns = ratings.row_of_entry(), ratings.indices
     x[rows, columns] = (ratings.values - mean - users[rows] - items[columns]) / unit
-    _, (_, steps, _, _) = run(
-        network_of(fitted), x if fitted.orientation == "user" else x.T, fitted.layers, "tanh", "identity"
-    )
+    r = np.zeros(ratings.shape)
+    r[rows, columns] = fitted.rated_input
+    x, r = (x, r) if fitted.orientation == "user" else (x.T, r.T)
+    given = r / np.sqrt(np.maximum((r > 0).sum(1, keepdims=True), 1))
+    _, (_, _, steps, _, _) = run(network_of(fitted), x, fitted.layers, "tanh", "identity", given=given)
     np.testing.assert_allclose(codes, np.tanh(steps[1][1]), atol=2e-3)  # biases are worked out row by row
     assert codes.shape == (60 if fitted.orientation == "user" else 40, 4)
     assert codes.dtype == np.float32

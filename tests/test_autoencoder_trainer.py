@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from backends import in_every_order
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.optimizers import OPTIMIZERS, as_optimizer
-from reference_autoencoder import cast, dense, draw, flat, masked_cost, rebuilt, run, shuffled, training
+from reference_autoencoder import (
+    cast,
+    dense,
+    draw,
+    flat,
+    masked_cost,
+    rated_values,
+    rebuilt,
+    run,
+    shuffled,
+    training,
+)
 from reference_network import ACTIVATIONS
 
 pytestmark = pytest.mark.every_isa
@@ -26,13 +37,13 @@ def rows_of(rng, n_rows, n_columns, density=0.3):
     return indptr, indices
 
 
-def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64):
+def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64, rated=False):
     rng = np.random.default_rng(seed)
     csr = rows_of(rng, n_rows, n_columns)
     n = len(csr[1])
     inputs, targets = rng.normal(0, 1, (2, n)).astype(dtype)
     weights = rng.uniform(0, 2, n).astype(dtype) if weighted else None
-    return csr, inputs, targets, weights, cast(draw(rng, n_columns, layers, tied), dtype)
+    return csr, inputs, targets, weights, cast(draw(rng, n_columns, layers, tied, rated=rated), dtype)
 
 
 def empty(parameters):
@@ -52,6 +63,7 @@ OPTIONS = {
     "weighted": st.booleans(),
     "rate": st.sampled_from([0.0, 0.0, 0.4]),
     "alpha": st.booleans(),
+    "rated_input": st.sampled_from([0.0, 0.0, 2.0]),
 }
 
 
@@ -64,12 +76,13 @@ def test_autoencoder_gradient_equals_reference(backend):
         n_threads=st.sampled_from([1, 2]),
         **OPTIONS,
     )
-    def check(seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha):
-        csr, inputs, targets, weights, at = problem(seed, *shape, layers, tied, weighted, dtype)
+    def check(seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha, rated_input):
+        csr, inputs, targets, weights, at = problem(seed, *shape, layers, tied, weighted, dtype, bool(rated_input))
         got = empty(at)
         cost = backend.autoencoder_gradient(
             *csr, inputs, targets, shape[1], at, got, weights=weights, layers=layers, activation=kind,
-            output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, seed=seed, n_threads=n_threads,
+            output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, rated_input=rated_input, seed=seed,
+            n_threads=n_threads,
         )  # fmt: skip
         order = np.arange(len(csr[0]) - 1)  # one batch: its rows are shuffled, which only dropout can tell
         if rate:
@@ -79,7 +92,7 @@ def test_autoencoder_gradient_equals_reference(backend):
         _, wanted_cost, wanted = masked_cost(
             cast(at, np.float64), permuted, inputs[entries].astype(float), targets[entries].astype(float),
             None if weights is None else weights[entries].astype(float), layers, kind, output, rate=rate, alpha=alpha,
-            seed=seed,
+            seed=seed, given=rated_values(csr[0], rated_input)[entries] if rated_input else None,
         )  # fmt: skip
         tolerance = 2e-4 if dtype == np.float32 else 1e-11
         np.testing.assert_allclose(cost, wanted_cost, rtol=tolerance, atol=tolerance)
@@ -95,9 +108,9 @@ def test_autoencoder_gradient_equals_reference(backend):
 @pytest.mark.parametrize("kind", ["selu", "tanh", "elu"])
 def test_autoencoder_gradients_pass_the_check(backend, kind, output, tied, dense):
     layers = (4, 3)
-    csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True)
+    csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True)
     options = {"layers": layers, "activation": kind, "output_activation": output, "tied": tied, "dense": dense}
-    options.update(dropout=0.3, input_dropout=0.2, alpha_dropout=kind == "selu", seed=5)
+    options.update(dropout=0.3, input_dropout=0.2, rated_input=1.5, alpha_dropout=kind == "selu", seed=5)
     names = [str(i) for i in range(len(flat(start)))]
 
     def evaluate(at):
@@ -157,12 +170,16 @@ def test_autoencoder_training_equals_dense_reference(backend):
         weighted,
         rate,
         alpha,
+        rated_input,
     ):
-        csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32)
+        csr, inputs, targets, weights, at = problem(
+            seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input)
+        )
         rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
         got, losses, _ = trained(
             backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
             output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=input_dropout,
+            rated_input=rated_input,
             dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size,
             seed=seed, n_threads=n_threads,
         )  # fmt: skip
@@ -171,7 +188,8 @@ def test_autoencoder_training_equals_dense_reference(backend):
             cast(at, np.float64), csr, inputs.astype(float), targets.astype(float),
             None if weights is None else weights.astype(float), layers, kind, output, optimizer=constants.pop("name"),
             constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
-            refeeding=refeeding, input_dropout=input_dropout, seed=seed, rate=rate, alpha=alpha,
+            refeeding=refeeding, input_dropout=input_dropout, rated_input=rated_input, seed=seed, rate=rate,
+            alpha=alpha,
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
         tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3
@@ -185,9 +203,9 @@ def test_autoencoder_training_equals_dense_reference(backend):
 @pytest.mark.parametrize("optimizer", ["gd", "momentum", "nesterov"])
 def test_autoencoder_hundred_steps_with_decay_equal_a_dense_optimizer(backend, optimizer):
     layers = (6, 4)
-    csr, inputs, targets, _, at = problem(1, 25, 60, layers, False, False, np.float32)
+    csr, inputs, targets, _, at = problem(1, 25, 60, layers, False, False, np.float32, rated=True)
     rates = [RATES[optimizer]] * (1 if hasattr(backend, "emulation") else 4)  # of 20 steps and more
-    options = {"batch_size": 1, "seed": 2}
+    options = {"batch_size": 1, "seed": 2, "rated_input": 0.7}
     got, *_ = trained(
         backend, csr, inputs, targets, None, at, layers, len(rates), rates, optimizer, activation="tanh",
         output_activation="identity", weight_decay=0.1, **options,
@@ -204,10 +222,10 @@ def test_autoencoder_hundred_steps_with_decay_equal_a_dense_optimizer(backend, o
 def run_some(backend, n_threads=1):
     layers = (24, 8)
     n = 40 if hasattr(backend, "emulation") else 400
-    csr, inputs, targets, _, at = problem(4, n, n, layers, False, False, np.float32)
+    csr, inputs, targets, _, at = problem(4, n, n, layers, False, False, np.float32, rated=True)
     got, losses, _ = trained(
         backend, csr, inputs, targets, None, at, layers, 2, [0.01] * 2, activation="selu", output_activation="identity",
-        dropout=0.3, input_dropout=0.2, weight_decay=0.01, batch_size=16, seed=3, n_threads=n_threads,
+        dropout=0.3, input_dropout=0.2, rated_input=2.0, weight_decay=0.01, batch_size=16, seed=3, n_threads=n_threads,
     )  # fmt: skip
     return [*flat(got), np.array(losses)]
 
@@ -222,17 +240,18 @@ def test_autoencoder_same_bits_for_any_number_of_threads_and_any_order(backend):
 
 def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
     layers = (6, 3)
-    csr, inputs, targets, _, at = problem(6, 20, 15, layers, False, False, np.float32)
+    csr, inputs, targets, _, at = problem(6, 20, 15, layers, False, False, np.float32, rated=True)
     _, _, trainer = trained(
         backend, csr, inputs, targets, None, at, layers, 0, [], activation="tanh", output_activation="identity",
-        dropout=0.5, batch_size=4, seed=3,
+        dropout=0.5, rated_input=1.5, batch_size=4, seed=3,
     )  # fmt: skip
     rng = np.random.default_rng(0)
     rows, columns = rng.integers(-1, 20, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
     offsets, values = rng.normal(0, 8, (2, 100)).astype(np.float32)
     trainer.set_validation(rows, columns, offsets, values, 2.0)
     x = np.vstack([dense(*csr, inputs, 15), np.zeros((1, 15))])
-    outputs = run(cast(at, np.float64), x, layers, "tanh", "identity")[0]
+    given = np.vstack([dense(*csr, rated_values(csr[0], 1.5), 15), np.zeros((1, 15))])
+    outputs = run(cast(at, np.float64), x, layers, "tanh", "identity", given=given)[0]
     predicted = np.clip(offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns]), -9, 9)
     np.testing.assert_allclose(trainer.validation_squared_error(), ((predicted - values) ** 2).sum(), rtol=1e-4)
 
@@ -240,12 +259,16 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
 def test_autoencoder_hidden_values_equal_reference(backend):
     layers = (6, 4, 3)
     for tied in (False, True):
-        csr, inputs, _, _, at = problem(6, 20, 15, layers, tied, False, np.float32)
-        _, (_, steps, hidden, _) = run(cast(at, np.float64), dense(*csr, inputs, 15), layers, "selu", "identity")
-        options = {"layers": layers, "activation": "selu", "tied": tied}
-        got = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], depth=5, **options)
+        csr, inputs, _, _, at = problem(6, 20, 15, layers, tied, False, np.float32, rated=not tied)
+        rated_input = 0.0 if tied else 1.5
+        given = None if tied else dense(*csr, rated_values(csr[0], rated_input), 15)
+        _, (_, _, steps, hidden, _) = run(
+            cast(at, np.float64), dense(*csr, inputs, 15), layers, "selu", "identity", given=given
+        )
+        options = {"layers": layers, "activation": "selu", "tied": tied, "rated_input": rated_input}
+        got = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], at[5], depth=5, **options)
         np.testing.assert_allclose(got, hidden, atol=1e-4)
-        code = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], depth=3, **options)
+        code = backend.autoencoder_hidden(*csr, inputs, at[0], at[3], at[4], at[5], depth=3, **options)
         np.testing.assert_allclose(code, steps[3][0], atol=1e-4)
 
 
@@ -273,6 +296,8 @@ def test_autoencoder_best_parameters_come_back(backend):
         ({"activation": "step"}, ValueError, "there is no activation 'step'"),
         ({"dropout": 1.0}, ValueError, r"dropout must lie in \[0, 1\); got 1"),
         ({"input_dropout": -0.5}, ValueError, r"input_dropout must lie in \[0, 1\); got -0.5"),
+        ({"rated_input": -1.0}, ValueError, "rated_input must be finite and not negative; got -1"),
+        ({"rated_input": np.inf}, ValueError, "rated_input must be finite and not negative; got inf"),
         ({"batch_size": 0}, ValueError, "batch_size must be positive; got 0"),
         ({"dense_refeeding": -1}, ValueError, "dense_refeeding must not be negative; got -1"),
         ({"weight_decay": -1.0}, ValueError, "weight_decay must not be negative; got -1"),
@@ -303,10 +328,11 @@ def test_autoencoder_trainer_refuses_parameters_of_other_shapes(backend):
         ((at[0][:5], *at[1:]), r"input_weights must have shape \(10, 5\); got \(5, 5\)"),
         ((at[0], None, *at[2:]), r"output_weights must have shape \(10, 5\); got \(0, 0\)"),
         ((*at[:2], at[2][:3], *at[3:]), "output_bias must have 10 entries; got 3"),
-        ((*at[:3], at[3][:1], at[4]), "there must be 2 hidden weights and 3 hidden biases; got 1 and 3"),
-        ((*at[:3], at[3][::-1], at[4]), r"hidden weights 0 must have shape \(5, 3\); got \(3, 5\)"),
-        ((*at[:4], at[4][::-1][:2] + at[4][:1]), None),
-        (at[:4], "parameters must be five; got 4"),
+        ((*at[:3], at[3][:1], at[4], None), "there must be 2 hidden weights and 3 hidden biases; got 1 and 3"),
+        ((*at[:3], at[3][::-1], at[4], None), r"hidden weights 0 must have shape \(5, 3\); got \(3, 5\)"),
+        ((*at[:4], at[4][::-1][:2] + at[4][:1], None), None),
+        ((*at[:5], at[0]), r"rated_weights must have shape \(0, 0\); got \(10, 5\)"),
+        (at[:5], "parameters must be six; got 5"),
     ]
     for parameters, message in wrong:
         if message is None:  # the biases (5,), (3,), (5,) read backwards fit again

@@ -55,6 +55,7 @@ Autoencoder<T>::Autoencoder(const AutoencoderConfig& config, OptimizerKind kind)
     : config_(config), hidden_(hidden_layers(config), config.alpha, kind) {
     input_ = OptimizedRows<T>(config.n_columns, width(), kind);
     if (!config.tied) output_ = OptimizedRows<T>(config.n_columns, width(), kind);
+    if (config.rated) rated_ = OptimizedRows<T>(config.n_columns, width(), kind);
     output_bias_ = OptimizedRows<T>(config.n_columns, 1, kind);
     std::vector<std::int32_t> rows(static_cast<std::size_t>(config.n_columns));
     std::iota(rows.begin(), rows.end(), 0);
@@ -69,6 +70,7 @@ void Autoencoder<T>::check_arrays(const AutoencoderArrays<T>& arrays, const char
     const std::int64_t n = config_.n_columns;
     check_table(arrays.input_weights, n, width(), caller, "input_weights");
     check_table(arrays.output_weights, config_.tied ? 0 : n, config_.tied ? 0 : width(), caller, "output_weights");
+    check_table(arrays.rated_weights, config_.rated ? n : 0, config_.rated ? width() : 0, caller, "rated_weights");
     check(arrays.output_bias.size == n, caller, ": output_bias must have ", n, " entries; got ",
           arrays.output_bias.size);
     hidden_.check_arrays(arrays.hidden, caller);
@@ -79,9 +81,11 @@ void Autoencoder<T>::upload(const AutoencoderArrays<T>& from) {
     check_arrays(from, "Autoencoder");
     input_.values.upload(from.input_weights.data);
     if (!config_.tied) output_.values.upload(from.output_weights.data);
+    if (config_.rated) rated_.values.upload(from.rated_weights.data);
     output_bias_.values.upload(from.output_bias.data);
     hidden_.upload(from.hidden);
-    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->forget();
+    for (OptimizedRows<T>* table : tables()) table->forget();
+    output_bias_.forget();
 }
 
 template <class T>
@@ -89,6 +93,7 @@ void Autoencoder<T>::download(const AutoencoderArrays<T>& to) {
     check_arrays(to, "Autoencoder");
     download_table(input_.values, to.input_weights);
     download_table(output_.values, to.output_weights);
+    download_table(rated_.values, to.rated_weights);
     output_bias_.values.download(to.output_bias.data);
     hidden_.download(to.hidden);
 }
@@ -103,6 +108,10 @@ void Autoencoder<T>::download_gradient(const AutoencoderArrays<T>& to, VectorVie
         std::fill_n(to.output_weights.data, n, T(0));
         spread_rows(output_gradient_, touched, width(), to.output_weights.data);
     }
+    if (config_.rated) {
+        std::fill_n(to.rated_weights.data, n, T(0));
+        if (fed_rated_) spread_rows(rated_gradient_, touched, width(), to.rated_weights.data);
+    }
     std::fill_n(to.output_bias.data, config_.n_columns, T(0));
     spread_rows(bias_gradient_, touched, 1, to.output_bias.data);
     hidden_.download_gradient(to.hidden);
@@ -115,11 +124,22 @@ MatrixView<T> Autoencoder<T>::sized(DeviceArray<T>& array, std::int64_t rows, st
 }
 
 template <class T>
-MatrixView<const T> Autoencoder<T>::hidden(const SparseRows<T>& rows, const DropoutSeed& dropout, int n_threads,
-                                           int depth) {
-    const MatrixView<T> products = sized(products_, rows.rows, width());
-    spmm<T>(rows, input_.view(), products, {}, n_threads);
-    return hidden_.forward(products, dropout, n_threads, depth);
+std::vector<OptimizedRows<T>*> Autoencoder<T>::tables() {
+    std::vector<OptimizedRows<T>*> all{&input_};
+    if (!config_.tied) all.push_back(&output_);
+    if (config_.rated) all.push_back(&rated_);
+    return all;
+}
+
+template <class T>
+MatrixView<const T> Autoencoder<T>::hidden(const RowBatch<T>& batch, const DropoutSeed& dropout, int n_threads) {
+    const MatrixView<T> products = sized(products_, batch.rows, width());
+    const auto by_row = [&](const T* values) {
+        return SparseRows<T>{batch.indptr, batch.columns, nullptr, values, batch.rows, batch.n};
+    };
+    spmm<T>(by_row(batch.inputs), input_.view(), products, {}, n_threads);
+    if (config_.rated) spmm<T>(by_row(batch.rated), rated_.view(), products, {}, n_threads, true);
+    return hidden_.forward(products, dropout, n_threads);
 }
 
 template <class T>
@@ -157,8 +177,7 @@ template <class T>
 void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss,
                               int n_threads) {
     const std::int64_t n = batch.n, touched = batch.touched.size;
-    const SparseRows<T> by_row{batch.indptr, batch.columns, nullptr, batch.inputs, batch.rows, n};
-    hidden_values_ = hidden(by_row, dropout, n_threads);
+    hidden_values_ = hidden(batch, dropout, n_threads);
     const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
     T* const predicted = sized(predicted_, 1, n).data;
     T* const slopes = sized(slopes_, 1, n).data;
@@ -184,14 +203,20 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     begun = config_.tied || start_gradient(batch, input_, input_gradient, n_threads);
     const MatrixView<T> down =
         hidden_.backward({products.data, products.rows, products.cols, products.stride}, hidden_gradient, n_threads);
-    spmm<T>(by_column(batch.inputs), {down.data, down.rows, down.cols, down.stride}, input_gradient, {}, n_threads,
-            begun);
+    const MatrixView<const T> slope{down.data, down.rows, down.cols, down.stride};
+    spmm<T>(by_column(batch.inputs), slope, input_gradient, {}, n_threads, begun);
+    fed_rated_ = config_.rated;
+    if (!fed_rated_) return;
+    const MatrixView<T> rated_gradient = sized(rated_gradient_, touched, width());
+    begun = start_gradient(batch, rated_, rated_gradient, n_threads);
+    spmm<T>(by_column(batch.rated), slope, rated_gradient, {}, n_threads, begun);
 }
 
 template <class T>
 void Autoencoder<T>::dense_gradient(MatrixView<const T> x, MatrixView<T> out, double scale, const DropoutSeed& dropout,
                                     double* loss, int n_threads) {
     const std::int64_t n = config_.n_columns, size = x.rows * n;
+    fed_rated_ = false;
     const MatrixView<T> products = sized(products_, x.rows, width());
     gemm<T>(false, false, T(1), x, input_.view(), T(0), products, n_threads);
     hidden_values_ = hidden_.forward(products, dropout, n_threads);
@@ -222,15 +247,13 @@ Optimizer Autoencoder<T>::bias_optimizer(Optimizer optimizer) const {
 template <class T>
 void Autoencoder<T>::catch_up(const Optimizer& optimizer, std::int64_t step, VectorView<const std::int32_t> rows,
                               int n_threads) {
-    optimizer_catch_up<T>(optimizer, step, input_.state(), rows, n_threads);
-    if (!config_.tied) optimizer_catch_up<T>(optimizer, step, output_.state(), rows, n_threads);
+    for (OptimizedRows<T>* table : tables()) optimizer_catch_up<T>(optimizer, step, table->state(), rows, n_threads);
     optimizer_catch_up<T>(bias_optimizer(optimizer), step, output_bias_.state(), rows, n_threads);
 }
 
 template <class T>
 void Autoencoder<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_threads) {
-    optimizer_flush<T>(optimizer, step, input_.state(), n_threads);
-    if (!config_.tied) optimizer_flush<T>(optimizer, step, output_.state(), n_threads);
+    for (OptimizedRows<T>* table : tables()) optimizer_flush<T>(optimizer, step, table->state(), n_threads);
     optimizer_flush<T>(bias_optimizer(optimizer), step, output_bias_.state(), n_threads);
 }
 
@@ -242,6 +265,7 @@ void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& opti
     };
     step_rows(rows_optimizer, input_, input_gradient_);
     if (!config_.tied) step_rows(rows_optimizer, output_, output_gradient_);
+    if (fed_rated_) step_rows(rows_optimizer, rated_, rated_gradient_);
     step_rows(bias_optimizer(rows_optimizer), output_bias_, bias_gradient_);
     hidden_.step(optimizer, learning_rate, number, n_threads);
 }
@@ -249,7 +273,7 @@ void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& opti
 template <class T>
 double Autoencoder<T>::squared_norm() const {
     double sum = hidden_.squared_norm();
-    for (const OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) {
+    for (const OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) {
         if (table == &output_bias_ && !config_.penalised_bias) continue;
         const HostView<const T> host(table->values);
         sum += squared_sum(host.data(), table->values.size());
@@ -259,13 +283,13 @@ double Autoencoder<T>::squared_norm() const {
 
 template <class T>
 void Autoencoder<T>::save_best(int n_threads) {
-    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->save_best(n_threads);
+    for (OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) table->save_best(n_threads);
     hidden_.save_best(n_threads);
 }
 
 template <class T>
 void Autoencoder<T>::restore_best(int n_threads) {
-    for (OptimizedRows<T>* table : {&input_, &output_, &output_bias_}) table->restore_best(n_threads);
+    for (OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) table->restore_best(n_threads);
     hidden_.restore_best(n_threads);
 }
 

@@ -25,19 +25,22 @@ struct AutoencoderConfig {
     bool tied = false;            // the decoder's weights are the encoder's, transposed
     double dropout = 0;           // of the encoder's layers
     bool alpha = false;           // alpha-dropout
+    bool rated = false;           // there are weights for being rated at all
     bool penalised_bias = false;  // weight decay is the output biases', too
 };
 
-// Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, and all between.
+// Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, rated_weights with none
+// where there are none, and all between.
 template <class T>
 struct AutoencoderArrays {
-    MatrixView<T> input_weights, output_weights;
+    MatrixView<T> input_weights, output_weights, rated_weights;
     VectorView<T> output_bias;
     typename Mlp<T>::Arrays hidden;
 };
 
-// f(x) = g_out(H(x V) U^T + c): V (n_columns, h) the input weights, H the hidden layers, U (n_columns, h) and c the
-// output weights. A row x is given by its stored entries; others count as 0.
+// f(x) = g_out(H(x V + r W) U^T + c): V (n_columns, h) the input weights, r what is fed for being rated at all and W
+// (n_columns, h) its weights, H the hidden layers, U (n_columns, h) and c the output weights. A row x is given by its
+// stored entries; others count as 0, and so does r where a row is dense.
 template <class T>
 class Autoencoder {
   public:
@@ -54,8 +57,8 @@ class Autoencoder {
     int depth() const { return hidden_.n_layers(); }                      // of the hidden layers
     int code() const { return static_cast<int>(config_.layers.size()); }  // how many of them encode
 
-    // The hidden layers' values for rows of a sparse matrix: after `depth` layers, all by default.
-    MatrixView<const T> hidden(const SparseRows<T>& rows, const DropoutSeed& dropout, int n_threads, int depth = -1);
+    // The hidden layers' values for the rows of a batch.
+    MatrixView<const T> hidden(const RowBatch<T>& batch, const DropoutSeed& dropout, int n_threads);
     // f at stored entries, given the hidden values of their rows.
     void outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns, std::int64_t n,
                  T* out, int n_threads);
@@ -86,17 +89,20 @@ class Autoencoder {
 
   private:
     Optimizer bias_optimizer(Optimizer optimizer) const;
+    std::vector<OptimizedRows<T>*> tables();  // that there are, but for the output biases
     OptimizedRows<T>& output_table() { return config_.tied ? input_ : output_; }
     bool start_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient, int n_threads);
     MatrixView<T> sized(DeviceArray<T>& array, std::int64_t rows, std::int64_t cols);
 
     AutoencoderConfig config_;
-    OptimizedRows<T> input_, output_, output_bias_;
+    OptimizedRows<T> input_, output_, rated_, output_bias_;
     Mlp<T> hidden_;
     DeviceArray<std::int32_t> all_rows_;
     DeviceArray<std::int64_t> places_;  // 0, 1, 2, …: rows of one entry each
     // Of the last batch.
-    DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, bias_gradient_;
+    DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, rated_gradient_,
+        bias_gradient_;
+    bool fed_rated_ = false;  // whether the last gradient is of sparse rows: only those have r
     MatrixView<const T> hidden_values_;
 };
 

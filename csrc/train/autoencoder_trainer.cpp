@@ -1,6 +1,7 @@
 #include "train/autoencoder_trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <stdexcept>
 #include <utility>
@@ -28,6 +29,10 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
           training.dense_refeeding);
     check(training.input_dropout >= 0 && training.input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ",
           training.input_dropout);
+    check(training.rated_input >= 0 && std::isfinite(training.rated_input), caller,
+          ": rated_input must be finite and not negative; got ", training.rated_input);
+    check(config.rated == (training.rated_input > 0), caller, ": rated weights go with a rated_input above 0; got ",
+          training.rated_input);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
 }
@@ -40,7 +45,8 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     check_training(rows, config, training);
     training_.n_threads = resolve_threads(training.n_threads);
     network_ = Autoencoder<float>(config, training.optimizer.kind);
-    batches_ = RowBatches<float>(rows, training.batch_size, training.input_dropout, training.seed);
+    batches_ =
+        RowBatches<float>(rows, training.batch_size, training.input_dropout, training.rated_input, training.seed);
     Optimizer& optimizer = training_.optimizer;
     powers_ = DeviceArray<double>(tabulated_powers(optimizer.decay));
     second_powers_ = DeviceArray<double>(tabulated_powers(optimizer.second_decay));
@@ -199,8 +205,7 @@ double AutoencoderTrainer::validation_squared_error() {
         const DeviceArray<std::int32_t> columns(held_out_columns_.data() + first, n);
         DeviceArray<float> out(n);
         const RowBatch<float> batch = batches_.consecutive(begin, end);
-        const auto hidden = network_.hidden({batch.indptr, batch.columns, nullptr, batch.inputs, batch.rows, batch.n},
-                                            {}, training_.n_threads);
+        const auto hidden = network_.hidden(batch, {}, training_.n_threads);
         network_.outputs(hidden, places.data(), columns.data(), n, out.data(), training_.n_threads);
         const HostView<const float> host(out);
         for (std::int64_t e = 0; e < n; ++e) sum += error(first + e, host.data()[e]);

@@ -18,6 +18,7 @@ struct AutoencoderTraining {
     std::int64_t batch_size = 1;
     int dense_refeeding = 0;
     double input_dropout = 0;
+    double rated_input = 0;  // 0: the network is not fed what is rated beside the ratings
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings
     float highest = 0;
     std::uint64_t seed = 0;

@@ -19,9 +19,10 @@ std::size_t at(std::int64_t i) {
 
 template <class T>
 RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout,
-                          std::uint64_t seed)
+                          double rated_input, std::uint64_t seed)
     : batch_size_(batch_size),
       input_dropout_(input_dropout),
+      rated_input_(rated_input),
       seed_(seed),
       indptr_(rows.structure.indptr, rows.structure.indptr + rows.structure.rows + 1),
       columns_(rows.structure.indices, rows.structure.indices + rows.structure.nnz()),
@@ -75,6 +76,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         block_.add(touched_part_, touched);
         block_.add(rows_part_, entry_capacity_);
         block_.add(inputs_part_, entry_capacity_);
+        if (rated_input_ > 0) block_.add(rated_part_, entry_capacity_);
         block_.add(targets_part_, entry_capacity_);
         if (!weights_.empty()) block_.add(weights_part_, entry_capacity_);
         if (!decay_.empty()) block_.add(decay_part_, touched);
@@ -83,6 +85,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     std::int64_t* indptr = block_.host(indptr_part_);
     std::int32_t* columns = block_.host(columns_part_);
     T *inputs = block_.host(inputs_part_), *targets = block_.host(targets_part_);
+    T* rated = rated_input_ > 0 ? block_.host(rated_part_) : nullptr;
     T* weights = weights_.empty() ? nullptr : block_.host(weights_part_);
     const std::uint64_t key = random_key(mix64(seed_) + epoch_, kInputDropout);
     const T scale = static_cast<T>(1 / (1 - input_dropout_));
@@ -99,11 +102,13 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         std::copy(targets_.begin() + begin, targets_.begin() + end, targets + first);
         if (weights != nullptr) std::copy(weights_.begin() + begin, weights_.begin() + end, weights + first);
         e += end - begin;
+        if (rated != nullptr) std::fill(rated + first, rated + e, rated_value<T>(rated_input_, end - begin));
         if (!drop || input_dropout_ == 0) continue;
-        for (std::int64_t j = first; j < e; ++j)
-            inputs[j] = dropout_keeps(input_dropout_, key, static_cast<std::uint64_t>(begin + j - first))
-                            ? scale * inputs[j]
-                            : T(0);
+        for (std::int64_t j = first; j < e; ++j) {
+            const bool keep = dropout_keeps(input_dropout_, key, static_cast<std::uint64_t>(begin + j - first));
+            inputs[j] = keep ? scale * inputs[j] : T(0);
+            if (rated != nullptr) rated[j] = keep ? scale * rated[j] : T(0);
+        }
     }
     indptr[n_rows] = n;
     if (weights != nullptr) {
@@ -123,6 +128,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     batch.indptr = block_.device(indptr_part_);
     batch.columns = block_.device(columns_part_);
     batch.inputs = block_.device(inputs_part_);
+    batch.rated = rated == nullptr ? nullptr : block_.device(rated_part_);
     batch.targets = block_.device(targets_part_);
     batch.weights = weights == nullptr ? nullptr : block_.device(weights_part_);
     batch.touched.data = block_.device(touched_part_);

@@ -1,6 +1,7 @@
 // Whole rows of a sparse matrix in random order, a batch at a time. The host keeps them and plans what the device does.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ struct RowBatch {
     const std::int64_t* indptr = nullptr;          // (rows + 1,)
     const std::int32_t* columns = nullptr;         // (n,)
     const T* inputs = nullptr;                     // (n,), what the network is fed
+    const T* rated = nullptr;                      // (n,) or null: what it is fed beside it, for being rated at all
     const T* targets = nullptr;                    // (n,), what it is asked for
     const T* weights = nullptr;                    // (n,) or null: 1
     VectorView<const std::int32_t> touched;        // columns with entries, ascending
@@ -36,13 +38,20 @@ struct TrainingRows {
     const T* weights = nullptr;
 };
 
+// What an entry of a row of n is fed for being rated at all: the squares of a row's add up to rated_input squared.
+template <class T>
+T rated_value(double rated_input, std::int64_t n) {
+    return static_cast<T>(rated_input / std::sqrt(static_cast<double>(n)));
+}
+
 template <class T>
 class RowBatches {
   public:
     RowBatches() = default;
-    // Copies the rows. An entry's input is dropped with probability input_dropout, anew in each epoch, and divided by 1
-    // - input_dropout where it stays; it is asked for all the same.
-    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, std::uint64_t seed);
+    // Copies the rows. What an entry is fed is dropped with probability input_dropout, anew in each epoch, and divided
+    // by 1 - input_dropout where it stays; it is asked for all the same. rated_input 0: batches have no `rated`.
+    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, double rated_input,
+               std::uint64_t seed);
 
     // For each column what an entry of it adds to `decay`. Empty: there is none.
     void set_decay(std::vector<T> per_entry) { decay_ = std::move(per_entry); }
@@ -64,7 +73,7 @@ class RowBatches {
                          RowBatch<T>& batch);
 
     std::int64_t batch_size_ = 0;
-    double input_dropout_ = 0;
+    double input_dropout_ = 0, rated_input_ = 0;
     std::uint64_t seed_ = 0, epoch_ = 0;
     std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
     std::vector<std::int32_t> columns_;
@@ -75,7 +84,7 @@ class RowBatches {
     std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
     UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
     UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_;
-    UploadBlock::Part<T> inputs_part_, targets_part_, weights_part_, decay_part_;
+    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, decay_part_;
 };
 
 }  // namespace fastcf

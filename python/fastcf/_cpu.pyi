@@ -483,7 +483,14 @@ class GradientTrainer:
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...
 
-_NetworkArrays = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
+_NetworkArrays = tuple[
+    NDArray[Any],
+    NDArray[Any] | None,
+    NDArray[Any],
+    Sequence[NDArray[Any]],
+    Sequence[NDArray[Any]],
+    NDArray[Any] | None,
+]
 
 def autoencoder_gradient(
     indptr: NDArray[np.int64],
@@ -502,6 +509,7 @@ def autoencoder_gradient(
     dropout: float = 0.0,
     alpha_dropout: bool = False,
     input_dropout: float = 0.0,
+    rated_input: float = 0.0,
     seed: int = 0,
     dense: bool = False,
     n_threads: int = 0,
@@ -513,10 +521,12 @@ def autoencoder_hidden(
     input_weights: NDArray[np.float32],
     hidden_weights: Sequence[NDArray[np.float32]],
     hidden_biases: Sequence[NDArray[np.float32]],
+    rated_weights: NDArray[np.float32] | None = None,
     *,
     layers: Sequence[int],
     activation: str,
     tied: bool,
+    rated_input: float = 0.0,
     depth: int,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
@@ -538,6 +548,7 @@ class AutoencoderTrainer:
         dropout: float = 0.0,
         alpha_dropout: bool = False,
         input_dropout: float = 0.0,
+        rated_input: float = 0.0,
         dense_refeeding: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,

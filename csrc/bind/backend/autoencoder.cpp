@@ -17,8 +17,8 @@
 namespace fastcf::bind {
 namespace {
 
-// The parts of (input_weights, output_weights or None, output_bias, [hidden weights], [hidden biases]). What is only
-// read may be read-only.
+// The parts of (input_weights, output_weights or None, output_bias, [hidden weights], [hidden biases], rated_weights or
+// None). What is only read may be read-only.
 template <class T>
 MatrixView<T> matrix(const py::handle& object, bool writable, const char* caller, const char* name) {
     const auto array = checked_array<T>(py::reinterpret_borrow<py::object>(object), 2, writable, caller, name);
@@ -42,24 +42,31 @@ typename Mlp<T>::Arrays hidden_arrays(const py::sequence& weights, const py::seq
 
 template <class T>
 AutoencoderArrays<T> arrays_in(const py::tuple& parts, bool writable, const char* caller) {
-    check(parts.size() == 5, caller, ": parameters must be five; got ", parts.size());
+    check(parts.size() == 6, caller, ": parameters must be six; got ", parts.size());
     AutoencoderArrays<T> arrays;
     arrays.input_weights = matrix<T>(parts[0], writable, caller, "input_weights");
     if (!parts[1].is_none()) arrays.output_weights = matrix<T>(parts[1], writable, caller, "output_weights");
     arrays.output_bias = vector<T>(parts[2], writable, caller, "output_bias");
     arrays.hidden = hidden_arrays<T>(parts[3].cast<py::sequence>(), parts[4].cast<py::sequence>(), writable, caller);
+    if (!parts[5].is_none()) arrays.rated_weights = matrix<T>(parts[5], writable, caller, "rated_weights");
     return arrays;
 }
 
 AutoencoderConfig config_in(std::int64_t n_columns, const std::vector<std::int64_t>& layers,
                             const std::string& activation, const std::string& output_activation, bool tied,
-                            double dropout, bool alpha, const char* caller) {
+                            double dropout, bool alpha, double rated_input, const char* caller) {
     check(!layers.empty(), caller, ": layers must not be empty");
     for (const std::int64_t size : layers)
         check(size >= 1 && size <= (1 << 20), caller, ": layers must lie in [1, 2^20]; got ", size);
     check(dropout >= 0 && dropout < 1, caller, ": dropout must lie in [0, 1); got ", dropout);
-    return {n_columns, layers, activation_in(activation, caller), activation_in(output_activation, caller), tied,
-            dropout,   alpha};
+    return {n_columns,
+            layers,
+            activation_in(activation, caller),
+            activation_in(output_activation, caller),
+            tied,
+            dropout,
+            alpha,
+            rated_input > 0};
 }
 
 template <class T>
@@ -80,12 +87,12 @@ TrainingRows<T> rows_in(const py::object& indptr, const py::object& indices, con
 // The cost of all rows as one batch, and its gradient.
 template <class T>
 double whole_gradient(const TrainingRows<T>& rows, const AutoencoderConfig& config, const AutoencoderArrays<T>& at,
-                      const AutoencoderArrays<T>& gradient, double input_dropout, std::uint64_t seed, bool dense,
-                      int n_threads) {
+                      const AutoencoderArrays<T>& gradient, double input_dropout, double rated_input,
+                      std::uint64_t seed, bool dense, int n_threads) {
     Autoencoder<T> network(config, OptimizerKind::gradient_descent);
     network.upload(at);
     network.check_arrays(gradient, "autoencoder_gradient");
-    RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), input_dropout, seed);
+    RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), input_dropout, rated_input, seed);
     batches.start(0);
     DeviceArray<double> loss = DeviceArray<double>::zeros(1);
     const DropoutSeed dropout{config.dropout > 0, seed, 0};
@@ -119,27 +126,33 @@ double whole_gradient(const TrainingRows<T>& rows, const AutoencoderConfig& conf
 template <class T>
 double gradient_in(const py::object& indptr, const py::object& indices, const py::object& inputs,
                    const py::object& targets, const py::object& weights, const AutoencoderConfig& config,
-                   const py::tuple& parameters, const py::tuple& gradient, double input_dropout, std::uint64_t seed,
-                   bool dense, int n_threads) {
+                   const py::tuple& parameters, const py::tuple& gradient, double input_dropout, double rated_input,
+                   std::uint64_t seed, bool dense, int n_threads) {
     const char* caller = "autoencoder_gradient";
     const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, config.n_columns, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
     check(input_dropout >= 0 && input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ", input_dropout);
     const py::gil_scoped_release release;
-    return whole_gradient<T>(rows, config, at, slopes, input_dropout, seed, dense, n_threads);
+    return whole_gradient<T>(rows, config, at, slopes, input_dropout, rated_input, seed, dense, n_threads);
 }
 
 py::array_t<float> hidden_of(const py::object& indptr, const py::object& indices, const py::object& values,
                              const py::object& input_weights, const py::sequence& weights, const py::sequence& biases,
-                             const std::vector<std::int64_t>& layers, const std::string& activation, bool tied,
-                             int depth, int n_threads) {
+                             const py::object& rated_weights, const std::vector<std::int64_t>& layers,
+                             const std::string& activation, bool tied, double rated_input, int depth, int n_threads) {
     const char* caller = "autoencoder_hidden";
     const auto table = held_matrix_in<float>(input_weights, caller, "input_weights");
     const CsrView rows = csr_in(indptr, indices, values, table.rows, caller);
-    const AutoencoderConfig config = config_in(table.rows, layers, activation, "identity", tied, 0.0, false, caller);
+    const AutoencoderConfig config =
+        config_in(table.rows, layers, activation, "identity", tied, 0.0, false, rated_input, caller);
     check(table.cols == layers.front(), caller, ": input_weights must have ", layers.front(), " columns; got ",
           table.cols);
     check(!values.is_none(), caller, ": values must be given");
+    MatrixView<const float> rated_table{};
+    if (config.rated) rated_table = held_matrix_in<float>(rated_weights, caller, "rated_weights");
+    check(!config.rated || (rated_table.rows == table.rows && rated_table.cols == table.cols), caller,
+          ": rated_weights must have shape (", table.rows, ", ", table.cols, "); got (", rated_table.rows, ", ",
+          rated_table.cols, ")");
     const auto arrays = hidden_arrays<float>(weights, biases, false, caller);
     Mlp<float> network(hidden_layers(config), false, OptimizerKind::gradient_descent);
     network.check_arrays(arrays, caller);
@@ -161,9 +174,20 @@ py::array_t<float> hidden_of(const py::object& indptr, const py::object& indices
         const DeviceArray<std::int32_t> columns(rows.indices + first, entries);
         const DeviceArray<float> inputs(rows.values + first, entries);
         DeviceArray<float> products(n * table.cols);
-        spmm<float>({offsets.data(), columns.data(), nullptr, inputs.data(), n, entries}, table,
-                    {products.data(), n, table.cols, table.cols}, {}, n_threads);
-        const auto values_of = network.forward({products.data(), n, table.cols, table.cols}, {}, n_threads, depth);
+        const MatrixView<float> sums{products.data(), n, table.cols, table.cols};
+        spmm<float>({offsets.data(), columns.data(), nullptr, inputs.data(), n, entries}, table, sums, {}, n_threads);
+        if (config.rated) {
+            std::vector<float> values_fed;
+            for (std::int64_t r = 0; r < n; ++r) {
+                const std::int64_t size = places[static_cast<std::size_t>(r) + 1] - places[static_cast<std::size_t>(r)];
+                values_fed.insert(values_fed.end(), static_cast<std::size_t>(size),
+                                  rated_value<float>(rated_input, size));
+            }
+            const DeviceArray<float> rated(values_fed);
+            spmm<float>({offsets.data(), columns.data(), nullptr, rated.data(), n, entries}, rated_table, sums, {},
+                        n_threads, true);
+        }
+        const auto values_of = network.forward(sums, {}, n_threads, depth);
         device_download(result + begin * width, values_of.data, n * width * static_cast<std::int64_t>(sizeof(float)));
     }
     return out;
@@ -177,55 +201,58 @@ void register_autoencoder(py::module_& module) {
         [](const py::object& indptr, const py::object& indices, const py::object& inputs, const py::object& targets,
            std::int64_t n_columns, const py::tuple& parameters, const py::tuple& gradient, const py::object& weights,
            const std::vector<std::int64_t>& layers, const std::string& activation, const std::string& output_activation,
-           bool tied, double dropout, bool alpha_dropout, double input_dropout, std::uint64_t seed, bool dense,
-           int n_threads) {
+           bool tied, double dropout, bool alpha_dropout, double input_dropout, double rated_input, std::uint64_t seed,
+           bool dense, int n_threads) {
             const AutoencoderConfig config = config_in(n_columns, layers, activation, output_activation, tied, dropout,
-                                                       alpha_dropout, "autoencoder_gradient");
+                                                       alpha_dropout, rated_input, "autoencoder_gradient");
             const auto run = py::isinstance<py::array_t<double>>(inputs) ? gradient_in<double> : gradient_in<float>;
-            return run(indptr, indices, inputs, targets, weights, config, parameters, gradient, input_dropout, seed,
-                       dense, n_threads);
+            return run(indptr, indices, inputs, targets, weights, config, parameters, gradient, input_dropout,
+                       rated_input, seed, dense, n_threads);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
         py::arg("parameters"), py::arg("gradient"), py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"),
         py::arg("activation"), py::arg("output_activation") = "identity", py::arg("tied") = false,
-        py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false, py::arg("input_dropout") = 0.0, py::arg("seed") = 0,
-        py::arg("dense") = false, py::arg("n_threads") = 0);
+        py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false, py::arg("input_dropout") = 0.0,
+        py::arg("rated_input") = 0.0, py::arg("seed") = 0, py::arg("dense") = false, py::arg("n_threads") = 0);
     module.def("autoencoder_hidden", hidden_of, py::arg("indptr"), py::arg("indices"), py::arg("values"),
-               py::arg("input_weights"), py::arg("hidden_weights"), py::arg("hidden_biases"), py::kw_only(),
-               py::arg("layers"), py::arg("activation"), py::arg("tied"), py::arg("depth"), py::arg("n_threads") = 0);
+               py::arg("input_weights"), py::arg("hidden_weights"), py::arg("hidden_biases"),
+               py::arg("rated_weights") = py::none(), py::kw_only(), py::arg("layers"), py::arg("activation"),
+               py::arg("tied"), py::arg("rated_input") = 0.0, py::arg("depth"), py::arg("n_threads") = 0);
 
     const char* name = "AutoencoderTrainer";
     py::class_<AutoencoderTrainer>(module, name, py::module_local())
-        .def(py::init([name](const py::object& indptr, const py::object& indices, const py::object& inputs,
-                             const py::object& targets, std::int64_t n_columns, const py::object& weights,
-                             const std::vector<std::int64_t>& layers, const std::string& activation,
-                             const std::string& output_activation, bool tied, double dropout, bool alpha_dropout,
-                             double input_dropout, int dense_refeeding, const std::string& optimizer, double decay,
-                             double second_decay, double epsilon, double weight_decay, bool penalised_bias,
-                             std::int64_t batch_size, float lowest, float highest, std::uint64_t seed, int n_threads) {
-                 const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, n_columns, name);
-                 AutoencoderConfig config =
-                     config_in(n_columns, layers, activation, output_activation, tied, dropout, alpha_dropout, name);
-                 config.penalised_bias = penalised_bias;
-                 AutoencoderTraining training;
-                 training.optimizer = optimizer_in(optimizer, decay, second_decay, epsilon, weight_decay, name);
-                 training.batch_size = batch_size;
-                 training.dense_refeeding = dense_refeeding;
-                 training.input_dropout = input_dropout;
-                 training.lowest = lowest;
-                 training.highest = highest;
-                 training.seed = seed;
-                 training.n_threads = n_threads;
-                 const py::gil_scoped_release release;
-                 return std::make_unique<AutoencoderTrainer>(rows, config, training);
-             }),
-             py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
-             py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"), py::arg("activation"),
-             py::arg("output_activation"), py::arg("tied"), py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false,
-             py::arg("input_dropout") = 0.0, py::arg("dense_refeeding") = 0, py::arg("optimizer") = "gd",
-             py::arg("decay") = 0.0, py::arg("second_decay") = 0.0, py::arg("epsilon") = 0.0,
-             py::arg("weight_decay") = 0.0, py::arg("penalised_bias") = false, py::arg("batch_size"), py::arg("lowest"),
-             py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+        .def(
+            py::init([name](const py::object& indptr, const py::object& indices, const py::object& inputs,
+                            const py::object& targets, std::int64_t n_columns, const py::object& weights,
+                            const std::vector<std::int64_t>& layers, const std::string& activation,
+                            const std::string& output_activation, bool tied, double dropout, bool alpha_dropout,
+                            double input_dropout, double rated_input, int dense_refeeding, const std::string& optimizer,
+                            double decay, double second_decay, double epsilon, double weight_decay, bool penalised_bias,
+                            std::int64_t batch_size, float lowest, float highest, std::uint64_t seed, int n_threads) {
+                const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, n_columns, name);
+                AutoencoderConfig config = config_in(n_columns, layers, activation, output_activation, tied, dropout,
+                                                     alpha_dropout, rated_input, name);
+                config.penalised_bias = penalised_bias;
+                AutoencoderTraining training;
+                training.optimizer = optimizer_in(optimizer, decay, second_decay, epsilon, weight_decay, name);
+                training.batch_size = batch_size;
+                training.dense_refeeding = dense_refeeding;
+                training.input_dropout = input_dropout;
+                training.rated_input = rated_input;
+                training.lowest = lowest;
+                training.highest = highest;
+                training.seed = seed;
+                training.n_threads = n_threads;
+                const py::gil_scoped_release release;
+                return std::make_unique<AutoencoderTrainer>(rows, config, training);
+            }),
+            py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
+            py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"), py::arg("activation"),
+            py::arg("output_activation"), py::arg("tied"), py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false,
+            py::arg("input_dropout") = 0.0, py::arg("rated_input") = 0.0, py::arg("dense_refeeding") = 0,
+            py::arg("optimizer") = "gd", py::arg("decay") = 0.0, py::arg("second_decay") = 0.0,
+            py::arg("epsilon") = 0.0, py::arg("weight_decay") = 0.0, py::arg("penalised_bias") = false,
+            py::arg("batch_size"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](AutoencoderTrainer& self, const py::tuple& parameters) {

@@ -30,6 +30,7 @@ class EncodedMixin(FoldInMixin):
     scale_: Scale
     mean_rating_: float
     input_weights_: NDArray[np.float32]
+    rated_weights_: NDArray[np.float32] | None
     output_weights_: NDArray[np.float32]
     output_bias_: NDArray[np.float32]
     hidden_weights_: list[NDArray[np.float32]]
@@ -39,6 +40,7 @@ class EncodedMixin(FoldInMixin):
     activation: str
     output_activation: str
     tied: bool
+    rated_input: float
 
     @property
     def _sizes(self) -> tuple[int, ...]:
@@ -51,12 +53,17 @@ class EncodedMixin(FoldInMixin):
 
     @property
     def _network_options(self) -> dict[str, Any]:
-        return {"layers": list(self._sizes), "activation": self.activation, "tied": self.tied}
+        return {
+            "layers": list(self._sizes),
+            "activation": self.activation,
+            "tied": self.tied,
+            "rated_input": float(self.rated_input),
+        }
 
     def _learnt(self, parameters: Parameters, rows: TrainingRows, inputs: NDArray[np.float32]) -> None:
         """Take over the network's parameters and what follows from them."""
-        first, last, bias, weights, biases = parameters
-        self.input_weights_, self.output_bias_ = first, bias
+        first, last, bias, weights, biases, rated = parameters
+        self.input_weights_, self.output_bias_, self.rated_weights_ = first, bias, rated
         self.output_weights_ = first if last is None else last
         self.hidden_weights_, self.hidden_biases_ = weights, biases
         empty = self._remember_empty()
@@ -108,6 +115,7 @@ class EncodedMixin(FoldInMixin):
                 self.input_weights_,
                 self.hidden_weights_,
                 self.hidden_biases_,
+                self.rated_weights_,
                 depth=depth,
                 n_threads=self._threads,
                 **self._network_options,
@@ -251,6 +259,8 @@ class EncodedMixin(FoldInMixin):
         archive.arrays["row_offsets"], archive.arrays["column_offsets"] = self.scale_.rows, self.scale_.columns
         if not self.tied:  # otherwise they are the output weights, which the factors are
             archive.arrays["input_weights"] = self.input_weights_
+        if self.rated_weights_ is not None:
+            archive.arrays["rated_weights"] = self.rated_weights_
         for name, arrays in (("hidden_weights", self.hidden_weights_), ("hidden_biases", self.hidden_biases_)):
             archive.arrays.update({f"{name}_{n}": array for n, array in enumerate(arrays)})
         row_reg = self.scale_.row_reg
@@ -282,6 +292,9 @@ class EncodedMixin(FoldInMixin):
         model.output_weights_ = columns
         first = columns if model.tied else archive.array("input_weights", np.float32, (n_columns, sizes[0]))
         bias = archive.array("output_bias", np.float32, (n_columns,))
+        model.rated_weights_ = None
+        if model.rated_input:
+            model.rated_weights_ = archive.array("rated_weights", np.float32, (n_columns, sizes[0]))
         shapes = hidden_shapes(sizes, model.tied)
         weights = [archive.array(f"hidden_weights_{n}", np.float32, shape) for n, shape in enumerate(shapes.weights)]
         biases = [archive.array(f"hidden_biases_{n}", np.float32, shape) for n, shape in enumerate(shapes.biases)]

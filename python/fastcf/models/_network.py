@@ -33,8 +33,11 @@ _CHECKED_PENALTY = 1e-4  # a gradient is right or wrong at any: one that does no
 _SMALL = 0.05  # of "normal" and "uniform"
 _ENDS = 0.1  # of "small": how large the weights of both ends are, compared with "lecun"
 
-# As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases.
-Parameters = tuple[NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]]]
+# As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases,
+# weights for being rated (None where that is not fed).
+Parameters = tuple[
+    NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]], NDArray[Any] | None
+]
 
 
 class HiddenShapes(NamedTuple):
@@ -52,8 +55,8 @@ def hidden_shapes(layers: tuple[int, ...], tied: bool) -> HiddenShapes:
 
 
 def draw_parameters(
-    backend: Backend, n_columns: int, layers: tuple[int, ...], tied: bool, init: str, squares: float, seed: int,
-    n_threads: int,
+    backend: Backend, n_columns: int, layers: tuple[int, ...], tied: bool, init: str, squares: float,
+    rated_input: float, seed: int, n_threads: int,
 ) -> Parameters:  # fmt: skip
     """Draw first weights; biases are 0. ``squares`` is the mean sum of squares of a row's inputs."""
     stream = _STREAM
@@ -77,12 +80,14 @@ def draw_parameters(
     first = weights(table, max(squares, 1e-12), width, _ENDS)
     last = None if tied else weights(table, width, max(squares, 1e-12), _ENDS)
     hidden = [weights(shape, *shape) for shape in shapes.weights]
-    return first, last, np.zeros(n_columns, np.float32), hidden, [np.zeros(s, np.float32) for s in shapes.biases]
+    rated = weights(table, rated_input**2, width, _ENDS) if rated_input else None
+    biases = [np.zeros(shape, np.float32) for shape in shapes.biases]
+    return first, last, np.zeros(n_columns, np.float32), hidden, biases, rated
 
 
 def _flat(parameters: Parameters) -> dict[str, NDArray[Any]]:
-    first, last, bias, weights, biases = parameters
-    named = {"input_weights": first, "output_weights": last, "output_bias": bias}
+    first, last, bias, weights, biases, rated = parameters
+    named = {"input_weights": first, "output_weights": last, "output_bias": bias, "rated_weights": rated}
     named.update({f"hidden_weights_{n}": array for n, array in enumerate(weights)})
     named.update({f"hidden_biases_{n}": array for n, array in enumerate(biases)})
     return {name: array for name, array in named.items() if array is not None}
@@ -91,7 +96,8 @@ def _flat(parameters: Parameters) -> dict[str, NDArray[Any]]:
 def _rebuilt(named: dict[str, NDArray[Any]]) -> Parameters:
     weights = [array for name, array in named.items() if name.startswith("hidden_weights")]
     biases = [array for name, array in named.items() if name.startswith("hidden_biases")]
-    return named["input_weights"], named.get("output_weights"), named["output_bias"], weights, biases
+    ends = named["input_weights"], named.get("output_weights"), named["output_bias"]
+    return *ends, weights, biases, named.get("rated_weights")
 
 
 def penalises_output_bias(model: Any) -> bool:
@@ -116,6 +122,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     structure = indptr, rows.csr[1][:end]
     layers = tuple(int(size) for size in model.layers)
+    rated_input = 0.0 if model.dense_refeeding else float(model.rated_input)  # dense rows are fed nothing beside them
     random = np.random.default_rng(seed)
     shapes, table = hidden_shapes(layers, model.tied), (rows.n_columns, layers[0])
 
@@ -126,6 +133,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
     start = _flat((
         drawn(table, known), None if model.tied else drawn(table, layers[0]), drawn((rows.n_columns,), 4.0),
         [drawn(shape, shape[0]) for shape in shapes.weights], [drawn(shape, 4.0) for shape in shapes.biases],
+        drawn(table, rated_input**2) if rated_input else None,
     ))  # fmt: skip
     penalty = _CHECKED_PENALTY if model.reg else 0.0
 
@@ -147,6 +155,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
                 dropout=model.dropout,
                 alpha_dropout=model.alpha_dropout,
                 input_dropout=model.input_dropout,
+                rated_input=rated_input,
                 seed=seed,
                 dense=model.dense_refeeding > 0,
                 n_threads=model.n_threads or 0,

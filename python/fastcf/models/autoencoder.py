@@ -31,10 +31,11 @@ _ENCODED_AT_ONCE = 1 << 16
 
 @register
 class Autoencoder(EncodedMixin):
-    r"""Masked autoencoder of ratings: ``f(x) = g_o(U h(V x) + c)``.
+    r"""Masked autoencoder of ratings: ``f(x) = g_o(U h(V x + W r) + c)``.
 
     A user's (or, item-based, an item's) known ratings x go through an encoder and a decoder that mirrors it; what comes
-    out are predictions of all. Minimises, over the known ratings only,
+    out are predictions of all. Beside the ratings the network is fed which there are, r: what people choose to rate
+    says much about them, whatever they say of it. Minimises, over the known ratings only,
     ``(Σ w (f(x) − y)² + λ/2 ‖weights‖²) / Σ w``,
     where y are the normalised ratings and x the same, or fewer where inputs are dropped. Batches of rows are exact and
     sparse at both ends: the first layer gathers rated rows, the last computes rated outputs, and rows of weights that a
@@ -60,9 +61,12 @@ class Autoencoder(EncodedMixin):
     input_dropout : float, default 0.5
         Share of the known ratings that the network is not fed but asked for all the same, in [0, 1); those that are fed
         are divided by what is left. Otherwise it may learn to copy.
+    rated_input : float, default 30.0
+        What is fed for being rated: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
+        together with them; 0 feeds ratings only. The larger, the faster W learns and the less it is penalised.
     dense_refeeding : int, default 0
-        How often f(x) is fed again, as dense rows, after each batch, with a step towards ``f(f(x)) = f(x)``. Costs time
-        and memory of rows times columns.
+        How often f(x) is fed again, as dense rows, after each batch, with a step towards ``f(f(x)) = f(x)``; there r
+        is 0. Costs time and memory of rows times columns.
     normalize : {"bias", "item", "user", "global"} or None, default "bias"
         What is subtracted from ratings before they are divided by the standard deviation of what is left: the mean with
         biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds ratings
@@ -109,6 +113,8 @@ class Autoencoder(EncodedMixin):
     ----------
     input_weights_ : ndarray of shape (n_columns, layers[0]), float32
         V, a row per item (user-based) or per user (item-based).
+    rated_weights_ : ndarray of shape (n_columns, layers[0]), float32, or None
+        W, likewise; None with ``rated_input=0``.
     hidden_weights_ : list of ndarray (inputs, outputs), float32
         Of the layers between, encoder first; the decoder's are not there where they are tied.
     hidden_biases_ : list of ndarray, float32
@@ -143,7 +149,9 @@ class Autoencoder(EncodedMixin):
     References
     ----------
     S. Sedhain, A. Menon, S. Sanner and L. Xie, "AutoRec: autoencoders meet collaborative filtering", WWW 2015 (the
-    masked objective; item-based). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for collaborative
+    masked objective; item-based). R. Salakhutdinov, A. Mnih and G. Hinton, "Restricted Boltzmann machines for
+    collaborative filtering", ICML 2007, and Y. Koren, "Factorization meets the neighborhood", KDD 2008 (which ratings
+    there are as an input of its own, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for collaborative
     filtering", 2017 (deep, SELU, tied weights, dropout, dense re-feeding). P. Vincent, H. Larochelle, Y. Bengio and
     P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", ICML 2008 (dropped inputs).
 
@@ -168,6 +176,7 @@ class Autoencoder(EncodedMixin):
         "dropout": (Interval(0, 0.999),),
         "alpha_dropout": (Boolean(),),
         "input_dropout": (Interval(0, 0.999),),
+        "rated_input": (Interval(0, 1e6),),
         "dense_refeeding": (Interval(0, 1000, integer=True),),
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
         "reg": (Interval(0),),
@@ -197,6 +206,7 @@ class Autoencoder(EncodedMixin):
         dropout: float = 0.0,
         alpha_dropout: bool = False,
         input_dropout: float = 0.5,
+        rated_input: float = 30.0,
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
         reg: float = 500.0,
@@ -222,6 +232,7 @@ class Autoencoder(EncodedMixin):
         self.dropout = dropout
         self.alpha_dropout = alpha_dropout
         self.input_dropout = input_dropout
+        self.rated_input = rated_input
         self.dense_refeeding = dense_refeeding
         self.normalize = normalize
         self.reg = reg
@@ -308,11 +319,12 @@ class Autoencoder(EncodedMixin):
             self.tied,
             self.init,
             _known_squares(inputs, rows),
+            float(self.rated_input),
             seed,
             self._threads,
         )
         unrated = np.bincount(rows.csr[1], minlength=rows.n_columns) == 0
-        for table in parameters[:2]:
+        for table in (parameters[0], parameters[1], parameters[5]):
             if table is not None:
                 table[unrated] = 0  # where nothing is learnt, nothing is to be said
         with single_threaded_blas():
