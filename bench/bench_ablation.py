@@ -6,8 +6,9 @@ For every set found in FOLDER, the training part of bench_accuracy.py's split is
 for validation. A made-up set of 1 M ratings (6,040 x 3,706) stands for larger and denser data. Every row of the table
 is a network, changed in one thing from one of the rows above; the figures are the least validation RMSE, its epoch, and
 the training RMSE there. Test ratings are never looked at. All learn with the defaults of Autoencoder where nothing else
-is said (Adam, residuals of the bias model, half of the inputs dropped), but for "the study's settings": raw ratings,
-SELU at the end too, no input dropped, no penalty, momentum 0.9 and a constant rate of 0.005. --plots draws the curves.
+is said (Adam, residuals of the bias model, half of the inputs dropped), but that the networks above the default one are
+fed ratings alone; "the study's settings" are raw ratings, SELU at the end too, no input dropped, no penalty, momentum
+0.9 and a constant rate of 0.005. --plots draws the curves.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from common import write_json
 from fastcf.data import RatingLog, read_log
 
 DEEP = (128, 256, 256)
-SELU: dict[str, Any] = {"orientation": "user", "activation": "selu", "learning_rate": 0.001}
+ALONE: dict[str, Any] = {"rated_input": 0.0}  # ratings alone are fed, not which there are
+SELU: dict[str, Any] = {**ALONE, "orientation": "user", "activation": "selu", "learning_rate": 0.001}
 STUDY: dict[str, Any] = {
     **SELU, "output_activation": "selu", "normalize": None, "input_dropout": 0.0, "reg": 0.0, "optimizer": "momentum",
     "learning_rate": 0.005, "schedule": "constant", "init": "glorot", "batch_size": 32,
@@ -44,8 +46,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "deep, no input dropped": {**SELU, "layers": DEEP, "input_dropout": 0.0},
     "deep, the study's settings": {**STUDY, "layers": DEEP},
     "one layer, the study's settings": {**STUDY, "layers": (128,)},
-    "one layer, tanh": {"orientation": "user"},
-    "one layer, tanh, item-based (default)": {},
+    "one layer, tanh": {**ALONE, "orientation": "user"},
+    "one layer, tanh, item-based": ALONE,
+    "deep, item-based": {**SELU, "layers": DEEP, "orientation": "item"},
+    "one layer, sigmoid, item-based": {**ALONE, "activation": "sigmoid"},
+    "item-based, what is rated fed too (default)": {},
+    "default, rated_input 10": {"rated_input": 10.0},
+    "default, rated_input 100": {"rated_input": 100.0},
     "default, reg 250": {"reg": 250.0},
     "default, reg 1000": {"reg": 1000.0},
     "default, no input dropped": {"input_dropout": 0.0},
@@ -54,8 +61,8 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "default, batches of 32": {"batch_size": 32, "learning_rate": 0.002},
     "default, first weights by LeCun": {"init": "lecun"},
     "default, items' means only": {"normalize": "item"},
-    "deep, item-based": {**SELU, "layers": DEEP, "orientation": "item"},
-    "one layer, sigmoid, item-based": {"activation": "sigmoid"},
+    "default, by user": {"orientation": "user"},
+    "default, deep, SELU": {"layers": DEEP, "activation": "selu", "learning_rate": 0.001},
 }
 SLOW = "deep, re-feeding"  # rows times columns per epoch
 
@@ -75,9 +82,10 @@ PANELS = {
     "the deep network": tuple(name for name in NETWORKS if name.startswith("deep,") and "study" not in name)[:7],
     "item-based, and other units": (
         "one layer, tanh",
-        "one layer, tanh, item-based (default)",
+        "one layer, tanh, item-based",
         "deep, item-based",
-        "one layer, sigmoid, item-based",
+        "item-based, what is rated fed too (default)",
+        "default, by user",
     ),
     "the study's settings": ("deep, the study's settings", "one layer, the study's settings"),
 }

@@ -175,7 +175,7 @@ def main() -> None:
         "bayes, 16 factors": (matrix_factorization(solver="bayes", n_factors=16), often),
         "Autoencoder": (autoencoder(), often),
         "Autoencoder by user": (autoencoder(orientation="user"), often),
-        "Autoencoder sigmoid": (autoencoder(activation="sigmoid", reg=60.0, input_dropout=0.65), often),
+        "Autoencoder, ratings only": (autoencoder(rated_input=0.0), often),
         "Blend": (blend, often),
         "Blend sgd, autoencoder": (network_blend("sgd"), often),
         "Blend sgd, bayes, autoencoder": (network_blend("sgd", "bayes"), often),
