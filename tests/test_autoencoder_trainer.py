@@ -172,9 +172,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
         alpha,
         rated_input,
     ):
-        csr, inputs, targets, weights, at = problem(
-            seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input)
-        )
+        csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input))
         rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
         got, losses, _ = trained(
             backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,

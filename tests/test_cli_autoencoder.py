@@ -43,16 +43,17 @@ def test_train_autoencoder_leaves_defaults_to_the_library(folder: Path, tmp_path
 
 def test_train_autoencoder_passes_options_on(folder: Path, tmp_path: Path) -> None:
     options = {
-        "layers": "6", "orientation": "user", "activation": "selu", "input-dropout": 0.2, "dropout": 0.1,
+        "layers": "6", "orientation": "user", "activation": "selu", "input-dropout": 0.2, "rated-input": 3,
+        "dropout": 0.1,
         "refeeding": 1, "epochs": 2, "reg": 7, "optimizer": "momentum", "learning-rate": 0.01, "normalize": "user",
         "batch-size": 16, "patience": 2, "seed": 5, "threads": 1,
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
     result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, *arguments, "--tied", "-v")
     wanted = fastcf.Autoencoder(
-        (6,), orientation="user", activation="selu", input_dropout=0.2, dropout=0.1, dense_refeeding=1, n_epochs=2,
-        reg=7.0, optimizer="momentum", learning_rate=0.01, normalize="user", batch_size=16, patience=2,
-        random_state=5, n_threads=1, tied=True,
+        (6,), orientation="user", activation="selu", input_dropout=0.2, rated_input=3.0, dropout=0.1,
+        dense_refeeding=1, n_epochs=2, reg=7.0, optimizer="momentum", learning_rate=0.01, normalize="user",
+        batch_size=16, patience=2, random_state=5, n_threads=1, tied=True,
     )  # fmt: skip
     assert repr(fastcf.load(tmp_path / "model")) == repr(wanted)
     assert "epoch    2" in result.stdout

@@ -31,7 +31,8 @@ _TAKEN_BY = {
     **dict.fromkeys(("solver", "factors", "bias"), _FACTORISATIONS),
     **dict.fromkeys(("optimizer", "epochs", "reg", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
     **dict.fromkeys(
-        ("layers", "orientation", "activation", "input_dropout", "dropout", "tied", "refeeding"), _NETWORKS
+        ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "refeeding"),
+        _NETWORKS,
     ),
 }
 _NORMALIZE = {
@@ -63,6 +64,12 @@ def network_options(command: _Command) -> _Command:
         ),
         click.option("--tied", is_flag=True, help="Autoencoder: the decoder has the encoder's weights, transposed."),
         click.option("--dropout", type=share, metavar="SHARE", help="Autoencoder: share of hidden values dropped."),
+        click.option(
+            "--rated-input",
+            type=click.FloatRange(0),
+            metavar="X",
+            help="Autoencoder: what it is fed for being rated at all.",
+        ),
         click.option(
             "--input-dropout",
             type=share,
@@ -136,7 +143,7 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     for name in ("optimizer", "reg"):
         if options[name] != "auto":
             chosen[name] = options[name]
-    for name in ("layers", "orientation", "activation", "input_dropout", "dropout"):
+    for name in ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout"):
         if options[name] is not None:
             chosen[name] = options[name]
     if options["refeeding"] is not None:

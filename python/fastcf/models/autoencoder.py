@@ -151,9 +151,10 @@ class Autoencoder(EncodedMixin):
     S. Sedhain, A. Menon, S. Sanner and L. Xie, "AutoRec: autoencoders meet collaborative filtering", WWW 2015 (the
     masked objective; item-based). R. Salakhutdinov, A. Mnih and G. Hinton, "Restricted Boltzmann machines for
     collaborative filtering", ICML 2007, and Y. Koren, "Factorization meets the neighborhood", KDD 2008 (which ratings
-    there are as an input of its own, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for collaborative
-    filtering", 2017 (deep, SELU, tied weights, dropout, dense re-feeding). P. Vincent, H. Larochelle, Y. Bengio and
-    P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", ICML 2008 (dropped inputs).
+    there are as an input of its own, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for
+    collaborative filtering", 2017 (deep, SELU, tied weights, dropout, dense re-feeding). P. Vincent, H. Larochelle,
+    Y. Bengio and P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", ICML 2008
+    (dropped inputs).
 
     Examples
     --------
