@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
@@ -290,6 +291,13 @@ def test_table_features_clone_pickle_and_refit():
     features.set_params(one_hot=[], multi_hot=[], numeric=["votes"], year=[]).fit(FILMS)
     assert features.get_feature_names_out().tolist() == ["votes"]
     assert features.feature_names_in_.tolist() == ["votes"]
+
+
+def test_table_features_whatever_scikit_learn_puts_out():
+    wanted = dense(TableFeatures(**COLUMNS).fit_transform(FILMS))
+    with sklearn.config_context(transform_output="pandas"):
+        features = TableFeatures(**COLUMNS).fit(FILMS)
+        np.testing.assert_array_equal(dense(features.transform(FILMS)), wanted)
 
 
 def test_table_features_need_no_table_library():

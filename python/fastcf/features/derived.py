@@ -65,8 +65,8 @@ def user_features(
 
     Notes
     -----
-    With features it takes two sparse products, three where ratings have weights, and as much dense memory as the
-    result. Arithmetic is float64.
+    With features it takes two sparse products, three where ratings have weights, whose results are dense. Arithmetic is
+    float64.
 
     References
     ----------

@@ -164,7 +164,7 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         transformer = ColumnTransformer(
             [("bags", encoder, list(range(n_bags))), ("numbers", numbers, list(range(n_bags, len(columns))))],
             sparse_threshold=MAX_DENSITY,
-        )
+        ).set_output(transform="default")  # whatever scikit-learn is set to: data frames cannot be sparse
         matrix = transformer.fit_transform(cells)
         names = list(columns[n_bags : n_bags + len(self.numeric)]) + [f"{name}_year" for name in self.year]
         if n_bags:
