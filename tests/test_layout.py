@@ -27,6 +27,7 @@ LAYERS = (
     ("_backend", "_random"),
     ("ids", "ratings", "_columns", "_assembly"),
     ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot", "gradient_check"),
+    ("features",),
     ("models",),
     ("retrieval", "model_selection"),
     ("cli",),

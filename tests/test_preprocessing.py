@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -191,6 +193,38 @@ def test_feature_table_aligns_and_extends(sparse):
         table.align(fastcf.IdMap(["a", "e", "f"]), caller="fit", what="all items")
     with pytest.raises(ValueError, match="2 of 2 have none, first 7"):
         table.align(fastcf.IdMap([7, 8]))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_feature_table_keeps_names(sparse):
+    matrix = np.array([[1, 2, 3, 4], [3, 0, 5, 6]])
+    names = ["war", "love", "year", "length"]
+    table = FeatureTable([7, 5], scipy.sparse.csr_array(matrix) if sparse else matrix, names)
+    for each in (
+        table,
+        table.extend(fastcf.IdMap([5])),
+        table.extend(fastcf.IdMap([5, 7])),
+        pickle.loads(pickle.dumps(table)),
+    ):
+        assert each.names.tolist() == names
+        assert repr(each).endswith(": war, love, year, …)")
+    assert FeatureTable([7], [[1.0]]).names is None
+    assert FeatureTable([7], np.empty((1, 0)), []).names.tolist() == []
+    with pytest.raises(ValueError, match="read-only"):
+        table.names[0] = "peace"
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "message"),
+    [
+        (["a"], ValueError, r"names must have one entry per feature \(2\); got 1"),
+        ("ab", TypeError, "names must be a list of strings; got 'ab'"),
+        (["a", 1], TypeError, "names must be a list of strings; got 1"),
+    ],
+)
+def test_feature_table_bad_names_raise(names, error, message):
+    with pytest.raises(error, match=f"FeatureTable: {message}"):
+        FeatureTable([1], [[1.0, 2.0]], names=names)
 
 
 def test_feature_table_extends_ids_of_different_widths():

@@ -1,6 +1,6 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
-from fastcf import callbacks, data, metrics, ops, optimizers, preprocessing
+from fastcf import callbacks, data, features, metrics, ops, optimizers, preprocessing
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
@@ -42,6 +42,7 @@ __all__ = [
     "callbacks",
     "check_gradients",
     "data",
+    "features",
     "load",
     "metrics",
     "ops",

@@ -6,7 +6,9 @@ from fastcf.data.movielens import Dataset, load_movielens
 from fastcf.data.netflix import NetflixData, Qualifying, load_netflix
 from fastcf.data.splits import leave_n_out, split_by_time, train_test_split
 from fastcf.data.synthetic import Truth, make_ratings
+from fastcf.data.tags import TagTable, read_tags
 from fastcf.data.text import RatingLog, load_ratings, read_log
+from fastcf.data.users import UserTable, read_users
 
 __all__ = [
     "Dataset",
@@ -15,7 +17,9 @@ __all__ = [
     "Qualifying",
     "RatingFiles",
     "RatingLog",
+    "TagTable",
     "Truth",
+    "UserTable",
     "detect_format",
     "leave_n_out",
     "load_movielens",
@@ -24,6 +28,8 @@ __all__ = [
     "make_ratings",
     "read_items",
     "read_log",
+    "read_tags",
+    "read_users",
     "split_by_time",
     "train_test_split",
 ]

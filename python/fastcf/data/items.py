@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -14,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf.data.columns import ITEM_NAMES, plain_name
-from fastcf.data.files import detect_format, open_text
+from fastcf.data.files import detect_format
+from fastcf.data.lines import csv_records, decoded, id_array, malformed, numbered_lines
 from fastcf.errors import DataError
 from fastcf.ids import as_id_array
 
@@ -42,7 +41,6 @@ _GENRES_100K = [
     "War",
     "Western",
 ]
-_CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
 _NETFLIX_TITLE = re.compile(r"\d+,(\d{4}|NULL),")
 _NO_GENRES = "(no genres listed)"
 
@@ -89,54 +87,32 @@ class ItemTable(NamedTuple):
         return np.where(known[at] == wanted, self.titles[at], "")
 
 
-def _decoded(path: Path) -> str:
-    """Return a file as text: UTF-8, or Latin-1 (which decodes everything) where it is not, as in the older sets."""
-    with open_text(path) as data:
-        content = bytes(data)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
-
-
-def _malformed(path: Path, number: int, problem: str, line: str) -> DataError:
-    return DataError(f"{path}:{number}: {problem}: {line!r}")
-
-
-def _numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
-
-
 def _rows_100k(path: Path, text: str) -> Iterator[_Row]:
     names = _GENRES_100K
     genre_file = path.with_name("u.genre")
     if genre_file.is_file():
-        names = [line.partition("|")[0] for _, line in _numbered_lines(_decoded(genre_file))]
-    for number, line in _numbered_lines(text):
+        names = [line.partition("|")[0] for _, line in numbered_lines(decoded(genre_file))]
+    for number, line in numbered_lines(text):
         fields = line.split("|")
         if len(fields) != 5 + len(names):
-            raise _malformed(
-                path, number, f"expected {5 + len(names)} fields separated by '|'; got {len(fields)}", line
-            )
+            raise malformed(path, number, f"expected {5 + len(names)} fields separated by '|'; got {len(fields)}", line)
         flags = fields[5:]
         yield fields[0], fields[1], "|".join(name for name, flag in zip(names, flags, strict=True) if flag == "1")
 
 
 def _rows_dat(path: Path, text: str) -> Iterator[_Row]:
-    for number, line in _numbered_lines(text):
+    for number, line in numbered_lines(text):
         item, separator, rest = line.partition("::")
         if not separator:
-            raise _malformed(path, number, "expected id::title::genres", line)
+            raise malformed(path, number, "expected id::title::genres", line)
         title, separator, genres = rest.rpartition("::")  # a title may hold "::" itself
         yield (item, title, genres) if separator else (item, rest, "")
 
 
 def _rows_netflix(path: Path, text: str) -> Iterator[_Row]:
-    for number, line in _numbered_lines(text):
+    for number, line in numbered_lines(text):
         if not _NETFLIX_TITLE.match(line):
-            raise _malformed(path, number, "expected id,year,title", line)
+            raise malformed(path, number, "expected id,year,title", line)
         item, year, title = line.split(",", 2)
         yield item, title if year == "NULL" else f"{title} ({year})", ""
 
@@ -152,34 +128,25 @@ def _csv_columns(names: list[str]) -> tuple[int, int, int] | None:
 
 
 def _rows_csv(path: Path, text: str) -> Iterator[_Row]:
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     columns: tuple[int, int, int] | None = None
-    begin = 1
-    try:
-        for fields in reader:
-            number, begin = begin, reader.line_num + 1  # a quoted title may span lines
-            if not any(field.strip() for field in fields):
+    for number, fields in csv_records(path, text):
+        if columns is None:
+            columns = _csv_columns([plain_name(field) for field in fields])
+            if columns is not None:
                 continue
-            if columns is None:
-                columns = _csv_columns([plain_name(field) for field in fields])
-                if columns is not None:
-                    continue
-                columns = (0, 1, 2 if len(fields) > 2 else -1)
-            needed = max(columns) + 1
-            if len(fields) < needed:
-                raise _malformed(
-                    path, number, f"expected {needed} fields separated by ','; got {len(fields)}", ",".join(fields)
-                )
-            item, title, genres = columns
-            yield fields[item], fields[title], fields[genres] if genres >= 0 else ""
-    except csv.Error as error:
-        line = text.split("\n")[begin - 1].rstrip("\r")
-        raise _malformed(path, begin, str(error), line) from None
+            columns = (0, 1, 2 if len(fields) > 2 else -1)
+        needed = max(columns) + 1
+        if len(fields) < needed:
+            raise malformed(
+                path, number, f"expected {needed} fields separated by ','; got {len(fields)}", ",".join(fields)
+            )
+        item, title, genres = columns
+        yield fields[item], fields[title], fields[genres] if genres >= 0 else ""
 
 
 def _reader_of(path: Path, text: str) -> Callable[[Path, str], Iterator[_Row]]:
     """Recognise a file of titles by its first line."""
-    first = next((line for _, line in _numbered_lines(text)), None)
+    first = next((line for _, line in numbered_lines(text)), None)
     if first is None:
         raise DataError(f"{path}: the file is empty")
     if _NETFLIX_TITLE.match(first):
@@ -187,15 +154,6 @@ def _reader_of(path: Path, text: str) -> Callable[[Path, str], Iterator[_Row]]:
     if "::" in first:
         return _rows_dat
     return _rows_100k if first.count("|") >= 20 else _rows_csv
-
-
-def _id_array(ids: list[str]) -> NDArray[Any]:
-    if all(map(_CANONICAL.fullmatch, ids)):
-        try:
-            return np.array(ids, dtype=str).astype(np.int64)
-        except (OverflowError, ValueError):
-            pass  # beyond 64 bits: strings, as in a log of ratings
-    return np.array(ids, dtype=str)
 
 
 def read_items(path: str | os.PathLike[str]) -> ItemTable:
@@ -227,13 +185,13 @@ def read_items(path: str | os.PathLike[str]) -> ItemTable:
         if found is None:
             raise DataError(f"{path}: no titles here: expected movies.csv, movies.dat, u.item or movie_titles.txt")
         path = found
-    text = _decoded(path)
+    text = decoded(path)
     rows = list(_reader_of(path, text)(path, text))
     if not rows:
         raise DataError(f"{path}: there are no items")
     ids, titles, genres = zip(*rows, strict=True)
     return ItemTable(
-        _id_array([item.strip() for item in ids]),
+        id_array(ids),
         np.array(titles, dtype=str),
         np.array(["" if genre == _NO_GENRES else genre for genre in genres], dtype=str),
     )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fastcf.ids import IdMap, as_id_array
 
@@ -16,18 +17,23 @@ __all__ = ["FeatureTable", "as_feature_table"]
 class FeatureTable:
     """Features of users or of items: a row of numbers per id. Immutable.
 
+    :mod:`fastcf.features` makes them of tables and ratings.
+
     Parameters
     ----------
     ids : IdMap or array-like of shape (n,)
         Distinct ids, integers or strings; row ``r`` of ``matrix`` belongs to ``ids[r]``.
     matrix : array-like or SciPy sparse matrix of shape (n, f)
         Finite numbers; stored as float32, sparse ones as compressed rows.
+    names : iterable of str, optional
+        What the columns are, for people to read; need not be distinct.
 
     Attributes
     ----------
     ids : IdMap
     matrix : ndarray or scipy.sparse.csr_array of shape (n, f), float32
         Read-only where dense.
+    names : ndarray of shape (f,), '<U..', or None
     n_rows, n_features : int
         n and f.
     is_sparse : bool
@@ -35,22 +41,24 @@ class FeatureTable:
     Raises
     ------
     TypeError, ValueError
-        If ids or matrix are not as described, or do not fit together; the message names the entry.
+        If ids, matrix or names are not as described, or do not fit together; the message names the entry.
 
     Examples
     --------
-    >>> films = FeatureTable(["heat", "up"], [[1, 0], [0, 1]])
-    >>> films
+    >>> FeatureTable(["heat", "up"], [[1, 0], [0, 1]])
     FeatureTable(2 rows x 2 features, dense)
+    >>> FeatureTable(["heat", "up"], [[1, 0], [0, 1]], names=["crime", "animation"])
+    FeatureTable(2 rows x 2 features, dense: crime, animation)
     """
 
-    def __init__(self, ids: IdMap | ArrayLike, matrix: Any) -> None:
+    def __init__(self, ids: IdMap | ArrayLike, matrix: Any, names: Iterable[str] | None = None) -> None:
         self._ids = ids if isinstance(ids, IdMap) else IdMap(ids)
         self._matrix = _feature_matrix(matrix, "FeatureTable")
         if self.n_rows != len(self._ids):
             raise ValueError(
                 f"FeatureTable: matrix must have one row per id ({len(self._ids)}); got {self.n_rows} rows"
             )
+        self._names = None if names is None else _column_names(names, self.n_features)
 
     @property
     def ids(self) -> IdMap:
@@ -61,6 +69,11 @@ class FeatureTable:
     def matrix(self) -> Any:
         """The features, float32 of shape (n_rows, n_features), dense or sparse."""
         return self._matrix
+
+    @property
+    def names(self) -> NDArray[np.str_] | None:
+        """The name of each feature, or None where they have none."""
+        return self._names
 
     @property
     def n_rows(self) -> int:
@@ -128,18 +141,33 @@ class FeatureTable:
         first = self.align(ids, caller=caller, what=what)
         rest = np.flatnonzero(ids.rows(self._ids.ids) < 0)
         if rest.size == 0:
-            return FeatureTable(ids, first)
+            return FeatureTable(ids, first, self._names)
         stack = scipy.sparse.vstack if self.is_sparse else np.concatenate
         more = self._ids.ids[rest]
         if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
-            names = np.concatenate([ids.ids.astype(object), more.astype(object)])
+            together = np.concatenate([ids.ids.astype(object), more.astype(object)])
         else:
-            names = np.concatenate([ids.ids, more])
-        return FeatureTable(as_id_array(names, caller, "ids"), stack([first, self._matrix[rest]]))
+            together = np.concatenate([ids.ids, more])
+        return FeatureTable(as_id_array(together, caller, "ids"), stack([first, self._matrix[rest]]), self._names)
 
     def __repr__(self) -> str:
         kind = f"sparse, {self._matrix.nnz:,} stored" if self.is_sparse else "dense"
-        return f"FeatureTable({self.n_rows:,} rows x {self.n_features:,} features, {kind})"
+        shown = ""
+        if self._names is not None and self.n_features:
+            shown = f": {', '.join(self._names[:3])}{', …' if self.n_features > 3 else ''}"
+        return f"FeatureTable({self.n_rows:,} rows x {self.n_features:,} features, {kind}{shown})"
+
+
+def _column_names(names: Iterable[str], n_features: int) -> NDArray[np.str_]:
+    given = [names] if isinstance(names, str) else list(names)
+    wrong = [name for name in given if not isinstance(name, str)]
+    if wrong or isinstance(names, str):
+        raise TypeError(f"FeatureTable: names must be a list of strings; got {(wrong or given)[0]!r}")
+    if len(given) != n_features:
+        raise ValueError(f"FeatureTable: names must have one entry per feature ({n_features}); got {len(given)}")
+    array = np.array(given, dtype=str)
+    array.flags.writeable = False
+    return array
 
 
 def _feature_matrix(matrix: Any, caller: str) -> Any:

@@ -1,0 +1,84 @@
+"""Small text files, line by line: what describes items and users beside their ratings."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.data.files import first_that_exists, open_text
+from fastcf.errors import DataError
+
+__all__ = ["csv_records", "decoded", "file_named", "id_array", "malformed", "numbered_lines"]
+
+_CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
+
+
+def file_named(path: str | os.PathLike[str], what: str, *names: str) -> Path:
+    """Return the path of a file, or of the first of these files that the folder has; ``what`` they hold."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    found = first_that_exists(path, *names)
+    if found is None:
+        raise DataError(f"{path}: no {what} here: expected {' or '.join(names)}")
+    return found
+
+
+def decoded(path: Path) -> str:
+    """Return a file as text: UTF-8, or Latin-1 (which decodes everything) where it is not, as in the older sets."""
+    with open_text(path) as data:
+        content = bytes(data)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def malformed(path: Path, number: int, problem: str, line: str) -> DataError:
+    """Return the error that names file, line and its text."""
+    return DataError(f"{path}:{number}: {problem}: {line!r}")
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield number and text of the lines that are not blank."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line where a record begins, and its fields; a quoted field may span lines, blank records are left out.
+
+    Raises
+    ------
+    DataError
+        If quotes are not closed.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    begin = 1
+    try:
+        for fields in reader:
+            number, begin = begin, reader.line_num + 1
+            if any(field.strip() for field in fields):
+                yield number, fields
+    except csv.Error as error:
+        raise malformed(path, begin, str(error), text.split("\n")[begin - 1].rstrip("\r")) from None
+
+
+def id_array(ids: Sequence[str]) -> NDArray[Any]:
+    """Return ids as int64 where all are canonical integers (see :func:`fastcf.data.read_log`), else as strings."""
+    stripped = [each.strip() for each in ids]
+    if all(map(_CANONICAL.fullmatch, stripped)):
+        try:
+            return np.array(stripped, dtype=str).astype(np.int64)
+        except (OverflowError, ValueError):
+            pass  # beyond 64 bits: strings, as in a log of ratings
+    return np.array(stripped, dtype=str)
