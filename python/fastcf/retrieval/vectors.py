@@ -13,7 +13,7 @@ from fastcf.models._results import SeenItems
 from fastcf.models.base import FactorModel
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.retrieval._candidates import COUNT, BaseRetriever, Candidates, Lists, seen_in
-from fastcf.retrieval._index import LIBRARIES, VectorIndex, build_index
+from fastcf.retrieval._index import LIBRARIES, VectorIndex
 
 __all__ = ["NearestVectors", "RelatedItems"]
 
@@ -62,7 +62,7 @@ class _VectorRetriever(BaseRetriever):
             return
         self.index_ = None
         if self.index != "exact":
-            self.index_ = build_index(
+            self.index_ = VectorIndex(
                 self.index,
                 self._vectors(),
                 m=self.m,
@@ -202,10 +202,11 @@ class NearestVectors(_VectorRetriever):
         NotFittedError
             Before ``fit``.
         """
-        return self._search(users, exclude_seen, self.index_)
+        return self._search(users, exclude_seen)
 
-    def _search(self, users: Any, exclude_seen: bool, index: VectorIndex | None) -> Candidates:
+    def _search(self, users: Any, exclude_seen: bool, exact: bool = False) -> Candidates:
         rows = self._user_rows(users)
+        index = None if exact else self.index_
         known = np.flatnonzero(rows >= 0)
         queries = self.model.user_factors_[rows[known]]
         if index is None:
@@ -242,7 +243,7 @@ class NearestVectors(_VectorRetriever):
         NotFittedError
             Before ``fit``.
         """
-        found, exact = self._search(users, True, self.index_), self._search(users, True, None)
+        found, exact = self._search(users, True), self._search(users, True, exact=True)
         if exact.indices.size == 0:
             return float("nan")
 
@@ -295,6 +296,7 @@ class RelatedItems(_VectorRetriever):
     }
 
     recent_: NDArray[np.int32]
+    _table: NDArray[np.float32] | None
 
     def __init__(
         self,
@@ -347,6 +349,7 @@ class RelatedItems(_VectorRetriever):
         self.seen_ = seen_in(ratings, self.users_, self.items_)
         self.recent_ = self._latest(ratings)
         self._build()
+        self._table = self._vectors() if self.index_ is None else None
         return self
 
     def _latest(self, ratings: Ratings) -> NDArray[np.int32]:
@@ -408,13 +411,14 @@ class RelatedItems(_VectorRetriever):
         """Return the nearest items of item rows, nearest first."""
         if items.size == 0:
             return np.empty((0, 1), np.int32), np.empty((0, 1), np.float32)
-        if self.index_ is None:
-            vectors = self.model.item_factors_
-            neighbours: tuple[NDArray[np.int32], NDArray[np.float32]] = self.model._native.nearest(
-                vectors[items], vectors, self._reach, self.metric, query_rows=items, n_threads=self.n_threads or 0
+        if self._table is not None:
+            itself = np.arange(items.size + 1, dtype=np.int64), items  # is what a query has seen
+            found, scores = self.model._native.topk(
+                self._table[items], self._table, None, self._reach, *itself, n_threads=self.n_threads or 0
             )
-            return neighbours
-        queries = self._directed(self.model.item_factors_[items])
-        found, scores = self.index_.search(queries, min(self._reach + 1, len(self.items_)), self.ef)
-        found[found == items[:, None]] = -1
+        else:
+            assert self.index_ is not None
+            queries = self._directed(self.model.item_factors_[items])
+            found, scores = self.index_.search(queries, min(self._reach + 1, len(self.items_)), self.ef)
+            found[found == items[:, None]] = -1
         return found, scores
