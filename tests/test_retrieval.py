@@ -162,6 +162,17 @@ def test_top_per_group_takes_feature_tables():
         assert rows_of(table.retrieve(ratings.users.ids)) == rows_of(by_label.retrieve(ratings.users.ids))
 
 
+def test_groups_of_none_nan_and_nothing_are_no_groups():
+    ratings = Ratings.from_coo([1, 1, 2, 3, 4], [1, 2, 2, 3, 3], [1.0] * 5)
+    labels = np.array([None, float("nan"), "", "FR"], object)
+    retriever = Popular(2, user_groups=([1, 2, 3, 4], labels)).fit(ratings)
+    assert retriever.group_names_.tolist() == ["FR"]
+    got = rows_of(retriever.retrieve([1, 2, 3, 4], exclude_seen=False))
+    assert got == [{2: 2.0, 3: 2.0}] * 3 + [{3: 1.0}]
+    nobody = Popular(2, user_groups=([1], [""])).fit(ratings)
+    assert rows_of(nobody.retrieve(1, exclude_seen=False)) == [{2: 2.0, 3: 2.0}]
+
+
 @pytest.fixture(scope="module")
 def fitted():
     ratings = fastcf.data.make_ratings(300, 150, 9_000, random_state=1)

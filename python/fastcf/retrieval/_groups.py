@@ -48,6 +48,8 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
             f"{caller}: {name} must have one label, a string or an integer, per id ({len(ids)}); "
             f"got shape {labels.shape}, dtype {labels.dtype}"
         )
+    if labels.dtype.kind == "O":  # data frames have None or NaN where nothing is known
+        labels = np.array(["" if label is None or label != label else str(label) for label in labels.tolist()])
     kinds, kind_of = np.unique(labels.astype(str), return_inverse=True)
     parts = [[part for part in label.split("|") if part] for label in kinds.tolist()]
     names = np.unique(np.array([part for label in parts for part in label], dtype=str))

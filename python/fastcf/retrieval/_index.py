@@ -27,6 +27,9 @@ LIBRARIES = {"usearch": 'pip install "fastcf[ann]"', "hnswlib": "pip install hns
 """The libraries, and how to get them."""
 
 
+_WORTH_THREADS = 16  # queries; usearch starts its threads anew for each call, hnswlib sees to that itself
+
+
 class _Usearch:
     def __init__(self, library: Any, vectors: _Vectors, m: int, ef_construction: int, n_threads: int) -> None:
         self._threads = n_threads
@@ -37,7 +40,8 @@ class _Usearch:
 
     def search(self, queries: _Vectors, n: int, ef: int) -> _Found:
         self._index.expansion_search = max(ef, n)
-        found = self._index.search(queries, n, threads=self._threads)
+        few = len(queries) < _WORTH_THREADS
+        found = self._index.search(queries, n, threads=1 if few else self._threads)
         # One query gets flat arrays of what was found, several get tables and how much of each row is.
         keys, distances = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
         sizes = found.counts if len(queries) > 1 else [keys.shape[1]]

@@ -135,7 +135,8 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         if not hasattr(self.ranker, "predict"):
             raise TypeError(f"{caller}: ranker must have a method predict; got {type(self.ranker).__name__}")
         if not hasattr(self.ranker, "items_"):
-            raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_; got {self.ranker!r}")
+            hint = "a regressor of scikit-learn goes into a FeatureRanker"
+            raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_ ({hint}); got {self.ranker!r}")
         ratings = as_ratings(X, y, caller=caller)
         for retriever in retrievers.values():
             retriever.fit(ratings)
