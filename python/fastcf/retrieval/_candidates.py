@@ -16,7 +16,9 @@ from fastcf.models._parameters import Constraint, Interval, Nothing, validate_pa
 from fastcf.models._results import SeenItems, one
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["BaseRetriever", "Candidates", "Lists", "Retriever", "native", "seen_in", "user_ids"]
+__all__ = ["BaseRetriever", "Candidates", "Lists", "Retriever", "Seen", "native", "seen_in", "user_ids"]
+
+Seen = tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None]
 
 COUNT = (Interval(1, 2**31 - 1, integer=True),)
 """The constraint of parameters that say how many."""
@@ -137,19 +139,36 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.seen_ = SeenItems(ratings.indptr, ratings.indices)
         return ratings
 
-    def _user_rows(self, users: Any) -> NDArray[np.int32]:
-        """Return the rows of one user id or several; -1 where unknown."""
+    def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
+        """Return the candidates of users.
+
+        Parameters
+        ----------
+        users : id or array-like of shape (m,)
+            One user id, or several; they may be unknown.
+        exclude_seen : bool, default True
+            Whether to pass over what a user has rated.
+
+        Returns
+        -------
+        Candidates
+            The class says what the scores are: the largest, where an item has several.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
         if not hasattr(self, "items_"):
             raise NotFittedError(f"{type(self).__name__}.retrieve: the retriever must be fitted first; call fit")
         ids = user_ids(users)
-        return self.users_.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
+        return self._retrieve(ids, exclude_seen)
 
-    def _merged(
-        self, lists: Lists, chosen: NDArray[np.int32], rows: NDArray[np.int32], exclude_seen: bool
-    ) -> Candidates:
-        """Return the first ``k`` unseen items of each list that ``chosen`` has in a user's row; -1 is no list."""
-        m, width = chosen.shape
+    def _retrieve(self, users: Any, exclude_seen: bool) -> Candidates:
+        rows = self.users_.rows(users, n_threads=self.n_threads) if np.size(users) else np.empty(0, np.int32)
         seen = self.seen_.of(rows) if exclude_seen and self.seen_ is not None else (None, None)
+        lists, chosen = self._lists_of(users, rows, seen)
+        m, width = chosen.shape
         indptr, indices, scores, _ = native().merge_candidates(
             *lists,
             np.arange(m + 1, dtype=np.int64) * width,
@@ -159,3 +178,10 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             n_threads=self.n_threads or 0,
         )
         return Candidates(indptr, indices, scores, self.items_)
+
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+        """Return lists, and a row of them per user, -1 being none; a user gets the first ``k`` unseen items of each.
+
+        ``rows`` are the users' rows, -1 where unknown, and ``seen`` what they are not to get, or two times None.
+        """
+        raise NotImplementedError

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Candidates, Lists, native, user_ids
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Lists, Seen, native
 from fastcf.retrieval._groups import Groups, as_groups, best_lists, entry_weights, popularity
 
 __all__ = ["Popular", "TopPerGroup"]
@@ -61,8 +61,8 @@ class Popular(BaseRetriever):
 
     Notes
     -----
-    Unknown users get the same as others: this is the retriever for cold starts. Lists are long enough to give ``k``
-    items to those who have rated the most of them.
+    Unknown users get the same as others: this is the retriever for cold starts. Scores are sums of (decayed) ratings,
+    or shrunk means. Lists are long enough to give ``k`` items to those who have rated the most of them.
 
     Examples
     --------
@@ -126,37 +126,17 @@ class Popular(BaseRetriever):
         self._lists = best_lists(scores, self.k + _longest(ratings))
         return self
 
-    def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return the popular items for users.
-
-        Parameters
-        ----------
-        users : id or array-like of shape (m,)
-            One user id, or several; they may be unknown.
-        exclude_seen : bool, default True
-            Whether to pass over what a user has rated.
-
-        Returns
-        -------
-        Candidates
-            Scores are sums of (decayed) ratings, or shrunk means: the largest, where several groups have an item.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        rows = self._user_rows(users)
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
         chosen = np.zeros((rows.size, 1), np.int32)  # the list of everybody
         if self._groups is not None and rows.size:
-            own = self._groups.ids.rows(user_ids(users), n_threads=self.n_threads)
+            own = self._groups.ids.rows(users, n_threads=self.n_threads)
             members = self._groups.members[np.where(own >= 0, own, 0)]
             sizes = np.where(own >= 0, np.diff(members.indptr), 0)
             chosen = np.full((rows.size, max(1, int(sizes.max()))), -1, np.int32)
             place = np.arange(chosen.shape[1]) < sizes[:, None]
             chosen[place] = members.indices[np.repeat(own >= 0, np.diff(members.indptr))] + 1
             chosen[sizes == 0, 0] = 0
-        return self._merged(self._lists, chosen, rows, exclude_seen)
+        return self._lists, chosen
 
 
 class TopPerGroup(BaseRetriever):
@@ -188,7 +168,7 @@ class TopPerGroup(BaseRetriever):
 
     Notes
     -----
-    Unknown users get nothing: nothing is known of their taste.
+    Unknown users get nothing: nothing is known of their taste. Scores are those of :class:`Popular`.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
@@ -267,26 +247,6 @@ class TopPerGroup(BaseRetriever):
             own[entries >= 0] = counts.indices[entries[entries >= 0]]
         return table
 
-    def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return the popular items of the users' favourite groups.
-
-        Parameters
-        ----------
-        users : id or array-like of shape (m,)
-            One user id, or several; unknown ones get nothing.
-        exclude_seen : bool, default True
-            Whether to pass over what a user has rated.
-
-        Returns
-        -------
-        Candidates
-            Scores as for :class:`Popular`.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        rows = self._user_rows(users)
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
         chosen = np.where(rows[:, None] >= 0, self.user_groups_[np.where(rows >= 0, rows, 0)], -1)
-        return self._merged(self._lists, chosen.astype(np.int32), rows, exclude_seen)
+        return self._lists, chosen.astype(np.int32)

@@ -12,7 +12,7 @@ from fastcf.models._parameters import Constraint, Interval, OneOf
 from fastcf.models._results import SeenItems
 from fastcf.models.base import FactorModel
 from fastcf.ratings import Ratings, as_ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Candidates, Lists, seen_in
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Candidates, Lists, Seen, seen_in
 from fastcf.retrieval._index import LIBRARIES, VectorIndex
 
 __all__ = ["NearestVectors", "RelatedItems"]
@@ -109,9 +109,10 @@ class NearestVectors(_VectorRetriever):
 
     Notes
     -----
-    Unknown users have no vector and get nothing. Of an index the 2k nearest items are asked for, so that k are left
-    without what a user has seen; who has seen more of them gets fewer. The bias of an item is one more coordinate of
-    its vector, where the query has a 1.
+    Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
+    for all items of a user. Of an index the 2k nearest items are asked for, so that k are left without what a user has
+    seen; who has seen more of them gets fewer. The bias of an item is one more coordinate of its vector, where the
+    query has a 1.
 
     Examples
     --------
@@ -182,48 +183,18 @@ class NearestVectors(_VectorRetriever):
     def _vectors(self) -> NDArray[np.float32]:
         return np.column_stack([self.model.item_factors_, self._item_score()])
 
-    def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return the items nearest to users.
-
-        Parameters
-        ----------
-        users : id or array-like of shape (m,)
-            One user id, or several; unknown ones get nothing.
-        exclude_seen : bool, default True
-            Whether to pass over what a user has rated.
-
-        Returns
-        -------
-        Candidates
-            Scores are inner products and item biases, without what is the same for all items of a user.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        return self._search(users, exclude_seen)
-
-    def _search(self, users: Any, exclude_seen: bool, exact: bool = False) -> Candidates:
-        rows = self._user_rows(users)
-        index = None if exact else self.index_
-        known = np.flatnonzero(rows >= 0)
-        queries = self.model.user_factors_[rows[known]]
-        if index is None:
-            seen = self.seen_.of(rows[known]) if exclude_seen and self.seen_ is not None else (None, None)
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+        known = rows >= 0
+        queries = self.model.user_factors_[np.where(known, rows, 0)]  # of anybody, for unknown users
+        if self.index_ is None:
             width = min(self.k, len(self.items_))
             found, scores = self.model._native.topk(
                 queries, self.model._item_table, self._item_score(), width, *seen, n_threads=self.n_threads or 0
             )
-        elif known.size:
-            found, scores = index.search(
-                np.column_stack([queries, np.ones(known.size, np.float32)]), self._reach, self.ef
-            )
         else:
-            found, scores = np.empty((0, 1), np.int32), np.empty((0, 1), np.float32)
-        chosen = np.full((rows.size, 1), -1, np.int32)
-        chosen[known, 0] = np.arange(known.size)
-        return self._merged(Lists.of_table(found, scores), chosen, rows, exclude_seen)
+            with_bias = np.pad(queries, ((0, 0), (0, 1)), constant_values=1)
+            found, scores = self.index_.search(with_bias, self._reach, self.ef)
+        return Lists.of_table(found, scores), np.where(known, np.arange(rows.size), -1)[:, None].astype(np.int32)
 
     def recall(self, users: Any) -> float:
         """Return the share of the exact candidates of users that the index finds.
@@ -243,7 +214,10 @@ class NearestVectors(_VectorRetriever):
         NotFittedError
             Before ``fit``.
         """
-        found, exact = self._search(users, True), self._search(users, True, exact=True)
+        found = self.retrieve(users)
+        twin = NearestVectors(self.model, self.k, n_threads=self.n_threads).fit()
+        twin.seen_ = self.seen_
+        exact = twin.retrieve(users)
         if exact.indices.size == 0:
             return float("nan")
 
@@ -285,9 +259,9 @@ class RelatedItems(_VectorRetriever):
 
     Notes
     -----
-    Unknown users get nothing. An item is not related to itself; the 2k most similar are looked at, so that k are left
-    without what a user has seen. The ratings need not be those that the model was fitted to: ``fit`` is quick, and
-    makes recommendations follow what users did since.
+    Unknown users get nothing. Scores are similarities. An item is not related to itself; the 2k most similar are looked
+    at, so that k are left without what a user has seen. The ratings need not be those that the model was fitted to:
+    ``fit`` is quick, and makes recommendations follow what users did since.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = _VectorRetriever._constraints | {
@@ -379,33 +353,13 @@ class RelatedItems(_VectorRetriever):
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.divide(vectors, np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
-    def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return the items related to the last ones of users.
-
-        Parameters
-        ----------
-        users : id or array-like of shape (m,)
-            One user id, or several; unknown ones get nothing.
-        exclude_seen : bool, default True
-            Whether to pass over what a user has rated.
-
-        Returns
-        -------
-        Candidates
-            Scores are similarities: the largest, where an item is related to several.
-
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        """
-        rows = self._user_rows(users)
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
         recent = np.where(rows[:, None] >= 0, self.recent_[np.where(rows >= 0, rows, 0)], -1)
         wanted = np.unique(recent)
         wanted = np.ascontiguousarray(wanted[wanted >= 0])
         lists = Lists.of_table(*self._neighbours(wanted))
         chosen = np.where(recent >= 0, np.searchsorted(wanted, recent), -1).astype(np.int32)
-        return self._merged(lists, chosen, rows, exclude_seen)
+        return lists, chosen
 
     def _neighbours(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the nearest items of item rows, nearest first."""
