@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 _PEERS = (
     "numpy", "scipy", "scikit-learn", "pandas", "polars", "pyarrow", "implicit", "scikit-surprise", "libmf", "cmfrec",
-    "torch", "safetensors", "threadpoolctl",
+    "torch", "safetensors", "threadpoolctl", "usearch", "hnswlib",
 )  # fmt: skip
 
 

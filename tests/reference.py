@@ -8,6 +8,7 @@ __all__ = [
     "als_rows",
     "biases",
     "errors",
+    "merge_candidates",
     "mf_gradient",
     "nearest",
     "optimizer_trace",
@@ -15,6 +16,7 @@ __all__ = [
     "scores",
     "sgd_epoch",
     "symmetric_uniform",
+    "top_candidates",
     "topk",
 ]
 
@@ -303,3 +305,29 @@ def logistic_cost(parameters, features, labels, weights, reg, fit_intercept):
     residual = weights * (1 / (1 + np.exp(-z)) - labels)
     gradient = features.T @ residual + reg * theta
     return cost, np.append(gradient, residual.sum()) if fit_intercept else gradient
+
+
+def merge_candidates(lists, users, seen, limit=-1):
+    """Return, per user, a dictionary from item to (largest score, bits of the lists it was taken from), by item.
+
+    ``lists`` holds lists of pairs (item, score), item -1 being none; ``users`` the lists of each user, -1 being none;
+    ``seen`` the items that each user has seen.
+    """
+    merged = []
+    for own, known in zip(users, seen, strict=True):
+        found = {}
+        for j, number in enumerate(own):
+            fresh = [(i, s) for i, s in (lists[number] if number >= 0 else []) if i >= 0 and i not in known and s == s]
+            for item, score in fresh if limit < 0 else fresh[:limit]:
+                best, bits = found.get(item, (-np.inf, 0))
+                found[item] = max(best, score), bits | 1 << min(j, 63)
+        merged.append(dict(sorted(found.items())))
+    return merged
+
+
+def top_candidates(rows, n):
+    """Return, per row of scores, the positions of the n best: score descending, ties by position; NaN never."""
+    return [
+        sorted((e for e, score in enumerate(row) if score == score), key=lambda e, row=row: (-row[e], e))[:n]
+        for row in rows
+    ]

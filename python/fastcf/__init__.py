@@ -1,6 +1,6 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
-from fastcf import callbacks, data, features, metrics, ops, optimizers, preprocessing
+from fastcf import callbacks, data, features, metrics, ops, optimizers, preprocessing, retrieval
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
@@ -48,5 +48,6 @@ __all__ = [
     "ops",
     "optimizers",
     "preprocessing",
+    "retrieval",
     "show_config",
 ]

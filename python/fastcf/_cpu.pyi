@@ -131,6 +131,20 @@ def topk(
     storage: Literal["float32", "float16"] = "float32",
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+def merge_candidates(
+    list_indptr: NDArray[np.int64],
+    list_items: NDArray[np.int32],
+    list_scores: NDArray[np.float32] | None,
+    user_indptr: NDArray[np.int64],
+    user_lists: NDArray[np.int32],
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: NDArray[np.int32] | None = None,
+    limit: int = -1,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32] | None, NDArray[np.uint64]]: ...
+def top_candidates(
+    indptr: NDArray[np.int64], scores: NDArray[np.float32], n: int, n_threads: int = 0
+) -> NDArray[np.int64]: ...
 def nearest(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],

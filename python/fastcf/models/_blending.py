@@ -304,6 +304,18 @@ class BlendedScores(FactorModel):
                 total += weight * pair_scores(member, X, self.n_threads)
         return self._on_scale(total.astype(np.float32))
 
+    def _pair_scores(self, users: _Rows, items: _Rows) -> NDArray[np.float32]:
+        total = np.full(users.size, self.intercept_)
+        pairs: Any = None
+        for member, weight in self._weighted():
+            if is_linear(member) and member.users_ is self.users_ and member.items_ is self.items_:
+                total += weight * member._pair_scores(users, items).astype(np.float64)
+                continue
+            if pairs is None:
+                pairs = np.stack([_named(self.users_, users), _named(self.items_, items)], axis=1)
+            total += weight * pair_scores(member, pairs, self.n_threads)
+        return total.astype(np.float32)
+
     @staticmethod
     def _batches(n_users: int, width: int) -> Iterator[slice]:
         """Return slices of users so small that ``width`` numbers each take no more than a batch; one at least."""

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastcf.models.base import FactorModel
 
-__all__ = ["DROP", "MembersMixin", "takes"]
+__all__ = ["DROP", "MembersMixin", "named", "takes"]
 
 DROP = "drop"
 """What stands in place of a member that is left out."""
@@ -22,6 +22,22 @@ def takes(model: Any, name: str) -> bool:
     return name in inspect.signature(model.fit).parameters
 
 
+def named(entries: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Return what a list holds with its names: pairs (name, object) as they are, others named after their class."""
+    paired = [entry if isinstance(entry, tuple) and len(entry) == 2 else None for entry in entries]
+    kinds = [type(entry).__name__.lower() for entry in entries]
+    often = Counter(kind for kind, pair in zip(kinds, paired, strict=True) if pair is None)
+    used: Counter[str] = Counter()
+    found: list[tuple[Any, Any]] = []
+    for entry, pair, kind in zip(entries, paired, kinds, strict=True):
+        if pair is None:
+            used[kind] += 1
+            found.append((f"{kind}-{used[kind]}" if often[kind] > 1 else kind, entry))
+        else:
+            found.append(pair)
+    return found
+
+
 class MembersMixin(FactorModel):
     """Adds members, ``models``, that ``get_params`` and ``set_params`` reach by name."""
 
@@ -30,19 +46,7 @@ class MembersMixin(FactorModel):
 
     def _named(self) -> list[tuple[Any, Any]]:
         """Return members with their names, whatever they are."""
-        entries = list(self.models) if isinstance(self.models, (list, tuple)) else []
-        paired = [entry if isinstance(entry, tuple) and len(entry) == 2 else None for entry in entries]
-        kinds = [type(entry).__name__.lower() for entry in entries]
-        often = Counter(kind for kind, pair in zip(kinds, paired, strict=True) if pair is None)
-        used: Counter[str] = Counter()
-        named: list[tuple[Any, Any]] = []
-        for entry, pair, kind in zip(entries, paired, kinds, strict=True):
-            if pair is None:
-                used[kind] += 1
-                named.append((f"{kind}-{used[kind]}" if often[kind] > 1 else kind, entry))
-            else:
-                named.append(pair)
-        return named
+        return named(self.models if isinstance(self.models, (list, tuple)) else [])
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters.

@@ -60,7 +60,7 @@ class SeenItems(NamedTuple):
     def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the items of some user rows, as compressed rows; row -1 has none."""
         indptr, indices = self
-        if np.array_equal(rows, np.arange(indptr.size - 1)):
+        if rows.size == indptr.size - 1 and np.array_equal(rows, np.arange(rows.size)):
             return indptr, indices
         safe = np.where(rows >= 0, rows, 0)
         lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)

@@ -6,7 +6,6 @@ import os
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
@@ -99,42 +98,6 @@ class FactorModel(ResidencyMixin, PairRegressor):
         if not hasattr(self, "user_factors_"):
             raise NotFittedError(f"{type(self).__name__}.{method}: the model must be fitted first; call fit")
 
-    def _rows(self, ids: IdMap, wanted: ArrayLike, what: str, method: str, strict: bool) -> NDArray[np.int32]:
-        if np.size(wanted) == 0:
-            return np.empty(0, np.int32)
-        rows = ids.rows(wanted, n_threads=self.n_threads)
-        if strict and (rows < 0).any():
-            entry = int(np.argmax(rows < 0))
-            value = np.asarray(wanted)[entry]
-            value = value.item() if isinstance(value, np.generic) else value
-            raise ValueError(
-                f"{type(self).__name__}.{method}: strict=True needs known {what} ids; got {value!r} at entry {entry}"
-            )
-        return rows
-
-    def _pair_rows(
-        self, X: Any, method: str, strict: bool, maps: tuple[IdMap, IdMap] | None = None
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the rows of pairs, in the given id maps or else in the model's."""
-        user_ids, item_ids = maps or (self.users_, self.items_)
-        if isinstance(X, Ratings):
-            users = self._rows(user_ids, X.users.ids, "user", method, strict)
-            items = self._rows(item_ids, X.items.ids, "item", method, strict)
-            return users[X.row_of_entry()], items[X.indices]
-        if scipy.sparse.issparse(X):
-            entries = X.tocoo()
-            pairs = np.stack([entries.row, entries.col], axis=1)
-        else:
-            pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
-        if pairs.size == 0:
-            return np.empty(0, np.int32), np.empty(0, np.int32)
-        if pairs.ndim != 2 or pairs.shape[1] != 2:
-            raise ValueError(
-                f"{type(self).__name__}.{method}: X must have shape (n, 2), user and item ids; got {pairs.shape}"
-            )
-        users = self._rows(user_ids, pairs[:, 0], "user", method, strict)
-        return users, self._rows(item_ids, pairs[:, 1], "item", method, strict)
-
     # -------------------------------------------------------------------------------------------------------
     # Prediction
     # -------------------------------------------------------------------------------------------------------
@@ -168,8 +131,14 @@ class FactorModel(ResidencyMixin, PairRegressor):
             If ``X`` does not have two columns, or ``strict`` and an id is unknown.
         """
         self._require_fitted("predict")
-        users, items = self._pair_rows(X, "predict", strict)
-        return self._on_scale(self._native.predict_pairs(users, items, *self._parameters, n_threads=self._threads))
+        return self._on_scale(self._pair_scores(*self._pair_rows(X, "predict", strict)))
+
+    def _pair_scores(self, users: _Rows, items: _Rows) -> NDArray[np.float32]:
+        """Return scores of pairs of rows, before they are predictions and in their order; row -1 is unknown."""
+        scores: NDArray[np.float32] = self._native.predict_pairs(
+            users, items, *self._parameters, n_threads=self._threads
+        )
+        return scores
 
     def predict_matrix(self, users: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
         """Predict the ratings of all items, in the order of ``items_.ids``.

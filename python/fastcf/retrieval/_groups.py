@@ -1,0 +1,106 @@
+"""Groups of users or items, how popular items are in them, and the best of each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from fastcf.ids import IdMap
+from fastcf.preprocessing import FeatureTable
+from fastcf.ratings import Ratings
+from fastcf.retrieval._candidates import Lists, native
+
+__all__ = ["Groups", "as_groups", "best_lists", "entry_weights", "popularity"]
+
+
+class Groups(NamedTuple):
+    """Who belongs where: a row of ``members`` (booleans as int64) per id, a column per group."""
+
+    ids: IdMap
+    members: Any
+    names: NDArray[Any]
+
+    def of(self, ids: IdMap) -> Any:
+        """Return the rows of ``members`` for these ids; empty ones where an id is in no group."""
+        rows = self.ids.rows(ids.ids)
+        known = np.flatnonzero(rows >= 0)
+        place = scipy.sparse.csr_array(
+            (np.ones(known.size, np.int64), (known, rows[known])), (len(ids), self.members.shape[0])
+        )
+        return place @ self.members
+
+
+def as_groups(groups: Any, caller: str, name: str) -> Groups:
+    """Return as :class:`Groups` what a retriever was given: a feature table, or a pair of ids and labels."""
+    if isinstance(groups, FeatureTable):
+        members = scipy.sparse.csr_array(groups.matrix != 0).astype(np.int64)
+        return Groups(groups.ids, members, np.arange(groups.n_features))
+    if not (isinstance(groups, tuple) and len(groups) == 2):
+        kind = type(groups).__name__
+        raise TypeError(f"{caller}: {name} must be a FeatureTable or a pair (ids, labels); got {kind}")
+    ids = groups[0] if isinstance(groups[0], IdMap) else IdMap(groups[0])
+    labels = np.asarray(groups[1])
+    if labels.ndim != 1 or labels.dtype.kind not in "OTUiu" or labels.size != len(ids):
+        raise ValueError(
+            f"{caller}: {name} must have one label, a string or an integer, per id ({len(ids)}); "
+            f"got shape {labels.shape}, dtype {labels.dtype}"
+        )
+    if labels.dtype.kind == "O":  # data frames have None or NaN where nothing is known
+        labels = np.array(["" if label is None or label != label else str(label) for label in labels.tolist()])
+    kinds, kind_of = np.unique(labels.astype(str), return_inverse=True)
+    parts = [[part for part in label.split("|") if part] for label in kinds.tolist()]
+    names = np.unique(np.array([part for label in parts for part in label], dtype=str))
+    columns = np.searchsorted(names, np.array([part for label in parts for part in label], dtype=names.dtype))
+    sizes = np.array([len(label) for label in parts], np.int64)
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    by_kind = scipy.sparse.csr_array((np.ones(columns.size, np.int64), columns, indptr), (kinds.size, names.size))
+    members = by_kind[kind_of]
+    members.sum_duplicates()
+    members.data[:] = 1
+    return Groups(ids, members, names)
+
+
+def entry_weights(ratings: Ratings, half_life: float | None, caller: str) -> NDArray[np.float64]:
+    """Return what each rating counts for: 1, or half as much for every half life before the latest one."""
+    if half_life is None:
+        return np.ones(ratings.nnz)
+    if ratings.timestamps is None:
+        raise ValueError(f"{caller}: half_life needs ratings with timestamps; got {half_life!r} and none")
+    age = (ratings.timestamps.max() - ratings.timestamps).astype(np.float64)
+    return np.asarray(np.exp2(-age / half_life))
+
+
+def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkage: float, members: Any) -> Any:
+    """Return how popular items are in each group of users: a CSR array, groups x items, where the group rated any.
+
+    By "count" the sum of the weights; by "mean" the weighted mean rating, shrunk towards that of all ratings as if
+    ``shrinkage`` more ratings had been given it.
+    """
+
+    def summed(entries: NDArray[np.float64]) -> Any:
+        by_user = scipy.sparse.csr_array((entries, ratings.indices, ratings.indptr), ratings.shape)
+        total = scipy.sparse.csr_array(members.T @ by_user)
+        total.sort_indices()
+        return total
+
+    count = summed(weights)
+    if by == "mean":
+        mean = float(np.average(ratings.values, weights=weights)) if weights.any() else ratings.mean
+        base = ratings.rating_range[0] - 1  # sums of what is above it are positive: SciPy drops those that are 0
+        total = summed(weights * (ratings.values.astype(np.float64) - base))
+        count.data = base + (total.data + shrinkage * (mean - base)) / (count.data + shrinkage)
+    return count
+
+
+def best_lists(scores: Any, width: int) -> Lists:
+    """Return the ``width`` best of each row of a CSR array, best first, ties by the smaller column."""
+    values = scores.data.astype(np.float32)
+    entries = native().top_candidates(scores.indptr.astype(np.int64), values, min(width, scores.shape[1]))
+    found, safe = entries >= 0, np.where(entries >= 0, entries, 0)
+    if values.size == 0:
+        return Lists.of_table(np.full(entries.shape, -1, np.int32), np.zeros(entries.shape, np.float32))
+    items = np.where(found, scores.indices[safe], -1).astype(np.int32)
+    return Lists.of_table(items, values[safe])

@@ -1,0 +1,252 @@
+"""What many rate: in all, in a group of users, or in the groups of items that a user likes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+
+from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
+from fastcf.ratings import Ratings
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Lists, Seen, native
+from fastcf.retrieval._groups import Groups, as_groups, best_lists, entry_weights, popularity
+
+__all__ = ["Popular", "TopPerGroup"]
+
+_USERS_AT_ONCE = 1 << 16  # so that a table of users and groups stays small
+
+_POPULARITY: dict[str, tuple[Constraint, ...]] = {
+    "by": (OneOf(("count", "mean")),),
+    "half_life": (Interval(0, open_low=True), Nothing()),
+    "shrinkage": (Interval(0),),
+}
+
+
+def _longest(ratings: Ratings) -> int:
+    """Return the largest number of ratings of one user: so many items of a list may be seen."""
+    return int(np.diff(ratings.indptr).max(initial=0))
+
+
+class Popular(BaseRetriever):
+    """The most popular items, overall or among the users of a group.
+
+    Parameters
+    ----------
+    k : int, default 100
+        How many, of each group of a user.
+    user_groups : FeatureTable or pair (ids, labels), optional
+        Groups of users, such as their country: a label per user id, several separated by ``"|"``, or a table whose
+        columns are the groups and whose entries, where they are not 0, say who belongs to them. Users need not be in
+        the ratings: a new user from a known country gets what is popular there. Who is in no group, and everybody where
+        there are no groups, gets what is popular overall.
+    by : {"count", "mean"}, default "count"
+        Popular is what is rated most often, or what is rated best.
+    half_life : float, optional
+        A rating given so long before the latest one, in the unit of the timestamps, counts half, one twice as long ago
+        a quarter. By default all count alike; ratings without timestamps must.
+    shrinkage : float, default 10
+        For ``by="mean"``: how many ratings of the overall mean every item is given beside its own, so that the items
+        with one good rating do not lead.
+    n_threads : int, optional
+        Threads to use; all by default. The result does not depend on it.
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        Those of the ratings.
+    group_names_ : ndarray
+        The labels, or column numbers, of the groups.
+
+    Notes
+    -----
+    Unknown users get the same as others: this is the retriever for cold starts. Scores are sums of (decayed) ratings,
+    or shrunk means. Lists are long enough to give ``k`` items to those who have rated the most of them.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> ratings = fastcf.Ratings.from_coo([1, 1, 2, 2, 3], [7, 8, 8, 9, 8], [3, 4, 5, 4, 4])
+    >>> popular = fastcf.retrieval.Popular(k=2).fit(ratings)
+    >>> popular.retrieve(["a stranger"]).of(0)[0]
+    array([8, 7])
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _POPULARITY
+
+    group_names_: NDArray[Any]
+    _groups: Groups | None
+    _lists: Lists
+
+    def __init__(
+        self,
+        k: int = 100,
+        *,
+        user_groups: Any = None,
+        by: Literal["count", "mean"] = "count",
+        half_life: float | None = None,
+        shrinkage: float = 10.0,
+        n_threads: int | None = None,
+    ) -> None:
+        self.k = k
+        self.user_groups = user_groups
+        self.by = by
+        self.half_life = half_life
+        self.shrinkage = shrinkage
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Popular:
+        """Count the ratings.
+
+        Parameters
+        ----------
+        X, y
+            Ratings, as any estimator takes them.
+
+        Returns
+        -------
+        Popular
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the ratings are not as described.
+        """
+        ratings = self._begin_fit(X, y)
+        weights = entry_weights(ratings, self.half_life, "Popular.fit")
+        members = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
+        self._groups = None
+        if self.user_groups is not None:
+            self._groups = as_groups(self.user_groups, "Popular.fit", "user_groups")
+            members = scipy.sparse.hstack([members, self._groups.of(ratings.users)], format="csr")
+        self.group_names_ = np.empty(0, str) if self._groups is None else self._groups.names
+        scores = popularity(ratings, weights, self.by, self.shrinkage, members)
+        self._lists = best_lists(scores, self.k + _longest(ratings))
+        return self
+
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+        chosen = np.zeros((rows.size, 1), np.int32)  # the list of everybody
+        if self._groups is not None and rows.size:
+            own = self._groups.ids.rows(users, n_threads=self.n_threads)
+            members = self._groups.members[np.where(own >= 0, own, 0)]
+            sizes = np.where(own >= 0, np.diff(members.indptr), 0)
+            chosen = np.full((rows.size, max(1, int(sizes.max()))), -1, np.int32)
+            place = np.arange(chosen.shape[1]) < sizes[:, None]
+            chosen[place] = members.indices[np.repeat(own >= 0, np.diff(members.indptr))] + 1
+            chosen[sizes == 0, 0] = 0
+        return self._lists, chosen
+
+
+class TopPerGroup(BaseRetriever):
+    """The most popular items of each of the groups of items that a user has rated most: of favourite genres, say.
+
+    Parameters
+    ----------
+    groups : FeatureTable or pair (ids, labels)
+        Groups of items: a label per item id, several separated by ``"|"`` (``"Comedy|Drama"``), or a table whose
+        columns are the groups and whose entries, where they are not 0, say what belongs to them.
+    n_groups : int, default 3
+        How many groups a user gets, those with most of the user's ratings; ties by the order of the labels.
+    k : int, default 50
+        How many items of each group.
+    by, half_life, shrinkage
+        What is popular, as for :class:`Popular`. With a half life, the user's older ratings count less for the choice
+        of groups too.
+    n_threads : int, optional
+        Threads to use; all by default. The result does not depend on it.
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        Those of the ratings.
+    group_names_ : ndarray
+        The labels, or column numbers, of the groups.
+    user_groups_ : ndarray of shape (n_users, n_groups), int32
+        The groups of each user as positions in ``group_names_``, most rated first; -1 where there are fewer.
+
+    Notes
+    -----
+    Unknown users get nothing: nothing is known of their taste. Scores are those of :class:`Popular`.
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
+        BaseRetriever._constraints | _POPULARITY | {"n_groups": COUNT}
+    )
+
+    group_names_: NDArray[Any]
+    user_groups_: NDArray[np.int32]
+    _lists: Lists
+
+    def __init__(
+        self,
+        groups: Any,
+        n_groups: int = 3,
+        k: int = 50,
+        *,
+        by: Literal["count", "mean"] = "count",
+        half_life: float | None = None,
+        shrinkage: float = 10.0,
+        n_threads: int | None = None,
+    ) -> None:
+        self.groups = groups
+        self.n_groups = n_groups
+        self.k = k
+        self.by = by
+        self.half_life = half_life
+        self.shrinkage = shrinkage
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> TopPerGroup:
+        """Find the favourite groups of users and the popular items of groups.
+
+        Parameters
+        ----------
+        X, y
+            Ratings, as any estimator takes them.
+
+        Returns
+        -------
+        TopPerGroup
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the ratings are not as described.
+        """
+        ratings = self._begin_fit(X, y)
+        groups = as_groups(self.groups, "TopPerGroup.fit", "groups")
+        members = scipy.sparse.csr_array(groups.of(ratings.items))
+        self.group_names_ = groups.names
+        weights = entry_weights(ratings, self.half_life, "TopPerGroup.fit")
+        everybody = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
+        rated = popularity(ratings, weights, self.by, self.shrinkage, everybody)
+        # A diagonal of scores would drop items of score 0; entries are replaced instead.
+        of_item = np.full(ratings.n_items, np.nan)
+        of_item[rated.indices] = rated.data
+        by_group = scipy.sparse.csr_array(members.T)
+        by_group.sort_indices()
+        scores = scipy.sparse.csr_array((of_item[by_group.indices], by_group.indices, by_group.indptr), by_group.shape)
+        self._lists = best_lists(scores, self.k + _longest(ratings))
+        self.user_groups_ = self._favourites(ratings, weights, members)
+        return self
+
+    def _favourites(self, ratings: Ratings, weights: NDArray[np.float64], members: Any) -> NDArray[np.int32]:
+        """Return the groups that each user rated most."""
+        table = np.full((ratings.n_users, self.n_groups), -1, np.int32)
+        rated = scipy.sparse.csr_array((weights, ratings.indices, ratings.indptr), ratings.shape)
+        for begin in range(0, ratings.n_users, _USERS_AT_ONCE):
+            counts = scipy.sparse.csr_array(rated[begin : begin + _USERS_AT_ONCE] @ members)
+            counts.sort_indices()
+            entries = native().top_candidates(
+                counts.indptr.astype(np.int64), counts.data.astype(np.float32), self.n_groups, self.n_threads or 0
+            )
+            own = table[begin : begin + _USERS_AT_ONCE]
+            own[entries >= 0] = counts.indices[entries[entries >= 0]]
+        return table
+
+    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+        chosen = np.where(rows[:, None] >= 0, self.user_groups_[np.where(rows >= 0, rows, 0)], -1)
+        return self._lists, chosen.astype(np.int32)

@@ -1,0 +1,294 @@
+"""Two steps: a plausible list from several cheap sources, then the best of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from fastcf.ids import IdMap, as_id_array
+from fastcf.models._members import named
+from fastcf.models._parameters import Constraint, Interval, Nothing, validate_parameters
+from fastcf.models._results import SeenItems, ids_of, positive
+from fastcf.ratings import as_ratings
+from fastcf.retrieval._candidates import Candidates, Retriever, native, seen_in, user_ids
+
+__all__ = ["RankedItems", "TwoStageRecommender"]
+
+_MOST_RETRIEVERS = 64  # a bit for each
+_USERS_AT_ONCE = 2048
+
+_Merged = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
+
+
+class RankedItems(NamedTuple):
+    """Items recommended to users, best first, and who found them.
+
+    Attributes
+    ----------
+    items : ndarray of shape (n,) for one user, (m, n) for several
+        The caller's item ids. Where fewer than ``n`` items remain, rows end in padding: -1, or "" for string ids.
+    scores : ndarray of the same shape, float32
+        The ranker's predictions; -inf marks padding.
+    found_by : ndarray of the same shape, uint64
+        Bit ``r`` is set where the ``r``-th retriever found the item; :meth:`TwoStageRecommender.names_of` spells it
+        out. 0 in padding.
+    """
+
+    items: NDArray[Any]
+    scores: NDArray[np.float32]
+    found_by: NDArray[np.uint64]
+
+
+class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Retrieves candidates from several sources and ranks them by one model.
+
+    Parameters
+    ----------
+    retrievers : list of retrievers or of pairs (name, retriever)
+        At most 64 objects with the methods of :class:`Retriever`. Those without a name are called after their class in
+        lower case, numbered where several have the same (``popular-2``).
+    ranker : fitted model
+        Any fitted model of this package, a :class:`FeatureRanker`, or an object with ``items_`` (:class:`IdMap`) and a
+        ``predict`` of (n, 2) arrays of user and item ids. Candidates that it does not know are dropped.
+    n_threads : int, optional
+        Threads for merging; all by default. The result does not depend on it. Retrievers and ranker have their own
+        settings.
+
+    Attributes
+    ----------
+    retrievers_ : dict of str to retriever
+        The fitted retrievers, by name.
+    users_, items_ : IdMap
+        The users of the ratings, and the items of the ranker.
+    seen_ : SeenItems
+        Which items of the ranker each user rated.
+
+    Notes
+    -----
+    Candidates are merged, rid of duplicates and of what users have seen, and cut to the best natively, in batches of
+    users. Factor models score them natively too, by the same numbers as ``predict``; ties are ranked by the order of
+    ``items_.ids``. What retrievers scored is not used.
+
+    Unknown users get what retrievers have for them, ranked by what the ranker predicts for unknown users;
+    :class:`Popular` has something for everybody.
+
+    References
+    ----------
+    P. Covington, J. Adams and E. Sargin, "Deep neural networks for YouTube recommendations", RecSys 2016. A. Ng,
+    "Unsupervised learning, recommenders, reinforcement learning", 2022: recommending from a large catalogue.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> from fastcf.retrieval import NearestVectors, Popular, RelatedItems, TwoStageRecommender
+    >>> ratings = fastcf.data.make_ratings(200, 300, 6_000, random_state=0)
+    >>> model = fastcf.MatrixFactorization(8, random_state=0).fit(ratings)
+    >>> sources = [NearestVectors(model, k=50), RelatedItems(model), Popular(k=50)]
+    >>> recommender = TwoStageRecommender(sources, ranker=model).fit(ratings)
+    >>> items, scores, found_by = recommender.recommend(7, n=5)
+    >>> recommender.names_of(found_by[0])[0]
+    'nearestvectors'
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "n_threads": (Interval(1, 1024, integer=True), Nothing()),
+    }
+
+    retrievers_: dict[str, Retriever]
+    users_: IdMap
+    items_: IdMap
+    seen_: SeenItems
+    _translations: dict[str, tuple[IdMap, NDArray[np.int32]]]
+
+    def __init__(self, retrievers: Any, ranker: Any, *, n_threads: int | None = None) -> None:
+        self.retrievers = retrievers
+        self.ranker = ranker
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
+        """Fit the retrievers, themselves and not clones, and remember who has seen what; the ranker stays as it is.
+
+        Parameters
+        ----------
+        X, y
+            Ratings, as any estimator takes them: the newest there are, not only those that the ranker was fitted to.
+
+        Returns
+        -------
+        TwoStageRecommender
+            Itself.
+
+        Raises
+        ------
+        NotFittedError
+            If the ranker is not fitted, or a retriever's model.
+        TypeError, ValueError
+            If a parameter or the ratings are not as described.
+        """
+        caller = "TwoStageRecommender.fit"
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        retrievers = self._checked(caller)
+        if not hasattr(self.ranker, "predict"):
+            raise TypeError(f"{caller}: ranker must have a method predict; got {type(self.ranker).__name__}")
+        if not hasattr(self.ranker, "items_"):
+            hint = "a regressor of scikit-learn goes into a FeatureRanker"
+            raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_ ({hint}); got {self.ranker!r}")
+        ratings = as_ratings(X, y, caller=caller)
+        for retriever in retrievers.values():
+            retriever.fit(ratings)
+        self.retrievers_ = retrievers
+        self.users_, self.items_ = ratings.users, self.ranker.items_
+        self.seen_ = seen_in(ratings, self.users_, self.items_)
+        self._translations = {}
+        return self
+
+    def _checked(self, caller: str) -> dict[str, Retriever]:
+        wanted = f"{caller}: retrievers must be a list of 1 to {_MOST_RETRIEVERS} retrievers or pairs (name, retriever)"
+        if not isinstance(self.retrievers, (list, tuple)):
+            raise TypeError(f"{wanted}; got {type(self.retrievers).__name__}")
+        pairs = named(self.retrievers)
+        if not 1 <= len(pairs) <= _MOST_RETRIEVERS:
+            raise ValueError(f"{wanted}; got {len(pairs)}")
+        for name, retriever in pairs:
+            if not isinstance(name, str) or not isinstance(retriever, Retriever):
+                raise TypeError(f"{wanted}, which have the methods fit and retrieve; got {(name, retriever)!r}")
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError(f"{caller}: names of retrievers must differ; got {[name for name, _ in pairs]}")
+        return found
+
+    def recommend(self, users: Any, n: int = 10, *, exclude_seen: bool = True) -> RankedItems:
+        """Return the best ``n`` candidates of users.
+
+        Parameters
+        ----------
+        users : id or array-like of shape (m,)
+            One user id, or several; unknown ones get what retrievers have for them.
+        n : int, default 10
+            How many items each; at least 1.
+        exclude_seen : bool, default True
+            Whether to leave out what a user has rated, in the ratings of ``fit``.
+
+        Returns
+        -------
+        RankedItems
+            Items, scores and which retrievers found each. The same for any number of threads, and for users alone or
+            among others, as far as that holds of the retrievers (approximate indexes are not bound to it).
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``n`` is less than 1, or a retriever's candidates are not as :class:`Candidates` describes.
+        """
+        caller = "TwoStageRecommender.recommend"
+        if not hasattr(self, "retrievers_"):
+            raise NotFittedError(f"{caller}: the recommender must be fitted first; call fit")
+        n = positive(n, caller)
+        ids = user_ids(users)
+        ids = as_id_array(ids, caller, "users") if np.size(ids) else np.empty(0, np.int64)
+        items = np.full((ids.size, n), -1, np.int32)
+        scores = np.full((ids.size, n), -np.inf, np.float32)
+        found_by = np.zeros((ids.size, n), np.uint64)
+        for begin in range(0, ids.size, _USERS_AT_ONCE):
+            batch = slice(begin, begin + _USERS_AT_ONCE)
+            indptr, candidates, bits = self._merge(ids[batch], exclude_seen, caller)
+            predicted = self._scores(ids[batch], indptr, candidates)
+            entries = native().top_candidates(indptr, predicted, n, self.n_threads or 0)
+            place = entries >= 0
+            best = entries[place]
+            items[batch][place] = candidates[best]
+            scores[batch][place] = self._on_scale(predicted[best])
+            found_by[batch][place] = bits[best]
+        found = RankedItems(ids_of(self.items_, items), scores, found_by)
+        return RankedItems(*(part[0] for part in found)) if np.ndim(users) == 0 else found
+
+    def _merge(self, users: NDArray[Any], exclude_seen: bool, caller: str) -> _Merged:
+        """Return the candidates of all retrievers: where a user's begin, item rows, and who found them."""
+        found = [self._retrieved(name, users, exclude_seen, caller) for name in self.retrievers_]
+        ends = np.cumsum([items.size for _, items in found])
+        begins = [indptr[:-1] + end - items.size for (indptr, items), end in zip(found, ends, strict=True)]
+        lists = np.arange(len(found) * users.size, dtype=np.int32).reshape(len(found), users.size)
+        rows = self.users_.rows(users, n_threads=self.n_threads)
+        indptr, items, _, bits = native().merge_candidates(
+            np.concatenate([*begins, ends[-1:]]),
+            np.concatenate([items for _, items in found]),
+            None,
+            np.arange(users.size + 1, dtype=np.int64) * len(found),
+            np.ascontiguousarray(lists.T).reshape(-1),
+            *(self.seen_.of(rows) if exclude_seen else (None, None)),
+            n_threads=self.n_threads or 0,
+        )
+        return indptr, items, bits
+
+    def _retrieved(
+        self, name: str, users: NDArray[Any], exclude_seen: bool, caller: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it knows none."""
+        found = self.retrievers_[name].retrieve(users, exclude_seen=exclude_seen)
+        if not isinstance(found, Candidates):
+            raise TypeError(f"{caller}: {name!r} must return Candidates; got {type(found).__name__}")
+        indptr, indices = np.asarray(found.indptr, np.int64), np.asarray(found.indices, np.int32)
+        if indptr.shape != (users.size + 1,) or indices.ndim != 1 or indptr[-1] != indices.size:
+            raise ValueError(
+                f"{caller}: {name!r} must return compressed rows for {users.size} users; got indptr of shape "
+                f"{indptr.shape} for {indices.size} indices"
+            )
+        if indices.size and not 0 <= indices.min() <= indices.max() < len(found.items):
+            raise ValueError(
+                f"{caller}: {name!r} must return rows of its items, in [0, {len(found.items)}); got "
+                f"{indices.min()} to {indices.max()}"
+            )
+        if found.items is self.items_:
+            return indptr, indices
+        if name not in self._translations or self._translations[name][0] is not found.items:
+            self._translations[name] = found.items, self.items_.rows(found.items.ids)
+        return indptr, self._translations[name][1][indices]
+
+    def _scores(self, users: NDArray[Any], indptr: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return what the ranker ranks the candidates of users by."""
+        owners = np.repeat(np.arange(users.size), np.diff(indptr))
+        ranker = self.ranker
+        if hasattr(ranker, "_pair_scores"):
+            scores: NDArray[np.float32] = ranker._pair_scores(ranker.users_.rows(users)[owners], items)
+            return scores
+        if items.size == 0:
+            return np.empty(0, np.float32)
+        sides = users[owners], self.items_.ids[items]
+        mixed = sides[0].dtype.kind != sides[1].dtype.kind
+        pairs = np.stack([side.astype(object) if mixed else side for side in sides], axis=1)
+        return np.asarray(ranker.predict(pairs), np.float32)
+
+    def _on_scale(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn what candidates were ranked by into predictions."""
+        if not hasattr(self.ranker, "_pair_scores"):
+            return scores
+        predicted: NDArray[np.float32] = self.ranker._on_scale(scores)
+        return predicted
+
+    def names_of(self, found_by: Any) -> list[str]:
+        """Return the names of the retrievers that found an item.
+
+        Parameters
+        ----------
+        found_by : int
+            An entry of :attr:`RankedItems.found_by`.
+
+        Returns
+        -------
+        list of str
+            In the order of ``retrievers_``; none for padding.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        if not hasattr(self, "retrievers_"):
+            raise NotFittedError("TwoStageRecommender.names_of: the recommender must be fitted first; call fit")
+        return [name for r, name in enumerate(self.retrievers_) if int(found_by) >> r & 1]
