@@ -58,11 +58,12 @@ def spmm(
     n_threads: int = 0,
     add_to: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def squared_error(
+def loss_gradient(
     predicted: NDArray[Any],
     target: NDArray[Any],
     gradient: NDArray[Any],
     weights: NDArray[Any] | None = None,
+    loss: Literal["squared", "logistic"] = "squared",
     scale: float = 1.0,
     n_threads: int = 0,
 ) -> float: ...

@@ -17,6 +17,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_random(module);
+    fastcf::bind::register_loss(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
@@ -26,7 +27,6 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
-    fastcf::bind::register_squared_error(module);
     fastcf::bind::register_topk(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);

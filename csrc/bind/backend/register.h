@@ -15,6 +15,7 @@ void register_device_array(pybind11::module_& module);
 void register_gemm(pybind11::module_& module);
 void register_gradient_trainer(pybind11::module_& module);
 void register_random(pybind11::module_& module);
+void register_loss(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
@@ -24,7 +25,6 @@ void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
-void register_squared_error(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind
