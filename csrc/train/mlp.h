@@ -64,6 +64,7 @@ class Mlp {
     // All parameters in one row, with what the optimiser remembers of them: matrices, then biases, each with zeros up
     // to a cache line.
     OptimizedRows<T>& parameters() { return parameters_; }
+    const DeviceArray<T>& gradient() const { return gradient_; }  // likewise
     // Where each matrix and each bias begins in that row; a layer without a bias has an empty one.
     std::vector<std::int64_t> offsets() const;
     void save_best(int n_threads) { parameters_.save_best(n_threads); }

@@ -23,6 +23,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_nearest(module);
     fastcf::bind::register_optimizer(module);
     fastcf::bind::register_penalty(module);
+    fastcf::bind::register_perceptron(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);

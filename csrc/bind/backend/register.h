@@ -21,6 +21,7 @@ void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
 void register_optimizer(pybind11::module_& module);
 void register_penalty(pybind11::module_& module);
+void register_perceptron(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
