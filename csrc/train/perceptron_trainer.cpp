@@ -108,8 +108,8 @@ MatrixView<const float> PerceptronTrainer::features() const {
     return {features_.data(), n_items_, cols, cols};
 }
 
-double PerceptronTrainer::epoch(double learning_rate) {
-    std::vector<double> costs(at(networks_.rows));
+PerceptronEpoch PerceptronTrainer::epoch(double learning_rate) {
+    std::vector<PerceptronEpoch> by_user(at(networks_.rows));
     const std::uint64_t epoch = epochs_++;
     parallel_chunks(networks_.rows, kUsersPerTask, training_.n_threads,
                     [&](std::int64_t begin, std::int64_t end, int thread) {
@@ -122,19 +122,23 @@ double PerceptronTrainer::epoch(double learning_rate) {
                             worker.order.resize(at(n));
                             std::iota(worker.order.begin(), worker.order.end(), 0);
                             shuffle(worker.order.data(), n, Rng(keys_[at(user)], kOrderStream + epoch));
-                            costs[at(user)] = train(user, learning_rate, worker);
+                            by_user[at(user)] = train(user, learning_rate, worker);
                         }
                     });
-    double sum = 0;
-    std::int64_t users = 0;
+    PerceptronEpoch all;
+    double users = 0;
     for (std::int64_t u = 0; u < networks_.rows; ++u) {
-        sum += costs[at(u)];
+        all.cost += by_user[at(u)].cost;
+        all.loss += by_user[at(u)].loss;
         users += count(u) > 0 ? 1 : 0;
     }
-    return users == 0 ? 0 : sum / static_cast<double>(users);
+    double total = static_cast<double>(indptr_.back());
+    if (!weights_.empty()) total = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+    return users == 0 ? PerceptronEpoch{} : PerceptronEpoch{all.cost / users, all.loss / total};
 }
 
-double PerceptronTrainer::train(std::int64_t user, double learning_rate, Worker& worker) {
+// The user's cost, and their cross-entropies' sum.
+PerceptronEpoch PerceptronTrainer::train(std::int64_t user, double learning_rate, Worker& worker) {
     Mlp<float>& network = worker.perceptron.network();
     network.parameters().take_row(0, networks_, user);
     const std::int64_t n = count(user), first = indptr_[at(user)];
@@ -155,7 +159,7 @@ double PerceptronTrainer::train(std::int64_t user, double learning_rate, Worker&
         network.step(optimizer, learning_rate, ++steps, 1);
     }
     networks_.take_row(user, network.parameters(), 0);
-    return loss / total + 0.5 * optimizer.weight_decay * network.squared_norm();
+    return {loss / total + 0.5 * optimizer.weight_decay * network.squared_norm(), loss};
 }
 
 void PerceptronTrainer::predict(const PairGroups& pairs, MatrixView<float> out) const {

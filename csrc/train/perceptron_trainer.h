@@ -20,6 +20,12 @@ struct PerceptronTraining {
     int n_threads = 0;
 };
 
+// Cross-entropies are taken just before each step, penalties after the last.
+struct PerceptronEpoch {
+    double cost = 0;  // the mean over users with ratings
+    double loss = 0;  // the cross-entropies' mean over ratings, by their weights
+};
+
 // A user's n ratings of positive weight are shuffled for each epoch and taken batch_size at a time. A step follows the
 // gradient of
 //   sum of w l(x, y) / sum of w  +  reg / 2n |weights|^2
@@ -40,9 +46,8 @@ class PerceptronTrainer {
     void set_parameters(MatrixView<const float> from);
     void get_parameters(MatrixView<float> to) const;
 
-    // One pass over every user's ratings; returns the mean over users with ratings of their cost: the errors taken just
-    // before each step, the penalty after the last. After an interruption the steps taken so far count.
-    double epoch(double learning_rate);
+    // One pass over every user's ratings. After an interruption the steps taken so far count.
+    PerceptronEpoch epoch(double learning_rate);
     std::int64_t n_items() const { return n_items_; }
     std::int64_t n_outputs() const { return config_.layers.back(); }
     // h(x), see perceptron_predict.
@@ -57,7 +62,7 @@ class PerceptronTrainer {
         std::vector<std::int32_t> order;
     };
 
-    double train(std::int64_t user, double learning_rate, Worker& worker);
+    PerceptronEpoch train(std::int64_t user, double learning_rate, Worker& worker);
     MatrixView<const float> features() const;
     std::int64_t count(std::int64_t user) const {
         return indptr_[static_cast<std::size_t>(user) + 1] - indptr_[static_cast<std::size_t>(user)];

@@ -173,7 +173,17 @@ void register_perceptron(py::module_& module) {
                 self.get_parameters(matrix_out<float>(parameters, "PerceptronTrainer.get_parameters", "parameters"));
             },
             py::arg("parameters"))
-        .def("epoch", &PerceptronTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
+        .def(
+            "epoch",
+            [](PerceptronTrainer& self, double learning_rate) {
+                PerceptronEpoch epoch;
+                {
+                    const py::gil_scoped_release release;
+                    epoch = self.epoch(learning_rate);
+                }
+                return py::make_tuple(epoch.cost, epoch.loss);
+            },
+            py::arg("learning_rate"))
         .def(
             "predict",
             [](const PerceptronTrainer& self, const py::object& networks, const py::object& indptr,
