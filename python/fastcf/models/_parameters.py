@@ -190,6 +190,7 @@ def validate_parameters(
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
         wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
-        wrong_sizes = isinstance(value, (list, tuple, np.ndarray)) and any(isinstance(c, (Range, Sizes)) for c in allowed)
-        error = ValueError if wrong_value or wrong_option or wrong_sizes else TypeError
+        sequence = isinstance(value, (list, tuple, np.ndarray))
+        wrong_numbers = sequence and any(isinstance(c, (Range, Sizes)) for c in allowed)
+        error = ValueError if wrong_value or wrong_option or wrong_numbers else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")
