@@ -21,15 +21,18 @@ def words(key, stream, n):
     return [mix64(own ^ mix64(i)) for i in range(n)]
 
 
-def drawn(seed, user_key, layers, low, high):
-    """Return the first weights of a user; ``user_key`` is what stands for their id."""
+def drawn(seed, user_key, layers, low, high, y, w):
+    """Return the first parameters of a user with such targets; ``user_key`` is what stands for their id."""
     key = random_key(seed, user_key)
-    weights = []
+    parameters = []
     for layer, shape in enumerate(itertools.pairwise(layers)):
         uniform = np.array([(word >> 11) * 2.0**-53 for word in words(key, WEIGHT_STREAM + layer, np.prod(shape))])
         a, b = (float(np.float32(limit[layer])) for limit in (low, high))
-        weights.append((a + (b - a) * uniform).reshape(shape))
-    return weights
+        parameters.append(((a + (b - a) * uniform).reshape(shape), np.zeros(shape[1])))
+    if len(y):
+        ones = len(y) * np.average(y, axis=0, weights=w)
+        parameters[-1] = parameters[-1][0], np.log((ones + 0.5) / (len(y) - ones + 0.5))
+    return parameters
 
 
 def order(seed, user_key, n, epoch):

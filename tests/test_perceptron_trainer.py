@@ -85,6 +85,10 @@ class Case:
         w = self.weights[entries].astype(float)
         return self.features[items[w > 0]].astype(float), values[w > 0], w[w > 0]
 
+    def start(self, user):
+        _, ratings, w = self.rated(user)
+        return drawn(7, int(self.keys[user]), self.layers, self.low, self.high, targets(ratings, self.levels), w)
+
 
 @settings(max_examples=150)
 @given(
@@ -111,8 +115,8 @@ def test_perceptron_trainer_follows_reference(
     rows = case.parameters(trainer)
     wanted_costs = []
     for user, key in enumerate(case.keys):
-        start = [(w, np.zeros(w.shape[1])) for w in drawn(7, int(key), case.layers, case.low, case.high)]
         data = case.rated(user)
+        start = case.start(user)
         if len(data[1]) == 0:
             np.testing.assert_allclose(rows[user], pack(start, case.layout, bias), rtol=1e-6)
             continue
@@ -137,7 +141,7 @@ def test_perceptron_trainer_follows_reference_for_fifty_steps(seed, optimizer, k
     trainer = case.trainer(optimizer=optimizer, batch_size=2)
     for _ in range(10):
         trainer.epoch(rate)
-    start = [(w, np.zeros(w.shape[1])) for w in drawn(7, int(case.keys[0]), case.layers, case.low, case.high)]
+    start = case.start(0)
     wanted, _ = trained(
         pack(start, case.layout, True), case.layers, case.layout, case.rated(0), activation=kind, bias=True, levels=[],
         reg=0.3, optimizer=(optimizer, constants), rate=rate, batch_size=2, seed=7, key=int(case.keys[0]), epochs=10,

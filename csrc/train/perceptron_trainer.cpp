@@ -1,6 +1,7 @@
 #include "train/perceptron_trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/check.h"
@@ -77,15 +78,32 @@ void PerceptronTrainer::draw_parameters(VectorView<const float> low, VectorView<
     networks_.values.clear();
     networks_.forget();
     parallel_chunks(networks_.rows, kUsersPerTask, training_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t u = begin; u < end; ++u)
-            for (std::int64_t l = 0; l < n_layers; ++l) {
-                Rng random(keys_[at(u)], kWeightStream + static_cast<std::uint64_t>(l));
-                float* const weights = networks_.values.data() + u * layout_.size + layout_.weights[at(l)];
-                const double from = static_cast<double>(low[l]), width = static_cast<double>(high[l]) - from;
-                for (std::int64_t w = 0; w < config_.layers[at(l)] * config_.layers[at(l) + 1]; ++w)
-                    weights[w] = static_cast<float>(from + width * random.uniform());
-            }
+        for (std::int64_t u = begin; u < end; ++u) draw(u, low, high);
     });
+}
+
+void PerceptronTrainer::draw(std::int64_t user, VectorView<const float> low, VectorView<const float> high) {
+    float* const parameters = networks_.values.data() + user * layout_.size;
+    for (std::int64_t l = 0; l < low.size; ++l) {
+        Rng random(keys_[at(user)], kWeightStream + static_cast<std::uint64_t>(l));
+        float* const weights = parameters + layout_.weights[at(l)];
+        const double from = static_cast<double>(low[l]), width = static_cast<double>(high[l]) - from;
+        for (std::int64_t w = 0; w < config_.layers[at(l)] * config_.layers[at(l) + 1]; ++w)
+            weights[w] = static_cast<float>(from + width * random.uniform());
+    }
+    const std::int64_t n = count(user);
+    if (n == 0 || layout_.biases.empty()) return;
+    for (std::int64_t k = 0; k < n_outputs(); ++k) {
+        double ones = 0, total = 0;
+        for (std::int64_t e = indptr_[at(user)]; e < indptr_[at(user) + 1]; ++e) {
+            const double weight = weights_.empty() ? 1 : static_cast<double>(weights_[at(e)]);
+            const float rating = ratings_[at(e)];
+            ones += weight * (config_.levels.empty() ? static_cast<double>(rating) : rating == config_.levels[at(k)]);
+            total += weight;
+        }
+        const double share = ones / total * static_cast<double>(n), rest = static_cast<double>(n) - share;
+        parameters[layout_.biases.back() + k] = static_cast<float>(std::log((share + 0.5) / (rest + 0.5)));
+    }
 }
 
 void PerceptronTrainer::set_parameters(MatrixView<const float> from) {

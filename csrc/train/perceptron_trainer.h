@@ -40,7 +40,8 @@ class PerceptronTrainer {
                       VectorView<const std::uint64_t> keys, const PerceptronConfig& config,
                       const PerceptronTraining& training);
 
-    // Draws the weights of layer l uniformly from [low_l, high_l); biases become 0. The optimiser begins anew.
+    // Draws the weights of layer l uniformly from [low_l, high_l). Biases become 0, those of the outputs the log-odds
+    // of the user's own targets, half a rating of each kind added. The optimiser begins anew.
     void draw_parameters(VectorView<const float> low, VectorView<const float> high);
     // A row per user, laid out as perceptron_layout() says.
     void set_parameters(MatrixView<const float> from);
@@ -62,6 +63,7 @@ class PerceptronTrainer {
         std::vector<std::int32_t> order;
     };
 
+    void draw(std::int64_t user, VectorView<const float> low, VectorView<const float> high);
     PerceptronEpoch train(std::int64_t user, double learning_rate, Worker& worker);
     MatrixView<const float> features() const;
     std::int64_t count(std::int64_t user) const {

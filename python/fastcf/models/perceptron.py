@@ -84,7 +84,8 @@ class UserPerceptron(PerceptronScores):
         λ, at least 0: penalty of the weights.
     init : {"glorot", "lecun"} or tuple (low, high), default "glorot"
         First weights, uniform: on ±√(6 / (inputs + outputs)), on ±√(3 / inputs), or on [low, high), for example
-        (−0.5, 0.5) or (0, 1). Biases begin as 0. low must be below high where there are hidden layers: if all weights
+        (−0.5, 0.5) or (0, 1). Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with
+        half a rating of each kind added. low must be below high where there are hidden layers: if all weights
         of a layer are equal, its units compute the same, get the same gradient and stay equal for ever.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
