@@ -113,13 +113,18 @@ def group_pairs(users: NDArray[np.int32], items: NDArray[np.int32], known: NDArr
     return Pairs(networks.astype(np.int32), indptr, np.ascontiguousarray(items[entries]), entries)
 
 
+def _word_of(value: int) -> int:
+    high = value >> 64
+    return (value if high in (0, -1) else value ^ high) & (2**64 - 1)
+
+
 def user_keys(ids: IdMap) -> NDArray[np.uint64]:
     """Return a number per id that depends on nothing else; what is random about a user is seeded by it."""
     values = ids.ids
     if values.dtype.kind in "iu":
         return values.astype(np.uint64)
-    if values.dtype.kind == "O":  # integers beyond 64 bits
-        return np.array([(value ^ (value >> 64)) & (2**64 - 1) for value in values.tolist()], np.uint64)
+    if values.dtype.kind == "O":  # some are integers beyond 64 bits; those within keep the key that they have elsewhere
+        return np.array([_word_of(value) for value in values.tolist()], np.uint64)
     letters = np.ascontiguousarray(values).view(np.uint32).reshape(values.size, -1)
     keys = np.zeros(values.size, np.uint64)
     for column in letters.T:  # 0 fills up the shorter ids, and counts for nothing
@@ -137,7 +142,7 @@ def factors_as_features(model: FactorModel) -> FeatureTable:
 class PerceptronScores(DenseScores):
     """A network per user over the features of items."""
 
-    _state: ClassVar[tuple[str, ...]] = (*DenseScores._state, "history_", "n_epochs_", "learning_rate_")
+    _state: ClassVar[tuple[str, ...]] = (*DenseScores._state, "history_", "n_epochs_", "learning_rate_", "reg_")
 
     hidden: Any
     activation: str

@@ -44,6 +44,7 @@ __all__ = ["UserPerceptron"]
 
 _RATES = {"adam": 0.02, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3}
 _VELOCITY_RATE = 0.03  # of Momentum and Nesterov, whose steps add up
+_REG = {"given": 3.0, "mf": 30.0}  # factors have seen the ratings that they are to explain
 _FACTORS = 16  # of the factorisation whose item factors are features
 _MOST_LEVELS = 100
 _CHECKED_RATINGS, _CHECKED_FEATURES = 200, 8
@@ -56,10 +57,10 @@ class UserPerceptron(PerceptronScores):
     Layers compute ``a_{l+1} = g(a_l W_l + b_l)`` from the features ``a_0 = x_i``; the K outputs are
     ``h(x) = σ(a W + b)``. For each of the user's n ratings, y being their targets, the network's parameters minimise
 
-    ``J = −1/n Σ_i Σ_k [y_ik log h_k(x_i) + (1 − y_ik) log(1 − h_k(x_i))] + reg/2n Σ θ²``,
+    ``J = −1/n Σ_i Σ_k [y_ik log h_k(x_i) + (1 − y_ik) log(1 − h_k(x_i))] + λ/2n Σ θ²``,
 
     θ being all weights but those of the bias units. Steps follow the gradient of mini-batches: the mean over the batch,
-    and ``reg/n θ``. Users are independent of one another and trained in parallel. With no hidden layer this is a
+    and ``λ/n θ``. Users are independent of one another and trained in parallel. With no hidden layer this is a
     logistic regression per user (:class:`UserRegression` solves that one exactly).
 
     Parameters
@@ -80,8 +81,9 @@ class UserPerceptron(PerceptronScores):
         another factorisation, fit it and hand it to ``fit`` as ``item_features``.)
     bias : bool, default True
         Whether layers have bias units.
-    reg : float, default 1.0
-        λ, at least 0: penalty of the weights.
+    reg : float or "auto", default "auto"
+        λ, at least 0: penalty of the weights. "auto" is 3, and 30 with ``features="mf"``, whose factors have seen the
+        ratings that they are to explain.
     init : {"glorot", "lecun"} or tuple (low, high), default "glorot"
         First weights, uniform: on ±√(6 / (inputs + outputs)), on ±√(3 / inputs), or on [low, high), for example
         (−0.5, 0.5) or (0, 1). Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with
@@ -138,7 +140,7 @@ class UserPerceptron(PerceptronScores):
         What to expect of those: the probability, or the rating.
     n_ratings_ : ndarray of shape (n_users,), int64
         How many ratings, of positive weight, each network has seen.
-    learning_rate_ : float
+    learning_rate_, reg_ : float
         What "auto" came to.
     users_, items_, seen_, rating_range_, history_, n_epochs_, device_
         As for every model; ``items_`` holds the items of the ratings, then the other items of the features. Records of
@@ -184,7 +186,7 @@ class UserPerceptron(PerceptronScores):
         "threshold": (Interval(), Nothing()),
         "features": (OneOf(("given", "mf")),),
         "bias": (Boolean(),),
-        "reg": (Interval(0),),
+        "reg": (Interval(0), OneOf(("auto",))),
         "init": (OneOf(("glorot", "lecun")), Range()),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
         "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
@@ -208,7 +210,7 @@ class UserPerceptron(PerceptronScores):
         threshold: float | None = None,
         features: str = "given",
         bias: bool = True,
-        reg: float = 1.0,
+        reg: float | str = "auto",
         init: str | tuple[float, float] = "glorot",
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
@@ -320,6 +322,7 @@ class UserPerceptron(PerceptronScores):
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
         auto = _RATES.get(optimizer.name, _VELOCITY_RATE)
+        self.reg_ = self._penalty
         self.learning_rate_ = auto if isinstance(self.learning_rate, str) else float(self.learning_rate)
         name, *constants = optimizer.constants
         with single_threaded_blas():
@@ -330,7 +333,7 @@ class UserPerceptron(PerceptronScores):
                 self.item_features_,
                 user_keys(ratings.users),
                 weights=ratings.weights,
-                reg=float(self.reg),
+                reg=self.reg_,
                 optimizer=name,
                 batch_size=self.batch_size,
                 seed=seed,
@@ -389,6 +392,10 @@ class UserPerceptron(PerceptronScores):
             return as_labels(ratings.values, self.threshold, caller)[:, None]
         indicators: NDArray[np.float32] = (ratings.values[:, None] == levels).astype(np.float32)
         return indicators
+
+    @property
+    def _penalty(self) -> float:
+        return _REG[self.features] if isinstance(self.reg, str) else float(self.reg)
 
     def _check_init(self, caller: str) -> None:
         if isinstance(self.init, str) or len(self.hidden) == 0:
@@ -467,7 +474,7 @@ class UserPerceptron(PerceptronScores):
         weights = None if ratings.weights is None else ratings.weights[entries].astype(np.float64)
         data = ratings.indices[entries], values[entries], weights
         network = self._shape(features.shape[1], levels)
-        return perceptron_objective(self._host, network, features, data, float(self.reg), seed)
+        return perceptron_objective(self._host, network, features, data, self._penalty, seed)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
         """Return minus the log-loss, for ``targets="levels"`` minus the root mean squared error: larger is better.
