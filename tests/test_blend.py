@@ -10,7 +10,7 @@ from scipy.optimize import nnls
 
 import fastcf
 from blends import MEMBERS, Unlimited, mf, string_ratings
-from fastcf.models import _blending
+from fastcf.models import _dense_scores
 from fastcf.models._blending import is_linear, ridge_weights
 
 
@@ -269,7 +269,7 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
     np.testing.assert_allclose(blend.predict_matrix(users), wanted, atol=1e-6)
     whole = blend.predict_matrix()
     assert whole.shape == (len(blend.users_), len(blend.items_))
-    monkeypatch.setattr(_blending, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", 1)
     np.testing.assert_array_equal(blend.predict_matrix(), whole)
 
 
@@ -277,7 +277,7 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
 @pytest.mark.parametrize("n", [1, 7, 60, 80])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, batch_bytes, n, exclude_seen):
-    monkeypatch.setattr(_blending, "_BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", batch_bytes)
     users = ["u005", "nobody", "u001", "u005"]
     candidates = [*ratings.items.ids[::2], 999_999]
     got = blend.recommend(users, n, exclude_seen=exclude_seen, candidates=candidates, exclude=candidates[:3])
@@ -315,7 +315,7 @@ def test_blend_best_columns_are_those_of_a_stable_sort(m, width, levels, data):
     n = data.draw(st.integers(1, width))
     scores = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, levels, (m, width)).astype(np.float32)
     scores[scores == 0] = -np.inf
-    columns, best = _blending._best_columns(scores, n)
+    columns, best = _dense_scores._best_columns(scores, n)
     np.testing.assert_array_equal(columns, np.argsort(-scores, axis=1, kind="stable")[:, :n])
     np.testing.assert_array_equal(best, np.take_along_axis(scores, columns, axis=1))
 

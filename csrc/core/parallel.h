@@ -47,6 +47,18 @@ struct TaskAfter {
 
 namespace detail {
 
+// While it lives, loops of this thread are inside a task.
+class TaskScope {
+  public:
+    TaskScope() : outer_(in_task) { in_task = true; }
+    ~TaskScope() { in_task = outer_; }
+    TaskScope(const TaskScope&) = delete;
+    TaskScope& operator=(const TaskScope&) = delete;
+
+  private:
+    bool outer_;
+};
+
 // Tasks are handed out in order, so whatever a task waits for is already with a thread: no deadlock. A waiting thread
 // spins briefly and then gives its processor away, for the one it waits for may need it.
 template <class After, class Body>
@@ -56,6 +68,7 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
     if (threads == 1) {  // in order, so that no task has to wait; short ones are done before threads are asked for
         for (std::int64_t task = 0; task < n_tasks; ++task) {
             if (interrupt_pending()) throw Interrupted();
+            const TaskScope scope;
             body(task, 0);
         }
         return;
@@ -79,7 +92,10 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
                 if (thread == 0 && interrupt_pending()) throw Interrupted();
                 const TaskAfter needs = after(task);
                 if (!wait_for(needs.first) || !wait_for(needs.second)) break;
-                body(task, thread);
+                {
+                    const TaskScope scope;
+                    body(task, thread);
+                }
                 if (finished != nullptr) finished[task].store(true, std::memory_order_release);
             }
         } catch (...) {

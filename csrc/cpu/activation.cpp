@@ -43,7 +43,7 @@ void activate(Activation kind, MatrixView<T> x, VectorView<const T> bias, int n_
     check_activate(x, bias);
     const auto forward = kernels(T{}).forward;
     over_rows(x.rows, x.cols, n_threads, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t r = begin; r < end; ++r) forward(kind, bias.data, x.cols, x.row(r));
+        forward(kind, bias.empty() ? nullptr : bias.data, {end - begin, x.cols, x.stride}, x.row(begin));
     });
 }
 
@@ -53,7 +53,7 @@ void activation_gradient(Activation kind, MatrixView<const T> y, MatrixView<T> g
     check_activation_gradient(y, gradient, bias_gradient);
     const auto backward = kernels(T{}).backward;
     over_rows(y.rows, y.cols, n_threads, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t r = begin; r < end; ++r) backward(kind, y.row(r), y.cols, gradient.row(r));
+        backward(kind, y.row(begin), y.stride, {end - begin, y.cols, gradient.stride}, gradient.row(begin));
     });
     constexpr std::int64_t kColumnsPerTask = 64;
     if (bias_gradient.empty()) return;

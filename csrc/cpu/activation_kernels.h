@@ -1,4 +1,4 @@
-// The vector part of activations: whole stretches of a row.
+// The vector part of activations: some rows of a matrix.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,16 @@
 
 namespace fastcf {
 
+struct ActivationRows {
+    std::int64_t rows, cols, stride;
+};
+
 template <class T>
 struct ActivationRowKernels {
-    // x[j] = g(x[j] + bias[j]); bias may be null.
-    void (*forward)(Activation kind, const T* bias, std::int64_t n, T* x);
-    // gradient[j] *= g' at the value y[j].
-    void (*backward)(Activation kind, const T* y, std::int64_t n, T* gradient);
+    // x <- g(x + bias); bias may be null.
+    void (*forward)(Activation kind, const T* bias, ActivationRows rows, T* x);
+    // gradient <- gradient g' at the values y, whose rows are y_stride apart.
+    void (*backward)(Activation kind, const T* y, std::int64_t y_stride, ActivationRows rows, T* gradient);
 };
 
 struct ActivationKernels {

@@ -75,6 +75,12 @@ FASTCF_FORMULA T logistic_loss(T z, T y, T* slope) {
     return (negative ? -y * z : (T(1) - y) * z) + log1p_of_fraction(t);
 }
 
+template <Loss L, class T>
+FASTCF_FORMULA T loss_of(T z, T y, T* slope) {
+    if constexpr (L == Loss::logistic) return logistic_loss(z, y, slope);
+    return squared_loss(z, y, slope);
+}
+
 // The second derivative of the logistic loss: keeps its digits for large |z|.
 template <class T>
 FASTCF_FORMULA T logistic_curvature(T z) {

@@ -7,9 +7,9 @@
 #include "core/check.h"
 #include "ops/activation.h"
 #include "ops/gemm.h"
+#include "ops/loss.h"
 #include "ops/mf_gradient.h"
 #include "ops/spmm.h"
-#include "ops/squared_error.h"
 
 namespace fastcf {
 namespace {
@@ -182,8 +182,8 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     T* const predicted = sized(predicted_, 1, n).data;
     T* const slopes = sized(slopes_, 1, n).data;
     outputs(hidden_values_, batch.indptr, batch.columns, n, predicted, n_threads);
-    squared_error<T>({predicted, n}, {batch.targets, n}, {batch.weights, batch.weights == nullptr ? 0 : n}, scale,
-                     {slopes, n}, loss, n_threads);
+    loss_gradient<T>(Loss::squared, {predicted, n}, {batch.targets, n},
+                     {batch.weights, batch.weights == nullptr ? 0 : n}, 2 * scale, {slopes, n}, loss, n_threads);
     activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
 
     const MatrixView<T> hidden_gradient = sized(hidden_gradient_, batch.rows, width());
@@ -222,7 +222,8 @@ void Autoencoder<T>::dense_gradient(MatrixView<const T> x, MatrixView<T> out, do
     hidden_values_ = hidden_.forward(products, dropout, n_threads);
     dense_outputs(hidden_values_, out, n_threads);
     const MatrixView<T> slopes = sized(slopes_, x.rows, n);
-    squared_error<T>({out.data, size}, {x.data, size}, {}, scale, {slopes.data, size}, loss, n_threads);
+    loss_gradient<T>(Loss::squared, {out.data, size}, {x.data, size}, {}, 2 * scale, {slopes.data, size}, loss,
+                     n_threads);
     bias_gradient_.reserve(n);
     activation_gradient<T>(config_.output_activation, {out.data, x.rows, n, n}, slopes, {bias_gradient_.data(), n},
                            n_threads);

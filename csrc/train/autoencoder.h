@@ -66,12 +66,12 @@ class Autoencoder {
     void dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads);
 
     // The gradient of scale sum of w (f(x) - y)^2 over a batch's ratings, at its touched rows, and of decay_c / 2 times
-    // the squared norm of each; adds the first sum to *loss. Rows that wait for steps must have taken them.
+    // the squared norm of each; adds half the first sum to *loss. Rows that wait for steps must have taken them.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
     // The gradient of scale |f(x) - x|^2 over a dense x, at all rows, x on the right being a constant; `out` receives
-    // f(x).
+    // f(x). Adds half of |f(x) - x|^2 to *loss.
     void dense_gradient(MatrixView<const T> x, MatrixView<T> out, double scale, const DropoutSeed& dropout,
                         double* loss, int n_threads);
 

@@ -55,7 +55,7 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     decay_ = optimizer.weight_decay;
     shares_ = decay_ > 0 && !moves_untouched(optimizer.kind, decay_);
     if (shares_) share_penalties(rows.structure);
-    losses_ = DeviceArray<double>::zeros(2);  // of ratings, and of what is fed again
+    losses_ = DeviceArray<double>::zeros(2);
 }
 
 void AutoencoderTrainer::share_penalties(const CsrView& structure) {
@@ -126,7 +126,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
         step(learning_rate, batch.touched);
         refeed(batch, learning_rate);
     }
-    return losses_.to_host().front();
+    return 2 * losses_.to_host().front();
 }
 
 void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {

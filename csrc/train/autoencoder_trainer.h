@@ -73,7 +73,8 @@ class AutoencoderTrainer {
     double decay_ = 0;     // of all weights
     bool shares_ = false;  // entries carry the penalties of the ends' rows
     bool saved_ = false;
-    DeviceArray<double> powers_, second_powers_, coasts_, losses_;
+    DeviceArray<double> powers_, second_powers_, coasts_;
+    DeviceArray<double> losses_;       // half the squared errors: of ratings, and of what is fed again
     DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again
 
     // By row, those of no row last.

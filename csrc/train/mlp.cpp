@@ -36,9 +36,14 @@ Mlp<T>::Mlp(std::vector<DenseLayer> layers, bool alpha, OptimizerKind kind)
     n_weights_ = row_stride(n_weights_);
     std::int64_t n = n_weights_;
     for (const DenseLayer& layer : layers_) {
-        biases_.push_back({n, 1, layer.outputs});
-        n += row_stride(layer.outputs);  // every bias begins on a cache line
+        const std::int64_t size = layer.bias ? layer.outputs : 0;
+        biases_.push_back({n, 1, size});
+        n += row_stride(size);  // every bias begins on a cache line
     }
+    for (std::size_t l = 0; l < layers_.size(); ++l)
+        adds_.push_back(layers_[l].matrix >= 0 &&
+                        std::any_of(layers_.begin() + static_cast<std::ptrdiff_t>(l) + 1, layers_.end(),
+                                    [&](const DenseLayer& later) { return later.matrix == layers_[l].matrix; }));
     parameters_ = OptimizedRows<T>(1, n, kind);
     gradient_ = DeviceArray<T>::zeros(n);
     passes_.resize(layers_.size());
@@ -109,7 +114,8 @@ MatrixView<const T> Mlp<T>::forward(MatrixView<T> x, const DropoutSeed& dropout,
             out = {pass.values.data(), n_, layer.outputs, layer.outputs};
             gemm<T>(false, layer.transposed, T(1), in, weights(layer.matrix), T(0), out, n_threads);
         }
-        const VectorView<const T> bias{parameters_.values.data() + biases_[at(l)].offset, layer.outputs};
+        const Place& place = biases_[at(l)];
+        const VectorView<const T> bias{parameters_.values.data() + place.offset, place.cols};
         activate<T>(layer.activation, out, bias, n_threads);
         in = {out.data, out.rows, out.cols, out.stride};
         if (rate(layer) == 0) continue;
@@ -125,14 +131,13 @@ MatrixView<const T> Mlp<T>::forward(MatrixView<T> x, const DropoutSeed& dropout,
 }
 
 template <class T>
-MatrixView<T> Mlp<T>::backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads) {
-    std::vector<bool> begun(matrices_.size());
+MatrixView<T> Mlp<T>::backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads, bool of_input) {
     for (int l = n_layers() - 1; l >= 0; --l) {
         const DenseLayer& layer = layers_[at(l)];
         const T* values = layer.matrix < 0 ? x.data : passes_[at(l)].values.data();
         if (rate(layer) > 0) dropout_gradient<T>(dropout_of(layer.dropout, alpha_, dropout_, l), gradient, n_threads);
         activation_gradient<T>(layer.activation, {values, n_, layer.outputs, layer.outputs}, gradient,
-                               {gradient_.data() + biases_[at(l)].offset, layer.outputs}, n_threads);
+                               {gradient_.data() + biases_[at(l)].offset, biases_[at(l)].cols}, n_threads);
         if (layer.matrix < 0) break;
         MatrixView<const T> in = x;
         if (l > 0) {
@@ -146,12 +151,12 @@ MatrixView<T> Mlp<T>::backward(MatrixView<const T> x, MatrixView<T> gradient, in
         const MatrixView<const T> slopes{gradient.data, n_, gradient.cols, gradient.stride};
         const Place& place = matrices_[at(layer.matrix)];
         const MatrixView<T> sum{gradient_.data() + place.offset, place.rows, place.cols, place.cols};
-        const T beta = begun[at(layer.matrix)] ? T(1) : T(0);
-        begun[at(layer.matrix)] = true;
+        const T beta = adds_[at(l)] ? T(1) : T(0);
         if (layer.transposed)
             gemm<T>(true, false, T(1), slopes, in, beta, sum, n_threads);
         else
             gemm<T>(true, false, T(1), in, slopes, beta, sum, n_threads);
+        if (l == 0 && !of_input) return {};
         Pass& pass = passes_[at(l)];
         pass.gradient.reserve(n_ * layer.inputs);
         const MatrixView<T> next{pass.gradient.data(), n_, layer.inputs, layer.inputs};
@@ -173,6 +178,14 @@ void Mlp<T>::step(const Optimizer& optimizer, double learning_rate, std::int64_t
     unpenalised.weight_decay = 0;
     if (n_weights_ > 0) part(optimizer, 0, n_weights_);
     if (state.cols > n_weights_) part(unpenalised, n_weights_, state.cols);
+}
+
+template <class T>
+std::vector<std::int64_t> Mlp<T>::offsets() const {
+    std::vector<std::int64_t> offsets;
+    for (const std::vector<Place>* places : {&matrices_, &biases_})
+        for (const Place& place : *places) offsets.push_back(place.offset);
+    return offsets;
 }
 
 template <class T>

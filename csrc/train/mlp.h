@@ -19,6 +19,7 @@ struct DenseLayer {
     bool transposed = false;  // W is the transpose of that matrix: layers that share it sum their gradients
     Activation activation = Activation::identity;
     double dropout = 0;
+    bool bias = true;
 };
 
 // Random choices of a pass: dropout of layer l goes by a key made of both. Without dropout none are made.
@@ -52,13 +53,20 @@ class Mlp {
     // out stays until the next pass. depth < 0: all.
     MatrixView<const T> forward(MatrixView<T> x, const DropoutSeed& dropout, int n_threads, int depth = -1);
     // Given the gradient of what came out of all layers, which it overwrites: works out that of all parameters, and
-    // returns that of x, or of layer 0's products where it has no matrix. x as at the forward pass.
-    MatrixView<T> backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads);
+    // returns that of x, or of layer 0's products where it has no matrix, unless nobody wants it. x as at the forward
+    // pass.
+    MatrixView<T> backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads, bool of_input = true);
     // A step of the optimiser; weight decay is the matrices' only.
     void step(const Optimizer& optimizer, double learning_rate, std::int64_t number, int n_threads);
 
     double squared_norm() const;  // of the matrices
     void forget();
+    // All parameters in one row, with what the optimiser remembers of them: matrices, then biases, each with zeros up
+    // to a cache line.
+    OptimizedRows<T>& parameters() { return parameters_; }
+    const DeviceArray<T>& gradient() const { return gradient_; }  // likewise
+    // Where each matrix and each bias begins in that row; a layer without a bias has an empty one.
+    std::vector<std::int64_t> offsets() const;
     void save_best(int n_threads) { parameters_.save_best(n_threads); }
     void restore_best(int n_threads) { parameters_.restore_best(n_threads); }
 
@@ -76,6 +84,7 @@ class Mlp {
 
     std::vector<DenseLayer> layers_;
     std::vector<Place> matrices_, biases_;
+    std::vector<bool> adds_;      // whether a later layer has the same matrix: its gradient is there already
     std::int64_t n_weights_ = 0;  // elements of all matrices, up to a multiple of kRowAlign: biases come after
     bool alpha_ = false;
     OptimizedRows<T> parameters_;  // one row

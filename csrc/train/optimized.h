@@ -39,6 +39,18 @@ struct OptimizedRows {
     }
     MatrixView<const T> view() const { return {values.data(), rows, cols, cols}; }
 
+    // Takes one row of other's, with all that is remembered of it.
+    void take_row(std::int64_t row, const OptimizedRows& other, std::int64_t from) {
+        const auto take = [&](DeviceArray<T>& to, const DeviceArray<T>& source) {
+            if (to.size() > 0)
+                device_copy(to.data() + row * cols, source.data() + from * cols,
+                            cols * static_cast<std::int64_t>(sizeof(T)), 1);
+        };
+        take(values, other.values);
+        take(first, other.first);
+        take(second, other.second);
+    }
+
     // The optimiser begins anew.
     void forget() {
         first.clear();

@@ -58,11 +58,12 @@ def spmm(
     n_threads: int = 0,
     add_to: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def squared_error(
+def loss_gradient(
     predicted: NDArray[Any],
     target: NDArray[Any],
     gradient: NDArray[Any],
     weights: NDArray[Any] | None = None,
+    loss: Literal["squared", "logistic"] = "squared",
     scale: float = 1.0,
     n_threads: int = 0,
 ) -> float: ...
@@ -544,6 +545,69 @@ def autoencoder_hidden(
     depth: int,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
+def perceptron_layout(layers: Sequence[int], bias: bool) -> tuple[int, list[int], list[int]]: ...
+def perceptron_gradient(
+    features: NDArray[Any],
+    items: NDArray[np.int32],
+    ratings: NDArray[Any],
+    parameters: NDArray[Any],
+    gradient: NDArray[Any],
+    weights: NDArray[Any] | None = None,
+    *,
+    layers: Sequence[int],
+    activation: str,
+    bias: bool,
+    levels: Sequence[float],
+) -> float: ...
+def perceptron_predict(
+    parameters: NDArray[np.float32],
+    features: NDArray[np.float32],
+    networks: NDArray[np.int32],
+    indptr: NDArray[np.int64] | None = None,
+    items: NDArray[np.int32] | None = None,
+    *,
+    layers: Sequence[int],
+    activation: str,
+    bias: bool,
+    levels: Sequence[float],
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+
+class PerceptronTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        features: NDArray[np.float32],
+        keys: NDArray[np.uint64],
+        *,
+        weights: NDArray[np.float32] | None = None,
+        layers: Sequence[int],
+        activation: str,
+        bias: bool,
+        levels: Sequence[float],
+        reg: float,
+        optimizer: str,
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        batch_size: int,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def draw_parameters(self, low: NDArray[np.float32], high: NDArray[np.float32]) -> None: ...
+    def set_parameters(self, parameters: NDArray[np.float32]) -> None: ...
+    def get_parameters(self, parameters: NDArray[np.float32]) -> None: ...
+    def epoch(self, learning_rate: float) -> tuple[float, float]: ...
+    def predict(
+        self,
+        networks: NDArray[np.int32],
+        indptr: NDArray[np.int64] | None = None,
+        items: NDArray[np.int32] | None = None,
+    ) -> NDArray[np.float32]: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
 
 class AutoencoderTrainer:
     def __init__(

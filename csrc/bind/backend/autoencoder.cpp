@@ -112,7 +112,7 @@ double whole_gradient(const TrainingRows<T>& rows, const AutoencoderConfig& conf
             return columns;
         }();
         network.download_gradient(gradient, {all.data(), m});
-        return loss.to_host().front() * scale;
+        return 2 * loss.to_host().front() * scale;
     }
     const RowBatch<T> batch = batches.batch(0);
     const double scale = batch.weight > 0 ? 1 / batch.weight : 0;
@@ -120,7 +120,7 @@ double whole_gradient(const TrainingRows<T>& rows, const AutoencoderConfig& conf
     std::vector<std::int32_t> touched(static_cast<std::size_t>(batch.touched.size));
     device_download(touched.data(), batch.touched.data, batch.touched.size * 4);
     network.download_gradient(gradient, {touched.data(), batch.touched.size});
-    return loss.to_host().front() * scale;
+    return 2 * loss.to_host().front() * scale;
 }
 
 template <class T>

@@ -18,16 +18,17 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_random(module);
+    fastcf::bind::register_loss(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
     fastcf::bind::register_optimizer(module);
     fastcf::bind::register_penalty(module);
+    fastcf::bind::register_perceptron(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
-    fastcf::bind::register_squared_error(module);
     fastcf::bind::register_topk(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);

@@ -16,16 +16,17 @@ void register_device_array(pybind11::module_& module);
 void register_gemm(pybind11::module_& module);
 void register_gradient_trainer(pybind11::module_& module);
 void register_random(pybind11::module_& module);
+void register_loss(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
 void register_optimizer(pybind11::module_& module);
 void register_penalty(pybind11::module_& module);
+void register_perceptron(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
 void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
-void register_squared_error(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -6,6 +6,7 @@ from fastcf.models.bias import BiasModel
 from fastcf.models.blend import Blend
 from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
 from fastcf.models.matrix_factorization import MatrixFactorization
+from fastcf.models.perceptron import UserPerceptron
 from fastcf.models.regression import ItemRegression, UserRegression
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "MatrixFactorization",
     "Neighbours",
     "Recommendations",
+    "UserPerceptron",
     "UserRegression",
 ]

@@ -13,19 +13,16 @@ from scipy.optimize import nnls
 from sklearn.exceptions import NotFittedError
 
 from fastcf.ids import IdMap, distinct
+from fastcf.models._dense_scores import DenseScores, Found, Rows, Seen
 from fastcf.models._gibbs import PosteriorMixin
 from fastcf.models._results import SeenItems
 from fastcf.models.base import FactorModel
+from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
 from fastcf.models.regression import ItemRegression, UserRegression
 
 __all__ = ["BlendedScores", "is_linear", "pair_scores", "ridge_weights", "union_of_ids", "union_of_seen"]
 
 _Floats = NDArray[np.float64]
-_Rows = NDArray[np.int32]
-_Found = tuple[NDArray[np.int32], NDArray[np.float32]]
-_Seen = tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None]
-
-_BATCH_BYTES = 1 << 24  # of scores, or of factors of users, at once
 
 # Penalties that "auto" tries, in units of the members' mean squared spread, summed over the validation ratings: from
 # hardly any to so much that nothing but the plain average is left.
@@ -115,8 +112,10 @@ def pair_scores(member: Any, X: Any, n_threads: int | None) -> _Floats:
     if is_linear(member):
         rows = member._pair_rows(X, "predict", False)
         scores = member._native.predict_pairs(*rows, *member._parameters, n_threads=n_threads or member._threads)
+    elif isinstance(member, LogisticMatrixFactorization):  # whose predictions are labels
+        scores = member.predict_proba(X)
     else:
-        scores = member.predict_proba(X) if hasattr(member, "predict_proba") else member.predict(X)
+        scores = member.predict(X)
     return np.asarray(scores, np.float64)
 
 
@@ -154,19 +153,6 @@ def _block_scores(
         pairs[:, 0], pairs[:, 1] = _named(users, rows), _stranger(member.items_)
         scores[:, missing] = pair_scores(member, pairs, n_threads)[:, None]
     return scores
-
-
-def _best_columns(scores: NDArray[np.float32], n: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Return the ``n`` largest entries of each row, largest first, ties by the smaller column."""
-    m, width = scores.shape
-    least = np.partition(scores, width - n, axis=1)[:, [width - n]]
-    above = scores > least
-    tied = scores == least
-    tied &= np.cumsum(tied, axis=1) <= n - above.sum(axis=1, keepdims=True)
-    columns = np.nonzero(above | tied)[1].reshape(m, n)
-    found = np.take_along_axis(scores, columns, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
-    return np.take_along_axis(columns, order, axis=1).astype(np.int32), np.take_along_axis(found, order, axis=1)
 
 
 def _joint_items(
@@ -256,7 +242,7 @@ def union_of_seen(parts: Iterable[tuple[IdMap, IdMap, SeenItems]], users: IdMap,
 # ---------------------------------------------------------------------------------------------------------------
 
 
-class BlendedScores(FactorModel):
+class BlendedScores(DenseScores):
     """Adds predictions and rankings by the weighted scores of ``models_``."""
 
     models_: dict[str, Any]
@@ -316,13 +302,6 @@ class BlendedScores(FactorModel):
             total += weight * pair_scores(member, pairs, self.n_threads)
         return total.astype(np.float32)
 
-    @staticmethod
-    def _batches(n_users: int, width: int) -> Iterator[slice]:
-        """Return slices of users so small that ``width`` numbers each take no more than a batch; one at least."""
-        step = max(1, _BATCH_BYTES // (4 * max(1, width)))
-        for begin in range(0, max(1, n_users), step):
-            yield slice(begin, min(begin + step, n_users))
-
     def _block(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:
         scores = np.empty((rows.size, len(self.items_)), np.float32)
         for batch in self._batches(rows.size, len(self.items_)):
@@ -334,51 +313,18 @@ class BlendedScores(FactorModel):
         return scores
 
     def _best(
-        self,
-        rows: _Rows,
-        n: int,
-        seen: _Seen,
-        candidates: _Rows | None,
-        excluded: _Rows | None,
-        storage: str = "float32",
-    ) -> _Found:
+        self, rows: Rows, n: int, seen: Seen, candidates: Rows | None, excluded: Rows | None, storage: str = "float32"
+    ) -> Found:
         members = [member for member, _ in self._weighted()]
-        joint = bool(members) and all(map(is_linear, members))
-        pick = functools.partial(self._best_of_joint, storage=storage) if joint else self._best_of_all
-        width = sum(member.item_factors_.shape[1] for member in members) if joint else len(self.items_)
-        parts = []
-        for batch in self._batches(rows.size, width):
-            own: Any = (None, None)
-            if seen[0] is not None:
-                ends = seen[0][batch.start : batch.stop + 1]
-                own = ends - ends[0], seen[1][ends[0] : ends[-1]]
-            parts.append(pick(rows[batch], n, own, candidates, excluded))
-        items, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
-        scores = self._on_scale(scores)
-        scores[items < 0] = -np.inf
-        return items, scores
-
-    def _best_of_all(
-        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None
-    ) -> _Found:
-        """Score all items for a batch of users and pick the best; ties by the smaller row, as natively."""
-        scores = self._block(rows)
-        out = np.zeros(len(self.items_), bool)
-        if candidates is not None:
-            out[:] = True
-            out[candidates] = False
-        if excluded is not None:
-            out[excluded] = True
-        scores[:, out] = -np.inf
-        if seen[0] is not None:
-            scores[np.repeat(np.arange(rows.size), np.diff(seen[0])), seen[1]] = -np.inf
-        items, best = _best_columns(scores, n)
-        items[np.isneginf(best)] = -1
-        return items, best
+        if not members or not all(map(is_linear, members)):
+            return super()._best(rows, n, seen, candidates, excluded)
+        pick = functools.partial(self._best_of_joint, storage=storage)
+        width = sum(member.item_factors_.shape[1] for member in members)
+        return self._best_by(pick, width, rows, n, seen, candidates, excluded)
 
     def _best_of_joint(
-        self, rows: _Rows, n: int, seen: _Seen, candidates: _Rows | None, excluded: _Rows | None, storage: str
-    ) -> _Found:
+        self, rows: Rows, n: int, seen: Seen, candidates: Rows | None, excluded: Rows | None, storage: str
+    ) -> Found:
         """Search a batch of users natively, in the one factor model that linear members amount to."""
         factors, item_score, mean = self._joined_items()
         queries, bias = _joint_users(self._weighted(), self.users_, rows)

@@ -20,6 +20,7 @@ __all__ = [
     "Nothing",
     "OneOf",
     "RandomSeed",
+    "Range",
     "Sizes",
     "validate_parameters",
 ]
@@ -64,18 +65,33 @@ class Interval:
 
 @dataclass(frozen=True)
 class Sizes:
-    """A sequence of whole numbers from 1 to ``high``, at least one of them."""
+    """A sequence of whole numbers from 1 to ``high``, at least ``least`` of them."""
 
     high: int
+    least: int = 1
 
     def accepts(self, value: object) -> bool:
         """Whether ``value`` is such a list, tuple or array."""
         if not isinstance(value, (list, tuple, np.ndarray)):
             return False
-        return len(value) > 0 and all(Interval(1, self.high, integer=True).accepts(size) for size in value)
+        return len(value) >= self.least and all(Interval(1, self.high, integer=True).accepts(size) for size in value)
 
     def __str__(self) -> str:
-        return f"a sequence of one or more integers from 1 to {self.high:,}"
+        return f"a sequence of {'one or more ' if self.least else ''}integers from 1 to {self.high:,}"
+
+
+@dataclass(frozen=True)
+class Range:
+    """A pair of numbers, the first at most the second."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a list or tuple."""
+        if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(Interval().accepts, value))):
+            return False
+        return bool(value[0] <= value[1])
+
+    def __str__(self) -> str:
+        return "a pair of finite numbers (low, high), low at most high"
 
 
 @dataclass(frozen=True)
@@ -174,6 +190,7 @@ def validate_parameters(
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
         wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
-        wrong_sizes = isinstance(value, (list, tuple, np.ndarray)) and any(isinstance(c, Sizes) for c in allowed)
-        error = ValueError if wrong_value or wrong_option or wrong_sizes else TypeError
+        sequence = isinstance(value, (list, tuple, np.ndarray))
+        wrong_numbers = sequence and any(isinstance(c, (Range, Sizes)) for c in allowed)
+        error = ValueError if wrong_value or wrong_option or wrong_numbers else TypeError
         raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")

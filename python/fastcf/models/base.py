@@ -337,6 +337,10 @@ class FactorModel(ResidencyMixin, PairRegressor):
         }
         if self.item_mean_ is not None:
             arrays["item_mean"] = self.item_mean_
+        return self._archive_of(arrays)
+
+    def _archive_of(self, arrays: dict[str, NDArray[Any]], **changed: Any) -> Archive:
+        """Return arrays with what users have seen, what is remembered, and the parameters, some of them changed."""
         if self.seen_ is not None:
             arrays["seen_indptr"], arrays["seen_indices"] = self.seen_
         meta = {name: getattr(self, name) for name in self._state if hasattr(self, name)}
@@ -344,7 +348,7 @@ class FactorModel(ResidencyMixin, PairRegressor):
             name: value.to_dict() if isinstance(value, Optimizer) else value
             for name, value in self.get_params(deep=False).items()
         }
-        return Archive(type(self).__name__, params, arrays, meta)
+        return Archive(type(self).__name__, {**params, **changed}, arrays, meta)
 
     @classmethod
     def _from_archive(cls: type[_Model], archive: Archive) -> _Model:

@@ -1,0 +1,41 @@
+#include "ops/loss.h"
+
+#include <string>
+
+#include "bind/arrays.h"
+#include "bind/backend/register.h"
+
+namespace fastcf::bind {
+namespace {
+
+template <class T>
+double gradient_of(Loss loss, const py::object& predicted, const py::object& target, const py::object& weights,
+                   double scale, const py::object& gradient, int n_threads) {
+    const char* caller = "loss_gradient";
+    const auto z = vector_in<T>(predicted, caller, "predicted"), y = vector_in<T>(target, caller, "target");
+    const auto w = optional_vector_in<T>(weights, caller, "weights");
+    const auto slopes = vector_out<T>(gradient, caller, "gradient");
+    double sum = 0;
+    const py::gil_scoped_release release;
+    loss_gradient<T>(loss, z, y, w, scale, slopes, &sum, n_threads);
+    return sum;
+}
+
+}  // namespace
+
+void register_loss(py::module_& module) {
+    module.def(
+        "loss_gradient",
+        [](const py::object& predicted, const py::object& target, const py::object& gradient, const py::object& weights,
+           const std::string& loss, double scale, int n_threads) {
+            check(loss == "squared" || loss == "logistic", "loss_gradient: loss must be 'squared' or 'logistic'; got '",
+                  loss, "'");
+            const Loss kind = loss == "squared" ? Loss::squared : Loss::logistic;
+            const auto run = py::isinstance<py::array_t<double>>(predicted) ? gradient_of<double> : gradient_of<float>;
+            return run(kind, predicted, target, weights, scale, gradient, n_threads);
+        },
+        py::arg("predicted"), py::arg("target"), py::arg("gradient"), py::arg("weights") = py::none(),
+        py::arg("loss") = "squared", py::arg("scale") = 1.0, py::arg("n_threads") = 0);
+}
+
+}  // namespace fastcf::bind
