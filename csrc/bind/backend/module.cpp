@@ -20,6 +20,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
+    fastcf::bind::register_normalize(module);
     fastcf::bind::register_optimizer(module);
     fastcf::bind::register_penalty(module);
     fastcf::bind::register_predict(module);

@@ -18,6 +18,7 @@ void register_random(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
+void register_normalize(pybind11::module_& module);
 void register_optimizer(pybind11::module_& module);
 void register_penalty(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
