@@ -205,8 +205,8 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
     const auto take = [&](const DeviceArray<float>& from, std::int64_t rows, std::int64_t cols,
                           VectorView<const float> weights, DeviceArray<float>& to) {
         to.reserve(n * cols);
-        gather_rows({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
-                    config_.n_threads);
+        gather_rows<float>({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
+                           config_.n_threads);
     };
     optimizer_catch_up(config_.optimizer, steps_, side.factors.state(), batch.rows, config_.n_threads);
     take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
@@ -236,8 +236,8 @@ void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_ra
     if (!item_offset_.empty()) {
         const std::int64_t n = batch.items.rows.size;
         touched_offset_.reserve(n);
-        gather_rows({item_offset_.data(), item_offset_.size(), 1, 1}, batch.items.rows, {},
-                    {touched_offset_.data(), n, 1, 1}, config_.n_threads);
+        gather_rows<float>({item_offset_.data(), item_offset_.size(), 1, 1}, batch.items.rows, {},
+                           {touched_offset_.data(), n, 1, 1}, config_.n_threads);
     }
     errors_.reserve(batch.size);
     MfObjective<float> objective;

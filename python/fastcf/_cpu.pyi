@@ -207,11 +207,11 @@ def log_loss_pairs(
 ) -> float: ...
 def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
 def gather_rows(
-    matrix: NDArray[np.float32],
+    matrix: NDArray[Any],
     rows: NDArray[np.int32],
-    weights: NDArray[np.float32] | None = None,
+    weights: NDArray[Any] | None = None,
     n_threads: int = 0,
-) -> NDArray[np.float32]: ...
+) -> NDArray[Any]: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
