@@ -58,10 +58,8 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
         return;
     }
     batches_ = Batches(ratings, weights, config.batch_size, config.seed);
-    powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.decay));
-    second_powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.second_decay));
-    config_.optimizer.powers = view_of(powers_);
-    config_.optimizer.second_powers = view_of(second_powers_);
+    optimizer_ = TabulatedOptimizer(config.optimizer);
+    config_.optimizer = optimizer_;
 }
 
 void GradientTrainer::start_ratings(const CsrView& ratings, VectorView<const float> weights,
@@ -317,12 +315,12 @@ FactorModel GradientTrainer::model() const {
 
 double GradientTrainer::validation_squared_error() {
     settle();
-    return held_out_.squared_error(model(), config_);
+    return held_out_.squared_error(model(), config_.lowest, config_.highest, config_.n_threads);
 }
 
 double GradientTrainer::validation_log_loss() {
     settle();
-    return held_out_.log_loss(model(), config_);
+    return held_out_.log_loss(model(), config_.n_threads);
 }
 
 void GradientTrainer::save_best() {

@@ -29,6 +29,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_squared_error(module);
     fastcf::bind::register_topk(module);
+    fastcf::bind::register_two_tower(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);
 #endif

@@ -27,5 +27,6 @@ void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
 void register_squared_error(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
+void register_two_tower(pybind11::module_& module);
 
 }  // namespace fastcf::bind
