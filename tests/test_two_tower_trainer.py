@@ -305,7 +305,7 @@ def test_two_tower_refuses_features_and_parameters_of_other_shapes(backend):
             trainer.set_parameters(parameters)
     indptr, indices, values, n_sparse, dense = problem.native[0]
     options = {"layers": problem.layers["user_layers"], "activation": "tanh"}
-    with pytest.raises(ValueError, match="tower_vectors: feature values must have .* entries; got 1"):
+    with pytest.raises(ValueError, match=r"tower_vectors: feature values must have .* entries; got 1"):
         backend.tower_vectors((indptr, indices, values[:1], n_sparse, dense), user, **options)
     with pytest.raises(ValueError, match="tower_vectors: dense features must have 12 rows; got 3"):
         backend.tower_vectors((indptr, indices, values, n_sparse, dense[:3]), user, **options)

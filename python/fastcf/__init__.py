@@ -14,6 +14,7 @@ from fastcf.models import (
     MatrixFactorization,
     Neighbours,
     Recommendations,
+    TwoTower,
     UserRegression,
 )
 from fastcf.preprocessing import FeatureTable
@@ -37,6 +38,7 @@ __all__ = [
     "Neighbours",
     "Ratings",
     "Recommendations",
+    "TwoTower",
     "UserRegression",
     "__version__",
     "callbacks",

@@ -7,6 +7,7 @@ from fastcf.models.blend import Blend
 from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorization
 from fastcf.models.matrix_factorization import MatrixFactorization
 from fastcf.models.regression import ItemRegression, UserRegression
+from fastcf.models.two_tower import TwoTower
 
 __all__ = [
     "Autoencoder",
@@ -18,5 +19,6 @@ __all__ = [
     "MatrixFactorization",
     "Neighbours",
     "Recommendations",
+    "TwoTower",
     "UserRegression",
 ]

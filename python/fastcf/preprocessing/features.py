@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap, joined
 
 __all__ = ["FeatureTable", "as_feature_table"]
 
@@ -130,12 +130,7 @@ class FeatureTable:
         if rest.size == 0:
             return FeatureTable(ids, first)
         stack = scipy.sparse.vstack if self.is_sparse else np.concatenate
-        more = self._ids.ids[rest]
-        if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
-            names = np.concatenate([ids.ids.astype(object), more.astype(object)])
-        else:
-            names = np.concatenate([ids.ids, more])
-        return FeatureTable(as_id_array(names, caller, "ids"), stack([first, self._matrix[rest]]))
+        return FeatureTable(joined(ids, self._ids.ids[rest], caller), stack([first, self._matrix[rest]]))
 
     def __repr__(self) -> str:
         kind = f"sparse, {self._matrix.nnz:,} stored" if self.is_sparse else "dense"
