@@ -189,6 +189,7 @@ class TowerVectorsMixin(CostMixin, SimilarityMixin):
     def _from_archive(cls: Any, archive: Archive) -> Any:
         model: Any = super()._from_archive(archive)
         inputs, own = [], []
+        model.user_layers, model.item_layers = (tuple(sizes[:-1]) for sizes in model._layers)
         try:
             model.centre_, model.scale_ = float(model.centre_), float(model.scale_)
             n_ids = [int(archive.meta[f"{name}_own_inputs"]) for name in _SIDES]

@@ -27,7 +27,7 @@ from fastcf.serialization import register
 
 __all__ = ["TwoTower"]
 
-_RATES = {"adam": 0.001, "adagrad": 0.01, "adadelta": 1.0}
+_RATES = {"adam": 0.002, "adagrad": 0.01, "adadelta": 1.0}
 _GRADIENT_RATE = 0.05
 _AUTO_SHARE = 0.5  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
@@ -80,7 +80,7 @@ class TwoTower(TowerVectorsMixin):
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.001 with Adam, 0.01 with AdaGrad, 1 with AdaDelta, else 0.05.
+        Step size of the first epoch. "auto" is 0.002 with Adam, 0.01 with AdaGrad, 1 with AdaDelta, else 0.05.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
@@ -97,7 +97,8 @@ class TwoTower(TowerVectorsMixin):
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
         Distribution of the first weights. "he": normal with variance 2/inputs, 1/inputs in the last layer; "lecun":
         1/inputs in all; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard deviation 0.05;
-        "uniform": on ±0.05. The first layer counts a row's inputs by the mean sum of their squares.
+        "uniform": on ±0.05. The first layer counts a row's inputs by the mean sum of their squares; weights of inputs
+        of one row's own begin five times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of ratings and what is dropped.
     n_threads : int, optional
