@@ -17,9 +17,9 @@ def random_key(seed, stream):
     return mix64(mix64(seed & MASK) ^ (stream * 0xD1342543DE82EF95 & MASK))
 
 
-def shuffled(n, seed, epoch):
+def shuffled(n, seed, epoch, stream=ROW_STREAM):
     """Return rows in the order of an epoch."""
-    key, order = random_key((mix64(seed) + epoch) & MASK, ROW_STREAM), list(range(n))
+    key, order = random_key((mix64(seed) + epoch) & MASK, stream), list(range(n))
     for drawn, i in enumerate(range(n - 1, 0, -1)):
         j = (mix64(key ^ mix64(drawn)) * (i + 1)) >> 64
         order[i], order[j] = order[j], order[i]

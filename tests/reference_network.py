@@ -41,6 +41,25 @@ def activation_slope(kind, z):
     }[kind]()
 
 
+def normalize(x, length=1.0):
+    """Return rows of one length; rows of zeros stay zero."""
+    x = np.asarray(x, np.float64)
+    norm = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(length * x, norm, out=np.zeros_like(x), where=norm > 0)
+
+
+def normalize_gradient(x, slope, length=1.0):
+    """Return the gradient by x, given that by the normalised rows: each row's Jacobian, transposed, times the slope."""
+    x, slope = np.asarray(x, np.float64), np.asarray(slope, np.float64)
+    out = np.zeros_like(x)
+    for r in range(len(x)):
+        norm = np.linalg.norm(x[r])
+        if norm > 0:
+            direction = x[r] / norm
+            out[r] = length / norm * (np.eye(x.shape[1]) - np.outer(direction, direction)) @ slope[r]
+    return out
+
+
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
 
 

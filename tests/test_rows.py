@@ -14,14 +14,15 @@ pytestmark = pytest.mark.every_isa
     st.sampled_from([0, 1, 31, 32, 33, 1025]),
     st.sampled_from([0, 1, 7, 8, 64]),
     st.booleans(),
+    st.sampled_from([np.float32, np.float64]),
     st.sampled_from([1, 2]),
 )
-def test_rows_gathered_equal_numpy(backend, seed, n, n_named, k, weighted, n_threads):
+def test_rows_gathered_equal_numpy(backend, seed, n, n_named, k, weighted, dtype, n_threads):
     rng = np.random.default_rng(seed)
-    matrix, rows = rng.standard_normal((n, k)).astype(np.float32), rng.integers(0, n, n_named).astype(np.int32)
-    weights = rng.standard_normal(n_named).astype(np.float32) if weighted else None
+    matrix, rows = rng.standard_normal((n, k)).astype(dtype), rng.integers(0, n, n_named).astype(np.int32)
+    weights = rng.standard_normal(n_named).astype(dtype) if weighted else None
     got = backend.gather_rows(matrix, rows, weights, n_threads)
-    assert got.dtype == np.float32
+    assert got.dtype == dtype
     np.testing.assert_array_equal(got, matrix[rows] * (1 if weights is None else weights[:, None]))
 
 
@@ -40,5 +41,5 @@ def test_rows_bad_input_raises(backend):
         backend.gather_rows(matrix, np.int32([-1]))
     with pytest.raises(ValueError, match=r"gather_rows: weights must have one entry per row \(2\); got 3"):
         backend.gather_rows(matrix, np.int32([0, 1]), np.ones(3, np.float32))
-    with pytest.raises(TypeError, match="gather_rows: matrix must have dtype float32; got float64"):
-        backend.gather_rows(matrix.astype(np.float64), np.int32([0]))
+    with pytest.raises(TypeError, match="gather_rows: matrix must have dtype float32; got int64"):
+        backend.gather_rows(matrix.astype(np.int64), np.int32([0]))

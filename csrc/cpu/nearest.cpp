@@ -8,19 +8,15 @@
 
 #include "core/aligned.h"
 #include "core/parallel.h"
+#include "math/mf.h"
 #include "math/order.h"
+#include "ops/normalize.h"
 #include "ops/topk.h"
 
 namespace fastcf {
 namespace {
 
 constexpr std::int64_t kRowsPerTask = 256;
-
-double squared_norm(const float* row, std::int64_t k) {
-    double sum = 0.0;
-    for (std::int64_t f = 0; f < k; ++f) sum += static_cast<double>(row[f]) * static_cast<double>(row[f]);
-    return sum;
-}
 
 double distance(const float* a, const float* b, std::int64_t k) {
     double sum = 0.0;
@@ -33,15 +29,7 @@ double distance(const float* a, const float* b, std::int64_t k) {
 
 AlignedBuffer<float> normalised(MatrixView<const float> rows, int n_threads) {
     AlignedBuffer<float> out(rows.rows * rows.cols);
-    parallel_chunks(rows.rows, kRowsPerTask, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-        for (std::int64_t i = begin; i < end; ++i) {
-            const float* row = rows.row(i);
-            const double norm = std::sqrt(squared_norm(row, rows.cols));
-            const double scale = norm == 0.0 ? 0.0 : 1.0 / norm;
-            for (std::int64_t f = 0; f < rows.cols; ++f)
-                out[i * rows.cols + f] = static_cast<float>(static_cast<double>(row[f]) * scale);
-        }
-    });
+    normalize<float>(rows, 1.0, {out.data(), rows.rows, rows.cols, rows.cols}, n_threads);
     return out;
 }
 

@@ -10,6 +10,7 @@
 #include "cuda/select.h"
 #include "cuda/staging.h"
 #include "ops/nearest.h"
+#include "ops/normalize.h"
 #include "ops/topk.h"
 
 namespace fastcf {
@@ -27,21 +28,6 @@ FASTCF_DEVICE double squared_norm(Global<const float> row, std::int64_t k) {
         sum += value * value;
     }
     return warp_sum(sum);
-}
-
-// One warp per row: 8 k bytes read, the second half from cache, and 4 k written; bound by memory, on an H200 9 G rows/s
-// at k = 64. 256 threads. Deterministic.
-FASTCF_KERNEL(kThreads)
-void normalise_kernel(Global<const float> rows, std::int64_t stride, std::int64_t n, std::int64_t k,
-                      Global<float> out) {
-    const std::int64_t r = global_warp();
-    const Global<const float> row = rows + (r < n ? r : 0) * stride;
-    const double norm = sqrt(squared_norm(row, r < n ? k : 0));
-    const double scale = norm == 0.0 ? 0.0 : 1.0 / norm;
-    for (std::int64_t f = lane_index(); r < n && f < k; f += kWarp) {
-        const double value = row[f];
-        out[r * k + f] = static_cast<float>(value * scale);
-    }
 }
 
 // One warp per row: out = -|row|^2 / 2. 4 k bytes read; bound by memory, on an H200 19 G rows/s at k = 64. 256 threads.
@@ -95,8 +81,8 @@ void order_by_distance_kernel(Global<const float> queries, std::int64_t query_st
 DeviceArray<float> normalised(MatrixView<const float> rows) {
     DeviceArray<float> out(rows.rows * rows.cols);
     for_pieces(rows, [&](const float* in, std::int64_t first, std::int64_t n) {
-        FASTCF_LAUNCH(normalise_kernel, blocks_for(n, kWarps), kThreads, 0, in, rows.stride, n, rows.cols,
-                      out.data() + first * rows.cols);
+        normalize<float>({in, n, rows.cols, rows.stride}, 1.0,
+                         {out.data() + first * rows.cols, n, rows.cols, rows.cols}, 0);
     });
     return out;
 }

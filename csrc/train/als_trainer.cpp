@@ -169,7 +169,7 @@ double AlsTrainer::validation_squared_error() const {
     model.item_bias = view(now_.item_bias);
     model.item_offset = view(item_offset_);
     model.global_offset = global_offset_;
-    return held_out_.squared_error(model, config_);
+    return held_out_.squared_error(model, config_.lowest, config_.highest, config_.n_threads);
 }
 
 void AlsTrainer::save_best() {

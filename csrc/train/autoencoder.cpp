@@ -26,13 +26,6 @@ void download_table(const DeviceArray<T>& from, const MatrixView<T>& to) {
     if (to.rows > 0) from.download(to.data);
 }
 
-// Rows of a gradient, to where they belong in all of it.
-template <class T>
-void spread_rows(const DeviceArray<T>& from, VectorView<const std::int32_t> rows, std::int64_t cols, T* to) {
-    const HostView<const T> host(from);
-    for (std::int64_t r = 0; r < rows.size; ++r) std::copy_n(host.data() + r * cols, cols, to + rows[r] * cols);
-}
-
 }  // namespace
 
 std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config) {

@@ -47,13 +47,9 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     network_ = Autoencoder<float>(config, training.optimizer.kind);
     batches_ =
         RowBatches<float>(rows, training.batch_size, training.input_dropout, training.rated_input, training.seed);
-    Optimizer& optimizer = training_.optimizer;
-    powers_ = DeviceArray<double>(tabulated_powers(optimizer.decay));
-    second_powers_ = DeviceArray<double>(tabulated_powers(optimizer.second_decay));
-    optimizer.powers = {powers_.data(), powers_.size()};
-    optimizer.second_powers = {second_powers_.data(), second_powers_.size()};
-    decay_ = optimizer.weight_decay;
-    shares_ = decay_ > 0 && !moves_untouched(optimizer.kind, decay_);
+    optimizer_ = TabulatedOptimizer(training.optimizer);
+    decay_ = training.optimizer.weight_decay;
+    shares_ = decay_ > 0 && !moves_untouched(training.optimizer.kind, decay_);
     if (shares_) share_penalties(rows.structure);
     losses_ = DeviceArray<double>::zeros(2);
 }
@@ -84,19 +80,9 @@ void AutoencoderTrainer::settle() {
     network_.flush(rows_optimizer(), steps_, training_.n_threads);
 }
 
-// Rows that wait shrink at the rate of their time.
-void AutoencoderTrainer::set_rate(double learning_rate) {
-    Optimizer& optimizer = training_.optimizer;
-    if (decay_ == 0 || shares_ || optimizer.coasting_rate == learning_rate) return;
-    settle();
-    optimizer.coasting_rate = learning_rate;
-    coasts_ = DeviceArray<double>(tabulated_coasts(optimizer));
-    optimizer.coasts = {coasts_.data(), coasts_.size()};
-}
-
 // What steps the rows of the ends: their penalties may be in the gradient already.
 Optimizer AutoencoderTrainer::rows_optimizer() const {
-    Optimizer optimizer = training_.optimizer;
+    Optimizer optimizer = optimizer_;
     if (shares_) optimizer.weight_decay = 0;
     return optimizer;
 }
@@ -106,7 +92,7 @@ DropoutSeed AutoencoderTrainer::dropout() {
 }
 
 double AutoencoderTrainer::epoch(double learning_rate) {
-    set_rate(learning_rate);
+    optimizer_.set_rate(learning_rate, [&] { settle(); });
     batches_.start(epochs_++);
     losses_.clear();
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
@@ -131,7 +117,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
 
 void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {
     ++steps_;
-    network_.step(rows_optimizer(), training_.optimizer, learning_rate, steps_, rows, training_.n_threads);
+    network_.step(rows_optimizer(), optimizer_, learning_rate, steps_, rows, training_.n_threads);
 }
 
 void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_rate) {

@@ -61,7 +61,6 @@ class AutoencoderTrainer {
     void refeed(const RowBatch<float>& batch, double learning_rate);
     void step(double learning_rate, VectorView<const std::int32_t> rows);
     void settle();
-    void set_rate(double learning_rate);
     DropoutSeed dropout();
 
     AutoencoderConfig config_;
@@ -73,7 +72,7 @@ class AutoencoderTrainer {
     double decay_ = 0;     // of all weights
     bool shares_ = false;  // entries carry the penalties of the ends' rows
     bool saved_ = false;
-    DeviceArray<double> powers_, second_powers_, coasts_;
+    TabulatedOptimizer optimizer_;
     DeviceArray<double> losses_;       // half the squared errors: of ratings, and of what is fed again
     DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again
 

@@ -69,7 +69,7 @@ Batches::Side Batches::finish(const SideParts& side, std::int64_t n, float scale
     const std::int64_t* indptr = block_.host(side.indptr);
     float* shares = block_.host(side.shares);
     for (std::int64_t r = 0; r < n; ++r) shares[r] = scale * static_cast<float>(indptr[r + 1] - indptr[r]);
-    return {{block_.device(side.rows), n}, {block_.device(side.shares), n}};
+    return {{block_.device(side.rows), n}, block_.host(side.rows), {block_.device(side.shares), n}};
 }
 
 Batches::Batch Batches::batch(std::int64_t number) {

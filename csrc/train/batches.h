@@ -15,6 +15,7 @@ class Batches {
     // A batch as a small problem of its own, on the device: the rows that it touches are numbered anew.
     struct Side {
         VectorView<const std::int32_t> rows;  // ascending
+        const std::int32_t* host_rows;        // the same, where the host can read them
         VectorView<const float> shares;       // of each: its ratings in the batch, over those of the batch
     };
     struct Batch {

@@ -58,10 +58,8 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
         return;
     }
     batches_ = Batches(ratings, weights, config.batch_size, config.seed);
-    powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.decay));
-    second_powers_ = DeviceArray<double>(tabulated_powers(config.optimizer.second_decay));
-    config_.optimizer.powers = view_of(powers_);
-    config_.optimizer.second_powers = view_of(second_powers_);
+    optimizer_ = TabulatedOptimizer(config.optimizer);
+    config_.optimizer = optimizer_;
 }
 
 void GradientTrainer::start_ratings(const CsrView& ratings, VectorView<const float> weights,
@@ -205,8 +203,8 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
     const auto take = [&](const DeviceArray<float>& from, std::int64_t rows, std::int64_t cols,
                           VectorView<const float> weights, DeviceArray<float>& to) {
         to.reserve(n * cols);
-        gather_rows({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
-                    config_.n_threads);
+        gather_rows<float>({from.data(), rows, cols, cols}, batch.rows, weights, {to.data(), n, cols, cols},
+                           config_.n_threads);
     };
     optimizer_catch_up(config_.optimizer, steps_, side.factors.state(), batch.rows, config_.n_threads);
     take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
@@ -236,8 +234,8 @@ void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_ra
     if (!item_offset_.empty()) {
         const std::int64_t n = batch.items.rows.size;
         touched_offset_.reserve(n);
-        gather_rows({item_offset_.data(), item_offset_.size(), 1, 1}, batch.items.rows, {},
-                    {touched_offset_.data(), n, 1, 1}, config_.n_threads);
+        gather_rows<float>({item_offset_.data(), item_offset_.size(), 1, 1}, batch.items.rows, {},
+                           {touched_offset_.data(), n, 1, 1}, config_.n_threads);
     }
     errors_.reserve(batch.size);
     MfObjective<float> objective;
@@ -317,12 +315,12 @@ FactorModel GradientTrainer::model() const {
 
 double GradientTrainer::validation_squared_error() {
     settle();
-    return held_out_.squared_error(model(), config_);
+    return held_out_.squared_error(model(), config_.lowest, config_.highest, config_.n_threads);
 }
 
 double GradientTrainer::validation_log_loss() {
     settle();
-    return held_out_.log_loss(model(), config_);
+    return held_out_.log_loss(model(), config_.n_threads);
 }
 
 void GradientTrainer::save_best() {

@@ -87,7 +87,6 @@ class GradientTrainer {
     void for_each_block(Body&& body);
 
     GradientConfig config_;
-    DeviceArray<double> powers_, second_powers_;  // of the optimiser's decays
     std::int64_t stride_ = 0;
     DeviceArray<float> item_offset_;
     float global_offset_;
@@ -104,6 +103,7 @@ class GradientTrainer {
     DeviceArray<float> values_, weights_;
 
     // Otherwise: the ratings, and what a batch needs, kept from one to the next.
+    TabulatedOptimizer optimizer_;
     Batches batches_;
     Touched touched_users_, touched_items_;
     DeviceArray<float> touched_offset_;

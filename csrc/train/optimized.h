@@ -1,6 +1,7 @@
 // Parameters that an optimiser steps, with what it remembers of them.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/memory.h"
@@ -15,6 +16,13 @@ double squared_sum(const T* values, std::int64_t n) {
     double sum = 0;
     for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
     return sum;
+}
+
+// Rows of a gradient, to where they belong in all of it.
+template <class T>
+void spread_rows(const DeviceArray<T>& from, VectorView<const std::int32_t> rows, std::int64_t cols, T* to) {
+    const HostView<const T> host(from);
+    for (std::int64_t r = 0; r < rows.size; ++r) std::copy_n(host.data() + r * cols, cols, to + rows[r] * cols);
 }
 
 // Rows of parameters, each of which may wait for its steps until it is looked at.
@@ -62,6 +70,35 @@ struct OptimizedRows {
         values.assign(best, n_threads);
         forget();
     }
+};
+
+// An optimiser of many steps: with the tables that steps by row look up.
+class TabulatedOptimizer {
+  public:
+    TabulatedOptimizer() = default;
+    explicit TabulatedOptimizer(const Optimizer& optimizer)
+        : powers_(tabulated_powers(optimizer.decay)),
+          second_powers_(tabulated_powers(optimizer.second_decay)),
+          optimizer_(optimizer) {
+        optimizer_.powers = {powers_.data(), powers_.size()};
+        optimizer_.second_powers = {second_powers_.data(), second_powers_.size()};
+    }
+
+    operator const Optimizer&() const { return optimizer_; }
+    // Rows that wait shrink at the rate of their time: before it changes, `settle` brings them up to date.
+    template <class Settle>
+    void set_rate(double learning_rate, Settle&& settle) {
+        const double decay = optimizer_.weight_decay;
+        if (decay == 0 || !moves_untouched(optimizer_.kind, decay) || optimizer_.coasting_rate == learning_rate) return;
+        settle();
+        optimizer_.coasting_rate = learning_rate;
+        coasts_ = DeviceArray<double>(tabulated_coasts(optimizer_));
+        optimizer_.coasts = {coasts_.data(), coasts_.size()};
+    }
+
+  private:
+    DeviceArray<double> powers_, second_powers_, coasts_;
+    Optimizer optimizer_;
 };
 
 }  // namespace fastcf

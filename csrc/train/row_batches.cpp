@@ -27,9 +27,9 @@ RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, 
       indptr_(rows.structure.indptr, rows.structure.indptr + rows.structure.rows + 1),
       columns_(rows.structure.indices, rows.structure.indices + rows.structure.nnz()),
       inputs_(rows.inputs, rows.inputs + rows.structure.nnz()),
-      targets_(rows.targets, rows.targets + rows.structure.nnz()),
       place_(at(rows.structure.cols), -1) {
     indptr_.push_back(rows.structure.nnz());
+    if (rows.targets != nullptr) targets_.assign(rows.targets, rows.targets + rows.structure.nnz());
     if (rows.weights != nullptr) weights_.assign(rows.weights, rows.weights + rows.structure.nnz());
 }
 
@@ -77,15 +77,16 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         block_.add(rows_part_, entry_capacity_);
         block_.add(inputs_part_, entry_capacity_);
         if (rated_input_ > 0) block_.add(rated_part_, entry_capacity_);
-        block_.add(targets_part_, entry_capacity_);
+        if (!targets_.empty()) block_.add(targets_part_, entry_capacity_);
         if (!weights_.empty()) block_.add(weights_part_, entry_capacity_);
         if (!decay_.empty()) block_.add(decay_part_, touched);
         block_.allocate();
     }
     std::int64_t* indptr = block_.host(indptr_part_);
     std::int32_t* columns = block_.host(columns_part_);
-    T *inputs = block_.host(inputs_part_), *targets = block_.host(targets_part_);
+    T* inputs = block_.host(inputs_part_);
     T* rated = rated_input_ > 0 ? block_.host(rated_part_) : nullptr;
+    T* targets = targets_.empty() ? nullptr : block_.host(targets_part_);
     T* weights = weights_.empty() ? nullptr : block_.host(weights_part_);
     const std::uint64_t key = random_key(mix64(seed_) + epoch_, kInputDropout);
     const T scale = static_cast<T>(1 / (1 - input_dropout_));
@@ -99,7 +100,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         indptr[r] = e;
         std::copy(columns_.begin() + begin, columns_.begin() + end, columns + first);
         std::copy(inputs_.begin() + begin, inputs_.begin() + end, inputs + first);
-        std::copy(targets_.begin() + begin, targets_.begin() + end, targets + first);
+        if (targets != nullptr) std::copy(targets_.begin() + begin, targets_.begin() + end, targets + first);
         if (weights != nullptr) std::copy(weights_.begin() + begin, weights_.begin() + end, weights + first);
         e += end - begin;
         if (rated != nullptr) std::fill(rated + first, rated + e, rated_value<T>(rated_input_, end - begin));
@@ -129,7 +130,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     batch.columns = block_.device(columns_part_);
     batch.inputs = block_.device(inputs_part_);
     batch.rated = rated == nullptr ? nullptr : block_.device(rated_part_);
-    batch.targets = block_.device(targets_part_);
+    batch.targets = targets == nullptr ? nullptr : block_.device(targets_part_);
     batch.weights = weights == nullptr ? nullptr : block_.device(weights_part_);
     batch.touched.data = block_.device(touched_part_);
     batch.column_indptr = block_.device(column_indptr_part_);

@@ -19,7 +19,7 @@ struct RowBatch {
     const std::int32_t* columns = nullptr;         // (n,)
     const T* inputs = nullptr;                     // (n,), what the network is fed
     const T* rated = nullptr;                      // (n,) or null: what it is fed beside it, for being rated at all
-    const T* targets = nullptr;                    // (n,), what it is asked for
+    const T* targets = nullptr;                    // (n,), what it is asked for, or null: nothing
     const T* weights = nullptr;                    // (n,) or null: 1
     VectorView<const std::int32_t> touched;        // columns with entries, ascending
     const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
@@ -29,7 +29,7 @@ struct RowBatch {
     double weight = 0;                             // sum of the weights
 };
 
-// Rows to train on, in host memory of the caller's. weights may be null.
+// Rows to train on, in host memory of the caller's. targets and weights may be null.
 template <class T>
 struct TrainingRows {
     CsrView structure;
@@ -65,6 +65,8 @@ class RowBatches {
     RowBatch<T> batch(std::int64_t number) { return plan(order_.data() + number * batch_size_, size_of(number), true); }
     // Rows in their own order, inputs whole; row n_rows() is one without entries.
     RowBatch<T> consecutive(std::int64_t begin, std::int64_t end);
+    // These rows, whose numbers the host can read, inputs whole.
+    RowBatch<T> of(VectorView<const std::int32_t> rows) { return plan(rows.data, rows.size, false); }
 
   private:
     std::int64_t size_of(std::int64_t number) const;

@@ -212,11 +212,11 @@ FactorModel SgdTrainer::model() const {
 }
 
 double SgdTrainer::validation_squared_error() const {
-    return held_out_.squared_error(model(), config_);
+    return held_out_.squared_error(model(), config_.lowest, config_.highest, config_.n_threads);
 }
 
 double SgdTrainer::validation_log_loss() const {
-    return held_out_.log_loss(model(), config_);
+    return held_out_.log_loss(model(), config_.n_threads);
 }
 
 void SgdTrainer::save_best() {

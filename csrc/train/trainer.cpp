@@ -40,16 +40,16 @@ void HeldOut::set(VectorView<const std::int32_t> users, VectorView<const std::in
     values_ = DeviceArray<float>(values.data, values.size);
 }
 
-double HeldOut::squared_error(const FactorModel& model, const TrainerConfig& config) const {
+double HeldOut::squared_error(const FactorModel& model, float lowest, float highest, int n_threads) const {
     const std::int64_t n = values_.size();
-    return evaluate_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, config.n_threads,
-                          config.lowest, config.highest)
+    return evaluate_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, n_threads, lowest,
+                          highest)
         .squared;
 }
 
-double HeldOut::log_loss(const FactorModel& model, const TrainerConfig& config) const {
+double HeldOut::log_loss(const FactorModel& model, int n_threads) const {
     const std::int64_t n = values_.size();
-    return log_loss_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, config.n_threads);
+    return log_loss_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, n_threads);
 }
 
 }  // namespace fastcf

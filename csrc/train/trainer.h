@@ -49,9 +49,9 @@ class HeldOut {
     void set(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items, VectorView<const float> values,
              const Rows& user_rows, const Rows& item_rows, const char* caller);
 
-    // Sums over pairs: of squared errors, and of softplus(z) - y z.
-    double squared_error(const FactorModel& model, const TrainerConfig& config) const;
-    double log_loss(const FactorModel& model, const TrainerConfig& config) const;
+    // Sums over pairs: of squared errors, predictions clipped to [lowest, highest], and of softplus(z) - y z.
+    double squared_error(const FactorModel& model, float lowest, float highest, int n_threads) const;
+    double log_loss(const FactorModel& model, int n_threads) const;
 
   private:
     DeviceArray<std::int32_t> users_, items_;

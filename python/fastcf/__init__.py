@@ -14,6 +14,7 @@ from fastcf.models import (
     MatrixFactorization,
     Neighbours,
     Recommendations,
+    TwoTower,
     UserPerceptron,
     UserRegression,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Neighbours",
     "Ratings",
     "Recommendations",
+    "TwoTower",
     "UserPerceptron",
     "UserRegression",
     "__version__",

@@ -58,6 +58,8 @@ def spmm(
     n_threads: int = 0,
     add_to: NDArray[Any] | None = None,
 ) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def normalize(x: NDArray[Any], length: float = 1.0, n_threads: int = 0) -> NDArray[Any]: ...
+def normalize_gradient(x: NDArray[Any], gradient: NDArray[Any], length: float = 1.0, n_threads: int = 0) -> None: ...
 def loss_gradient(
     predicted: NDArray[Any],
     target: NDArray[Any],
@@ -220,11 +222,11 @@ def log_loss_pairs(
 ) -> float: ...
 def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
 def gather_rows(
-    matrix: NDArray[np.float32],
+    matrix: NDArray[Any],
     rows: NDArray[np.int32],
-    weights: NDArray[np.float32] | None = None,
+    weights: NDArray[Any] | None = None,
     n_threads: int = 0,
-) -> NDArray[np.float32]: ...
+) -> NDArray[Any]: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
@@ -653,5 +655,81 @@ class AutoencoderTrainer:
         scale: float = 1.0,
     ) -> None: ...
     def validation_squared_error(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+# Features of rows: indptr, indices and values of sparse ones, how many of these, dense ones.
+_Features = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]]
+# Of a tower: first weights of sparse and of dense features, weights and biases of all layers.
+_TowerArrays = tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
+
+def two_tower_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[Any],
+    user_features: _Features,
+    item_features: _Features,
+    parameters: tuple[_TowerArrays, _TowerArrays],
+    gradient: tuple[_TowerArrays, _TowerArrays],
+    *,
+    weights: NDArray[Any] | None = None,
+    user_layers: Sequence[int],
+    item_layers: Sequence[int],
+    activation: str,
+    dropout: float = 0.0,
+    length: float = 0.0,
+    cost: str = "squared",
+    centre: float = 0.0,
+    seed: int = 0,
+    n_threads: int = 0,
+) -> float: ...
+def tower_vectors(
+    features: _Features,
+    parameters: _TowerArrays,
+    *,
+    layers: Sequence[int],
+    activation: str,
+    length: float = 0.0,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+
+class TwoTowerTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        user_features: _Features,
+        item_features: _Features,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        user_layers: Sequence[int],
+        item_layers: Sequence[int],
+        activation: str,
+        dropout: float = 0.0,
+        length: float = 0.0,
+        cost: str = "squared",
+        centre: float = 0.0,
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        batch_size: int,
+        lowest: float,
+        highest: float,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(self, parameters: tuple[_TowerArrays, _TowerArrays]) -> None: ...
+    def get_parameters(self, parameters: tuple[_TowerArrays, _TowerArrays]) -> None: ...
+    def epoch(self, learning_rate: float) -> float: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...

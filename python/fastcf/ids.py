@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
 
-__all__ = ["IdMap", "as_id_array", "distinct"]
+__all__ = ["IdMap", "as_id_array", "distinct", "joined"]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -261,3 +261,31 @@ def distinct(ids: NDArray[Any], n_threads: int = 0) -> IdMap:
     if ids.dtype.kind in "iU":
         return IdMap._trusted(ingest.unique_ids(ids, n_threads=n_threads))
     return IdMap._trusted(np.unique(ids))
+
+
+def joined(ids: IdMap, more: NDArray[Any], caller: str) -> IdMap:
+    """Return the map of ``ids``, followed by others that it does not have.
+
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    more : ndarray of shape (m,)
+        Distinct ids of a map, none of them among ``ids``: rows n..n+m-1.
+    caller : str
+        Named in error messages.
+
+    Returns
+    -------
+    IdMap
+
+    Raises
+    ------
+    TypeError
+        If some ids are integers and others strings.
+    """
+    if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
+        names = np.concatenate([ids.ids.astype(object), more.astype(object)])
+    else:
+        names = np.concatenate([ids.ids, more])
+    return IdMap(as_id_array(names, caller, "ids"))

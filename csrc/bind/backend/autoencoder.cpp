@@ -8,6 +8,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/activation.h"
 #include "bind/backend/device_array.h"
+#include "bind/backend/mlp.h"
 #include "bind/backend/optimizer.h"
 #include "bind/backend/register.h"
 #include "core/parallel.h"
@@ -18,37 +19,16 @@ namespace fastcf::bind {
 namespace {
 
 // The parts of (input_weights, output_weights or None, output_bias, [hidden weights], [hidden biases], rated_weights or
-// None). What is only read may be read-only.
-template <class T>
-MatrixView<T> matrix(const py::handle& object, bool writable, const char* caller, const char* name) {
-    const auto array = checked_array<T>(py::reinterpret_borrow<py::object>(object), 2, writable, caller, name);
-    return {static_cast<T*>(const_cast<void*>(array.data())), array.shape(0), array.shape(1), array.shape(1)};
-}
-template <class T>
-VectorView<T> vector(const py::handle& object, bool writable, const char* caller, const char* name) {
-    const auto array = checked_array<T>(py::reinterpret_borrow<py::object>(object), 1, writable, caller, name);
-    return {static_cast<T*>(const_cast<void*>(array.data())), array.shape(0)};
-}
-
-template <class T>
-typename Mlp<T>::Arrays hidden_arrays(const py::sequence& weights, const py::sequence& biases, bool writable,
-                                      const char* caller) {
-    typename Mlp<T>::Arrays arrays;
-    for (const py::handle array : weights)
-        arrays.matrices.push_back(matrix<T>(array, writable, caller, "hidden weights"));
-    for (const py::handle array : biases) arrays.biases.push_back(vector<T>(array, writable, caller, "hidden biases"));
-    return arrays;
-}
-
+// None).
 template <class T>
 AutoencoderArrays<T> arrays_in(const py::tuple& parts, bool writable, const char* caller) {
     check(parts.size() == 6, caller, ": parameters must be six; got ", parts.size());
     AutoencoderArrays<T> arrays;
-    arrays.input_weights = matrix<T>(parts[0], writable, caller, "input_weights");
-    if (!parts[1].is_none()) arrays.output_weights = matrix<T>(parts[1], writable, caller, "output_weights");
-    arrays.output_bias = vector<T>(parts[2], writable, caller, "output_bias");
+    arrays.input_weights = array_matrix<T>(parts[0], writable, caller, "input_weights");
+    if (!parts[1].is_none()) arrays.output_weights = array_matrix<T>(parts[1], writable, caller, "output_weights");
+    arrays.output_bias = array_vector<T>(parts[2], writable, caller, "output_bias");
     arrays.hidden = hidden_arrays<T>(parts[3].cast<py::sequence>(), parts[4].cast<py::sequence>(), writable, caller);
-    if (!parts[5].is_none()) arrays.rated_weights = matrix<T>(parts[5], writable, caller, "rated_weights");
+    if (!parts[5].is_none()) arrays.rated_weights = array_matrix<T>(parts[5], writable, caller, "rated_weights");
     return arrays;
 }
 

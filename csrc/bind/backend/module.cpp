@@ -22,6 +22,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
+    fastcf::bind::register_normalize(module);
     fastcf::bind::register_optimizer(module);
     fastcf::bind::register_penalty(module);
     fastcf::bind::register_perceptron(module);
@@ -30,6 +31,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_topk(module);
+    fastcf::bind::register_two_tower(module);
 #ifdef FASTCF_EMULATION
     fastcf::bind::register_emulation(module);
 #endif

@@ -20,6 +20,7 @@ void register_loss(pybind11::module_& module);
 void register_sgd(pybind11::module_& module);
 void register_mf_gradient(pybind11::module_& module);
 void register_nearest(pybind11::module_& module);
+void register_normalize(pybind11::module_& module);
 void register_optimizer(pybind11::module_& module);
 void register_penalty(pybind11::module_& module);
 void register_perceptron(pybind11::module_& module);
@@ -28,5 +29,6 @@ void register_regression(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
 void register_topk(pybind11::module_& module);
+void register_two_tower(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -5,21 +5,31 @@
 
 namespace fastcf::bind {
 
+namespace {
+
+template <class T>
+py::array_t<T> gather(const py::object& matrix, const py::object& rows, const py::object& weights, int n_threads) {
+    const char* caller = "gather_rows";
+    const auto from = matrix_in<T>(matrix, caller, "matrix");
+    const auto named = vector_in<std::int32_t>(rows, caller, "rows");
+    const auto factors = optional_vector_in<T>(weights, caller, "weights");
+    py::array_t<T> out({named.size, from.cols});
+    const MatrixView<T> to{out.mutable_data(), named.size, from.cols, from.cols};
+    {
+        const py::gil_scoped_release release;
+        gather_rows<T>(from, named, factors, to, n_threads);
+    }
+    return out;
+}
+
+}  // namespace
+
 void register_rows(py::module_& module) {
     module.def(
         "gather_rows",
-        [](const py::object& matrix, const py::object& rows, const py::object& weights, int n_threads) {
-            const char* caller = "gather_rows";
-            const auto from = matrix_in<float>(matrix, caller, "matrix");
-            const auto named = vector_in<std::int32_t>(rows, caller, "rows");
-            const auto factors = optional_vector_in<float>(weights, caller, "weights");
-            py::array_t<float> out({named.size, from.cols});
-            const MatrixView<float> to{out.mutable_data(), named.size, from.cols, from.cols};
-            {
-                const py::gil_scoped_release release;
-                gather_rows(from, named, factors, to, n_threads);
-            }
-            return out;
+        [](const py::object& matrix, const py::object& rows, const py::object& weights, int n_threads) -> py::array {
+            if (py::isinstance<py::array_t<double>>(matrix)) return gather<double>(matrix, rows, weights, n_threads);
+            return gather<float>(matrix, rows, weights, n_threads);
         },
         py::arg("matrix"), py::arg("rows"), py::arg("weights") = py::none(), py::arg("n_threads") = 0);
 }

@@ -8,6 +8,7 @@ from fastcf.models.logistic_matrix_factorization import LogisticMatrixFactorizat
 from fastcf.models.matrix_factorization import MatrixFactorization
 from fastcf.models.perceptron import UserPerceptron
 from fastcf.models.regression import ItemRegression, UserRegression
+from fastcf.models.two_tower import TwoTower
 
 __all__ = [
     "Autoencoder",
@@ -19,6 +20,7 @@ __all__ = [
     "MatrixFactorization",
     "Neighbours",
     "Recommendations",
+    "TwoTower",
     "UserPerceptron",
     "UserRegression",
 ]

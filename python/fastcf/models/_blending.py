@@ -290,7 +290,7 @@ class BlendedScores(DenseScores):
                 total += weight * pair_scores(member, X, self.n_threads)
         return self._on_scale(total.astype(np.float32))
 
-    def _pair_scores(self, users: _Rows, items: _Rows) -> NDArray[np.float32]:
+    def _pair_scores(self, users: Rows, items: Rows) -> NDArray[np.float32]:
         total = np.full(users.size, self.intercept_)
         pairs: Any = None
         for member, weight in self._weighted():

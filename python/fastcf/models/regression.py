@@ -8,17 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.metaestimators import available_if
 
 from fastcf._backend import Backend
-from fastcf.metrics import log_loss
-from fastcf.models._labels import as_labels
+from fastcf.models._labels import CostMixin, log_odds
 from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf
-from fastcf.models.base import FactorModel, SeenItems
+from fastcf.models.base import SeenItems
 from fastcf.preprocessing import FeatureTable, as_feature_table
-from fastcf.ratings import Ratings, as_ratings
+from fastcf.ratings import Ratings
 from fastcf.serialization import register
 
 __all__ = ["ItemRegression", "UserRegression"]
@@ -26,11 +23,7 @@ __all__ = ["ItemRegression", "UserRegression"]
 _MAX_ITER = {"exact": 100, "gradient": 10_000}
 
 
-def _is_logistic(model: Any) -> bool:
-    return bool(model.cost == "logistic")
-
-
-class _FeatureRegression(FactorModel):
+class _FeatureRegression(CostMixin):
     """What both regressions share; ``_known`` says whose features are given."""
 
     _known: ClassVar[str]
@@ -42,9 +35,9 @@ class _FeatureRegression(FactorModel):
         "solver": (OneOf(("auto", "exact", "gradient")),),
         "max_iter": (Interval(1, 2**31 - 1, integer=True), Nothing()),
         "tol": (Interval(0, open_low=True),),
-        **FactorModel._constraints,
+        **CostMixin._constraints,
     }
-    _state = (*FactorModel._state, "n_iter_")
+    _state = (*CostMixin._state, "n_iter_")
 
     def __init__(
         self,
@@ -69,29 +62,17 @@ class _FeatureRegression(FactorModel):
         self.n_threads = n_threads
         self.device = device
 
-    @property
-    def _caller(self) -> str:
-        return f"{type(self).__name__}.fit"
-
     def _prepare(self, X: Any, y: ArrayLike | None, features: Any) -> tuple[Ratings, Backend, FeatureTable]:
         """Check everything; the table comes back with the rows of the ratings first."""
         ratings, backend = self._begin_fit(X, y)
-        if _is_logistic(self) and self.reg == 0:
+        if self._is_logistic and self.reg == 0:
             raise ValueError(
                 f"{self._caller}: reg must be above 0 for cost='logistic', whose weights else may know no bound; got 0"
             )
-        if not _is_logistic(self) and self.threshold is not None:
-            raise ValueError(f"{self._caller}: threshold must be None for cost='squared'; got {self.threshold!r}")
+        self._check_threshold()
         table = as_feature_table(features, self._caller, f"{self._known}_features")
         ids = ratings.items if self._known == "item" else ratings.users
         return ratings, backend, table.extend(ids, caller=self._caller, what=f"all {self._known}s of the ratings")
-
-    def _labels(self, ratings: Ratings, caller: str) -> NDArray[np.float32]:
-        """Return what is regressed on: the ratings, or for the logistic cost labels in [0, 1]."""
-        values = ratings.values
-        if not _is_logistic(self):
-            return values
-        return as_labels(values, self.threshold, caller, soft=True)
 
     def _regress(
         self,
@@ -134,52 +115,15 @@ class _FeatureRegression(FactorModel):
                 stacklevel=3,
             )
         self.n_iter_ = int(report["iterations"])
-        if weights is None:
-            total, ones = float(labels.size), float(labels.sum(dtype=np.float64))
-            rated = np.diff(indptr) > 0
-        else:
+        rated = np.diff(indptr) > 0
+        if weights is not None:
             wide = weights.astype(np.float64)
-            total, ones = float(wide.sum()), float(wide @ labels)
             rated = np.bincount(np.repeat(np.arange(n_rows), np.diff(indptr)), wide, n_rows) > 0
-        # a base rate of 0 or 1 would be infinitely certain: half a label of each kind is added
-        self.global_mean_ = float(np.log((ones + 0.5) / (total - ones + 0.5))) if _is_logistic(self) else ones / total
+        if self._is_logistic:
+            self.global_mean_ = log_odds(labels, weights)
+        else:
+            self.global_mean_ = float(np.average(labels.astype(np.float64), weights=weights))
         return coefficients, np.where(rated, intercept - np.float32(self.global_mean_), np.float32(0))
-
-    def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
-        return expit(predicted, out=predicted) if _is_logistic(self) else super()._on_scale(predicted)
-
-    @available_if(_is_logistic)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
-    def predict_proba(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
-        """Predict the probabilities of label 1; only for ``cost="logistic"``, where :meth:`predict` returns them too.
-
-        Parameters
-        ----------
-        X, strict
-            As for :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-        """
-        return self.predict(X, strict=strict)
-
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return minus the root mean squared error, for ``cost="logistic"`` minus the log-loss: larger is better.
-
-        Parameters
-        ----------
-        X, y
-            Ratings as for ``fit``; those of a logistic model are cut at its threshold, if it has one.
-
-        Returns
-        -------
-        float
-        """
-        if not _is_logistic(self):
-            return super().score(X, y)
-        caller = f"{type(self).__name__}.score"
-        ratings = as_ratings(X, y, caller=caller)
-        return -log_loss(self._labels(ratings, caller), self.predict(ratings), sample_weight=ratings.weights)
 
     def _dense(self, table: FeatureTable) -> NDArray[np.float32]:
         """Return the features as factors: dense, and not the caller's memory."""
@@ -189,7 +133,7 @@ class _FeatureRegression(FactorModel):
     def _finish(self, ratings: Ratings, backend: Backend) -> None:
         self._remember(ratings, backend)
         self.item_mean_ = None
-        if _is_logistic(self):
+        if self._is_logistic:
             self.rating_range_ = (0.0, 1.0)
 
 

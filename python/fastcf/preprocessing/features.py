@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap, joined
 
 __all__ = ["FeatureTable", "as_feature_table"]
 
@@ -143,12 +143,8 @@ class FeatureTable:
         if rest.size == 0:
             return FeatureTable(ids, first, self._names)
         stack = scipy.sparse.vstack if self.is_sparse else np.concatenate
-        more = self._ids.ids[rest]
-        if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
-            together = np.concatenate([ids.ids.astype(object), more.astype(object)])
-        else:
-            together = np.concatenate([ids.ids, more])
-        return FeatureTable(as_id_array(together, caller, "ids"), stack([first, self._matrix[rest]]), self._names)
+        together = joined(ids, self._ids.ids[rest], caller)
+        return FeatureTable(together, stack([first, self._matrix[rest]]), self._names)
 
     def __repr__(self) -> str:
         kind = f"sparse, {self._matrix.nnz:,} stored" if self.is_sparse else "dense"

@@ -1,0 +1,223 @@
+"""The towers of a two-tower model: what goes into them, their parameters, and the objective as a function of those."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from fastcf._backend import Backend, single_threaded_blas
+from fastcf.gradient_check import Objective
+from fastcf.ids import IdMap
+
+__all__ = ["INITS", "Inputs", "Side", "TowerParameters", "draw_tower", "tower_vectors", "towers_objective"]
+
+INITS = ("he", "lecun", "glorot", "normal", "uniform")
+_STREAM = 64  # of random numbers: the first weights; other kinds of models have those below
+_SMALL = 0.05  # of "normal" and "uniform"
+_OWN_GAIN = 5.0  # of the first weights of rows' own inputs: rows begin far apart. Chosen on validation rows
+_DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
+_SMOOTH = {"identity", "sigmoid", "tanh"}
+
+
+class TowerParameters(NamedTuple):
+    """Weights (inputs, outputs) and biases of a tower's layers."""
+
+    weights: list[NDArray[Any]]
+    biases: list[NDArray[Any]]
+
+
+class Inputs(NamedTuple):
+    """What a tower is fed: features, and behind them an input of their own for some rows.
+
+    Attributes
+    ----------
+    dense : ndarray of shape (n_inputs,), bool
+        Which inputs go in as a dense block; of the others only those that are not zero.
+    n_ids : int
+        How many inputs, the last ones, belong to one row each.
+    """
+
+    dense: NDArray[np.bool_]
+    n_ids: int
+
+    @classmethod
+    def of(cls, matrix: Any, n_ids: int) -> Inputs:
+        """Return the inputs that suit a matrix of features, dense or sparse: by how full its columns are."""
+        if scipy.sparse.issparse(matrix):
+            filled = np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
+        else:
+            filled = np.count_nonzero(matrix, axis=0)
+        full = filled > _DENSE_SHARE * matrix.shape[0]
+        return cls(np.concatenate([full, np.zeros(n_ids, bool)]), n_ids)
+
+    @property
+    def n_features(self) -> int:
+        """How many inputs are features."""
+        return int(self.dense.size - self.n_ids)
+
+    def native(self, matrix: Any, own: NDArray[np.int32], dtype: Any = np.float32) -> tuple[Any, ...]:
+        """Return rows of features as native code takes them; ``own`` numbers the rows' own inputs, -1 where none is."""
+        dense = self.dense[: self.n_features]
+        block, rest = matrix[:, np.flatnonzero(dense)], matrix[:, np.flatnonzero(~dense)]
+        if scipy.sparse.issparse(block):
+            block = block.toarray()
+        known = own >= 0
+        indptr = np.concatenate([[0], np.cumsum(known)])
+        ones = scipy.sparse.csr_array(
+            (np.ones(int(indptr[-1]), dtype), own[known], indptr), shape=(own.size, self.n_ids)
+        )
+        sparse = scipy.sparse.hstack([scipy.sparse.csr_array(rest), ones], format="csr")
+        sparse.sort_indices()
+        sparse.eliminate_zeros()
+        structure = sparse.indptr.astype(np.int64), sparse.indices.astype(np.int32), sparse.data.astype(dtype)
+        return *structure, sparse.shape[1], np.ascontiguousarray(block, dtype)
+
+    def split(self, parameters: TowerParameters) -> tuple[Any, ...]:
+        """Return parameters as native code takes them, the first weights copied."""
+        first, *weights = parameters.weights
+        return (
+            np.ascontiguousarray(first[~self.dense]),
+            np.ascontiguousarray(first[self.dense]),
+            weights,
+            parameters.biases,
+        )
+
+    def joined(self, parts: tuple[Any, ...]) -> TowerParameters:
+        """Return what :meth:`split` took apart."""
+        sparse, dense, weights, biases = parts
+        first = np.empty((self.dense.size, biases[0].size), biases[0].dtype)
+        first[~self.dense], first[self.dense] = sparse, dense
+        return TowerParameters([first, *weights], biases)
+
+
+class Side(NamedTuple):
+    """The users or the items of a model: their ids and features, those that were rated first.
+
+    Attributes
+    ----------
+    ids : IdMap
+    matrix : ndarray or scipy.sparse.csr_array of shape (n, n_features)
+    inputs : Inputs
+    own : ndarray of shape (n,), int32
+        Which of the inputs of one row each is this row's; -1: none.
+    """
+
+    ids: IdMap
+    matrix: Any
+    inputs: Inputs
+    own: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, ids: IdMap, matrix: Any, n_rated: int, has_ids: bool) -> Side:
+        """Return the side of a model that begins; with ``has_ids``, each row that was rated has an input of its own."""
+        own = np.full(len(ids), -1, np.int32)
+        if has_ids:
+            own[:n_rated] = np.arange(n_rated)
+        return cls(ids, matrix, Inputs.of(matrix, n_rated if has_ids else 0), own)
+
+    @property
+    def mean_square(self) -> float:
+        """The mean over rows of the sum of their inputs' squares."""
+        values = self.matrix.data if scipy.sparse.issparse(self.matrix) else self.matrix
+        squares = float(np.vdot(values, values)) + np.count_nonzero(self.own >= 0)
+        return squares / max(self.own.size, 1)
+
+    def native(self, dtype: Any = np.float32) -> tuple[Any, ...]:
+        """Return features as native code takes them."""
+        return self.inputs.native(self.matrix, self.own, dtype)
+
+
+def draw_tower(
+    backend: Backend, side: Side, layers: list[int], init: str, gain: float, seed: int, number: int, n_threads: int
+) -> TowerParameters:
+    """Draw first weights of tower ``number``; biases are 0. The last layer's weights are ``gain`` times as large."""
+
+    def weights(shape: tuple[int, int], inputs: float, layer: int) -> NDArray[np.float32]:
+        last = layer == len(layers) - 1
+        scale = {
+            "he": math.sqrt((1.0 if last else 2.0) / inputs),
+            "lecun": 1 / math.sqrt(inputs),
+            "glorot": math.sqrt(6 / (inputs + shape[1])),
+            "normal": _SMALL,
+            "uniform": _SMALL,
+        }[init]
+        kind = "uniform" if init in ("glorot", "uniform") else "normal"
+        stream = _STREAM + 2 * layer + number
+        drawn: NDArray[np.float32] = backend.module.random(
+            *shape, kind, scale * (gain if last else 1.0), seed, stream, n_threads
+        )
+        return drawn
+
+    first = weights((side.inputs.dense.size, layers[0]), max(side.mean_square, 1e-12), 0)
+    first[side.inputs.n_features :] *= _OWN_GAIN
+    others = [weights(shape, shape[0], layer + 1) for layer, shape in enumerate(itertools.pairwise(layers))]
+    return TowerParameters([first, *others], [np.zeros(size, np.float32) for size in layers])
+
+
+def tower_vectors(
+    native: Any, inputs: Inputs, features: tuple[Any, ...], parameters: TowerParameters, **options: Any
+) -> NDArray[np.float32]:
+    """Return the vectors of rows of features, which :meth:`Inputs.native` made."""
+    layers = [bias.size for bias in parameters.biases]
+    with single_threaded_blas():
+        vectors: NDArray[np.float32] = native.tower_vectors(
+            features, inputs.split(parameters), layers=layers, **options
+        )
+    return vectors
+
+
+def towers_objective(
+    native: Any,
+    ratings: tuple[Any, ...],
+    sides: tuple[Side, Side],
+    layers: tuple[list[int], list[int]],
+    penalty: float,
+    activation: str,
+    seed: int,
+    **options: Any,
+) -> Objective:
+    """Return the mean cost of ratings (indptr, indices, values, weights) and its penalty, at random parameters."""
+    indptr, indices, values, weights = ratings
+    features = [side.native(np.float64) for side in sides]
+    wide = values.astype(np.float64), None if weights is None else weights.astype(np.float64)
+    random = np.random.default_rng(seed)
+    start: dict[str, NDArray[np.float64]] = {}
+    for name, side, sizes in zip(("user", "item"), sides, layers, strict=True):
+        shapes = [(side.inputs.dense.size, sizes[0]), *itertools.pairwise(sizes)]
+        fed = [max(side.mean_square, 1e-12), *sizes]
+        for n, (shape, inputs) in enumerate(zip(shapes, fed, strict=False)):
+            start[f"{name}_weights_{n}"] = random.normal(0, 1 / math.sqrt(inputs), shape)
+            start[f"{name}_biases_{n}"] = random.normal(0, 0.5, shape[1])
+
+    def rebuilt(named: dict[str, NDArray[np.float64]], name: str, n_layers: int) -> TowerParameters:
+        parts = [[named[f"{name}_{what}_{n}"] for n in range(n_layers)] for what in ("weights", "biases")]
+        return TowerParameters(parts[0], parts[1])
+
+    def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
+        parameters = [rebuilt(at, name, len(sizes)) for name, sizes in zip(("user", "item"), layers, strict=True)]
+        point = tuple(side.inputs.split(part) for side, part in zip(sides, parameters, strict=True))
+        gradient = tuple(
+            (*(np.empty_like(a) for a in part[:2]), *([np.empty_like(a) for a in arrays] for arrays in part[2:]))
+            for part in point
+        )
+        with single_threaded_blas():
+            cost = native.two_tower_gradient(
+                indptr, indices, wide[0], *features, point, gradient, weights=wide[1], user_layers=layers[0],
+                item_layers=layers[1], activation=activation, seed=seed, **options,
+            ) / max(values.size, 1)  # fmt: skip
+        slopes = {}
+        for name, side, part in zip(("user", "item"), sides, gradient, strict=True):
+            joined = side.inputs.joined(part)
+            for n, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
+                at_weights = at[f"{name}_weights_{n}"]
+                cost += penalty / 2 * float(np.vdot(at_weights, at_weights))
+                slopes[f"{name}_weights_{n}"] = of_weights / max(values.size, 1) + penalty * at_weights
+                slopes[f"{name}_biases_{n}"] = of_biases / max(values.size, 1)
+        return cost, slopes
+
+    return Objective(start, evaluate, 1e-5 if activation in _SMOOTH else 1e-6)
