@@ -23,7 +23,7 @@ MAX_LINES = 500
 
 # Who may import whom: a module may import what stands before it, or beside it on its own line.
 LAYERS = (
-    ("_version", "errors"),
+    ("_version", "_openmp", "errors"),
     ("_backend", "_random"),
     ("ids", "ratings", "_columns", "_assembly"),
     ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot", "gradient_check"),

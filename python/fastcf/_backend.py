@@ -19,9 +19,12 @@ import scipy
 import sklearn
 from threadpoolctl import ThreadpoolController
 
-from fastcf import _cpu, _ingest
+from fastcf._openmp import briefly_spinning_threads
 from fastcf._version import __version__
 from fastcf.errors import DeviceError
+
+with briefly_spinning_threads():
+    from fastcf import _cpu, _ingest
 
 __all__ = [
     "DEVICES",
