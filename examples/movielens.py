@@ -85,9 +85,7 @@ def welcome(ratings: fastcf.Ratings, films: fastcf.data.ItemTable) -> None:
     print_items(films, *folded.recommend(guest, n=5))
 
 
-def premiere(
-    ratings: fastcf.Ratings, films: fastcf.data.ItemTable, features: fastcf.FeatureTable, user
-) -> None:
+def premiere(ratings: fastcf.Ratings, films: fastcf.data.ItemTable, features: fastcf.FeatureTable, user) -> None:
     """Predict films that nobody has rated: a fifth of all are taken out of the training ratings altogether."""
     new = np.random.default_rng(0).random(ratings.n_items) < 0.2
     of_new = new[ratings.indices]

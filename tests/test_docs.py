@@ -87,13 +87,41 @@ def test_docs_models_page_states_the_defaults() -> None:
         assert shown[name] == (f'"{value}"' if isinstance(value, str) else str(value)), name
 
 
+def run_movielens_example(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    monkeypatch.setattr(sys, "argv", ["movielens.py", str(folder), *arguments])
+    runpy.run_path(str(ROOT / "examples" / "movielens.py"), run_name="__main__")
+    return capsys.readouterr().out
+
+
 @pytest.mark.parametrize("arguments", [["--user", "3"], ["--genre", "Comedy"]])
 def test_docs_movielens_example_runs(
     files: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["movielens.py", str(files / "ml-latest-small"), *arguments])
-    runpy.run_path(str(ROOT / "examples" / "movielens.py"), run_name="__main__")
-    assert "Film " in capsys.readouterr().out
+    out = run_movielens_example(files / "ml-latest-small", arguments, monkeypatch, capsys)
+    assert "Film " in out
+
+
+def test_docs_movielens_example_runs_on_real_ratings(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run_movielens_example(data_dir / "ml-latest-small", ["--user", "42"], monkeypatch, capsys)
+    errors = {name: [float(e) for e in re.findall(rf"^{name} +(\d\.\d+)", out, re.MULTILINE)] for name in (
+        "BiasModel", "MatrixFactorization", "Autoencoder", "UserRegression", "TwoTower"
+    )}  # fmt: skip
+    of_all, of_new = errors["BiasModel"]
+    assert max(errors["MatrixFactorization"] + errors["Autoencoder"]) < of_all - 0.01
+    assert max(errors["UserRegression"] + errors["TwoTower"]) < of_new - 0.03
+    for section in (
+        "has rated 440 films",
+        "Recommended",
+        "who proposed them",
+        "Related to",
+        "somebody new",
+        "without any",
+    ):
+        assert section.lower() in out.lower(), section
 
 
 @pytest.mark.parametrize("name", MODULES)
