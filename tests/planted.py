@@ -120,7 +120,7 @@ CASES = {
     "item-features": Case(
         fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
     ),
-    "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 5.0, 1e4]}, {"reg": 5.0}, {"item_features": FILMS}),
+    "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
     "by-item": encoded("item"),
     "by-user": encoded("user"),
     "blend": Case(blended, "factors", {"mf__reg": [1e-4, 0.6, 1e3]}, {"mf__reg": 0.6}),

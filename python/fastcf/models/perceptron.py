@@ -44,7 +44,7 @@ from fastcf.serialization import register
 __all__ = ["UserPerceptron"]
 
 _RATES = {"adam": 0.02, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3, "momentum": 0.03, "nesterov": 0.03}
-_REG = {"given": 3.0, "mf": 30.0}  # factors have seen the ratings that they are to explain
+_REG = {"given": 3.0, "mf": 20.0}  # factors have seen the ratings that they are to explain
 _FACTORS = 16  # of the factorisation whose item factors are features
 _MOST_LEVELS = 100
 _CHECKED_RATINGS, _CHECKED_FEATURES = 200, 8
@@ -82,13 +82,13 @@ class UserPerceptron(PerceptronScores):
     bias : bool, default True
         Whether layers have bias units.
     reg : float or "auto", default "auto"
-        λ, at least 0: penalty of the weights. "auto" is 3, and 30 with ``features="mf"``, whose factors have seen the
+        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, whose factors have seen the
         ratings that they are to explain.
-    init : {"glorot", "lecun"} or tuple (low, high), default "glorot"
-        First weights, uniform: on ±√(6 / (inputs + outputs)), on ±√(3 / inputs), or on [low, high), for example
-        (−0.5, 0.5) or (0, 1). Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with
-        half a rating of each kind added. low must be below high where there are hidden layers: if all weights
-        of a layer are equal, its units compute the same, get the same gradient and stay equal for ever.
+    init : tuple (low, high) or {"glorot", "lecun"}, default (−0.1, 0.1)
+        First weights, uniform: on [low, high), for example (0, 1); on ±√(6 / (inputs + outputs)); or on ±√(3 / inputs).
+        Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with half a rating of each
+        kind added. low must be below high where there are hidden layers: if all weights of a layer are equal, its units
+        compute the same, get the same gradient and stay equal for ever.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
@@ -102,7 +102,7 @@ class UserPerceptron(PerceptronScores):
         The constant of the last two schedules, in [0, 1].
     batch_size : int, default 10
         Ratings per step; users with fewer take one step an epoch.
-    n_epochs : int, default 30
+    n_epochs : int, default 20
         Passes over every user's ratings (at most, with ``patience``).
     patience : int or None, default None
         With validation ratings: stop after so many epochs that did not lower their log-loss; None: never. The
@@ -212,13 +212,13 @@ class UserPerceptron(PerceptronScores):
         features: str = "given",
         bias: bool = True,
         reg: float | str = "auto",
-        init: str | tuple[float, float] = "glorot",
+        init: tuple[float, float] | str = (-0.1, 0.1),
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
         decay: float = 0.1,
         batch_size: int = 10,
-        n_epochs: int = 30,
+        n_epochs: int = 20,
         patience: int | None = None,
         min_delta: float = 0.0,
         random_state: RandomState = None,
