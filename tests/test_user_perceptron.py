@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import re
@@ -19,6 +20,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MultiLabelBinarizer
 
 import fastcf
+from commands import run, write_set
 from fastcf.data import read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
 from fastcf.models._perceptron import user_keys
@@ -478,3 +480,23 @@ def test_user_perceptron_without_bias_units(ratings, films):
     row = model.users_.rows(["u03"])[0]
     h = np.tanh(model.item_features_ @ model.coefs_[0][row])
     np.testing.assert_allclose(model.predict_matrix(["u03"])[0], expit(h @ model.coefs_[1][row])[:, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["liked", "levels"])
+def test_user_perceptron_files_are_understood_by_commands(name, tmp_path):
+    write_set(tmp_path)
+    ratings = read_log(tmp_path).to_ratings()
+    features = fastcf.FeatureTable(ratings.items, np.random.default_rng(0).standard_normal((ratings.n_items, 3)))
+    path = tmp_path / "model.fastcf"
+    model = fitted(name, ratings, features)
+    model.save(path)
+    described = run("info", path).stdout
+    assert "labels 0 and 1, 1 for ratings of at least 4" in described if name == "liked" else "0.5 to 5" in described
+    assert re.search(r"a user's layers +3, 10, 1" if name == "liked" else r"a user's layers +3, 4, 3, \d+", described)
+    assert f"training log-loss {model.history_[-1]['train_log_loss']:.4f}" in described
+    error = "log-loss" if name == "liked" else "RMSE"
+    evaluated = run("evaluate", path, tmp_path).stdout
+    assert error in evaluated
+    assert f"{-model.score(ratings):.4f}" in evaluated
+    best = json.loads(run("recommend", path, "-u", 13, "-n", 2, "--json").stdout)[0]["results"]
+    assert [entry["item"] for entry in best] == model.recommend(13, 2).items.tolist()
