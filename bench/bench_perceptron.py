@@ -42,14 +42,14 @@ from fastcf.data import RatingLog, read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
 from fastcf.models._perceptron import factors_as_features, unit_scale
 
-HIDDEN, EPOCHS, BATCH, REG = (10,), 20, 10, 3.0
+HIDDEN, EPOCHS, BATCH, REG, RATE = (10,), 20, 10, 3.0, 0.01  # the defaults
 LIKED = 4.0
 SETTINGS: list[dict[str, Any]] = [
     {}, {"hidden": ()}, {"hidden": (5,)}, {"hidden": (20,)}, {"hidden": (10, 5)},
     {"activation": "relu"}, {"activation": "sigmoid"},
     {"reg": 1.0}, {"reg": 3.0}, {"reg": 10.0}, {"reg": 20.0}, {"reg": 30.0},
-    {"learning_rate": 0.01}, {"learning_rate": 0.05}, {"n_epochs": 10}, {"n_epochs": 30}, {"n_epochs": 60},
-    {"batch_size": 5}, {"batch_size": 50}, {"init": "glorot"}, {"init": "lecun"}, {"init": (-0.5, 0.5)},
+    {"learning_rate": 0.005}, {"learning_rate": 0.02}, {"n_epochs": 10}, {"n_epochs": 30}, {"n_epochs": 60},
+    {"batch_size": 5}, {"batch_size": 50}, {"init": "glorot"}, {"init": "lecun"},
     {"optimizer": "nesterov"}, {"optimizer": "gd"}, {"optimizer": "adagrad"}, {"bias": False},
 ]  # fmt: skip
 
@@ -123,7 +123,7 @@ def compare_speed(ratings: fastcf.Ratings, hidden: tuple[int, ...], repeats: int
     kind = "MLPClassifier" if hidden else "LogisticRegression"
     users = mixed_users(ratings, labels)
     some = users[:: 40 if hidden else 10]
-    options = {"hidden": hidden, "reg": REG, "batch_size": BATCH, "n_epochs": EPOCHS, "learning_rate": 0.02}
+    options = {"hidden": hidden, "reg": REG, "batch_size": BATCH, "n_epochs": EPOCHS, "learning_rate": RATE}
     fitted: dict[str, Any] = {}
 
     def ours() -> None:
@@ -173,7 +173,7 @@ def by_classifier(
     ones, counts = np.bincount(ratings.row_of_entry(), labels, ratings.n_users), np.diff(ratings.indptr)
     users, items = ratings.users.rows(test.users), table.ids.rows(test.items)
     p = np.where(users >= 0, (ones[users] + 0.5) / (counts[users] + 1), (ones.sum() + 0.5) / (counts.sum() + 1))
-    options = {"hidden": HIDDEN, "reg": REG, "batch_size": BATCH, "n_epochs": EPOCHS, "learning_rate": 0.02}
+    options = {"hidden": HIDDEN, "reg": REG, "batch_size": BATCH, "n_epochs": EPOCHS, "learning_rate": RATE}
     known = np.where((items >= 0)[:, None], table.matrix[items], 0)
     order = np.argsort(users, kind="stable")
     begins = np.searchsorted(users[order], np.arange(ratings.n_users + 1))

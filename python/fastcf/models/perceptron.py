@@ -43,7 +43,7 @@ from fastcf.serialization import register
 
 __all__ = ["UserPerceptron"]
 
-_RATES = {"adam": 0.02, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3, "momentum": 0.03, "nesterov": 0.03}
+_RATES = {"adam": 0.01, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3, "momentum": 0.03, "nesterov": 0.03}
 _REG = {"given": 3.0, "mf": 20.0}  # factors have seen the ratings that they are to explain
 _FACTORS = 16  # of the factorisation whose item factors are features
 _MOST_LEVELS = 100
@@ -93,7 +93,7 @@ class UserPerceptron(PerceptronScores):
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.02 with Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3 with gradient
+        Step size of the first epoch. "auto" is 0.01 with Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3 with gradient
         descent and 0.03 with Momentum and Nesterov, but at most 1/λ: larger steps along the penalty of a user with one
         rating would swing ever further.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
