@@ -12,8 +12,6 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -23,7 +21,6 @@ import fastcf
 from commands import run, write_set
 from fastcf.data import read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
-from fastcf.models._perceptron import user_keys
 from fastcf.serialization import save_model
 
 SETTINGS = {
@@ -197,24 +194,6 @@ def test_user_perceptron_same_alone_as_among_others(ratings, films):
         np.testing.assert_array_equal(alone.parameters_[at], together.parameters_[row])
         pair = [(user, 7777)]
         np.testing.assert_array_equal(alone.predict(pair), together.predict(pair))
-
-
-@given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=8), min_size=1, unique=True))
-def test_user_keys_do_not_depend_on_other_ids(names):
-    every = fastcf.IdMap(names)
-    keys = user_keys(every)
-    assert len(set(keys.tolist())) == len(names)
-    for name, key in zip(every.ids, keys, strict=True):
-        assert user_keys(fastcf.IdMap([name])) == [key]
-        assert user_keys(fastcf.IdMap([name, "a much longer id than that"]))[0] == key or name not in every
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(-(2**63), 2**80), min_size=1, unique=True))
-def test_user_keys_of_integers_do_not_depend_on_other_ids(numbers):
-    every = fastcf.IdMap(numbers)
-    for number, key in zip(every.ids, user_keys(every), strict=True):
-        assert user_keys(fastcf.IdMap([number])) == [key]
 
 
 def test_user_perceptron_same_bits_for_any_number_of_threads(ratings, films):
@@ -472,6 +451,15 @@ def test_user_perceptron_bad_features_raise(ratings):
     many = fastcf.Ratings.from_coo(np.zeros(101, int), np.arange(101), np.linspace(1, 5, 101))
     with pytest.raises(ValueError, match="ratings must have at most 100 levels for targets='levels'; got 101"):
         fastcf.UserPerceptron(targets="levels").fit(many, item_features=(np.arange(101), np.eye(101)))
+
+
+def test_user_perceptron_networks_are_the_same_whatever_the_device(device, ratings, films):
+    model = fitted("liked", ratings, films, device=device)
+    assert model.device_ == device
+    np.testing.assert_array_equal(model.parameters_, fitted("liked", ratings, films, device="cpu").parameters_)
+    by_factors = fitted("mf", ratings, films, device=device)
+    assert np.isfinite(by_factors.predict(ratings)).all()
+    assert by_factors.recommend("u03", 3).items.shape == (3,)
 
 
 def test_user_perceptron_without_bias_units(ratings, films):
