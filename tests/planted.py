@@ -98,6 +98,11 @@ def encoded(orientation: str) -> Case:
     )
 
 
+def perceptrons() -> fastcf.UserPerceptron:
+    """Return networks for labels: ratings cut where half of them are label 1."""
+    return fastcf.UserPerceptron((4,), threshold=3.0, n_epochs=60, random_state=0)
+
+
 # Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
 CASES = {
     "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
@@ -115,6 +120,7 @@ CASES = {
     "item-features": Case(
         fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
     ),
+    "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
     "by-item": encoded("item"),
     "by-user": encoded("user"),
     "blend": Case(blended, "factors", {"mf__reg": [1e-4, 0.6, 1e3]}, {"mf__reg": 0.6}),

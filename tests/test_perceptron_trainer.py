@@ -285,6 +285,8 @@ def test_perceptron_trainer_bad_input_raises():
         trainer.set_parameters(np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match=r"networks must lie in \[0, 5\); got 5 at entry 0"):
         trainer.predict(np.array([5], np.int32))
+    with pytest.raises(ValueError, match="indptr must have at least one entry; got 0"):
+        trainer.predict(np.array([0], np.int32), np.array([], np.int64), np.array([], np.int32))
     with pytest.raises(ValueError, match=r"items must lie in \[-1, 30\); got 30 at entry 0"):
         trainer.predict(np.array([0], np.int32), np.array([0, 1]), np.array([30], np.int32))
 
@@ -295,3 +297,17 @@ def test_perceptron_without_hidden_layers_is_logistic_regression():
     (weights, bias), *_ = unpack(rows[0], case.layers, case.layout, True)
     got = _cpu.perceptron_predict(rows, case.features, np.array([0], np.int32), **case.shape)
     np.testing.assert_allclose(got, expit(case.features @ weights + bias), rtol=1e-5)
+
+
+def test_perceptrons_are_for_the_host(backend):
+    if backend.__name__.endswith("_cpu"):
+        return
+    case = Case(np.random.default_rng(0), 4, (5,), n_users=2)
+    rows = case.parameters(case.trainer())
+    with pytest.raises(ValueError, match="perceptron_predict: networks are trained and asked on the host"):
+        backend.perceptron_predict(rows, case.features, np.array([0], np.int32), **case.shape)
+    options = {"reg": 0.0, "optimizer": "gd", "batch_size": 1, "seed": 0}
+    with pytest.raises(ValueError, match="PerceptronTrainer: networks are trained and asked on the host"):
+        backend.PerceptronTrainer(
+            case.indptr, case.items, case.values, case.features, case.keys, **case.shape, **options
+        )

@@ -80,6 +80,7 @@ NOT_ADAPTED = {
     "labels-sgd": _PROBABILITIES,
     "labels-gd": _PROBABILITIES,
     "labels-minibatch": _PROBABILITIES,
+    "perceptrons": _PROBABILITIES,
     "user-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
     "item-features": {"check_non_transformer_estimators_n_iter": _SOLVED},
 }
@@ -101,7 +102,8 @@ class _PairsOfFeatures:
         pairs = self._pairs(X)
         known = {}
         for name, ids in (("item_features", pairs[:, 1]), ("user_features", pairs[:, 0])):
-            if isinstance(self, fastcf.UserRegression if name == "item_features" else fastcf.ItemRegression):
+            needs_items = fastcf.UserPerceptron, fastcf.UserRegression
+            if isinstance(self, needs_items if name == "item_features" else fastcf.ItemRegression):
                 ids = np.unique(ids)
                 known[name] = fastcf.FeatureTable(ids, ids[:, None] % 5)
         return fit(fastcf.Ratings.from_rows(pairs, y, duplicates="mean"), **known)
@@ -152,6 +154,14 @@ class AdaptedLogisticFactorization(_PartlyFitted, fastcf.LogisticMatrixFactoriza
         return fastcf.LogisticMatrixFactorization.predict(self, X)  # by the probabilities above
 
 
+class AdaptedUserPerceptron(_PairsOfFeatures, fastcf.UserPerceptron):
+    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
+        return super()._learn(fit, X, y - np.median(y) + self.threshold)  # half of them are label 1
+
+    def predict_proba(self, X: Any, *, strict: bool = False) -> Any:
+        return fastcf.UserPerceptron.predict_proba(self, self._checked_pairs(X), strict=strict)
+
+
 class AdaptedAutoencoder(_PairsOfFeatures, fastcf.Autoencoder):
     pass
 
@@ -173,6 +183,7 @@ ADAPTED = {
     fastcf.MatrixFactorization: AdaptedFactorization,
     fastcf.LogisticMatrixFactorization: AdaptedLogisticFactorization,
     fastcf.Autoencoder: AdaptedAutoencoder,
+    fastcf.UserPerceptron: AdaptedUserPerceptron,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
     fastcf.Blend: AdaptedBlend,

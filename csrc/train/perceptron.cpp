@@ -18,7 +18,18 @@ std::vector<DenseLayer> dense_layers(const PerceptronConfig& config, Activation 
     return layers;
 }
 
+// Where a backend's memory is not the host's, its networks cannot be used from many threads, nor looked into.
+Mlp<float> host_network(const PerceptronConfig& config, const char* caller) {
+    Mlp<float> network(dense_layers(config, Activation::sigmoid), false, OptimizerKind::gradient_descent);
+    check_on_host(network.parameters().values.data(), caller);
+    return network;
+}
+
 }  // namespace
+
+void check_on_host(const void* memory, const char* caller) {
+    check(!device_only(memory), caller, ": networks are trained and asked on the host; take the CPU's module");
+}
 
 void check_perceptron(const PerceptronConfig& config, const char* caller) {
     const std::vector<std::int64_t>& layers = config.layers;
@@ -137,9 +148,7 @@ void perceptron_predict(const PerceptronConfig& config, MatrixView<const float> 
     std::vector<Worker> workers(static_cast<std::size_t>(threads));
     parallel_for(groups, threads, [&](std::int64_t g, int thread) {
         Worker& worker = workers[static_cast<std::size_t>(thread)];
-        if (worker.network.n_layers() == 0)
-            worker.network =
-                Mlp<float>(dense_layers(config, Activation::sigmoid), false, OptimizerKind::gradient_descent);
+        if (worker.network.n_layers() == 0) worker.network = host_network(config, caller);
         worker.network.parameters().values.upload(parameters.row(pairs.networks[g]));
         const std::int64_t begin = all ? g * features.rows : pairs.indptr[g];
         const std::int64_t rows = all ? features.rows : pairs.indptr[g + 1] - begin;

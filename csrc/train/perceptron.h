@@ -22,6 +22,9 @@ struct PerceptronConfig {
 
 void check_perceptron(const PerceptronConfig& config, const char* caller);
 
+// Refuses backends whose memory the host cannot read.
+void check_on_host(const void* memory, const char* caller);
+
 // Where in its row each layer's weights (inputs, outputs) and biases lie.
 struct PerceptronLayout {
     std::int64_t size = 0;

@@ -61,7 +61,7 @@ PerceptronTrainer::PerceptronTrainer(const CsrView& ratings, VectorView<const fl
                      [&](std::int64_t a, std::int64_t b) { return count(a) > count(b); });
     layout_ = perceptron_layout(config);
     networks_ = OptimizedRows<float>(ratings.rows, layout_.size, training.optimizer.kind);
-    check(!device_only(networks_.values.data()), caller, ": networks are trained on the host, by the CPU's module");
+    check_on_host(networks_.values.data(), caller);
     Optimizer& optimizer = training_.optimizer;
     powers_ = tabulated_powers(optimizer.decay);
     second_powers_ = tabulated_powers(optimizer.second_decay);

@@ -25,9 +25,11 @@ PerceptronConfig config_in(const std::vector<std::int64_t>& layers, const std::s
 PairGroups groups_in(const py::object& networks, const py::object& indptr, const py::object& items,
                      const char* caller) {
     check(indptr.is_none() == items.is_none(), caller, ": indptr and items come together");
-    return {vector_in<std::int32_t>(networks, caller, "networks"),
-            optional_vector_in<std::int64_t>(indptr, caller, "indptr"),
-            optional_vector_in<std::int32_t>(items, caller, "items")};
+    const PairGroups pairs{vector_in<std::int32_t>(networks, caller, "networks"),
+                           optional_vector_in<std::int64_t>(indptr, caller, "indptr"),
+                           optional_vector_in<std::int32_t>(items, caller, "items")};
+    check(indptr.is_none() || !pairs.indptr.empty(), caller, ": indptr must have at least one entry; got 0");
+    return pairs;
 }
 
 py::array_t<float> sized(const PairGroups& pairs, std::int64_t n_items, std::int64_t outputs) {
@@ -64,7 +66,7 @@ double gradient_of(const PerceptronConfig& config, const py::object& features, c
     OptimizedRows<T>& row = perceptron.network().parameters();
     check(at.size == row.cols && slopes.size == row.cols, caller, ": parameters and gradient must have ", row.cols,
           " entries; got ", at.size, " and ", slopes.size);
-    check(!device_only(row.values.data()), caller, ": networks are trained on the host, by the CPU's module");
+    check_on_host(row.values.data(), caller);
     const py::gil_scoped_release release;
     row.values.upload(at.data);
     std::vector<std::int32_t> order(static_cast<std::size_t>(n));

@@ -16,7 +16,7 @@ from fastcf.cli._kinds import layers_of
 from fastcf.cli._measures import LABEL_MEASURES, measures_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
-from fastcf.models import Autoencoder
+from fastcf.models import Autoencoder, UserPerceptron
 from fastcf.ratings import Ratings
 
 __all__ = ["info"]
@@ -124,15 +124,20 @@ def _describe_model(path: Path) -> None:
     history = getattr(model, "history_", None)
     if history:
         kept = history[max(model.n_epochs_, 1) - 1]
-        error = measures_of(model)[0]
+        measures = *measures_of(model), *LABEL_MEASURES  # networks for levels of ratings record their log-loss
+        error = next(measure for measure in measures if f"train_{measure.key}" in kept)
         errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
         if kept.get(f"validation_{error.key}") is not None:
             errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
-        draws = getattr(model, "n_samples_", 1)
-        averaged = "" if draws == 1 else f", {draws} draws averaged"
-        size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
         if isinstance(model, Autoencoder):
             size = "layers", layers_of(model)
+        elif isinstance(model, UserPerceptron):
+            sizes = [model.item_features_.shape[1], *model.hidden, model.base_rate_.size]
+            size = "a user's layers", ", ".join(map(str, sizes))
+        else:
+            draws = getattr(model, "n_samples_", 1)
+            averaged = "" if draws == 1 else f", {draws} draws averaged"
+            size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
         pairs += [
             size,
             ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf.cli._tables import table
 from fastcf.metrics import accuracy, log_loss, mae, rmse, roc_auc
+from fastcf.models import UserPerceptron
 from fastcf.models._labels import as_labels
 from fastcf.ratings import Ratings
 
@@ -50,6 +51,8 @@ LABEL_MEASURES = (
 
 
 def _predicts_labels(model: Any) -> bool:
+    if isinstance(model, UserPerceptron) and model.targets == "levels":
+        return False
     return hasattr(model, "predict_proba") and getattr(model, "cost", "logistic") == "logistic"
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "group_pairs",
     "parameter_layout",
     "perceptron_objective",
+    "unit_scale",
     "user_keys",
 ]
 
@@ -137,6 +138,12 @@ def factors_as_features(model: FactorModel) -> FeatureTable:
     """Return what a fitted factor model knows of its items: their biases and factors."""
     bias = model.item_bias_ if model.item_mean_ is None else model.item_bias_ + model.item_mean_
     return FeatureTable(model.items_, np.column_stack([bias, model.item_factors_]))
+
+
+def unit_scale(table: FeatureTable) -> NDArray[np.float32]:
+    """Return one over the root mean square of each feature of a dense table."""
+    squares = np.mean(np.square(table.matrix, dtype=np.float64), axis=0)
+    return (1 / np.sqrt(np.where(squares > 0, squares, 1))).astype(np.float32)
 
 
 class PerceptronScores(DenseScores):

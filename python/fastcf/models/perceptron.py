@@ -31,6 +31,7 @@ from fastcf.models._perceptron import (
     group_pairs,
     parameter_layout,
     perceptron_objective,
+    unit_scale,
     user_keys,
 )
 from fastcf.models._training import train
@@ -42,9 +43,8 @@ from fastcf.serialization import register
 
 __all__ = ["UserPerceptron"]
 
-_RATES = {"adam": 0.02, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3}
-_VELOCITY_RATE = 0.03  # of Momentum and Nesterov, whose steps add up
-_REG = {"given": 3.0, "mf": 30.0}  # factors have seen the ratings that they are to explain
+_RATES = {"adam": 0.01, "adagrad": 0.1, "adadelta": 1.0, "gd": 0.3, "momentum": 0.03, "nesterov": 0.03}
+_REG = {"given": 3.0, "mf": 20.0}  # factors have seen the ratings that they are to explain
 _FACTORS = 16  # of the factorisation whose item factors are features
 _MOST_LEVELS = 100
 _CHECKED_RATINGS, _CHECKED_FEATURES = 200, 8
@@ -82,26 +82,27 @@ class UserPerceptron(PerceptronScores):
     bias : bool, default True
         Whether layers have bias units.
     reg : float or "auto", default "auto"
-        λ, at least 0: penalty of the weights. "auto" is 3, and 30 with ``features="mf"``, whose factors have seen the
+        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, whose factors have seen the
         ratings that they are to explain.
-    init : {"glorot", "lecun"} or tuple (low, high), default "glorot"
-        First weights, uniform: on ±√(6 / (inputs + outputs)), on ±√(3 / inputs), or on [low, high), for example
-        (−0.5, 0.5) or (0, 1). Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with
-        half a rating of each kind added. low must be below high where there are hidden layers: if all weights
-        of a layer are equal, its units compute the same, get the same gradient and stay equal for ever.
+    init : tuple (low, high) or {"glorot", "lecun"}, default (−0.1, 0.1)
+        First weights, uniform: on [low, high), for example (0, 1); on ±√(6 / (inputs + outputs)); or on ±√(3 / inputs).
+        Biases begin as 0, those of the outputs as the log-odds of the user's own targets, with half a rating of each
+        kind added. low must be below high where there are hidden layers: if all weights of a layer are equal, its units
+        compute the same, get the same gradient and stay equal for ever.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.02 with Adam, 0.1 with AdaGrad, 1 with AdaDelta, 0.3 with gradient
-        descent, else 0.03.
+        Step size of the first epoch. "auto" is 0.01 with Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3 with gradient
+        descent and 0.03 with Momentum and Nesterov, but at most 1/λ: larger steps along the penalty of a user with one
+        rating would swing ever further.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
         The constant of the last two schedules, in [0, 1].
     batch_size : int, default 10
         Ratings per step; users with fewer take one step an epoch.
-    n_epochs : int, default 30
+    n_epochs : int, default 20
         Passes over every user's ratings (at most, with ``patience``).
     patience : int or None, default None
         With validation ratings: stop after so many epochs that did not lower their log-loss; None: never. The
@@ -211,13 +212,13 @@ class UserPerceptron(PerceptronScores):
         features: str = "given",
         bias: bool = True,
         reg: float | str = "auto",
-        init: str | tuple[float, float] = "glorot",
+        init: tuple[float, float] | str = (-0.1, 0.1),
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
         decay: float = 0.1,
         batch_size: int = 10,
-        n_epochs: int = 30,
+        n_epochs: int = 20,
         patience: int | None = None,
         min_delta: float = 0.0,
         random_state: RandomState = None,
@@ -310,7 +311,7 @@ class UserPerceptron(PerceptronScores):
         seed = seed_from(self.random_state, caller)
         optimizer = as_optimizer(self.optimizer, caller)
         table = self._features_of(ratings, item_features, seed, caller)
-        scale = _unit_scale(table) if self.features == "mf" else None
+        scale = unit_scale(table) if self.features == "mf" else None
         features = self._dense(table, scale)
         if check_gradients:
             compare_gradients(self._objective_on(ratings, features, seed, caller), max_coordinates=20).require(caller)
@@ -321,9 +322,8 @@ class UserPerceptron(PerceptronScores):
         self._count(ratings)
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
-        auto = _RATES.get(optimizer.name, _VELOCITY_RATE)
         self.reg_ = self._penalty
-        self.learning_rate_ = auto if isinstance(self.learning_rate, str) else float(self.learning_rate)
+        self.learning_rate_ = self._first_rate(optimizer.name)
         name, *constants = optimizer.constants
         with single_threaded_blas():
             trainer = self._host.PerceptronTrainer(
@@ -397,6 +397,12 @@ class UserPerceptron(PerceptronScores):
     def _penalty(self) -> float:
         return _REG[self.features] if isinstance(self.reg, str) else float(self.reg)
 
+    def _first_rate(self, optimizer: str) -> float:
+        if not isinstance(self.learning_rate, str):
+            return float(self.learning_rate)
+        rate = _RATES[optimizer]
+        return min(rate, 1 / max(self.reg_, 1)) if optimizer in ("gd", "momentum", "nesterov") else rate
+
     def _check_init(self, caller: str) -> None:
         if isinstance(self.init, str) or len(self.hidden) == 0:
             return
@@ -455,10 +461,6 @@ class UserPerceptron(PerceptronScores):
 
         return measure
 
-    # -------------------------------------------------------------------------------------------------------
-    # Checks
-    # -------------------------------------------------------------------------------------------------------
-
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective on random features, which will do: a gradient is right or wrong with any."""
         features = np.random.default_rng(seed).standard_normal((ratings.n_items, _CHECKED_FEATURES))
@@ -493,9 +495,3 @@ class UserPerceptron(PerceptronScores):
         ratings = as_ratings(X, y, caller="UserPerceptron.score")
         labels = as_labels(ratings.values, self.threshold, "UserPerceptron.score")
         return -log_loss(labels, self.predict(ratings), sample_weight=ratings.weights)
-
-
-def _unit_scale(table: FeatureTable) -> NDArray[np.float32]:
-    """Return one over the root mean square of each feature."""
-    squares = np.mean(np.square(table.matrix, dtype=np.float64), axis=0)
-    return (1 / np.sqrt(np.where(squares > 0, squares, 1))).astype(np.float32)
