@@ -164,6 +164,10 @@ class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
     pass
 
 
+class AdaptedTwoTower(_PairsOfFeatures, fastcf.TwoTower):
+    pass
+
+
 class AdaptedBlend(_PairsOfFeatures, fastcf.Blend):
     pass
 
@@ -175,6 +179,7 @@ ADAPTED = {
     fastcf.Autoencoder: AdaptedAutoencoder,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
+    fastcf.TwoTower: AdaptedTwoTower,
     fastcf.Blend: AdaptedBlend,
 }
 

@@ -102,7 +102,7 @@ def test_two_tower_predicts_items_that_nobody_rated(films, kind):
     assert list(model.items_.ids[:N_ITEMS]) == list(films.ratings.items.ids)
     assert set(model.items_.ids[N_ITEMS:]) == set(films.ids[N_ITEMS:])
     blind = -fastcf.BiasModel().fit(films.ratings).score(films.unseen)
-    assert -model.score(films.unseen) < 0.6 * blind
+    assert -model.score(films.unseen) < 0.65 * blind
     assert model.seen_.indptr.size == N_USERS + 1
     assert set(films.ids[N_ITEMS:]) & set(model.recommend(-50, 30).items)
 
@@ -202,9 +202,8 @@ def test_two_tower_errors_of_history_are_those_of_predictions(films, cost, weigh
     assert -model.score(ratings) == pytest.approx(record[f"train_{name}"], rel=1e-3)
     assert -model.score(films.unseen) == pytest.approx(record[f"validation_{name}"], rel=1e-5)
     squares = sum(float((w.astype(float) ** 2).sum()) for w in (*model.user_weights_, *model.item_weights_))
-    w = np.ones(ratings.nnz) if weights is None else weights
-    loss = record[f"train_{name}"] * w.sum() if labels else record[f"train_{name}"] ** 2 * w.sum() / 2
-    assert record["cost"] == pytest.approx((loss + 15.0 * squares) / ratings.nnz, rel=1e-4)
+    loss = record[f"train_{name}"] if labels else record[f"train_{name}"] ** 2 / 2
+    assert record["cost"] == pytest.approx(loss + 15.0 * squares / ratings.nnz, rel=1e-4)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
