@@ -45,7 +45,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "rate 0.004": {"learning_rate": 0.004},
     "20 epochs": {"n_epochs": 20},
     "dropout 0.1": {"dropout": 0.1},
-    "share 0.7": {"share": 0.7},
+    "share 0.5": {"share": 0.5},
     "share 1": {"share": 1.0},
     "own inputs not enlarged": {"gain": 1.0},
     "own inputs five times": {"gain": 5.0},
@@ -114,7 +114,7 @@ def right_order(test: fastcf.Ratings, predicted: np.ndarray) -> float:
 def item_blind(train: fastcf.Ratings, test: fastcf.Ratings) -> dict[str, np.ndarray]:
     """Return predictions that know the user only."""
     rows = train.users.rows(test.users.ids)[test.row_of_entry()]
-    counts, owner = np.diff(train.indptr), train.row_of_entry()
+    counts, owner = np.maximum(np.diff(train.indptr), 1), train.row_of_entry()
     sums = np.bincount(owner, train.values.astype(np.float64) - train.mean, train.n_users)
     within = sums[owner] / counts[owner]
     noise = float(((train.values - train.mean - within) ** 2).mean())

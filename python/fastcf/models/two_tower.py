@@ -30,7 +30,7 @@ __all__ = ["TwoTower"]
 
 _RATES = {"adam": 0.002, "adagrad": 0.01, "adadelta": 1.0}
 _GRADIENT_RATE = 0.05
-_AUTO_SHARE = 0.5  # of the farthest rating's distance from the centre: see docs/defaults.md
+_AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _CHECKED_RATINGS = 100  # that a gradient check looks at: with many a difference steps over some kink
@@ -71,7 +71,7 @@ class TwoTower(TowerVectorsMixin):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        With ``normalize``: by how much a prediction may differ from c, above 0. "auto" is half of what the farthest
+        With ``normalize``: by how much a prediction may differ from c, above 0. "auto" is 0.7 of what the farthest
         rating does, or 3 (log-odds) with the logistic cost; larger ones fit more, and more noise.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
