@@ -97,6 +97,7 @@ DAMAGE = {
     "a parameter too many": lambda params, meta, arrays: params.update(colour=1),
     "scale of nothing": lambda params, meta, arrays: meta.update(scale_=0.0),
     "scale of text": lambda params, meta, arrays: meta.update(scale_="two"),
+    "negative unit": lambda params, meta, arrays: meta.update(unit_=-1.0),
     "no centre": lambda params, meta, arrays: meta.pop("centre_"),
     "centre of nothing": lambda params, meta, arrays: meta.update(centre_=None),
 }

@@ -44,7 +44,7 @@ class TwoTower(TowerVectorsMixin):
     Whatever has features has a vector, whether or not it was ever rated: the answer to cold start. With ``normalize``
     vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c and ``scale`` times the cosine. Minimises
 
-    - squared: ``(½ Σ w_ui (ŷ_ui − y_ui)² + λ/2 ‖weights‖²) / n`` over n ratings;
+    - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being their standard deviation;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
       ``ŷ = σ(z)``.
 
@@ -122,8 +122,8 @@ class TwoTower(TowerVectorsMixin):
         as.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
         The same as a factor model, which prediction goes by: vectors less their averages, and what the averages say.
-    centre_, scale_ : float
-        c: the mean of the ratings, or the log-odds of label 1; and what ``scale`` came to.
+    centre_, scale_, unit_ : float
+        c: the mean of the ratings, or the log-odds of label 1; what ``scale`` came to; σ, or 1 with the logistic cost.
     users_, items_ : IdMap
         Those of the ratings, then those that only had features.
     seen_, rating_range_, device_
@@ -319,7 +319,7 @@ class TwoTower(TowerVectorsMixin):
             trainer = self._trainer(backend, ratings, labels, sides, optimizer, seed)
             trainer.set_parameters(parameters)
             if held_out is not None:
-                trainer.set_validation(*held_out)
+                trainer.set_validation(*held_out[:2], self._in_units(held_out[2]))
 
             def run_epoch(epoch: int) -> dict[str, Any]:
                 rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
@@ -328,10 +328,10 @@ class TwoTower(TowerVectorsMixin):
                 if held_out is not None and self._is_logistic:
                     measured = trainer.validation_log_loss() / held_out[2].size
                 elif held_out is not None:
-                    measured = math.sqrt(trainer.validation_squared_error() / held_out[2].size)
+                    measured = self.unit_ * math.sqrt(trainer.validation_squared_error() / held_out[2].size)
                 return {
                     "cost": loss / n + trainer.penalty(),
-                    f"train_{error}": loss / n if self._is_logistic else math.sqrt(2 * loss / n),
+                    f"train_{error}": loss / n if self._is_logistic else self.unit_ * math.sqrt(2 * loss / n),
                     f"validation_{error}": measured,
                     "learning_rate": rate,
                 }
@@ -405,19 +405,27 @@ class TwoTower(TowerVectorsMixin):
         self.seen_ = self.seen_._replace(indptr=np.concatenate([ratings.indptr, more]))  # type: ignore[union-attr]
         if self._is_logistic:
             self.rating_range_ = (0.0, 1.0)
-            self.centre_, farthest = log_odds(labels, ratings.weights), _AUTO_LOGISTIC_SCALE
+            self.centre_, self.unit_, farthest = log_odds(labels, ratings.weights), 1.0, _AUTO_LOGISTIC_SCALE
         else:
-            self.centre_ = float(np.average(labels.astype(np.float64), weights=ratings.weights))
+            wide = labels.astype(np.float64)
+            self.centre_ = float(np.average(wide, weights=ratings.weights))
+            self.unit_ = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights)) or 1.0
             low, high = self.rating_range_
             farthest = _AUTO_SHARE * max(self.centre_ - low, high - self.centre_, 1e-6)
         self.scale_ = farthest if self.scale == "auto" else float(self.scale)
+
+    def _in_units(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ratings less their mean, in units of their standard deviation; labels as they are."""
+        if self._is_logistic:
+            return labels
+        return ((labels - np.float64(self.centre_)) / self.unit_).astype(np.float32)
 
     def _trainer(
         self, backend: Backend, ratings: Ratings, labels: NDArray[np.float32], sides: tuple[Side, Side],
         optimizer: Optimizer, seed: int,
     ) -> Any:  # fmt: skip
         name, *constants = optimizer.constants
-        low, high = self.rating_range_
+        low, high = self._in_units(np.array(self.rating_range_, np.float32)).tolist()
         user_layers, item_layers = self._layers
         weights = ratings.weights
         if weights is not None:
@@ -425,7 +433,7 @@ class TwoTower(TowerVectorsMixin):
         return backend.module.TwoTowerTrainer(
             ratings.indptr,
             ratings.indices,
-            labels,
+            self._in_units(labels),
             ratings.n_items,
             *(side.native() for side in sides),
             weights=weights,
@@ -433,7 +441,7 @@ class TwoTower(TowerVectorsMixin):
             item_layers=item_layers,
             dropout=float(self.dropout),
             cost=self.cost,
-            centre=self.centre_,
+            centre=self.centre_ if self._is_logistic else 0.0,
             optimizer=name,
             weight_decay=self.reg / ratings.nnz,
             batch_size=self.batch_size,
