@@ -121,6 +121,13 @@ CASES = {
         fastcf.ItemRegression, "features", {"reg": [1e-6, 3.0, 1e6]}, {"reg": 3.0}, {"user_features": PEOPLE}
     ),
     "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
+    "two-tower": Case(
+        lambda: fastcf.TwoTower((16,), (16,), 8, batch_size=64, learning_rate=0.01, n_epochs=30, random_state=0),
+        "features",
+        {"reg": [3.0, 1e6]},
+        {"reg": 3.0},
+        {"user_features": PEOPLE, "item_features": FILMS},
+    ),
     "by-item": encoded("item"),
     "by-user": encoded("user"),
     "blend": Case(blended, "factors", {"mf__reg": [1e-4, 0.6, 1e3]}, {"mf__reg": 0.6}),

@@ -118,3 +118,27 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
     np.testing.assert_allclose(model.encode(test), wanted.encode(test), atol=0.01)
     user = train.users.ids[0]
     assert model.recommend(user, 3).items.shape == (3,)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"optimizer": "momentum", "activation": "relu", "dropout": 0.2, "reg": 5.0},
+        {"cost": "logistic", "threshold": 3.0, "normalize": False},
+    ],
+    ids=str,
+)
+def test_model_two_tower_learns_the_same_on_every_device(device, split, options):
+    train, test = split
+    features = np.random.default_rng(0).normal(size=(train.n_items, 5))
+    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "learning_rate": 0.01, **options}
+    fit = {"validation": test, "item_features": (train.items.ids, features)}
+    wanted = fastcf.TwoTower((8,), (6, 5), 4, device="cpu", **options).fit(train, **fit)
+    model = fastcf.TwoTower((8,), (6, 5), 4, device=device, **options).fit(train, **fit)
+    assert model.device_ == device
+    for name, value in model.history_[-1].items():
+        if name not in ("seconds", "epoch"):
+            assert value == pytest.approx(wanted.history_[-1][name], rel=1e-3)
+    np.testing.assert_allclose(model.predict_matrix(), wanted.predict_matrix(), atol=0.01)
+    np.testing.assert_allclose(model.item_vectors(features), wanted.item_vectors(features), atol=0.01)

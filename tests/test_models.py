@@ -26,6 +26,7 @@ MODELS = {
     "autoencoder-user": lambda **options: fastcf.Autoencoder(
         (6, 4), n_epochs=5, random_state=0, orientation="user", normalize="item", **options
     ),
+    "two-tower": lambda **options: fastcf.TwoTower((6,), (5,), 4, n_epochs=5, random_state=0, **options),
 }
 
 

@@ -174,6 +174,10 @@ class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
     pass
 
 
+class AdaptedTwoTower(_PairsOfFeatures, fastcf.TwoTower):
+    pass
+
+
 class AdaptedBlend(_PairsOfFeatures, fastcf.Blend):
     pass
 
@@ -186,6 +190,7 @@ ADAPTED = {
     fastcf.UserPerceptron: AdaptedUserPerceptron,
     fastcf.UserRegression: AdaptedUserRegression,
     fastcf.ItemRegression: AdaptedItemRegression,
+    fastcf.TwoTower: AdaptedTwoTower,
     fastcf.Blend: AdaptedBlend,
 }
 

@@ -1,7 +1,6 @@
 #include "train/gradient_trainer.h"
 
 #include <cmath>
-#include <numeric>
 #include <stdexcept>
 
 #include "ops/penalty.h"
@@ -54,37 +53,13 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     start_side(user_, user_counts, config.user_bias_reg);
     start_side(item_, item_counts, config.item_bias_reg);
     if (config.batch_size == 0) {
-        start_ratings(ratings, weights, item_counts);
+        all_ = AllRatings<float>(ratings, ratings.values, weights);
+        errors_ = DeviceArray<float>(n);
         return;
     }
     batches_ = Batches(ratings, weights, config.batch_size, config.seed);
     optimizer_ = TabulatedOptimizer(config.optimizer);
     config_.optimizer = optimizer_;
-}
-
-void GradientTrainer::start_ratings(const CsrView& ratings, VectorView<const float> weights,
-                                    const std::vector<std::int64_t>& item_counts) {
-    const std::int64_t n = n_ratings_ = ratings.nnz();
-    indptr_ = DeviceArray<std::int64_t>(ratings.indptr, ratings.rows + 1);
-    items_ = DeviceArray<std::int32_t>(ratings.indices, n);
-    values_ = DeviceArray<float>(ratings.values, n);
-    weights_ = DeviceArray<float>(weights.data, weights.size);
-    errors_ = DeviceArray<float>(n);
-    std::vector<std::int64_t> next(at(ratings.cols) + 1);
-    std::partial_sum(item_counts.begin(), item_counts.end(), next.begin() + 1);
-    item_indptr_ = DeviceArray<std::int64_t>(next);
-    item_entries_ = DeviceArray<std::int64_t>(n);
-    item_users_ = DeviceArray<std::int32_t>(n);
-    HostView<std::int64_t> entries(item_entries_, false);
-    HostView<std::int32_t> users(item_users_, false);
-    for (std::int64_t u = 0; u < ratings.rows; ++u)
-        for (std::int64_t e = ratings.indptr[u]; e < ratings.indptr[u + 1]; ++e) {
-            const std::int64_t place = next[at(ratings.indices[e])]++;
-            entries.data()[place] = e;
-            users.data()[place] = static_cast<std::int32_t>(u);
-        }
-    entries.finish();
-    users.finish();
 }
 
 void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg) {
@@ -157,17 +132,6 @@ double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
 }
 
 double GradientTrainer::full_step(double learning_rate, double bias_learning_rate) {
-    MfRatings<float> ratings;
-    ratings.indptr = indptr_.data();
-    ratings.items = items_.data();
-    ratings.values = values_.data();
-    ratings.weights = weights_.data();
-    ratings.item_indptr = item_indptr_.data();
-    ratings.users = item_users_.data();
-    ratings.item_entries = item_entries_.data();
-    ratings.n_users = user_.factors.rows;
-    ratings.n_items = item_.factors.rows;
-    ratings.entries = n_ratings_;
     MfObjective<float> objective;
     objective.loss = config_.loss;
     objective.item_offset = item_offset_.data();
@@ -186,7 +150,7 @@ double GradientTrainer::full_step(double learning_rate, double bias_learning_rat
         gradient.user_bias = user_.bias.gradient.data();
         gradient.item_bias = item_.bias.gradient.data();
     }
-    const MfCost cost = mf_gradient(ratings, objective, point, gradient, errors_.data(), config_.n_threads);
+    const MfCost cost = mf_gradient(all_.view(), objective, point, gradient, errors_.data(), config_.n_threads);
     ++steps_;
     for_each_block([&](Block& block) {
         const bool bias = &block == &user_.bias || &block == &item_.bias;
@@ -263,9 +227,9 @@ void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_ra
 TrainingOrder GradientTrainer::order() const {
     TrainingOrder result;
     if (config_.batch_size == 0) {
-        result.items = items_.to_host();
+        result.items = all_.items.to_host();
         result.steps.assign(result.items.size(), 0);
-        const std::vector<std::int64_t> indptr = indptr_.to_host();
+        const std::vector<std::int64_t> indptr = all_.indptr.to_host();
         for (std::size_t u = 0; u + 1 < indptr.size(); ++u)
             result.users.resize(at(indptr[u + 1]), static_cast<std::int32_t>(u));
         return result;

@@ -10,6 +10,7 @@
 #include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
 #include "ops/predict.h"
+#include "train/all_ratings.h"
 #include "train/batches.h"
 #include "train/factors.h"
 #include "train/optimized.h"
@@ -72,8 +73,6 @@ class GradientTrainer {
     };
 
     void start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg);
-    void start_ratings(const CsrView& ratings, VectorView<const float> weights,
-                       const std::vector<std::int64_t>& item_counts);
     void start_optimizer();
     void settle();  // brings rows up to date that the optimiser would move without a gradient
     double full_step(double learning_rate, double bias_learning_rate);
@@ -96,11 +95,7 @@ class GradientTrainer {
     bool saved_ = false;
     DeviceArray<float> errors_;
 
-    // With batch_size = 0: the ratings in both orders.
-    std::int64_t n_ratings_ = 0;
-    DeviceArray<std::int64_t> indptr_, item_indptr_, item_entries_;
-    DeviceArray<std::int32_t> items_, item_users_;
-    DeviceArray<float> values_, weights_;
+    AllRatings<float> all_;  // with batch_size = 0
 
     // Otherwise: the ratings, and what a batch needs, kept from one to the next.
     TabulatedOptimizer optimizer_;

@@ -12,6 +12,7 @@
 #include "bind/backend/mlp.h"
 #include "bind/backend/optimizer.h"
 #include "bind/backend/register.h"
+#include "train/all_ratings.h"
 #include "train/two_tower_trainer.h"
 
 namespace fastcf::bind {
@@ -77,31 +78,15 @@ TwoTowerConfig config_in(const Features<T>& users, const Features<T>& items,
 
 // The cost of all ratings as one batch of all rows, and its gradient.
 template <class T>
-double whole_gradient(const CsrView& structure, const T* values, const T* weights, const Features<T>& users,
+double whole_gradient(const CsrView& structure, const T* values, VectorView<const T> weights, const Features<T>& users,
                       const Features<T>& items, const TwoTowerConfig& config, const TwoTowerArrays<T>& at,
                       const TwoTowerArrays<T>& gradient, std::uint64_t seed, int n_threads) {
-    const std::int64_t n = structure.nnz();
     TwoTower<T> network(config, OptimizerKind::gradient_descent);
     network.user().upload(at.user);
     network.item().upload(at.item);
-    std::vector<std::int64_t> item_indptr(static_cast<std::size_t>(structure.cols) + 1), entries, next;
-    std::vector<std::int32_t> owners(static_cast<std::size_t>(n));
-    entries.resize(owners.size());
-    for (std::int64_t e = 0; e < n; ++e) ++item_indptr[static_cast<std::size_t>(structure.indices[e]) + 1];
-    std::partial_sum(item_indptr.begin(), item_indptr.end(), item_indptr.begin());
-    next = item_indptr;
-    for (std::int64_t u = 0; u < structure.rows; ++u)
-        for (std::int64_t e = structure.indptr[u]; e < structure.indptr[u + 1]; ++e) {
-            const auto place = static_cast<std::size_t>(next[static_cast<std::size_t>(structure.indices[e])]++);
-            entries[place] = e;
-            owners[place] = static_cast<std::int32_t>(u);
-        }
-    const DeviceArray<std::int64_t> indptr(structure.indptr, structure.rows + 1), by_item(item_indptr), places(entries);
-    const DeviceArray<std::int32_t> columns(structure.indices, n), rows(owners);
-    const DeviceArray<T> targets(values, n), factors(weights, weights == nullptr ? 0 : n);
+    const AllRatings<T> ratings(structure, values, weights);
     TwoTowerBatch<T> batch;
-    batch.ratings = {indptr.data(), columns.data(), targets.data(), factors.data(), by_item.data(),
-                     rows.data(),   places.data(),  structure.rows, structure.cols, n};
+    batch.ratings = ratings.view();
     FeatureRows<T> user_rows(users), item_rows(items);
     const auto all = [&](FeatureRows<T>& features, std::int64_t count) {
         std::vector<std::int32_t> numbers(static_cast<std::size_t>(count));
@@ -143,7 +128,7 @@ double gradient_in(const py::object& indptr, const py::object& indices, const py
         config_in(users, items, user_layers, item_layers, activation, dropout, length, cost, centre, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
     const py::gil_scoped_release release;
-    return whole_gradient<T>(structure, targets.data, factors.data, users, items, config, at, slopes, seed, n_threads);
+    return whole_gradient<T>(structure, targets.data, factors, users, items, config, at, slopes, seed, n_threads);
 }
 
 py::array_t<float> vectors_of(const py::tuple& features, const py::tuple& parameters,

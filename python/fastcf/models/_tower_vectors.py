@@ -31,12 +31,13 @@ class TowerVectorsMixin(CostMixin, SimilarityMixin):
     which somebody unknown, whose factors and bias count as 0, is the average user.
     """
 
-    _state = (*CostMixin._state, "centre_", "scale_")
+    _state = (*CostMixin._state, "centre_", "scale_", "unit_")
 
     normalize: bool
     activation: str
     centre_: float
     scale_: float
+    unit_: float
     user_average_: NDArray[np.float32]
     item_average_: NDArray[np.float32]
     user_weights_: list[NDArray[np.float32]]
@@ -49,14 +50,18 @@ class TowerVectorsMixin(CostMixin, SimilarityMixin):
 
     @property
     def _tower_options(self) -> dict[str, Any]:
-        return {"activation": self.activation, "length": float(np.sqrt(self.scale_)) if self.normalize else 0.0}
+        length = float(np.sqrt(self.scale_ / self.unit_)) if self.normalize else 0.0
+        return {"activation": self.activation, "length": length}
 
     def _vectors_of(self, side: int, matrix: Any, own: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the vectors of rows of features, some of which have inputs of their own."""
         inputs, name = self._inputs[side], _SIDES[side]
         parameters = TowerParameters(getattr(self, f"{name}_weights_"), getattr(self, f"{name}_biases_"))
         features = inputs.native(matrix, own)
-        return tower_vectors(self._native, inputs, features, parameters, n_threads=self._threads, **self._tower_options)
+        options = {"n_threads": self._threads, **self._tower_options}
+        vectors = tower_vectors(self._native, inputs, features, parameters, **options)
+        vectors *= np.float32(np.sqrt(self.unit_))  # the towers know nothing of the ratings' unit
+        return vectors
 
     def _set_vectors(self, users: NDArray[np.float32], items: NDArray[np.float32]) -> None:
         """Set the factor model that vectors make."""
@@ -191,10 +196,10 @@ class TowerVectorsMixin(CostMixin, SimilarityMixin):
         inputs, own = [], []
         model.user_layers, model.item_layers = (tuple(sizes[:-1]) for sizes in model._layers)
         try:
-            model.centre_, model.scale_ = float(model.centre_), float(model.scale_)
+            model.centre_, model.scale_, model.unit_ = map(float, (model.centre_, model.scale_, model.unit_))
             n_ids = [int(archive.meta[f"{name}_own_inputs"]) for name in _SIDES]
-            if not (np.isfinite(model.centre_) and model.scale_ > 0 and min(n_ids) >= 0):
-                raise ValueError(f"centre {model.centre_}, scale {model.scale_}, own inputs {n_ids}")
+            if not (np.isfinite(model.centre_) and min(model.scale_, model.unit_) > 0 and min(n_ids) >= 0):
+                raise ValueError(f"centre {model.centre_}, scale {model.scale_}, unit {model.unit_}, inputs {n_ids}")
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{archive.path}: what {cls.__name__} remembers is damaged: {error!r}") from error
         for name, rows, sizes, ids in zip(_SIDES, (model.users_, model.items_), model._layers, n_ids, strict=True):

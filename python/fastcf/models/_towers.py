@@ -19,7 +19,7 @@ __all__ = ["INITS", "Inputs", "Side", "TowerParameters", "draw_tower", "tower_ve
 INITS = ("he", "lecun", "glorot", "normal", "uniform")
 _STREAM = 64  # of random numbers: the first weights; other kinds of models have those below
 _SMALL = 0.05  # of "normal" and "uniform"
-_OWN_GAIN = 5.0  # of the first weights of rows' own inputs: rows begin far apart. Chosen on validation rows
+_OWN_GAIN = 3.0  # of first weights where rows have no other inputs than their own: they begin far apart
 _DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
 _SMOOTH = {"identity", "sigmoid", "tanh"}
 
@@ -96,7 +96,7 @@ class Inputs(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The users or the items of a model: their ids and features, those that were rated first.
+    """The users or the items of a model: their ids and features.
 
     Attributes
     ----------
@@ -113,12 +113,16 @@ class Side(NamedTuple):
     own: NDArray[np.int32]
 
     @classmethod
-    def of(cls, ids: IdMap, matrix: Any, n_rated: int, has_ids: bool) -> Side:
-        """Return the side of a model that begins; with ``has_ids``, each row that was rated has an input of its own."""
+    def of(cls, ids: IdMap, matrix: Any, rated: NDArray[np.int64]) -> Side:
+        """Return the side of a model that begins; these rows have an input of their own each."""
         own = np.full(len(ids), -1, np.int32)
-        if has_ids:
-            own[:n_rated] = np.arange(n_rated)
-        return cls(ids, matrix, Inputs.of(matrix, n_rated if has_ids else 0), own)
+        own[rated] = np.arange(rated.size)
+        return cls(ids, matrix, Inputs.of(matrix, rated.size), own)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows the tower is told anything of."""
+        return (self.own >= 0) | (self.inputs.n_features > 0)
 
     @property
     def mean_square(self) -> float:
@@ -154,7 +158,8 @@ def draw_tower(
         return drawn
 
     first = weights((side.inputs.dense.size, layers[0]), max(side.mean_square, 1e-12), 0)
-    first[side.inputs.n_features :] *= _OWN_GAIN
+    if side.inputs.n_features == 0:
+        first *= _OWN_GAIN
     others = [weights(shape, shape[0], layer + 1) for layer, shape in enumerate(itertools.pairwise(layers))]
     return TowerParameters([first, *others], [np.zeros(size, np.float32) for size in layers])
 

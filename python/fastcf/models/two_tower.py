@@ -14,6 +14,7 @@ from fastcf._backend import Backend, resolve_device, single_threaded_blas
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
+from fastcf.ids import IdMap
 from fastcf.models._labels import log_odds
 from fastcf.models._network import ACTIVATIONS
 from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
@@ -29,7 +30,7 @@ __all__ = ["TwoTower"]
 
 _RATES = {"adam": 0.002, "adagrad": 0.01, "adadelta": 1.0}
 _GRADIENT_RATE = 0.05
-_AUTO_SHARE = 0.5  # of the farthest rating's distance from the centre: see docs/defaults.md
+_AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _CHECKED_RATINGS = 100  # that a gradient check looks at: with many a difference steps over some kink
@@ -43,12 +44,13 @@ class TwoTower(TowerVectorsMixin):
     Whatever has features has a vector, whether or not it was ever rated: the answer to cold start. With ``normalize``
     vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c and ``scale`` times the cosine. Minimises
 
-    - squared: ``(½ Σ w_ui (ŷ_ui − y_ui)² + λ/2 ‖weights‖²) / n`` over n ratings;
+    - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being their standard deviation;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
       ``ŷ = σ(z)``.
 
-    Each distinct user and item of a batch goes through its tower once, in forward and backward passes, however many of
-    the batch's ratings are theirs; sparse features are read, and their weights stepped, where they are not zero.
+    Weights w count relative to their mean. Each distinct user and item of a batch goes through its tower once, however
+    many of the batch's ratings are theirs; sparse features are read, and their weights stepped, where they are not
+    zero.
 
     Parameters
     ----------
@@ -69,11 +71,11 @@ class TwoTower(TowerVectorsMixin):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        With ``normalize``: by how much a prediction may differ from c, above 0. "auto" is half of what the farthest
+        With ``normalize``: by how much a prediction may differ from c, above 0. "auto" is 0.7 of what the farthest
         rating does, or 3 (log-odds) with the logistic cost; larger ones fit more, and more noise.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
-    reg : float, default 300.0
+    reg : float, default 100.0
         λ, at least 0, in ratings. First weights of sparse features that no row of a batch has shrink, too, exactly,
         under "gd", "momentum" and "nesterov"; under the others they stand still.
     optimizer : str or Optimizer, default "adam"
@@ -97,8 +99,8 @@ class TwoTower(TowerVectorsMixin):
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
         Distribution of the first weights. "he": normal with variance 2/inputs, 1/inputs in the last layer; "lecun":
         1/inputs in all; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard deviation 0.05;
-        "uniform": on ±0.05. The first layer counts a row's inputs by the mean sum of their squares; weights of inputs
-        of one row's own begin five times as large.
+        "uniform": on ±0.05. The first layer counts a row's inputs by the mean sum of their squares; those of a side
+        without features are three times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of ratings and what is dropped.
     n_threads : int, optional
@@ -120,8 +122,8 @@ class TwoTower(TowerVectorsMixin):
         as.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
         The same as a factor model, which prediction goes by: vectors less their averages, and what the averages say.
-    centre_, scale_ : float
-        c: the mean of the ratings, or the log-odds of label 1; and what ``scale`` came to.
+    centre_, scale_, unit_ : float
+        c: the mean of the ratings, or the log-odds of label 1; what ``scale`` came to; σ, or 1 with the logistic cost.
     users_, items_ : IdMap
         Those of the ratings, then those that only had features.
     seen_, rating_range_, device_
@@ -206,7 +208,7 @@ class TwoTower(TowerVectorsMixin):
         normalize: bool = True,
         scale: float | str = "auto",
         dropout: float = 0.0,
-        reg: float = 300.0,
+        reg: float = 100.0,
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
@@ -312,13 +314,12 @@ class TwoTower(TowerVectorsMixin):
             for number, (side, layers) in enumerate(zip(sides, self._layers, strict=True))
         )
         n = float(ratings.nnz)
-        weight = n if ratings.weights is None else float(ratings.weights.sum(dtype=np.float64))
         error = "log_loss" if self._is_logistic else "rmse"
         with single_threaded_blas():
             trainer = self._trainer(backend, ratings, labels, sides, optimizer, seed)
             trainer.set_parameters(parameters)
             if held_out is not None:
-                trainer.set_validation(*held_out)
+                trainer.set_validation(*held_out[:2], self._in_units(held_out[2]))
 
             def run_epoch(epoch: int) -> dict[str, Any]:
                 rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
@@ -327,10 +328,10 @@ class TwoTower(TowerVectorsMixin):
                 if held_out is not None and self._is_logistic:
                     measured = trainer.validation_log_loss() / held_out[2].size
                 elif held_out is not None:
-                    measured = math.sqrt(trainer.validation_squared_error() / held_out[2].size)
+                    measured = self.unit_ * math.sqrt(trainer.validation_squared_error() / held_out[2].size)
                 return {
                     "cost": loss / n + trainer.penalty(),
-                    f"train_{error}": loss / weight if self._is_logistic else math.sqrt(2 * loss / weight),
+                    f"train_{error}": loss / n if self._is_logistic else self.unit_ * math.sqrt(2 * loss / n),
                     f"validation_{error}": measured,
                     "learning_rate": rate,
                 }
@@ -363,24 +364,26 @@ class TwoTower(TowerVectorsMixin):
     ) -> tuple[Side, Side]:
         """Return users and items with features: those of the ratings, and then the others of the tables."""
 
-        def side(name: str, ids: Any, features: Any) -> Side:
+        def side(name: str, ids: IdMap, features: Any, counts: NDArray[np.int64]) -> Side:
             has_ids = features is None if self.ids == "auto" else self.ids in (name, "both")
+            rated = np.flatnonzero(counts) if has_ids else np.empty(0, np.int64)
             if features is None:
                 if not has_ids:
                     raise ValueError(
                         f"{self._caller}: {name}_features must be given with ids={self.ids!r}, which leaves nothing to "
                         f"know {name}s by; got None"
                     )
-                return Side.of(ids, scipy.sparse.csr_array((len(ids), 0), dtype=np.float32), len(ids), has_ids)
+                return Side.of(ids, scipy.sparse.csr_array((len(ids), 0), dtype=np.float32), rated)
             table = as_feature_table(features, self._caller, f"{name}_features")
             what = f"all {name}s of the ratings"
             if with_others:
                 table = table.extend(ids, caller=self._caller, what=what)
             else:
                 table = FeatureTable(ids, table.align(ids, caller=self._caller, what=what))
-            return Side.of(table.ids, table.matrix, len(ids), has_ids)
+            return Side.of(table.ids, table.matrix, rated)
 
-        return side("user", ratings.users, user_features), side("item", ratings.items, item_features)
+        users, items = _counts(ratings)
+        return side("user", ratings.users, user_features, users), side("item", ratings.items, item_features, items)
 
     def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, ...]:
         """Return rows and values of pairs held out."""
@@ -388,7 +391,9 @@ class TwoTower(TowerVectorsMixin):
         ratings = self._validation_ratings(validation)
         labels = self._labels(ratings, caller)
         users, items = self._pair_rows(ratings, "fit", strict=False, maps=(sides[0].ids, sides[1].ids))
-        known = (users >= 0) & (items >= 0)
+        known = np.logical_and(
+            *(np.append(side.known, False)[rows] for side, rows in zip(sides, (users, items), strict=True))
+        )
         if not known.any():
             raise ValueError(f"{caller} must have users and items with ratings or features; got {labels.size} without")
         return users[known], items[known], labels[known]
@@ -400,32 +405,43 @@ class TwoTower(TowerVectorsMixin):
         self.seen_ = self.seen_._replace(indptr=np.concatenate([ratings.indptr, more]))  # type: ignore[union-attr]
         if self._is_logistic:
             self.rating_range_ = (0.0, 1.0)
-            self.centre_, farthest = log_odds(labels, ratings.weights), _AUTO_LOGISTIC_SCALE
+            self.centre_, self.unit_, farthest = log_odds(labels, ratings.weights), 1.0, _AUTO_LOGISTIC_SCALE
         else:
-            self.centre_ = float(np.average(labels.astype(np.float64), weights=ratings.weights))
+            wide = labels.astype(np.float64)
+            self.centre_ = float(np.average(wide, weights=ratings.weights))
+            self.unit_ = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights)) or 1.0
             low, high = self.rating_range_
             farthest = _AUTO_SHARE * max(self.centre_ - low, high - self.centre_, 1e-6)
         self.scale_ = farthest if self.scale == "auto" else float(self.scale)
+
+    def _in_units(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ratings less their mean, in units of their standard deviation; labels as they are."""
+        if self._is_logistic:
+            return labels
+        return ((labels - np.float64(self.centre_)) / self.unit_).astype(np.float32)
 
     def _trainer(
         self, backend: Backend, ratings: Ratings, labels: NDArray[np.float32], sides: tuple[Side, Side],
         optimizer: Optimizer, seed: int,
     ) -> Any:  # fmt: skip
         name, *constants = optimizer.constants
-        low, high = self.rating_range_
+        low, high = self._in_units(np.array(self.rating_range_, np.float32)).tolist()
         user_layers, item_layers = self._layers
+        weights = ratings.weights
+        if weights is not None:
+            weights = (weights / weights.mean(dtype=np.float64)).astype(np.float32)
         return backend.module.TwoTowerTrainer(
             ratings.indptr,
             ratings.indices,
-            labels,
+            self._in_units(labels),
             ratings.n_items,
             *(side.native() for side in sides),
-            weights=ratings.weights,
+            weights=weights,
             user_layers=user_layers,
             item_layers=item_layers,
             dropout=float(self.dropout),
             cost=self.cost,
-            centre=self.centre_,
+            centre=self.centre_ if self._is_logistic else 0.0,
             optimizer=name,
             weight_decay=self.reg / ratings.nnz,
             batch_size=self.batch_size,
@@ -444,12 +460,13 @@ class TwoTower(TowerVectorsMixin):
         self.item_weights_, self.item_biases_ = items
         self._inputs = sides[0].inputs, sides[1].inputs
         vectors = [self._vectors_of(n, side.matrix, side.own) for n, side in enumerate(sides)]
-        rated = np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)
         averages = [
             (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
-            for count, rows in zip(rated, vectors, strict=True)
+            for count, rows in zip(_counts(ratings), vectors, strict=True)
         ]
         self.user_average_, self.item_average_ = averages
+        for side, rows, average in zip(sides, vectors, averages, strict=True):
+            rows[~side.known] = average
         self._own = sides[0].own, sides[1].own
         self._set_vectors(*vectors)
 
@@ -462,7 +479,7 @@ class TwoTower(TowerVectorsMixin):
         """
         backend = resolve_device(self.device, "check_gradients")
         some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED_RATINGS), replace=False)
-        few = ratings.take(np.sort(some))
+        few = Ratings.from_coo(*ratings.take(np.sort(some)).to_coo())  # of no others than their users and items
         labels = self._labels(few, "check_gradients")
         sides = self._sides(few, user_features, item_features, with_others=False)
         return towers_objective(
@@ -479,3 +496,8 @@ class TwoTower(TowerVectorsMixin):
             centre=float(labels.mean()),
             n_threads=self._threads,
         )
+
+
+def _counts(ratings: Ratings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many ratings each user and each item has."""
+    return np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)

@@ -1,0 +1,210 @@
+"""Ratings of new items: items held out whole, predicted by their features. TwoTower beside models that know less.
+
+    python bench/bench_new_items.py FOLDER [--threads 2] [--settings]
+
+Two sets: ml-latest-small in FOLDER, an item's features being its genres and its year (scikit-learn's transformers), and
+a made-up one (1,000 x 1,000, 80,000 ratings), whose items' features are their true bias and factors with noise. Items
+are cut into five parts; each part in turn is new: its ratings are the test, no other. Of the other items a fifth is
+held out to choose penalties by (UserRegression's; TwoTower has its defaults); then all of them are trained on. Features
+do not look at ratings. Item-blind models know the user only: the mean rating, the user's mean, the user's shrunk bias.
+
+RMSE, MAE and, as ranking, the share of a user's pairs of new items with different ratings that are put in the right
+order (half for ties), averaged over users. With --settings: TwoTower with one thing changed, on the held-out fifth of
+three of the parts; test items are not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+import fastcf
+from common import write_json
+
+PARTS, SEED = 5, 20261121
+REGS = (10.0, 30.0, 100.0, 300.0, 1000.0)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "relu": {"activation": "relu"},
+    "selu": {"activation": "selu"},
+    "tanh": {"activation": "tanh"},
+    "512-256": {"user_layers": (512, 256), "item_layers": (512, 256)},
+    "64 factors": {"n_factors": 64},
+    "not normalised": {"normalize": False},
+    "reg 0": {"reg": 0.0},
+    "reg 30": {"reg": 30.0},
+    "reg 300": {"reg": 300.0},
+    "rate 0.001": {"learning_rate": 0.001},
+    "rate 0.004": {"learning_rate": 0.004},
+    "20 epochs": {"n_epochs": 20},
+    "dropout 0.1": {"dropout": 0.1},
+    "share 0.5": {"share": 0.5},
+    "share 1": {"share": 1.0},
+    "own inputs not enlarged": {"gain": 1.0},
+    "own inputs five times": {"gain": 5.0},
+}
+
+
+class Problem(NamedTuple):
+    """Ratings, and features of all items."""
+
+    ratings: fastcf.Ratings
+    features: fastcf.FeatureTable
+
+
+def movielens(folder: Path) -> Problem:
+    """Return ml-latest-small with genres and years."""
+    films = fastcf.data.read_items(folder / "ml-latest-small")
+    genres = CountVectorizer(tokenizer=lambda text: text.split("|"), token_pattern=None, lowercase=False)
+    years = np.array([int(text[-1]) if (text := _years(title)) else -1 for title in films.titles])
+    years = np.where(years < 0, np.median(years[years > 0]), years)[:, None]
+    knots = np.quantile(years, np.linspace(0, 1, 8))[:, None]
+    columns = [
+        genres.fit_transform(films.genres).toarray(),
+        SplineTransformer(degree=1, knots=knots).fit_transform(years),
+    ]
+    matrix = StandardScaler().fit_transform(np.hstack(columns).astype(np.float64))
+    log = fastcf.data.read_log(folder / "ml-latest-small" / "ratings.csv")
+    return Problem(log.to_ratings(), fastcf.FeatureTable(films.ids, matrix))
+
+
+def _years(title: str) -> list[str]:
+    return [part[:4] for part in title.split("(")[1:] if part[:4].isdigit()]
+
+
+def made_up() -> Problem:
+    """Return ratings whose items' features are their truth, and noise."""
+    ratings, truth = fastcf.data.make_ratings(1_000, 1_000, 80_000, random_state=SEED, return_truth=True)
+    known = np.hstack([truth.item_bias[:, None], truth.item_factors])
+    noise = np.random.default_rng(SEED).normal(0, 1, known.shape)
+    matrix = StandardScaler().fit_transform(known + 0.5 * known.std(0) * noise)
+    return Problem(ratings, fastcf.FeatureTable(ratings.items.ids, matrix[: ratings.n_items]))
+
+
+def without(ratings: fastcf.Ratings, rows: np.ndarray) -> tuple[fastcf.Ratings, fastcf.Ratings]:
+    """Return the ratings of other items, and those of these item rows."""
+    held = np.isin(ratings.indices, rows)
+    return ratings.take(np.flatnonzero(~held)), ratings.take(np.flatnonzero(held))
+
+
+def parts_of(ratings: fastcf.Ratings, seed: int) -> list[np.ndarray]:
+    """Return the items that have ratings, in five random parts."""
+    return np.array_split(np.random.default_rng(seed).permutation(np.unique(ratings.indices)), PARTS)
+
+
+def right_order(test: fastcf.Ratings, predicted: np.ndarray) -> float:
+    """Return the share of a user's pairs with different ratings that are in the right order, averaged over users."""
+    shares = []
+    for begin, end in zip(test.indptr[:-1], test.indptr[1:], strict=True):
+        y, z = test.values[begin:end], predicted[begin:end]
+        better = y[:, None] > y
+        if better.any():
+            difference = (z[:, None] - z)[better]
+            shares.append(float((np.sign(difference) / 2 + 0.5).mean()))
+    return float(np.mean(shares))
+
+
+def item_blind(train: fastcf.Ratings, test: fastcf.Ratings) -> dict[str, np.ndarray]:
+    """Return predictions that know the user only."""
+    rows = train.users.rows(test.users.ids)[test.row_of_entry()]
+    counts, owner = np.maximum(np.diff(train.indptr), 1), train.row_of_entry()
+    sums = np.bincount(owner, train.values.astype(np.float64) - train.mean, train.n_users)
+    within = sums[owner] / counts[owner]
+    noise = float(((train.values - train.mean - within) ** 2).mean())
+    spread = max(float(np.average((sums / counts) ** 2, weights=counts)) - noise / float(counts.mean()), 1e-9)
+    shrunk = sums / (counts + noise / spread)
+
+    def said(bias: np.ndarray) -> np.ndarray:
+        return np.clip(train.mean + np.where(rows >= 0, bias[rows], 0), *train.rating_range)
+
+    return {
+        "mean": said(np.zeros(train.n_users)),
+        "user's mean": said(sums / counts),
+        "user's shrunk bias": said(shrunk),
+    }
+
+
+def measured(test: fastcf.Ratings, predicted: np.ndarray) -> dict[str, float]:
+    metrics = fastcf.metrics
+    return {
+        "rmse": metrics.rmse(test.values, predicted),
+        "mae": metrics.mae(test.values, predicted),
+        "right_order": right_order(test, predicted),
+    }
+
+
+def run_part(problem: Problem, part: int, threads: int) -> dict[str, dict[str, float]]:
+    """Return every model's figures on one part of the items."""
+    others, test = without(problem.ratings, parts_of(problem.ratings, SEED)[part])
+    train, validation = without(others, parts_of(others, SEED + 1 + part)[0])
+
+    def regression(reg: float, data: fastcf.Ratings) -> fastcf.UserRegression:
+        return fastcf.UserRegression(reg=reg, n_threads=threads).fit(data, item_features=problem.features)
+
+    reg = max(REGS, key=lambda reg: regression(reg, train).score(validation))
+    found = {name: measured(test, predicted) for name, predicted in item_blind(others, test).items()}
+    found["BiasModel"] = measured(test, fastcf.BiasModel(n_threads=threads).fit(others).predict(test))
+    found["UserRegression"] = {**measured(test, regression(reg, others).predict(test)), "reg": reg}
+    start = time.perf_counter()
+    model = fastcf.TwoTower(random_state=part, n_threads=threads).fit(others, item_features=problem.features)
+    seconds = time.perf_counter() - start
+    found["TwoTower"] = {**measured(test, model.predict(test)), "seconds": seconds}
+    return found
+
+
+def settings(problem: Problem, threads: int) -> dict[str, list[float]]:
+    """Return the validation RMSE of every setting, for three parts."""
+    results: dict[str, list[float]] = {name: [] for name in SETTINGS}
+    for part in range(3):
+        others, _ = without(problem.ratings, parts_of(problem.ratings, SEED)[part])
+        train, validation = without(others, parts_of(others, SEED + 1 + part)[0])
+        for name, changed in SETTINGS.items():
+            options = dict(changed)
+            inner = {"_OWN_GAIN": options.pop("gain", None), "_AUTO_SHARE": options.pop("share", None)}
+            modules = {"_OWN_GAIN": fastcf.models._towers, "_AUTO_SHARE": fastcf.models.two_tower}
+            model = fastcf.TwoTower(random_state=part, n_threads=threads, **options)
+            name_of = next((constant for constant, value in inner.items() if value is not None), "_OWN_GAIN")
+            value = inner[name_of] if inner[name_of] is not None else fastcf.models._towers._OWN_GAIN
+            with mock.patch.object(modules[name_of], name_of, value):
+                model.fit(train, item_features=problem.features)
+            results[name].append(-model.score(validation))
+    for name, errors in results.items():
+        print(f"  {name:<24} {np.mean(errors):.4f}   " + " ".join(f"{error:.4f}" for error in errors), flush=True)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--settings", action="store_true", help="what each default is worth, on validation items")
+    arguments = parser.parse_args()
+    problems = {"ml-latest-small": movielens(arguments.folder), "made up": made_up()}
+    results: dict[str, Any] = {}
+    for name, problem in problems.items():
+        print(f"{name}: {problem.ratings!r}, {problem.features!r}")
+        if arguments.settings:
+            results[name] = settings(problem, arguments.threads)
+            continue
+        parts = [run_part(problem, part, arguments.threads) for part in range(PARTS)]
+        results[name] = parts
+        for model in parts[0]:
+            means = {key: np.mean([part[model][key] for part in parts]) for key in ("rmse", "mae", "right_order")}
+            spread = np.std([part[model]["rmse"] for part in parts], ddof=1)
+            print(
+                f"  {model:<20} RMSE {means['rmse']:.4f} ± {spread:.4f}  MAE {means['mae']:.4f}  "
+                f"right order {means['right_order']:.4f}",
+                flush=True,
+            )
+    write_json("two_tower_settings" if arguments.settings else "new_items", {"seed": SEED, "results": results})
+
+
+if __name__ == "__main__":
+    main()
