@@ -162,12 +162,9 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         if not hasattr(self, "items_"):
             raise NotFittedError(f"{type(self).__name__}.retrieve: the retriever must be fitted first; call fit")
         ids = user_ids(users)
-        return self._retrieve(ids, exclude_seen)
-
-    def _retrieve(self, users: Any, exclude_seen: bool) -> Candidates:
-        rows = self.users_.rows(users, n_threads=self.n_threads) if np.size(users) else np.empty(0, np.int32)
+        rows = self.users_.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
         seen = self.seen_.of(rows) if exclude_seen and self.seen_ is not None else (None, None)
-        lists, chosen = self._lists_of(users, rows, seen)
+        lists, chosen = self._lists_of(ids, rows, seen)
         m, width = chosen.shape
         indptr, indices, scores, _ = native().merge_candidates(
             *lists,

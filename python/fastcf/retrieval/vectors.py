@@ -62,9 +62,11 @@ class _VectorRetriever(BaseRetriever):
             return
         self.index_ = None
         if self.index != "exact":
+            known = self.model.item_factors_.any(axis=1)
             self.index_ = VectorIndex(
                 self.index,
                 self._vectors(),
+                np.flatnonzero(known | ~known.any()).astype(np.int32),
                 m=self.m,
                 ef_construction=self.ef_construction,
                 n_threads=self.n_threads or 0,
@@ -111,8 +113,8 @@ class NearestVectors(_VectorRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. Of an index the 2k nearest items are asked for, so that k are left without what a user has
-    seen; who has seen more of them gets fewer. The bias of an item is one more coordinate of its vector, where the
-    query has a 1.
+    seen; who has seen more of them gets fewer. Items whose factors are all 0, as those that nobody rated have, are not
+    in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Examples
     --------
