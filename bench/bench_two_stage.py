@@ -4,7 +4,7 @@ Run ``python bench/bench_two_stage.py --plots docs/images``; needs usearch, hnsw
 vectors in one process, with the same number of threads, a few users each in turn; how well, is counted against the
 exhaustive ranking by the same scores.
 
-The vectors are made up, but not as independent Gaussian noise, which no index can search and no catalogue looks like.
+The vectors are made up, but not as independent Gaussian noise, which no catalogue looks like.
 Items come in 2,000 groups with Pareto-distributed sizes; the f-th of 64 factors has the scale (1 + f)^-1/2, as the
 spectra of factorisations fall; an item is its group's centre plus 0.6 times a deviation of the same spectrum, times a
 log-normal length (sigma 0.3), with a normal bias (sigma 0.3). A user is a mixture of three groups' centres with

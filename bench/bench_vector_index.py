@@ -1,27 +1,44 @@
 """Recall of usearch and hnswlib for inner products: as they stand, and with one more coordinate (see `VectorIndex`).
 
-The catalogue is that of `bench_two_stage.py`, smaller; in a second round a third of the items have the vector 0, as
-those that nobody rated have after training.
+The vectors are those of fitted factorisations: of made-up ratings and, with ``bench_vector_index.py FOLDER``, of the
+MovieLens-like sets in the folder. Items that nobody rated, whose vectors are 0, are left out.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench_two_stage import make_catalogue, recall
+import fastcf
+from bench_two_stage import recall
 from common import write_json
 from fastcf import _cpu
 from fastcf.retrieval._index import _ENGINES, VectorIndex
 
 
+def problems(folder: Path | None, k: int, n_users: int) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Yield a name, queries and vectors, biases included."""
+    sets = {}
+    for path in sorted(folder.iterdir()) if folder is not None else ():
+        sets[path.name] = fastcf.data.load_movielens(path).ratings
+    sets["made up"] = fastcf.data.make_ratings(10_000, 40_000, 2_000_000, random_state=0)
+    for name, ratings in sets.items():
+        model = fastcf.MatrixFactorization(k, random_state=0).fit(ratings)
+        bias = model.item_bias_ if model.item_mean_ is None else model.item_bias_ + model.item_mean_
+        queries = np.pad(model.user_factors_[:n_users], ((0, 0), (0, 1)), constant_values=1)
+        vectors = np.column_stack([model.item_factors_, bias])
+        vectors = vectors[model.item_factors_.any(axis=1)]
+        yield f"{name}, {len(vectors):,} items", queries, vectors
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--users", type=int, default=1_000)
     parser.add_argument("--factors", type=int, default=64)
     parser.add_argument("--n", type=int, default=100)
@@ -30,34 +47,23 @@ def main() -> None:
     parser.add_argument("--ef", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    model, _, _ = make_catalogue(arguments.items, arguments.users, arguments.factors)
-    queries = np.column_stack([model.user_factors_, np.ones(arguments.users, np.float32)])
-    vectors = np.column_stack([model.item_factors_, model.item_bias_])
-    options: dict[str, Any] = {"m": arguments.m, "ef_construction": arguments.ef_construction}
-    options["n_threads"] = arguments.threads
+    graph = {"m": arguments.m, "ef_construction": arguments.ef_construction, "n_threads": arguments.threads}
     results = []
-    for unrated in (0, arguments.items // 3):
-        rows = vectors.copy()
-        rows[np.random.default_rng(0).permutation(arguments.items)[:unrated]] = 0
-        best = _cpu.topk(queries, rows, None, arguments.n)[0]
+    for name, queries, vectors in problems(arguments.folder, arguments.factors, arguments.users):
+        best = _cpu.topk(queries, vectors, None, arguments.n)[0]
         for library in ("usearch", "hnswlib"):
             module = importlib.import_module("usearch.index" if library == "usearch" else library)
-            for lengthened in (False, True):
-                start = time.perf_counter()
-                if lengthened:
-                    index: Any = VectorIndex(library, rows, **options, caller="bench")
-                else:
-                    index = _ENGINES[library](module, rows, *options.values())
-                built = time.perf_counter() - start
+            indexes: dict[str, Any] = {
+                "as they stand": _ENGINES[library](module, vectors, *graph.values()),
+                "one more coordinate": VectorIndex(
+                    library, vectors, np.arange(len(vectors), dtype=np.int32), **graph, caller="bench"
+                ),
+            }
+            for kind, index in indexes.items():
                 found = {ef: recall(index.search(queries, arguments.n, ef)[0], best) for ef in arguments.ef}
-                row = {"library": library, "unrated": unrated, "lengthened": lengthened, "built_seconds": built}
-                results.append({**row, "recall": found})
+                results.append({"vectors": name, "library": library, "kind": kind, "recall": found})
                 shown = ", ".join(f"{value:.3f} (ef {ef})" for ef, value in found.items())
-                kind = "one more coordinate" if lengthened else "as they stand"
-                print(
-                    f"{library:<8} {unrated:>7,} unrated, {kind:<20} built in {built:5.1f} s, recall {shown}",
-                    flush=True,
-                )
+                print(f"{name:<35} {library:<8} {kind:<20} recall@{arguments.n} {shown}", flush=True)
     print("written:", write_json("vector_index", {**vars(arguments), "results": results}))
 
 

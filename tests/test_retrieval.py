@@ -344,6 +344,14 @@ def test_retrievers_before_fit_raise(fitted, name):
         RETRIEVERS[name](model, ratings).retrieve([1])
 
 
+def test_retrievers_that_could_not_be_fitted_are_not():
+    retriever = Popular(half_life=3.0)
+    with pytest.raises(ValueError, match="half_life"):
+        retriever.fit(made_up(0, timestamps=False))
+    with pytest.raises(NotFittedError):
+        retriever.retrieve(1)
+
+
 def test_nearest_vectors_need_vectors():
     ratings = made_up(0)
     blend = fastcf.Blend([fastcf.BiasModel(), fastcf.MatrixFactorization(2)], random_state=0).fit(ratings)

@@ -20,10 +20,7 @@ def library(request):
 
 @pytest.fixture(scope="module")
 def fitted():
-    made_up = fastcf.data.make_ratings(400, 3_000, 20_000, random_state=1)
-    # of rated items only: hnswlib's graphs fall apart where many vectors are the same
-    users, items, values = made_up.to_coo()
-    ratings = fastcf.Ratings.from_coo(users, np.unique(items, return_inverse=True)[1], values)
+    ratings = fastcf.data.make_ratings(400, 3_000, 20_000, random_state=1)
     return ratings, fastcf.MatrixFactorization(8, random_state=0).fit(ratings)
 
 
@@ -32,7 +29,8 @@ def test_vector_index_finds_the_largest_products(library, n_queries):
     rng = np.random.default_rng(0)
     vectors = (rng.standard_normal((500, 6)) * rng.exponential(1, (500, 1))).astype(np.float32)  # of all lengths
     queries = rng.standard_normal((n_queries, 6)).astype(np.float32)
-    index = VectorIndex(library, vectors, m=16, ef_construction=200, n_threads=1, caller="test")
+    rows = np.arange(500, dtype=np.int32)
+    index = VectorIndex(library, vectors, rows, m=16, ef_construction=200, n_threads=1, caller="test")
     rows, scores = index.search(queries, 10, 300)
     assert rows.shape == scores.shape == (n_queries, 10)
     assert (rows.dtype, scores.dtype) == (np.int32, np.float32)

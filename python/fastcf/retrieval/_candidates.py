@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,8 @@ from fastcf.ratings import Ratings, as_ratings
 __all__ = ["BaseRetriever", "Candidates", "Lists", "Retriever", "Seen", "native", "seen_in", "user_ids"]
 
 Seen = tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None]
+
+_Own = TypeVar("_Own", bound="BaseRetriever")
 
 COUNT = (Interval(1, 2**31 - 1, integer=True),)
 """The constraint of parameters that say how many."""
@@ -127,17 +129,41 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     items_: IdMap
     seen_: SeenItems | None
 
-    def _check_parameters(self) -> str:
-        caller = f"{type(self).__name__}.fit"
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
-        return caller
+    def fit(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
+        """Learn from ratings what to propose; a fitted model stays as it is.
 
-    def _begin_fit(self, X: Any, y: ArrayLike | None) -> Ratings:
-        """Check parameters and ratings, and take over the ratings' ids and structure."""
-        ratings = as_ratings(X, y, caller=self._check_parameters())
-        self.users_, self.items_ = ratings.users, ratings.items
-        self.seen_ = SeenItems(ratings.indptr, ratings.indices)
-        return ratings
+        Parameters
+        ----------
+        X, y
+            Ratings, as any estimator takes them.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotFittedError
+            If the retriever has a model which is not fitted.
+        ImportError
+            If it has an index whose library is not installed.
+        TypeError, ValueError
+            If a parameter or the ratings are not as described.
+        """
+        caller = f"{type(self).__name__}.fit"
+        self._check_parameters(caller)
+        ratings = as_ratings(X, y, caller=caller)
+        items = self._learn(ratings, caller)
+        self.users_, self.items_ = ratings.users, items
+        self.seen_ = seen_in(ratings, ratings.users, items)
+        return self
+
+    def _check_parameters(self, caller: str) -> None:
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+
+    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
+        """Learn from ratings, and return the items that candidates are rows of."""
+        raise NotImplementedError
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
         """Return the candidates of users.
@@ -162,12 +188,9 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         if not hasattr(self, "items_"):
             raise NotFittedError(f"{type(self).__name__}.retrieve: the retriever must be fitted first; call fit")
         ids = user_ids(users)
-        return self._retrieve(ids, exclude_seen)
-
-    def _retrieve(self, users: Any, exclude_seen: bool) -> Candidates:
-        rows = self.users_.rows(users, n_threads=self.n_threads) if np.size(users) else np.empty(0, np.int32)
+        rows = self.users_.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
         seen = self.seen_.of(rows) if exclude_seen and self.seen_ is not None else (None, None)
-        lists, chosen = self._lists_of(users, rows, seen)
+        lists, chosen = self._lists_of(ids, rows, seen)
         m, width = chosen.shape
         indptr, indices, scores, _ = native().merge_candidates(
             *lists,

@@ -82,16 +82,29 @@ class VectorIndex:
     The graphs are made for distances, and inner products are none: vectors that are long are everybody's neighbours.
     So each vector gets one more coordinate, which makes all of them as long as the longest; queries have a 0 there. All
     inner products with queries stay what they are, and between vectors they now are in the order of distances.
+
+    Only ``rows`` of the vectors are indexed, which leaves out items that nobody rated: they are all alike, and many
+    equal vectors have no neighbours but each other.
     """
 
     def __init__(
-        self, library: str, vectors: _Vectors, *, m: int, ef_construction: int, n_threads: int, caller: str
+        self,
+        library: str,
+        vectors: _Vectors,
+        rows: NDArray[np.int32],
+        *,
+        m: int,
+        ef_construction: int,
+        n_threads: int,
+        caller: str,
     ) -> None:
         try:
             module = importlib.import_module("usearch.index" if library == "usearch" else library)
         except ImportError as error:
             hint = f"{LIBRARIES[library]} (or index='exact')"
             raise ImportError(f"{caller}: index={library!r} needs the package {library}: {hint}") from error
+        self._rows = rows
+        vectors = vectors[rows]
         squares = np.einsum("if,if->i", vectors, vectors, dtype=np.float64)
         missing = np.sqrt(squares.max(initial=0) - squares)
         lengthened = np.column_stack([vectors, missing.astype(np.float32)])
@@ -99,5 +112,5 @@ class VectorIndex:
 
     def search(self, queries: _Vectors, n: int, ef: int) -> _Found:
         """Return the rows and inner products of about the ``n`` best vectors for each query; row -1: none."""
-        found: _Found = self._engine.search(np.pad(queries, ((0, 0), (0, 1))), n, ef)
-        return found
+        found, products = self._engine.search(np.pad(queries, ((0, 0), (0, 1))), min(n, self._rows.size), ef)
+        return np.where(found >= 0, self._rows[found], np.int32(-1)), products

@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from fastcf.ids import IdMap
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.ratings import Ratings
 from fastcf.retrieval._candidates import COUNT, BaseRetriever, Lists, Seen, native
@@ -96,35 +97,17 @@ class Popular(BaseRetriever):
         self.shrinkage = shrinkage
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> Popular:
-        """Count the ratings.
-
-        Parameters
-        ----------
-        X, y
-            Ratings, as any estimator takes them.
-
-        Returns
-        -------
-        Popular
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the ratings are not as described.
-        """
-        ratings = self._begin_fit(X, y)
-        weights = entry_weights(ratings, self.half_life, "Popular.fit")
+    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
+        weights = entry_weights(ratings, self.half_life, caller)
         members = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
         self._groups = None
         if self.user_groups is not None:
-            self._groups = as_groups(self.user_groups, "Popular.fit", "user_groups")
+            self._groups = as_groups(self.user_groups, caller, "user_groups")
             members = scipy.sparse.hstack([members, self._groups.of(ratings.users)], format="csr")
         self.group_names_ = np.empty(0, str) if self._groups is None else self._groups.names
         scores = popularity(ratings, weights, self.by, self.shrinkage, members)
         self._lists = best_lists(scores, self.k + _longest(ratings))
-        return self
+        return ratings.items
 
     def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
         chosen = np.zeros((rows.size, 1), np.int32)  # the list of everybody
@@ -198,29 +181,11 @@ class TopPerGroup(BaseRetriever):
         self.shrinkage = shrinkage
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> TopPerGroup:
-        """Find the favourite groups of users and the popular items of groups.
-
-        Parameters
-        ----------
-        X, y
-            Ratings, as any estimator takes them.
-
-        Returns
-        -------
-        TopPerGroup
-            Itself.
-
-        Raises
-        ------
-        TypeError, ValueError
-            If a parameter or the ratings are not as described.
-        """
-        ratings = self._begin_fit(X, y)
-        groups = as_groups(self.groups, "TopPerGroup.fit", "groups")
+    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
+        groups = as_groups(self.groups, caller, "groups")
         members = scipy.sparse.csr_array(groups.of(ratings.items))
         self.group_names_ = groups.names
-        weights = entry_weights(ratings, self.half_life, "TopPerGroup.fit")
+        weights = entry_weights(ratings, self.half_life, caller)
         everybody = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
         rated = popularity(ratings, weights, self.by, self.shrinkage, everybody)
         # A diagonal of scores would drop items of score 0; entries are replaced instead.
@@ -231,7 +196,7 @@ class TopPerGroup(BaseRetriever):
         scores = scipy.sparse.csr_array((of_item[by_group.indices], by_group.indices, by_group.indptr), by_group.shape)
         self._lists = best_lists(scores, self.k + _longest(ratings))
         self.user_groups_ = self._favourites(ratings, weights, members)
-        return self
+        return ratings.items
 
     def _favourites(self, ratings: Ratings, weights: NDArray[np.float64], members: Any) -> NDArray[np.int32]:
         """Return the groups that each user rated most."""

@@ -142,10 +142,8 @@ class FeatureRanker(PairRegressor):
 
         Parameters
         ----------
-        X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
-            User and item ids; for ratings and matrices, their stored pairs in stored order.
-        strict : bool, default False
-            Whether unknown ids are an error. Otherwise they have the mean of each feature.
+        X, strict
+            As for every model, see :meth:`MatrixFactorization.predict`. Unknown ids have the mean of each feature.
 
         Returns
         -------
@@ -153,10 +151,8 @@ class FeatureRanker(PairRegressor):
 
         Raises
         ------
-        NotFittedError
-            Before ``fit``.
-        ValueError
-            If ``X`` does not have two columns, or ``strict`` and an id is unknown.
+        NotFittedError, ValueError
+            As for every model.
         """
         if not hasattr(self, "regressor_"):
             raise NotFittedError("FeatureRanker.predict: the model must be fitted first; call fit")

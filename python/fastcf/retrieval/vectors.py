@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
+from fastcf.ids import IdMap
 from fastcf.models._parameters import Constraint, Interval, OneOf
 from fastcf.models._results import SeenItems
 from fastcf.models.base import FactorModel
@@ -40,8 +41,8 @@ class _VectorRetriever(BaseRetriever):
     index_: VectorIndex | None
     _indexed: tuple[Any, ...]
 
-    def _check_model(self) -> None:
-        caller = self._check_parameters()
+    def _check_parameters(self, caller: str) -> None:
+        super()._check_parameters(caller)
         if not isinstance(self.model, FactorModel):
             raise TypeError(f"{caller}: model must be a model of this package; got {type(self.model).__name__}")
         if not hasattr(self.model, "users_"):
@@ -53,7 +54,7 @@ class _VectorRetriever(BaseRetriever):
         """Return what the index holds, a row per item."""
         raise NotImplementedError
 
-    def _build(self) -> None:
+    def _build(self, caller: str) -> None:
         """Build the index, unless there is one of the same vectors already."""
         options = self.index, self.m, self.ef_construction
         key = (self.model.item_factors_, self.model.item_bias_, self.model.item_mean_)
@@ -62,13 +63,15 @@ class _VectorRetriever(BaseRetriever):
             return
         self.index_ = None
         if self.index != "exact":
+            known = self.model.item_factors_.any(axis=1)
             self.index_ = VectorIndex(
                 self.index,
                 self._vectors(),
+                np.flatnonzero(known | ~known.any()).astype(np.int32),
                 m=self.m,
                 ef_construction=self.ef_construction,
                 n_threads=self.n_threads or 0,
-                caller=f"{type(self).__name__}.fit",
+                caller=caller,
             )
         self._indexed = options, key
 
@@ -111,8 +114,8 @@ class NearestVectors(_VectorRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. Of an index the 2k nearest items are asked for, so that k are left without what a user has
-    seen; who has seen more of them gets fewer. The bias of an item is one more coordinate of its vector, where the
-    query has a 1.
+    seen; who has seen more of them gets fewer. Items whose factors are all 0, as those that nobody rated have, are not
+    in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Examples
     --------
@@ -166,13 +169,14 @@ class NearestVectors(_VectorRetriever):
         TypeError, ValueError
             If a parameter is not as described.
         """
-        self._check_model()
+        caller = "NearestVectors.fit"
+        self._check_parameters(caller)
         model = self.model
         seen: SeenItems | None = model.seen_
         if X is not None:
-            seen = seen_in(as_ratings(X, y, caller="NearestVectors.fit"), model.users_, model.items_)
+            seen = seen_in(as_ratings(X, y, caller=caller), model.users_, model.items_)
         self.users_, self.items_, self.seen_ = model.users_, model.items_, seen
-        self._build()
+        self._build(caller)
         return self
 
     def _item_score(self) -> NDArray[np.float32]:
@@ -295,40 +299,16 @@ class RelatedItems(_VectorRetriever):
         self.ef = ef
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> RelatedItems:
-        """Find the last items of each user, and build the index; one of the same vectors is kept.
-
-        Parameters
-        ----------
-        X, y
-            Ratings, as any estimator takes them.
-
-        Returns
-        -------
-        RelatedItems
-            Itself.
-
-        Raises
-        ------
-        ImportError
-            If the library of the index is not installed.
-        NotFittedError
-            If the model is not fitted.
-        TypeError, ValueError
-            If a parameter or the ratings are not as described.
-        """
-        self._check_model()
-        ratings = self._begin_fit(X, y)
-        self.items_ = self.model.items_
-        self.seen_ = seen_in(ratings, self.users_, self.items_)
+    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
         self.recent_ = self._latest(ratings)
-        self._build()
+        self._build(caller)
         self._table = self._vectors() if self.index_ is None else None
-        return self
+        items: IdMap = self.model.items_
+        return items
 
     def _latest(self, ratings: Ratings) -> NDArray[np.int32]:
         """Return the model's rows of the last known items of each user."""
-        items = self.items_.rows(ratings.items.ids)[ratings.indices]
+        items = self.model.items_.rows(ratings.items.ids)[ratings.indices]
         users = ratings.row_of_entry()
         keys: list[NDArray[Any]] = [ratings.indices, -ratings.values]
         if ratings.timestamps is not None:
