@@ -152,10 +152,11 @@ def main() -> None:
     parser.add_argument("--ratings", type=int, default=1_000_000)
     parser.add_argument("--peer-ratings", type=int, default=200_000, help="of PyTorch's, per round")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--output", default="two_tower", help="name of the file in bench/results")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     rows = [compare(*shape, arguments) for shape in SHAPES]
-    write_json("two_tower", {**vars(arguments), "layers": LAYERS, "target": 1.5, "shapes": rows})
+    write_json(arguments.output, {**vars(arguments), "layers": LAYERS, "target": 1.5, "shapes": rows})
 
 
 if __name__ == "__main__":

@@ -185,6 +185,9 @@ RANKERS = {
     "blend": lambda ratings: fastcf.Blend(
         [fastcf.BiasModel(), fastcf.Autoencoder((8,), n_epochs=2)], non_negative=True, random_state=0
     ),
+    "perceptron": lambda ratings: fastcf.UserPerceptron((3,), features="mf", threshold=3.5, n_epochs=2, random_state=0),
+    "levels": lambda ratings: fastcf.UserPerceptron((3,), features="mf", targets="levels", n_epochs=2, random_state=0),
+    "two towers": lambda ratings: fastcf.TwoTower((8,), (8,), 4, n_epochs=2, random_state=0),
 }
 
 

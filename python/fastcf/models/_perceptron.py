@@ -282,7 +282,9 @@ class PerceptronScores(DenseScores):
             If ``X`` does not have two columns, or ``strict`` and an id is unknown.
         """
         self._require_fitted("predict")
-        users, items = self._pair_rows(X, "predict", strict)
+        return self._pair_scores(*self._pair_rows(X, "predict", strict))
+
+    def _pair_scores(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
         return self._expected(self._outputs(users, items))
 
     def _block(self, rows: NDArray[np.int32]) -> NDArray[np.float32]:

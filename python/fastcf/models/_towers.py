@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from fastcf._backend import Backend, single_threaded_blas
 from fastcf.gradient_check import Objective
 from fastcf.ids import IdMap
+from fastcf.preprocessing import as_feature_table
 
-__all__ = ["INITS", "Inputs", "Side", "TowerParameters", "draw_tower", "tower_vectors", "towers_objective"]
+__all__ = ["INITS", "Inputs", "Side", "TowerParameters", "draw_tower", "side_of", "tower_vectors", "towers_objective"]
 
 INITS = ("he", "lecun", "glorot", "normal", "uniform")
 _STREAM = 64  # of random numbers: the first weights; other kinds of models have those below
@@ -134,6 +135,29 @@ class Side(NamedTuple):
     def native(self, dtype: Any = np.float32) -> tuple[Any, ...]:
         """Return features as native code takes them."""
         return self.inputs.native(self.matrix, self.own, dtype)
+
+
+def side_of(
+    name: str, ids: IdMap, features: Any, counts: NDArray[np.int64], own: str, with_others: bool, caller: str
+) -> Side:
+    """Return the users or items of ratings, and of a table that may be None; ``own`` is the model's ``ids``.
+
+    With ``with_others``, those follow that only the table has.
+    """
+    has_ids = features is None if own == "auto" else own in (name, "both")
+    rated = np.flatnonzero(counts) if has_ids else np.empty(0, np.int64)
+    if features is None:
+        if not has_ids:
+            raise ValueError(
+                f"{caller}: {name}_features must be given with ids={own!r}, which leaves nothing to know {name}s by; "
+                "got None"
+            )
+        return Side.of(ids, scipy.sparse.csr_array((len(ids), 0), dtype=np.float32), rated)
+    table, what = as_feature_table(features, caller, f"{name}_features"), f"all {name}s of the ratings"
+    if with_others:
+        table = table.extend(ids, caller=caller, what=what)
+        return Side.of(table.ids, table.matrix, rated)
+    return Side.of(ids, table.align(ids, caller=caller, what=what), rated)
 
 
 def draw_tower(

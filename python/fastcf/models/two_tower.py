@@ -7,22 +7,19 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import Backend, resolve_device, single_threaded_blas
 from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.ids import IdMap
 from fastcf.models._labels import log_odds
 from fastcf.models._network import ACTIVATIONS
 from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf.models._tower_vectors import TowerVectorsMixin
-from fastcf.models._towers import INITS, Side, draw_tower, towers_objective
+from fastcf.models._towers import INITS, Side, draw_tower, side_of, towers_objective
 from fastcf.models._training import train
 from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer, learning_rate_at
-from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
 from fastcf.serialization import register
 
@@ -363,27 +360,12 @@ class TwoTower(TowerVectorsMixin):
         self, ratings: Ratings, user_features: Any, item_features: Any, *, with_others: bool = True
     ) -> tuple[Side, Side]:
         """Return users and items with features: those of the ratings, and then the others of the tables."""
-
-        def side(name: str, ids: IdMap, features: Any, counts: NDArray[np.int64]) -> Side:
-            has_ids = features is None if self.ids == "auto" else self.ids in (name, "both")
-            rated = np.flatnonzero(counts) if has_ids else np.empty(0, np.int64)
-            if features is None:
-                if not has_ids:
-                    raise ValueError(
-                        f"{self._caller}: {name}_features must be given with ids={self.ids!r}, which leaves nothing to "
-                        f"know {name}s by; got None"
-                    )
-                return Side.of(ids, scipy.sparse.csr_array((len(ids), 0), dtype=np.float32), rated)
-            table = as_feature_table(features, self._caller, f"{name}_features")
-            what = f"all {name}s of the ratings"
-            if with_others:
-                table = table.extend(ids, caller=self._caller, what=what)
-            else:
-                table = FeatureTable(ids, table.align(ids, caller=self._caller, what=what))
-            return Side.of(table.ids, table.matrix, rated)
-
-        users, items = _counts(ratings)
-        return side("user", ratings.users, user_features, users), side("item", ratings.items, item_features, items)
+        given = ("user", ratings.users, user_features), ("item", ratings.items, item_features)
+        users, items = (
+            side_of(name, ids, features, rated, self.ids, with_others, self._caller)
+            for (name, ids, features), rated in zip(given, _counts(ratings), strict=True)
+        )
+        return users, items
 
     def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, ...]:
         """Return rows and values of pairs held out."""
