@@ -392,7 +392,8 @@ class TwoTower(TowerVectorsMixin):
         else:
             wide = labels.astype(np.float64)
             self.centre_ = float(np.average(wide, weights=ratings.weights))
-            self.unit_ = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights)) or 1.0
+            spread = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights))
+            self.unit_ = spread if spread > 1e-6 * max(1.0, abs(self.centre_)) else 1.0  # else it is but rounding
             low, high = self.rating_range_
             farthest = _AUTO_SHARE * max(self.centre_ - low, high - self.centre_, 1e-6)
         self.scale_ = farthest if self.scale == "auto" else float(self.scale)
