@@ -282,9 +282,10 @@ def test_two_tower_validation_without_features_is_left_out(films):
 
 
 def test_two_tower_constant_ratings_are_predicted():
-    ratings = fastcf.Ratings.from_coo([1, 1, 2], [3, 4, 3], [4.0, 4.0, 4.0])
-    model = fastcf.TwoTower((4,), (4,), 2, random_state=0).fit(ratings)
-    np.testing.assert_allclose(model.predict_matrix(), 4.0)
+    for value in (4.0, 3.3):
+        ratings = fastcf.Ratings.from_coo([1, 1, 2], [3, 4, 3], [value] * 3)
+        model = fastcf.TwoTower((4,), (4,), 2, random_state=0).fit(ratings)
+        np.testing.assert_allclose(model.predict_matrix(), value, rtol=1e-6)
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ from fastcf.serialization import register
 
 __all__ = ["TwoTower"]
 
-_RATES = {"adam": 0.002, "adagrad": 0.01, "adadelta": 1.0}
-_GRADIENT_RATE = 0.05
+_RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0}
+_MOMENTUM_RATE = 0.2
 _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
@@ -79,7 +79,8 @@ class TwoTower(TowerVectorsMixin):
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.002 with Adam, 0.01 with AdaGrad, 1 with AdaDelta, else 0.05.
+        Step size of the first epoch. "auto" is 0.002 with Adam, 0.02 with AdaGrad, 1 with AdaDelta and
+        gradient descent, else 0.2.
     schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
@@ -301,7 +302,7 @@ class TwoTower(TowerVectorsMixin):
         self._remember(ratings, backend)
         self._place(ratings, labels, sides)
         self.learning_rate_ = (
-            _RATES.get(optimizer.name, _GRADIENT_RATE) if self.learning_rate == "auto" else float(self.learning_rate)
+            _RATES.get(optimizer.name, _MOMENTUM_RATE) if self.learning_rate == "auto" else float(self.learning_rate)
         )
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
@@ -391,7 +392,8 @@ class TwoTower(TowerVectorsMixin):
         else:
             wide = labels.astype(np.float64)
             self.centre_ = float(np.average(wide, weights=ratings.weights))
-            self.unit_ = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights)) or 1.0
+            spread = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights))
+            self.unit_ = spread if spread > 1e-6 * max(1.0, abs(self.centre_)) else 1.0  # else it is but rounding
             low, high = self.rating_range_
             farthest = _AUTO_SHARE * max(self.centre_ - low, high - self.centre_, 1e-6)
         self.scale_ = farthest if self.scale == "auto" else float(self.scale)
