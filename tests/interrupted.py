@@ -11,7 +11,7 @@ import pytest
 from fastcf.callbacks import Callback
 
 
-def fit_interrupted(model: Any, ratings: Any, epoch: int) -> None:
+def fit_interrupted(model: Any, ratings: Any, epoch: int, **options: Any) -> None:
     """Press Ctrl-C after an epoch of ``fit``, which must end by KeyboardInterrupt."""
 
     class Press(Callback):
@@ -22,6 +22,6 @@ def fit_interrupted(model: Any, ratings: Any, epoch: int) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            model.fit(ratings, callbacks=[Press()])
+            model.fit(ratings, callbacks=[Press()], **options)
     finally:
         signal.signal(signal.SIGINT, before)

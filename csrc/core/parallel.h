@@ -47,7 +47,11 @@ struct TaskAfter {
 
 namespace detail {
 
-// While it lives, loops of this thread are inside a task.
+// Whether this thread works on a task. Loops inside it leave the polling for Ctrl-C to the outermost one: they may run
+// in a thread that Python knows nothing of, and asking between the steps of a task of microseconds would take longer
+// than the task.
+inline constinit thread_local bool in_task = false;
+
 class TaskScope {
   public:
     TaskScope() : outer_(in_task) { in_task = true; }
@@ -67,7 +71,7 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
     const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
     if (threads == 1) {  // in order, so that no task has to wait; short ones are done before threads are asked for
         for (std::int64_t task = 0; task < n_tasks; ++task) {
-            if (interrupt_pending()) throw Interrupted();
+            if (!in_task && interrupt_pending()) throw Interrupted();
             const TaskScope scope;
             body(task, 0);
         }
@@ -89,7 +93,7 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
         const int thread = omp_get_thread_num();
         try {
             for (std::int64_t task; !stop.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < n_tasks;) {
-                if (thread == 0 && interrupt_pending()) throw Interrupted();
+                if (thread == 0 && !in_task && interrupt_pending()) throw Interrupted();
                 const TaskAfter needs = after(task);
                 if (!wait_for(needs.first) || !wait_for(needs.second)) break;
                 {

@@ -50,8 +50,7 @@ class Perceptron {
     Mlp<T>& network() { return network_; }
     // The gradient of the mean over n entries, those at `order`, weighted, of
     //   sum over outputs of -(y log h + (1 - y) log(1 - h)),
-    // which is the logistic loss of the logits. Returns the weighted sum. For speed, x is not looked at: items must be
-    // rows of the features.
+    // which is the logistic loss of the logits. Returns the weighted sum. Items must be rows of the features.
     double gradient(MatrixView<const T> features, const RatedItems<T>& rated, const std::int32_t* order,
                     std::int64_t n);
 
