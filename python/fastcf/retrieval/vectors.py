@@ -92,7 +92,7 @@ class NearestVectors(_VectorRetriever):
         How many items.
     index : {"exact", "usearch", "hnswlib"}, default "exact"
         All items are scored natively; or an approximate index of one of these libraries is searched, which takes
-        a hundredth of the time for a million items and misses some: :meth:`recall` tells how many.
+        a fraction of the time in a large catalogue and misses some: :meth:`recall` tells how many.
     m : int, default 16
         Links per node of the index. More: better recall, more memory, slower.
     ef_construction : int, default 128
