@@ -29,7 +29,7 @@ LAYERS = (
     ("data", "preprocessing", "metrics", "optimizers", "ops", "callbacks", "serialization", "plot", "gradient_check"),
     ("features",),
     ("models",),
-    ("retrieval", "model_selection"),
+    ("retrieval",),
     ("cli",),
     ("__main__",),
 )
@@ -274,3 +274,10 @@ def test_layout_stub_matches_the_native_module(name):
     members = types.SimpleNamespace(**{key: value for key, value in vars(module).items() if key != "emulation"})
     wrong = list(compare_stub(name, ast.parse(stub.read_text(encoding="utf-8")).body, members))
     assert not wrong, "\n".join(wrong)
+
+
+def test_layout_architecture_page_lists_every_file_of_the_models():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("In `models/` a family")[2].partition("\n## ")[0]
+    modules = {path.stem for path in (ROOT / "python" / "fastcf" / "models").glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", table)) == modules
