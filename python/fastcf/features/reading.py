@@ -155,10 +155,10 @@ def read_categories(column: NDArray[Any], where: str) -> NDArray[np.object_]:
     """
     wanted = "strings, integers or booleans, one kind of them"
     values = _each(column, where, wanted, _category)
-    kind = next((type(value) for value in values if value is not None), None)
+    kind = next((type(value) for value in values if value is not None), str)
     for row, value in enumerate(values):
         if value is not None and type(value) is not kind:
-            raise TypeError(f"{where} must hold {wanted}; got {value!r} at row {row} among {kind.__name__}")  # type: ignore[union-attr]
+            raise TypeError(f"{where} must hold {wanted}; got {value!r} at row {row} among {kind.__name__}")
     return _as_cells([() if value is None or value == "" else (value,) for value in values])
 
 

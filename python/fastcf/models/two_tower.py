@@ -16,6 +16,7 @@ from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.models._labels import log_odds
 from fastcf.models._network import ACTIVATIONS
 from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
+from fastcf.models._results import SeenItems
 from fastcf.models._tower_vectors import TowerVectorsMixin
 from fastcf.models._towers import INITS, Side, draw_tower, side_of, towers_objective
 from fastcf.models._training import train
@@ -354,8 +355,8 @@ class TwoTower(TowerVectorsMixin):
 
     @property
     def _layers(self) -> tuple[list[int], list[int]]:
-        ends = self.user_layers, self.item_layers
-        return tuple([*map(int, layers), int(self.n_factors)] for layers in ends)  # type: ignore[return-value]
+        users, items = ([*map(int, layers), int(self.n_factors)] for layers in (self.user_layers, self.item_layers))
+        return users, items
 
     def _sides(
         self, ratings: Ratings, user_features: Any, item_features: Any, *, with_others: bool = True
@@ -385,7 +386,7 @@ class TwoTower(TowerVectorsMixin):
         """Set what is known before training: ids, what was seen, where predictions lie."""
         self.users_, self.items_ = sides[0].ids, sides[1].ids
         more = np.full(len(self.users_) - ratings.n_users, ratings.indptr[-1])
-        self.seen_ = self.seen_._replace(indptr=np.concatenate([ratings.indptr, more]))  # type: ignore[union-attr]
+        self.seen_ = SeenItems(np.concatenate([ratings.indptr, more]), ratings.indices)
         if self._is_logistic:
             self.rating_range_ = (0.0, 1.0)
             self.centre_, self.unit_, farthest = log_odds(labels, ratings.weights), 1.0, _AUTO_LOGISTIC_SCALE
