@@ -36,21 +36,25 @@ class DenseAutoencoder(nn.Module):
 
     def __init__(self, parameters: tuple[Any, ...], layers: Sequence[int], activation: str) -> None:
         super().__init__()
-        first, last, bias, weights, biases, _ = parameters  # nothing is fed for being rated
+        first, last, bias, weights, biases, rated = parameters
         self.activate, self.n_encoding = ACTIVATIONS[activation], len(layers)
         # PyTorch's layout is (outputs, inputs).
         encoder = [np.ascontiguousarray(array.T) for array in (first, *weights[: len(layers) - 1])]
         decoder = [] if last is None else [*(array.T for array in weights[len(layers) - 1 :]), last]
         self.weights = nn.ParameterList([nn.Parameter(torch.tensor(array)) for array in (*encoder, *decoder)])
         self.biases = nn.ParameterList([nn.Parameter(torch.tensor(array)) for array in (*biases, bias)])
+        self.rated = None if rated is None else nn.Parameter(torch.tensor(rated))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         n = self.n_encoding
         weights = list(self.weights)
         if len(weights) == n:  # tied
             weights += [weight.T for weight in reversed(weights)]
-        for weight, bias in zip(weights[:-1], self.biases[:-1], strict=True):
-            x = self.activate(functional.linear(x, weight, bias))
+        for layer, (weight, bias) in enumerate(zip(weights[:-1], self.biases[:-1], strict=True)):
+            x = functional.linear(x, weight, bias)
+            if layer == 0 and given is not None:
+                x = x + given @ self.rated
+            x = self.activate(x)
         return functional.linear(x, weights[-1], self.biases[-1])
 
     def parameters_as_ours(self) -> tuple[Any, ...]:
@@ -61,13 +65,14 @@ class DenseAutoencoder(nn.Module):
         *hidden, bias = [array.detach().numpy().copy() for array in self.biases]
         between = weights[1:] if tied else weights[1:-1]
         last = None if tied else weights[-1]
-        return weights[0].T.copy(), last, bias, [array.T.copy() for array in between], hidden, None
+        rated = None if self.rated is None else self.rated.detach().numpy().copy()
+        return weights[0].T.copy(), last, bias, [array.T.copy() for array in between], hidden, rated
 
 
 def parameter_groups(model: DenseAutoencoder, weight_decay: float) -> list[dict[str, Any]]:
     """Return what an optimiser of PyTorch takes: weights decay, biases do not."""
     return [
-        {"params": list(model.weights), "weight_decay": weight_decay},
+        {"params": [*model.weights, *([] if model.rated is None else [model.rated])], "weight_decay": weight_decay},
         {"params": list(model.biases), "weight_decay": 0.0},
     ]
 

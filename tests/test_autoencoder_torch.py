@@ -41,7 +41,7 @@ def rows_by_user(every_batch_touches_all):
     return indptr, np.nonzero(mask)[1].astype(np.int32), values, n_items
 
 
-def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay):
+def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay, rated_input):
     n_users = len(data[0]) - 1
     model = DenseAutoencoder(parameters, layers, activation)
     groups = parameter_groups(model, weight_decay)
@@ -55,7 +55,8 @@ def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay)
         for rows in shuffled(n_users, SEED, epoch).reshape(-1, BATCH):
             x, mask, n = make_batch(rows)
             stepper.zero_grad()
-            loss = masked_mse(model(x), x, mask, n)
+            given = rated_input * mask / mask.sum(1, keepdim=True).sqrt() if rated_input else None
+            loss = masked_mse(model(x, given), x, mask, n)
             loss.backward()
             stepper.step()
             total += loss.item() * n
@@ -64,24 +65,27 @@ def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay)
 
 
 @pytest.mark.parametrize(("optimizer", "weight_decay"), [("momentum", 0.0), ("momentum", 0.02), ("adam", 0.0)])
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("tied", "rated_input"), [(False, 0.0), (True, 0.0), (False, 2.0)])
 @pytest.mark.parametrize(("layers", "activation"), [((16, 12, 20), "selu"), ((24,), "sigmoid")])
-def test_autoencoder_learns_what_pytorch_learns(backend, layers, activation, tied, optimizer, weight_decay):
+def test_autoencoder_learns_what_pytorch_learns(
+    backend, layers, activation, tied, rated_input, optimizer, weight_decay
+):
     data = rows_by_user(every_batch_touches_all=optimizer == "adam")
     indptr, indices, values, n_items = data
-    parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, scale=0.2), np.float32)
+    parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, 0.2, rated_input > 0), np.float32)
     name, *constants = as_optimizer(optimizer).constants
     trainer = backend.AutoencoderTrainer(
         indptr, indices, values, values, n_items, layers=layers, activation=activation, output_activation="identity",
         tied=tied, optimizer=name, **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
-        weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED, n_threads=2,
+        rated_input=rated_input, weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED,
+        n_threads=2,
     )  # fmt: skip
     trainer.set_parameters(parameters)
     losses = [trainer.epoch(RATES[optimizer]) for _ in range(EPOCHS)]
     learnt = rebuilt([np.empty_like(array) for array in flat(parameters)], parameters)
     trainer.get_parameters(learnt)
 
-    wanted, wanted_losses = train_pytorch(data, parameters, layers, activation, optimizer, weight_decay)
+    wanted, wanted_losses = train_pytorch(data, parameters, layers, activation, optimizer, weight_decay, rated_input)
     assert wanted_losses[-1] < 0.95 * wanted_losses[0]
     np.testing.assert_allclose(losses, wanted_losses, rtol=TOLERANCE)
     for mine, theirs in zip(flat(learnt), flat(wanted), strict=True):
