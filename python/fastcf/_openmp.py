@@ -16,8 +16,8 @@ def briefly_spinning_threads() -> Iterator[None]:
     """Let threads of an OpenMP loaded meanwhile spin only briefly before they sleep, unless the environment says how.
 
     GNU's waits busily for about a millisecond or more. Where other programs need the processors, too, that keeps from
-    working the very thread that is waited for: two threads then trained a network 17 times as slowly as these do (load
-    7, two processors), and where nothing else runs no faster.
+    working the very thread that is waited for: two threads then trained a network 4 to 12 times as slowly as these do
+    (four busy processes on two processors), and where nothing else runs no faster (bench/bench_waiting.py).
     """
     chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
     if not chosen:
