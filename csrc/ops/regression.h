@@ -1,5 +1,5 @@
 // One regression per row of a matrix of ratings, on known features of its columns: what a user thinks of items whose
-// features are given. All rows in one call.
+// features are given. All rows in one call. No device has its own version: it runs on the host in every backend.
 //
 //     squared:  J(theta, b) = 1/2 sum_i w_i (x_i.theta + b - y_i)^2             + reg/2 |theta|^2
 //     logistic: J(theta, b) = sum_i w_i (softplus(x_i.theta + b) - y_i (x_i.theta + b)) + reg/2 |theta|^2,  y in [0, 1]
