@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
+from scipy.special import expit
 
 from reference import mix64, optimizer_trace
 from reference_network import activation, activation_slope, dropout
@@ -72,6 +73,14 @@ def rebuilt(arrays, parameters):
     first, last, rated = (None if parameters[i] is None else arrays.pop(0) for i in (0, 1, 5))
     bias, n = arrays.pop(0), len(parameters[3])
     return first, last, bias, arrays[:n], arrays[n:], rated
+
+
+def parameters_of(model):
+    """Return a fitted model's parameters, in float64."""
+    ends = model.input_weights_, None if model.tied else model.output_weights_, model.output_bias_, model.rated_weights_
+    *arrays, rated = [None if array is None else array.astype(float) for array in ends]
+    hidden = ([a.astype(float) for a in each] for each in (model.hidden_weights_, model.hidden_biases_))
+    return *arrays, *hidden, rated
 
 
 def matrices(parameters, layers):
@@ -151,8 +160,14 @@ def dense(indptr, indices, values, n_columns):
     return x
 
 
-def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output, *, given=None, **options):
-    """Return the masked mean squared error, and its gradient; `given`: of stored entries, for being rated."""
+def masked_cost(
+    parameters, csr, inputs, targets, weights, layers, kind, output, *, given=None, cost="squared", offsets=None,
+    **options,
+):  # fmt: skip
+    """Return the masked sum of costs, their mean, and its gradient; `given`: of stored entries, for being rated.
+
+    The costs are squared errors or, with cost="logistic", twice softplus(z) - y z of z = f(x) + offsets.
+    """
     indptr, indices = csr
     n_columns = len(parameters[2])
     x, y = (dense(indptr, indices, values, n_columns) for values in (inputs, targets))
@@ -160,16 +175,23 @@ def masked_cost(parameters, csr, inputs, targets, weights, layers, kind, output,
     if given is not None:
         given = dense(indptr, indices, given, n_columns)
     predicted, passed = run(parameters, x, layers, kind, output, given=given, **options)
-    error, total = w * (predicted - y), w.sum()
-    cost = (error * (predicted - y)).sum()
+    total = w.sum()
+    if cost == "logistic":
+        z = predicted + dense(indptr, indices, np.zeros(len(inputs)) if offsets is None else offsets, n_columns)
+        error = w * (expit(z) - y)
+        sum_of = 2 * (w * (np.logaddexp(0, z) - y * z)).sum()
+    else:
+        error = w * (predicted - y)
+        sum_of = (error * (predicted - y)).sum()
     if total == 0:
         return 0.0, 0.0, gradient(parameters, passed, 0 * error, layers, kind, output)
-    return cost, cost / total, gradient(parameters, passed, 2 * error / total, layers, kind, output)
+    return sum_of, sum_of / total, gradient(parameters, passed, 2 * error / total, layers, kind, output)
 
 
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
     decay=0.0, penalised_bias=False, refeeding=0, input_dropout=0.0, rated_input=0.0, seed=0, rate=0.0, alpha=False,
+    cost="squared", offsets=None,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
 
@@ -183,7 +205,7 @@ def training(
     lazy = optimizer in ("adagrad", "adadelta", "adam")
     arrays = flat(parameters)
     shapes = [a.shape for a in arrays]
-    offsets = np.cumsum([0, *[a.size for a in arrays]])
+    ends = np.cumsum([0, *[a.size for a in arrays]])
 
     n_tables = 1 + sum(parameters[i] is not None for i in (0, 1, 5))
     penalised = [True] * (n_tables - 1) + [penalised_bias]
@@ -208,7 +230,7 @@ def training(
         history.step(np.concatenate([p.ravel() for p in parts]), learning_rate)
 
     def unpack(point):
-        return [point[a:b].reshape(s) for a, b, s in zip(offsets, offsets[1:], shapes, strict=False)]
+        return [point[a:b].reshape(s) for a, b, s in zip(ends, ends[1:], shapes, strict=False)]
 
     for epoch, learning_rate in enumerate(rates):
         order = shuffled(len(indptr) - 1, seed, epoch)
@@ -226,7 +248,8 @@ def training(
             now = rebuilt(unpack(history.point), parameters)
             total, _, slopes = masked_cost(
                 now, part, fed[entries], targets[entries], chosen, layers, kind, output, number=counted,
-                given=given[entries] if rated_input else None, **options,
+                given=given[entries] if rated_input else None, cost=cost,
+                offsets=None if offsets is None else offsets[entries], **options,
             )  # fmt: skip
             x, r = (dense(*part, values[entries], len(parameters[2])) for values in (fed, given))
             again = run(now, x, layers, kind, output, number=counted, given=r if rated_input else None, **options)[0]

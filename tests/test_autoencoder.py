@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import fastcf
 from fastcf.optimizers import OPTIMIZERS
-from reference_autoencoder import run
+from reference_autoencoder import parameters_of, run
 
 NORMALIZE = ("bias", "item", "user", "global", None)
 BOUNDS = {"sigmoid": (0, 1), "tanh": (-1, 1)}
@@ -72,13 +72,6 @@ def scale_of(ratings, normalize, output):
     return mean, np.sqrt(np.average(left**2, weights=weights)), of_users, of_items
 
 
-def network_of(model):
-    ends = model.input_weights_, None if model.tied else model.output_weights_, model.output_bias_, model.rated_weights_
-    *arrays, rated = [None if array is None else array.astype(float) for array in ends]
-    hidden = ([a.astype(float) for a in each] for each in (model.hidden_weights_, model.hidden_biases_))
-    return *arrays, *hidden, rated
-
-
 def forward(model, ratings):
     """f(x) of all users and items by a plain forward pass, on the scale of ratings and unlimited; and the offsets."""
     mean, unit, users, items = scale_of(ratings, model.normalize, model.output_activation)
@@ -91,9 +84,9 @@ def forward(model, ratings):
     given = None
     if model.rated_input:
         given = model.rated_input * r / np.sqrt(np.maximum(r.sum(1, keepdims=True), 1))
-    out = run(network_of(model), fed, model.layers, model.activation, model.output_activation, given=given)[0]
+    out = run(parameters_of(model), fed, model.layers, model.activation, model.output_activation, given=given)[0]
     out = out if model.orientation == "user" else out.T
-    empty = run(network_of(model), 0 * fed[:1], model.layers, model.activation, model.output_activation)[0][0]
+    empty = run(parameters_of(model), 0 * fed[:1], model.layers, model.activation, model.output_activation)[0][0]
     return mean + users[:, None] + items + unit * out, mean, users, items, unit * empty
 
 
@@ -326,7 +319,7 @@ def test_autoencoder_codes_are_the_encoders_values(ratings, fitted):
     r[rows, columns] = fitted.rated_input
     x, r = (x, r) if fitted.orientation == "user" else (x.T, r.T)
     given = r / np.sqrt(np.maximum((r > 0).sum(1, keepdims=True), 1))
-    _, (_, _, steps, _, _) = run(network_of(fitted), x, fitted.layers, "tanh", "identity", given=given)
+    _, (_, _, steps, _, _) = run(parameters_of(fitted), x, fitted.layers, "tanh", "identity", given=given)
     np.testing.assert_allclose(codes, np.tanh(steps[1][1]), atol=2e-3)  # biases are worked out row by row
     assert codes.shape == (60 if fitted.orientation == "user" else 40, 4)
     assert codes.dtype == np.float32

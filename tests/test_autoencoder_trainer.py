@@ -46,6 +46,12 @@ def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64, r
     return csr, inputs, targets, weights, cast(draw(rng, n_columns, layers, tied, rated=rated), dtype)
 
 
+def as_labels(rng, targets):
+    """Return labels for targets, those in between too, and offsets of their log-odds."""
+    y = np.clip((targets > 0) + rng.choice([-0.3, 0, 0, 0.3], targets.size), 0, 1)
+    return y.astype(targets.dtype), rng.normal(0, 1.5, targets.size).astype(targets.dtype)
+
+
 def empty(parameters):
     return rebuilt([np.full_like(a, np.nan) for a in flat(parameters)], parameters)
 
@@ -64,6 +70,7 @@ OPTIONS = {
     "rate": st.sampled_from([0.0, 0.0, 0.4]),
     "alpha": st.booleans(),
     "rated_input": st.sampled_from([0.0, 0.0, 2.0]),
+    "cost": st.sampled_from(["squared", "squared", "logistic"]),
 }
 
 
@@ -76,26 +83,31 @@ def test_autoencoder_gradient_equals_reference(backend):
         n_threads=st.sampled_from([1, 2]),
         **OPTIONS,
     )
-    def check(seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha, rated_input):
+    def check(seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha, rated_input, cost):
         csr, inputs, targets, weights, at = problem(seed, *shape, layers, tied, weighted, dtype, bool(rated_input))
+        offsets = None
+        if cost == "logistic":
+            output = "identity"
+            targets, offsets = as_labels(np.random.default_rng(seed), targets)
         got = empty(at)
-        cost = backend.autoencoder_gradient(
+        mean = backend.autoencoder_gradient(
             *csr, inputs, targets, shape[1], at, got, weights=weights, layers=layers, activation=kind,
-            output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, rated_input=rated_input, seed=seed,
-            n_threads=n_threads,
+            output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, rated_input=rated_input,
+            offsets=offsets, cost=cost, seed=seed, n_threads=n_threads,
         )  # fmt: skip
         order = np.arange(len(csr[0]) - 1)  # one batch: its rows are shuffled, which only dropout can tell
         if rate:
             order = shuffled(len(csr[0]) - 1, seed, 0)
         entries = np.concatenate([np.arange(csr[0][r], csr[0][r + 1]) for r in order]).astype(int)
         permuted = np.concatenate([[0], np.cumsum(np.diff(csr[0])[order])]), csr[1][entries]
-        _, wanted_cost, wanted = masked_cost(
+        _, wanted_mean, wanted = masked_cost(
             cast(at, np.float64), permuted, inputs[entries].astype(float), targets[entries].astype(float),
             None if weights is None else weights[entries].astype(float), layers, kind, output, rate=rate, alpha=alpha,
-            seed=seed, given=rated_values(csr[0], rated_input)[entries] if rated_input else None,
+            seed=seed, given=rated_values(csr[0], rated_input)[entries] if rated_input else None, cost=cost,
+            offsets=None if offsets is None else offsets[entries].astype(float),
         )  # fmt: skip
         tolerance = 2e-4 if dtype == np.float32 else 1e-11
-        np.testing.assert_allclose(cost, wanted_cost, rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(mean, wanted_mean, rtol=tolerance, atol=tolerance)
         for mine, reference in zip(flat(got), flat(wanted), strict=True):
             np.testing.assert_allclose(mine, reference, rtol=0, atol=tolerance * (1 + np.abs(reference).max(initial=0)))
 
@@ -106,9 +118,20 @@ def test_autoencoder_gradient_equals_reference(backend):
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("output", ["identity", "sigmoid", "selu"])
 @pytest.mark.parametrize("kind", ["selu", "tanh", "elu"])
-def test_autoencoder_gradients_pass_the_check(backend, kind, output, tied, dense):
+@pytest.mark.parametrize("cost", ["squared", "logistic"])
+def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied, dense):
     layers = (4, 3)
     csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True)
+    of_cost = {"cost": cost}
+    if cost == "logistic":
+        if dense or output != "identity":
+            with pytest.raises(ValueError, match="cost='logistic' goes with"):
+                backend.autoencoder_gradient(
+                    *csr, inputs, targets, 9, start, empty(start), layers=layers, activation=kind,
+                    output_activation=output, tied=tied, rated_input=1.5, dense=dense, cost=cost,
+                )  # fmt: skip
+            return
+        targets, of_cost["offsets"] = as_labels(np.random.default_rng(4), targets)
     options = {"layers": layers, "activation": kind, "output_activation": output, "tied": tied, "dense": dense}
     options.update(dropout=0.3, input_dropout=0.2, rated_input=1.5, alpha_dropout=kind == "selu", seed=5)
     names = [str(i) for i in range(len(flat(start)))]
@@ -116,8 +139,10 @@ def test_autoencoder_gradients_pass_the_check(backend, kind, output, tied, dense
     def evaluate(at):
         gradient = empty(start)
         parameters = rebuilt([at[name] for name in names], start)
-        cost = backend.autoencoder_gradient(*csr, inputs, targets, 9, parameters, gradient, weights=weights, **options)
-        return cost, dict(zip(names, flat(gradient), strict=True))
+        mean = backend.autoencoder_gradient(
+            *csr, inputs, targets, 9, parameters, gradient, weights=weights, **of_cost, **options
+        )
+        return mean, dict(zip(names, flat(gradient), strict=True))
 
     few = 2 if hasattr(backend, "emulation") else 50
     report = compare_gradients(Objective(dict(zip(names, flat(start), strict=True)), evaluate), max_coordinates=few)
@@ -171,13 +196,18 @@ def test_autoencoder_training_equals_dense_reference(backend):
         rate,
         alpha,
         rated_input,
+        cost,
     ):
         csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input))
+        offsets = None
+        if cost == "logistic":
+            output, refeeding = "identity", 0
+            targets, offsets = as_labels(np.random.default_rng(seed), targets)
         rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
         got, losses, _ = trained(
             backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
             output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=input_dropout,
-            rated_input=rated_input,
+            rated_input=rated_input, offsets=offsets, cost=cost,
             dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size,
             seed=seed, n_threads=n_threads,
         )  # fmt: skip
@@ -187,7 +217,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
             None if weights is None else weights.astype(float), layers, kind, output, optimizer=constants.pop("name"),
             constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
             refeeding=refeeding, input_dropout=input_dropout, rated_input=rated_input, seed=seed, rate=rate,
-            alpha=alpha,
+            alpha=alpha, cost=cost, offsets=None if offsets is None else offsets.astype(float),
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
         tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3
@@ -252,6 +282,9 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
     outputs = run(cast(at, np.float64), x, layers, "tanh", "identity", given=given)[0]
     predicted = np.clip(offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns]), -9, 9)
     np.testing.assert_allclose(trainer.validation_squared_error(), ((predicted - values) ** 2).sum(), rtol=1e-4)
+    labels, z = (values > 0).astype(np.float32), offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns])
+    trainer.set_validation(rows, columns, offsets, labels, 2.0)
+    np.testing.assert_allclose(trainer.validation_log_loss(), (np.logaddexp(0, z) - labels * z).sum(), rtol=1e-4)
 
 
 def test_autoencoder_hidden_values_equal_reference(backend):

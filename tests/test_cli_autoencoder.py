@@ -103,7 +103,7 @@ def test_autoencoder_is_evaluated_and_asked_as_the_library_does(folder: Path, tm
         (["--model", "autoencoder", "--factors", 3], "--factors goes with --model mf or logistic, not autoencoder"),
         (["--model", "autoencoder", "--solver", "sgd"], "--solver goes with --model mf or logistic, not autoencoder"),
         (["--model", "autoencoder", "--no-bias"], "--bias goes with --model mf or logistic, not autoencoder"),
-        (["--model", "autoencoder", "--threshold", 4], "--threshold goes with --model logistic, not autoencoder"),
+        (["--model", "mf", "--threshold", 4], "--threshold goes with --model logistic or autoencoder, not mf"),
         (["--layers", "4"], "--layers goes with --model autoencoder, not mf"),
         (["--model", "logistic", "--tied"], "--tied goes with --model autoencoder, not logistic"),
         (["--model", "bias", "--input-dropout", 0.2], "--input-dropout goes with --model autoencoder, not bias"),

@@ -70,6 +70,18 @@ def test_train_labels_prints_the_errors_of_all_models(folder: Path, tmp_path: Pa
     assert float(shown["logistic factorisation"][0]) < float(shown["item means"][0])
 
 
+def test_train_an_autoencoder_of_labels(folder: Path, tmp_path: Path) -> None:
+    arguments = ["--model", "autoencoder", "--threshold", 4, "--layers", 8, "--epochs", 3, "--validation", 0.2]
+    result = run("train", folder, "-o", tmp_path / "model", *arguments)
+    _, errors = result.stdout.split("Errors on the 240 ratings held out")
+    assert errors.split()[:5] == ["model", "log-loss", "AUC", "accuracy", "seconds"]
+    assert "training log-loss" in result.stdout
+    assert "autoencoder" in errors
+    model = fastcf.load(tmp_path / "model")
+    assert (model.cost, model.threshold, model.layers) == ("logistic", 4, (8,))
+    assert "labels 0 and 1, 1 for ratings of at least 4" in run("info", tmp_path / "model").stdout
+
+
 def test_train_takes_labels_as_they_are(tmp_path: Path) -> None:
     lines = [f"{user},{item},{(user * item) % 3 % 2}" for user in range(20) for item in range(15)]
     (tmp_path / "labels.csv").write_text("\n".join(["user,item,rating", *lines, ""]))

@@ -137,7 +137,7 @@ MatrixView<const T> Autoencoder<T>::hidden(const RowBatch<T>& batch, const Dropo
 
 template <class T>
 void Autoencoder<T>::outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns,
-                             std::int64_t n, T* out, int n_threads) {
+                             std::int64_t n, VectorView<const T> offsets, T* out, int n_threads) {
     MfRatings<T> pairs;
     pairs.indptr = indptr;
     pairs.items = columns;
@@ -147,7 +147,7 @@ void Autoencoder<T>::outputs(MatrixView<const T> hidden, const std::int64_t* ind
     const MfParameters<const T> at{
         hidden.data, output_table().values.data(), nullptr, output_bias_.values.data(), hidden.cols, hidden.stride};
     mf_predict<T>(pairs, {}, at, out, n_threads);
-    activate<T>(config_.output_activation, {out, 1, n, n}, {}, n_threads);
+    activate<T>(config_.output_activation, {out, 1, n, n}, offsets, n_threads);
 }
 
 template <class T>
@@ -174,8 +174,9 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
     T* const predicted = sized(predicted_, 1, n).data;
     T* const slopes = sized(slopes_, 1, n).data;
-    outputs(hidden_values_, batch.indptr, batch.columns, n, predicted, n_threads);
-    loss_gradient<T>(Loss::squared, {predicted, n}, {batch.targets, n},
+    outputs(hidden_values_, batch.indptr, batch.columns, n, {batch.offsets, batch.offsets == nullptr ? 0 : n},
+            predicted, n_threads);
+    loss_gradient<T>(config_.loss, {predicted, n}, {batch.targets, n},
                      {batch.weights, batch.weights == nullptr ? 0 : n}, 2 * scale, {slopes, n}, loss, n_threads);
     activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
 

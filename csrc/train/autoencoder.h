@@ -7,6 +7,7 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "math/loss.h"
 #include "ops/optimizer.h"
 #include "ops/spmm.h"
 #include "train/mlp.h"
@@ -27,6 +28,7 @@ struct AutoencoderConfig {
     bool alpha = false;           // alpha-dropout
     bool rated = false;           // there are weights for being rated at all
     bool penalised_bias = false;  // weight decay is the output biases', too
+    Loss loss = Loss::squared;    // the logistic one takes outputs as log-odds: with the identity at the end only
 };
 
 // Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, rated_weights with none
@@ -40,7 +42,8 @@ struct AutoencoderArrays {
 
 // f(x) = g_out(H(x V + r W) U^T + c): V (n_columns, h) the input weights, r what is fed for being rated at all and W
 // (n_columns, h) its weights, H the hidden layers, U (n_columns, h) and c the output weights. A row x is given by its
-// stored entries; others count as 0, and so does r where a row is dense.
+// stored entries; others count as 0, and so does r where a row is dense. Stored entries may have offsets: what is added
+// to f(x) there, before g_out.
 template <class T>
 class Autoencoder {
   public:
@@ -59,14 +62,15 @@ class Autoencoder {
 
     // The hidden layers' values for the rows of a batch.
     MatrixView<const T> hidden(const RowBatch<T>& batch, const DropoutSeed& dropout, int n_threads);
-    // f at stored entries, given the hidden values of their rows.
+    // f at stored entries, given the hidden values of their rows; offsets may be empty.
     void outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns, std::int64_t n,
-                 T* out, int n_threads);
+                 VectorView<const T> offsets, T* out, int n_threads);
     // f at all columns.
     void dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads);
 
-    // The gradient of scale sum of w (f(x) - y)^2 over a batch's ratings, at its touched rows, and of decay_c / 2 times
-    // the squared norm of each; adds half the first sum to *loss. Rows that wait for steps must have taken them.
+    // The gradient of 2 scale sum of w l(f(x), y) over a batch's ratings, l being the loss (math/loss.h: half the
+    // squared error, or the logistic cost), at its touched rows, and of decay_c / 2 times the squared norm of each;
+    // adds the sum to *loss. Rows that wait for steps must have taken them.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }

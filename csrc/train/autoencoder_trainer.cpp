@@ -33,6 +33,9 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
           ": rated_input must be finite and not negative; got ", training.rated_input);
     check(config.rated == (training.rated_input > 0), caller, ": rated weights go with a rated_input above 0; got ",
           training.rated_input);
+    check(config.loss == Loss::squared ||
+              (config.output_activation == Activation::identity && training.dense_refeeding == 0),
+          caller, ": cost='logistic' goes with output_activation='identity' and without dense_refeeding");
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
 }
@@ -168,15 +171,13 @@ void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, Vec
     held_out_scale_ = scale;
 }
 
-double AutoencoderTrainer::validation_squared_error() {
+template <class Term>
+double AutoencoderTrainer::over_held_out(Term&& term) {
     settle();
     constexpr std::int64_t kRows = 1024;
     const std::int64_t n_rows = batches_.n_rows();
-    const auto error = [&](std::int64_t e, float output) {
-        const float prediction =
-            std::clamp(held_out_offsets_[at(e)] + held_out_scale_ * output, training_.lowest, training_.highest);
-        const double difference = static_cast<double>(prediction) - static_cast<double>(held_out_values_[at(e)]);
-        return difference * difference;
+    const auto of = [&](std::int64_t e, float output) {
+        return term(held_out_offsets_[at(e)] + held_out_scale_ * output, held_out_values_[at(e)]);
     };
     double sum = 0;
     const auto known = static_cast<std::int64_t>(held_out_columns_.size());
@@ -192,12 +193,27 @@ double AutoencoderTrainer::validation_squared_error() {
         DeviceArray<float> out(n);
         const RowBatch<float> batch = batches_.consecutive(begin, end);
         const auto hidden = network_.hidden(batch, {}, training_.n_threads);
-        network_.outputs(hidden, places.data(), columns.data(), n, out.data(), training_.n_threads);
+        network_.outputs(hidden, places.data(), columns.data(), n, {}, out.data(), training_.n_threads);
         const HostView<const float> host(out);
-        for (std::int64_t e = 0; e < n; ++e) sum += error(first + e, host.data()[e]);
+        for (std::int64_t e = 0; e < n; ++e) sum += of(first + e, host.data()[e]);
     }
-    for (std::int64_t e = known; e < static_cast<std::int64_t>(held_out_values_.size()); ++e) sum += error(e, 0.0f);
+    for (std::int64_t e = known; e < static_cast<std::int64_t>(held_out_values_.size()); ++e) sum += of(e, 0.0f);
     return sum;
+}
+
+double AutoencoderTrainer::validation_squared_error() {
+    return over_held_out([&](float predicted, float value) {
+        const double difference = static_cast<double>(std::clamp(predicted, training_.lowest, training_.highest)) -
+                                  static_cast<double>(value);
+        return difference * difference;
+    });
+}
+
+double AutoencoderTrainer::validation_log_loss() {
+    return over_held_out([](float z, float label) {
+        double slope;
+        return logistic_loss<double>(static_cast<double>(z), static_cast<double>(label), &slope);
+    });
 }
 
 void AutoencoderTrainer::save_best() {

@@ -27,11 +27,13 @@ struct AutoencoderTraining {
 
 // Rows are shuffled for each epoch and taken batch_size at a time. A step follows the gradient of
 //   sum of w (f(x) - y)^2 / sum of w  +  weight_decay / 2 |weights|^2
-// over the stored entries of its rows. Under gradient descent, Momentum and Nesterov rows of weights that the batch
-// does not touch shrink by that step, too, exactly. Under the others, whose rows stand still while they are not
-// touched, an entry carries its share of the penalty of its column's rows, so that the shares of an epoch add up to the
-// penalties of its steps. Then, dense_refeeding times, what came out goes in as a dense x, a
-// constant, and a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with the same penalty.
+// over the stored entries of its rows; with the logistic cost, whose curvature is that of half a squared error,
+// 2 (softplus(z) - y z) takes the place of the square, z being f(x) and the entry's offset. Under gradient descent,
+// Momentum and Nesterov rows of weights that the batch does not touch shrink by that step, too, exactly. Under the
+// others, whose rows stand still while they are not touched, an entry carries its share of the penalty of its column's
+// rows, so that the shares of an epoch add up to the penalties of its steps. Then, dense_refeeding times, what came out
+// goes in as a dense x, a constant, and a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with
+// the same penalty.
 class AutoencoderTrainer {
   public:
     AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
@@ -41,8 +43,8 @@ class AutoencoderTrainer {
     void set_parameters(const AutoencoderArrays<float>& from);
     void get_parameters(const AutoencoderArrays<float>& to);
 
-    // One pass over all rows; returns the sum of w (f(x) - y)^2, taken just before each step. After an interruption the
-    // steps taken so far count.
+    // One pass over all rows; returns the sum of w (f(x) - y)^2, or of 2 w (softplus(z) - y z), taken just before each
+    // step. After an interruption the steps taken so far count.
     double epoch(double learning_rate);
     double penalty();  // weight_decay / 2 |weights|^2
 
@@ -51,6 +53,7 @@ class AutoencoderTrainer {
     void set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
                         VectorView<const float> offsets, VectorView<const float> values, float scale);
     double validation_squared_error();
+    double validation_log_loss();
 
     void save_best();
     void restore_best();
@@ -61,6 +64,9 @@ class AutoencoderTrainer {
     void refeed(const RowBatch<float>& batch, double learning_rate);
     void step(double learning_rate, VectorView<const std::int32_t> rows);
     void settle();
+    // The sum of term(prediction, value) over held-out entries.
+    template <class Term>
+    double over_held_out(Term&& term);
     DropoutSeed dropout();
 
     AutoencoderConfig config_;

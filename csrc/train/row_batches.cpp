@@ -31,6 +31,7 @@ RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, 
     indptr_.push_back(rows.structure.nnz());
     if (rows.targets != nullptr) targets_.assign(rows.targets, rows.targets + rows.structure.nnz());
     if (rows.weights != nullptr) weights_.assign(rows.weights, rows.weights + rows.structure.nnz());
+    if (rows.offsets != nullptr) offsets_.assign(rows.offsets, rows.offsets + rows.structure.nnz());
 }
 
 template <class T>
@@ -79,6 +80,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         if (rated_input_ > 0) block_.add(rated_part_, entry_capacity_);
         if (!targets_.empty()) block_.add(targets_part_, entry_capacity_);
         if (!weights_.empty()) block_.add(weights_part_, entry_capacity_);
+        if (!offsets_.empty()) block_.add(offsets_part_, entry_capacity_);
         if (!decay_.empty()) block_.add(decay_part_, touched);
         block_.allocate();
     }
@@ -88,6 +90,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     T* rated = rated_input_ > 0 ? block_.host(rated_part_) : nullptr;
     T* targets = targets_.empty() ? nullptr : block_.host(targets_part_);
     T* weights = weights_.empty() ? nullptr : block_.host(weights_part_);
+    T* offsets = offsets_.empty() ? nullptr : block_.host(offsets_part_);
     const std::uint64_t key = random_key(mix64(seed_) + epoch_, kInputDropout);
     const T scale = static_cast<T>(1 / (1 - input_dropout_));
     RowBatch<T> batch;
@@ -102,6 +105,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         std::copy(inputs_.begin() + begin, inputs_.begin() + end, inputs + first);
         if (targets != nullptr) std::copy(targets_.begin() + begin, targets_.begin() + end, targets + first);
         if (weights != nullptr) std::copy(weights_.begin() + begin, weights_.begin() + end, weights + first);
+        if (offsets != nullptr) std::copy(offsets_.begin() + begin, offsets_.begin() + end, offsets + first);
         e += end - begin;
         if (rated != nullptr) std::fill(rated + first, rated + e, rated_value<T>(rated_input_, end - begin));
         if (!drop || input_dropout_ == 0) continue;
@@ -132,6 +136,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     batch.rated = rated == nullptr ? nullptr : block_.device(rated_part_);
     batch.targets = targets == nullptr ? nullptr : block_.device(targets_part_);
     batch.weights = weights == nullptr ? nullptr : block_.device(weights_part_);
+    batch.offsets = offsets == nullptr ? nullptr : block_.device(offsets_part_);
     batch.touched.data = block_.device(touched_part_);
     batch.column_indptr = block_.device(column_indptr_part_);
     batch.column_entries = block_.device(entries_part_);

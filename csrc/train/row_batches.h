@@ -20,6 +20,7 @@ struct RowBatch {
     const T* inputs = nullptr;                     // (n,), what the network is fed
     const T* rated = nullptr;                      // (n,) or null: what it is fed beside it, for being rated at all
     const T* targets = nullptr;                    // (n,), what it is asked for, or null: nothing
+    const T* offsets = nullptr;                    // (n,) or null: what is added to its outputs
     const T* weights = nullptr;                    // (n,) or null: 1
     VectorView<const std::int32_t> touched;        // columns with entries, ascending
     const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
@@ -29,13 +30,14 @@ struct RowBatch {
     double weight = 0;                             // sum of the weights
 };
 
-// Rows to train on, in host memory of the caller's. targets and weights may be null.
+// Rows to train on, in host memory of the caller's. targets, weights and offsets may be null.
 template <class T>
 struct TrainingRows {
     CsrView structure;
     const T* inputs = nullptr;
     const T* targets = nullptr;
     const T* weights = nullptr;
+    const T* offsets = nullptr;
 };
 
 // What an entry of a row of n is fed for being rated at all: the squares of a row's add up to rated_input squared.
@@ -79,14 +81,14 @@ class RowBatches {
     std::uint64_t seed_ = 0, epoch_ = 0;
     std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
     std::vector<std::int32_t> columns_;
-    std::vector<T> inputs_, targets_, weights_, decay_;
+    std::vector<T> inputs_, targets_, weights_, offsets_, decay_;
     std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
 
     UploadBlock block_;
     std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
     UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
     UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_;
-    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, decay_part_;
+    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, offsets_part_, decay_part_;
 };
 
 }  // namespace fastcf

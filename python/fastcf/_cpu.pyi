@@ -527,6 +527,8 @@ def autoencoder_gradient(
     alpha_dropout: bool = False,
     input_dropout: float = 0.0,
     rated_input: float = 0.0,
+    offsets: NDArray[Any] | None = None,
+    cost: str = "squared",
     seed: int = 0,
     dense: bool = False,
     n_threads: int = 0,
@@ -629,6 +631,8 @@ class AutoencoderTrainer:
         alpha_dropout: bool = False,
         input_dropout: float = 0.0,
         rated_input: float = 0.0,
+        offsets: NDArray[np.float32] | None = None,
+        cost: str = "squared",
         dense_refeeding: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,
@@ -655,6 +659,7 @@ class AutoencoderTrainer:
         scale: float = 1.0,
     ) -> None: ...
     def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...
 

@@ -8,6 +8,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/activation.h"
 #include "bind/backend/device_array.h"
+#include "bind/backend/loss.h"
 #include "bind/backend/mlp.h"
 #include "bind/backend/optimizer.h"
 #include "bind/backend/register.h"
@@ -34,7 +35,8 @@ AutoencoderArrays<T> arrays_in(const py::tuple& parts, bool writable, const char
 
 AutoencoderConfig config_in(std::int64_t n_columns, const std::vector<std::int64_t>& layers,
                             const std::string& activation, const std::string& output_activation, bool tied,
-                            double dropout, bool alpha, double rated_input, const char* caller) {
+                            double dropout, bool alpha, double rated_input, const std::string& cost,
+                            const char* caller) {
     check(!layers.empty(), caller, ": layers must not be empty");
     for (const std::int64_t size : layers)
         check(size >= 1 && size <= (1 << 20), caller, ": layers must lie in [1, 2^20]; got ", size);
@@ -46,13 +48,15 @@ AutoencoderConfig config_in(std::int64_t n_columns, const std::vector<std::int64
             tied,
             dropout,
             alpha,
-            rated_input > 0};
+            rated_input > 0,
+            false,
+            loss_in(cost, caller)};
 }
 
 template <class T>
 TrainingRows<T> rows_in(const py::object& indptr, const py::object& indices, const py::object& inputs,
-                        const py::object& targets, const py::object& weights, std::int64_t n_columns,
-                        const char* caller) {
+                        const py::object& targets, const py::object& weights, const py::object& offsets,
+                        std::int64_t n_columns, const char* caller) {
     const CsrView structure = csr_in(indptr, indices, py::none(), n_columns, caller);
     const auto entries = [&](const py::object& object, const char* name) -> const T* {
         const auto view = vector_in<T>(object, caller, name);
@@ -61,7 +65,8 @@ TrainingRows<T> rows_in(const py::object& indptr, const py::object& indices, con
         return view.data;
     };
     return {structure, entries(inputs, "inputs"), entries(targets, "targets"),
-            weights.is_none() ? nullptr : entries(weights, "weights")};
+            weights.is_none() ? nullptr : entries(weights, "weights"),
+            offsets.is_none() ? nullptr : entries(offsets, "offsets")};
 }
 
 // The cost of all rows as one batch, and its gradient.
@@ -105,11 +110,11 @@ double whole_gradient(const TrainingRows<T>& rows, const AutoencoderConfig& conf
 
 template <class T>
 double gradient_in(const py::object& indptr, const py::object& indices, const py::object& inputs,
-                   const py::object& targets, const py::object& weights, const AutoencoderConfig& config,
-                   const py::tuple& parameters, const py::tuple& gradient, double input_dropout, double rated_input,
-                   std::uint64_t seed, bool dense, int n_threads) {
+                   const py::object& targets, const py::object& weights, const py::object& offsets,
+                   const AutoencoderConfig& config, const py::tuple& parameters, const py::tuple& gradient,
+                   double input_dropout, double rated_input, std::uint64_t seed, bool dense, int n_threads) {
     const char* caller = "autoencoder_gradient";
-    const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, config.n_columns, caller);
+    const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, offsets, config.n_columns, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
     check(input_dropout >= 0 && input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ", input_dropout);
     const py::gil_scoped_release release;
@@ -124,7 +129,7 @@ py::array_t<float> hidden_of(const py::object& indptr, const py::object& indices
     const auto table = held_matrix_in<float>(input_weights, caller, "input_weights");
     const CsrView rows = csr_in(indptr, indices, values, table.rows, caller);
     const AutoencoderConfig config =
-        config_in(table.rows, layers, activation, "identity", tied, 0.0, false, rated_input, caller);
+        config_in(table.rows, layers, activation, "identity", tied, 0.0, false, rated_input, "squared", caller);
     check(table.cols == layers.front(), caller, ": input_weights must have ", layers.front(), " columns; got ",
           table.cols);
     check(!values.is_none(), caller, ": values must be given");
@@ -181,19 +186,23 @@ void register_autoencoder(py::module_& module) {
         [](const py::object& indptr, const py::object& indices, const py::object& inputs, const py::object& targets,
            std::int64_t n_columns, const py::tuple& parameters, const py::tuple& gradient, const py::object& weights,
            const std::vector<std::int64_t>& layers, const std::string& activation, const std::string& output_activation,
-           bool tied, double dropout, bool alpha_dropout, double input_dropout, double rated_input, std::uint64_t seed,
-           bool dense, int n_threads) {
+           bool tied, double dropout, bool alpha_dropout, double input_dropout, double rated_input,
+           const py::object& offsets, const std::string& cost, std::uint64_t seed, bool dense, int n_threads) {
+            const char* caller = "autoencoder_gradient";
             const AutoencoderConfig config = config_in(n_columns, layers, activation, output_activation, tied, dropout,
-                                                       alpha_dropout, rated_input, "autoencoder_gradient");
+                                                       alpha_dropout, rated_input, cost, caller);
+            check(config.loss == Loss::squared || (config.output_activation == Activation::identity && !dense), caller,
+                  ": cost='logistic' goes with output_activation='identity' and sparse rows");
             const auto run = py::isinstance<py::array_t<double>>(inputs) ? gradient_in<double> : gradient_in<float>;
-            return run(indptr, indices, inputs, targets, weights, config, parameters, gradient, input_dropout,
+            return run(indptr, indices, inputs, targets, weights, offsets, config, parameters, gradient, input_dropout,
                        rated_input, seed, dense, n_threads);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
         py::arg("parameters"), py::arg("gradient"), py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"),
         py::arg("activation"), py::arg("output_activation") = "identity", py::arg("tied") = false,
         py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false, py::arg("input_dropout") = 0.0,
-        py::arg("rated_input") = 0.0, py::arg("seed") = 0, py::arg("dense") = false, py::arg("n_threads") = 0);
+        py::arg("rated_input") = 0.0, py::arg("offsets") = py::none(), py::arg("cost") = "squared", py::arg("seed") = 0,
+        py::arg("dense") = false, py::arg("n_threads") = 0);
     module.def("autoencoder_hidden", hidden_of, py::arg("indptr"), py::arg("indices"), py::arg("values"),
                py::arg("input_weights"), py::arg("hidden_weights"), py::arg("hidden_biases"),
                py::arg("rated_weights") = py::none(), py::kw_only(), py::arg("layers"), py::arg("activation"),
@@ -201,38 +210,39 @@ void register_autoencoder(py::module_& module) {
 
     const char* name = "AutoencoderTrainer";
     py::class_<AutoencoderTrainer>(module, name, py::module_local())
-        .def(
-            py::init([name](const py::object& indptr, const py::object& indices, const py::object& inputs,
-                            const py::object& targets, std::int64_t n_columns, const py::object& weights,
-                            const std::vector<std::int64_t>& layers, const std::string& activation,
-                            const std::string& output_activation, bool tied, double dropout, bool alpha_dropout,
-                            double input_dropout, double rated_input, int dense_refeeding, const std::string& optimizer,
-                            double decay, double second_decay, double epsilon, double weight_decay, bool penalised_bias,
-                            std::int64_t batch_size, float lowest, float highest, std::uint64_t seed, int n_threads) {
-                const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, n_columns, name);
-                AutoencoderConfig config = config_in(n_columns, layers, activation, output_activation, tied, dropout,
-                                                     alpha_dropout, rated_input, name);
-                config.penalised_bias = penalised_bias;
-                AutoencoderTraining training;
-                training.optimizer = optimizer_in(optimizer, decay, second_decay, epsilon, weight_decay, name);
-                training.batch_size = batch_size;
-                training.dense_refeeding = dense_refeeding;
-                training.input_dropout = input_dropout;
-                training.rated_input = rated_input;
-                training.lowest = lowest;
-                training.highest = highest;
-                training.seed = seed;
-                training.n_threads = n_threads;
-                const py::gil_scoped_release release;
-                return std::make_unique<AutoencoderTrainer>(rows, config, training);
-            }),
-            py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
-            py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"), py::arg("activation"),
-            py::arg("output_activation"), py::arg("tied"), py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false,
-            py::arg("input_dropout") = 0.0, py::arg("rated_input") = 0.0, py::arg("dense_refeeding") = 0,
-            py::arg("optimizer") = "gd", py::arg("decay") = 0.0, py::arg("second_decay") = 0.0,
-            py::arg("epsilon") = 0.0, py::arg("weight_decay") = 0.0, py::arg("penalised_bias") = false,
-            py::arg("batch_size"), py::arg("lowest"), py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
+        .def(py::init([name](const py::object& indptr, const py::object& indices, const py::object& inputs,
+                             const py::object& targets, std::int64_t n_columns, const py::object& weights,
+                             const std::vector<std::int64_t>& layers, const std::string& activation,
+                             const std::string& output_activation, bool tied, double dropout, bool alpha_dropout,
+                             double input_dropout, double rated_input, const py::object& offsets,
+                             const std::string& cost, int dense_refeeding, const std::string& optimizer, double decay,
+                             double second_decay, double epsilon, double weight_decay, bool penalised_bias,
+                             std::int64_t batch_size, float lowest, float highest, std::uint64_t seed, int n_threads) {
+                 const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, offsets, n_columns, name);
+                 AutoencoderConfig config = config_in(n_columns, layers, activation, output_activation, tied, dropout,
+                                                      alpha_dropout, rated_input, cost, name);
+                 config.penalised_bias = penalised_bias;
+                 AutoencoderTraining training;
+                 training.optimizer = optimizer_in(optimizer, decay, second_decay, epsilon, weight_decay, name);
+                 training.batch_size = batch_size;
+                 training.dense_refeeding = dense_refeeding;
+                 training.input_dropout = input_dropout;
+                 training.rated_input = rated_input;
+                 training.lowest = lowest;
+                 training.highest = highest;
+                 training.seed = seed;
+                 training.n_threads = n_threads;
+                 const py::gil_scoped_release release;
+                 return std::make_unique<AutoencoderTrainer>(rows, config, training);
+             }),
+             py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"), py::arg("n_columns"),
+             py::kw_only(), py::arg("weights") = py::none(), py::arg("layers"), py::arg("activation"),
+             py::arg("output_activation"), py::arg("tied"), py::arg("dropout") = 0.0, py::arg("alpha_dropout") = false,
+             py::arg("input_dropout") = 0.0, py::arg("rated_input") = 0.0, py::arg("offsets") = py::none(),
+             py::arg("cost") = "squared", py::arg("dense_refeeding") = 0, py::arg("optimizer") = "gd",
+             py::arg("decay") = 0.0, py::arg("second_decay") = 0.0, py::arg("epsilon") = 0.0,
+             py::arg("weight_decay") = 0.0, py::arg("penalised_bias") = false, py::arg("batch_size"), py::arg("lowest"),
+             py::arg("highest"), py::arg("seed"), py::arg("n_threads") = 0)
         .def(
             "set_parameters",
             [](AutoencoderTrainer& self, const py::tuple& parameters) {
@@ -263,6 +273,7 @@ void register_autoencoder(py::module_& module) {
             py::arg("rows"), py::arg("columns"), py::arg("offsets"), py::arg("values"), py::arg("scale") = 1.0f)
         .def("validation_squared_error", &AutoencoderTrainer::validation_squared_error,
              py::call_guard<py::gil_scoped_release>())
+        .def("validation_log_loss", &AutoencoderTrainer::validation_log_loss, py::call_guard<py::gil_scoped_release>())
         .def("save_best", &AutoencoderTrainer::save_best, py::call_guard<py::gil_scoped_release>())
         .def("restore_best", &AutoencoderTrainer::restore_best, py::call_guard<py::gil_scoped_release>());
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/arrays.h"
+#include "bind/backend/loss.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -28,9 +29,7 @@ void register_loss(py::module_& module) {
         "loss_gradient",
         [](const py::object& predicted, const py::object& target, const py::object& gradient, const py::object& weights,
            const std::string& loss, double scale, int n_threads) {
-            check(loss == "squared" || loss == "logistic", "loss_gradient: loss must be 'squared' or 'logistic'; got '",
-                  loss, "'");
-            const Loss kind = loss == "squared" ? Loss::squared : Loss::logistic;
+            const Loss kind = loss_in(loss, "loss_gradient", "loss");
             const auto run = py::isinstance<py::array_t<double>>(predicted) ? gradient_of<double> : gradient_of<float>;
             return run(kind, predicted, target, weights, scale, gradient, n_threads);
         },

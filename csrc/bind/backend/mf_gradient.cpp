@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/arrays.h"
+#include "bind/backend/loss.h"
 #include "bind/backend/register.h"
 #include "core/parallel.h"
 
@@ -52,9 +53,7 @@ Problem<T> problem_in(const Arguments& in, bool by_item, const char* caller) {
         p.data, q.data, optional(in.user_bias, p.rows, "user_bias"), optional(in.item_bias, q.rows, "item_bias"),
         p.cols, p.cols};
     check(in.user_bias.is_none() == in.item_bias.is_none(), caller, ": user_bias and item_bias must be given together");
-    check(in.cost == "squared" || in.cost == "logistic", caller, ": cost must be 'squared' or 'logistic'; got '",
-          in.cost, "'");
-    problem.objective.loss = in.cost == "squared" ? Loss::squared : Loss::logistic;
+    problem.objective.loss = loss_in(in.cost, caller);
     problem.objective.item_offset = optional(in.item_offset, q.rows, "item_offset");
     problem.objective.global_offset = static_cast<T>(in.global_offset);
     if (!by_item) return problem;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bind/backend/factors.h"
+#include "bind/backend/loss.h"
 #include "train/trainer.h"
 
 namespace fastcf::bind {
@@ -36,8 +37,6 @@ void register_trainer(py::module_& module, const char* name,
             const CsrView ratings = csr_in(indptr, indices, values, n_items, name);
             const auto weight_view = optional_vector_in<float>(weights, name, "weights");
             const auto offset_view = optional_vector_in<float>(item_offset, name, "item_offset");
-            check(cost == "squared" || cost == "logistic", name, ": cost must be 'squared' or 'logistic'; got '", cost,
-                  "'");
             TrainerConfig config;
             config.n_factors = n_factors;
             config.reg = reg;
@@ -47,7 +46,7 @@ void register_trainer(py::module_& module, const char* name,
             config.item_bias_reg = item_bias_reg;
             config.lowest = lowest;
             config.highest = highest;
-            config.loss = cost == "squared" ? Loss::squared : Loss::logistic;
+            config.loss = loss_in(cost, name);
             config.seed = seed;
             config.n_threads = n_threads;
             const Config whole = configure(config, name, settings...);

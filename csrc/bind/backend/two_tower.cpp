@@ -9,6 +9,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/activation.h"
+#include "bind/backend/loss.h"
 #include "bind/backend/mlp.h"
 #include "bind/backend/optimizer.h"
 #include "bind/backend/register.h"
@@ -70,10 +71,8 @@ TwoTowerConfig config_in(const Features<T>& users, const Features<T>& items,
                          const std::vector<std::int64_t>& user_layers, const std::vector<std::int64_t>& item_layers,
                          const std::string& activation, double dropout, double length, const std::string& cost,
                          double centre, const char* caller) {
-    check(cost == "squared" || cost == "logistic", caller, ": cost must be 'squared' or 'logistic'; got '", cost, "'");
     return {tower_in(users, user_layers, activation, dropout, length, caller),
-            tower_in(items, item_layers, activation, dropout, length, caller),
-            cost == "squared" ? Loss::squared : Loss::logistic, centre};
+            tower_in(items, item_layers, activation, dropout, length, caller), loss_in(cost, caller), centre};
 }
 
 // The cost of all ratings as one batch of all rows, and its gradient.

@@ -27,7 +27,7 @@ _NETWORKS = ("autoencoder",)
 
 # Options that do not go with every kind.
 _TAKEN_BY = {
-    "threshold": ("logistic",),
+    "threshold": ("logistic", "autoencoder"),
     **dict.fromkeys(("solver", "factors", "bias"), _FACTORISATIONS),
     **dict.fromkeys(("optimizer", "epochs", "reg", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
     **dict.fromkeys(
@@ -148,6 +148,8 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
             chosen[name] = options[name]
     if options["refeeding"] is not None:
         chosen["dense_refeeding"] = options["refeeding"]
+    if options["threshold"] is not None:
+        chosen["cost"], chosen["threshold"] = "logistic", options["threshold"]
     return Autoencoder(tied=options["tied"], **chosen)
 
 
@@ -166,6 +168,6 @@ def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:
     stopped = f", the best of {len(model.history_)}" if validated else ""
     kept, rate = ("epoch kept", f"{model.n_epochs_}{stopped}"), ("learning rate", f"{model.learning_rate_:.4g}")
     if isinstance(model, Autoencoder):
-        return [("layers", layers_of(model)), kept, ("reg", f"{model.reg:.4g}"), rate]
+        return [("layers", layers_of(model)), kept, ("reg", f"{model.reg_:.4g}"), rate]
     lines = [("factors", str(k)), kept, ("reg", f"{model.reg_:.4g}")]
     return lines if model.solver == "als" else [*lines, rate]

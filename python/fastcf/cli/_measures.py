@@ -23,6 +23,7 @@ __all__ = [
     "measured",
     "measures_of",
     "predictions_of",
+    "predicts_labels",
     "shown",
     "targets_of",
 ]
@@ -50,7 +51,8 @@ LABEL_MEASURES = (
 )
 
 
-def _predicts_labels(model: Any) -> bool:
+def predicts_labels(model: Any) -> bool:
+    """Whether a model learns labels 0 and 1, and predicts probabilities."""
     if isinstance(model, UserPerceptron) and model.targets == "levels":
         return False
     return hasattr(model, "predict_proba") and getattr(model, "cost", "logistic") == "logistic"
@@ -58,19 +60,19 @@ def _predicts_labels(model: Any) -> bool:
 
 def measures_of(model: Any) -> tuple[Measure, ...]:
     """Return what a model is measured by."""
-    return LABEL_MEASURES if _predicts_labels(model) else RATING_MEASURES
+    return LABEL_MEASURES if predicts_labels(model) else RATING_MEASURES
 
 
 def targets_of(model: Any, ratings: Ratings, caller: str) -> NDArray[np.float32]:
     """Return what a model predicts of ratings: themselves or, cut as it cuts them, labels."""
-    if not _predicts_labels(model):
+    if not predicts_labels(model):
         return ratings.values
     return as_labels(ratings.values, model.threshold, caller, soft=hasattr(model, "cost"))
 
 
 def predictions_of(model: Any, ratings: Ratings) -> NDArray[np.float32]:
     """Return a model's predictions of ratings, or its probabilities of label 1."""
-    predicted: NDArray[np.float32] = (model.predict_proba if _predicts_labels(model) else model.predict)(ratings)
+    predicted: NDArray[np.float32] = (model.predict_proba if predicts_labels(model) else model.predict)(ratings)
     return predicted
 
 

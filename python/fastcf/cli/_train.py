@@ -23,7 +23,14 @@ from fastcf.cli._inputs import (
     titles_option,
 )
 from fastcf.cli._kinds import KINDS, Trained, check_choices, make_model, network_options, settings_of
-from fastcf.cli._measures import error_table, item_mean_predictions, measures_of, predictions_of, targets_of
+from fastcf.cli._measures import (
+    error_table,
+    item_mean_predictions,
+    measures_of,
+    predictions_of,
+    predicts_labels,
+    targets_of,
+)
 from fastcf.cli._tables import heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
@@ -95,7 +102,7 @@ def _compare(
     started = time.perf_counter()
     baseline: BiasModel | LogisticMatrixFactorization | None = None
     labels = None
-    if isinstance(model, LogisticMatrixFactorization):
+    if predicts_labels(model):
         labels = targets_of(model, learnt, "train")
         # Factors of zero stay zero: what is learnt are the biases, their best epoch chosen likewise.
         baseline = LogisticMatrixFactorization(
@@ -125,7 +132,8 @@ def _compare(
     "--threshold",
     type=float,
     metavar="X",
-    help="With --model logistic: ratings of at least X are label 1, others 0; by default they are the labels.",
+    help="Learn labels: ratings of at least X are 1, others 0. For --model autoencoder, and for logistic, which "
+    "without it takes ratings as labels.",
 )
 @click.option(
     "--solver",
@@ -232,7 +240,7 @@ def train(
 
     Example: fastcf train ml-latest-small -o movies.fastcf
 
-    Example: fastcf train RATINGS -o MODEL --model logistic --threshold 4
+    Example: fastcf train RATINGS -o MODEL --model autoencoder --threshold 4
 
     Example: fastcf train RATINGS -o MODEL --model autoencoder --layers 128,64
     """
@@ -254,7 +262,7 @@ def train(
     learnt, held_out = _split(whole, validation, seed)
 
     model = make_model(kind, {**options, "seed": seed, "threads": threads})
-    if isinstance(model, LogisticMatrixFactorization):
+    if predicts_labels(model):
         _check_labels(model, whole, ratings)
     error = measures_of(model)[0]
     started = time.perf_counter()

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._backend import single_threaded_blas
 from fastcf.errors import DataError
 from fastcf.models._fold_in import FoldInMixin
+from fastcf.models._labels import CostMixin, labelled
 from fastcf.models._network import Parameters, hidden_shapes
 from fastcf.models._network_rows import Scale, TrainingRows
 from fastcf.ratings import as_ratings
@@ -20,7 +21,7 @@ __all__ = ["EncodedMixin"]
 _Model = TypeVar("_Model", bound="EncodedMixin")
 
 
-class EncodedMixin(FoldInMixin):
+class EncodedMixin(CostMixin, FoldInMixin):
     """A row's hidden values, and a factor model made of them.
 
     With h_r the last hidden values of row r and h_0 those of an empty row, the network's products are
@@ -67,14 +68,14 @@ class EncodedMixin(FoldInMixin):
         self.output_weights_ = first if last is None else last
         self.hidden_weights_, self.hidden_biases_ = weights, biases
         empty = self._remember_empty()
-        scale, unit = self.scale_, np.float32(1 if self._squashes else self.scale_.unit)
-        column_bias = (bias + self.output_weights_ @ empty) * unit
+        scale = self.scale_
+        column_bias = bias + self.output_weights_ @ empty
         if self._squashes:
             row_bias, self.global_mean_ = np.zeros_like(scale.rows), self._place_of(self.mean_rating_)
             column_bias -= np.float32(self.global_mean_)
         else:
             row_bias, self.global_mean_ = scale.rows, scale.mean
-            column_bias += scale.columns
+            column_bias = column_bias * np.float32(scale.gain) + scale.columns
         self.item_mean_ = None
         factors = self._row_factors(rows.csr[:2], inputs)
         if self.orientation == "user":
@@ -126,7 +127,7 @@ class EncodedMixin(FoldInMixin):
         factors = self._hidden(structure, inputs)
         factors -= self._empty_values
         if not self._squashes:
-            factors *= np.float32(self.scale_.unit)
+            factors *= np.float32(self.scale_.gain)
         return factors
 
     def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,7 +178,9 @@ class EncodedMixin(FoldInMixin):
             If the ratings are not as described, or ``strict`` and an id is unknown.
         """
         self._require_fitted("encode")
-        ratings = as_ratings(X, y, caller=f"{type(self).__name__}.encode")
+        caller = f"{type(self).__name__}.encode"
+        ratings = as_ratings(X, y, caller=caller)
+        ratings = labelled(ratings, self._labels(ratings, caller))
         _, csr, weights = self._known_entries(ratings, self.orientation, "encode", strict)
         inputs = self.scale_.normalised(csr, self.scale_.row_offsets(csr, weights))
         return self._hidden(csr[:2], inputs, code=True)
@@ -231,7 +234,11 @@ class EncodedMixin(FoldInMixin):
             If the ratings are not as described, ``by`` is not the model's orientation, or ``strict`` and an id is
             unknown.
         """
-        return super().fold_in(X, y, by=by, strict=strict)
+        caller = f"{type(self).__name__}.fold_in"
+        self._require_fitted("fold_in")
+        ratings = as_ratings(X, y, caller=caller)
+        folded: _Model = super().fold_in(labelled(ratings, self._labels(ratings, caller)), by=by, strict=strict)
+        return folded
 
     def _fold(self, folded: Any, by: str, csr: tuple[Any, ...], weights: NDArray[np.float32] | None) -> None:
         if by != self.orientation:
@@ -288,7 +295,7 @@ class EncodedMixin(FoldInMixin):
         rows, offsets = (
             archive.array(f"{side}_offsets", np.float32, (n,)) for side, n in (("row", n_rows), ("column", n_columns))
         )
-        model.scale_ = Scale(rest[0], rest[1], rows, offsets, rest[2])
+        model.scale_ = Scale(rest[0], rest[1], rows, offsets, rest[2], model._is_logistic)
         model.output_weights_ = columns
         first = columns if model.tied else archive.array("input_weights", np.float32, (n_columns, sizes[0]))
         bias = archive.array("output_bias", np.float32, (n_columns,))

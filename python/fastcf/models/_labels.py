@@ -13,7 +13,7 @@ from fastcf.metrics import log_loss
 from fastcf.models.base import FactorModel
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["CostMixin", "as_labels", "log_odds"]
+__all__ = ["CostMixin", "as_labels", "labelled", "log_odds"]
 
 
 def as_labels(
@@ -40,6 +40,20 @@ def log_odds(labels: NDArray[np.float32], weights: NDArray[np.float32] | None) -
         wide = weights.astype(np.float64)
         total, ones = float(wide.sum()), float(wide @ labels)
     return float(np.log((ones + 0.5) / (total - ones + 0.5)))
+
+
+def labelled(ratings: Ratings, labels: NDArray[np.float32]) -> Ratings:
+    """Return ratings with labels in their place."""
+    if labels is ratings.values:
+        return ratings
+    return Ratings(
+        ratings.indptr,
+        ratings.indices,
+        np.ascontiguousarray(labels),
+        users=ratings.users,
+        items=ratings.items,
+        weights=ratings.weights,
+    )
 
 
 def _has_labels(model: Any) -> bool:

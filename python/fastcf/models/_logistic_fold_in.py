@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastcf.models._fold_in import FoldInMixin
-from fastcf.models._labels import as_labels
+from fastcf.models._labels import as_labels, labelled
 from fastcf.ratings import Ratings, as_ratings
 
 __all__ = ["LogisticFoldInMixin"]
@@ -26,17 +26,7 @@ class LogisticFoldInMixin(FoldInMixin):
 
     def _labelled(self, ratings: Ratings, caller: str) -> Ratings:
         """Return the labels of ratings in their place."""
-        labels = as_labels(ratings.values, self.threshold, caller)
-        if self.threshold is None:
-            return ratings
-        return Ratings(
-            ratings.indptr,
-            ratings.indices,
-            labels,
-            users=ratings.users,
-            items=ratings.items,
-            weights=ratings.weights,
-        )
+        return labelled(ratings, as_labels(ratings.values, self.threshold, caller))
 
     def fold_in(self: _Model, X: Any, y: ArrayLike | None = None, *, by: str = "user", strict: bool = False) -> _Model:
         r"""Return a model of the users (or items) of new ratings, without training again.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fastcf._backend import Backend, single_threaded_blas
 from fastcf.gradient_check import Objective
-from fastcf.models._network_rows import BOUNDED, fit_scale, rows_to_train_on
+from fastcf.models._network_rows import BOUNDED, Scale, fit_label_scale, fit_scale, rows_to_train_on
 from fastcf.ratings import Ratings
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "hidden_shapes",
     "network_objective",
     "penalises_output_bias",
+    "scale_of",
 ]
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
@@ -105,20 +106,30 @@ def penalises_output_bias(model: Any) -> bool:
     return bool(model.normalize == "bias" and model.output_activation not in BOUNDED)
 
 
+def scale_of(model: Any, ratings: Ratings, backend: Backend) -> Scale:
+    """Return the scale that a model's parameters ask for."""
+    threads = model.n_threads or 0
+    if model.cost == "logistic":
+        return fit_label_scale(ratings, backend, model.normalize, model.orientation, threads)
+    return fit_scale(ratings, backend, model.normalize, model.output_activation, model.orientation, threads)
+
+
 def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int) -> Objective:
     """Return the objective of a model on the first rows of some ratings, at random parameters of a plausible size.
 
     All options count, dropout too, its choices fixed by the seed. With dense re-feeding it is that step's objective,
     on the rows' normalised ratings as dense ones.
     """
-    scale = fit_scale(
-        ratings, backend, model.normalize, model.output_activation, model.orientation, model.n_threads or 0
-    )
+    scale = scale_of(model, ratings, backend)
     rows = rows_to_train_on(ratings, model.orientation)
     kinked = not _SMOOTH.issuperset((model.activation, model.output_activation))
     indptr = rows.csr[0][: (_FEW_ROWS if kinked else _MANY_ROWS) + 1]
     end = int(indptr[-1])
     inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
+    targets, offsets = inputs, None
+    if model.cost == "logistic":
+        targets = rows.csr[2][:end].astype(np.float64)
+        offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64)
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     structure = indptr, rows.csr[1][:end]
     layers = tuple(int(size) for size in model.layers)
@@ -135,7 +146,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
         [drawn(shape, shape[0]) for shape in shapes.weights], [drawn(shape, 4.0) for shape in shapes.biases],
         drawn(table, rated_input**2) if rated_input else None,
     ))  # fmt: skip
-    penalty = _CHECKED_PENALTY if model.reg else 0.0
+    penalty = 0.0 if model.reg == 0 else _CHECKED_PENALTY
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
         gradient = _rebuilt({name: np.empty_like(array) for name, array in at.items()})
@@ -143,7 +154,7 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
             cost = backend.module.autoencoder_gradient(
                 *structure,
                 inputs,
-                inputs,
+                targets,
                 rows.n_columns,
                 _rebuilt(at),
                 gradient,
@@ -156,6 +167,8 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
                 alpha_dropout=model.alpha_dropout,
                 input_dropout=model.input_dropout,
                 rated_input=rated_input,
+                offsets=offsets,
+                cost=model.cost,
                 seed=seed,
                 dense=model.dense_refeeding > 0,
                 n_threads=model.n_threads or 0,

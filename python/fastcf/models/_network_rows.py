@@ -6,31 +6,40 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from fastcf._backend import Backend
 from fastcf.models._fold_in import row_means
+from fastcf.models._label_biases import fit_label_biases, log_odds_of_rows
+from fastcf.models._labels import log_odds
 from fastcf.models.bias import fit_biases
 from fastcf.ratings import Ratings
 
-__all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_scale", "rows_to_train_on"]
+__all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_label_scale", "fit_scale", "rows_to_train_on"]
 
 Floats = NDArray[np.float32]
 
 # Activations that cannot leave an interval, and its ends: ratings are mapped onto it.
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
+_LEAST_REG = 1.0  # of the log-odds of a single row, which labels all alike would make infinite
+
 
 class Scale(NamedTuple):
-    """What an output t of the network means: the rating ``mean + rows[r] + columns[c] + unit t``.
+    """What an output t of the network means: ``mean + rows[r] + columns[c] + gain t``, a rating or a label's log-odds.
 
     Attributes
     ----------
-    mean, unit : float
-        The offset and the unit of all.
+    mean : float
+        The offset of all.
+    unit : float
+        In which the network is fed what ratings, or labels, differ from what their offsets predict.
     rows, columns : ndarray of float32
         Offsets of rows and columns.
     row_reg : float
-        By how many ratings an offset of 0 counts when that of a new row is worked out; infinite: always 0.
+        The penalty of an offset when that of a new row is worked out, in ratings; infinite: it is 0.
+    logistic : bool, default False
+        Whether offsets are log-odds.
     """
 
     mean: float
@@ -38,25 +47,41 @@ class Scale(NamedTuple):
     rows: Floats
     columns: Floats
     row_reg: float
+    logistic: bool = False
+
+    @property
+    def gain(self) -> float:
+        """What an output of 1 adds."""
+        return 1.0 if self.logistic else self.unit
+
+    def entry_offsets(self, csr: tuple[Any, ...], rows: Floats) -> Floats:
+        """Return what the predictions of stored entries begin at, their rows having those offsets."""
+        offsets: Floats = np.float32(self.mean) + np.repeat(rows, np.diff(csr[0])) + self.columns[csr[1]]
+        return offsets
 
     def row_offsets(self, csr: tuple[Any, ...], weights: Floats | None) -> Floats:
         """Return the offsets of new rows."""
         indptr, columns, values = csr
+        empty = np.zeros(indptr.size - 1, np.float32)
         if np.isinf(self.row_reg):
-            return np.zeros(indptr.size - 1, np.float32)
+            return empty
+        rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+        if self.logistic:
+            begun = self.entry_offsets(csr, empty)
+            return log_odds_of_rows(rows, begun, values, weights, self.row_reg, empty)
         residuals = values - np.float32(self.mean) - self.columns[columns]
         if self.row_reg == 0:
             return row_means((indptr, columns, residuals), weights, 0.0)
-        rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
         w = np.ones(values.size, np.float32) if weights is None else weights
         total = np.bincount(rows, w, indptr.size - 1)
         return (np.bincount(rows, w * residuals, indptr.size - 1) / (total + self.row_reg)).astype(np.float32)
 
     def normalised(self, csr: tuple[Any, ...], rows: Floats) -> Floats:
         """Return the values of ``csr``, whose rows have those offsets, as the network knows them."""
-        indptr, columns, values = csr
-        offsets = np.float32(self.mean) + np.repeat(rows, np.diff(indptr)) + self.columns[columns]
-        return np.ascontiguousarray((values - offsets) / np.float32(self.unit), dtype=np.float32)
+        expected = self.entry_offsets(csr, rows)
+        if self.logistic:
+            expected = expit(expected)
+        return np.ascontiguousarray((csr[2] - expected) / np.float32(self.unit), dtype=np.float32)
 
 
 class TrainingRows(NamedTuple):
@@ -80,7 +105,7 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
 def fit_scale(
     ratings: Ratings, backend: Backend, normalize: str | None, output: str, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale that ``normalize`` and the output's activation ask for."""
+    """Return the scale of ratings that ``normalize`` and the output's activation ask for."""
     users, items = np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)
     mean, unit, user_reg, item_reg = 0.0, 1.0, np.inf, np.inf
     if output in BOUNDED:
@@ -98,13 +123,49 @@ def fit_scale(
             csr = ratings.indptr, ratings.indices, ratings.values
             users, user_reg = row_means(csr, weights, mean) - np.float32(mean), 0.0
         elif normalize == "item":
-            view = ratings.by_item()
-            by_item = view.indptr, view.indices, view.values
-            own = None if weights is None else weights[view.entries]
-            items, item_reg = row_means(by_item, own, mean) - np.float32(mean), 0.0
+            rows = rows_to_train_on(ratings, "item")
+            items, item_reg = row_means(rows.csr, rows.weights, mean) - np.float32(mean), 0.0
         residuals = ratings.values - np.float32(mean) - users[ratings.row_of_entry()] - items[ratings.indices]
-        spread = float(np.sqrt(np.average(residuals.astype(np.float64) ** 2, weights=weights)))
-        unit = max(spread, 1e-3 * max(1e-30, *map(abs, ratings.rating_range)))  # ratings that offsets explain wholly
-    if orientation == "user":
-        return Scale(mean, unit, users, items, user_reg)
-    return Scale(mean, unit, items, users, item_reg)
+        unit = _spread(residuals, weights, 1e-3 * max(1e-30, *map(abs, ratings.rating_range)))
+    return _oriented(mean, unit, (users, user_reg), (items, item_reg), orientation)
+
+
+def fit_label_scale(
+    labels: Ratings, backend: Backend, normalize: str | None, orientation: str, n_threads: int
+) -> Scale:
+    """Return the scale of labels that ``normalize`` asks for, offsets being log-odds."""
+    users, items = np.zeros(labels.n_users, np.float32), np.zeros(labels.n_items, np.float32)
+    mean, user_reg, item_reg = 0.0, np.inf, np.inf
+    if normalize == "bias":
+        biases = fit_label_biases(labels, backend, n_threads=n_threads)
+        mean, users, items = biases.mean, biases.users, biases.items
+        user_reg, item_reg = biases.user_reg, biases.item_reg
+    elif normalize is not None:
+        mean = log_odds(labels.values, labels.weights)
+    begun = np.full(labels.nnz, mean, np.float32)
+    if normalize == "user":
+        user_reg = _LEAST_REG
+        users = log_odds_of_rows(labels.row_of_entry(), begun, labels.values, labels.weights, user_reg, users)
+    elif normalize == "item":
+        item_reg = _LEAST_REG
+        items = log_odds_of_rows(labels.indices, begun, labels.values, labels.weights, item_reg, items)
+    expected = expit(np.float32(mean) + users[labels.row_of_entry()] + items[labels.indices])
+    unit = _spread(labels.values - expected, labels.weights, 1e-3)
+    return _oriented(mean, unit, (users, user_reg), (items, item_reg), orientation, logistic=True)
+
+
+def _spread(residuals: Floats, weights: Floats | None, least: float) -> float:
+    """Return how far residuals are from 0; at least what is given, where offsets explain ratings wholly."""
+    return max(float(np.sqrt(np.average(residuals.astype(np.float64) ** 2, weights=weights))), least)
+
+
+def _oriented(
+    mean: float,
+    unit: float,
+    users: tuple[Floats, float],
+    items: tuple[Floats, float],
+    orientation: str,
+    logistic: bool = False,
+) -> Scale:
+    rows, columns = (users, items) if orientation == "user" else (items, users)
+    return Scale(mean, unit, rows[0], columns[0], rows[1], logistic)

@@ -14,8 +14,16 @@ from fastcf._random import RandomState, seed_from
 from fastcf.callbacks import Callback
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.models._encoded import EncodedMixin
-from fastcf.models._network import ACTIVATIONS, INITS, draw_parameters, network_objective, penalises_output_bias
-from fastcf.models._network_rows import BOUNDED, Scale, TrainingRows, fit_scale, rows_to_train_on
+from fastcf.models._labels import labelled
+from fastcf.models._network import (
+    ACTIVATIONS,
+    INITS,
+    draw_parameters,
+    network_objective,
+    penalises_output_bias,
+    scale_of,
+)
+from fastcf.models._network_rows import BOUNDED, Scale, TrainingRows, rows_to_train_on
 from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf.models._training import train
 from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer, learning_rate_at
@@ -26,6 +34,7 @@ __all__ = ["Autoencoder"]
 
 _RATES = {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _GRADIENT_RATE = 0.005
+_REG, _LABEL_REG = 500.0, 250.0
 _ENCODED_AT_ONCE = 1 << 16
 
 
@@ -37,21 +46,28 @@ class Autoencoder(EncodedMixin):
     out are predictions of all. Beside the ratings the network is fed which there are, r: what people choose to rate
     says much about them, whatever they say of it. Minimises, over the known ratings only,
     ``(Σ w (f(x) − y)² + λ/2 ‖weights‖²) / Σ w``,
-    where y are the normalised ratings and x the same, or fewer where inputs are dropped. Batches of rows are exact and
-    sparse at both ends: the first layer gathers rated rows, the last computes rated outputs, and rows of weights that a
-    batch does not touch take their steps when they are next looked at.
+    where y are the normalised ratings and x the same, or fewer where inputs are dropped. For labels, with the logistic
+    cost, it is ``(2 Σ w (softplus(z) − y z) + λ/2 ‖weights‖²) / Σ w``, z being f(x) and the log-odds by the biases, and
+    x how far labels are from the probabilities by the biases. Batches of rows are exact and sparse at both ends: the
+    first layer gathers rated rows, the last computes rated outputs, and rows of weights that a batch does not touch
+    take their steps when they are next looked at.
 
     Parameters
     ----------
     layers : sequence of int, default (128,)
         Sizes of the encoder's layers, at least one; the decoder mirrors them. The Netflix study's is (512, 512, 1024).
+    cost : {"squared", "logistic"}, default "squared"
+        Of ratings; or of labels, whose probabilities are predicted.
+    threshold : float, optional
+        For the logistic cost: ratings of at least this are label 1, others 0. By default ratings are labels in [0, 1].
     orientation : {"item", "user"}, default "item"
         Whose ratings are a row: "item" has a network that knows what the raters of an item say, usually the more
         accurate; "user" one that new users can be folded into.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
     output_activation : str, default "identity"
-        g_o, one of the same. With "sigmoid" and "tanh" ratings are mapped from their range onto g_o's.
+        g_o, one of the same. With "sigmoid" and "tanh" ratings are mapped from their range onto g_o's. The logistic
+        cost takes "identity" only: outputs are log-odds.
     tied : bool, default False
         Whether the decoder's weights are the encoder's, transposed (and the gradients of both summed).
     dropout : float, default 0.0
@@ -66,16 +82,17 @@ class Autoencoder(EncodedMixin):
         together with them; 0 feeds ratings only. The larger, the faster W learns and the less it is penalised.
     dense_refeeding : int, default 0
         How often f(x) is fed again, as dense rows, after each batch, with a step towards ``f(f(x)) = f(x)``; there r
-        is 0. Costs time and memory of rows times columns.
+        is 0. Costs time and memory of rows times columns. Not with the logistic cost.
     normalize : {"bias", "item", "user", "global"} or None, default "bias"
         What is subtracted from ratings before they are divided by the standard deviation of what is left: the mean with
         biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds ratings
         as they are. Any but "global" and None goes with ``output_activation="identity"`` only; bounded outputs have a
-        mapping of their own and ignore it.
-    reg : float, default 500.0
+        mapping of their own and ignore it. With the logistic cost predictions begin at the log-odds of the same.
+    reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then only refine what was fitted. Rows of weights of users and items that are not in a batch shrink too,
-        exactly, under "gd", "momentum" and "nesterov"; under the others each rating carries its share of the penalty.
+        then only refine what was fitted. "auto" is 500, or 250 with the logistic cost, which is flatter. Rows of
+        weights of users and items that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov";
+        under the others each rating carries its share of the penalty.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
         :mod:`fastcf.optimizers`.
@@ -125,21 +142,22 @@ class Autoencoder(EncodedMixin):
         c.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
         The same as a factor model, which prediction goes by: the hidden values of a row, less those of an empty one,
-        in units of ``scale_.unit``, are one side; U is the other.
+        times ``scale_.gain``, are one side; U is the other.
     scale_ : Scale
         What is subtracted and divided by.
     mean_rating_ : float
         Mean of the training ratings, by their weights.
     users_, items_, seen_, rating_range_, history_, n_epochs_, device_
-        As for :class:`MatrixFactorization`. Costs of ``history_`` are the objective, errors taken just before each step
-        and with whatever was dropped.
-    learning_rate_ : float
+        As for :class:`MatrixFactorization`, with ``train_log_loss`` and ``validation_log_loss`` for labels. Costs of
+        ``history_`` are the objective, errors taken just before each step and with whatever was dropped.
+    reg_, learning_rate_ : float
         What "auto" came to.
 
     See Also
     --------
     Blend : A weighted average of several models.
     MatrixFactorization : Explains validation and callbacks.
+    LogisticMatrixFactorization : Labels by a factorisation.
 
     Notes
     -----
@@ -170,6 +188,8 @@ class Autoencoder(EncodedMixin):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "layers": (Sizes(1 << 20),),
+        "cost": (OneOf(("squared", "logistic")),),
+        "threshold": (Interval(), Nothing()),
         "orientation": (OneOf(("item", "user")),),
         "activation": (OneOf(ACTIVATIONS),),
         "output_activation": (OneOf(ACTIVATIONS),),
@@ -180,7 +200,7 @@ class Autoencoder(EncodedMixin):
         "rated_input": (Interval(0, 1e6),),
         "dense_refeeding": (Interval(0, 1000, integer=True),),
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
-        "reg": (Interval(0),),
+        "reg": (Interval(0), OneOf(("auto",))),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
         "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
         "schedule": (OneOf(SCHEDULES),),
@@ -194,12 +214,14 @@ class Autoencoder(EncodedMixin):
         "verbose": (Interval(0, 2, integer=True),),
         **EncodedMixin._constraints,
     }
-    _state = (*EncodedMixin._state, "history_", "n_epochs_", "learning_rate_", "mean_rating_")
+    _state = (*EncodedMixin._state, "history_", "n_epochs_", "reg_", "learning_rate_", "mean_rating_")
 
     def __init__(
         self,
         layers: Iterable[int] = (128,),
         *,
+        cost: str = "squared",
+        threshold: float | None = None,
         orientation: str = "item",
         activation: str = "tanh",
         output_activation: str = "identity",
@@ -210,7 +232,7 @@ class Autoencoder(EncodedMixin):
         rated_input: float = 30.0,
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
-        reg: float = 500.0,
+        reg: float | str = "auto",
         optimizer: str | Optimizer = "adam",
         learning_rate: float | str = "auto",
         schedule: str = "linear",
@@ -226,6 +248,8 @@ class Autoencoder(EncodedMixin):
         verbose: int = 0,
     ) -> None:
         self.layers = layers
+        self.cost = cost
+        self.threshold = threshold
         self.orientation = orientation
         self.activation = activation
         self.output_activation = output_activation
@@ -269,8 +293,8 @@ class Autoencoder(EncodedMixin):
         Parameters
         ----------
         X, y, validation, callbacks, check_gradients
-            As for :meth:`MatrixFactorization.fit`. Validation ratings are predicted from the training ratings, nothing
-            dropped.
+            As for :meth:`MatrixFactorization.fit`; with a ``threshold`` validation ratings are cut, too. They are
+            predicted from the training ratings, nothing dropped.
 
         Returns
         -------
@@ -292,22 +316,35 @@ class Autoencoder(EncodedMixin):
         """
         caller = "Autoencoder.fit"
         ratings, backend = self._begin_fit(X, y)
+        self._check_threshold()
+        for name, wanted in (("output_activation", "identity"), ("dense_refeeding", 0)):
+            got = getattr(self, name)
+            if self._is_logistic and got != wanted:
+                raise ValueError(f"{caller}: {name} must be {wanted!r} for cost='logistic'; got {got!r}")
         if self.normalize not in ("global", None) and self._squashes and self.output_activation not in BOUNDED:
             raise ValueError(
                 f"{caller}: normalize must be 'global' or None with output_activation={self.output_activation!r}; "
                 f"got {self.normalize!r}"
             )
-        held_out = None if validation is None else self._validation_ratings(validation)
+        ratings = labelled(ratings, self._labels(ratings, caller))
+        held_out = None
+        if validation is not None:
+            held_out = self._validation_ratings(validation)
+            held_out = labelled(held_out, self._labels(held_out, f"{caller}: validation"))
         seed = seed_from(self.random_state, caller)
         optimizer = as_optimizer(self.optimizer, caller)
         self.learning_rate_ = (
             _RATES.get(optimizer.name, _GRADIENT_RATE) if self.learning_rate == "auto" else float(self.learning_rate)
         )
+        auto = _LABEL_REG if self._is_logistic else _REG
+        self.reg_ = auto if isinstance(self.reg, str) else float(self.reg)
         if check_gradients:
             compare_gradients(self._objective(ratings, seed), max_coordinates=20).require(caller)
         rows = rows_to_train_on(ratings, self.orientation)
-        scale = fit_scale(ratings, backend, self.normalize, self.output_activation, self.orientation, self._threads)
+        scale = scale_of(self, ratings, backend)
         self._remember(ratings, backend)
+        if self._is_logistic:
+            self.rating_range_ = (0.0, 1.0)
         self.history_: list[dict[str, Any]] = []
         self.n_epochs_ = 0
         self.scale_ = scale
@@ -329,22 +366,25 @@ class Autoencoder(EncodedMixin):
             if table is not None:
                 table[unrated] = 0  # where nothing is learnt, nothing is to be said
         with single_threaded_blas():
-            trainer = self._trainer(backend, rows, inputs, optimizer, seed)
+            trainer = self._trainer(backend, rows, inputs, scale, optimizer, seed)
             trainer.set_parameters(parameters)
             if held_out is not None:
-                trainer.set_validation(*self._held_out(held_out, ratings, scale), scale.unit)
+                trainer.set_validation(*self._held_out(held_out, ratings, scale), scale.gain)
             total = float(inputs.size if rows.weights is None else rows.weights.sum(dtype=np.float64))
+            error = "log_loss" if self._is_logistic else "rmse"
 
             def run_epoch(epoch: int) -> dict[str, Any]:
                 rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
-                error = trainer.epoch(rate) / total
-                measured = None
-                if held_out is not None:
+                loss = trainer.epoch(rate) / total
+                learnt, measured = loss / 2 if self._is_logistic else scale.unit * math.sqrt(loss), None
+                if held_out is not None and self._is_logistic:
+                    measured = trainer.validation_log_loss() / held_out.nnz
+                elif held_out is not None:
                     measured = math.sqrt(trainer.validation_squared_error() / held_out.nnz)
                 return {
-                    "cost": error + trainer.penalty(),
-                    "train_rmse": scale.unit * math.sqrt(error),
-                    "validation_rmse": measured,
+                    "cost": loss + trainer.penalty(),
+                    f"train_{error}": learnt,
+                    f"validation_{error}": measured,
                     "learning_rate": rate,
                 }
 
@@ -355,6 +395,7 @@ class Autoencoder(EncodedMixin):
                     run_epoch,
                     n_epochs=self.n_epochs,
                     validated=held_out is not None,
+                    monitor=f"validation_{error}",
                     patience=self.patience,
                     min_delta=self.min_delta,
                     callbacks=callbacks,
@@ -366,7 +407,13 @@ class Autoencoder(EncodedMixin):
         return self
 
     def _trainer(
-        self, backend: Backend, rows: TrainingRows, inputs: NDArray[np.float32], optimizer: Optimizer, seed: int
+        self,
+        backend: Backend,
+        rows: TrainingRows,
+        inputs: NDArray[np.float32],
+        scale: Scale,
+        optimizer: Optimizer,
+        seed: int,
     ) -> Any:
         name, *constants = optimizer.constants
         total = float(inputs.size if rows.weights is None else rows.weights.sum(dtype=np.float64))
@@ -374,16 +421,18 @@ class Autoencoder(EncodedMixin):
         return backend.module.AutoencoderTrainer(
             *rows.csr[:2],
             inputs,
-            inputs,
+            rows.csr[2] if self._is_logistic else inputs,
             rows.n_columns,
             weights=rows.weights,
+            offsets=scale.entry_offsets(rows.csr, scale.rows) if self._is_logistic else None,
+            cost=self.cost,
             output_activation=self.output_activation,
             dropout=self.dropout,
             alpha_dropout=self.alpha_dropout,
             input_dropout=self.input_dropout,
             dense_refeeding=self.dense_refeeding,
             optimizer=name,
-            weight_decay=self.reg / total,
+            weight_decay=self.reg_ / total,
             penalised_bias=penalises_output_bias(self),
             batch_size=self.batch_size,
             lowest=low,
@@ -407,7 +456,7 @@ class Autoencoder(EncodedMixin):
     def _objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones; for gradient checks."""
         backend = resolve_device(self.device, "check_gradients")
-        return network_objective(self, ratings, backend, seed)
+        return network_objective(self, labelled(ratings, self._labels(ratings, "check_gradients")), backend, seed)
 
 
 def _known_squares(inputs: NDArray[np.float32], rows: TrainingRows) -> float:

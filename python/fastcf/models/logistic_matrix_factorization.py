@@ -16,13 +16,14 @@ from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.metrics import log_loss
 from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
 from fastcf.models._held_out_penalty import held_out_penalty
+from fastcf.models._label_biases import start_label_biases
+from fastcf.models._labels import log_odds
 from fastcf.models._logistic_fold_in import LogisticFoldInMixin
 from fastcf.models._objective import mf_objective
 from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.models._partial_fit import PartialFitMixin
 from fastcf.models._solvers import GradientSolver, Problem, SgdSolver, Solver
 from fastcf.models._training import train
-from fastcf.models.bias import fit_biases
 from fastcf.optimizers import Optimizer
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.serialization import register
@@ -49,7 +50,6 @@ _FIRST_REG, _FIRST_EXPONENT = 0.8, 0.5  # where the search for a penalty begins
 _AUTO_INIT = 0.3
 _AUTO_SHARE = 0.02  # of the way to where a rating alone would have its rows
 _CURVATURE = 0.25  # the largest of the logistic cost
-_LEAST_SHARE_LEFT = 1 - 2 / np.pi  # of labels' variance: what a line leaves however widely z is spread (if normal)
 
 
 @register
@@ -335,34 +335,13 @@ class LogisticMatrixFactorization(LogisticFoldInMixin, PartialFitMixin, Factoriz
 
     def _start(self, labels: Ratings, backend: Backend) -> None:
         """Set the offset, and the biases and their penalties by least squares of the labels."""
-        weights = labels.weights
-        total = float(labels.nnz if weights is None else weights.sum(dtype=np.float64))
-        ones = float(labels.values.sum(dtype=np.float64) if weights is None else np.vdot(labels.values, weights))
-        # a base rate of 0 or 1 would be infinitely certain: half a label of each kind is added
-        rate = (ones + 0.5) / (total + 1)
-        self.global_mean_ = float(np.log(rate / (1 - rate))) if self.normalize else 0.0
-        self.user_bias_reg_ = self.item_bias_reg_ = 0.0
-        self.user_bias_ = np.zeros(labels.n_users, np.float32)
-        self.item_bias_ = np.zeros(labels.n_items, np.float32)
-        if not self.bias:
-            return
-        # Least squares finds the line y = rate + c z that is nearest to y = σ(z): c is the mean slope, E[p (1 - p)],
-        # which is also the variance that is left in a label. (At the base rate the slope would be the largest, and
-        # the penalties too strong.) Penalties are ratios of variances: in the unit of z, c times those of the labels.
-        variance = rate * (1 - rate)
-        penalty: float | str = self.bias_reg if isinstance(self.bias_reg, str) else self.bias_reg / variance
-        biases = fit_biases(
-            labels, backend, user_reg=penalty, item_reg=penalty, tolerance=1e-2, n_threads=self._threads
-        )
-        weighted = labels.nnz if weights is None else np.count_nonzero(weights)
-        left = biases.noise_variance * weighted / total  # of a label of mean weight
-        slope = max(left, _LEAST_SHARE_LEFT * variance)
-        if isinstance(self.bias_reg, str):
-            self.user_bias_reg_, self.item_bias_reg_ = biases.user_reg * slope, biases.item_reg * slope
-        else:
-            self.user_bias_reg_ = self.item_bias_reg_ = float(self.bias_reg)
-        np.divide(biases.users, slope, out=self.user_bias_)
-        np.divide(biases.items, slope, out=self.item_bias_)
+        start = start_label_biases(labels, backend, reg=self.bias_reg, n_threads=self._threads) if self.bias else None
+        self.global_mean_ = 0.0
+        if self.normalize:
+            self.global_mean_ = start.mean if start else log_odds(labels.values, labels.weights)
+        self.user_bias_reg_, self.item_bias_reg_ = (start.user_reg, start.item_reg) if start else (0.0, 0.0)
+        self.user_bias_ = start.users if start else np.zeros(labels.n_users, np.float32)
+        self.item_bias_ = start.items if start else np.zeros(labels.n_items, np.float32)
 
     def _settle(self, labels: Ratings, seed: int) -> None:
         """Settle what "auto" comes to."""

@@ -1,0 +1,108 @@
+"""Biases of users and items in the log-odds of labels: ``P(y_ui = 1) = σ(m + b_u + b_i)``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from fastcf._backend import Backend
+from fastcf.models._labels import log_odds
+from fastcf.models.bias import fit_biases
+from fastcf.ratings import Ratings
+
+__all__ = ["LabelBiases", "fit_label_biases", "log_odds_of_rows", "start_label_biases"]
+
+Floats = NDArray[np.float32]
+
+_LEAST_SHARE_LEFT = 1 - 2 / np.pi  # of labels' variance: what a line leaves however widely z is spread (if normal)
+_ROUNDS = 30  # of users and items in turn, at most
+_TOLERANCE = 0.01  # in log-odds: ends rounds, and the steps of rows
+
+
+class LabelBiases(NamedTuple):
+    """Biases in log-odds, and the penalties they have there."""
+
+    mean: float
+    users: Floats
+    items: Floats
+    user_reg: float
+    item_reg: float
+
+
+def start_label_biases(
+    labels: Ratings, backend: Backend, *, reg: float | str = "auto", n_threads: int = 0
+) -> LabelBiases:
+    """Return biases by least squares of the labels, in log-odds; "auto" estimates a penalty for each side.
+
+    Least squares finds the line y = rate + c z that is nearest to y = σ(z): c is the mean slope, E[p (1 − p)], which is
+    also the variance that is left in a label. Penalties are ratios of variances: in log-odds, c times those of the
+    labels. (At the base rate the slope would be the largest, and the penalties too strong.)
+    """
+    weights = labels.weights
+    base = log_odds(labels.values, weights)
+    rate = float(expit(base))
+    variance = rate * (1 - rate)
+    penalty: float | str = reg if isinstance(reg, str) else reg / variance
+    biases = fit_biases(labels, backend, user_reg=penalty, item_reg=penalty, tolerance=1e-2, n_threads=n_threads)
+    total = float(labels.nnz if weights is None else weights.sum(dtype=np.float64))
+    weighted = labels.nnz if weights is None else np.count_nonzero(weights)
+    left = biases.noise_variance * weighted / total  # of a label of mean weight
+    slope = max(left, _LEAST_SHARE_LEFT * variance)
+    users, items = biases.users / np.float32(slope), biases.items / np.float32(slope)
+    if isinstance(reg, str):
+        return LabelBiases(base, users, items, biases.user_reg * slope, biases.item_reg * slope)
+    return LabelBiases(base, users, items, float(reg), float(reg))
+
+
+def fit_label_biases(labels: Ratings, backend: Backend, *, n_threads: int = 0) -> LabelBiases:
+    """Return biases by maximum likelihood with estimated penalties: users and items in turn."""
+    start = start_label_biases(labels, backend, n_threads=n_threads)
+    mean, users, items = start.mean, start.users, start.items
+    by_user = labels.row_of_entry()
+    for _ in range(_ROUNDS):
+        before = users, items
+        items = log_odds_of_rows(
+            labels.indices, mean + users[by_user], labels.values, labels.weights, start.item_reg, items
+        )
+        users = log_odds_of_rows(
+            by_user, mean + items[labels.indices], labels.values, labels.weights, start.user_reg, users
+        )
+        errors = labels.values - expit(mean + users[by_user] + items[labels.indices])
+        # no logistic curvature exceeds a quarter
+        mean += 4 * float(np.average(errors.astype(np.float64), weights=labels.weights))
+        if max(np.abs(new - old).max() for new, old in zip((users, items), before, strict=True)) <= _TOLERANCE:
+            break
+    return start._replace(mean=mean, users=users, items=items)
+
+
+def log_odds_of_rows(
+    rows: NDArray[np.int32],
+    offsets: Floats,
+    labels: Floats,
+    weights: Floats | None,
+    reg: float,
+    start: Floats,
+) -> Floats:
+    """Return the b that minimise ``Σ w (softplus(o + b_r) − y (o + b_r)) + reg/2 Σ b²``, from where they start.
+
+    Each step goes to the lowest point of a parabola that lies above the cost and touches it (T. Jaakkola and
+    M. Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10, 2000): no step
+    raises it.
+    """
+    bias = start.astype(np.float64)
+    for _ in range(_ROUNDS):
+        z = offsets + bias[rows]
+        size = np.maximum(np.abs(z), 1e-3)  # the limit at 0 is reached long before
+        curvature, slope = np.tanh(size / 2) / (2 * size), labels - expit(z)
+        if weights is not None:
+            curvature, slope = curvature * weights, slope * weights
+        total = np.bincount(rows, curvature, bias.size) + reg
+        pull = np.bincount(rows, slope, bias.size) - reg * bias
+        step = np.divide(pull, total, out=np.zeros_like(pull), where=total > 0)
+        bias += step
+        if np.abs(step).max(initial=0) <= _TOLERANCE:
+            break
+    return bias.astype(np.float32)
