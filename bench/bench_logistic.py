@@ -1,7 +1,8 @@
-"""Log-loss and AUC of labels on real sets of ratings, with default parameters: LogisticMatrixFactorization by every
-solver, and the same without factors (its biases alone).
+"""Log-loss and AUC of labels on real sets of ratings, with default parameters: BiasModel, whose predictions of labels
+are limited to [0.01, 0.99], LogisticMatrixFactorization by every solver, the same without factors (its biases alone),
+and Autoencoder with the logistic cost.
 
-    python bench/bench_logistic.py FOLDER [--seeds 5] [--settings]
+    python bench/bench_logistic.py FOLDER [--seeds 5] [--settings | --network-settings]
 
 FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). Split and rules are those of
 bench_accuracy.py: a tenth of the rows is for testing, every test row counts, nothing is tuned on them. The label of a
@@ -9,7 +10,7 @@ rating is whether it is at least 4, where ratings go up to 5, or 8, where they g
 
 With ``--settings``: what the "auto" settings of "sgd" were chosen on, mean validation log-loss and AUC on the folds of
 bench_defaults.py, which never look at the test rows, and on made-up sets from 100,000 to 2 M ratings, with much, little
-and nothing for factors to learn.
+and nothing for factors to learn. With ``--network-settings``: the same for the penalty of the autoencoder.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ from bench_defaults import folds
 from common import write_json
 from fastcf.data import RatingLog, read_log
 from fastcf.metrics import accuracy, log_loss, roc_auc
-from fastcf.models import logistic_matrix_factorization
+from fastcf.models import _label_biases
+from fastcf.models._labels import labelled
 
 NO_FACTORS = {"n_factors": 1, "init_scale": 0.0}  # factors of zero have no gradient: they stay zero
+NETWORK = "autoencoder"  # a setting: of Autoencoder instead of LogisticMatrixFactorization
 MODELS: dict[str, dict[str, Any]] = {
     "biases alone": NO_FACTORS,
     "sgd": {},
     "minibatch": {"solver": "minibatch"},
     "gd": {"solver": "gd"},
+    "Autoencoder": {NETWORK: True},
+    "Autoencoder, labels only": {NETWORK: True, "rated_input": 0.0},
 }
 
 
@@ -66,17 +71,33 @@ SETTINGS: list[dict[str, Any]] = [
     {"n_epochs": 20},
     {"n_factors": 32},
 ]
+NETWORK_SETTINGS: list[dict[str, Any]] = [
+    {NETWORK: True, **options}
+    for options in (
+        *({"reg": reg} for reg in (120.0, 200.0, 250.0, 300.0, 500.0)),
+        *({"rated_input": value} for value in (0.0, 15.0, 60.0)),
+        *({"input_dropout": share} for share in (0.3, 0.7)),
+        {"orientation": "user"},
+    )
+]
 
 
 def fit(ratings: fastcf.Ratings, threshold: float, options: dict[str, Any], seed: int) -> Any:
     """Fit with some settings."""
-    options = dict(options)
-    share = 1.0 if options.pop(STEEPEST, False) else logistic_matrix_factorization._LEAST_SHARE_LEFT
-    with mock.patch.object(logistic_matrix_factorization, "_LEAST_SHARE_LEFT", share):
-        return fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed, **options).fit(ratings)
+    options = {"threshold": threshold, "random_state": seed, **options}
+    if options.pop(NETWORK, False):
+        return fastcf.Autoencoder(cost="logistic", **options).fit(ratings)
+    share = 1.0 if options.pop(STEEPEST, False) else _label_biases._LEAST_SHARE_LEFT
+    with mock.patch.object(_label_biases, "_LEAST_SHARE_LEFT", share):
+        return fastcf.LogisticMatrixFactorization(**options).fit(ratings)
 
 
-def measure_settings(folder: Path, n_folds: int) -> None:
+def fit_bias_model(ratings: fastcf.Ratings, threshold: float) -> fastcf.BiasModel:
+    """Fit the biases of labels by least squares."""
+    return fastcf.BiasModel().fit(labelled(ratings, (ratings.values >= threshold).astype(np.float32)))
+
+
+def measure_settings(folder: Path, n_folds: int, settings: list[dict[str, Any]], output: str) -> None:
     """Print and write what settings reach on validation labels."""
     sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
     for name, (n_users, n_items, n_ratings, special) in MADE_UP.items():
@@ -86,7 +107,7 @@ def measure_settings(folder: Path, n_folds: int) -> None:
         sets[name] = [(kept, np.stack([users, items], axis=1), values)]
     results = []
     print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
-    for options in SETTINGS:
+    for options in settings:
         label = ", ".join(f"{name}={value}" for name, value in options.items()) or "default"
         row: dict[str, Any] = {}
         for name, parts in sets.items():
@@ -95,7 +116,7 @@ def measure_settings(folder: Path, n_folds: int) -> None:
                 threshold = 4.0 if y.max() <= 5 else 8.0
                 model = fit(ratings, threshold, options, fold)
                 p = model.predict_proba(X)
-                found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p), model.reg_))
+                found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p), float(model.reg_)))
             row[name] = dict(zip(("log_loss", "auc", "reg"), np.mean(found, axis=0).tolist(), strict=True))
         results.append({"setting": label, **row})
         print(
@@ -103,20 +124,21 @@ def measure_settings(folder: Path, n_folds: int) -> None:
             flush=True,
         )
     print()
-    write_json("logistic_defaults", {"folds": n_folds, "results": results})
+    write_json(output, {"folds": n_folds, "results": results})
 
 
-def measure(options: dict[str, Any], train: RatingLog, test: RatingLog, threshold: float, seeds: int) -> dict[str, Any]:
-    """Fit once per seed."""
+def measure(
+    options: dict[str, Any] | None, train: RatingLog, test: RatingLog, threshold: float, seeds: int
+) -> dict[str, Any]:
+    """Fit once per seed; without options a BiasModel."""
     labels = test.ratings >= threshold
     ratings = train.to_ratings(duplicates="last")
     runs = []
     for seed in range(seeds):
-        model = fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed, **options)
         started = time.perf_counter()
-        model.fit(ratings)
+        model = fit_bias_model(ratings, threshold) if options is None else fit(ratings, threshold, options, seed)
         seconds = time.perf_counter() - started
-        p = model.predict_proba(pairs(test))
+        p = np.clip(model.predict(pairs(test)), 0.01, 0.99) if options is None else model.predict_proba(pairs(test))
         runs.append((log_loss(labels, p), roc_auc(labels, p), accuracy(labels, p), seconds))
     values = np.array(runs)
     loss, auc, right, _ = values.mean(axis=0)
@@ -136,10 +158,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
     parser.add_argument("--no-json", action="store_true", help="do not write bench/results/logistic.json")
     parser.add_argument("--settings", action="store_true", help="compare settings on validation labels instead")
-    parser.add_argument("--folds", type=int, default=4, help="with --settings (default 4)")
+    parser.add_argument("--network-settings", action="store_true", help="the same of the autoencoder")
+    parser.add_argument("--folds", type=int, default=4, help="of real sets, with --settings (default 4)")
     arguments = parser.parse_args()
     if arguments.settings:
-        measure_settings(arguments.folder, arguments.folds)
+        measure_settings(arguments.folder, arguments.folds, SETTINGS, "logistic_defaults")
+    if arguments.network_settings:
+        measure_settings(arguments.folder, arguments.folds, NETWORK_SETTINGS, "label_network_defaults")
+    if arguments.settings or arguments.network_settings:
         return
 
     results: dict[str, Any] = {}
@@ -149,7 +175,7 @@ def main() -> None:
         threshold = 4.0 if train.ratings.max() <= 5 else 8.0
         base = float((train.ratings >= threshold).mean())
         results[folder.name] = {"threshold": threshold, "base_rate": base, "test": len(test.ratings), "models": {}}
-        for name, options in MODELS.items():
+        for name, options in {"BiasModel of labels": None, **MODELS}.items():
             one = measure(options, train, test, threshold, arguments.seeds)
             results[folder.name]["models"][name] = one
             print(
