@@ -41,7 +41,19 @@ def rows_by_user(every_batch_touches_all):
     return indptr, np.nonzero(mask)[1].astype(np.int32), values, n_items
 
 
-def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay, rated_input):
+def labels_of(values):
+    """Return labels of ratings, and log-odds to begin with."""
+    return (values >= 3) * 1.0, 0.3 * (values - 3)
+
+
+def masked_log_loss(predicted, x, mask, n):
+    """Return the mean of twice the logistic cost over what is known."""
+    labels, offsets = labels_of(x)
+    costs = torch.nn.functional.binary_cross_entropy_with_logits(predicted + offsets, labels, reduction="none")
+    return 2 * (costs * mask).sum() / n
+
+
+def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay, rated_input, cost):
     n_users = len(data[0]) - 1
     model = DenseAutoencoder(parameters, layers, activation)
     groups = parameter_groups(model, weight_decay)
@@ -56,7 +68,7 @@ def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay,
             x, mask, n = make_batch(rows)
             stepper.zero_grad()
             given = rated_input * mask / mask.sum(1, keepdim=True).sqrt() if rated_input else None
-            loss = masked_mse(model(x, given), x, mask, n)
+            loss = (masked_mse if cost == "squared" else masked_log_loss)(model(x, given), x, mask, n)
             loss.backward()
             stepper.step()
             total += loss.item() * n
@@ -65,17 +77,24 @@ def train_pytorch(data, parameters, layers, activation, optimizer, weight_decay,
 
 
 @pytest.mark.parametrize(("optimizer", "weight_decay"), [("momentum", 0.0), ("momentum", 0.02), ("adam", 0.0)])
-@pytest.mark.parametrize(("tied", "rated_input"), [(False, 0.0), (True, 0.0), (False, 2.0)])
+@pytest.mark.parametrize(
+    ("tied", "rated_input", "cost"),
+    [(False, 0.0, "squared"), (True, 0.0, "squared"), (False, 2.0, "squared"), (False, 2.0, "logistic")],
+)
 @pytest.mark.parametrize(("layers", "activation"), [((16, 12, 20), "selu"), ((24,), "sigmoid")])
 def test_autoencoder_learns_what_pytorch_learns(
-    backend, layers, activation, tied, rated_input, optimizer, weight_decay
+    backend, layers, activation, tied, rated_input, cost, optimizer, weight_decay
 ):
     data = rows_by_user(every_batch_touches_all=optimizer == "adam")
     indptr, indices, values, n_items = data
     parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, 0.2, rated_input > 0), np.float32)
     name, *constants = as_optimizer(optimizer).constants
+    targets, offsets = values, None
+    if cost == "logistic":
+        targets, offsets = (array.astype(np.float32) for array in labels_of(values))
     trainer = backend.AutoencoderTrainer(
-        indptr, indices, values, values, n_items, layers=layers, activation=activation, output_activation="identity",
+        indptr, indices, values, targets, n_items, offsets=offsets, cost=cost, layers=layers, activation=activation,
+        output_activation="identity",
         tied=tied, optimizer=name, **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
         rated_input=rated_input, weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED,
         n_threads=2,
@@ -85,8 +104,9 @@ def test_autoencoder_learns_what_pytorch_learns(
     learnt = rebuilt([np.empty_like(array) for array in flat(parameters)], parameters)
     trainer.get_parameters(learnt)
 
-    wanted, wanted_losses = train_pytorch(data, parameters, layers, activation, optimizer, weight_decay, rated_input)
-    assert wanted_losses[-1] < 0.95 * wanted_losses[0]
+    options = layers, activation, optimizer, weight_decay, rated_input, cost
+    wanted, wanted_losses = train_pytorch(data, parameters, *options)
+    assert wanted_losses[-1] < (0.95 if cost == "squared" else 0.99) * wanted_losses[0]
     np.testing.assert_allclose(losses, wanted_losses, rtol=TOLERANCE)
     for mine, theirs in zip(flat(learnt), flat(wanted), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=TOLERANCE)

@@ -103,6 +103,7 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
         {"orientation": "user", "layers": (6, 4), "activation": "selu", "tied": True, "optimizer": "momentum"},
         {"output_activation": "sigmoid", "dropout": 0.2},
         {"dense_refeeding": 1},
+        {"cost": "logistic", "threshold": 4},
     ],
     ids=str,
 )
@@ -112,7 +113,8 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
     wanted = fastcf.Autoencoder(device="cpu", **options).fit(train, validation=test)
     model = fastcf.Autoencoder(device=device, **options).fit(train, validation=test)
     assert model.device_ == device
-    for name in ("cost", "train_rmse", "validation_rmse"):
+    error = "log_loss" if model.cost == "logistic" else "rmse"
+    for name in ("cost", f"train_{error}", f"validation_{error}"):
         assert model.history_[-1][name] == pytest.approx(wanted.history_[-1][name], rel=1e-3)
     np.testing.assert_allclose(model.predict_matrix(), wanted.predict_matrix(), atol=0.01)
     np.testing.assert_allclose(model.encode(test), wanted.encode(test), atol=0.01)
