@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 import fastcf
 from fastcf._backend import resolve_device
+from fastcf.models import autoencoder
 from fastcf.models._label_biases import fit_label_biases, log_odds_of_rows, start_label_biases
 from fastcf.models._labels import labelled
 from reference_autoencoder import parameters_of, run
@@ -195,6 +196,21 @@ def test_gradients_are_right(split, orientation, normalize):
     report = fastcf.check_gradients(model, with_weights(split[0]), tolerance=1e-6)
     assert report.passed, report
     model.fit(split[0], check_gradients=True)
+
+
+def test_gradients_are_checked_on_the_labels(split, monkeypatch):
+    seen, objective = [], autoencoder.network_objective
+
+    def watched(model, ratings, *rest):
+        seen.append(ratings.values)
+        return objective(model, ratings, *rest)
+
+    monkeypatch.setattr(autoencoder, "network_objective", watched)
+    fastcf.check_gradients(model_of(), split[0])
+    model_of().fit(split[0], check_gradients=True)
+    for values in seen:
+        np.testing.assert_array_equal(values, split[0].values >= 4)
+    assert len(seen) == 2
 
 
 def test_labels_may_be_given_cut_or_lie_between(split):

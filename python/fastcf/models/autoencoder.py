@@ -339,7 +339,7 @@ class Autoencoder(EncodedMixin):
         auto = _LABEL_REG if self._is_logistic else _REG
         self.reg_ = auto if isinstance(self.reg, str) else float(self.reg)
         if check_gradients:
-            compare_gradients(self._objective(ratings, seed), max_coordinates=20).require(caller)
+            compare_gradients(network_objective(self, ratings, backend, seed), max_coordinates=20).require(caller)
         rows = rows_to_train_on(ratings, self.orientation)
         scale = scale_of(self, ratings, backend)
         self._remember(ratings, backend)
