@@ -290,6 +290,14 @@ def test_autoencoder_every_optimizer_lowers_the_error(ratings, optimizer, orient
     assert model.learning_rate_ > 0
 
 
+@pytest.mark.parametrize(("n_items", "wanted"), [(40, 128), (16_383, 128), (16_384, 256), (90_000, 1024)])
+def test_autoencoder_batches_grow_with_the_rows(n_items, wanted):
+    ratings = fastcf.Ratings.from_coo(np.arange(n_items) % 7, np.arange(n_items), 1.0 + np.arange(n_items) % 5)
+    model = fastcf.Autoencoder((1,), n_epochs=1, random_state=0).fit(ratings)
+    assert model.batch_size_ == wanted
+    assert fastcf.Autoencoder((1,), n_epochs=1, batch_size=50).fit(ratings).batch_size_ == 50
+
+
 @pytest.mark.parametrize("schedule", ["linear", "cosine", "constant", "inverse", "exponential"])
 def test_autoencoder_step_sizes_follow_the_schedule(ratings, schedule):
     model = model_of(schedule=schedule, learning_rate=0.01, decay=0.2).fit(ratings)

@@ -234,7 +234,7 @@ def test_autoencoder_works_in_grid_search():
         ({"learning_rate": 0.0}, ValueError, "learning_rate must be a finite number above 0, or 'auto'; got 0.0"),
         ({"schedule": "step"}, ValueError, "schedule must be"),
         ({"decay": 1.5}, ValueError, "decay must be"),
-        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1; got 0"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1, or 'auto'; got 0"),
         ({"n_epochs": 0}, ValueError, "n_epochs must be"),
         ({"patience": 0}, ValueError, "patience must be"),
         ({"min_delta": -1}, ValueError, "min_delta must be"),

@@ -35,7 +35,7 @@ __all__ = ["Autoencoder"]
 _RATES = {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _GRADIENT_RATE = 0.005
 _REG, _LABEL_REG = 500.0, 250.0
-_ENCODED_AT_ONCE = 1 << 16
+_FEWEST_ROWS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 1024, 64
 
 
 @register
@@ -102,8 +102,9 @@ class Autoencoder(EncodedMixin):
         How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
     decay : float, default 0.1
         The constant of the last two schedules, in [0, 1].
-    batch_size : int, default 128
-        Rows per step.
+    batch_size : int or "auto", default "auto"
+        Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 and at most
+        1,024: a step passes over the weights of all that its rows have rated, which on large sets is what takes time.
     n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
@@ -150,7 +151,7 @@ class Autoencoder(EncodedMixin):
     users_, items_, seen_, rating_range_, history_, n_epochs_, device_
         As for :class:`MatrixFactorization`, with ``train_log_loss`` and ``validation_log_loss`` for labels. Costs of
         ``history_`` are the objective, errors taken just before each step and with whatever was dropped.
-    reg_, learning_rate_ : float
+    reg_, learning_rate_, batch_size_ : float, float, int
         What "auto" came to.
 
     See Also
@@ -205,7 +206,7 @@ class Autoencoder(EncodedMixin):
         "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
         "schedule": (OneOf(SCHEDULES),),
         "decay": (Interval(0, 1),),
-        "batch_size": (Interval(1, integer=True),),
+        "batch_size": (Interval(1, integer=True), OneOf(("auto",))),
         "n_epochs": (Interval(1, integer=True),),
         "patience": (Interval(1, integer=True), Nothing()),
         "min_delta": (Interval(0),),
@@ -214,7 +215,7 @@ class Autoencoder(EncodedMixin):
         "verbose": (Interval(0, 2, integer=True),),
         **EncodedMixin._constraints,
     }
-    _state = (*EncodedMixin._state, "history_", "n_epochs_", "reg_", "learning_rate_", "mean_rating_")
+    _state = (*EncodedMixin._state, "history_", "n_epochs_", "reg_", "learning_rate_", "batch_size_", "mean_rating_")
 
     def __init__(
         self,
@@ -237,7 +238,7 @@ class Autoencoder(EncodedMixin):
         learning_rate: float | str = "auto",
         schedule: str = "linear",
         decay: float = 0.1,
-        batch_size: int = 128,
+        batch_size: int | str = "auto",
         n_epochs: int = 30,
         patience: int | None = None,
         min_delta: float = 0.0,
@@ -341,6 +342,7 @@ class Autoencoder(EncodedMixin):
         if check_gradients:
             compare_gradients(network_objective(self, ratings, backend, seed), max_coordinates=20).require(caller)
         rows = rows_to_train_on(ratings, self.orientation)
+        self.batch_size_ = _batch_size(rows) if isinstance(self.batch_size, str) else int(self.batch_size)
         scale = scale_of(self, ratings, backend)
         self._remember(ratings, backend)
         if self._is_logistic:
@@ -434,7 +436,7 @@ class Autoencoder(EncodedMixin):
             optimizer=name,
             weight_decay=self.reg_ / total,
             penalised_bias=penalises_output_bias(self),
-            batch_size=self.batch_size,
+            batch_size=self.batch_size_,
             lowest=low,
             highest=high,
             seed=seed,
@@ -457,6 +459,12 @@ class Autoencoder(EncodedMixin):
         """Return the objective as a function of the parameters, at random ones; for gradient checks."""
         backend = resolve_device(self.device, "check_gradients")
         return network_objective(self, labelled(ratings, self._labels(ratings, "check_gradients")), backend, seed)
+
+
+def _batch_size(rows: TrainingRows) -> int:
+    """Return how many rows a step takes, where nobody says."""
+    n_rows = rows.csr[0].size - 1
+    return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), _FEWEST_ROWS), _MOST_ROWS)
 
 
 def _known_squares(inputs: NDArray[np.float32], rows: TrainingRows) -> float:
