@@ -64,7 +64,8 @@ def main() -> None:
                 results.append({"vectors": name, "library": library, "kind": kind, "recall": found})
                 shown = ", ".join(f"{value:.3f} (ef {ef})" for ef, value in found.items())
                 print(f"{name:<35} {library:<8} {kind:<20} recall@{arguments.n} {shown}", flush=True)
-    print("written:", write_json("vector_index", {**vars(arguments), "results": results}))
+    settings = {name: value for name, value in vars(arguments).items() if name != "folder"}
+    write_json("vector_index", {**settings, "results": results})
 
 
 if __name__ == "__main__":
