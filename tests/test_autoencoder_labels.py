@@ -226,6 +226,14 @@ def test_labels_may_be_given_cut_or_lie_between(split):
     assert model_of(threshold=None).fit(one_kind).predict_proba(test).min() > 0.9
 
 
+def test_thresholds_cut_alike_whatever_their_type(ratings):
+    """3.3 is less in float32, which ratings are: a threshold out of np.arange is to cut as one typed in."""
+    tenths = fastcf.Ratings.from_coo(*ratings.to_coo()[:2], np.where(ratings.values >= 4, 3.3, 3.2))
+    for threshold in (3.3, np.float32(3.3), np.float64(3.3)):
+        model = model_of(threshold=threshold, n_epochs=1).fit(tenths)
+        assert model.mean_rating_ == pytest.approx(np.mean(ratings.values >= 4))
+
+
 def test_labels_are_learnt_beyond_biases():
     ratings = fastcf.data.make_ratings(500, 300, 20_000, random_state=0)
     train, test = fastcf.data.train_test_split(ratings, random_state=0)

@@ -273,6 +273,7 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
         backend, csr, inputs, targets, None, at, layers, 0, [], activation="tanh", output_activation="identity",
         dropout=0.5, rated_input=1.5, batch_size=4, seed=3,
     )  # fmt: skip
+    assert trainer.validation_squared_error() == trainer.validation_log_loss() == 0  # nothing is held out yet
     rng = np.random.default_rng(0)
     rows, columns = rng.integers(-1, 20, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
     offsets, values = rng.normal(0, 8, (2, 100)).astype(np.float32)

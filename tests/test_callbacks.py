@@ -121,6 +121,11 @@ def test_early_stopping_can_watch_the_cost_and_says_what_is_missing():
         train(EarlyStopping(), [None])
     with pytest.raises(ValueError, match=r"must hold 'loss'; it does not$"):
         train(EarlyStopping(monitor="loss"), [1])
+    of_labels = {"epoch": 1, "validation_log_loss": 0.5}
+    with pytest.raises(ValueError, match=r"'validation_rmse'; it does not; monitor='validation_log_loss' is there$"):
+        EarlyStopping().on_epoch_end(Model(), of_labels)
+    with pytest.raises(ValueError, match="'validation_log_loss'; it does not; pass a validation set to fit"):
+        EarlyStopping(monitor="validation_log_loss").on_epoch_end(Model(), {**of_labels, "validation_log_loss": None})
 
 
 @pytest.mark.parametrize("arguments", [{"patience": 0}, {"patience": 1.5}, {"patience": True}, {"min_delta": -1}])

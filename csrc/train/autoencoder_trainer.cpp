@@ -55,6 +55,7 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     shares_ = decay_ > 0 && !moves_untouched(training.optimizer.kind, decay_);
     if (shares_) share_penalties(rows.structure);
     losses_ = DeviceArray<double>::zeros(2);
+    held_out_indptr_.resize(at(batches_.n_rows()) + 2);
 }
 
 void AutoencoderTrainer::share_penalties(const CsrView& structure) {

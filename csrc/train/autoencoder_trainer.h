@@ -79,7 +79,7 @@ class AutoencoderTrainer {
     bool shares_ = false;  // entries carry the penalties of the ends' rows
     bool saved_ = false;
     TabulatedOptimizer optimizer_;
-    DeviceArray<double> losses_;       // half the squared errors: of ratings, and of what is fed again
+    DeviceArray<double> losses_;       // sums of losses: of ratings, and of what is fed again
     DeviceArray<float> fed_, answer_;  // dense rows, where they are fed again
 
     // By row, those of no row last.

@@ -97,7 +97,7 @@ class EarlyStopping(Callback):
     min_delta : float, default 0.0
         An epoch improves if its value is more than this below the best so far.
     monitor : str, default "validation_rmse"
-        The entry of the record to watch; smaller is better.
+        The entry of the record to watch; smaller is better. Models of labels have "validation_log_loss".
     restore_best : bool, default True
         Whether the training loop is to put back the parameters of the best epoch. This class decides *when*: the loop
         keeps a copy of the parameters whenever :attr:`improved_` is true, and restores it at the end.
@@ -151,7 +151,10 @@ class EarlyStopping(Callback):
         """Compare with the best so far; True once ``patience`` epochs brought nothing. NaN is no improvement."""
         value = record.get(self.monitor)
         if value is None:
-            hint = "; pass a validation set to fit" if self.monitor == "validation_rmse" else ""
+            hint = ""
+            if self.monitor.startswith("validation_"):
+                others = [name for name in record if name.startswith("validation_") and record[name] is not None]
+                hint = f"; monitor={others[0]!r} is there" if others else "; pass a validation set to fit"
             raise ValueError(f"EarlyStopping: the record of an epoch must hold {self.monitor!r}; it does not{hint}")
         self.improved_ = bool(value < self.best_ - self.min_delta)
         if self.improved_:

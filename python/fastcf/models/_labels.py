@@ -24,7 +24,7 @@ def as_labels(
     With ``soft``, which the logistic cost of a regression allows, those may also lie between.
     """
     if threshold is not None:
-        return (values >= threshold).astype(np.float32)
+        return (values >= float(threshold)).astype(np.float32)  # a NumPy scalar would be compared in float64
     wrong = (values < 0) | (values > 1) if soft else (values != 0) & (values != 1)
     if wrong.any():
         entry = int(wrong.argmax())
