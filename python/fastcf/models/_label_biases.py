@@ -70,10 +70,12 @@ def fit_label_biases(labels: Ratings, backend: Backend, *, n_threads: int = 0) -
         users = log_odds_of_rows(
             by_user, mean + items[labels.indices], labels.values, labels.weights, start.user_reg, users
         )
-        errors = labels.values - expit(mean + users[by_user] + items[labels.indices])
-        # no logistic curvature exceeds a quarter
-        mean += 4 * float(np.average(errors.astype(np.float64), weights=labels.weights))
-        if max(np.abs(new - old).max() for new, old in zip((users, items), before, strict=True)) <= _TOLERANCE:
+        p = expit(mean + users[by_user] + items[labels.indices]).astype(np.float64)
+        error, curvature = (np.average(of, weights=labels.weights) for of in (labels.values - p, p * (1 - p)))
+        step = float(np.clip(error / max(curvature, 1e-30), -1, 1))  # Newton's, as far as a parabola can be trusted
+        mean += step
+        moved = [np.abs(new - old).max() for new, old in zip((users, items), before, strict=True)]
+        if max(abs(step), *moved) <= _TOLERANCE:
             break
     return start._replace(mean=mean, users=users, items=items)
 
