@@ -1,13 +1,17 @@
-"""Errors of predicted ratings, and of predicted probabilities of binary labels."""
+"""Errors of predicted ratings and of predicted probabilities of labels; how well lists of items are ranked."""
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
 from sklearn.metrics import roc_auc_score
 
-__all__ = ["accuracy", "log_loss", "mae", "rmse", "roc_auc"]
+from fastcf.ratings import Ratings
+
+__all__ = ["RankingScores", "accuracy", "log_loss", "mae", "ranking", "rmse", "roc_auc"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -259,3 +263,143 @@ def roc_auc(y_true: npt.ArrayLike, score: npt.ArrayLike, *, sample_weight: npt.A
     if counted.min() == counted.max():
         raise ValueError(f"roc_auc: y_true must hold both labels; got {counted.size} times {counted[0]:g}")
     return float(roc_auc_score(true, predicted, sample_weight=weights))
+
+
+class RankingScores(NamedTuple):
+    """How well lists of k items are ranked: means over users, each from 0 to 1; see :func:`ranking`.
+
+    Attributes
+    ----------
+    precision : float
+        Share of the k places that hold a relevant item.
+    recall : float
+        Share of a user's relevant items that are in the list.
+    hit_rate : float
+        Share of users with a relevant item in their list.
+    reciprocal_rank : float
+        One over the place of the first relevant item, 0 without one (MRR).
+    average_precision : float
+        Precision at the place of each relevant item, summed and divided by the most there could be, min(k, relevant
+        items) (MAP).
+    ndcg : float
+        Sum of ``1 / log2(1 + place)`` over the relevant items, divided by the same of a perfect list.
+    n_users : int
+        Users that count: those with relevant items.
+    """
+
+    precision: float
+    recall: float
+    hit_rate: float
+    reciprocal_rank: float
+    average_precision: float
+    ndcg: float
+    n_users: int
+
+
+def ranking(
+    recommended: Any, users: npt.ArrayLike, held_out: Ratings, *, k: int | None = None, threshold: float | None = None
+) -> RankingScores:
+    """Compare lists of recommended items with what their users rated later, or were not known to have rated.
+
+    Parameters
+    ----------
+    recommended : Recommendations or array-like of shape (m, n)
+        What ``model.recommend(users, n)`` returns, or the ids of items, best first, none of them twice. Ids that
+        ``held_out`` does not know are irrelevant.
+    users : array-like of shape (m,)
+        Whose lists they are.
+    held_out : Ratings
+        Ratings that the model did not learn from. Users without relevant ones do not count.
+    k : int, optional
+        How many places of each list to look at, at most n; by default all. A list that ends before, for want of items,
+        has nothing on its other places.
+    threshold : float, optional
+        Items that a user rated with at least this are relevant; by default all that they rated.
+
+    Returns
+    -------
+    RankingScores
+        Means over users, float64.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If shapes disagree, ids are no ids, k is not from 1 to n, a list holds an item twice, or no user counts.
+
+    Notes
+    -----
+    Relevance is yes or no. What was held out is all that is known to be relevant: items that users would have liked
+    and never met count against a list, so compare figures on the same split only.
+
+    References
+    ----------
+    K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> held_out = fastcf.Ratings.from_coo([7, 7, 8], [1, 2, 5], [5.0, 3.0, 4.0])
+    >>> scores = fastcf.metrics.ranking([[1, 3], [4, 6]], [7, 8], held_out)
+    >>> scores.precision, scores.recall, scores.hit_rate
+    (0.25, 0.25, 0.5)
+    """
+    items, given = _lists(recommended)
+    if not isinstance(held_out, Ratings):
+        raise TypeError(f"ranking: held_out must be Ratings; got {type(held_out).__name__}")
+    rows = held_out.users.rows(users)
+    m, n = items.shape
+    if rows.size != m:
+        raise ValueError(f"ranking: users must be as many as lists ({m}); got {rows.size}")
+    k = n if k is None else k
+    if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n:
+        raise ValueError(f"ranking: k must be an integer from 1 to {n}, the length of the lists; got {k!r}")
+    columns = held_out.items.rows(items[:, :k].reshape(-1)).reshape(m, k).astype(np.int64)
+    columns[~given[:, :k]] = -1
+
+    relevant = np.ones(held_out.nnz, bool) if threshold is None else held_out.values >= float(threshold)
+    owners = held_out.row_of_entry()[relevant]
+    n_relevant = np.bincount(owners, minlength=held_out.n_users)
+    counted = rows >= 0
+    counted[counted] = n_relevant[rows[counted]] > 0
+    if not counted.any():
+        raise ValueError("ranking: some user must have relevant ratings in held_out; none has")
+    rows, columns = rows[counted].astype(np.int64), columns[counted]
+    _refuse_twice(columns)
+
+    keys = np.sort(owners.astype(np.int64) * held_out.n_items + held_out.indices[relevant])
+    wanted = rows[:, None] * held_out.n_items + columns
+    places = np.searchsorted(keys, wanted).clip(max=keys.size - 1)
+    hits = (keys[places] == wanted) & (columns >= 0)
+    place = np.arange(1, k + 1)
+    discount = 1 / np.log2(1 + place)
+    known = n_relevant[rows]
+    most = np.minimum(known, k)
+    found = hits.sum(axis=1)
+    first = np.where(found > 0, 1 / (1 + hits.argmax(axis=1)), 0.0)
+    average = (hits * hits.cumsum(axis=1) / place).sum(axis=1) / most
+    ndcg = hits @ discount / discount.cumsum()[most - 1]
+    return RankingScores(
+        precision=float(np.mean(found / k)),
+        recall=float(np.mean(found / known)),
+        hit_rate=float(np.mean(found > 0)),
+        reciprocal_rank=float(np.mean(first)),
+        average_precision=float(np.mean(average)),
+        ndcg=float(np.mean(ndcg)),
+        n_users=int(counted.sum()),
+    )
+
+
+def _lists(recommended: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Return lists of ids, and where there is an item and no padding."""
+    scores = getattr(recommended, "scores", None)
+    items = np.asarray(recommended if scores is None else recommended.items)
+    if items.ndim != 2 or items.size == 0:
+        raise ValueError(f"ranking: recommended must have shape (m, n), neither of them 0; got {items.shape}")
+    return items, np.ones(items.shape, bool) if scores is None else np.asarray(scores) > -np.inf
+
+
+def _refuse_twice(columns: npt.NDArray[np.int64]) -> None:
+    ordered = np.sort(columns, axis=1)
+    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+    if twice.any():
+        raise ValueError(f"ranking: lists must not hold an item twice; {int(twice.any(axis=1).sum())} of them do")

@@ -1,0 +1,118 @@
+"""Precision, recall, NDCG and the like of recommended lists, against plain loops."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
+
+import fastcf
+from fastcf.metrics import ranking
+
+
+def loop(lists, users, held_out, k, threshold):
+    """Return the means by the book, a user at a time."""
+    rated = {}
+    for user, item, value in zip(*held_out.to_coo(), strict=True):
+        if threshold is None or value >= threshold:
+            rated.setdefault(user, set()).add(item)
+    scores = []
+    for user, items in zip(users, lists, strict=True):
+        wanted = rated.get(user)
+        if not wanted:
+            continue
+        hits = [item in wanted for item in items[:k]]
+        best = min(k, len(wanted))
+        precisions = [sum(hits[: j + 1]) / (j + 1) for j in range(k) if hits[j]]
+        ideal = sum(1 / math.log2(j + 2) for j in range(best))
+        scores.append((
+            sum(hits) / k, sum(hits) / len(wanted), any(hits), 1 / (1 + hits.index(True)) if any(hits) else 0,
+            sum(precisions) / best, sum(1 / math.log2(j + 2) for j in range(k) if hits[j]) / ideal,
+        ))  # fmt: skip
+    return np.mean(scores, axis=0), len(scores)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    strings=st.booleans(),
+    n=st.integers(1, 8),
+    threshold=st.sampled_from([None, 3.0]),
+)
+def test_ranking_equals_a_loop(seed, strings, n, threshold):
+    rng = np.random.default_rng(seed)
+    of = (lambda ids: [f"i{i}" for i in ids]) if strings else (lambda ids: [int(i) - 3 for i in ids])
+    pairs = rng.choice(15 * 12, 60, replace=False)
+    held_out = fastcf.Ratings.from_coo(of(pairs // 12), of(pairs % 12), rng.integers(1, 6, 60))
+    users = of(rng.choice(20, 10, replace=False))  # some are unknown
+    lists = [of(rng.choice(16, n, replace=False)) for _ in users]  # and so are some items
+    k = int(rng.integers(1, n + 1))
+    wanted, n_users = loop(lists, users, held_out, k, threshold)
+    got = ranking(lists, users, held_out, k=k, threshold=threshold)
+    np.testing.assert_allclose(got[:-1], wanted, rtol=1e-12)
+    assert got.n_users == n_users
+
+
+def test_ranking_takes_what_models_recommend():
+    ratings = fastcf.data.make_ratings(60, 30, 1_000, random_state=0)
+    train, test = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    model = fastcf.MatrixFactorization(n_factors=4, random_state=0).fit(train)
+    users = test.users.ids
+    found = model.recommend(users, 30)  # fewer are left: lists end in padding
+    assert np.isinf(found.scores).any()
+    scores = ranking(found, users, test, k=10)
+    lists = [[i for i, s in zip(*one, strict=True) if s > -np.inf] for one in zip(*found, strict=True)]
+    wanted, n_users = loop([one + [None] * 10 for one in lists], users, test, 10, None)
+    np.testing.assert_allclose(scores[:-1], wanted, rtol=1e-12)
+    assert scores.n_users == n_users == len(np.unique(test.row_of_entry()))
+    assert ranking(found, users, test).recall == 1  # whatever is left is recommended
+
+
+def test_padding_is_no_item():
+    """-1 is padding in a list of integers, and may be an id."""
+    held_out = fastcf.Ratings.from_coo([1], [-1], [5.0])
+    padded = fastcf.models._results.Recommendations(np.array([[4, -1]]), np.array([[2.0, -np.inf]], np.float32))
+    assert ranking(padded, [1], held_out).recall == 0
+    assert ranking([[4, -1]], [1], held_out).recall == 1
+
+
+def test_ndcg_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    held_out = fastcf.Ratings.from_coo(np.repeat(np.arange(20), 3), rng.permuted(np.tile(np.arange(9), (20, 1)),
+                                       axis=1)[:, :3].ravel(), np.ones(60))  # fmt: skip
+    scores = rng.random((20, 9))
+    relevant = np.zeros((20, 9))
+    relevant[held_out.row_of_entry(), held_out.items.ids[held_out.indices]] = 1
+    for k in (1, 4, 9):
+        got = ranking(np.argsort(-scores, axis=1), np.arange(20), held_out, k=k).ndcg
+        assert got == pytest.approx(ndcg_score(relevant, scores, k=k), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (([[1, 2]], [7, 8]), ValueError, r"users must be as many as lists \(1\); got 2"),
+        (([1, 2], [7]), ValueError, r"recommended must have shape \(m, n\), neither of them 0; got \(2,\)"),
+        (([[1, 1]], [7]), ValueError, "lists must not hold an item twice; 1 of them do"),
+        (([[1, 2]], [9]), ValueError, "some user must have relevant ratings in held_out; none has"),
+        (([[1.5, 2]], [7]), TypeError, "ids"),
+    ],
+)
+def test_ranking_refuses_what_it_cannot_compare(arguments, error, message):
+    held_out = fastcf.Ratings.from_coo([7, 8], [1, 2], [5.0, 3.0])
+    with pytest.raises(error, match=message):
+        ranking(*arguments, held_out)
+
+
+def test_ranking_refuses_bad_cuts():
+    held_out = fastcf.Ratings.from_coo([7, 8], [1, 2], [5.0, 3.0])
+    for k in (0, 3, True, 1.0):
+        with pytest.raises(ValueError, match="k must be an integer from 1 to 2, the length of the lists; got"):
+            ranking([[1, 2]], [7], held_out, k=k)
+    with pytest.raises(TypeError, match="held_out must be Ratings; got list"):
+        ranking([[1, 2]], [7], [])
+    with pytest.raises(ValueError, match="some user must have relevant"):
+        ranking([[1, 2]], [7], held_out, threshold=6)
