@@ -138,8 +138,8 @@ def test_recommend_pads_strings_with_empty_text():
 
 
 def test_recommend_bad_n_raises(model):
-    for n in (0, -1, 2.5, True):
-        with pytest.raises(ValueError, match="n must be an integer of at least 1"):
+    for n in (0, -1, 2.5, True, 2**31):
+        with pytest.raises(ValueError, match=f"n must be an integer of at least 1 and at most 2147483647; got {n}"):
             model.recommend("u001", n)
 
 
