@@ -41,7 +41,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = [f"{user + 1},{item + 1},{value:g}" for user, item, value in zip(users, items, values, strict=True)]
     folder = tmp_path / "ml-latest-small"
     folder.mkdir()
-    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *rows, ""]))
+    timed = [f"{row},{time}" for time, row in enumerate(rows, 1_000_000_000)]
+    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *timed, ""]))
     genres = ["Comedy|Drama", "Drama", "Comedy", "(no genres listed)"]
     titles = [f"{item},Film {item},{genres[item % 4]}" for item in range(1, 61)]
     (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles, ""]))

@@ -138,8 +138,8 @@ def test_recommend_pads_strings_with_empty_text():
 
 
 def test_recommend_bad_n_raises(model):
-    for n in (0, -1, 2.5, True):
-        with pytest.raises(ValueError, match="n must be an integer of at least 1"):
+    for n in (0, -1, 2.5, True, 2**31):
+        with pytest.raises(ValueError, match=f"n must be an integer of at least 1 and at most 2147483647; got {n}"):
             model.recommend("u001", n)
 
 
@@ -267,13 +267,17 @@ def test_model_works_in_grid_search(ratings):
     assert -2 < search.best_score_ < 0
 
 
+TWICE = scipy.sparse.coo_matrix(([1.0, 2.0], ([0, 0], [1, 1])))
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize(
     ("X", "y", "error", "message"),
     [
         ([(1, 2), (1, 3)], [1.0, np.nan], ValueError, r"fit: ratings must be finite.*got nan at entry 1"),
         ([(1, 2), (1, 3)], [1.0, np.inf], ValueError, "must be finite"),
-        ([(1, 2), (1, 2)], [1.0, 2.0], ValueError, "duplicate"),
+        ([(1, 2), (1, 2)], [1.0, 2.0], ValueError, r"fit: .*hand over Ratings.from_rows\(X, y, duplicates="),
+        (TWICE, None, ValueError, r"fit: .*hand over Ratings.from_scipy\(X, duplicates="),
         ([(1, 2), (1, 3)], [1.0], ValueError, "length|entries"),
         ([(1, 2), (1, 3)], None, ValueError, "y must hold the ratings"),
         (np.empty((0, 2), int), np.empty(0), ValueError, "must not be empty"),

@@ -1,6 +1,8 @@
 """Learning curves: what is drawn, and what is said when it cannot be."""
 
 import builtins
+import subprocess
+import sys
 
 import pytest
 from sklearn.base import BaseEstimator
@@ -77,3 +79,9 @@ def test_plot_history_without_matplotlib_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_matplotlib)
     with pytest.raises(ImportError, match=r'pip install "fastcf\[plot\]"'):
         plot_history(HISTORY)
+
+
+def test_plot_comes_with_fastcf_and_matplotlib_with_the_first_plot():
+    code = "import sys, fastcf; fastcf.plot.plot_history; print('plot' in dir(fastcf), 'matplotlib' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["True", "False"]

@@ -181,7 +181,7 @@ BAD = {
     "repeated": (
         {"users": np.arange(50) // 2 * 2, "items": np.zeros(50, int)},
         ValueError,
-        "pairs must be unique; got user 0, item 0 at entries 0 and 1 ",
+        r"pairs must be unique; got user 0, item 0 at entries 0 and 1 \(or choose duplicates='last', 'mean' or 'sum'\)",
     ),
 }
 

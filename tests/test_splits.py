@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -68,6 +70,25 @@ def test_leave_n_out_is_seeded_and_uniform():
     np.testing.assert_allclose(hits / 400, expected, atol=0.09)
 
 
+@given(seeds, st.integers(1, 15), st.sampled_from([1, 3, 10**6]))
+def test_leave_n_out_by_time_takes_the_latest_of_every_user(seed, n, times):
+    ratings = random_ratings(seed, times=times)
+    train, test = leave_n_out(ratings, n, by="time")
+    assert_partition(ratings, train, test)
+    expected = []
+    for start, end in pairwise(ratings.indptr):
+        entries = sorted(range(start, end), key=lambda entry: (ratings.timestamps[entry], entry))
+        expected += sorted(entries[-n:]) if len(entries) > n else []
+    np.testing.assert_array_equal(test.values, ratings.values[expected])
+
+
+def test_leave_n_out_by_time_takes_any_timestamp():
+    ends = np.iinfo(np.int64)
+    ratings = Ratings.from_coo([1, 1, 1, 2], [1, 2, 3, 1], np.arange(4), timestamps=[0, ends.max, ends.min, 5])
+    assert leave_n_out(ratings, by="time")[1].values.tolist() == [1]
+    assert leave_n_out(ratings, 2, by="time")[1].values.tolist() == [0, 1]
+
+
 @given(seeds, st.sampled_from([0.1, 0.5, 1, 150, 299]), st.sampled_from([1, 3, 10**6]))
 def test_split_by_time_puts_the_latest_into_test(seed, test_size, times):
     ratings = random_ratings(seed, times=times)
@@ -107,8 +128,15 @@ def test_split_bad_ratings_raises():
     for split in (train_test_split, split_by_time, leave_n_out):
         with pytest.raises(TypeError, match=f"{split.__name__}: ratings must be Ratings; got ndarray"):
             split(np.ones(3))
+    timeless = Ratings.from_coo([1, 1, 2], [1, 2, 2], [1, 2, 3])
     with pytest.raises(ValueError, match="split_by_time: ratings must have timestamps; got none"):
-        split_by_time(Ratings.from_coo([1, 2], [1, 2], [1, 2]))
+        split_by_time(timeless)
+    with pytest.raises(ValueError, match="leave_n_out: ratings must have timestamps; got none"):
+        leave_n_out(timeless, by="time")
+    with pytest.raises(ValueError, match="leave_n_out: by must be 'random' or 'time'; got 'date'"):
+        leave_n_out(timeless, by="date")
+    with pytest.raises(ValueError, match="leave_n_out: random_state must be None where by='time'; got 0"):
+        leave_n_out(random_ratings(0), by="time", random_state=0)
     for n, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)):
         with pytest.raises(error, match=f"n must be a positive integer; got {n}"):
             leave_n_out(random_ratings(0), n)

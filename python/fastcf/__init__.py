@@ -1,6 +1,6 @@
 """fastcf: collaborative filtering at the speed of the machine."""
 
-from fastcf import callbacks, data, features, metrics, ops, optimizers, preprocessing, retrieval
+from fastcf import callbacks, data, features, metrics, ops, optimizers, plot, preprocessing, retrieval
 from fastcf._backend import show_config
 from fastcf._version import __version__
 from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
@@ -51,6 +51,7 @@ __all__ = [
     "metrics",
     "ops",
     "optimizers",
+    "plot",
     "preprocessing",
     "retrieval",
     "show_config",

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector
 from fastcf.ids import IdMap, distinct
 
-__all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen"]
+__all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen", "pair_columns"]
 
 _DUPLICATES = ("error", "last", "mean", "sum")
 _MAX_ROWS = 2**31 - 2
@@ -101,7 +101,16 @@ class Options(NamedTuple):
     caller: str
     user_ids: IdMap | None = None
     item_ids: IdMap | None = None
+    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # told where a pair rated twice is an error
     consume: bool = False  # values, timestamps and weights are nobody else's: they may be sorted where they stand
+
+
+def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the columns of (n, 2) pairs of user and item ids."""
+    pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
+    return pairs[:, 0], pairs[:, 1]
 
 
 def build(
@@ -191,7 +200,7 @@ def _compress(
     if second >= 0:
         raise ValueError(
             f"{caller}: (user, item) pairs must be unique; got user {users.id_at(second)}, item "
-            f"{items.id_at(second)} at entries {first} and {second} (or choose duplicates='last', 'mean' or 'sum')"
+            f"{items.id_at(second)} at entries {first} and {second} (or {options.remedy})"
         )
     if kept < values.size:
         for i in range(len(columns)):  # one at a time, so that the long arrays are freed in between

@@ -174,7 +174,7 @@ def _describe_cuda() -> str:
 
 def _describe_products(gemm: str, blas_core: str) -> str:
     blas = f"SciPy's BLAS, with its kernels for {blas_core}" if blas_core else "SciPy's BLAS"
-    return blas if gemm == "blas" else f"float32 by an own kernel, float64 by {blas}"
+    return blas if gemm == "blas" else f"float32 by fastcf's own kernel, float64 by {blas}"
 
 
 def show_config() -> None:

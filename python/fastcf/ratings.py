@@ -9,7 +9,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf import _columns
-from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen
+from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen, pair_columns
 from fastcf._backend import ingest
 from fastcf._columns import float_vector, time_vector
 from fastcf.ids import IdMap, as_id_array
@@ -219,10 +219,7 @@ class Ratings:
             As :meth:`from_coo`, and if ``X`` does not have two columns.
         """
         caller = options.setdefault("caller", "Ratings.from_rows")
-        pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
-        if pairs.ndim != 2 or pairs.shape[1] != 2:
-            raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
-        return cls.from_coo(pairs[:, 0], pairs[:, 1], y, **options)
+        return cls.from_coo(*pair_columns(X, caller), y, **options)
 
     @classmethod
     def from_scipy(
@@ -484,11 +481,16 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
         if X.nnz == 0:
             raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
         return X
+    maker = "Ratings.from_scipy(X" if whole else "Ratings.from_rows(X, y"
+    remedy = f"hand over {maker}, duplicates=...) with 'last', 'mean' or 'sum'"
+    options = Options("error", None, caller, remedy=remedy)
     if whole:
-        return Ratings.from_scipy(X, caller=caller)
+        return Ratings.__new__(Ratings)._set(*build_from_scipy(X, options))
     if y is None:
         raise ValueError(
             f"{caller}: y must hold the ratings where X is an (n, 2) array of ids; got None "
             "(or hand over Ratings or a SciPy sparse matrix)"
         )
-    return Ratings.from_rows(X, y, caller=caller)
+    pairs = pair_columns(X, caller)
+    users, items = (as_id_array(ids, caller, name) for ids, name in zip(pairs, ("users", "items"), strict=True))
+    return Ratings.__new__(Ratings)._set(*build(users, items, float_vector(y, caller, "ratings"), None, None, options))

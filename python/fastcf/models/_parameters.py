@@ -58,9 +58,10 @@ class Interval:
 
     def __str__(self) -> str:
         noun = "an integer" if self.integer else "a finite number"
-        low = f" above {self.low:g}" if self.open_low else f" of at least {self.low:g}"
-        high = f" and at most {self.high:g}" if np.isfinite(self.high) else ""
-        return noun + (low if np.isfinite(self.low) else "") + high
+        low, high = (f"{end:.0f}" if self.integer else f"{end:g}" for end in (self.low, self.high))
+        least = f" above {low}" if self.open_low else f" of at least {low}"
+        most = f" and at most {high}"
+        return noun + (least if np.isfinite(self.low) else "") + (most if np.isfinite(self.high) else "")
 
 
 @dataclass(frozen=True)
