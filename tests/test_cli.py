@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 import fastcf
-from commands import run, write_set
+from commands import run, train_on_text_ids, write_set
 from fastcf.cli import main
 from fastcf.cli._tables import clip, display_width, printable
 
@@ -35,9 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def text_ids(tmp_path: Path) -> Path:
     """Ratings whose item ids begin with zeros, and a model of them."""
-    rows = [f"{user}::{item:07}::{(user + item) % 10 + 1}" for user in range(12) for item in range(user % 3, 30, 3)]
-    (tmp_path / "ratings.dat").write_text("\n".join(rows))
-    run("train", tmp_path, "-o", tmp_path / "model", "--factors", 4, "--epochs", 2)
+    train_on_text_ids(tmp_path)
     return tmp_path
 
 

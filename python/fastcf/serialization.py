@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -24,7 +24,17 @@ from safetensors.numpy import save_file
 from fastcf._version import __version__
 from fastcf.errors import DataError
 
-__all__ = ["FORMAT_VERSION", "Archive", "from_archive", "load", "load_archive", "register", "save", "save_model"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Archive",
+    "from_archive",
+    "load",
+    "load_archive",
+    "register",
+    "replacing",
+    "save",
+    "save_model",
+]
 
 FORMAT_VERSION = 1
 _FORMAT = "fastcf-model"
@@ -217,6 +227,45 @@ def _sync(path: str, flags: int) -> None:
         os.close(handle)
 
 
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Replace a file by what a ``with`` block writes, atomically and durably.
+
+    Whoever reads ``path`` sees the old content or the new, never half of it; after an error nothing is left behind.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to; an existing file is replaced when the block ends without an error.
+
+    Yields
+    ------
+    str
+        The temporary file, in the same folder, that the block is to write.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    temporary = os.path.join(folder, f".{os.path.basename(target)}.{secrets.token_hex(6)}.tmp")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    mode = os.fstat(handle).st_mode & 0o777  # what the user's umask leaves; safetensors makes its files private
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, mode)
+        _sync(temporary, os.O_RDWR)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync(folder, os.O_RDONLY)
+
+
 def save_model(
     path: str | os.PathLike[str],
     class_name: str,
@@ -226,8 +275,7 @@ def save_model(
 ) -> None:
     """Write a model file, atomically and durably.
 
-    The file is written under a temporary name in the same folder, synced, and renamed; whoever reads ``path`` sees the
-    old content or the new, never half of it.
+    As :func:`replacing` does it: whoever reads ``path`` sees the old content or the new, never half of it.
 
     Parameters
     ----------
@@ -261,25 +309,11 @@ def save_model(
     }
     metadata["digest"] = _digest(tensors, metadata)
 
-    target = os.path.realpath(path)
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{os.path.basename(target)}.{secrets.token_hex(6)}.tmp")
-    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    mode = os.fstat(handle).st_mode & 0o777  # what the user's umask leaves; safetensors makes its files private
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         try:
             save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
             raise OSError(f"{os.fspath(path)}: cannot be written: {error}") from error
-        os.chmod(temporary, mode)
-        _sync(temporary, os.O_RDWR)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync(folder, os.O_RDONLY)
 
 
 def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

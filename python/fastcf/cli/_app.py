@@ -12,6 +12,7 @@ from fastcf._version import __version__
 from fastcf.cli._demo import demo
 from fastcf.cli._evaluate import evaluate
 from fastcf.cli._info import info
+from fastcf.cli._predict import predict
 from fastcf.cli._query import recommend, similar
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
@@ -67,5 +68,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, train, evaluate, recommend, similar, info):
+for _command in (demo, train, evaluate, predict, recommend, similar, info):
     main.add_command(_command)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from fastcf.callbacks import ProgressBar
 from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
 from fastcf.cli._measures import error_table, item_mean_predictions
+from fastcf.cli._outputs import check_output
 from fastcf.cli._query import rank_table
 from fastcf.cli._tables import heading
-from fastcf.cli._train import check_output, save_with_titles
+from fastcf.cli._train import save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
 from fastcf.models import BiasModel, MatrixFactorization
 from fastcf.ratings import Ratings

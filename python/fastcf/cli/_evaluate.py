@@ -9,28 +9,13 @@ from typing import Any
 import click
 import numpy as np
 
-from fastcf.cli._inputs import json_option, load_model, rating_options, read_ratings, threads_option
+from fastcf.cli._inputs import alike, json_option, load_model, rating_options, read_ratings, threads_option
 from fastcf.cli._measures import measured, measures_of, predictions_of, shown, targets_of
 from fastcf.cli._tables import heading, key_values, table
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
 __all__ = ["evaluate"]
-
-
-def _as_text(ids: IdMap) -> IdMap:
-    return ids if ids.ids.dtype.kind == "U" else IdMap(ids.ids.astype(str))
-
-
-def _alike(model: Any, name: str, given: IdMap) -> IdMap:
-    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings."""
-    known: IdMap = getattr(model, name)
-    if {known.ids.dtype.kind == "U", given.ids.dtype.kind == "U"} != {False, True}:
-        return given
-    for member in getattr(model, "models_", {}).values():
-        _alike(member, name, given)
-    setattr(model, name, _as_text(known))
-    return _as_text(given)
 
 
 def _with_ids(ratings: Ratings, users: IdMap, items: IdMap) -> Ratings:
@@ -54,7 +39,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     loaded = load_model(model, threads)
     fitted = loaded.model
     data = read_ratings(ratings, threads=threads, **reading).ratings
-    users, items = _alike(fitted, "users_", data.users), _alike(fitted, "items_", data.items)
+    users, items = (IdMap(alike(fitted, f"{side}_", getattr(data, side).ids)) for side in ("users", "items"))
     data = _with_ids(data, users, items)
 
     user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)

@@ -21,12 +21,15 @@ from fastcf.serialization import Archive, from_archive, load_archive
 __all__ = [
     "LoadedModel",
     "Titles",
+    "alike",
     "json_option",
     "load_model",
     "looks_like_model",
+    "pair_options",
     "parse_ids",
     "rating_options",
     "read_ratings",
+    "refuse_model",
     "seed_option",
     "threads_option",
     "titles_for",
@@ -50,6 +53,17 @@ def column(value: str) -> str | int:
     return int(value) if value.isdecimal() else value
 
 
+def pair_options(command: _Command) -> _Command:
+    """Add the options that say which columns of a file are users and items."""
+    for option in (
+        click.option("--item-column", type=column, help="Column of items, likewise."),
+        click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
+        click.option("--separator", help="What stands between fields, if not recognised."),
+    ):
+        command = option(command)
+    return command
+
+
 def rating_options(command: _Command) -> _Command:
     """Add the options that say how a file of ratings is read."""
     for option in (
@@ -61,9 +75,7 @@ def rating_options(command: _Command) -> _Command:
             help="What becomes of several ratings of one item by the same user.",
         ),
         click.option("--rating-column", type=column, help="Column of ratings, likewise."),
-        click.option("--item-column", type=column, help="Column of items, likewise."),
-        click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
-        click.option("--separator", help="What stands between fields, if not recognised."),
+        pair_options,
     ):
         command = option(command)
     return command
@@ -108,8 +120,7 @@ def read_ratings(
     threads: int | None,
 ) -> RatingFile:
     """Read a file or folder of ratings with the options of :func:`rating_options`."""
-    if looks_like_model(path):
-        raise DataError(f"{path}: is a model; a file of ratings is needed here")
+    refuse_model(path, "ratings")
     started = time.perf_counter()
     files = detect_format(path)
     log: RatingLog = read_log(
@@ -155,6 +166,12 @@ def looks_like_model(path: Path) -> bool:
     return start[8:] == b'{"' and start[5:8] == b"\0\0\0"
 
 
+def refuse_model(path: Path, needed: str) -> None:
+    """Refuse a model where a file of something else is needed."""
+    if looks_like_model(path):
+        raise DataError(f"{path}: is a model; a file of {needed} is needed here")
+
+
 def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     """Load a model file."""
     archive = load_archive(path)
@@ -162,6 +179,21 @@ def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     if threads is not None:
         model.set_params(n_threads=threads)
     return LoadedModel(model, archive, path)
+
+
+def alike(model: Any, name: str, given: NDArray[Any]) -> NDArray[Any]:
+    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings.
+
+    ``name`` is that of the model's id map: ``"users_"`` or ``"items_"``.
+    """
+    known: IdMap = getattr(model, name)
+    if {known.ids.dtype.kind == "U", given.dtype.kind == "U"} != {False, True}:
+        return given
+    for member in getattr(model, "models_", {}).values():
+        alike(member, name, given)
+    if known.ids.dtype.kind != "U":
+        setattr(model, name, IdMap(known.ids.astype(str)))
+    return given.astype(str)
 
 
 def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:

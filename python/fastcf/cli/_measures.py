@@ -70,9 +70,9 @@ def targets_of(model: Any, ratings: Ratings, caller: str) -> NDArray[np.float32]
     return as_labels(ratings.values, model.threshold, caller, soft=hasattr(model, "cost"))
 
 
-def predictions_of(model: Any, ratings: Ratings) -> NDArray[np.float32]:
-    """Return a model's predictions of ratings, or its probabilities of label 1."""
-    predicted: NDArray[np.float32] = (model.predict_proba if predicts_labels(model) else model.predict)(ratings)
+def predictions_of(model: Any, X: Any) -> NDArray[np.float32]:
+    """Return a model's predictions of ratings or pairs, or its probabilities of label 1."""
+    predicted: NDArray[np.float32] = (model.predict_proba if predicts_labels(model) else model.predict)(X)
     return predicted
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.cli._inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
+from fastcf.cli._outputs import blocks, check_output, csv_writer, output_option
 from fastcf.cli._tables import heading, table
 from fastcf.errors import DataError
 
 __all__ = ["rank_table", "recommend", "similar"]
+
+_BLOCK = 4096
+"""Users at a time, of all."""
 
 csv_option = click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 number_option = click.option(
@@ -44,6 +46,31 @@ def rank_table(
         click.echo("  nothing left to show")
 
 
+def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> Iterator[list[list[Any]]]:
+    """Yield what was found for each id asked for: id, score and, where there are any, title; padding is left out."""
+    for row, values in zip(ids, scores, strict=True):
+        found = np.isfinite(values)
+        columns = [row[found].tolist(), [round(value, 6) for value in values[found].tolist()]]
+        yield [list(entry) for entry in zip(*columns, *([titles.of(row[found])] if titles else []), strict=True)]
+
+
+def _ranked(records: Iterable[tuple[Any, list[list[Any]]]]) -> Iterator[list[Any]]:
+    """Yield the rows of a CSV file: the id asked for, the rank, and what was found."""
+    for one, entries in records:
+        for rank, entry in enumerate(entries, start=1):
+            yield [one, rank, *entry]
+
+
+def _recommend_to_all(model: Any, number: int, titles: Titles, output: Path | None, *, exclude_seen: bool) -> None:
+    """Write recommendations of all users as CSV."""
+    users = model.users_.ids
+    with csv_writer(output) as write:
+        write([["user", "rank", "item", "score", *(["title"] if titles else [])]])
+        for block in blocks(len(users), _BLOCK, "user", output):
+            found = model.recommend(users[block], number, exclude_seen=exclude_seen)
+            write(_ranked(zip(users[block].tolist(), _entries(found.items, found.scores, titles), strict=True)))
+
+
 def _print(
     asked: Sequence[Any],
     ids: NDArray[Any],
@@ -62,33 +89,26 @@ def _print(
             heading(text, first=i == 0)
             rank_table(ids[i], scores[i], titles, score, what=result.replace("_", " "))
         return
-    records = []
-    for one, row, values in zip(asked, ids, scores, strict=True):
-        found = np.isfinite(values)
-        rated = zip(row[found].tolist(), values[found].tolist(), titles.of(row[found]), strict=True)
-        entries = [
-            {result: name, score: round(value, 6), **({"title": title} if titles else {})}
-            for name, value, title in rated
-        ]
-        records.append((one, entries))
+    columns = [result, score, *(["title"] if titles else [])]
+    records = zip(asked, _entries(ids, scores, titles), strict=True)
     if as_json:
-        lists = [{key: one, "results": entries} for one, entries in records]
+        lists = [
+            {key: one, "results": [dict(zip(columns, entry, strict=True)) for entry in entries]}
+            for one, entries in records
+        ]
         click.echo(json.dumps(lists, ensure_ascii=False, indent=2))
         return
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow([key, "rank", result, score, *(["title"] if titles else [])])
-    for one, entries in records:
-        writer.writerows([one, rank, *entry.values()] for rank, entry in enumerate(entries, start=1))
-    click.echo(lines.getvalue(), nl=False)
+    with csv_writer(None) as write:
+        write([[key, "rank", *columns]])
+        write(_ranked(records))
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "-u", "--user", "users", multiple=True, required=True, metavar="ID", help="User id; may be given several times."
-)
+@click.option("-u", "--user", "users", multiple=True, metavar="ID", help="User id; may be given several times.")
+@click.option("--all", "everyone", is_flag=True, help="Every user that MODEL knows, as CSV; -o goes with it.")
 @number_option
+@output_option
 @titles_option
 @click.option("--include-seen", is_flag=True, help="Also what the user has rated.")
 @threads_option
@@ -97,7 +117,9 @@ def _print(
 def recommend(
     model: Path,
     users: tuple[str, ...],
+    everyone: bool,
     number: int,
+    output: Path | None,
     titles: Path | None,
     include_seen: bool,
     threads: int | None,
@@ -107,14 +129,29 @@ def recommend(
     """Recommend to users of MODEL what they have not rated.
 
     Example: fastcf recommend movies.fastcf -u 42 -u 7 -n 20
+
+    Example: fastcf recommend movies.fastcf --all -o recommended.csv
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
+    if everyone and users:
+        raise click.UsageError("--all and --user exclude each other")
+    if everyone and as_json:
+        raise click.UsageError("--all and --json exclude each other; recommendations of all users are CSV")
+    if not everyone and not users:
+        raise click.UsageError("--user ID or --all is needed")
+    if not everyone and output is not None:
+        raise click.UsageError("--output is for --all only")
+    if output is not None:
+        check_output(output)
     loaded = load_model(model, threads)
     names = loaded.titles(titles)
     wanted = parse_ids(users, loaded.model.users_, "user")
     if loaded.model.seen_ is None and not include_seen:
         raise DataError(f"{model}: was saved without what users have seen; add --include-seen")
+    if everyone:
+        _recommend_to_all(loaded.model, number, names, output, exclude_seen=not include_seen)
+        return
     found = loaded.model.recommend(wanted, number, exclude_seen=not include_seen)
     _print(
         wanted,

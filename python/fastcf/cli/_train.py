@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from fastcf.cli._measures import (
     predicts_labels,
     targets_of,
 )
+from fastcf.cli._outputs import check_output
 from fastcf.cli._tables import heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
@@ -40,7 +40,7 @@ from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.serialization import save
 
-__all__ = ["check_output", "save_with_titles", "train"]
+__all__ = ["save_with_titles", "train"]
 
 
 def _number_or_auto(value: str) -> float | str:
@@ -53,17 +53,6 @@ def _number_or_auto(value: str) -> float | str:
     if not 0 <= number < math.inf:
         raise click.BadParameter(f"{value!r} is not a finite number of at least 0.")
     return number
-
-
-def check_output(path: Path) -> None:
-    """Refuse an output path that cannot be written, before an hour of training rather than after it."""
-    folder = path.parent
-    if path.is_dir():
-        raise IsADirectoryError(0, "is a folder; name the file to write", str(path))
-    if not folder.is_dir():
-        raise FileNotFoundError(0, "the folder of the output file does not exist", str(folder))
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(0, "the folder of the output file is not writable", str(folder))
 
 
 def save_with_titles(model: Any, path: Path, titles: Titles) -> None:

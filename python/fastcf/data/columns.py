@@ -69,7 +69,7 @@ _TIMESTAMP = re.compile(r"[+-]?\d{1,19}(\.0*)?|\d{4}-\d\d-\d\d")
 
 
 class Columns(NamedTuple):
-    """The layout of a delimited file: positions of its columns (timestamp: -1 where there is none)."""
+    """The layout of a delimited file: positions of its columns (-1 where there is none, or it was not asked for)."""
 
     separator: str
     header: bool
@@ -91,14 +91,18 @@ def split_fields(line: str, separator: str, where: str) -> list[str]:
     return fields
 
 
-def detect_separator(line: str, where: str) -> str:
-    """Return the first of "::", tab, comma, semicolon, bar and space that cuts the line into three fields or more."""
-    for separator in _SEPARATORS:
-        if separator in line and len(split_fields(line, separator, where)) >= 3:
-            return separator
+def detect_separator(line: str, where: str, *, pairs: bool = False) -> str:
+    """Return the first of "::", tab, comma, semicolon, bar and space that cuts the line into three fields or more.
+
+    Of ``pairs``, where none does, the first that cuts it into two.
+    """
+    for least in (3, 2) if pairs else (3,):
+        for separator in _SEPARATORS:
+            if separator in line and len(split_fields(line, separator, where)) >= least:
+                return separator
+    fields = "two fields (user, item)" if pairs else "three fields (user, item, rating)"
     raise DataError(
-        f"{where}: cannot find three fields (user, item, rating) separated by '::', tab, ',', ';', '|' or ' '; "
-        f"pass separator: {line!r}"
+        f"{where}: cannot find {fields} separated by '::', tab, ',', ';', '|' or ' '; pass separator: {line!r}"
     )
 
 
@@ -138,11 +142,14 @@ def choose_columns(
     asked: dict[str, str | int | bool | None],
     caller: str,
 ) -> Columns:
-    """Lay out a file by its first line and what the caller asked for; see :func:`fastcf.data.read_log`."""
+    """Lay out a file by its first line and what the caller asked for; see :func:`fastcf.data.read_log`.
+
+    ``asked`` has an entry for every column that is wanted, of user and item at least; None where it is to be found.
+    """
     if not isinstance(header, bool) and header != "auto":
         raise ValueError(f"{caller}: header must be True, False or 'auto'; got {header!r}")
     if separator is None:
-        separator = detect_separator(line, where)
+        separator = detect_separator(line, where, pairs="rating" not in asked)
     check_separator(separator, caller)
     fields = split_fields(line, separator, where)
     n = len(fields)
@@ -151,8 +158,7 @@ def choose_columns(
     recognised = has_header and _is_header(fields, {})
 
     positions: dict[str, int] = {}
-    for role in _ROLES:
-        value = asked[role]
+    for role, value in asked.items():
         if isinstance(value, str):
             if not has_header:
                 raise ValueError(f"{caller}: {role} must be a position where the file has no header; got {value!r}")
@@ -168,7 +174,7 @@ def choose_columns(
                 raise ValueError(f"{caller}: {role} must lie in [0, {n}), the columns of the file; got {value}")
             positions[role] = int(value)
     for default, role in enumerate(_ROLES):
-        if role in positions:
+        if role in positions or role not in asked:
             continue
         matches = [i for i, name in enumerate(names) if name in _NAMES[role] and i not in positions.values()]
         if matches:
@@ -183,6 +189,7 @@ def choose_columns(
             positions[role] = default
     used = [position for position in positions.values() if position >= 0]
     if len(set(used)) != len(used):
-        raise ValueError(f"{caller}: user, item, rating and timestamp must be different columns; got {positions}")
-    user, item, rating, timestamp = (positions[role] for role in _ROLES)
+        *others, last = asked
+        raise ValueError(f"{caller}: {', '.join(others)} and {last} must be different columns; got {positions}")
+    user, item, rating, timestamp = (positions.get(role, -1) for role in _ROLES)
     return Columns(separator, has_header, n, (user, item, rating, timestamp))
