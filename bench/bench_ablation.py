@@ -14,6 +14,7 @@ fed ratings alone; "the study's settings" are raw ratings, SELU at the end too, 
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -77,54 +78,64 @@ def validation_split(log: RatingLog) -> tuple[fastcf.Ratings, fastcf.Ratings]:
     return train, validation
 
 
-PANELS = {
-    "layers": ("one layer, 128", "one layer, 256", "one layer, 512", "deep"),
-    "the deep network": tuple(name for name in NETWORKS if name.startswith("deep,") and "study" not in name)[:7],
-    "item-based, and other units": (
-        "one layer, tanh",
-        "one layer, tanh, item-based",
-        "deep, item-based",
-        "item-based, what is rated fed too (default)",
-        "default, by user",
-    ),
-    "the study's settings": ("deep, the study's settings", "one layer, the study's settings"),
-}
+DRAWN = (
+    "item-based, what is rated fed too (default)",
+    "default, by user",
+    "default, no input dropped",
+    "one layer, tanh, item-based",
+    "one layer, 512",
+    "deep",
+    "deep, dropout 0.5",
+    "deep, item-based",
+)
 
 
-def plot(curves: dict[str, list[dict[str, Any]]], lines: dict[str, float], title: str, path: Path) -> None:
-    """Draw validation errors by epoch, training errors dotted, and the errors of other models as lines."""
+def plot(curves: dict[str, list[list[float]]], lines: dict[str, float], title: str, path: Path) -> None:
+    """Draw validation and training errors by epoch of some networks, and the errors of other models as lines."""
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(2, 2, figsize=(12, 9), layout="constrained", sharex=True)
-    for axes, (panel, names) in zip(panels.flat, PANELS.items(), strict=True):
-        for n, name in enumerate(names):
-            epochs = [record["epoch"] for record in curves[name]]
-            axes.plot(epochs, [record["validation_rmse"] for record in curves[name]], color=f"C{n}", label=name)
-            trained = [record["train_rmse"] for record in curves[name]]
-            axes.plot(epochs, trained, color=f"C{n}", linestyle=":", linewidth=1)
-        for (name, error), style in zip(lines.items(), ("--", "-."), strict=True):
-            axes.axhline(error, color="0.4", linestyle=style, linewidth=1, label=name)
-        lowest = min(record["train_rmse"] for name in names for record in curves[name])
-        highest = max(curves[name][-1]["validation_rmse"] for name in names)
-        axes.set_ylim(min(lowest, *lines.values()) * 0.98, max(highest, *lines.values()) * 1.04)
-        axes.set_title(panel)
-        axes.legend(fontsize="small")
-    figure.suptitle(f"{title}: RMSE by epoch, validation and (dotted, with what was dropped) training")
+    figure, panels = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+    for axes, column, panel in zip(panels, (1, 0), ("validation", "training, with what was dropped"), strict=True):
+        for n, name in enumerate(DRAWN):
+            errors = [record[column] for record in curves[name]]
+            axes.plot(range(1, len(errors) + 1), errors, color=f"C{n}", label=name)
+        axes.set(title=panel, xlabel="epoch", ylabel="RMSE")
+        axes.grid(alpha=0.3)
+    for (name, error), style in zip(lines.items(), ("--", "-."), strict=True):
+        panels[0].axhline(error, color="0.4", linestyle=style, linewidth=1, label=name)
+    lowest = min(record[1] for name in DRAWN for record in curves[name])
+    span = max(lines.values()) - lowest  # curves that leave it are far behind all that matters
+    panels[0].set_ylim(lowest - 0.15 * span, lowest + 2 * span)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
+    figure.suptitle(title)
     figure.savefig(path, dpi=75)
     plt.close(figure)
 
 
+def plot_all(results: list[dict[str, Any]], folder: Path) -> None:
+    """Draw a picture of each set."""
+    models, networks = results[:2], results[2:]
+    for name in (key for key in models[0] if key != "network"):
+        curves = {str(row["network"]): row[name]["curve"] for row in networks}
+        lines = {str(row["network"]): row[name] for row in models}
+        plot(curves, lines, name, folder / f"ablation-{name.replace(' ', '-')}.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
+    parser.add_argument("--redraw", action="store_true", help="draw what is in bench/results/ablation.json, no more")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--plots", type=Path)
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
+    if arguments.redraw:
+        recorded = json.loads((Path(__file__).parent / "results" / "ablation.json").read_text())
+        plot_all(recorded["results"], arguments.plots or Path("."))
+        return
     sets = {path.name: validation_split(read_log(path)) for path in sets_of(arguments.folder)}
     made_up = fastcf.data.make_ratings(6_040, 3_706, 1_000_000, random_state=0)
     sets["made-up 1 M"] = fastcf.data.train_test_split(made_up, random_state=0)
-    curves: dict[str, dict[str, list[dict[str, Any]]]] = {name: {} for name in sets}
     results: list[dict[str, Any]] = []
     print("| network | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
     for label, model in (("bias model", fastcf.BiasModel()), ("MatrixFactorization", fastcf.MatrixFactorization())):
@@ -152,13 +163,11 @@ def main() -> None:
             cells.append(f"{best['validation_rmse']:.4f} ({best['epoch']}; {best['train_rmse']:.3f}{end})")
             row[name] = {key: best[key] for key in ("validation_rmse", "train_rmse", "epoch")}
             row[name].update(seconds=seconds, diverged=bool(end))
-            curves[name][label] = history
             row[name]["curve"] = [[record["train_rmse"], record["validation_rmse"]] for record in history]
         results.append(row)
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
-    for name, histories in curves.items() if arguments.plots else ():
-        lines = {str(row["network"]): row[name] for row in results[:2]}
-        plot(histories, lines, name, arguments.plots / f"ablation-{name.replace(' ', '-')}.png")
+    if arguments.plots:
+        plot_all(results, arguments.plots)
     print("\nwritten:", write_json("ablation", {"epochs": arguments.epochs, "results": results}))
 
 
