@@ -105,7 +105,8 @@ def plot(curves: dict[str, list[list[float]]], lines: dict[str, float], title: s
         panels[0].axhline(error, color="0.4", linestyle=style, linewidth=1, label=name)
     lowest = min(record[1] for name in DRAWN for record in curves[name])
     span = max(lines.values()) - lowest  # curves that leave it are far behind all that matters
-    panels[0].set_ylim(lowest - 0.15 * span, lowest + 2 * span)
+    highest = max(*lines.values(), *(record[1] for name in DRAWN for record in curves[name]))
+    panels[0].set_ylim(lowest - 0.15 * span, min(lowest + 2 * span, highest + 0.15 * span))
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
     figure.suptitle(title)
     figure.savefig(path, dpi=75)
