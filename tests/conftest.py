@@ -19,7 +19,7 @@ settings.load_profile("fastcf")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "every_isa: runs native kernels; tests/test_isa.py repeats it at every level")
+    config.addinivalue_line("markers", "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level")
 
 
 @pytest.fixture(scope="session")

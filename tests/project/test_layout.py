@@ -16,7 +16,7 @@ import pytest
 import fastcf
 from backends import BACKENDS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "python" / "fastcf"
 NATIVE = ("_ingest", "_cpu", "_cuda", "_emu")
 MAX_LINES = 500
@@ -69,7 +69,7 @@ def relative(path: Path) -> str:
 
 @pytest.mark.parametrize("op", OPS)
 def test_layout_op_has_implementation_test_and_benchmark(op):
-    wanted = [f"csrc/cpu/{op}.cpp", f"tests/test_{op}.py", f"bench/bench_{op}.py"]
+    wanted = [f"csrc/cpu/{op}.cpp", f"tests/ops/test_{op}.py", f"bench/bench_{op}.py"]
     missing = [path for path in wanted if not (ROOT / path).is_file()]
     assert not missing, f"csrc/ops/{op}.h wants {missing}"
 
@@ -154,7 +154,7 @@ def test_layout_only_the_backend_imports_native_modules(path):
 def test_layout_modules_import_downwards(path):
     level = {name: n for n, layer in enumerate(LAYERS) for name in layer}
     own = part(module_name(path))
-    assert own in level, f"{relative(path)} has no place in LAYERS of tests/test_layout.py"
+    assert own in level, f"{relative(path)} has no place in LAYERS of tests/project/test_layout.py"
     names = {part(name) for name in imports(path)} - {own, *NATIVE}
     upwards = sorted(name for name in names if name not in level or level[name] > level[own])
     assert not upwards, f"{relative(path)} imports {upwards}"

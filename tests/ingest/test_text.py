@@ -15,15 +15,9 @@ from hypothesis import strategies as st
 import fastcf
 from fastcf._backend import ingest
 from fastcf.data import RatingLog, detect_format, load_ratings, read_log
-from rating_logs import assert_same, ids_reference, native
+from rating_logs import assert_same, ids_reference, native, write
 
 pytestmark = pytest.mark.every_isa
-
-
-def write(folder, text, name="ratings.txt"):
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
 
 
 # --------------------------------------------------------------------------------------------------- round trips

@@ -30,7 +30,7 @@ def test_isa_kernels_pass_at_level(level):
         pytest.skip(f"this processor goes up to {config['best_isa']}")
     if level == config["isa"]:
         pytest.skip(f"this run is at level {level}")
-    tests = str(Path(__file__).parent)
+    tests = str(Path(__file__).parents[1])
     done = _run("-m", "pytest", "-m", "every_isa", "-q", "-x", "-p", "no:cacheprovider", tests, level=level)
     assert done.returncode == 0, f"at level {level}:\n{done.stdout}\n{done.stderr}"
 

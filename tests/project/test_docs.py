@@ -17,7 +17,7 @@ import pytest
 import fastcf
 from fastcf.cli import main
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
 MODULES = sorted(
     info.name

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastcf._backend import ingest
 
-__all__ = ["assert_same", "ids_reference", "native"]
+__all__ = ["assert_same", "ids_reference", "native", "write"]
 
 CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -21,6 +21,12 @@ def ids_reference(ids):
 def native(text, separator=",", n_fields=4, columns=(0, 1, 2, 3), **options):
     options = {"offset": 0, "first_line": 1, "n_threads": 2, **options}
     return ingest.read_log(text, separator=separator, n_fields=n_fields, columns=columns, **options)
+
+
+def write(folder, text, name="ratings.txt"):
+    path = folder / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
 
 
 def assert_same(log, users, items, ratings, timestamps):

@@ -5,7 +5,7 @@ import pytest
 
 import fastcf
 from fastcf.data import load_ratings, read_log
-from test_text import write
+from rating_logs import write
 
 # -------------------------------------------------------------------------------------------------- to Ratings
 

@@ -346,7 +346,7 @@ import os, signal, sys, threading, time
 
 import numpy as np
 
-sys.path.insert(0, {str(Path(__file__).parent)!r})
+sys.path.insert(0, {str(Path(__file__).parents[1] / "helpers")!r})
 from backends import BACKENDS
 from fastcf import _cpu
 
