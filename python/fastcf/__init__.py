@@ -1,26 +1,68 @@
-"""fastcf: collaborative filtering at the speed of the machine."""
+"""fastcf: collaborative filtering at the speed of the machine.
 
-from fastcf import callbacks, data, features, metrics, ops, optimizers, plot, preprocessing, retrieval
-from fastcf._backend import show_config
+Names are loaded when they are first used, so that ``import fastcf`` is quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from fastcf._version import __version__
-from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
-from fastcf.gradient_check import GradientReport, check_gradients
-from fastcf.models import (
-    Autoencoder,
-    BiasModel,
-    Blend,
-    ItemRegression,
-    LogisticMatrixFactorization,
-    MatrixFactorization,
-    Neighbours,
-    Recommendations,
-    TwoTower,
-    UserPerceptron,
-    UserRegression,
+
+if TYPE_CHECKING:
+    from fastcf import callbacks, data, features, metrics, ops, optimizers, plot, preprocessing, retrieval, solvers
+    from fastcf._backend import show_config
+    from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
+    from fastcf.models.autoencoder import Autoencoder
+    from fastcf.models.bias import BiasModel
+    from fastcf.models.blend import Blend
+    from fastcf.models.factorization import MatrixFactorization
+    from fastcf.models.perceptron import UserPerceptron
+    from fastcf.models.regression import ItemRegression, UserRegression
+    from fastcf.models.two_tower import TwoTower
+    from fastcf.preprocessing import FeatureTable
+    from fastcf.ratings import IdMap, Ratings
+    from fastcf.scores import Neighbours, Recommendations, Recommender
+    from fastcf.serialization import load
+    from fastcf.training.gradient_check import GradientReport, check_gradients
+
+_HOMES = {
+    "Autoencoder": "models.autoencoder",
+    "BiasModel": "models.bias",
+    "Blend": "models.blend",
+    "DataError": "errors",
+    "DeviceError": "errors",
+    "DivergenceError": "errors",
+    "FeatureTable": "preprocessing",
+    "GradientCheckError": "errors",
+    "GradientReport": "training.gradient_check",
+    "IdMap": "ratings",
+    "ItemRegression": "models.regression",
+    "MatrixFactorization": "models.factorization",
+    "Neighbours": "scores",
+    "Ratings": "ratings",
+    "Recommendations": "scores",
+    "Recommender": "scores",
+    "TwoTower": "models.two_tower",
+    "UserPerceptron": "models.perceptron",
+    "UserRegression": "models.regression",
+    "check_gradients": "training.gradient_check",
+    "load": "serialization",
+    "show_config": "_backend",
+}
+_MODULES = (
+    "callbacks",
+    "data",
+    "features",
+    "metrics",
+    "ops",
+    "optimizers",
+    "plot",
+    "preprocessing",
+    "retrieval",
+    "solvers",
 )
-from fastcf.preprocessing import FeatureTable
-from fastcf.ratings import IdMap, Ratings
-from fastcf.serialization import load
 
 __all__ = [
     "Autoencoder",
@@ -34,11 +76,11 @@ __all__ = [
     "GradientReport",
     "IdMap",
     "ItemRegression",
-    "LogisticMatrixFactorization",
     "MatrixFactorization",
     "Neighbours",
     "Ratings",
     "Recommendations",
+    "Recommender",
     "TwoTower",
     "UserPerceptron",
     "UserRegression",
@@ -55,4 +97,20 @@ __all__ = [
     "preprocessing",
     "retrieval",
     "show_config",
+    "solvers",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"fastcf.{_HOMES[name]}"), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f"fastcf.{name}")
+    else:
+        raise AttributeError(f"module 'fastcf' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

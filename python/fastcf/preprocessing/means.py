@@ -12,7 +12,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["MeanNormalizer"]
+__all__ = ["MeanNormalizer", "row_means"]
 
 
 class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -184,3 +184,31 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
         rows = self.ids_.rows(ids)
         means: NDArray[np.float64] = np.where(rows >= 0, self.mean_[np.maximum(rows, 0)], self.global_mean_)
         return means
+
+
+def row_means(
+    indptr: NDArray[np.int64], values: NDArray[np.float32], weights: NDArray[np.float32] | None, fallback: float
+) -> NDArray[np.float32]:
+    """Return the mean value of each compressed row.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n + 1,), int64
+        Values of row r stand at ``indptr[r]:indptr[r + 1]``.
+    values : ndarray of float32
+        The values.
+    weights : ndarray of float32 or None
+        Their weights.
+    fallback : float
+        The mean of rows without values, or with weights of 0 only.
+
+    Returns
+    -------
+    ndarray of shape (n,), float32
+    """
+    n_rows = indptr.size - 1
+    rows = np.repeat(np.arange(n_rows), np.diff(indptr))
+    w = np.ones(values.size, np.float32) if weights is None else weights
+    total = np.bincount(rows, w, n_rows)
+    sums = np.bincount(rows, w * values, n_rows)
+    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback).astype(np.float32)

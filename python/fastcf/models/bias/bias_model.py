@@ -2,67 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from fastcf._backend import Backend
-from fastcf.models._parameters import Constraint, Interval, OneOf
-from fastcf.models.base import FactorModel
-from fastcf.ratings import Ratings
-from fastcf.serialization import register
+from fastcf._parameters import Constraint, Interval, OneOf
+from fastcf.models.bias.biases import fit_biases
+from fastcf.models.estimator import Estimator, Packed
+from fastcf.scores import Compute, FactorScores, Folding, State
+from fastcf.scores.queries import RatedSide
+from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.serialization import Archive, register
 
-__all__ = ["BiasModel", "Biases", "fit_biases"]
+__all__ = ["BiasModel"]
 
 
-class Biases(NamedTuple):
-    """What :func:`fit_biases` finds; see :class:`BiasModel` for the meaning."""
+@dataclass(frozen=True)
+class LearntBiases:
+    """What :class:`BiasModel` has learnt beside the biases."""
 
-    mean: float
-    users: NDArray[np.float32]
-    items: NDArray[np.float32]
+    shown: ClassVar[tuple[str, ...]] = ("user_reg", "item_reg", "noise_variance", "n_iter")
+
     user_reg: float
     item_reg: float
     noise_variance: float
-    iterations: int
+    n_iter: int
 
 
-def fit_biases(
-    ratings: Ratings,
-    backend: Backend,
-    *,
-    user_reg: float | str = "auto",
-    item_reg: float | str = "auto",
-    item_mean: NDArray[np.float32] | None = None,
-    tolerance: float = 1e-4,
-    n_threads: int = 0,
-) -> Biases:
-    """Fit the biases of ratings, on top of ``item_mean`` if given; "auto" estimates a penalty from the data.
+class BiasFolding(Folding):
+    """Biases of new rows from their ratings: ``b = Σ w (y − μ − b_other) / (Σ w + λ)``."""
 
-    Passes over the ratings end when mean, penalties and noise change by no more than ``tolerance``, relatively.
-    """
-    users = np.empty(ratings.n_users, np.float32)
-    items = np.empty(ratings.n_items, np.float32)
-    fit = backend.module.fit_biases(
-        ratings.indptr,
-        ratings.indices,
-        ratings.values,
-        users,
-        items,
-        weights=ratings.weights,
-        item_offset=item_mean,
-        user_reg=-1.0 if isinstance(user_reg, str) else float(user_reg),
-        item_reg=-1.0 if isinstance(item_reg, str) else float(item_reg),
-        tolerance=tolerance,
-        n_threads=n_threads,
-    )
-    spread = fit["user_reg"], fit["item_reg"], fit["noise_variance"], fit["iterations"]
-    return Biases(fit["mean"], users, items, *spread)
+    rated_sides = ("user", "item")
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Solve the rows exactly, given the other side."""
+        scores = state.scores.as_factors()
+        assert scores is not None
+        users = rated.by == "user"
+        other, reg = (scores.item_bias, state.learnt.user_reg) if users else (scores.user_bias, state.learnt.item_reg)
+        n_rows = len(rated.ids)
+        rows = np.repeat(np.arange(n_rows), np.diff(rated.indptr))
+        weights = np.ones(rated.values.size) if rated.weights is None else rated.weights.astype(np.float64)
+        residuals = rated.values.astype(np.float64) - scores.global_mean - other[rated.columns]
+        total = np.bincount(rows, weights, n_rows) + reg
+        sums = np.bincount(rows, weights * residuals, n_rows)
+        bias = np.divide(sums, total, out=np.zeros(n_rows), where=total > 0).astype(np.float32)
+        factors = np.empty((n_rows, 0), np.float32)
+        side = {"user_bias": bias, "user_factors": factors} if users else {"item_bias": bias, "item_factors": factors}
+        return state.replaced(scores=scores.replaced(**side))
 
 
 @register
-class BiasModel(FactorModel):
+class BiasModel(Estimator):
     r"""Mean plus regularised user and item biases: ``ŷ_ui = μ + b_u + b_i``.
 
     Minimises ``½ Σ w_ui (ŷ_ui − y_ui)² + λ_user/2 Σ b_u² + λ_item/2 Σ b_i²`` by alternating exact solutions.
@@ -112,9 +105,8 @@ class BiasModel(FactorModel):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "user_reg": (Interval(0), OneOf(("auto",))),
         "item_reg": (Interval(0), OneOf(("auto",))),
-        **FactorModel._constraints,
+        **Estimator._constraints,
     }
-    _state = (*FactorModel._state, "user_reg_", "item_reg_", "noise_variance_", "n_iter_")
 
     def __init__(
         self,
@@ -153,11 +145,25 @@ class BiasModel(FactorModel):
         """
         ratings, backend = self._begin_fit(X, y)
         biases = fit_biases(ratings, backend, user_reg=self.user_reg, item_reg=self.item_reg, n_threads=self._threads)
-        self._remember(ratings, backend)
-        self.global_mean_, self.item_mean_ = biases.mean, None
-        self.user_bias_, self.item_bias_ = biases.users, biases.items
-        self.user_factors_ = np.empty((ratings.n_users, 0), np.float32)
-        self.item_factors_ = np.empty((ratings.n_items, 0), np.float32)
-        self.user_reg_, self.item_reg_ = biases.user_reg, biases.item_reg
-        self.noise_variance_, self.n_iter_ = biases.noise_variance, biases.iterations
+        scores = FactorScores(
+            np.empty((ratings.n_users, 0), np.float32),
+            np.empty((ratings.n_items, 0), np.float32),
+            biases.users,
+            biases.items,
+            biases.mean,
+        )
+        learnt = LearntBiases(biases.user_reg, biases.item_reg, biases.noise_variance, biases.iterations)
+        self._swap(State.of(ratings, backend, scores, learnt=learnt, folding=BiasFolding()))
         return self
+
+    def _pack(self, state: State) -> Packed:
+        scores = state.scores.as_factors()
+        assert scores is not None
+        return Packed(factor_arrays(scores), {"global_mean": scores.global_mean, **asdict(state.learnt)})
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        meta = archive.meta
+        learnt = LearntBiases(
+            float(meta["user_reg"]), float(meta["item_reg"]), float(meta["noise_variance"]), int(meta["n_iter"])
+        )
+        return common.replaced(scores=factors_from(archive, common), learnt=learnt, folding=BiasFolding())

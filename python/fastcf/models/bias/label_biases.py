@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from fastcf._backend import Backend
-from fastcf.models._labels import log_odds
-from fastcf.models.bias import fit_biases
+from fastcf.models.bias.biases import fit_biases
 from fastcf.ratings import Ratings
+from fastcf.scores.targets import log_odds
 
 __all__ = ["LabelBiases", "fit_label_biases", "log_odds_of_rows", "start_label_biases"]
 

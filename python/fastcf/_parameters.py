@@ -1,0 +1,436 @@
+"""Constructor parameters: constraints as data attached to a class, and settings objects made of parameters."""
+
+from __future__ import annotations
+
+import inspect
+import numbers
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from fastcf._backend import DEVICES, is_device
+
+__all__ = [
+    "THREADS",
+    "VERBOSE",
+    "Boolean",
+    "Constraint",
+    "DeviceName",
+    "Instance",
+    "Interval",
+    "Nothing",
+    "OneOf",
+    "RandomSeed",
+    "Range",
+    "Settings",
+    "Sizes",
+    "check_n_threads",
+    "positive_count",
+    "refuse_ignored",
+    "validate_parameters",
+]
+
+
+class Constraint(Protocol):
+    """What a parameter may be; ``str()`` completes the sentence "must be …"."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` satisfies the constraint."""
+        ...
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number in an interval; ``integer`` asks for a whole number. The ends belong to it unless they are open."""
+
+    low: float = -np.inf
+    high: float = np.inf
+    integer: bool = False
+    open_low: bool = False
+    open_high: bool = False
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a number; booleans and NaN are not."""
+        kind = numbers.Integral if self.integer else numbers.Real
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, kind):
+            return False
+        try:
+            number = float(value)
+        except OverflowError:  # an integer beyond float64
+            return False
+        above = self.low < number if self.open_low else self.low <= number
+        below = number < self.high if self.open_high else number <= self.high
+        return bool(np.isfinite(number) and above and below)
+
+    def __str__(self) -> str:
+        noun = "an integer" if self.integer else "a finite number"
+        low, high = (f"{end:.0f}" if self.integer else f"{end:g}" for end in (self.low, self.high))
+        least = f" above {low}" if self.open_low else f" of at least {low}"
+        most = f" and below {high}" if self.open_high else f" and at most {high}"
+        return noun + (least if np.isfinite(self.low) else "") + (most if np.isfinite(self.high) else "")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A sequence of whole numbers from 1 to ``high``, at least ``least`` of them."""
+
+    high: int
+    least: int = 1
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a list, tuple or array."""
+        if not isinstance(value, (list, tuple, np.ndarray)):
+            return False
+        return len(value) >= self.least and all(Interval(1, self.high, integer=True).accepts(size) for size in value)
+
+    def __str__(self) -> str:
+        return f"a sequence of {'one or more ' if self.least else ''}integers from 1 to {self.high:,}"
+
+
+@dataclass(frozen=True)
+class Range:
+    """A pair of numbers, the first at most the second."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is such a list or tuple."""
+        if not (isinstance(value, (list, tuple)) and len(value) == 2 and all(map(Interval().accepts, value))):
+            return False
+        return bool(value[0] <= value[1])
+
+    def __str__(self) -> str:
+        return "a pair of finite numbers (low, high), low at most high"
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few strings."""
+
+    options: tuple[str, ...]
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one of them."""
+        return isinstance(value, str) and value in self.options
+
+    def __str__(self) -> str:
+        return " or ".join(repr(option) for option in self.options)
+
+
+@dataclass(frozen=True)
+class DeviceName:
+    """The name of a device."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one; that it is there is another question."""
+        return is_device(value)
+
+    def __str__(self) -> str:
+        return DEVICES
+
+
+@dataclass(frozen=True)
+class Boolean:
+    """True or False."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is a boolean."""
+        return isinstance(value, (bool, np.bool_))
+
+    def __str__(self) -> str:
+        return "True or False"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of a class."""
+
+    kind: type
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is one."""
+        return isinstance(value, self.kind)
+
+    def __str__(self) -> str:
+        return f"an instance of {self.kind.__name__}"
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """None."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is None."""
+        return value is None
+
+    def __str__(self) -> str:
+        return "None"
+
+
+@dataclass(frozen=True)
+class RandomSeed:
+    """What NumPy and scikit-learn take as ``random_state``."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether ``value`` is a seed, a generator or None."""
+        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            return 0 <= int(value) < 2**64
+        return value is None or isinstance(value, (np.random.Generator, np.random.RandomState))
+
+    def __str__(self) -> str:
+        return "an integer in [0, 2**64), a numpy.random.Generator or RandomState, or None"
+
+
+THREADS: tuple[Constraint, ...] = (Interval(1, 1024, integer=True), Nothing())
+"""The constraint of ``n_threads``."""
+
+VERBOSE: tuple[Constraint, ...] = (Interval(0, 2, integer=True), Boolean())
+"""The constraint of ``verbose``."""
+
+
+def validate_parameters(
+    constraints: Mapping[str, tuple[Constraint, ...]], values: Mapping[str, Any], caller: str
+) -> None:
+    """Check every parameter against its constraints, of which one must hold.
+
+    Raises
+    ------
+    TypeError
+        If a value is of a kind that no constraint takes.
+    ValueError
+        If it is of the right kind but not allowed.
+    """
+    for name, allowed in constraints.items():
+        value = values[name]
+        if any(constraint.accepts(value) for constraint in allowed):
+            continue
+        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
+        sequence = isinstance(value, (list, tuple, np.ndarray))
+        wrong_numbers = sequence and any(isinstance(c, (Range, Sizes)) for c in allowed)
+        error = ValueError if wrong_value or wrong_option or wrong_numbers else TypeError
+        raise error(f"{caller}: {name} must be {', or '.join(str(c) for c in allowed)}; got {value!r}")
+
+
+def check_n_threads(n_threads: Any, caller: str) -> int:
+    """Return the number of threads for native code: ``n_threads``, or 0 (all) for None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither None nor an integer from 1 to 1,024.
+    """
+    validate_parameters({"n_threads": THREADS}, {"n_threads": n_threads}, caller)
+    return 0 if n_threads is None else int(n_threads)
+
+
+def positive_count(n: Any, caller: str, name: str = "n") -> int:
+    """Return ``n``, checked to be an integer of at least 1.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    allowed = Interval(1, 2**31 - 1, integer=True)
+    if not allowed.accepts(n):
+        raise ValueError(f"{caller}: {name} must be {allowed}; got {n!r}")
+    return int(n)
+
+
+def refuse_ignored(
+    owner: object, names: Iterable[str], reason: str, caller: str, defaults: Mapping[str, Any] | None = None
+) -> None:
+    """Refuse parameters that would have no effect: each must have its default value.
+
+    Parameters
+    ----------
+    owner : object with a scikit-learn constructor
+        Its attributes are the parameters.
+    names : iterable of str
+        The parameters without effect.
+    reason : str
+        Why, for the message: "for solver='als'".
+    caller : str
+        Heads the message.
+    defaults : mapping, optional
+        The values that say nothing; by default those of the constructor.
+
+    Raises
+    ------
+    ValueError
+        If one of them has another value.
+    """
+    known = defaults or {
+        name: parameter.default for name, parameter in inspect.signature(type(owner).__init__).parameters.items()
+    }
+    for name in names:
+        value, default = getattr(owner, name), known[name]
+        if value is not default and not (type(value) is type(default) and value == default):
+            raise ValueError(f"{caller}: {name} must be {default!r} {reason}, where it has no effect; got {value!r}")
+
+
+class Settings:
+    """A group of parameters as an object: an optimiser or a solver.
+
+    Follows scikit-learn's protocol of parameters, so that a search reaches them as ``solver__cg_steps`` and ``clone``
+    copies them. Two objects are equal if class and parameters are.
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {}
+    _kinds: ClassVar[dict[str, type[Settings]]] = {}
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        Settings._kinds.setdefault(f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", cls)
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Whether also those of settings among them, as ``name__parameter``.
+
+        Returns
+        -------
+        dict
+        """
+        own = {name: getattr(self, name) for name in self._names()}
+        if deep:
+            for name, value in list(own.items()):
+                if isinstance(value, Settings):
+                    own.update({f"{name}__{key}": inner for key, inner in value.get_params().items()})
+        return own
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters, those of settings among them as ``name__parameter``.
+
+        Parameters
+        ----------
+        **params
+            New values.
+
+        Returns
+        -------
+        Settings
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        set_nested(self, params)
+        return self
+
+    def validate(self, caller: str) -> None:
+        """Check the parameters.
+
+        Parameters
+        ----------
+        caller : str
+            Heads messages.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is not as documented.
+        """
+        validate_parameters(self._constraints, self.get_params(deep=False), f"{caller}: {type(self).__name__}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return class and parameters as JSON values; :meth:`from_dict` reads them.
+
+        Returns
+        -------
+        dict
+        """
+        params = {
+            name: value.to_dict() if isinstance(value, Settings) else value
+            for name, value in self.get_params(deep=False).items()
+        }
+        kind = type(self)
+        return {"settings": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}", "params": params}
+
+    @staticmethod
+    def from_dict(described: Mapping[str, Any]) -> Any:
+        """Return the object that :meth:`to_dict` described.
+
+        Parameters
+        ----------
+        described : mapping
+            Class and parameters.
+
+        Returns
+        -------
+        Settings
+
+        Raises
+        ------
+        TypeError, ValueError, KeyError
+            If it describes none.
+        """
+        if described["settings"] not in Settings._kinds:
+            raise ValueError(f"settings of an unknown kind: {described['settings']!r}")
+        params = {
+            name: Settings.from_dict(value) if isinstance(value, dict) else value
+            for name, value in described["params"].items()
+        }
+        return Settings._kinds[described["settings"]](**params)
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return self.get_params(deep=False) == other.get_params(deep=False)  # type: ignore[attr-defined]  # same type
+
+    __hash__ = None  # type: ignore[assignment]  # parameters may change
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(type(self).__init__).parameters
+        own = self.get_params(deep=False)
+        shown = ", ".join(f"{name}={own[name]!r}" for name in own if own[name] != parameters[name].default)
+        return f"{type(self).__name__}({shown})"
+
+
+def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
+    """Set parameters of an object with ``get_params``; ``name__parameter`` belongs to the settings object ``name``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such parameter, or ``name`` is a string: a shorthand has no parameters of its own.
+    """
+    valid = owner.get_params(deep=False)
+    kind = type(owner).__name__
+    for key, value in params.items():
+        name, _, inner = key.partition("__")
+        if name not in valid:
+            raise ValueError(f"{kind}.set_params: there must be a parameter {name!r}; {kind} has {', '.join(valid)}")
+        if not inner:
+            setattr(owner, name, value)
+            continue
+        target = params.get(name, getattr(owner, name))
+        if isinstance(target, str):
+            raise ValueError(
+                f"{kind}.set_params: {key} needs an object as {name}, for a string is a shorthand for its defaults; got "
+                f"{name}={target!r}: pass {name}=fastcf.{name}s.{example_of(name, target)}({inner}=...)"
+            )
+        if not hasattr(target, "set_params"):
+            raise ValueError(f"{kind}.set_params: {key} needs an object with parameters as {name}; got {target!r}")
+    for key, value in params.items():
+        name, _, inner = key.partition("__")
+        if inner:
+            getattr(owner, name).set_params(**{inner: value})
+
+
+def example_of(parameter: str, shorthand: str) -> str:
+    """Return the class of settings that a string stands for, for messages."""
+    for kind in Settings._kinds.values():
+        if shorthand in getattr(kind, "shorthands", ()) and parameter == getattr(kind, "parameter", None):
+            return kind.__name__
+    return "..."

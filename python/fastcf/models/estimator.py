@@ -1,0 +1,296 @@
+"""The base of all estimators: scikit-learn's protocol around a recommender, checks of ``fit``, files."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeVar
+
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from fastcf._backend import Backend, resolve_device
+from fastcf._parameters import (
+    THREADS,
+    Constraint,
+    DeviceName,
+    Settings,
+    refuse_ignored,
+    set_nested,
+    validate_parameters,
+)
+from fastcf.errors import DataError
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores import Recommender, State, Targets
+from fastcf.scores.stored import read_common, write_common
+from fastcf.serialization import Archive, registered_name, save_archive
+from fastcf.training.callbacks import Callback
+from fastcf.training.loop import Trainer, Training
+from fastcf.training.view import TrainingView
+
+__all__ = ["Estimator", "Packed"]
+
+_Own = TypeVar("_Own", bound="Estimator")
+
+
+@dataclass
+class Packed:
+    """What a family adds to a model file: arrays, JSON values and parts.
+
+    Attributes
+    ----------
+    arrays : dict of str to ndarray
+        Learnt arrays.
+    meta : dict
+        JSON values.
+    parts : dict of str to Archive
+        Whole models inside the file.
+    params : dict
+        Constructor parameters that are stored otherwise than they are.
+    """
+
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Archive] = field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Base of the estimators, which learn from ratings: ids of users and items, and numbers.
+
+    The constructor stores its parameters untouched. ``fit`` checks them and the ratings, learns, and swaps the state of
+    the model once, at its end: whatever fails before leaves the model as it was.
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"n_threads": THREADS, "device": (DeviceName(),)}
+
+    n_threads: int | None
+    device: str
+
+    # -------------------------------------------------------------------------------------------------------
+    # scikit-learn
+    # -------------------------------------------------------------------------------------------------------
+
+    @property
+    def n_features_in_(self) -> int:
+        """Number of columns of ``X``: 2, a user id and an item id; only after ``fit``, as scikit-learn has it."""
+        if self._state is None:
+            raise AttributeError(f"{type(self).__name__}: n_features_in_ is known after fit only")
+        return 2
+
+    def __sklearn_tags__(self) -> Any:  # scikit-learn asks from 1.6 on
+        tags = super().__sklearn_tags__()
+        tags.input_tags.categorical = tags.input_tags.string = True
+        tags.regressor_tags.poor_score = True  # on scikit-learn's example data, which have features and no ids
+        return tags
+
+    def _more_tags(self) -> dict[str, Any]:  # until 1.5
+        return {"poor_score": True}
+
+    def set_params(self: _Own, **params: Any) -> _Own:
+        """Set parameters; ``solver__cg_steps`` is a parameter of the object that is ``solver``.
+
+        Parameters
+        ----------
+        **params
+            New values.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter, or what is to be set belongs to a string: that is shorthand for an object.
+        """
+        set_nested(self, params)
+        return self
+
+    # -------------------------------------------------------------------------------------------------------
+    # Fitting
+    # -------------------------------------------------------------------------------------------------------
+
+    @property
+    def _caller(self) -> str:
+        return f"{type(self).__name__}.fit"
+
+    def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
+        """Check parameters, device and ratings."""
+        caller = self._caller
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        backend = resolve_device(self.device, caller)
+        ratings = as_ratings(X, y, caller=caller)
+        if ratings.weights is not None and not ratings.weights.any():
+            raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
+        return ratings, backend
+
+    def _validation_ratings(self, validation: Any) -> Ratings:
+        caller = f"{self._caller}: validation"
+        if not isinstance(validation, tuple):
+            return as_ratings(validation, caller=caller)
+        if len(validation) != 2:
+            raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
+        return as_ratings(*validation, caller=caller)
+
+    def _refuse_ignored(self, names: Iterable[str], reason: str) -> None:
+        """Refuse parameters that would have no effect."""
+        refuse_ignored(self, names, reason, self._caller)
+
+    @property
+    def _threads(self) -> int:
+        return 0 if self.n_threads is None else int(self.n_threads)
+
+    def _swap(self, state: State) -> None:
+        """Take over a new state, at once."""
+        object.__setattr__(self, "_state", state)
+
+    def _train(
+        self,
+        trainer: Trainer,
+        *,
+        n_epochs: int,
+        patience: int | None,
+        callbacks: Callback | Iterable[Callback] | None,
+        verbose: int | bool,
+    ) -> None:
+        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good."""
+
+        def view(fetch: Callable[[], State], n: int) -> TrainingView:
+            return TrainingView(type(self).__name__, n, fetch, self.n_threads)
+
+        training = Training(
+            trainer,
+            n_epochs=n_epochs,
+            patience=patience,
+            callbacks=callbacks,
+            verbose=verbose,
+            caller=self._caller,
+            view=view,
+        )
+        try:
+            training.run()
+        finally:
+            self._swap(training.state)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        include_seen: bool = True,
+        metadata: Mapping[str, Any] | None = None,
+        extra_arrays: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        """Write the fitted model to one file, atomically; :func:`fastcf.load` reads it back.
+
+        Parameters
+        ----------
+        path : path-like
+            Where to; an existing file is replaced.
+        include_seen : bool, default True
+            Whether to keep who rated what in training (4 bytes per rating). Without it the loaded model cannot leave
+            out seen items.
+        metadata : mapping, optional
+            JSON values of the caller's own, which :func:`fastcf.serialization.load_archive` gives back.
+        extra_arrays : mapping of str to array-like, optional
+            Arrays of the caller's own, which travel with the model (titles of its items, for example).
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError
+            If a constructor parameter cannot be stored (a random generator, for example).
+        OSError
+            If the file cannot be written; an existing one is left as it was.
+        """
+        state = self._fitted("save")
+        if not include_seen:
+            state = state.replaced(seen=None)
+        archive = self._with_state(state).to_archive()
+        save_archive(path, archive, metadata=metadata, extra_arrays=extra_arrays)
+
+    def to_archive(self) -> Archive:
+        """Return what a model file holds of this model.
+
+        Returns
+        -------
+        Archive
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        """
+        state = self._fitted("to_archive")
+        name, kind = registered_name(type(self))
+        names = [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "n_threads")]
+        params = {
+            name: value.to_dict() if isinstance(value, Settings) else value
+            for name, value in ((name, getattr(self, name)) for name in names)
+        }
+        packed = self._pack(state)
+        arrays, meta = write_common(state)
+        return Archive(name, {**params, **packed.params}, {**arrays, **packed.arrays}, {**meta, **packed.meta}, packed.parts)
+
+    @classmethod
+    def from_archive(cls: type[_Own], archive: Archive) -> _Own:
+        """Return the model that an archive holds.
+
+        Parameters
+        ----------
+        archive : Archive
+            What a model file holds.
+
+        Returns
+        -------
+        estimator
+            A fitted model.
+
+        Raises
+        ------
+        DataError
+            If the archive lacks something or does not fit together.
+        """
+        try:
+            given = {
+                name: Settings.from_dict(value) if isinstance(value, dict) else value
+                for name, value in cls._unpack_params(archive).items()
+            }
+            model = cls(**given)
+            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
+        try:
+            common = read_common(archive)
+            model._swap(model._unpack(archive, common))
+        except DataError:
+            raise
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise DataError(f"{archive.path}: what {cls.__name__} has learnt is damaged: {error!r}") from error
+        return model
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        """Return the constructor's parameters of an archive."""
+        return dict(archive.params)
+
+    def _pack(self, state: State) -> Packed:
+        """Return what a file holds beside ids, seen items and range."""
+        raise NotImplementedError
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        """Return the state of an archive; ``common`` has its ids, seen items, range and history, and no scores."""
+        raise NotImplementedError
+
+    @property
+    def _targets(self) -> Targets:
+        """What the model learns of ratings, by its parameters."""
+        return Targets()

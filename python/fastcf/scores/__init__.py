@@ -1,0 +1,34 @@
+"""What fitted models answer with: scores by row, the links to predictions, and the recommender around them."""
+
+from fastcf.scores.factors import FactorScores, Posterior
+from fastcf.scores.item_weights import ItemWeightScores
+from fastcf.scores.links import Compute, Identity, Link, Sigmoid, Squash
+from fastcf.scores.protocol import Scores, Selection
+from fastcf.scores.recommender import Recommender
+from fastcf.scores.results import Neighbours, Recommendations
+from fastcf.scores.seen import SeenItems
+from fastcf.scores.state import Folding, State
+from fastcf.scores.targets import Targets
+from fastcf.scores.weighted import Part, WeightedScores
+
+__all__ = [
+    "Compute",
+    "FactorScores",
+    "Folding",
+    "Identity",
+    "ItemWeightScores",
+    "Link",
+    "Neighbours",
+    "Part",
+    "Posterior",
+    "Recommendations",
+    "Recommender",
+    "Scores",
+    "SeenItems",
+    "Selection",
+    "Sigmoid",
+    "Squash",
+    "State",
+    "Targets",
+    "WeightedScores",
+]

@@ -1,0 +1,245 @@
+"""Scores of factors with biases and offsets: ``m_i + b_u + b_i + p_u·q_i``."""
+
+from __future__ import annotations
+
+import contextlib
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastcf.scores.links import Compute, Floats, Identity, Link
+from fastcf.scores.protocol import Found, Rows, Scores, Selection
+
+__all__ = ["FactorScores", "Posterior"]
+
+# Item factors on a device, by the scores that they belong to: beside the scores, which can be copied meanwhile.
+_resident: weakref.WeakKeyDictionary[FactorScores, Any] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What draws of a posterior add to the factors of their mean: the deviations of predictions.
+
+    Attributes
+    ----------
+    user_bias_samples, item_bias_samples : ndarray of shape (n_samples, n_users), (n_samples, n_items), float32
+        Biases of each draw. The factors of the draws stand side by side in the scores.
+    noise_variance : float
+        Mean variance of a rating of weight 1 around its prediction.
+    """
+
+    user_bias_samples: Floats
+    item_bias_samples: Floats
+    noise_variance: float
+
+    @property
+    def n_samples(self) -> int:
+        """Number of draws."""
+        return len(self.user_bias_samples)
+
+
+@dataclass(frozen=True, eq=False)
+class FactorScores(Scores):
+    """Scores ``m_i + b_u + b_i + p_u·q_i``. A row of -1 has no factors and no bias, and the global mean as offset.
+
+    Attributes
+    ----------
+    user_factors, item_factors : ndarray of shape (n_users, k), (n_items, k), float32
+        p_u and q_i.
+    user_bias, item_bias : ndarray of shape (n_users,), (n_items,), float32
+        b_u and b_i.
+    global_mean : float
+        m_i where there are no means by item, or where the item is unknown.
+    item_mean : ndarray of shape (n_items,), float32, optional
+        m_i.
+    link : Link
+        From scores to predictions.
+    posterior : Posterior, optional
+        What is known of the deviations.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "user_factors", "item_factors", "user_bias", "item_bias", "global_mean", "item_mean",
+    )  # fmt: skip
+
+    user_factors: Floats
+    item_factors: Floats
+    user_bias: Floats
+    item_bias: Floats
+    global_mean: float
+    item_mean: Floats | None = None
+    link: Link = field(default_factory=Identity)
+    posterior: Posterior | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("user_factors", "item_factors", "user_bias", "item_bias", "item_mean"):
+            array = getattr(self, name)
+            if array is not None:
+                view = array.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
+
+    @property
+    def n_users(self) -> int:  # type: ignore[override]  # read-only here
+        """Number of user rows."""
+        return len(self.user_factors)
+
+    @property
+    def n_items(self) -> int:  # type: ignore[override]  # the same
+        """Number of item rows."""
+        return len(self.item_factors)
+
+    @property
+    def linear(self) -> bool:
+        """Whether predictions are the scores."""
+        return self.link.linear
+
+    @property
+    def n_factors(self) -> int:
+        """Length of the vectors."""
+        return int(self.user_factors.shape[1])
+
+    @property
+    def compares_items(self) -> bool:
+        """Whether there are factors."""
+        return self.n_factors > 0
+
+    @property
+    def compares_users(self) -> bool:
+        """Whether there are factors."""
+        return self.n_factors > 0
+
+    def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return the items whose vectors are nearest to those of item rows."""
+        return _nearest(self.item_factors, items, n, metric, compute)
+
+    def user_neighbours(self, users: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return the users whose vectors are nearest to those of user rows."""
+        return _nearest(self.user_factors, users, n, metric, compute)
+
+    @property
+    def item_score(self) -> Floats:
+        """What an item's score has beside its vector: its bias, and its mean where there is one."""
+        return self.item_bias if self.item_mean is None else self.item_bias + self.item_mean
+
+    @property
+    def parameters(self) -> tuple[Any, ...]:
+        """What the native predictors take after the rows."""
+        return (
+            self.user_factors,
+            self.item_factors,
+            self.user_bias,
+            self.item_bias,
+            self.item_mean,
+            self.global_mean,
+        )
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows."""
+        scores: Floats = compute.native.predict_pairs(users, items, *self.parameters, n_threads=compute.n_threads)
+        return scores
+
+    def block(self, users: Rows, compute: Compute) -> Floats:
+        """Return the scores of all items for user rows."""
+        scores: Floats = compute.native.predict_block(users, *self.parameters, n_threads=compute.n_threads)
+        return scores
+
+    def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
+        """Return the best items of user rows by the native top-k search: scores are compared, never stored."""
+        known = users >= 0
+        safe = np.where(known, users, 0)
+        queries = self.user_factors[safe]
+        queries[~known] = 0
+        items, scores = compute.native.topk(
+            queries,
+            _resident.get(self, self.item_factors),
+            self.item_score,
+            selection.n,
+            *selection.seen,
+            candidates=selection.candidates,
+            excluded=selection.excluded,
+            storage=selection.storage,
+            n_threads=compute.n_threads,
+        )
+        base = np.where(known, self.user_bias[safe], np.float32(0))
+        if self.item_mean is None:
+            base = base + np.float32(self.global_mean)
+        return items, scores + base[:, None]
+
+    def search(self, users: Rows, k: int, seen: tuple[Any, ...], compute: Compute) -> Found:
+        """Return the best items of known user rows by what differs between items: products and item scores."""
+        items, scores = compute.native.topk(
+            self.user_factors[users],
+            _resident.get(self, self.item_factors),
+            self.item_score,
+            k,
+            *seen,
+            n_threads=compute.n_threads,
+        )
+        return items, scores
+
+    def as_factors(self) -> FactorScores | None:
+        """Return these scores."""
+        return self
+
+    def replaced(self, **changes: Any) -> FactorScores:
+        """Return scores with other arrays in place of some."""
+        return replace(self, **changes)
+
+    @property
+    def has_deviations(self) -> bool:
+        """Whether there is a posterior."""
+        return self.posterior is not None
+
+    def deviations(self, users: Rows, items: Rows) -> Floats:
+        """Return the standard deviations of ratings of pairs of rows: the draws' differences and the noise.
+
+        Only for scores with a ``posterior``.
+        """
+        assert self.posterior is not None
+        posterior = self.posterior
+        n = posterior.n_samples
+        deviations = np.empty(users.size, np.float32)
+        step = max(1, (1 << 22) // max(1, self.n_factors))  # pairs at once: two arrays of 16 MB
+        for begin in range(0, users.size, step):
+            u, i = users[begin : begin + step], items[begin : begin + step]
+            known_user, known_item = u >= 0, i >= 0
+            products = np.einsum(
+                "esk,esk->es",
+                self.user_factors[u].reshape(u.size, n, -1),
+                self.item_factors[i].reshape(u.size, n, -1),
+            )
+            samples = n * products * (known_user & known_item)[:, None]
+            samples += posterior.user_bias_samples[:, u].T * known_user[:, None]
+            samples += posterior.item_bias_samples[:, i].T * known_item[:, None]
+            variance = samples.var(axis=1, dtype=np.float64) + posterior.noise_variance
+            deviations[begin : begin + step] = np.sqrt(variance)
+        return deviations
+
+    @property
+    def resident(self) -> bool:
+        """True."""
+        return True
+
+    @contextlib.contextmanager
+    def on_device(self, compute: Compute) -> Iterator[None]:
+        """Keep the item factors in the device's memory while a ``with`` block runs."""
+        before = _resident.get(self)
+        _resident[self] = compute.native.DeviceArray(np.ascontiguousarray(self.item_factors))
+        try:
+            yield
+        finally:
+            if before is None:
+                _resident.pop(self, None)
+            else:
+                _resident[self] = before
+
+
+def _nearest(vectors: Floats, rows: Rows, n: int, metric: str, compute: Compute) -> Found:
+    found: Found = compute.native.nearest(
+        vectors[rows], vectors, n, metric, query_rows=rows, n_threads=compute.n_threads
+    )
+    return found

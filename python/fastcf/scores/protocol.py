@@ -1,0 +1,137 @@
+"""Scores: what a fitted model answers with."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.scores.links import Compute, Floats, Link
+
+if TYPE_CHECKING:
+    from fastcf.scores.factors import FactorScores
+
+__all__ = ["Found", "Rows", "Scores", "Seen", "Selection"]
+
+Rows = NDArray[np.int32]
+Found = tuple[Rows, Floats]
+Seen = tuple[NDArray[np.int64], Rows] | tuple[None, None]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which items a list may hold.
+
+    Attributes
+    ----------
+    n : int
+        Length of the lists, at most the number of items.
+    seen : pair of ndarray, or (None, None)
+        Items that each user does not get, as compressed rows (int64 offsets, int32 item rows, ascending).
+    candidates : ndarray of int32, optional
+        Item rows to choose from, ascending; None: all.
+    excluded : ndarray of int32, optional
+        Item rows that no user gets.
+    storage : {"float32", "float16"}, default "float32"
+        Precision in which factors are read; other scores take no notice.
+    """
+
+    n: int
+    seen: Seen = (None, None)
+    candidates: Rows | None = None
+    excluded: Rows | None = None
+    storage: str = "float32"
+
+    def part(self, users: slice) -> Selection:
+        """Return the selection for a slice of the users."""
+        indptr, indices = self.seen
+        if indptr is None or indices is None:
+            return self
+        ends = indptr[users.start : users.stop + 1]
+        own = ends - ends[0], indices[ends[0] : ends[-1]]
+        return Selection(self.n, own, self.candidates, self.excluded, self.storage)
+
+
+class Scores:
+    """What a fitted model answers with: scores of users and items by row. Immutable.
+
+    Row -1 is a user or an item that the model does not know. Scores are float32; ``link`` turns them into predictions,
+    which it leaves in the same order. The methods that are not abstract say what most scores cannot do.
+
+    Attributes
+    ----------
+    n_users, n_items : int
+        Numbers of rows.
+    link : Link
+        From scores to predictions.
+    """
+
+    n_users: int
+    n_items: int
+    link: Link
+
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Names of what models show as attributes."""
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows, (n,)."""
+        raise NotImplementedError
+
+    def block(self, users: Rows, compute: Compute) -> Floats:
+        """Return the scores of all items for user rows, (m, n_items), in memory of its own."""
+        raise NotImplementedError
+
+    def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
+        """Return the rows and scores of the best items of user rows, (m, n).
+
+        Best first, ties by the smaller item row; rows of -1 where too few items remain.
+        """
+        raise NotImplementedError
+
+    @property
+    def linear(self) -> bool:
+        """Whether predictions are ``m_i + b_u + b_i + p_u·q_i``, so that sums of such scores are of the same form."""
+        return False
+
+    def as_factors(self) -> FactorScores | None:
+        """Return the same scores, link included, as factors with biases; None where they are not of that form."""
+        return None
+
+    @property
+    def compares_items(self) -> bool:
+        """Whether there are neighbours of items."""
+        return False
+
+    @property
+    def compares_users(self) -> bool:
+        """Whether there are neighbours of users."""
+        return False
+
+    def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return the nearest items of item rows, which are not their own neighbours; rows of -1 for none."""
+        raise NotImplementedError
+
+    def user_neighbours(self, users: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return the nearest users of user rows; as :meth:`item_neighbours`."""
+        raise NotImplementedError
+
+    @property
+    def has_deviations(self) -> bool:
+        """Whether the standard deviations of ratings are known."""
+        return False
+
+    def deviations(self, users: Rows, items: Rows) -> Floats:
+        """Return the standard deviations of ratings of pairs of rows, (n,)."""
+        raise NotImplementedError
+
+    @property
+    def resident(self) -> bool:
+        """Whether item factors can stay in a device's memory between calls."""
+        return False
+
+    def on_device(self, compute: Compute) -> AbstractContextManager[None]:
+        """Return a context in which item factors stay in the device's memory."""
+        raise NotImplementedError

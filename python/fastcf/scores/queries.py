@@ -1,0 +1,170 @@
+"""From the caller's ids and pairs to rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike, NDArray
+
+from fastcf._assembly import pair_columns
+from fastcf.ids import IdMap
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores.seen import SeenItems
+
+__all__ = ["RatedSide", "as_history", "one", "pair_rows", "rated_side", "rows_of"]
+
+Rows = NDArray[np.int32]
+
+
+def one(id: Any) -> list[Any]:
+    """Return a single id, which may be a zero-dimensional array, as a list of one."""
+    return [id.item() if isinstance(id, np.ndarray) else id]
+
+
+def rows_of(
+    ids: IdMap, wanted: ArrayLike, what: str, caller: str, *, strict: bool = False, n_threads: int | None = None
+) -> Rows:
+    """Return the row of each id, -1 where it is unknown.
+
+    Raises
+    ------
+    ValueError
+        If ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
+    """
+    if np.size(wanted) == 0:
+        return np.empty(0, np.int32)
+    rows = ids.rows(wanted, n_threads=n_threads)
+    if strict and (rows < 0).any():
+        entry = int(np.argmax(rows < 0))
+        value = np.asarray(wanted)[entry]
+        value = value.item() if isinstance(value, np.generic) else value
+        raise ValueError(f"{caller}: strict=True needs known {what} ids; got {value!r} at entry {entry}")
+    return rows
+
+
+def pair_rows(
+    X: Any, users: IdMap, items: IdMap, caller: str, *, strict: bool = False, n_threads: int | None = None
+) -> tuple[Rows, Rows]:
+    """Return the user and item rows of pairs: of the stored entries of ratings or a matrix, or of (n, 2) ids."""
+    options: dict[str, Any] = {"strict": strict, "n_threads": n_threads}
+    if isinstance(X, Ratings):
+        user_rows = rows_of(users, X.users.ids, "user", caller, **options)
+        item_rows = rows_of(items, X.items.ids, "item", caller, **options)
+        return user_rows[X.row_of_entry()], item_rows[X.indices]
+    if scipy.sparse.issparse(X):
+        entries = X.tocoo()
+        columns = entries.row, entries.col
+    elif np.size(X) == 0:
+        return np.empty(0, np.int32), np.empty(0, np.int32)
+    else:
+        columns = pair_columns(X, caller)
+    user_rows = rows_of(users, columns[0], "user", caller, **options)
+    return user_rows, rows_of(items, columns[1], "item", caller, **options)
+
+
+@dataclass(frozen=True)
+class RatedSide:
+    """Ratings of new rows of one side by what a model knows of the other, as compressed rows.
+
+    Attributes
+    ----------
+    by : {"user", "item"}
+        Whose rows these are.
+    ids : IdMap
+        The ids of the rows.
+    indptr, columns, values : ndarray of int64, int32, float32
+        Columns are the model's rows of the other side, ascending within a row.
+    weights : ndarray of float32, optional
+        Of the entries.
+    """
+
+    by: str
+    ids: IdMap
+    indptr: NDArray[np.int64]
+    columns: Rows
+    values: NDArray[np.float32]
+    weights: NDArray[np.float32] | None
+
+    @property
+    def csr(self) -> tuple[NDArray[np.int64], Rows, NDArray[np.float32]]:
+        """The three arrays that native code takes."""
+        return self.indptr, self.columns, self.values
+
+    @property
+    def seen(self) -> SeenItems | None:
+        """The items of the rows, where these are users."""
+        return SeenItems(self.indptr, self.columns) if self.by == "user" else None
+
+
+def rated_side(
+    ratings: Ratings, by: str, fixed: IdMap, caller: str, *, strict: bool = False, n_threads: int | None = None
+) -> RatedSide:
+    """Return the ratings of one side by the ids that ``fixed`` holds of the other; other ratings are left out."""
+    users = ratings.row_of_entry()
+    if by == "user":
+        rows, columns, ids, given, what = users, ratings.indices, ratings.users, ratings.items, "item"
+    else:
+        rows, columns, ids, given, what = ratings.indices, users, ratings.items, ratings.users, "user"
+    known = rows_of(fixed, given.ids, what, caller, strict=strict, n_threads=n_threads)
+    columns = known[columns]
+    kept = columns >= 0
+    order = np.lexsort((columns[kept], rows[kept]))
+    rows, columns, values = rows[kept][order], columns[kept][order], ratings.values[kept][order]
+    weights = None if ratings.weights is None else ratings.weights[kept][order]
+    indptr = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=len(ids)), out=indptr[1:])
+    return RatedSide(by, ids, indptr, np.ascontiguousarray(columns, np.int32), np.ascontiguousarray(values), weights)
+
+
+def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
+    """Return as ratings the histories that a query brings, one row per newcomer.
+
+    Parameters
+    ----------
+    history : Ratings, SciPy sparse matrix of shape (m, n_items), or tuple (pairs, values)
+        Columns of a matrix are the model's items, in the order of ``items``; pairs are (row number, item id).
+    items : IdMap
+        The model's items.
+    caller : str
+        Heads messages.
+
+    Returns
+    -------
+    Ratings
+        Its users are the ids of ``Ratings``, else the numbers of the rows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the history is none of these.
+    """
+    what = f"{caller}: history"
+    if isinstance(history, Ratings):
+        return history
+    if scipy.sparse.issparse(history):
+        if history.shape[1] != len(items):
+            raise ValueError(f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}")
+        given = scipy.sparse.csr_matrix(history, copy=True)
+        given.sum_duplicates()
+        given.sort_indices()
+        return Ratings(
+            given.indptr.astype(np.int64),
+            given.indices.astype(np.int32),
+            given.data.astype(np.float32),
+            users=IdMap.range(given.shape[0]),
+            items=items,
+        )
+    if not (isinstance(history, tuple) and len(history) == 2):
+        kind = type(history).__name__
+        raise TypeError(f"{what} must be Ratings, a SciPy sparse matrix, or a tuple (pairs, values); got {kind}")
+    ratings = as_ratings(*history, caller=what)
+    rows = ratings.users.ids
+    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= 2**31 - 1:
+        raise ValueError(
+            f"{what}: pairs must begin with row numbers from 0, one per newcomer; got {rows[0]!r} (ids of newcomers "
+            "are those of Ratings)"
+        )
+    return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1), caller=what)

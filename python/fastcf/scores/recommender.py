@@ -1,0 +1,593 @@
+"""What every fitted model does: predict, recommend, find neighbours, take in new rows, be saved."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
+
+from fastcf._backend import resolve_device
+from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
+from fastcf.ids import IdMap
+from fastcf.preprocessing import FeatureTable, as_feature_table
+from fastcf.ratings import as_ratings
+from fastcf.scores.links import Compute
+from fastcf.scores.protocol import Found, Rows, Selection
+from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
+from fastcf.scores.results import Neighbours, Recommendations, ids_of, padded
+from fastcf.scores.seen import SeenItems
+from fastcf.scores.state import State
+
+__all__ = ["Recommender"]
+
+Metric = Literal["cosine", "euclidean", "dot"]
+_Own = TypeVar("_Own", bound="Recommender")
+
+
+def _has(question: Callable[[State], bool]) -> Callable[[Any], bool]:
+    """Return a condition for ``available_if``: a method is there before a fit, and after it where the state says so."""
+
+    def there(model: Recommender) -> bool:
+        state = model._state
+        return state is None or question(state)
+
+    return there
+
+
+class Recommender:
+    """A fitted model: ids, seen items and scores, in one immutable state that every method reads once.
+
+    While a model is fitted again in one thread, others get answers of the old state or of the new one, never of both.
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        The caller's ids behind the rows.
+    seen_ : SeenItems or None
+        Which items each user rated in training; they are left out of recommendations.
+    rating_range_ : tuple of float
+        Limits of predictions.
+    device_ : str
+        Where the model was computed and answers.
+    """
+
+    n_threads: int | None = None
+    _state: State | None = None
+
+    users_: IdMap
+    items_: IdMap
+    seen_: SeenItems | None
+    rating_range_: tuple[float, float]
+    device_: str
+
+    # -------------------------------------------------------------------------------------------------------
+    # The state
+    # -------------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Everything learnt. Raises NotFittedError before ``fit``."""
+        return self._fitted("state")
+
+    def _fitted(self, method: str) -> State:
+        state = self._state
+        if state is None:
+            raise NotFittedError(f"{type(self).__name__}.{method}: the model must be fitted first; call fit")
+        return state
+
+    def _with_state(self: _Own, state: State) -> _Own:
+        """Return a copy of this model with another state."""
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._state = state
+        return other
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._state is not None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("_") and not name.startswith("_"):
+            state = self._state
+            if state is None:
+                raise AttributeError(f"{type(self).__name__}: {name} is known after fit only")
+            with contextlib.suppress(AttributeError):
+                return state.attribute(name[:-1])
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name.endswith("_") and not name.startswith("_"):
+            state = self._state
+            if state is not None and name[:-1] in state.attributes():
+                raise AttributeError(
+                    f"{type(self).__name__}: {name} is a view of what fit has learnt and cannot be set; fit again"
+                )
+        object.__setattr__(self, name, value)
+
+    def __dir__(self) -> list[str]:
+        state = self._state
+        learnt = [] if state is None else [f"{name}_" for name in state.attributes()]
+        return sorted({*super().__dir__(), *learnt})
+
+    def _compute(self, state: State, caller: str) -> Compute:
+        return Compute(resolve_device(state.device, caller).module, check_n_threads(self.n_threads, caller))
+
+    # -------------------------------------------------------------------------------------------------------
+    # Prediction
+    # -------------------------------------------------------------------------------------------------------
+
+    @overload
+    def predict(
+        self, X: Any, *, history: Any = ..., clip: bool = ..., strict: bool = ..., return_std: Literal[False] = ...
+    ) -> NDArray[np.float32]: ...
+    @overload
+    def predict(
+        self, X: Any, *, history: Any = ..., clip: bool = ..., strict: bool = ..., return_std: Literal[True]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]: ...
+
+    def predict(
+        self, X: Any, *, history: Any = None, clip: bool = True, strict: bool = False, return_std: bool = False
+    ) -> NDArray[np.float32] | tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Predict the ratings of pairs, or for a model of labels the probabilities of label 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
+            User and item ids; for ratings and matrices, their stored pairs in stored order.
+        history : Ratings, SciPy sparse matrix of shape (m, n_items) or tuple (pairs, values), optional
+            Ratings of newcomers, one row per newcomer, where the users of ``X`` are not the model's: they are computed
+            as by :meth:`fold_in`, without a copy of the model. A pair's user is the number of the row, or its id where
+            the history is ``Ratings``. Columns of a matrix are the model's items; pairs are (row number, item id).
+        clip : bool, default True
+            Whether predictions are limited to the range of the training ratings.
+        strict : bool, default False
+            Whether unknown ids are an error. Otherwise an unknown user has no bias and no factors, and so has an
+            unknown item, whose mean is the global one: what is known of the other side still counts.
+        return_std : bool, default False
+            Whether to return the standard deviation of each rating too; only after ``solver="bayes"``.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32, or a tuple of two
+            Predictions; with ``return_std`` also the posterior standard deviations of the ratings: what the draws
+            differ by, and the noise of a rating of weight 1. The same bits for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If ``X`` does not have two columns, ``history`` is not as described or the model cannot compute new users
+            from their ratings, ``strict`` and an id is unknown, or the model knows no standard deviations.
+        """
+        caller = f"{type(self).__name__}.predict"
+        state = self._fitted("predict")
+        compute = self._compute(state, caller)
+        if return_std and not state.scores.has_deviations:
+            raise ValueError(f"{caller}: return_std needs a model fitted with solver='bayes'")
+        if history is not None:
+            state = self._of_newcomers(state, history, compute, caller, strict)
+        rows = pair_rows(X, state.users, state.items, caller, strict=strict, n_threads=self.n_threads)
+        predicted = self._predictions(state, state.scores.pairs(*rows, compute), compute, clip)
+        return (predicted, state.scores.deviations(*rows)) if return_std else predicted
+
+    @staticmethod
+    def _predictions(
+        state: State, scores: NDArray[np.float32], compute: Compute, clip: bool
+    ) -> NDArray[np.float32]:
+        predicted = state.scores.link.predictions(scores, compute)
+        return np.clip(predicted, *state.rating_range, out=predicted) if clip else predicted
+
+    def predict_matrix(
+        self, users: ArrayLike | None = None, *, clip: bool = True, strict: bool = False
+    ) -> NDArray[np.float32]:
+        """Predict the ratings of all items, in the order of ``items_.ids``.
+
+        Parameters
+        ----------
+        users : array-like of shape (m,), optional
+            User ids; by default all, in the order of ``users_.ids``.
+        clip, strict
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, n_items), float32
+            4 bytes per entry: ask for users in batches where there are many.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As for :meth:`predict`.
+        """
+        caller = f"{type(self).__name__}.predict_matrix"
+        state = self._fitted("predict_matrix")
+        compute = self._compute(state, caller)
+        if users is None:
+            rows = np.arange(len(state.users), dtype=np.int32)
+        else:
+            rows = rows_of(state.users, users, "user", caller, strict=strict, n_threads=self.n_threads)
+        return self._predictions(state, state.scores.block(rows, compute), compute, clip)
+
+    @available_if(_has(lambda state: state.targets.labels))  # type: ignore[untyped-decorator]  # scikit-learn's
+    def predict_proba(self, X: Any, *, history: Any = None, strict: bool = False) -> NDArray[np.float32]:
+        """Predict the probabilities of both labels; only models of labels have this.
+
+        Parameters
+        ----------
+        X, history, strict
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (n, 2), float32
+            The probabilities of label 0 and of label 1, which :meth:`predict` returns.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As for :meth:`predict`.
+        """
+        self._fitted("predict_proba")
+        liked: NDArray[np.float32] = self.predict(X, history=history, strict=strict)
+        return np.stack([1 - liked, liked], axis=1)
+
+    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+        """Return minus the root mean squared error, for a model of labels minus the log-loss: larger is better.
+
+        Parameters
+        ----------
+        X, y
+            Ratings as for ``fit``; a model of labels cuts them at its threshold, if it has one.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As for :meth:`predict`.
+        """
+        caller = f"{type(self).__name__}.score"
+        state = self._fitted("score")
+        ratings = as_ratings(X, y, caller=caller)
+        targets = state.targets.of(ratings.values, caller)
+        predicted = self._with_state(state).predict(ratings)
+        return -state.targets.measured(targets, predicted, ratings.weights)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Recommendation
+    # -------------------------------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Any = None,
+        n: int = 10,
+        *,
+        history: Any = None,
+        exclude_seen: bool = True,
+        candidates: ArrayLike | None = None,
+        exclude: ArrayLike | None = None,
+        min_score: float | None = None,
+        strict: bool = False,
+        storage: Literal["float32", "float16"] = "float32",
+    ) -> Recommendations:
+        """Return the ``n`` items with the highest predicted rating for each user.
+
+        Parameters
+        ----------
+        users : id or array-like of shape (m,)
+            One user id, or several. Users unknown to the model get what is best by the items' means and biases. With a
+            ``history`` its row numbers (its ids, where it is ``Ratings``); by default all its rows.
+        n : int, default 10
+            How many; at least 1.
+        history : Ratings, SciPy sparse matrix of shape (m, n_items) or tuple (pairs, values), optional
+            Ratings of newcomers, as for :meth:`predict`; what they hold is what these have seen.
+        exclude_seen : bool, default True
+            Whether to leave out what the user rated in training.
+        candidates : array-like, optional
+            Item ids to choose from; by default all. Unknown ones cannot be scored and are left out.
+        exclude : array-like, optional
+            Item ids that no user gets.
+        min_score : float, optional
+            Recommend only items whose prediction is at least this: a rating, or a probability. Lists may be shorter.
+        strict : bool, default False
+            Whether unknown user, candidate or excluded ids are an error.
+        storage : {"float32", "float16"}, default "float32"
+            "float16" rounds factors to half precision before they are multiplied: for large catalogues on a GPU, which
+            then has half the bytes to read. Arithmetic is float32. On a CPU it is slower.
+
+        Returns
+        -------
+        Recommendations
+            Ids and predictions. Exact, up to ``storage``; ties are broken by the order of ``items_.ids``; ranked before
+            predictions are limited to the range of the training ratings. The same for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If ``n`` is less than 1, neither users nor a history is given, the history is not as described, ``storage``
+            or ``min_score`` is not as described, seen items are to be left out but were not saved with the model, or
+            ``strict`` and an id is unknown.
+        """
+        caller = f"{type(self).__name__}.recommend"
+        state = self._fitted("recommend")
+        n = positive_count(n, caller)
+        if storage not in ("float32", "float16"):
+            raise ValueError(f"{caller}: storage must be 'float32' or 'float16'; got {storage!r}")
+        if min_score is not None and not Interval().accepts(min_score):
+            raise ValueError(f"{caller}: min_score must be {Interval()} or None; got {min_score!r}")
+        compute = self._compute(state, caller)
+        if history is not None:
+            state = self._of_newcomers(state, history, compute, caller, strict)
+        if users is None and history is None:
+            raise ValueError(f"{caller}: users must be given where there is no history; got None")
+        wanted = state.users.ids if users is None else users
+        single = np.ndim(wanted) == 0
+        known = {"strict": strict, "n_threads": self.n_threads}
+        rows = rows_of(state.users, one(wanted) if single else wanted, "user", caller, **known)
+        selection = Selection(
+            min(n, len(state.items)),
+            _seen_rows(state, rows, caller) if exclude_seen else (None, None),
+            _item_rows(state, candidates, "candidates", caller, **known),
+            _item_rows(state, exclude, "exclude", caller, **known),
+            storage,
+        )
+        items, scores = self._best(state, rows, selection, compute)
+        if min_score is not None:
+            less = scores < np.float32(min_score)
+            items[less], scores[less] = -1, -np.inf
+        ids, scores = padded(ids_of(state.items, items), scores, n, -np.inf)
+        return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
+
+    @classmethod
+    def _best(cls, state: State, rows: Rows, selection: Selection, compute: Compute) -> Found:
+        """Return the best item rows of user rows, and their predictions; -1 and -inf where too few remain."""
+        items, scores = state.scores.best(rows, selection, compute)
+        none = items < 0
+        scores[none] = 0
+        scores = cls._predictions(state, scores, compute, True)
+        scores[none] = -np.inf
+        return items, scores
+
+    def _of_newcomers(self, state: State, history: Any, compute: Compute, caller: str, strict: bool) -> State:
+        """Return a state of the users of a history."""
+        ratings = state.targets.of_ratings(as_history(history, state.items, caller), f"{caller}: history")
+        return self._folded(state, ratings, "user", compute, f"{caller}: history", strict)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Neighbours
+    # -------------------------------------------------------------------------------------------------------
+
+    @available_if(_has(lambda state: state.scores.compares_items))  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    def similar_items(self, items: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+        """Return the ``n`` items nearest to each of ``items``: by their vectors, or by the weights between items.
+
+        Models have this whose scores have a vector per item, or weights between items.
+
+        Parameters
+        ----------
+        items : id or array-like of shape (m,)
+            One item id, or several. Unknown ones have no neighbours: all padding.
+        n : int, default 10
+            How many; at least 1. An item is not its own neighbour.
+        metric : {"cosine", "euclidean", "dot"}, default "cosine"
+            Similarity of vectors; weights between items are taken as they are.
+        strict : bool, default False
+            Whether unknown ids are an error.
+
+        Returns
+        -------
+        Neighbours
+            Exact, in float32 arithmetic; ties are broken by the order of ``items_.ids``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError
+            If ``n`` is less than 1, the metric is unknown, or ``strict`` and an id is unknown.
+        """
+        state = self._fitted("similar_items")
+        caller = f"{type(self).__name__}.similar_items"
+        nearest = functools.partial(state.scores.item_neighbours, compute=self._compute(state, caller))
+        return self._similar(state.items, nearest, items, "item", caller, n, metric, strict)
+
+    @available_if(_has(lambda state: state.scores.compares_users))  # type: ignore[untyped-decorator]  # the same
+    def similar_users(self, users: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+        """Return the ``n`` users nearest to each of ``users``, by their vectors.
+
+        Parameters
+        ----------
+        users : id or array-like of shape (m,)
+            One user id, or several. Unknown ones have no neighbours: all padding.
+        n, metric, strict
+            As for :meth:`similar_items`.
+
+        Returns
+        -------
+        Neighbours
+            As for :meth:`similar_items`.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As for :meth:`similar_items`.
+        """
+        state = self._fitted("similar_users")
+        caller = f"{type(self).__name__}.similar_users"
+        nearest = functools.partial(state.scores.user_neighbours, compute=self._compute(state, caller))
+        return self._similar(state.users, nearest, users, "user", caller, n, metric, strict)
+
+    def _similar(
+        self,
+        ids: IdMap,
+        nearest: Callable[[Rows, int, str], Found],
+        wanted: Any,
+        what: str,
+        caller: str,
+        n: int,
+        metric: Metric,
+        strict: bool,
+    ) -> Neighbours:
+        n = positive_count(n, caller)
+        if metric not in ("cosine", "euclidean", "dot"):
+            raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
+        single = np.ndim(wanted) == 0
+        rows = rows_of(ids, one(wanted) if single else wanted, what, caller, strict=strict, n_threads=self.n_threads)
+        worst = np.inf if metric == "euclidean" else -np.inf
+        known = np.flatnonzero(rows >= 0)
+        width = min(n, len(ids))
+        found = np.full((rows.size, width), -1, np.int32)
+        scores = np.full((rows.size, width), worst, np.float32)
+        if known.size:
+            found[known], scores[known] = nearest(np.ascontiguousarray(rows[known]), width, metric)
+        scores[found < 0] = worst
+        names, scores = padded(ids_of(ids, found), scores, n, worst)
+        return Neighbours(names[0], scores[0]) if single else Neighbours(names, scores)
+
+    # -------------------------------------------------------------------------------------------------------
+    # New rows
+    # -------------------------------------------------------------------------------------------------------
+
+    @available_if(_has(lambda state: bool(state.folding.rated_sides or state.folding.featured_sides)))  # type: ignore[untyped-decorator]  # the same
+    def fold_in(
+        self: _Own,
+        X: Any = None,
+        y: ArrayLike | None = None,
+        *,
+        by: str = "user",
+        user_features: Any = None,
+        item_features: Any = None,
+        strict: bool = False,
+    ) -> _Own:
+        """Return a model of the users (or items) of new ratings, or one that knows more rows by their features.
+
+        Nothing is trained again: the other side stands still. Each family documents what it computes for new rows, and
+        whether from ratings or from features. To ask about newcomers without a copy of the model, pass their ratings as
+        ``history`` to :meth:`predict` and :meth:`recommend`.
+
+        Parameters
+        ----------
+        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2), optional
+            Ratings of the new rows, as for ``fit``; rows that the model knows are computed afresh, from these alone.
+        y : array-like of shape (n,), optional
+            The ratings where ``X`` holds ids.
+        by : {"user", "item"}, default "user"
+            Whose rows are new.
+        user_features, item_features : FeatureTable or tuple (ids, matrix), optional
+            Features of new users and items, or new features of known ones, for models of features.
+        strict : bool, default False
+            Whether an id of the other side that the model does not know is an error. Otherwise its ratings are left
+            out: nothing is known that could explain them.
+
+        Returns
+        -------
+        model of the same class
+            It predicts, recommends and is saved like any other; what has not changed is shared with this model, not
+            copied. Made of ratings, its users (or items) are those of ``X``, in ascending order of their ids, and
+            ``seen_`` are the ratings of ``X`` where ``by="user"``, else None. Made of features, its ids are this
+            model's, followed by the new ones. The same bits for any number of threads.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If ratings or features are not as described, the model computes no new rows of that kind, or ``strict`` and
+            an id is unknown.
+        """
+        caller = f"{type(self).__name__}.fold_in"
+        state = self._fitted("fold_in")
+        compute = self._compute(state, caller)
+        given = {"user": user_features, "item": item_features}
+        given = {side: features for side, features in given.items() if features is not None}
+        if (X is None) == (not given):
+            sides = [f"{side}_features" for side in state.folding.featured_sides] or ["X"]
+            got = "None" if X is None else "both ratings and features"
+            raise ValueError(f"{caller}: {' or '.join(sides)} must be given; got {got}")
+        if X is not None:
+            if not OneOf(("user", "item")).accepts(by):
+                raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
+            ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+            return self._with_state(self._folded(state, ratings, by, compute, caller, strict))
+        for side in given:
+            if side not in state.folding.featured_sides:
+                raise ValueError(f"{caller}: {side}_features must be None for {type(self).__name__}; got a table")
+        tables: dict[str, FeatureTable] = {
+            side: as_feature_table(features, caller, f"{side}_features") for side, features in given.items()
+        }
+        return self._with_state(state.folding.fold_features(state, tables, compute, caller))
+
+    def _folded(self, state: State, ratings: Any, by: str, compute: Compute, caller: str, strict: bool) -> State:
+        """Return a state of the users (or items) of some targets."""
+        folding = state.folding
+        if by not in folding.rated_sides:
+            sides = " or ".join(map(repr, folding.rated_sides))
+            if not sides:
+                raise ValueError(f"{caller}: {type(self).__name__} computes no new rows from ratings{folding.why}")
+            raise ValueError(f"{caller}: by must be {sides}{folding.why}; got {by!r}")
+        fixed = state.items if by == "user" else state.users
+        rated = rated_side(ratings, by, fixed, caller, strict=strict, n_threads=self.n_threads)
+        folded = folding.fold_ratings(state, rated, compute, caller)
+        ids = {"users": rated.ids} if by == "user" else {"items": rated.ids}
+        return folded.replaced(seen=rated.seen, **ids)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Devices and files
+    # -------------------------------------------------------------------------------------------------------
+
+    @available_if(_has(lambda state: state.scores.resident))  # type: ignore[untyped-decorator]  # the same
+    @contextlib.contextmanager
+    def on_device(self) -> Iterator[None]:
+        """Keep the item factors on the GPU while a ``with`` block runs, for many calls of :meth:`recommend`.
+
+        Otherwise each call uploads them. On a CPU nothing happens. Models have this whose scores are factors.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+
+        Notes
+        -----
+        4 bytes of the GPU's memory per factor. A model that is fitted again in the block answers from its new factors,
+        which are then uploaded by each call.
+
+        Examples
+        --------
+        >>> import fastcf
+        >>> model = fastcf.MatrixFactorization(n_factors=4).fit(fastcf.data.make_ratings(50, 30, 500, random_state=0))
+        >>> with model.on_device():
+        ...     lists = [model.recommend(user, n=3).items for user in (0, 1)]
+        """
+        state = self._fitted("on_device")
+        if state.device == "cpu":
+            yield
+            return
+        with state.scores.on_device(self._compute(state, f"{type(self).__name__}.on_device")):
+            yield
+
+
+def _seen_rows(state: State, rows: Rows, caller: str) -> tuple[NDArray[np.int64], Rows]:
+    """Return the training items of user rows as compressed rows; unknown users have none."""
+    if state.seen is None:
+        raise ValueError(
+            f"{caller}: exclude_seen must be False for a model saved without what users have seen; got True"
+        )
+    return state.seen.of(rows)
+
+
+def _item_rows(state: State, ids: ArrayLike | None, name: str, caller: str, **known: Any) -> Rows | None:
+    if ids is None:
+        return None
+    rows = rows_of(state.items, ids, f"item (in {name})", caller, **known)
+    return np.unique(rows[rows >= 0])

@@ -1,0 +1,83 @@
+"""Which items users have rated, and unions of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from fastcf.ids import IdMap
+from fastcf.ratings import Ratings
+
+__all__ = ["SeenItems", "seen_in", "union_of_seen"]
+
+
+class SeenItems(NamedTuple):
+    """Which items each user rated in training, as compressed rows.
+
+    Attributes
+    ----------
+    indptr : ndarray of shape (n_users + 1,), int64
+        Items of user row ``u`` stand at ``indptr[u]:indptr[u + 1]``.
+    indices : ndarray, int32
+        Item rows, ascending within a user.
+    """
+
+    indptr: NDArray[np.int64]
+    indices: NDArray[np.int32]
+
+    def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the items of some user rows, as compressed rows; row -1 has none."""
+        indptr, indices = self
+        if rows.size == indptr.size - 1 and np.array_equal(rows, np.arange(rows.size)):
+            return indptr, indices
+        safe = np.where(rows >= 0, rows, 0)
+        lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)
+        offsets = np.zeros(rows.size + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
+        return offsets, indices[positions]
+
+    def padded(self, n_users: int) -> SeenItems:
+        """Return the same for more users, the further ones having seen nothing."""
+        more = np.full(n_users + 1 - self.indptr.size, self.indptr[-1])
+        return SeenItems(np.concatenate([self.indptr, more]), self.indices)
+
+    def count_pairs(self, users: NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> int:
+        """Return how many of the pairs of rows, all known, are among these."""
+        owner = np.repeat(np.arange(self.indptr.size - 1, dtype=np.int64), np.diff(self.indptr))
+        stored = owner * n_items + self.indices  # ascending, as rows and the items of a row are
+        wanted = users.astype(np.int64) * n_items + items
+        if stored.size == 0:
+            return 0
+        at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
+        return int((stored[at] == wanted).sum())
+
+
+def union_of_seen(parts: Iterable[tuple[IdMap, IdMap, SeenItems]], users: IdMap, items: IdMap) -> SeenItems:
+    """Return which users have seen what by any of the parts, in the rows of ``users`` and ``items``.
+
+    Users and items that these do not hold are left out.
+    """
+
+    def pairs() -> Iterator[NDArray[np.int32]]:
+        for own_users, own_items, seen in parts:
+            user_rows = np.repeat(users.rows(own_users.ids), np.diff(seen.indptr))
+            item_rows = items.rows(own_items.ids)[seen.indices]
+            yield np.stack([user_rows, item_rows])[:, (user_rows >= 0) & (item_rows >= 0)]
+
+    rows, columns = np.concatenate(list(pairs()), axis=1)
+    matrix = scipy.sparse.csr_matrix((np.ones(rows.size, bool), (rows, columns)), (len(users), len(items)))
+    matrix.sum_duplicates()
+    return SeenItems(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32))
+
+
+def seen_in(ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
+    """Return who rated what, in the rows of ``users`` and ``items``; what these do not hold is left out."""
+    seen = SeenItems(ratings.indptr, ratings.indices)
+    if ratings.users == users and ratings.items == items:
+        return seen
+    return union_of_seen([(ratings.users, ratings.items, seen)], users, items)

@@ -1,0 +1,147 @@
+"""The state of a fitted model: everything learnt, in one immutable object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from fastcf._backend import Backend
+from fastcf.ids import IdMap
+from fastcf.preprocessing import FeatureTable
+from fastcf.ratings import Ratings
+from fastcf.scores.links import Compute
+from fastcf.scores.protocol import Scores
+from fastcf.scores.queries import RatedSide
+from fastcf.scores.seen import SeenItems
+from fastcf.scores.targets import Targets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Folding", "State"]
+
+
+class Folding:
+    """What a family of models can do with new rows, given what it has learnt. Objects hold nothing that changes.
+
+    A family overrides the methods for the sides that it names.
+    """
+
+    rated_sides: tuple[str, ...] = ()
+    """Sides whose new rows can be computed from their ratings: "user", "item"."""
+
+    featured_sides: tuple[str, ...] = ()
+    """Sides whose new rows can be computed from their features."""
+
+    why: str = ""
+    """Why there are no other sides, for messages."""
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Return a state whose scores (and what belongs to them) are those of the rated rows.
+
+        Ids and seen items are replaced by the caller of this method. Values of ``rated`` are targets.
+        """
+        raise NotImplementedError
+
+    def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
+        """Return a state that also knows the rows of feature tables, by side ("user", "item")."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Everything that a model has learnt. A fit, a load or a ``partial_fit`` makes a new one; none ever changes.
+
+    Attributes
+    ----------
+    users, items : IdMap
+        The ids behind the rows of the scores.
+    seen : SeenItems or None
+        Which items each user rated in training.
+    scores : Scores
+        What the model answers with.
+    rating_range : tuple of float
+        Limits of predictions.
+    device : str
+        Where it was computed, and where it answers.
+    targets : Targets
+        Whether predictions are ratings or probabilities of labels.
+    history : tuple of dict
+        A record per epoch of training.
+    n_epochs : int
+        The epoch whose parameters were kept.
+    learnt : object
+        What else the family of the model has learnt: an immutable object. Its attributes that ``shown`` names are
+        attributes of the model, and so are those of the scores.
+    folding : Folding
+        How new rows are computed.
+    """
+
+    users: IdMap
+    items: IdMap
+    seen: SeenItems | None
+    scores: Scores
+    rating_range: tuple[float, float]
+    device: str
+    targets: Targets = field(default_factory=Targets)
+    history: tuple[dict[str, Any], ...] = ()
+    n_epochs: int = 0
+    learnt: Any = None
+    folding: Folding = field(default_factory=Folding)
+
+    @classmethod
+    def of(cls, ratings: Ratings, backend: Backend, scores: Scores, **others: Any) -> State:
+        """Return the state of a model of these ratings: with their ids, range and structure.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What the model was fitted to.
+        backend : Backend
+            Where.
+        scores : Scores
+            What it answers with.
+        **others
+            Further attributes, or others in place of those of the ratings.
+
+        Returns
+        -------
+        State
+        """
+        seen = SeenItems(ratings.indptr, ratings.indices)
+        given = {"seen": seen, "rating_range": ratings.rating_range, **others}
+        given = {"users": ratings.users, "items": ratings.items, **given}
+        return cls(scores=scores, device=backend.device, **given)
+
+    def replaced(self, **changes: Any) -> State:
+        """Return a state with other values in place of some."""
+        return replace(self, **changes)
+
+    def attribute(self, name: str) -> Any:
+        """Return the attribute of a model that is called ``name`` and an underscore.
+
+        Raises
+        ------
+        AttributeError
+            If there is none of that name.
+        """
+        if name == "history" and self.history:
+            return [dict(record) for record in self.history]
+        for owner, names in self._views():
+            if name in names:
+                return getattr(owner, name)
+        raise AttributeError(name)
+
+    def attributes(self) -> set[str]:
+        """Return the names of all attributes, without the underscore."""
+        trained = {"history"} if self.history else set()
+        return trained.union(*(names for _, names in self._views()))
+
+    def _views(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
+        """Return the objects whose fields models show as attributes, and those fields."""
+        yield self, ("users", "items", "seen", "rating_range", "device")
+        if self.history:
+            yield self, ("n_epochs",)
+        for part in (self.learnt, self.scores):
+            yield part, getattr(part, "shown", ())

@@ -1,0 +1,91 @@
+"""Ids, seen items, range, history and factors of a model's state as arrays and JSON values of a file, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import ingest, resolve_device
+from fastcf.errors import DataError
+from fastcf.ids import IdMap
+from fastcf.scores.factors import FactorScores
+from fastcf.scores.links import Identity, Link
+from fastcf.scores.protocol import Scores
+from fastcf.scores.seen import SeenItems
+from fastcf.scores.state import State
+from fastcf.serialization import Archive
+
+__all__ = ["factor_arrays", "factors_from", "read_common", "write_common"]
+
+
+def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return the arrays and the JSON values that every model's file holds."""
+    arrays: dict[str, NDArray[Any]] = {"user_ids": state.users.ids, "item_ids": state.items.ids}
+    if state.seen is not None:
+        arrays["seen_indptr"], arrays["seen_indices"] = state.seen
+    meta: dict[str, Any] = {"rating_range": list(state.rating_range)}
+    if state.history:
+        meta |= {"history": list(state.history), "n_epochs": state.n_epochs}
+    return arrays, meta
+
+
+def read_common(archive: Archive) -> State:
+    """Return a state with what every model's file holds, and no scores.
+
+    Raises
+    ------
+    DataError
+        If something is missing or does not fit together.
+    """
+    try:
+        users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
+        low, high = map(float, archive.meta["rating_range"])
+        history = tuple(dict(record) for record in archive.meta.get("history", ()))
+        n_epochs = int(archive.meta.get("n_epochs", 0))
+    except DataError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{archive.path}: ids, range or history are damaged: {error!r}") from error
+    seen = None
+    if "seen_indptr" in archive.arrays:
+        indptr = archive.array("seen_indptr", np.int64, (len(users) + 1,))
+        indices = archive.array("seen_indices", np.int32, (None,))
+        try:
+            ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), len(items), archive.class_name)
+        except ValueError as error:
+            raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
+        seen = SeenItems(indptr, indices)
+    device = resolve_device("auto", "load").device
+    return State(users, items, seen, Scores(), (low, high), device, history=history, n_epochs=n_epochs)
+
+
+def factor_arrays(scores: FactorScores) -> dict[str, NDArray[Any]]:
+    """Return the arrays of scores; their mean is a JSON value of the model's own."""
+    arrays: dict[str, NDArray[Any]] = {
+        "user_factors": scores.user_factors,
+        "item_factors": scores.item_factors,
+        "user_bias": scores.user_bias,
+        "item_bias": scores.item_bias,
+    }
+    if scores.item_mean is not None:
+        arrays["item_mean"] = scores.item_mean
+    return arrays
+
+
+def factors_from(archive: Archive, common: State, link: Link | None = None) -> FactorScores:
+    """Return the scores of an archive; raises DataError where arrays do not fit the ids."""
+    n_users, n_items = len(common.users), len(common.items)
+    user_factors = archive.array("user_factors", np.float32, (n_users, None))
+    item_factors = archive.array("item_factors", np.float32, (n_items, user_factors.shape[1]))
+    mean = archive.array("item_mean", np.float32, (n_items,)) if "item_mean" in archive.arrays else None
+    return FactorScores(
+        user_factors,
+        item_factors,
+        archive.array("user_bias", np.float32, (n_users,)),
+        archive.array("item_bias", np.float32, (n_items,)),
+        float(archive.meta["global_mean"]),
+        mean,
+        link or Identity(),
+    )

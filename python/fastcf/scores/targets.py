@@ -1,0 +1,115 @@
+"""What a model learns of ratings: the ratings themselves, or labels 0 and 1 cut at a threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.metrics import log_loss, rmse
+from fastcf.ratings import Ratings
+
+__all__ = ["Targets", "as_labels", "log_odds", "with_values"]
+
+Floats = NDArray[np.float32]
+
+
+def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: bool = False) -> Floats:
+    """Return 1 for ratings of at least ``threshold`` and 0 for others; without one the ratings, checked.
+
+    Parameters
+    ----------
+    values : ndarray of float32
+        Ratings.
+    threshold : float or None
+        The smallest rating of label 1.
+    caller : str
+        Heads messages.
+    soft : bool, default False
+        Whether ratings between 0 and 1 are labels too.
+
+    Raises
+    ------
+    ValueError
+        If there is no threshold and a rating is no label.
+    """
+    if threshold is not None:
+        return (values >= float(threshold)).astype(np.float32)  # a NumPy scalar would be compared in float64
+    wrong = (values < 0) | (values > 1) if soft else (values != 0) & (values != 1)
+    if wrong.any():
+        entry = int(wrong.argmax())
+        what = "lie in [0, 1] for cost='logistic'" if soft else "be 0 or 1"
+        raise ValueError(f"{caller}: ratings must {what} without a threshold; got {values[entry]:g} at entry {entry}")
+    return values
+
+
+def log_odds(labels: Floats, weights: Floats | None) -> float:
+    """Return the logarithm of the odds of label 1; half a label of each kind is added, or it might be infinite."""
+    total, ones = float(labels.size), float(labels.sum(dtype=np.float64))
+    if weights is not None:
+        wide = weights.astype(np.float64)
+        total, ones = float(wide.sum()), float(wide @ labels)
+    return float(np.log((ones + 0.5) / (total - ones + 0.5)))
+
+
+def with_values(ratings: Ratings, values: Floats) -> Ratings:
+    """Return ratings with other values in place of theirs; without timestamps."""
+    if values is ratings.values:
+        return ratings
+    return Ratings(
+        ratings.indptr,
+        ratings.indices,
+        np.ascontiguousarray(values),
+        users=ratings.users,
+        items=ratings.items,
+        weights=ratings.weights,
+    )
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a model predicts, and the error by which it is judged.
+
+    Attributes
+    ----------
+    cost : {"squared", "logistic"}
+        Of ratings, or of labels.
+    threshold : float or None
+        Ratings of at least this are label 1; None: the ratings are the labels.
+    soft : bool
+        Whether labels may lie between 0 and 1.
+    """
+
+    cost: str = "squared"
+    threshold: float | None = None
+    soft: bool = False
+
+    def check(self, caller: str) -> None:
+        """Refuse a threshold without labels; raises ValueError."""
+        if self.cost != "logistic" and self.threshold is not None:
+            raise ValueError(f"{caller}: threshold must be None for cost='squared'; got {self.threshold!r}")
+
+    @property
+    def labels(self) -> bool:
+        """Whether predictions are probabilities of label 1."""
+        return self.cost == "logistic"
+
+    @property
+    def error(self) -> str:
+        """Name of the error: "rmse" or "log_loss"."""
+        return "log_loss" if self.labels else "rmse"
+
+    def of(self, values: Floats, caller: str) -> Floats:
+        """Return the targets of ratings: labels, or the ratings themselves."""
+        return as_labels(values, self.threshold, caller, soft=self.soft) if self.labels else values
+
+    def of_ratings(self, ratings: Ratings, caller: str) -> Ratings:
+        """Return ratings with targets in place of their values."""
+        return with_values(ratings, self.of(ratings.values, caller))
+
+    def measured(self, targets: Any, predicted: Any, weights: Any = None) -> float:
+        """Return the error of predictions: root mean squared, or the log-loss of labels."""
+        measure = log_loss if self.labels else rmse
+        return float(measure(targets, predicted, sample_weight=weights))

@@ -1,0 +1,207 @@
+"""Weighted sums of other scores, whose models may know other users and items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.scores.blocks import batches, best_of_blocks
+from fastcf.scores.factors import FactorScores
+from fastcf.scores.links import Compute, Floats, Identity, Link
+from fastcf.scores.protocol import Found, Rows, Scores, Selection
+
+__all__ = ["Part", "WeightedScores"]
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One of the scores of a sum.
+
+    Attributes
+    ----------
+    scores : Scores
+        Linear ones count as they are; of others the predictions, limited to ``limits``.
+    weight : float
+        The weight.
+    user_rows, item_rows : ndarray of int32, optional
+        Row of each of the sum's users (items) in ``scores``, -1 where unknown; None: the same rows.
+    limits : tuple of float
+        Range of the predictions.
+    """
+
+    scores: Scores
+    weight: float
+    user_rows: Rows | None
+    item_rows: Rows | None
+    limits: tuple[float, float]
+
+    def users(self, rows: Rows) -> Rows:
+        """Return the own rows of the sum's user rows."""
+        return _translated(self.user_rows, rows)
+
+    def items(self, rows: Rows) -> Rows:
+        """Return the own rows of the sum's item rows."""
+        return _translated(self.item_rows, rows)
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return what pairs of the sum's rows contribute, before the weight."""
+        return self._finished(self.scores.pairs(self.users(users), self.items(items), compute), compute)
+
+    def block(self, users: Rows, compute: Compute) -> Floats:
+        """Return what all items of the sum contribute for its user rows, before the weight."""
+        own = np.ascontiguousarray(self.users(users))
+        block = self._finished(self.scores.block(own, compute), compute)
+        if self.item_rows is None:
+            return block
+        missing = self.item_rows < 0
+        wide = block[:, np.where(missing, 0, self.item_rows)]
+        if missing.any():  # an unknown item has the same score for a user, whichever it is
+            unknown = self._finished(self.scores.pairs(own, np.full(own.size, -1, np.int32), compute), compute)
+            wide[:, missing] = unknown[:, None]
+        return wide
+
+    def _finished(self, scores: Floats, compute: Compute) -> Floats:
+        if self.scores.linear:
+            return scores
+        predicted = self.scores.link.predictions(scores, compute)
+        return np.clip(predicted, *self.limits, out=predicted)
+
+
+def _translated(table: Rows | None, rows: Rows) -> Rows:
+    if table is None:
+        return rows
+    return np.where(rows >= 0, table[np.where(rows >= 0, rows, 0)], np.int32(-1))
+
+
+class _JointItems(NamedTuple):
+    """The item side of linear parts as that of one factor model: factors side by side, biases, and the mean."""
+
+    factors: Floats
+    bias: Floats
+    mean: float
+
+
+@dataclass(frozen=True, eq=False)
+class WeightedScores(Scores):
+    """Scores ``c + Σ_m a_m f_m(u, i)``.
+
+    Attributes
+    ----------
+    parts : tuple of Part
+        f_m and a_m; parts of weight 0 are left out of every sum.
+    intercept : float
+        c.
+    n_users, n_items : int
+        Rows of the sum.
+    link : Link
+        From scores to predictions.
+    """
+
+    parts: tuple[Part, ...]
+    intercept: float
+    n_users: int
+    n_items: int
+    link: Link = field(default_factory=Identity)
+
+    def _weighted(self) -> Iterator[Part]:
+        return (part for part in self.parts if part.weight != 0)
+
+    @property
+    def linear(self) -> bool:
+        """Whether all parts that count are."""
+        counted = list(self._weighted())
+        return bool(counted) and all(part.scores.linear for part in counted)
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows, summed in float64."""
+        total = np.full(users.size, self.intercept)
+        for part in self._weighted():
+            total += part.weight * part.pairs(users, items, compute).astype(np.float64)
+        return total.astype(np.float32)
+
+    def block(self, users: Rows, compute: Compute) -> Floats:
+        """Return the scores of all items for user rows, summed in float64."""
+        scores = np.empty((users.size, self.n_items), np.float32)
+        for batch in batches(users.size, self.n_items):
+            total = np.full(scores[batch].shape, self.intercept)
+            for part in self._weighted():
+                total += np.multiply(part.block(users[batch], compute), part.weight, dtype=np.float64)
+            scores[batch] = total
+        return scores
+
+    def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
+        """Return the best items: of linear parts by one native search of their factors side by side."""
+        if not self.linear:
+            return best_of_blocks(self, users, selection, compute)
+        joint = self._joint_items
+        found = []
+        for batch in batches(users.size, joint.factors.shape[1]):
+            own = selection.part(batch)
+            queries, bias = self._joint_users(users[batch])
+            items, scores = compute.native.topk(
+                queries,
+                joint.factors,
+                joint.bias,
+                own.n,
+                *own.seen,
+                candidates=own.candidates,
+                excluded=own.excluded,
+                storage=own.storage,
+                n_threads=compute.n_threads,
+            )
+            found.append((items, scores + (bias + (self.intercept + joint.mean)).astype(np.float32)[:, None]))
+        items, scores = (np.concatenate(each) for each in zip(*found, strict=True))
+        return items, scores
+
+    def as_factors(self) -> FactorScores | None:
+        """Return the parts' factors side by side where all parts are linear, else None. Built anew by each call."""
+        if not self.linear:
+            return None
+        joint = self._joint_items
+        factors, bias = self._joint_users(np.arange(self.n_users, dtype=np.int32))
+        mean = self.intercept + joint.mean
+        return FactorScores(factors, joint.factors, bias.astype(np.float32), joint.bias, mean, None, self.link)
+
+    @cached_property
+    def _joint_items(self) -> _JointItems:
+        blocks = []
+        bias = np.zeros(self.n_items)
+        mean = 0.0
+        for part in self._weighted():
+            own = part.scores.as_factors()
+            assert own is not None
+            factors, item_score = own.item_factors, own.item_bias.astype(np.float64)
+            if own.item_mean is not None:
+                item_score = item_score + own.item_mean
+            if part.item_rows is not None:
+                missing = part.item_rows < 0
+                safe = np.where(missing, 0, part.item_rows)
+                factors = factors[safe]
+                factors[missing] = 0
+                item_score = np.where(missing, 0.0 if own.item_mean is None else own.global_mean, item_score[safe])
+            blocks.append(factors)
+            bias += part.weight * item_score
+            mean += part.weight * own.global_mean if own.item_mean is None else 0.0
+        joined = np.ascontiguousarray(np.concatenate(blocks, axis=1))
+        return _JointItems(joined, bias.astype(np.float32), mean)
+
+    def _joint_users(self, rows: Rows) -> tuple[Floats, NDArray[np.float64]]:
+        """Return the user side for user rows: factors times weights, and biases."""
+        blocks = []
+        bias = np.zeros(rows.size)
+        for part in self._weighted():
+            own = part.scores.as_factors()
+            assert own is not None
+            at = part.users(rows)
+            known, safe = at >= 0, np.where(at >= 0, at, 0)
+            blocks.append(np.where(known[:, None], own.user_factors[safe] * np.float32(part.weight), np.float32(0)))
+            bias += np.where(known, part.weight * own.user_bias[safe].astype(np.float64), 0.0)
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1)), bias
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_joint_items"}

@@ -1,0 +1,17 @@
+"""Models on disk: one safetensors file that holds everything needed and no code."""
+
+from fastcf.serialization.archive import Archive, from_archive, register, registered_name
+from fastcf.serialization.files import FORMAT_VERSION, load, load_archive, save_archive
+from fastcf.serialization.replacing import replacing
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Archive",
+    "from_archive",
+    "load",
+    "load_archive",
+    "register",
+    "registered_name",
+    "replacing",
+    "save_archive",
+]

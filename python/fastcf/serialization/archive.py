@@ -1,0 +1,167 @@
+"""What a model file holds, and the classes that can be loaded."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from fastcf._version import __version__
+from fastcf.errors import DataError
+
+__all__ = ["Archive", "from_archive", "register", "registered_name"]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What a model file holds.
+
+    Attributes
+    ----------
+    class_name : str
+        Name of the class, as it was registered.
+    params : dict
+        Parameters of the constructor.
+    arrays : dict of str to ndarray
+        The learnt attributes.
+    meta : dict
+        Further JSON values of the class.
+    parts : dict of str to Archive
+        Whole models inside the model, by name: the members of a blend.
+    metadata : dict
+        JSON values of the caller's own.
+    fastcf_version : str
+        Version that wrote the file.
+    path : str
+        Where it was read from, for error messages.
+    """
+
+    class_name: str
+    params: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+    meta: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, Archive] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    fastcf_version: str = __version__
+    path: str = ""
+
+    def array(
+        self, name: str, dtype: DTypeLike | None = None, shape: tuple[int | None, ...] | None = None
+    ) -> NDArray[Any]:
+        """Return an array, checked against what the class expects.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        dtype : dtype-like, optional
+            The dtype it must have.
+        shape : tuple of int or None, optional
+            The shape it must have; None where any length will do.
+
+        Raises
+        ------
+        DataError
+            If it is missing or other than expected.
+        """
+        if name not in self.arrays:
+            raise DataError(f"{self.path}: {self.class_name} needs the array {name!r}, which the file lacks")
+        array = self.arrays[name]
+        if dtype is not None and array.dtype != np.dtype(dtype):
+            raise DataError(f"{self.path}: array {name!r} must have dtype {np.dtype(dtype)}; got {array.dtype}")
+        if shape is not None and (
+            len(shape) != array.ndim
+            or any(want is not None and want != got for want, got in zip(shape, array.shape, strict=True))
+        ):
+            wanted = tuple("any" if want is None else want for want in shape)
+            raise DataError(f"{self.path}: array {name!r} must have shape {wanted}; got {array.shape}")
+        return array
+
+
+class _Storable(Protocol):
+    def to_archive(self) -> Archive: ...
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> Any: ...
+
+
+_Class = TypeVar("_Class", bound=type[_Storable])
+_classes: dict[str, type[_Storable]] = {}
+
+
+def _register_models() -> None:
+    """Import all families of models: their classes register themselves."""
+    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, wanted by nothing else here
+    for family in families:
+        importlib.import_module(f"fastcf.models.{family}")
+
+
+def register(cls: _Class) -> _Class:
+    """Class decorator: let :func:`load` find the class by its name.
+
+    Parameters
+    ----------
+    cls : type
+        Provides ``to_archive(self) -> Archive`` and the class method ``from_archive(archive)``.
+
+    Returns
+    -------
+    type
+        The class itself.
+    """
+    _classes[cls.__name__] = cls
+    return cls
+
+
+def registered_name(cls: type) -> tuple[str, type]:
+    """Return the name by which a class is loaded, and the class that it is then: its nearest registered base.
+
+    Parameters
+    ----------
+    cls : type
+        A registered class, or a subclass of one.
+
+    Returns
+    -------
+    tuple of str and type
+
+    Raises
+    ------
+    TypeError
+        If no base is registered.
+    """
+    for base in cls.__mro__:
+        if _classes.get(base.__name__) is base:
+            return base.__name__, base
+    raise TypeError(f"save: {cls.__name__} must be registered, or derived from a model; see fastcf.serialization.register")
+
+
+def from_archive(archive: Archive) -> Any:
+    """Return the model that an archive holds; :func:`load` is this after :func:`load_archive`.
+
+    Parameters
+    ----------
+    archive : Archive
+        What a model file holds.
+
+    Returns
+    -------
+    model
+        A fitted estimator.
+
+    Raises
+    ------
+    DataError
+        If the class is unknown, or needs what the archive lacks.
+    """
+    if archive.class_name not in _classes:
+        _register_models()
+    if archive.class_name not in _classes:
+        known = ", ".join(sorted(_classes)) or "none"
+        raise DataError(
+            f"{archive.path}: holds a {archive.class_name!r}, which this fastcf does not know (known: {known})"
+        )
+    return _classes[archive.class_name].from_archive(archive)

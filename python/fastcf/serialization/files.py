@@ -1,0 +1,266 @@
+"""Models on disk: one safetensors file that holds everything needed and no code.
+
+Format 2. The header's metadata names the format and its version, the version of fastcf, the class and its constructor's
+parameters (JSON), the models inside the model (``parts``), and the caller's own metadata; the tensors are the arrays,
+those of a part under ``part/name``. Each tensor begins at a multiple of 64 bytes of the file, so that it can be mapped:
+tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does not allow. Strings stand as UTF-8 bytes and
+offsets. Arrays that a reader does not know are sections that it can do without. A BLAKE2 digest over names, dtypes,
+shapes, bytes and metadata detects damage; it is no signature.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError, safe_open
+
+from fastcf._version import __version__
+from fastcf.errors import DataError
+from fastcf.serialization.archive import Archive, from_archive
+from fastcf.serialization.replacing import replacing
+from fastcf.serialization.tensors import DTYPES, as_arrays, as_tensors, digest, to_json
+from fastcf.serialization.version_1 import upgraded
+
+__all__ = ["FORMAT_VERSION", "load", "load_archive", "save_archive"]
+
+FORMAT_VERSION = 2
+_FORMAT = "fastcf-model"
+_ALIGNMENT = 64
+_GAP = "~"  # begins the names of tensors that fill gaps
+_METADATA = {
+    1: ("fastcf_version", "class", "params", "meta", "texts", "digest"),
+    2: ("fastcf_version", "class", "params", "meta", "parts", "metadata", "texts", "digest"),
+}
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Parts
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+    return first is second or (first.dtype == second.dtype and np.array_equal(first, second))
+
+
+def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Return the arrays of an archive's parts, and a description of the parts; what a part shares is stored once."""
+    arrays: dict[str, NDArray[Any]] = {}
+    parts: dict[str, Any] = {}
+    for number, (name, part) in enumerate(archive.parts.items()):
+        key = f"{prefix}part{number}/"
+        shared = [each for each, array in part.arrays.items() if each in archive.arrays and _same(array, archive.arrays[each])]
+        arrays |= {f"{key}{each}": array for each, array in part.arrays.items() if each not in shared}
+        below, inner = _flattened(part, key)
+        arrays |= below
+        described = {"class": part.class_name, "params": part.params, "meta": part.meta}
+        parts[name] = {**described, "shared": shared, "parts": inner}
+    return arrays, parts
+
+
+def _nested(archive: Archive, arrays: dict[str, NDArray[Any]], parts: Mapping[str, Any], prefix: str = "") -> Archive:
+    """Return an archive with its parts; ``arrays`` are those of the file."""
+    found: dict[str, Archive] = {}
+    for number, (name, described) in enumerate(parts.items()):
+        key = f"{prefix}part{number}/"
+        own = {each: archive.array(each) for each in described["shared"]}
+        own |= {
+            each.removeprefix(key): array
+            for each, array in arrays.items()
+            if each.startswith(key) and "/" not in each.removeprefix(key)
+        }
+        part = replace(
+            archive,
+            class_name=described["class"],
+            params=described["params"],
+            meta=described["meta"],
+            arrays=own,
+            parts={},
+            metadata={},
+        )
+        found[name] = _nested(part, arrays, described["parts"], key)
+    return replace(archive, parts=found)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Writing
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def save_archive(
+    path: str | os.PathLike[str],
+    archive: Archive,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    extra_arrays: Mapping[str, ArrayLike] | None = None,
+) -> None:
+    """Write a model file, atomically and durably: readers see the old content or the new, never half of it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where to; an existing file is replaced.
+    archive : Archive
+        What the file is to hold.
+    metadata : mapping, optional
+        JSON values of the caller's own.
+    extra_arrays : mapping of str to array-like, optional
+        What is to travel with the model. :func:`load` ignores it; :func:`load_archive` gives it back.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If something cannot be stored, or an extra array has the name of one of the model's; the message names it.
+    OSError
+        If the file cannot be written. Nothing is left behind.
+    """
+    extra = dict(extra_arrays or {})
+    taken = sorted(archive.arrays.keys() & extra.keys())
+    if taken:
+        raise ValueError(f"save: extra_arrays must not have names of the model's own; got {', '.join(taken)}")
+    odd = sorted(name for name in extra if "/" in name or name.startswith(_GAP))
+    if odd:
+        raise ValueError(f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r}; got {odd[0]!r}")
+    below, parts = _flattened(archive)
+    tensors, texts = as_tensors({**archive.arrays, **extra, **below})
+    header = {
+        "format": _FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "fastcf_version": __version__,
+        "class": archive.class_name,
+        "params": to_json("parameter", archive.params),
+        "meta": to_json("meta", archive.meta),
+        "parts": to_json("part", parts),
+        "metadata": to_json("metadata", {**archive.metadata, **(metadata or {})}),
+        "texts": json.dumps(texts),
+    }
+    header["digest"] = digest(tensors, header)
+    with replacing(path) as temporary:
+        _write(temporary, tensors, header)
+
+
+def _write(path: str, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write a safetensors file whose tensors begin at multiples of 64 bytes of the file."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    pieces: list[Any] = []
+    offset = 0
+
+    def add(name: str, array: NDArray[Any]) -> None:
+        nonlocal offset
+        end = offset + array.nbytes
+        entries[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, end]}
+        pieces.append(array.reshape(-1).view(np.uint8).data)
+        offset = end
+
+    for name, array in sorted(tensors.items()):
+        if offset % _ALIGNMENT:
+            add(f"{_GAP}{len(pieces)}", np.zeros(-offset % _ALIGNMENT, np.uint8))
+        add(name, array)
+    head = json.dumps(entries, separators=(",", ":")).encode()
+    head += b" " * (-(len(head) + 8) % _ALIGNMENT)
+    with open(path, "wb") as file:
+        file.write(len(head).to_bytes(8, "little"))
+        file.write(head)
+        for piece in pieces:
+            file.write(piece)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Reading
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], int]:
+    """Return the tensors, the metadata and the version of a file."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise DataError(f"{path}: is a safetensors file, but not a fastcf model")
+            version = metadata.get("format_version", "")
+            if version.isdecimal() and int(version) > FORMAT_VERSION:
+                raise DataError(
+                    f"{path}: was written by fastcf {metadata.get('fastcf_version')} in format {version}; fastcf "
+                    f"{__version__} reads formats up to {FORMAT_VERSION}: upgrade fastcf"
+                )
+            if version not in ("1", "2"):
+                raise DataError(f"{path}: is damaged: its header has the format version {version!r}")
+            missing = [name for name in _METADATA[int(version)] if name not in metadata]
+            if missing:
+                raise DataError(f"{path}: is damaged: its header lacks {', '.join(missing)}")
+            names = [name for name in file.keys() if not name.startswith(_GAP)]  # noqa: SIM118 - safe_open is no dict
+            return {name: file.get_tensor(name) for name in names}, metadata, int(version)
+    except SafetensorError as error:
+        raise DataError(f"{path}: is not a fastcf model, or damaged or cut short: {error}") from error
+
+
+def load_archive(path: str | os.PathLike[str]) -> Archive:
+    """Read a model file, of this format or of an earlier one.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that a model's ``save`` wrote.
+
+    Returns
+    -------
+    Archive
+        In the form of this version of fastcf.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If it is no model file, damaged, cut short, or from a newer fastcf.
+    """
+    name = os.fspath(path)
+    with open(name, "rb") as file:  # the operating system's own message if there is no such file or it is a folder
+        if len(file.read(8)) < 8:
+            raise DataError(f"{name}: is not a fastcf model: it has fewer than 8 bytes")
+    tensors, metadata, version = _read(name)
+    if digest(tensors, {key: value for key, value in metadata.items() if key != "digest"}) != metadata["digest"]:
+        raise DataError(f"{name}: is damaged: its content does not match its checksum")
+    try:
+        params, meta, texts = (json.loads(metadata[key]) for key in ("params", "meta", "texts"))
+        parts, own = (json.loads(metadata.get(key, "{}")) for key in ("parts", "metadata"))
+        arrays = as_arrays(tensors, texts)
+        if not all(isinstance(each, dict) for each in (params, meta, parts, own)):
+            raise ValueError("parameters, meta and parts must be JSON objects")
+        here = {each: array for each, array in arrays.items() if "/" not in each}
+        archive = Archive(metadata["class"], params, here, meta, {}, own, metadata["fastcf_version"], name)
+        if version == 1:
+            return upgraded(archive, arrays)
+        return _nested(archive, arrays, parts)
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+        raise DataError(f"{name}: is not what fastcf writes: {error!r}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a model that was saved by its ``save`` method, whatever its class.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; of this version or of an earlier one.
+
+    Returns
+    -------
+    model
+        A fitted estimator; its predictions are those of the one that was saved.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If it is no model file, damaged, cut short, from a newer fastcf, or of an unknown class.
+    """
+    return from_archive(load_archive(path))
