@@ -328,20 +328,24 @@ class Settings:
         set_nested(self, params)
         return self
 
-    def validate(self, caller: str) -> None:
+    def validate(self, caller: str = "") -> None:
         """Check the parameters.
 
         Parameters
         ----------
-        caller : str
-            Heads messages.
+        caller : str, default ""
+            Heads messages, before the name of the class.
 
         Raises
         ------
         TypeError, ValueError
             If a parameter is not as documented.
         """
-        validate_parameters(self._constraints, self.get_params(deep=False), f"{caller}: {type(self).__name__}")
+        validate_parameters(self._constraints, self.get_params(deep=False), self._named(caller))
+
+    def _named(self, caller: str) -> str:
+        """Return what heads messages: the caller, if there is one, and the class."""
+        return f"{caller}: {type(self).__name__}" if caller else type(self).__name__
 
     def to_dict(self) -> dict[str, Any]:
         """Return class and parameters as JSON values; :meth:`from_dict` reads them.
