@@ -261,9 +261,11 @@ def refuse_ignored(
     ValueError
         If one of them has another value.
     """
-    known = defaults or {
-        name: parameter.default for name, parameter in inspect.signature(type(owner).__init__).parameters.items()
-    }
+    known = dict(defaults or {})
+    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have a constructor of its own
+        if "__init__" in vars(kind) and kind is not object:
+            parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # of a class, not an instance
+            known |= {name: parameter.default for name, parameter in parameters.items()}
     for name in names:
         value, default = getattr(owner, name), known[name]
         if value is not default and not (type(value) is type(default) and value == default):

@@ -121,12 +121,16 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
         """Check parameters, device and ratings."""
         caller = self._caller
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        validate_parameters(self._constraints, self._constrained(), caller)
         backend = resolve_device(self.device, caller)
         ratings = as_ratings(X, y, caller=caller)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend
+
+    def _constrained(self) -> dict[str, Any]:
+        """Return the parameters that have constraints; a subclass may have a constructor of its own."""
+        return {name: getattr(self, name) for name in self._constraints}
 
     def _validation_ratings(self, validation: Any) -> Ratings:
         caller = f"{self._caller}: validation"
@@ -265,7 +269,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
                 for name, value in cls._unpack_params(archive).items()
             }
             model = cls(**given)
-            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
+            validate_parameters(cls._constraints, model._constrained(), cls.__name__)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:

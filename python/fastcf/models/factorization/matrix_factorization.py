@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
@@ -385,7 +386,8 @@ class MatrixFactorization(Estimator):
 
     def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
         """Return the penalty with which such a model predicts held-out labels best."""
-        options = {**self.get_params(deep=False), "threshold": None, "patience": None, "random_state": seed}
+        options = {name: getattr(self, name) for name in inspect.signature(MatrixFactorization).parameters}
+        options |= {"threshold": None, "patience": None, "random_state": seed}
 
         def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
             model = MatrixFactorization(**{**options, "reg": reg, "device": backend.device, "verbose": 0})
