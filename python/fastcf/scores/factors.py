@@ -77,7 +77,7 @@ class FactorScores(Scores):
     def __post_init__(self) -> None:
         for name in ("user_factors", "item_factors", "user_bias", "item_bias", "item_mean"):
             array = getattr(self, name)
-            if array is not None:
+            if array is not None and array.flags.writeable:
                 view = array.view()
                 view.flags.writeable = False
                 object.__setattr__(self, name, view)
