@@ -94,12 +94,18 @@ def blended() -> fastcf.Blend:
 def encoded(orientation: str) -> Case:
     def make() -> fastcf.Autoencoder:
         return fastcf.Autoencoder(
-            (12,), orientation=orientation, activation="tanh", reg=20.0, n_epochs=100, batch_size=8, random_state=0
+            (12,),
+            orientation=orientation,
+            activation="tanh",
+            reg=20.0,
+            optimizer=fastcf.optimizers.Adam(),
+            n_epochs=100,
+            batch_size=8,
+            random_state=0,
         )
 
-    return Case(
-        make, "factors", {"reg": [20.0, 1e6], "learning_rate": [1e-7, 0.003]}, {"reg": 20.0, "learning_rate": 0.003}
-    )
+    rate = "optimizer__learning_rate"
+    return Case(make, "factors", {"reg": [20.0, 1e6], rate: [1e-7, 0.003]}, {"reg": 20.0, rate: 0.003})
 
 
 def perceptrons() -> fastcf.UserPerceptron:
@@ -107,7 +113,7 @@ def perceptrons() -> fastcf.UserPerceptron:
     return fastcf.UserPerceptron((4,), threshold=3.0, n_epochs=60, random_state=0)
 
 
-# Another family joins the tests of scikit-learn by a line here, and one in ADAPTED of test_sklearn_checks.py.
+# Another family joins the tests of scikit-learn by a line here.
 CASES = {
     "bias": Case(fastcf.BiasModel, "biases", {"user_reg": [0, 2.0, 1e6], "item_reg": [2.0]}, {"user_reg": 2.0}),
     "sgd": factorisation("sgd", 100),
@@ -126,7 +132,9 @@ CASES = {
     ),
     "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
     "two-tower": Case(
-        lambda: fastcf.TwoTower((16,), (16,), 8, batch_size=64, learning_rate=0.01, n_epochs=30, random_state=0),
+        lambda: fastcf.TwoTower(
+            (16,), (16,), 8, optimizer=fastcf.optimizers.Adam(0.01), batch_size=64, n_epochs=30, random_state=0
+        ),
         "features",
         {"reg": [3.0, 1e6]},
         {"reg": 3.0},
