@@ -421,10 +421,10 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
             setattr(owner, name, value)
             continue
         target = params.get(name, getattr(owner, name))
-        if isinstance(target, str):
+        if isinstance(target, str) and (example := example_of(name, target)):
             raise ValueError(
-                f"{kind}.set_params: {key} needs an object as {name}, for a string is a shorthand for its defaults; got "
-                f"{name}={target!r}: pass {name}=fastcf.{name}s.{example_of(name, target)}({inner}=...)"
+                f"{kind}.set_params: {key} needs an object as {name}: a string is shorthand for its defaults; got "
+                f"{name}={target!r}: pass {name}=fastcf.{name}s.{example}({inner}=...)"
             )
         if not hasattr(target, "set_params"):
             raise ValueError(f"{kind}.set_params: {key} needs an object with parameters as {name}; got {target!r}")
@@ -434,9 +434,9 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
             getattr(owner, name).set_params(**{inner: value})
 
 
-def example_of(parameter: str, shorthand: str) -> str:
-    """Return the class of settings that a string stands for, for messages."""
+def example_of(parameter: str, shorthand: str) -> str | None:
+    """Return the name of the class of settings that a string stands for; None if it stands for none."""
     for kind in Settings._kinds.values():
         if shorthand in getattr(kind, "shorthands", ()) and parameter == getattr(kind, "parameter", None):
             return kind.__name__
-    return "..."
+    return None
