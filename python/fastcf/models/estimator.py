@@ -21,7 +21,7 @@ from fastcf._parameters import (
     set_nested,
     validate_parameters,
 )
-from fastcf.errors import DataError
+from fastcf.errors import DataError, DivergenceError
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Recommender, State, Targets
 from fastcf.scores.stored import read_common, write_common
@@ -161,7 +161,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         callbacks: Callback | Iterable[Callback] | None,
         verbose: int | bool,
     ) -> None:
-        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good."""
+        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good.
+
+        After any other failure (of a callback, for example) the model stays as it was.
+        """
 
         def view(fetch: Callable[[], State], n: int) -> TrainingView:
             return TrainingView(type(self).__name__, n, fetch, self.n_threads)
@@ -177,8 +180,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         )
         try:
             training.run()
-        finally:
+        except (KeyboardInterrupt, DivergenceError):
             self._swap(training.state)
+            raise
+        self._swap(training.state)
 
     # -------------------------------------------------------------------------------------------------------
     # Files
