@@ -378,10 +378,12 @@ def test_model_works_in_a_forked_child(ratings):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"meta": {}}, "ids, range or history are damaged: KeyError"),
-        ({"meta": {"rating_range": None}}, "ids, range or history are damaged"),
-        ({"meta": {"rating_range": [1, 2, 3]}}, "ids, range or history are damaged"),
-        ({"meta": {"history": 5}}, "ids, range or history are damaged"),
+        ({"meta": {}}, "ids, range, targets or history are damaged: KeyError"),
+        ({"meta": {"rating_range": None}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"rating_range": [1, 2, 3]}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": {"cost": "squared", "level": 3}}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": 3}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"history": 5}}, "ids, range, targets or history are damaged"),
         ({"meta": {"user_reg": "x"}}, "what BiasModel has learnt is damaged"),
         ({"meta": {"global_mean": None}}, "what BiasModel has learnt is damaged"),
         ({"params": {"user_reg": "x"}}, "parameters do not fit BiasModel"),

@@ -279,6 +279,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:
             common = read_common(archive)
+            if "targets" not in archive.meta:  # of a file of version 1, whose parameters tell
+                common = common.replaced(targets=model._targets)
             model._swap(model._unpack(archive, common))
         except DataError:
             raise
@@ -296,7 +298,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         raise NotImplementedError
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        """Return the state of an archive; ``common`` has its ids, seen items, range and history, and no scores."""
+        """Return the state of an archive; ``common`` has ids, seen items, range, targets and history, and no scores."""
         raise NotImplementedError
 
     @property
