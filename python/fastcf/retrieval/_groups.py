@@ -17,7 +17,7 @@ __all__ = ["Groups", "as_groups", "best_lists", "entry_weights", "popularity"]
 
 
 class Groups(NamedTuple):
-    """Who belongs where: a row of ``members`` (booleans as int64) per id, a column per group."""
+    """Memberships: a row of ``members`` (booleans as int64) per id, a column per group."""
 
     ids: IdMap
     members: Any
