@@ -119,7 +119,7 @@ class _PairRanker:
 
 @dataclass(frozen=True, eq=False)
 class _Stages:
-    """What a two-stage recommender answers with; ``translations`` caches the rows of retrievers' items in the ranker."""
+    """What a two-stage recommender answers with; ``translations`` caches rows in the ranker of retrievers' items."""
 
     shown: ClassVar[tuple[str, ...]] = ("retrievers", "users", "items", "seen")
 

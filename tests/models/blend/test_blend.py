@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 import fastcf
-from blends import MEMBERS, Unlimited, mf, string_ratings
-from fastcf.models import _dense_scores
-from fastcf.models._blending import is_linear, ridge_weights
+from blends import MEMBERS, Curved, Own, mf, string_ratings
+from fastcf._backend import resolve_device
+from fastcf.models.blend.weights import ridge_weights
+from fastcf.scores import Compute, Selection, blocks
 
 
 @pytest.fixture(scope="module")
 def ratings():
     return string_ratings()
+
+
+COMPUTE = Compute(resolve_device("cpu", "test").module, 0)
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -129,6 +133,7 @@ def test_blend_holds_out_fits_and_fits_again(ratings):
     assert blend.seen_.indices.size == first.seen_.indices.size == ratings.nnz  # what was held out was rated, too
     assert not hasattr(blend.models[0][1], "users_")  # clones are fitted
     assert all(getattr(each, "random_state", None) is None for each in blend.models_.values())
+    assert all(each.n_threads is None for each in blend.models_.values())
 
 
 def test_blend_of_given_validation_ratings_matches_the_equation(ratings):
@@ -157,7 +162,8 @@ def test_blend_takes_fitted_members_as_they_are(ratings):
     train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
     members = [("mf", mf(random_state=0).fit(train)), ("bias", fastcf.BiasModel().fit(train))]
     blend = fastcf.Blend(members, fit_members=False, reg=1.0).fit(held_out)
-    assert blend.models_["mf"] is members[0][1]
+    assert blend.models_["mf"].state is members[0][1].state
+    assert blend.models is members
     fresh = fastcf.Blend([("mf", mf(random_state=0)), ("bias", fastcf.BiasModel())], reg=1.0)
     np.testing.assert_array_equal(fresh.fit(train, validation=held_out).predict(ratings), blend.predict(ratings))
     assert blend.seen_.indices.size == ratings.nnz
@@ -188,10 +194,11 @@ def test_blend_hands_features_to_members_that_take_them(ratings):
 def test_blend_of_labels_takes_probabilities(ratings):
     users, items, values = ratings.to_coo()
     labels = fastcf.Ratings.from_coo(users, items, (values >= 4).astype(float))
-    likes = fastcf.LogisticMatrixFactorization(4, n_epochs=5)
+    likes = mf(4, cost="logistic")
     blend = fastcf.Blend([("likes", likes), ("bias", fastcf.BiasModel())], random_state=0).fit(labels)
-    assert not is_linear(blend.models_["likes"])
-    parts = blend.models_["likes"].predict_proba(labels), blend.models_["bias"].predict(labels)
+    assert not blend.state.scores.linear
+    parts = blend.models_["likes"].predict(labels), blend.models_["bias"].predict(labels)
+    np.testing.assert_array_equal(parts[0], blend.models_["likes"].predict_proba(labels)[:, 1])
     wanted = np.clip(np.stack(parts, axis=1) @ blend.weights_ + blend.intercept_, 0, 1)
     inside = (parts[1] > 0) & (parts[1] < 1)  # elsewhere the bias model's predictions are limited here
     np.testing.assert_allclose(blend.predict(labels)[inside], wanted[inside], atol=1e-5)
@@ -269,7 +276,7 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
     np.testing.assert_allclose(blend.predict_matrix(users), wanted, atol=1e-6)
     whole = blend.predict_matrix()
     assert whole.shape == (len(blend.users_), len(blend.items_))
-    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(blocks, "_BATCH_BYTES", 1)
     np.testing.assert_array_equal(blend.predict_matrix(), whole)
 
 
@@ -277,12 +284,12 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
 @pytest.mark.parametrize("n", [1, 7, 60, 80])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, batch_bytes, n, exclude_seen):
-    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(blocks, "_BATCH_BYTES", batch_bytes)
     users = ["u005", "nobody", "u001", "u005"]
     candidates = [*ratings.items.ids[::2], 999_999]
     got = blend.recommend(users, n, exclude_seen=exclude_seen, candidates=candidates, exclude=candidates[:3])
     assert got.items.shape == got.scores.shape == (4, n)
-    scores = blend._block(blend.users_.rows(users))
+    scores = blend.predict_matrix(users, clip=False)
     allowed = np.isin(blend.items_.ids, candidates[3:])
     for row, user in enumerate(users):
         seen = ratings.items.ids[ratings.to_scipy()[ratings.users.rows([user])[0]].indices] if user != "nobody" else []
@@ -299,12 +306,13 @@ def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, ba
     np.testing.assert_array_equal(alone.scores, got.scores[2])
 
 
-def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings):
-    blend = fastcf.Blend(MEMBERS["linear"](), random_state=0).fit(ratings)
-    assert all(map(is_linear, blend.models_.values()))
-    rows, nothing = np.array([0, 5, -1], np.int32), (None, None)
-    joint = blend._best_of_joint(rows, 10, nothing, None, None, "float32")
-    every = blend._best_of_all(rows, 10, nothing, None, None)
+@pytest.mark.parametrize("kind", ["linear", "nested"])
+def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings, kind):
+    scores = fastcf.Blend(MEMBERS[kind](), random_state=0).fit(ratings).state.scores
+    assert scores.linear
+    rows = np.array([0, 5, -1], np.int32)
+    joint = scores.best(rows, Selection(10), COMPUTE)
+    every = blocks.best_of_blocks(scores, rows, Selection(10), COMPUTE)
     np.testing.assert_array_equal(joint[0], every[0])
     np.testing.assert_allclose(joint[1], every[1], atol=1e-5)
 
@@ -315,7 +323,7 @@ def test_blend_best_columns_are_those_of_a_stable_sort(m, width, levels, data):
     n = data.draw(st.integers(1, width))
     scores = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, levels, (m, width)).astype(np.float32)
     scores[scores == 0] = -np.inf
-    columns, best = _dense_scores._best_columns(scores, n)
+    columns, best = blocks.best_of_table(scores, n)
     np.testing.assert_array_equal(columns, np.argsort(-scores, axis=1, kind="stable")[:, :n])
     np.testing.assert_array_equal(best, np.take_along_axis(scores, columns, axis=1))
 
@@ -329,7 +337,7 @@ def test_blend_of_members_with_other_users_and_items(ratings):
     users, items, values = ratings.to_coo()
     early, late = users < "u080", items > 100
     train = [fastcf.Ratings.from_coo(users[part], items[part], values[part]) for part in (early, late)]
-    members = [mf(random_state=0).fit(train[0]), Unlimited(3, n_epochs=5, random_state=0).fit(train[1])]
+    members = [mf(random_state=0).fit(train[0]), Curved().fit(train[1])]
     rest = fastcf.Ratings.from_coo(users[~early & ~late], items[~early & ~late], values[~early & ~late])
     for pair in (members, [members[0], mf(normalize="item", random_state=0).fit(train[1])]):
         blend = fastcf.Blend(pair, fit_members=False).fit(rest)
@@ -348,16 +356,134 @@ def test_blend_of_members_with_other_users_and_items(ratings):
         fastcf.Blend([members[0], numbered], fit_members=False).fit(rest)
 
 
-def test_blend_member_that_learns_on_is_asked_anew(ratings):
-    blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
-    blend.recommend("u001")
-    blend.models_["mf"].item_factors_ = blend.models_["mf"].item_factors_ + np.float32(0.5)
-    for weights in (blend.weights_, np.array([0.3, 0.4])):
-        blend.weights_ = weights
-        best = blend.recommend("u001", 5, exclude_seen=False)
-        np.testing.assert_allclose(best.scores, blend.predict([("u001", item) for item in best.items]), atol=1e-5)
-    blend.models_["mf"].partial_fit([("newcomer", 7_777)], [5.0])  # the blend itself does not know those
-    assert blend.recommend("newcomer", 3).items.shape == (3,)
+@pytest.mark.parametrize("fit_members", [True, False])
+def test_blend_member_that_is_fitted_again_does_not_change_the_blend(ratings, tmp_path, fit_members):
+    train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    members = [("mf", mf(random_state=0)), ("bias", fastcf.BiasModel())]
+    if not fit_members:
+        for _, member in members:
+            member.fit(train)
+    blend = fastcf.Blend(members, fit_members=fit_members, random_state=0).fit(held_out)
+    before, best = blend.predict(ratings), blend.recommend(["u001", "u002"], 5)
+    other = fastcf.Ratings.from_coo(["z1", "z2", "z2"], [1, 1, 2], [1.0, 2.0, 3.0])
+    for member in [*blend.models_.values(), *(member for _, member in members)]:
+        member.fit(other)
+    blend.models_["mf"].set_params(n_factors=77)
+    for again in (blend, _saved(blend, tmp_path)):
+        np.testing.assert_array_equal(again.predict(ratings), before)
+        np.testing.assert_array_equal(again.recommend(["u001", "u002"], 5).items, best.items)
+        assert again.models_["mf"].n_factors == 4
+        assert again.models_["mf"].predict([("u001", 0)]) != members[0][1].predict([("u001", 0)])
+    with pytest.raises(AttributeError, match="weights_ is a view"):
+        blend.weights_ = np.array([0.3, 0.4])
+    with pytest.raises(ValueError, match="read-only"):
+        blend.weights_[0] = 1
+
+
+def _saved(model, folder):
+    model.save(folder / "model.fastcf")
+    return fastcf.load(folder / "model.fastcf")
+
+
+def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_path):
+    own = fastcf.Blend([("mf", Own(4, n_epochs=5)), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    base = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    assert own.state.scores.linear
+    for model in (own, _saved(own, tmp_path)):
+        np.testing.assert_array_equal(model.predict(ratings), base.predict(ratings))
+        np.testing.assert_array_equal(model.recommend("u001").items, base.recommend("u001").items)
+
+    class OwnBlend(fastcf.Blend):
+        pass
+
+    blend = OwnBlend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    loaded = _saved(blend, tmp_path)
+    assert type(loaded) is fastcf.Blend
+    np.testing.assert_array_equal(loaded.predict(ratings), base.predict(ratings))
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# New rows
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def newcomers(ratings):
+    items = ratings.items.ids
+    return fastcf.Ratings.from_coo(
+        ["new1"] * 4 + ["new2"] * 3, [*items[[3, 9, 20, 41]], *items[[5, 9]], 424_242], [5.0, 4, 1, 2, 3, 5, 4]
+    )
+
+
+@pytest.mark.parametrize("kind", ["linear", "own", "nested"])
+def test_blend_folds_the_rows_of_every_member(ratings, tmp_path, kind):
+    blend = fastcf.Blend(MEMBERS[kind](), random_state=0).fit(ratings)
+    new = newcomers(ratings)
+    folded = blend.fold_in(new)
+    pairs = [(user, item) for user in ("new1", "new2") for item in blend.items_.ids.tolist()]
+    parts = [
+        weight * each.fold_in(new).predict(pairs, clip=False)
+        for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)
+    ]
+    np.testing.assert_allclose(folded.predict(pairs, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
+    np.testing.assert_array_equal(blend.predict(pairs, history=new), folded.predict(pairs))
+    listed, wanted = blend.recommend(history=new, n=8), folded.recommend(["new1", "new2"], 8)
+    np.testing.assert_array_equal(listed.items, wanted.items)
+    np.testing.assert_array_equal(listed.scores, wanted.scores)
+    assert not set(wanted.items[0]) & set(new.items.ids[new.to_scipy()[0].indices])
+    again = _saved(folded, tmp_path)
+    np.testing.assert_array_equal(again.predict(pairs), folded.predict(pairs))
+    np.testing.assert_array_equal(again.models_["mf"].predict(pairs), folded.models_["mf"].predict(pairs))
+    by_item = fastcf.Ratings.from_coo(["u001", "u002", "u003"], [900, 900, 901], [5.0, 4, 1])
+    films = blend.fold_in(by_item, by="item")
+    pairs = [(user, item) for user in ("u001", "u050", "nobody") for item in (900, 901, 0)]
+    parts = [
+        weight * each.fold_in(by_item, by="item").predict(pairs, clip=False)
+        for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)
+    ]
+    np.testing.assert_allclose(films.predict(pairs, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
+
+
+def test_blend_folds_by_what_each_member_knows(ratings):
+    users, items, values = ratings.to_coo()
+    few = items < 300
+    less = fastcf.Ratings.from_coo(users[few], items[few], values[few])
+    members = [("mf", mf(random_state=0).fit(ratings)), ("few", mf(3, random_state=0).fit(less))]
+    with pytest.warns(UserWarning, match="was fitted to"):
+        blend = fastcf.Blend(members, fit_members=False).fit(ratings)
+    new = newcomers(ratings)
+    pairs = [(user, item) for user in ("new1", "new2") for item in blend.items_.ids.tolist()]
+    parts = [
+        a * each.fold_in(new).predict(pairs, clip=False) for a, (_, each) in zip(blend.weights_, members, strict=True)
+    ]
+    np.testing.assert_allclose(blend.predict(pairs, history=new, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
+
+
+def test_blend_names_the_member_that_computes_no_new_rows(ratings):
+    blend = fastcf.Blend(MEMBERS["mixed"](), random_state=0).fit(ratings)
+    new = newcomers(ratings)
+    with pytest.raises(
+        ValueError, match=r"Blend\.recommend: history: Blend computes no new rows .*by its member 'odd'\)"
+    ):
+        blend.recommend(history=new)
+    assert not hasattr(blend, "fold_in")
+    weightless = fastcf.Blend(MEMBERS["mixed"](), reg=0, non_negative=True, random_state=0)
+    weightless.set_params(odd__scale=-0.5)  # predicts the opposite
+    weightless.fit(ratings)
+    assert weightless.weights_[1] == 0
+    assert weightless.fold_in(new).predict([("new1", 0)]) == weightless.predict([("new1", 0)], history=new)
+    assert weightless.state.scores.linear
+
+
+def test_blend_of_labels_refuses_histories_that_are_none(ratings):
+    users, items, values = ratings.to_coo()
+    labels = fastcf.Ratings.from_coo(users, items, (values >= 4).astype(float))
+    blend = fastcf.Blend([mf(cost="logistic"), fastcf.BiasModel()], random_state=0).fit(labels)
+    liked = fastcf.Ratings.from_coo(["new", "new"], [0, 10], [1.0, 0.0])
+    np.testing.assert_array_equal(
+        blend.predict([("new", 20)], history=liked), blend.fold_in(liked).predict([("new", 20)])
+    )
+    with pytest.raises(ValueError, match=r"Blend\.predict: history: ratings must be 0 or 1 without a threshold; got 5"):
+        blend.predict([("new1", 20)], history=newcomers(ratings))
 
 
 @pytest.mark.parametrize(

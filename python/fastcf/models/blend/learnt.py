@@ -122,7 +122,8 @@ class BlendFolding(Folding):
         every = [side for side in ("user", "item") if all(side in own for own in sides.values())]
         self.rated_sides = tuple(every)
         missing = [repr(name) for name, own in sides.items() if not set(own) >= {"user", "item"}]
-        self.why = f" (limited by its member {', '.join(missing)})" if missing else ""
+        members = "member" if len(missing) == 1 else "members"
+        self.why = f" (limited by its {members} {', '.join(missing)})" if missing else ""
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Let each member compute the rows, from the ratings of what it knows of the other side."""
