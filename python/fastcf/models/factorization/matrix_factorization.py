@@ -48,8 +48,8 @@ class MatrixFactorization(Estimator):
     For ratings, ``cost="squared"``, that is the prediction ŷ_ui, and the fit minimises over the rated pairs
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
     n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
-    models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui of label
-    1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
+    models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
+    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class MatrixFactorization(Estimator):
         uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
         the fastest. "als", :class:`~fastcf.solvers.ALS`: alternating least squares. "bayes",
         :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, usually the most accurate on dense ratings. "minibatch" and
-        "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all ratings.
-        "als" and "bayes" are for ratings only.
+        "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
+        ratings. "als" and "bayes" are for ratings only.
     cost : {"squared", "logistic"}, default "squared"
         Whether ratings are learnt, or labels, whose probabilities are predicted.
     threshold : float or None, default None
