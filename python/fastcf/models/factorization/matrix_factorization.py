@@ -130,7 +130,7 @@ class MatrixFactorization(Estimator):
     history_ : list of dict
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
         ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
-        ``learning_rate`` or None, ``seconds``. Above 262,144 ratings, costs and training errors are estimated on so
+        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on so
         many of them, drawn once. "bayes" has half the squared error of the draw as cost, and the validation error of
         the mean of the draws so far.
     n_epochs_ : int
