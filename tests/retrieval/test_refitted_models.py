@@ -85,7 +85,7 @@ def test_two_stage_ranks_by_the_state_it_was_built_on(name):
     model.fit(SECOND)
     for part, again in zip(before, two.recommend(ASKED, 12), strict=True):
         np.testing.assert_array_equal(part, again)
-    assert 101 not in two.items_
+    assert name == "features" or 101 not in two.items_  # there the ids are those of the tables
     found = two.fit(SECOND).recommend(ASKED, 101, exclude_seen=False)
     assert 101 in found.items
     assert 1 not in found.items

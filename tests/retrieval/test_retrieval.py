@@ -295,14 +295,14 @@ def test_retrievers_permuted_ids_permute_candidates(fitted, name):
     model = fastcf.MatrixFactorization(4, random_state=0).fit(ratings)
     twin = fastcf.MatrixFactorization(4, random_state=0).fit(renamed)
     moved = {}
-    for name, ids, new in (
+    for side, ids, new in (
         ("user_factors", "users_", new_user),
         ("item_factors", "items_", new_item),
         ("item_bias", "items_", new_item),
     ):
-        array = getattr(model, f"{name}_")
-        moved[name] = np.empty_like(array)
-        moved[name][new[getattr(model, ids).ids]] = array
+        array = getattr(model, f"{side}_")
+        moved[side] = np.empty_like(array)
+        moved[side][new[getattr(model, ids).ids]] = array
     twin._swap(twin.state.replaced(scores=twin.state.scores.replaced(**moved)))
     kinds = {"groups": lambda m, r, g: TopPerGroup((r.items, g), 3, 6, by="mean")}
     pairs = []
@@ -377,5 +377,5 @@ def test_nearest_vectors_of_a_linear_blend_are_its_own_best(fitted):
     blend = fastcf.Blend(members, random_state=0).fit(ratings)
     found = NearestVectors(blend, 9).fit().retrieve(ratings.users.ids)
     best = blend.recommend(ratings.users.ids, 9).items
-    same = sum(set(found.of(row)[0]) == set(best[row]) for row in range(len(best)))
+    same = sum(set(found.of(row)[0]) == set(best[row]) - {-1} for row in range(len(best)))
     assert same >= 0.99 * len(best)  # but for sums that are rounded otherwise
