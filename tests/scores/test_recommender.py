@@ -340,10 +340,15 @@ def test_attributes_are_views_of_the_state():
 def test_use_before_fit_raises():
     model = Recommender()
     for use in (
-        lambda: model.predict([(1, 2)]), lambda: model.recommend(1), model.predict_matrix,
-        lambda: model.score([(1, 2)], [1]), lambda: model.similar_items(1), lambda: model.fold_in([(1, 2)], [1.0]), lambda: model.predict_proba([(1, 2)]),
+        lambda: model.predict([(1, 2)]),
+        lambda: model.recommend(1),
+        model.predict_matrix,
+        lambda: model.score([(1, 2)], [1]),
+        lambda: model.similar_items(1),
+        lambda: model.fold_in([(1, 2)], [1.0]),
+        lambda: model.predict_proba([(1, 2)]),
         lambda: model.state,
-    ):  # fmt: skip
+    ):
         with pytest.raises(NotFittedError, match=r"Recommender\.\w+: the model must be fitted first"):
             use()
     with pytest.raises(AttributeError, match="users_ is known after fit only"):
