@@ -92,7 +92,7 @@ class Recommender:
         return self._state is not None
 
     def __getattr__(self, name: str) -> Any:
-        if name == "state":  # the property raised NotFittedError, which is an AttributeError
+        if name == "state":  # the property has raised NotFittedError, which is an AttributeError
             return self._fitted("state")
         if name.endswith("_") and not name.startswith("_"):
             state = self._state
