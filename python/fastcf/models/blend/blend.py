@@ -115,12 +115,12 @@ class Blend(Estimator):
 
     Notes
     -----
-    **Linear members** predict ``m_i + b_u + b_i + p_u·q_i``: ``BiasModel``, ``MatrixFactorization`` and regressions of
-    squared cost, and blends of such models. They take part before their predictions are limited to the range of
-    ratings; the blend is limited once, at the end. So a blend of linear members is a factor model again, whose factors
-    are the members' side by side, and ``recommend`` searches it natively; the first call makes a copy of the members'
-    item factors for that. Other members take part with limited predictions; then ``recommend`` scores all items, in
-    batches of users that take 16 MiB.
+    **Linear members** predict ``m_i + b_u + b_i + p_u·q_i``: ``BiasModel``; ``MatrixFactorization``, regressions and
+    two-tower networks of squared cost; autoencoders of a linear output; blends of such models. They take part before
+    their predictions are limited to the range of ratings; the blend is limited once, at the end. So a blend of linear
+    members is a factor model again, whose factors are the members' side by side, and ``recommend`` searches it
+    natively; the first call makes a copy of the members' item factors for that. Other members take part with limited
+    predictions; then ``recommend`` scores all items, in batches of users that take 16 MiB.
 
     **Models of labels** take part with their probabilities, if they learn from the ratings themselves (0 or 1, or
     between): the blend then minimises the squared error of probabilities. Those with a ``threshold`` predict something
