@@ -93,6 +93,12 @@ MEMBERS = {
 }
 
 
+def saved(model: Any, folder: Any) -> Any:
+    """Return a model that was saved and loaded."""
+    model.save(folder / "model.fastcf")
+    return fastcf.load(folder / "model.fastcf")
+
+
 def string_ratings() -> fastcf.Ratings:
     users, items, values = fastcf.data.make_ratings(120, 60, 2_500, random_state=3).to_coo()
     return fastcf.Ratings.from_coo([f"u{u:03d}" for u in users], items * 10 - 50, values)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 import fastcf
-from blends import MEMBERS, Curved, Own, mf, string_ratings
+from blends import MEMBERS, Curved, Own, mf, saved, string_ratings
 from fastcf._backend import resolve_device
 from fastcf.models.blend.weights import ridge_weights
 from fastcf.scores import Compute, Selection, blocks
@@ -240,6 +240,30 @@ def test_blend_interrupted_while_fitting_again_can_be_used(ratings, monkeypatch)
     assert blend.recommend("u001", 3).scores.shape == (3,)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, fastcf.DivergenceError, ValueError])
+def test_blend_whose_member_cannot_be_fitted_again(ratings, error):
+    fits = []
+
+    class Failing(fastcf.BiasModel):
+        def fit(self, X, y=None):
+            fits.append(X)
+            if len(fits) == 4:
+                raise error("no more")
+            return super().fit(X, y)
+
+    blend = fastcf.Blend([("bias", Failing()), ("mf", mf())], random_state=0).fit(ratings)
+    before = blend.state
+    with pytest.raises(error, match="no more"):
+        blend.set_params(random_state=1).fit(ratings)
+    if error is ValueError:
+        assert blend.state is before
+    else:  # the blend of the first members, the others not being fitted again
+        assert blend.state is not before
+        assert [each.seen_.indices.size for each in blend.models_.values()] == [2_250, 2_250]
+        first = fastcf.Blend([("bias", fastcf.BiasModel()), ("mf", mf())], refit=False, random_state=1).fit(ratings)
+        np.testing.assert_array_equal(blend.predict(ratings), first.predict(ratings))
+
+
 def test_blend_failed_fit_leaves_the_fitted_model_as_it_was(ratings):
     blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0).fit(ratings)
     before = blend.predict(ratings)
@@ -254,6 +278,9 @@ def test_blend_says_what_it_does(ratings, capsys):
     assert "matrixfactorization: fitted to 2,250 ratings in" in shown
     assert "biasmodel: fitted to 2,500 ratings in" in shown
     assert "Blend: validation RMSE" in shown
+    for verbose in (0, False, True):  # the bar is for terminals
+        fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0, verbose=verbose).fit(ratings)
+        assert capsys.readouterr().out == ""
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -369,7 +396,7 @@ def test_blend_member_that_is_fitted_again_does_not_change_the_blend(ratings, tm
     for member in [*blend.models_.values(), *(member for _, member in members)]:
         member.fit(other)
     blend.models_["mf"].set_params(n_factors=77)
-    for again in (blend, _saved(blend, tmp_path)):
+    for again in (blend, saved(blend, tmp_path)):
         np.testing.assert_array_equal(again.predict(ratings), before)
         np.testing.assert_array_equal(again.recommend(["u001", "u002"], 5).items, best.items)
         assert again.models_["mf"].n_factors == 4
@@ -380,16 +407,11 @@ def test_blend_member_that_is_fitted_again_does_not_change_the_blend(ratings, tm
         blend.weights_[0] = 1
 
 
-def _saved(model, folder):
-    model.save(folder / "model.fastcf")
-    return fastcf.load(folder / "model.fastcf")
-
-
 def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_path):
     own = fastcf.Blend([("mf", Own(4, n_epochs=5)), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
     base = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
     assert own.state.scores.linear
-    for model in (own, _saved(own, tmp_path)):
+    for model in (own, saved(own, tmp_path)):
         np.testing.assert_array_equal(model.predict(ratings), base.predict(ratings))
         np.testing.assert_array_equal(model.recommend("u001").items, base.recommend("u001").items)
 
@@ -397,93 +419,9 @@ def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_pat
         pass
 
     blend = OwnBlend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
-    loaded = _saved(blend, tmp_path)
+    loaded = saved(blend, tmp_path)
     assert type(loaded) is fastcf.Blend
     np.testing.assert_array_equal(loaded.predict(ratings), base.predict(ratings))
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# New rows
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def newcomers(ratings):
-    items = ratings.items.ids
-    return fastcf.Ratings.from_coo(
-        ["new1"] * 4 + ["new2"] * 3, [*items[[3, 9, 20, 41]], *items[[5, 9]], 424_242], [5.0, 4, 1, 2, 3, 5, 4]
-    )
-
-
-@pytest.mark.parametrize("kind", ["linear", "own", "nested"])
-def test_blend_folds_the_rows_of_every_member(ratings, tmp_path, kind):
-    blend = fastcf.Blend(MEMBERS[kind](), random_state=0).fit(ratings)
-    new = newcomers(ratings)
-    folded = blend.fold_in(new)
-    pairs = [(user, item) for user in ("new1", "new2") for item in blend.items_.ids.tolist()]
-    parts = [
-        weight * each.fold_in(new).predict(pairs, clip=False)
-        for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)
-    ]
-    np.testing.assert_allclose(folded.predict(pairs, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
-    np.testing.assert_array_equal(blend.predict(pairs, history=new), folded.predict(pairs))
-    listed, wanted = blend.recommend(history=new, n=8), folded.recommend(["new1", "new2"], 8)
-    np.testing.assert_array_equal(listed.items, wanted.items)
-    np.testing.assert_array_equal(listed.scores, wanted.scores)
-    assert not set(wanted.items[0]) & set(new.items.ids[new.to_scipy()[0].indices])
-    again = _saved(folded, tmp_path)
-    np.testing.assert_array_equal(again.predict(pairs), folded.predict(pairs))
-    np.testing.assert_array_equal(again.models_["mf"].predict(pairs), folded.models_["mf"].predict(pairs))
-    by_item = fastcf.Ratings.from_coo(["u001", "u002", "u003"], [900, 900, 901], [5.0, 4, 1])
-    films = blend.fold_in(by_item, by="item")
-    pairs = [(user, item) for user in ("u001", "u050", "nobody") for item in (900, 901, 0)]
-    parts = [
-        weight * each.fold_in(by_item, by="item").predict(pairs, clip=False)
-        for weight, each in zip(blend.weights_, blend.models_.values(), strict=True)
-    ]
-    np.testing.assert_allclose(films.predict(pairs, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
-
-
-def test_blend_folds_by_what_each_member_knows(ratings):
-    users, items, values = ratings.to_coo()
-    few = items < 300
-    less = fastcf.Ratings.from_coo(users[few], items[few], values[few])
-    members = [("mf", mf(random_state=0).fit(ratings)), ("few", mf(3, random_state=0).fit(less))]
-    with pytest.warns(UserWarning, match="was fitted to"):
-        blend = fastcf.Blend(members, fit_members=False).fit(ratings)
-    new = newcomers(ratings)
-    pairs = [(user, item) for user in ("new1", "new2") for item in blend.items_.ids.tolist()]
-    parts = [
-        a * each.fold_in(new).predict(pairs, clip=False) for a, (_, each) in zip(blend.weights_, members, strict=True)
-    ]
-    np.testing.assert_allclose(blend.predict(pairs, history=new, clip=False), sum(parts) + blend.intercept_, atol=1e-5)
-
-
-def test_blend_names_the_member_that_computes_no_new_rows(ratings):
-    blend = fastcf.Blend(MEMBERS["mixed"](), random_state=0).fit(ratings)
-    new = newcomers(ratings)
-    with pytest.raises(
-        ValueError, match=r"Blend\.recommend: history: Blend computes no new rows .*by its member 'odd'\)"
-    ):
-        blend.recommend(history=new)
-    assert not hasattr(blend, "fold_in")
-    weightless = fastcf.Blend(MEMBERS["mixed"](), reg=0, non_negative=True, random_state=0)
-    weightless.set_params(odd__scale=-0.5)  # predicts the opposite
-    weightless.fit(ratings)
-    assert weightless.weights_[1] == 0
-    assert weightless.fold_in(new).predict([("new1", 0)]) == weightless.predict([("new1", 0)], history=new)
-    assert weightless.state.scores.linear
-
-
-def test_blend_of_labels_refuses_histories_that_are_none(ratings):
-    users, items, values = ratings.to_coo()
-    labels = fastcf.Ratings.from_coo(users, items, (values >= 4).astype(float))
-    blend = fastcf.Blend([mf(cost="logistic"), fastcf.BiasModel()], random_state=0).fit(labels)
-    liked = fastcf.Ratings.from_coo(["new", "new"], [0, 10], [1.0, 0.0])
-    np.testing.assert_array_equal(
-        blend.predict([("new", 20)], history=liked), blend.fold_in(liked).predict([("new", 20)])
-    )
-    with pytest.raises(ValueError, match=r"Blend\.predict: history: ratings must be 0 or 1 without a threshold; got 5"):
-        blend.predict([("new1", 20)], history=newcomers(ratings))
 
 
 @pytest.mark.parametrize(
