@@ -140,8 +140,8 @@ def draw_parameters(
 
     Returns
     -------
-    Parameters
-        In float32.
+    tuple of ndarray of float32
+        As :class:`Parameters`.
     """
     stream = _STREAM
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +73,7 @@ class Scale:
         empty = np.zeros(indptr.size - 1, np.float32)
         if np.isinf(self.row_reg):
             return empty
-        rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+        rows = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
         if self.logistic:
             begun = self.entry_offsets(csr, empty)
             return log_odds_of_rows(rows, begun, values, weights, self.row_reg, empty)
@@ -192,8 +192,8 @@ def _spread(residuals: Floats, weights: Floats | None, least: float) -> float:
 def _oriented(
     mean: float,
     unit: float,
-    users: tuple[Any, float],
-    items: tuple[Any, float],
+    users: tuple[Floats, float],
+    items: tuple[Floats, float],
     orientation: str,
     logistic: bool = False,
 ) -> Scale:
