@@ -56,6 +56,10 @@ def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
         params = _factorization(params)
     elif "optimizer" in params:
         params["optimizer"] = _optimizer(params)
+    if class_name == "Autoencoder":  # what had no effect is refused now
+        if params["output_activation"] in ("sigmoid", "tanh"):
+            params["normalize"] = "bias"
+        params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
     return replace(archive, class_name=class_name, params=params, meta=meta, parts=parts)
 
 

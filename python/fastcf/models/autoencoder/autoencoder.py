@@ -26,7 +26,7 @@ from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
 from fastcf.models.autoencoder.network import ACTIVATIONS, INITS, Architecture, Parameters
-from fastcf.models.autoencoder.problem import NetworkProblem, NetworkTraining, network_objective
+from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
 from fastcf.models.autoencoder.rows import BOUNDED, Scale, fit_label_scale, fit_scale
 from fastcf.models.autoencoder.trainer import NetworkTrainer
 from fastcf.models.estimator import Estimator, Packed
@@ -136,9 +136,9 @@ class Autoencoder(Estimator):
         V, a row per item (user-based) or per user (item-based).
     rated_weights_ : ndarray of shape (n_columns, layers[0]), float32, or None
         W, likewise; None with ``rated_input=0``.
-    hidden_weights_ : list of ndarray (inputs, outputs), float32
+    hidden_weights_ : tuple of ndarray (inputs, outputs), float32
         Of the layers between, encoder first; the decoder's are missing where they are tied.
-    hidden_biases_ : list of ndarray, float32
+    hidden_biases_ : tuple of ndarray, float32
         Of all hidden layers.
     output_weights_ : ndarray of shape (n_columns, layers[0]), float32
         U; the input weights where tied.
@@ -323,12 +323,11 @@ class Autoencoder(Estimator):
         if validation is not None:
             held_out = self._targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
         seed = seed_from(self.random_state, caller)
-        problem = self._problem(ratings, held_out, backend)
-        training = self._training(problem, backend, seed)
+        problem = self._problem(ratings, held_out, backend, seed)
         if check_gradients:
-            compare_gradients(network_objective(problem, training), max_coordinates=20).require(caller)
+            compare_gradients(network_objective(problem), max_coordinates=20).require(caller)
         self._train(
-            NetworkTrainer(problem, training),
+            NetworkTrainer(problem),
             n_epochs=self.n_epochs,
             patience=self.patience,
             callbacks=callbacks,
@@ -359,8 +358,7 @@ class Autoencoder(Estimator):
         validate_parameters(self._constraints, self.get_params(deep=False), caller)
         self._check_combinations()
         backend = resolve_device(self.device, caller)
-        problem = self._problem(self._targets.of_ratings(ratings, caller), None, backend)
-        return network_objective(problem, self._training(problem, backend, seed))
+        return network_objective(self._problem(self._targets.of_ratings(ratings, caller), None, backend, seed))
 
     def _check_combinations(self) -> None:
         """Refuse parameters that do not go together, and those that would have no effect."""
@@ -388,26 +386,29 @@ class Autoencoder(Estimator):
         layers = tuple(int(size) for size in self.layers)
         return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(self.rated_input))
 
-    def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend) -> NetworkProblem:
-        if self.cost == "logistic":
+    def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int) -> NetworkProblem:
+        logistic, bounded = self.cost == "logistic", self.output_activation in BOUNDED
+        if logistic:
             scale = fit_label_scale(ratings, backend, self.normalize, self.orientation, self._threads)
         else:
             options = self.normalize, self.output_activation, self.orientation
             scale = fit_scale(ratings, backend, *options, self._threads)
-        return NetworkProblem(ratings, self._targets, self.orientation, self._architecture, scale, validation)
-
-    def _training(self, problem: NetworkProblem, backend: Backend, seed: int) -> NetworkTraining:
-        optimizer = as_optimizer(self.optimizer, self._caller)
-        auto = _LABEL_REG if self.cost == "logistic" else _REG
-        ratings = problem.ratings
+        auto = _LABEL_REG if logistic else _REG
         n_rows = ratings.n_users if self.orientation == "user" else ratings.n_items
-        return NetworkTraining(
+        optimizer = as_optimizer(self.optimizer, self._caller)
+        return NetworkProblem(
+            ratings,
+            validation,
+            self._targets,
+            self.orientation,
+            self._architecture,
+            scale,
             dropout=self.dropout,
             alpha_dropout=self.alpha_dropout,
             input_dropout=self.input_dropout,
             dense_refeeding=self.dense_refeeding,
             reg=auto if isinstance(self.reg, str) else float(self.reg),
-            penalised_bias=self.normalize == "bias" and self.output_activation not in BOUNDED,
+            penalised_bias=self.normalize == "bias" and not bounded,
             optimizer=optimizer,
             learning_rate=optimizer.first_rate(_RATES),
             batch_size=_batch_size(n_rows) if isinstance(self.batch_size, str) else int(self.batch_size),

@@ -35,7 +35,12 @@ class Network:
     architecture: Architecture
     orientation: str
     scale: Scale
-    parameters: Parameters
+    input_weights: Floats
+    output_weights: Floats
+    output_bias: Floats
+    hidden_weights: tuple[Floats, ...]
+    hidden_biases: tuple[Floats, ...]
+    rated_weights: Floats | None
     empty: Floats
     mean_rating: float
     reg: float
@@ -53,43 +58,21 @@ class Network:
         **others: Any,
     ) -> Network:
         """Return a network with read-only parameters, and its values of an empty row."""
-        views = {name: array.view() for name, array in parameters.named().items()}
-        for view in views.values():
+        named = {name: array.view() for name, array in parameters.named().items()}
+        for view in named.values():
             view.flags.writeable = False
-        parameters = Parameters.of(views)
+        first, _, bias, weights, biases, rated = own = Parameters.of(named)
         nothing = np.zeros(2, np.int64), np.empty(0, np.int32)
-        empty = hidden_values(nothing, np.empty(0, np.float32), parameters, architecture, compute)[0]
-        return cls(architecture, orientation, scale, parameters, empty, **others)
+        empty = hidden_values(nothing, np.empty(0, np.float32), own, architecture, compute)[0]
+        arrays = first, own.output_table, bias, tuple(weights), tuple(biases), rated
+        return cls(architecture, orientation, scale, *arrays, empty, **others)
 
     @property
-    def input_weights(self) -> Floats:
-        """Input weights V."""
-        return self.parameters.input_weights
-
-    @property
-    def rated_weights(self) -> Floats | None:
-        """Weights W of the second input."""
-        return self.parameters.rated_weights
-
-    @property
-    def hidden_weights(self) -> list[Floats]:
-        """Weights between hidden layers."""
-        return list(self.parameters.hidden_weights)
-
-    @property
-    def hidden_biases(self) -> list[Floats]:
-        """Biases of hidden layers."""
-        return list(self.parameters.hidden_biases)
-
-    @property
-    def output_weights(self) -> Floats:
-        """Output weights U."""
-        return self.parameters.output_table
-
-    @property
-    def output_bias(self) -> Floats:
-        """Output bias c."""
-        return self.parameters.output_bias
+    def parameters(self) -> Parameters:
+        """The parameters as native code takes them."""
+        last = None if self.architecture.tied else self.output_weights
+        hidden = self.hidden_weights, self.hidden_biases
+        return Parameters(self.input_weights, last, self.output_bias, *hidden, self.rated_weights)
 
     @property
     def link(self) -> Link:

@@ -72,18 +72,7 @@ class Architecture:
 class Parameters(NamedTuple):
     """The parameters of a network, in the order in which native code takes them.
 
-    Attributes
-    ----------
-    input_weights : ndarray of shape (n_columns, layers[0])
-        V.
-    output_weights : ndarray of shape (n_columns, layers[0]) or None
-        U; None where tied.
-    output_bias : ndarray of shape (n_columns,)
-        c.
-    hidden_weights, hidden_biases : sequence of ndarray
-        Of the layers between.
-    rated_weights : ndarray of shape (n_columns, layers[0]) or None
-        W; None with ``rated_input=0``.
+    As the attributes of :class:`fastcf.Autoencoder`, but ``output_weights`` is None where they are the input weights.
     """
 
     input_weights: NDArray[Any]
@@ -121,28 +110,7 @@ class Parameters(NamedTuple):
 def draw_parameters(
     architecture: Architecture, n_columns: int, init: str, squares: float, seed: int, compute: Compute
 ) -> Parameters:
-    """Draw first weights; biases are 0.
-
-    Parameters
-    ----------
-    architecture : Architecture
-        The network.
-    n_columns : int
-        How many inputs and outputs it has.
-    init : str
-        The distribution, see :class:`fastcf.Autoencoder`.
-    squares : float
-        Mean sum of squares of a row's inputs: the sums of the first layer are as large as if they had so many.
-    seed : int
-        Same seed, same bits.
-    compute : Compute
-        Where to draw.
-
-    Returns
-    -------
-    tuple of ndarray of float32
-        As :class:`Parameters`.
-    """
+    """Draw first weights; biases are 0. ``squares`` is the mean sum of squares of a row's inputs."""
     stream = _STREAM
 
     def weights(shape: tuple[int, int], inputs: float, outputs: float, factor: float = 1.0) -> Floats:
@@ -178,25 +146,7 @@ def hidden_values(
     *,
     code: bool = False,
 ) -> Floats:
-    """Return the last hidden values of rows, (n_rows, layers[0]), nothing dropped.
-
-    Parameters
-    ----------
-    structure : tuple of ndarray
-        Offsets and columns of compressed rows.
-    inputs : ndarray of float32
-        What is fed at the stored entries.
-    parameters, architecture
-        The network.
-    compute : Compute
-        Where to compute.
-    code : bool, default False
-        Whether to return the values of the encoder's last layer instead, (n_rows, layers[-1]).
-
-    Returns
-    -------
-    ndarray of float32
-    """
+    """Return the last hidden values of compressed rows, or the encoder's, given the inputs of their entries."""
     n_layers = len(architecture.layers)
     with single_threaded_blas():
         values: Floats = compute.native.autoencoder_hidden(

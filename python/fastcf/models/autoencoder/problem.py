@@ -18,7 +18,7 @@ from fastcf.scores.queries import pair_rows
 from fastcf.training.gradient_check import Objective
 from fastcf.training.optimizers import Optimizer
 
-__all__ = ["HeldOut", "NetworkProblem", "NetworkTraining", "network_objective"]
+__all__ = ["HeldOut", "NetworkProblem", "network_objective"]
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int32]
@@ -39,30 +39,63 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NetworkProblem:
-    """What an autoencoder learns.
+    """What an autoencoder learns, and how. What is not explained here is a parameter of :class:`fastcf.Autoencoder`.
 
     Attributes
     ----------
-    ratings : Ratings
-        The targets: ratings, or labels.
+    ratings, validation : Ratings, Ratings or None
+        The targets: ratings, or labels; and those held out.
     targets : Targets
         Which.
-    orientation : {"item", "user"}
-        Whose ratings are a row.
-    architecture : Architecture
-        The network.
     scale : Scale
-        Of its outputs.
-    validation : Ratings or None
-        Targets held out.
+        Of outputs.
+    penalised_bias : bool
+        Whether the penalty counts output biases.
+    learning_rate : float
+        Of the first epoch.
+    seed : int
+        What ``random_state`` stands for.
     """
 
     ratings: Ratings
+    validation: Ratings | None
     targets: Targets
     orientation: str
     architecture: Architecture
     scale: Scale
-    validation: Ratings | None = None
+    dropout: float
+    alpha_dropout: bool
+    input_dropout: float
+    dense_refeeding: int
+    reg: float
+    penalised_bias: bool
+    optimizer: Optimizer
+    learning_rate: float
+    batch_size: int
+    n_epochs: int
+    init: str
+    seed: int
+    backend: Backend
+    n_threads: int
+
+    @property
+    def compute(self) -> Compute:
+        """Where to compute."""
+        return Compute(self.backend.module, self.n_threads)
+
+    @property
+    def native_options(self) -> dict[str, Any]:
+        """The keyword arguments that native training and the native gradient share."""
+        return {
+            "cost": self.targets.cost,
+            "output_activation": self.architecture.output_activation,
+            "dropout": self.dropout,
+            "alpha_dropout": self.alpha_dropout,
+            "input_dropout": self.input_dropout,
+            "seed": self.seed,
+            "n_threads": self.n_threads,
+            **self.architecture.options,
+        }
 
     @property
     def rows(self) -> TrainingRows:
@@ -94,36 +127,7 @@ class NetworkProblem:
         return HeldOut(rows, columns, offsets.astype(np.float32), np.ascontiguousarray(self.validation.values))
 
 
-@dataclass(frozen=True)
-class NetworkTraining:
-    """How an autoencoder is trained; most attributes are parameters of :class:`fastcf.Autoencoder`.
-
-    ``penalised_bias`` says whether the penalty counts output biases, ``learning_rate`` is the step size of the first
-    epoch, ``seed`` stands for ``random_state``.
-    """
-
-    dropout: float
-    alpha_dropout: bool
-    input_dropout: float
-    dense_refeeding: int
-    reg: float
-    penalised_bias: bool
-    optimizer: Optimizer
-    learning_rate: float
-    batch_size: int
-    n_epochs: int
-    init: str
-    seed: int
-    backend: Backend
-    n_threads: int
-
-    @property
-    def compute(self) -> Compute:
-        """Where to compute."""
-        return Compute(self.backend.module, self.n_threads)
-
-
-def network_objective(problem: NetworkProblem, training: NetworkTraining) -> Objective:
+def network_objective(problem: NetworkProblem) -> Objective:
     """Return the objective on the first rows of a problem, at random parameters of a plausible size.
 
     All settings count, also dropout, whose choices are fixed by the seed. With dense re-feeding it is the objective of
@@ -140,15 +144,15 @@ def network_objective(problem: NetworkProblem, training: NetworkTraining) -> Obj
         targets = rows.csr[2][:end].astype(np.float64)
         offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64)
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
-    rated_input = 0.0 if training.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
-    start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), training.seed)
-    penalty = 0.0 if training.reg == 0 else _CHECKED_PENALTY
+    rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
+    start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)
+    penalty = 0.0 if problem.reg == 0 else _CHECKED_PENALTY
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
         parameters = Parameters.of(at)
         gradient = parameters.empty_like()
         with single_threaded_blas():
-            cost = training.backend.module.autoencoder_gradient(
+            cost = problem.backend.module.autoencoder_gradient(
                 indptr,
                 rows.csr[1][:end],
                 inputs,
@@ -157,18 +161,11 @@ def network_objective(problem: NetworkProblem, training: NetworkTraining) -> Obj
                 parameters,
                 gradient,
                 weights=weights,
-                output_activation=architecture.output_activation,
-                dropout=training.dropout,
-                alpha_dropout=training.alpha_dropout,
-                input_dropout=training.input_dropout,
                 offsets=offsets,
-                cost=problem.targets.cost,
-                seed=training.seed,
-                dense=training.dense_refeeding > 0,
-                n_threads=training.n_threads,
-                **{**architecture.options, "rated_input": rated_input},
+                dense=problem.dense_refeeding > 0,
+                **{**problem.native_options, "rated_input": rated_input},
             )
-        return _penalised(cost, gradient.named(), at, penalty, training.penalised_bias)
+        return _penalised(cost, gradient.named(), at, penalty, problem.penalised_bias)
 
     return Objective(start.named(), evaluate, 1e-6 if kinked else 1e-5)
 

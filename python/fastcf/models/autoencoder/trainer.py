@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcf._backend import single_threaded_blas
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_scores
 from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
-from fastcf.models.autoencoder.problem import NetworkProblem, NetworkTraining
+from fastcf.models.autoencoder.problem import NetworkProblem
 from fastcf.models.autoencoder.rows import sample_of_rows
 from fastcf.scores import State
 
@@ -40,20 +40,18 @@ class NetworkTrainer:
     Parameters
     ----------
     problem : NetworkProblem
-        What is learnt.
-    training : NetworkTraining
-        How.
+        What is learnt, and how.
     """
 
     restorable = True
 
-    def __init__(self, problem: NetworkProblem, training: NetworkTraining) -> None:
-        self._problem, self._training = problem, training
+    def __init__(self, problem: NetworkProblem) -> None:
+        self._problem = problem
         held_out = problem.held_out()
         self._n_held_out = 0 if held_out is None else held_out.values.size
         self.validated = held_out is not None
         self._rows = rows = problem.rows
-        scale, architecture, logistic = problem.scale, problem.architecture, problem.targets.labels
+        scale, logistic = problem.scale, problem.targets.labels
         self._inputs = inputs = scale.normalised(rows.csr, scale.rows)
         targets = rows.csr[2] if logistic else inputs
         offsets = scale.entry_offsets(rows.csr, scale.rows) if logistic else None
@@ -61,28 +59,21 @@ class NetworkTrainer:
         low, high = problem.rating_range
         self._sample = self._sampled(targets, offsets)
         with single_threaded_blas():
-            self._native = training.backend.module.AutoencoderTrainer(
+            self._native = problem.backend.module.AutoencoderTrainer(
                 *rows.structure,
                 inputs,
                 targets,
                 rows.n_columns,
                 weights=rows.weights,
                 offsets=offsets,
-                cost=problem.targets.cost,
-                output_activation=architecture.output_activation,
-                dropout=training.dropout,
-                alpha_dropout=training.alpha_dropout,
-                input_dropout=training.input_dropout,
-                dense_refeeding=training.dense_refeeding,
-                weight_decay=training.reg / rows.total,
-                penalised_bias=training.penalised_bias,
-                batch_size=training.batch_size,
+                dense_refeeding=problem.dense_refeeding,
+                weight_decay=problem.reg / rows.total,
+                penalised_bias=problem.penalised_bias,
+                batch_size=problem.batch_size,
                 lowest=low,
                 highest=high,
-                seed=training.seed,
-                n_threads=training.n_threads,
-                **training.optimizer.constants.options,
-                **architecture.options,
+                **problem.optimizer.constants.options,
+                **problem.native_options,
             )
             self._native.set_parameters(parameters)
             if held_out is not None:
@@ -91,11 +82,11 @@ class NetworkTrainer:
 
     def _first_parameters(self) -> Parameters:
         """Draw the weights to start from; columns without ratings have none."""
-        problem, training, rows, inputs = self._problem, self._training, self._rows, self._inputs
+        problem, rows, inputs = self._problem, self._rows, self._inputs
         filled = int(np.count_nonzero(np.diff(rows.csr[0])))
         squares = float(np.vdot(inputs, inputs)) / max(filled, 1)
         parameters = draw_parameters(
-            problem.architecture, rows.n_columns, training.init, squares, training.seed, training.compute
+            problem.architecture, rows.n_columns, problem.init, squares, problem.seed, problem.compute
         )
         unrated = np.bincount(rows.csr[1], minlength=rows.n_columns) == 0
         for table in (parameters.input_weights, parameters.output_weights, parameters.rated_weights):
@@ -105,7 +96,7 @@ class NetworkTrainer:
 
     def _sampled(self, targets: NDArray[np.float32], offsets: NDArray[np.float32] | None) -> _Sample:
         indptr, columns = self._rows.structure
-        chosen = sample_of_rows(indptr, MEASURED_RATINGS, self._training.seed)
+        chosen = sample_of_rows(indptr, MEASURED_RATINGS, self._problem.seed)
         counts = np.diff(indptr)[chosen]
         ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         entries = np.arange(ends[-1]) + np.repeat(indptr[chosen] - ends[:-1], counts)
@@ -115,8 +106,8 @@ class NetworkTrainer:
 
     def run_epoch(self, epoch: int) -> float:
         """Run an epoch; return its step size."""
-        training = self._training
-        rate = training.optimizer.rate_at(training.learning_rate, epoch, training.n_epochs)
+        problem = self._problem
+        rate = problem.optimizer.rate_at(problem.learning_rate, epoch, problem.n_epochs)
         with single_threaded_blas():
             self._native.epoch(rate)
         return rate
@@ -138,7 +129,7 @@ class NetworkTrainer:
 
     def _loss(self, parameters: Parameters) -> float:
         """Return the mean cost of training ratings, without the penalty: over all, or over the sample."""
-        sample, architecture, compute = self._sample, self._problem.architecture, self._training.compute
+        sample, architecture, compute = self._sample, self._problem.architecture, self._problem.compute
         hidden = hidden_values((sample.indptr, sample.columns), sample.inputs, parameters, architecture, compute)
         none = np.zeros(len(hidden), np.float32)
         outputs = compute.native.predict_pairs(
@@ -182,7 +173,7 @@ class NetworkTrainer:
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
         """Return the state of a model with copies of the current parameters."""
-        problem, training = self._problem, self._training
+        problem = self._problem
         with single_threaded_blas():
             parameters = self._scratch.empty_like()
             self._native.get_parameters(parameters)
@@ -191,16 +182,16 @@ class NetworkTrainer:
                 problem.orientation,
                 problem.scale,
                 parameters,
-                training.compute,
+                problem.compute,
                 mean_rating=problem.mean_rating,
-                reg=training.reg,
-                learning_rate=training.learning_rate,
-                batch_size=training.batch_size,
+                reg=problem.reg,
+                learning_rate=problem.learning_rate,
+                batch_size=problem.batch_size,
             )
-            scores = network_scores(network, self._rows.structure, self._inputs, training.compute)
+            scores = network_scores(network, self._rows.structure, self._inputs, problem.compute)
         return State.of(
             problem.ratings,
-            training.backend,
+            problem.backend,
             scores,
             rating_range=problem.rating_range,
             targets=problem.targets,
