@@ -88,14 +88,13 @@ def test_autoencoder_learns_what_pytorch_learns(
     data = rows_by_user(every_batch_touches_all=optimizer == "adam")
     indptr, indices, values, n_items = data
     parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, 0.2, rated_input > 0), np.float32)
-    name, *constants = as_optimizer(optimizer).constants
     targets, offsets = values, None
     if cost == "logistic":
         targets, offsets = (array.astype(np.float32) for array in labels_of(values))
     trainer = backend.AutoencoderTrainer(
         indptr, indices, values, targets, n_items, offsets=offsets, cost=cost, layers=layers, activation=activation,
         output_activation="identity",
-        tied=tied, optimizer=name, **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
+        tied=tied, **as_optimizer(optimizer).constants.options,
         rated_input=rated_input, weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED,
         n_threads=2,
     )  # fmt: skip
