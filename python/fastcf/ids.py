@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
 
-__all__ = ["IdMap", "as_id_array", "distinct", "joined"]
+__all__ = ["IdMap", "as_id_array", "distinct", "extended", "joined"]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -289,3 +289,31 @@ def joined(ids: IdMap, more: NDArray[Any], caller: str) -> IdMap:
     else:
         names = np.concatenate([ids.ids, more])
     return IdMap(as_id_array(names, caller, "ids"))
+
+
+def extended(ids: IdMap, more: NDArray[Any], where: str) -> IdMap:
+    """Return the map of ``ids``, followed by those of ``more`` that it lacks; ``ids`` itself if it lacks none.
+
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    more : ndarray of shape (m,)
+        Distinct ids of a map.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdMap
+
+    Raises
+    ------
+    TypeError
+        If the ids are of another kind than those of the map.
+    """
+    if (ids.ids.dtype.kind == "U") != (more.dtype.kind == "U"):
+        kinds = ("strings", "integers") if ids.ids.dtype.kind == "U" else ("integers", "strings")
+        raise TypeError(f"{where} must have ids that are {kinds[0]}, as the model's; got {kinds[1]}")
+    new = more[ids.rows(more) < 0]
+    return ids if new.size == 0 else joined(ids, new, where)
