@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 import fastcf
 from fastcf.models.autoencoder import trainer
-from fastcf.models.autoencoder.rows import sample_of_rows
 from fastcf.optimizers import OPTIMIZERS
 from reference_autoencoder import parameters_of, run
 
@@ -194,12 +193,6 @@ def test_autoencoder_cost_of_many_ratings_is_that_of_some_whole_rows(ratings, mo
         assert one["train_rmse"] == pytest.approx(exact["train_rmse"], rel=0.2)
         assert one["cost"] == pytest.approx(exact["cost"], rel=0.4)
     assert first[-1]["train_rmse"] < first[0]["train_rmse"] != other[0]["train_rmse"]
-    indptr = ratings.by_item().indptr
-    rows = sample_of_rows(indptr, 300, 5)
-    assert 200 < np.diff(indptr)[rows].sum() <= 300
-    assert (np.diff(rows) > 0).all()
-    np.testing.assert_array_equal(sample_of_rows(indptr, 10_000, 5), np.flatnonzero(np.diff(indptr)))
-    assert sample_of_rows(np.array([0, 50, 50, 99]), 10, 5).size == 1
 
 
 def test_autoencoder_what_nobody_rated_is_predicted_like_the_unknown(ratings, fitted):

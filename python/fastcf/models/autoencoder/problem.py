@@ -15,7 +15,7 @@ from fastcf.models.autoencoder.rows import Scale, TrainingRows, rows_to_train_on
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, Targets
 from fastcf.scores.queries import pair_rows
-from fastcf.training.gradient_check import Objective
+from fastcf.training.gradient_check import Objective, penalised
 from fastcf.training.optimizers import Optimizer
 
 __all__ = ["HeldOut", "NetworkProblem", "network_objective"]
@@ -146,6 +146,10 @@ def network_objective(problem: NetworkProblem) -> Objective:
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
     start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)
+    named = start.named()
+    penalised_names = [
+        name for name in named if "weights" in name or (name == "output_bias" and problem.penalised_bias)
+    ]
     penalty = 0.0 if problem.reg == 0 else _CHECKED_PENALTY
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
@@ -165,24 +169,9 @@ def network_objective(problem: NetworkProblem) -> Objective:
                 dense=problem.dense_refeeding > 0,
                 **{**problem.native_options, "rated_input": rated_input},
             )
-        return _penalised(cost, gradient.named(), at, penalty, problem.penalised_bias)
+        return cost, gradient.named()
 
-    return Objective(start.named(), evaluate, 1e-6 if kinked else 1e-5)
-
-
-def _penalised(
-    cost: float,
-    gradient: dict[str, NDArray[np.float64]],
-    at: dict[str, NDArray[np.float64]],
-    penalty: float,
-    penalised_bias: bool,
-) -> tuple[float, dict[str, NDArray[np.float64]]]:
-    """Add the penalty to a cost and its gradient."""
-    for name, array in at.items():
-        if "weights" in name or (name == "output_bias" and penalised_bias):
-            cost += penalty / 2 * float(np.vdot(array, array))
-            gradient[name] += penalty * array
-    return cost, gradient
+    return Objective(named, penalised(evaluate, penalised_names, penalty), 1e-6 if kinked else 1e-5)
 
 
 def _random_parameters(

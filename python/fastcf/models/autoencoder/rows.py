@@ -15,7 +15,7 @@ from fastcf.preprocessing.means import row_means
 from fastcf.ratings import Ratings
 from fastcf.scores.targets import log_odds
 
-__all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_label_scale", "fit_scale", "rows_to_train_on", "sample_of_rows"]
+__all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_label_scale", "fit_scale", "rows_to_train_on"]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -118,17 +118,6 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
     view = ratings.by_item()
     weights = None if ratings.weights is None else ratings.weights[view.entries]
     return TrainingRows((view.indptr, view.indices, view.values), weights, ratings.n_users)
-
-
-def sample_of_rows(indptr: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
-    """Return the rows with entries, ascending: all, or a random sample of them with about ``size`` entries."""
-    counts = np.diff(indptr)
-    filled = np.flatnonzero(counts)
-    if indptr[-1] <= size:
-        return filled
-    order = np.random.default_rng(seed).permutation(filled)
-    n = int(np.searchsorted(np.cumsum(counts[order]), size, side="right"))
-    return np.sort(order[: max(n, 1)])
 
 
 def fit_scale(

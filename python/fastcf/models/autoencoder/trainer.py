@@ -13,8 +13,8 @@ from fastcf._backend import single_threaded_blas
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_scores
 from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
 from fastcf.models.autoencoder.problem import NetworkProblem
-from fastcf.models.autoencoder.rows import sample_of_rows
 from fastcf.scores import State
+from fastcf.training.samples import entries_of_rows, whole_rows
 
 __all__ = ["MEASURED_RATINGS", "NetworkTrainer"]
 
@@ -96,13 +96,13 @@ class NetworkTrainer:
 
     def _sampled(self, targets: NDArray[np.float32], offsets: NDArray[np.float32] | None) -> _Sample:
         indptr, columns = self._rows.structure
-        chosen = sample_of_rows(indptr, MEASURED_RATINGS, self._problem.seed)
+        chosen = whole_rows(indptr, MEASURED_RATINGS, self._problem.seed)
+        entries = entries_of_rows(indptr, chosen)
         counts = np.diff(indptr)[chosen]
         ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        entries = np.arange(ends[-1]) + np.repeat(indptr[chosen] - ends[:-1], counts)
+        rows = np.repeat(np.arange(chosen.size, dtype=np.int32), counts)
         optional = (None if array is None else array[entries] for array in (offsets, self._rows.weights))
-        numbers = np.repeat(np.arange(chosen.size, dtype=np.int32), counts)
-        return _Sample(ends, columns[entries], numbers, self._inputs[entries], targets[entries], *optional)
+        return _Sample(ends, columns[entries], rows, self._inputs[entries], targets[entries], *optional)
 
     def run_epoch(self, epoch: int) -> float:
         """Run an epoch; return its step size."""
