@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
 from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 OPTIONS = {
@@ -114,6 +115,22 @@ DAMAGE = {
     },
     "mean of text": lambda params, meta, arrays: meta.update(mean_rating="three"),
 }
+
+
+def test_autoencoder_parameters_without_effect_are_dropped_from_files_of_version_1():
+    scheduled = {"learning_rate": 0.01, "schedule": "inverse", "decay": 0.3, "optimizer": "momentum", "min_delta": 0.1}
+    for given, wanted in (
+        ({"output_activation": "sigmoid", "normalize": "item"}, {"normalize": "bias"}),
+        ({"output_activation": "selu", "normalize": "global"}, {"normalize": "global"}),
+        ({"alpha_dropout": True, "dropout": 0.0}, {"alpha_dropout": False}),
+        ({"alpha_dropout": True, "dropout": 0.1}, {"alpha_dropout": True}),
+    ):
+        own = {"output_activation": "identity", "normalize": "bias", "alpha_dropout": False, "dropout": 0.0, **given}
+        params = upgraded(Archive("Autoencoder", {**scheduled, **own, "n_threads": 2}, {}), {}).params
+        assert params.items() >= {**own, **wanted}.items()
+        assert params.keys() == {*own, "optimizer"}
+        settings = params["optimizer"]["params"]
+        assert settings == {"learning_rate": 0.01, "schedule": "inverse", "decay": 0.3}
 
 
 @pytest.fixture(scope="module")
