@@ -316,7 +316,9 @@ def test_autoencoder_gradients_are_right(
     report = fastcf.check_gradients(model, ratings, tolerance=1e-6)
     if not report.passed:  # behind five layers gradients may be so small that the rounding of this step shows
         coarse = fastcf.check_gradients(model, ratings, tolerance=1e-6, step=1e-4)
-        assert all(min(block.epsilon for block in pair) < 1e-6 for pair in zip(report.blocks, coarse.blocks, strict=True)), (report, coarse)
+        assert all(
+            min(block.epsilon for block in pair) < 1e-6 for pair in zip(report.blocks, coarse.blocks, strict=True)
+        ), (report, coarse)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -368,11 +370,11 @@ def test_autoencoder_codes_are_the_encoders_values(ratings, fitted):
     x, r = (x, r) if fitted.orientation == "user" else (x.T, r.T)
     given = r / np.sqrt(np.maximum((r > 0).sum(1, keepdims=True), 1))
     _, (_, _, steps, _, _) = run(parameters_of(fitted), x, fitted.layers, "tanh", "identity", given=given)
-    np.testing.assert_allclose(codes, np.tanh(steps[1][1]), atol=2e-3)  # biases are worked out row by row
+    np.testing.assert_allclose(codes, np.tanh(steps[1][1]), atol=2e-3)  # biases are computed row by row
     assert codes.shape == (60 if fitted.orientation == "user" else 40, 4)
     assert codes.dtype == np.float32
     pairs, values = pairs_of(ratings)
-    given = fitted.encode(pairs, values)  # without the rows that nothing is known of
+    given = fitted.encode(pairs, values)  # without rows that have no ratings
     rated = np.diff(ratings.indptr if fitted.orientation == "user" else ratings.by_item().indptr) > 0
     np.testing.assert_allclose(given, codes[rated], atol=1e-6)
 
@@ -399,7 +401,7 @@ def test_autoencoder_reconstruction_is_the_prediction(ratings, fitted):
 def test_autoencoder_folding_in_what_it_was_trained_on_changes_nothing(ratings, orientation, normalize, output):
     model = model_of(orientation=orientation, normalize=normalize, output_activation=output).fit(ratings)
     folded = model.fold_in(ratings, by=orientation)
-    # Biases were fitted together; each alone is what that comes to, within the tolerance of the fit.
+    # Biases are fitted together; each alone is the same within the tolerance of the fit.
     tolerance = 5e-3 if (normalize, output) == ("bias", "identity") else 1e-5
     np.testing.assert_allclose(folded.predict_matrix(), model.predict_matrix(), atol=tolerance)
     assert (folded.users_, folded.items_) == (model.users_, model.items_)

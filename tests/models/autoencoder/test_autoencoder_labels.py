@@ -256,7 +256,7 @@ def test_labels_are_learnt_beyond_biases():
 def test_rows_folded_in_again_are_predicted_alike(ratings, orientation, normalize):
     model = model_of(orientation=orientation, normalize=normalize).fit(ratings)
     folded = model.fold_in(ratings, by=orientation)
-    atol = 0.03 if normalize == "bias" else 5e-3  # biases are worked out row by row, to a hundredth
+    atol = 0.03 if normalize == "bias" else 5e-3  # biases are computed row by row, to a hundredth
     np.testing.assert_allclose(folded.predict(ratings), model.predict(ratings), atol=atol)
     everything = model.reconstruct(ratings)
     np.testing.assert_allclose(everything, model.predict_matrix(), atol=atol)

@@ -27,8 +27,8 @@ TOLERANCE = 1e-5
 def rows_by_user(every_batch_touches_all):
     """Return 40 users' ratings of 30 items as CSR rows, and how many items there are.
 
-    Under Adam, rows of weights whose item is not in a batch stand still, and their time too; PyTorch's dense Adam
-    would go on moving them by what it remembers. The two agree where every batch touches every item.
+    Under Adam, rows of weights whose item is not in a batch stand still, and so does their count of steps; PyTorch's
+    dense Adam moves them by its averages. The two agree where every batch touches every item.
     """
     rng = np.random.default_rng(3)
     n_users, n_items = EPOCHS * 10, 30
@@ -47,7 +47,7 @@ def labels_of(values):
 
 
 def masked_log_loss(predicted, x, mask, n):
-    """Return the mean of twice the logistic cost over what is known."""
+    """Return the mean of twice the logistic cost over the known entries."""
     labels, offsets = labels_of(x)
     costs = torch.nn.functional.binary_cross_entropy_with_logits(predicted + offsets, labels, reduction="none")
     return 2 * (costs * mask).sum() / n

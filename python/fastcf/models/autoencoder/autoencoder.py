@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +45,7 @@ __all__ = ["Autoencoder"]
 _RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _REG, _LABEL_REG = 500.0, 250.0
 _FEWEST_ROWS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 1024, 64
+_NUMBERS = {"mean_rating": float, "reg": float, "learning_rate": float, "batch_size": int}  # of a network, in files
 
 
 @register
@@ -486,30 +488,17 @@ class Autoencoder(Estimator):
         network: Network = state.learnt
         scores, architecture, scale = state.scores.as_factors(), network.architecture, network.scale
         assert scores is not None
-        arrays = network.parameters.named()
-        for name in ("input_weights", "output_weights"):  # factors are the output weights, and where tied both
-            if name == "output_weights" or architecture.tied:
-                arrays.pop(name, None)
+        factors = ("output_weights", "input_weights") if architecture.tied else ("output_weights",)
+        arrays = {name: array for name, array in network.parameters.named().items() if name not in factors}
         arrays |= {"row_offsets": scale.rows, "column_offsets": scale.columns, **factor_arrays(scores)}
         meta = {
             "scale": [scale.mean, scale.unit, None if np.isinf(scale.row_reg) else scale.row_reg],
             "global_mean": scores.global_mean,
-            "mean_rating": network.mean_rating,
-            "reg": network.reg,
-            "learning_rate": network.learning_rate,
-            "batch_size": network.batch_size,
+            **{name: getattr(network, name) for name in _NUMBERS},
         }
         # Of the fit, even if parameters have been set since.
-        params = {
-            "layers": list(architecture.layers),
-            "activation": architecture.activation,
-            "output_activation": architecture.output_activation,
-            "tied": architecture.tied,
-            "rated_input": architecture.rated_input,
-            "orientation": network.orientation,
-            "cost": state.targets.cost,
-            "threshold": state.targets.threshold,
-        }
+        params = {**asdict(architecture), "layers": list(architecture.layers), "orientation": network.orientation}
+        params |= {"cost": state.targets.cost, "threshold": state.targets.threshold}
         return Packed(arrays, meta, params=params)
 
     @classmethod
@@ -558,10 +547,7 @@ class Autoencoder(Estimator):
             scale,
             parameters,
             self._compute(common, "load"),
-            mean_rating=float(meta["mean_rating"]),
-            reg=float(meta["reg"]),
-            learning_rate=float(meta["learning_rate"]),
-            batch_size=int(meta["batch_size"]),
+            **{name: kind(meta[name]) for name, kind in _NUMBERS.items()},
         )
         return common.replaced(
             scores=scores.replaced(link=network.link),
