@@ -73,6 +73,8 @@ def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
         if params["output_activation"] in ("sigmoid", "tanh"):  # which have a mapping of their own
             params["normalize"] = "bias"
         params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
+    elif class_name == "Blend" and params.get("fit_members") is False:
+        params |= {"validation_fraction": 0.1, "refit": True}
 
 
 def _scheduled(params: dict[str, Any]) -> dict[str, Any]:

@@ -191,6 +191,17 @@ def test_blend_bad_parameters_raise(ratings, options, error, message):
         fastcf.Blend([fastcf.BiasModel()], **options).fit(ratings)
 
 
+@pytest.mark.parametrize("options", [{"validation_fraction": 0.2}, {"refit": False}])
+def test_blend_parameters_without_effect_raise(ratings, options):
+    ((name, value),) = options.items()
+    message = rf"Blend\.fit: {name} must be .* {{}}, where it has no effect; got {value}"
+    ready = fastcf.Blend([fastcf.BiasModel().fit(ratings)], fit_members=False, **options)
+    with pytest.raises(ValueError, match=message.format("with fit_members=False")):
+        ready.fit(ratings)
+    with pytest.raises(ValueError, match=message.format("where validation ratings are given")):
+        fastcf.Blend([fastcf.BiasModel()], **options).fit(ratings, validation=ratings)
+
+
 def test_blend_bad_validation_raises(ratings):
     blend = fastcf.Blend([fastcf.BiasModel()])
     with pytest.raises(ValueError, match=r"validation must hold at least 2 ratings; got 1"):

@@ -62,12 +62,12 @@ class Blend(Estimator):
     fit_members : bool, default True
         Whether ``fit`` fits clones of the members. Otherwise they must be fitted and are taken as they are.
     validation_fraction : float, default 0.1
-        Share of the ratings, between 0 and 1, that ``fit`` holds out at random to fit the weights to, where it gets no
-        ``validation``; two ratings at least.
+        Share of the ratings, between 0 and 1, that ``fit`` holds out at random to fit the weights to, two ratings at
+        least; for ``fit_members=True`` without ``validation``.
     refit : bool, default True
         Whether the members are then fitted once more to all ratings, those held out included; the weights stay. Takes
-        as long again, and mostly makes better predictions. From ratings given as ``validation`` nothing but the weights
-        is learnt.
+        as long again, and mostly makes better predictions. For ``fit_members=True`` without ``validation``, from which
+        nothing but the weights is learnt.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds what is held out, and members whose own ``random_state`` is None.
     n_threads : int, optional
@@ -275,7 +275,7 @@ class Blend(Estimator):
             Ratings to fit the weights to, at least 2; the members learn from all of ``X`` and nothing of these. By
             default a share of ``X``, drawn at random, is held out.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
-            Handed to the members whose ``fit`` takes them.
+            Passed to the members whose ``fit`` takes them.
 
         Returns
         -------
@@ -285,7 +285,7 @@ class Blend(Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described; members say so of theirs.
+            If the input or a parameter is not as described, or has no effect; members say so of theirs.
         NotFittedError
             If ``fit_members=False`` and a member is not fitted.
         DeviceError
@@ -298,6 +298,10 @@ class Blend(Estimator):
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
+        if not self.fit_members:
+            self._refuse_ignored(("validation_fraction", "refit"), "with fit_members=False")
+        elif validation is not None:
+            self._refuse_ignored(("validation_fraction", "refit"), "where validation ratings are given")
         members = checked(self.models, self._own_params(), caller, fitted=not self.fit_members)
         features = {"user_features": user_features, "item_features": item_features}
         features = {name: table for name, table in features.items() if table is not None}
