@@ -157,9 +157,6 @@ class BaseRetriever(Fitted):
 
     k: int
     n_threads: int | None
-    users_: IdMap
-    items_: IdMap
-    seen_: SeenItems | None
 
     def fit(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
         """Learn from ratings what to propose; a fitted model stays as it is.

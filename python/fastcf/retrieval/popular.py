@@ -100,8 +100,6 @@ class Popular(BaseRetriever):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _POPULARITY
 
-    group_names_: NDArray[Any]
-
     def __init__(
         self,
         k: int = 100,
@@ -181,9 +179,6 @@ class TopPerGroup(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _POPULARITY | {"n_groups": COUNT}
     )
-
-    group_names_: NDArray[Any]
-    user_groups_: NDArray[np.int32]
 
     def __init__(
         self,

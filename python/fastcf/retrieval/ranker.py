@@ -30,32 +30,16 @@ _BATCH_BYTES = 1 << 26  # of features, as float64, that regressors may make of t
 
 @dataclass(frozen=True, eq=False)
 class _RegressionScores(Scores):
-    """Scores that a regressor computes of the features of pairs.
-
-    Attributes
-    ----------
-    regressor : estimator
-        Fitted.
-    user_features, item_features : ndarray or SciPy CSR array
-        A row per user (item), and the mean as last row: that of row -1.
-    """
+    """Predictions of a regressor from the features of pairs: rows of two tables, whose last row is that of row -1."""
 
     shown: ClassVar[tuple[str, ...]] = ("regressor",)
 
     regressor: Any
     user_features: Any
     item_features: Any
+    n_users: int
+    n_items: int
     link: Link = field(default_factory=Identity)
-
-    @property
-    def n_users(self) -> int:  # type: ignore[override]  # read-only here
-        """Number of user rows."""
-        return int(self.user_features.shape[0]) - 1
-
-    @property
-    def n_items(self) -> int:  # type: ignore[override]  # the same
-        """Number of item rows."""
-        return int(self.item_features.shape[0]) - 1
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> NDArray[np.float32]:
         """Return the predictions of pairs of rows, a batch of their features at a time."""
@@ -191,7 +175,7 @@ class FeatureRanker(Estimator):
             users,
             items,
             seen_in(ratings, users, items),
-            _RegressionScores(regressor, user_matrix, item_matrix),
+            _RegressionScores(regressor, user_matrix, item_matrix, len(users), len(items)),
             (-np.inf, np.inf),
             resolve_device("cpu", caller).device,
         )

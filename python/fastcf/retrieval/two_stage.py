@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import resolve_device
-from fastcf._parameters import (
-    THREADS,
-    Constraint,
-    Interval,
-    check_n_threads,
-    positive_count,
-    validate_parameters,
-)
+from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
 from fastcf.ids import IdMap, as_id_array
 from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
@@ -53,26 +46,12 @@ class RankedItems(NamedTuple):
     found_by: NDArray[np.uint64]
 
 
-class _Ranker(Protocol):
-    """What candidates are ranked by."""
-
-    @property
-    def items(self) -> IdMap:
-        """The items that it knows; scores are of their rows."""
-        ...
-
-    def scores(self, users: NDArray[Any], owners: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what pairs are ranked by; ``owners`` are positions among the user ids, ``items`` rows."""
-        ...
-
-    def predictions(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the predictions of scores, in the same order."""
-        ...
-
-
 @dataclass(frozen=True, eq=False)
 class _StateRanker:
-    """Ranks by the scores of one state of a model."""
+    """Ranks by the scores of one state of a model.
+
+    Ranking asks for scores of pairs (positions among user ids, item rows), and then for the best ones' predictions.
+    """
 
     state: State
     n_threads: int
@@ -124,7 +103,7 @@ class _Stages:
     shown: ClassVar[tuple[str, ...]] = ("retrievers", "users", "items", "seen")
 
     retrievers: dict[str, Retriever]
-    ranker: _Ranker
+    ranker: _StateRanker | _PairRanker
     users: IdMap
     seen: SeenItems
     translations: dict[str, tuple[IdMap, NDArray[np.int32]]] = field(default_factory=dict)
@@ -193,11 +172,6 @@ class TwoStageRecommender(Fitted):
         "n_threads": THREADS,
     }
 
-    retrievers_: dict[str, Retriever]
-    users_: IdMap
-    items_: IdMap
-    seen_: SeenItems
-
     def __init__(self, retrievers: Any, ranker: Any, *, n_threads: int | None = None) -> None:
         self.retrievers = retrievers
         self.ranker = ranker
@@ -231,7 +205,7 @@ class TwoStageRecommender(Fitted):
         if not hasattr(self.ranker, "items_"):
             hint = "a regressor of scikit-learn goes into a FeatureRanker"
             raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_ ({hint}); got {self.ranker!r}")
-        ranker: _Ranker
+        ranker: _StateRanker | _PairRanker
         if isinstance(self.ranker, Recommender):
             ranker = _StateRanker(self.ranker.state, check_n_threads(self.ranker.n_threads, caller))
         else:

@@ -49,19 +49,7 @@ def _state_of(model: Any, caller: str) -> tuple[State, FactorScores]:
 
 @dataclass(frozen=True, eq=False)
 class _Indexed:
-    """One state of a model, and the index of its item vectors.
-
-    Attributes
-    ----------
-    state : State
-        The model's.
-    scores : FactorScores
-        Its scores.
-    index : VectorIndex or None
-        None: all vectors are compared.
-    options : tuple
-        How it was built.
-    """
+    """One state of a model, its scores as factors, and the index of its item vectors, if there is one."""
 
     shown: ClassVar[tuple[str, ...]] = ("index",)
 
@@ -159,8 +147,6 @@ class NearestVectors(BaseRetriever):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _INDEX
-
-    index_: VectorIndex | None
 
     def __init__(
         self,
@@ -304,9 +290,6 @@ class RelatedItems(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _INDEX | {"n_recent": COUNT, "metric": (OneOf(("cosine", "dot")),)}
     )
-
-    recent_: NDArray[np.int32]
-    index_: VectorIndex | None
 
     def __init__(
         self,

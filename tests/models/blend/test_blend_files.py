@@ -131,7 +131,7 @@ def test_blend_members_are_parameters():
     assert bare.get_params()["matrixfactorization-2__n_factors"] == 3
     assert bare.set_params(biasmodel__user_reg=3.0).models[1].user_reg == 3.0
     for wrong in ({"colour": 1}, {"nobody__n_factors": 1}, {"biasmodel__colour": 1}):
-        with pytest.raises(ValueError, match=r"must be a parameter '(colour|nobody)'"):
+        with pytest.raises(ValueError, match=r"Invalid parameter|must be a parameter 'colour'"):
             bare.set_params(**wrong)
     assert bare.set_params(models=[("one", mf())], one__n_factors=8).models[0][1].n_factors == 8
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
 from fastcf._backend import Backend
@@ -24,7 +24,7 @@ from fastcf.errors import DivergenceError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
-from fastcf.models.blend.members import DROP, checked, named, parameters_of, takes, with_parameters
+from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
 from fastcf.models.blend.weights import ridge_weights
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings
@@ -210,43 +210,17 @@ class Blend(Estimator):
         return params
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
-
-        Parameters
-        ----------
-        deep : bool, default True
-            Whether also the members, by name, and their parameters, as ``name__parameter``.
-
-        Returns
-        -------
-        dict
-        """
+        """Return the parameters; if ``deep``, also the members by name and theirs, as ``name__parameter``."""
         params = self._own_params()
         return params | parameters_of(self.models) if deep else params
 
     def set_params(self, **params: Any) -> Blend:
         """Set parameters: the blend's, members by name, and parameters of members as ``name__parameter``.
 
-        Parameters
-        ----------
-        **params
-            New values; ``"drop"`` for a member leaves it out.
-
-        Returns
-        -------
-        Blend
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
+        ``"drop"`` for a member leaves it out. Returns the blend; raises ValueError if there is no such parameter.
         """
-        models, inner, rest = with_parameters(params.pop("models", self.models), params, self._own_params())
-        super().set_params(**rest)
-        self.models = models
-        for model, values in inner:
-            model.set_params(**values)
+        self.models = replaced(params.pop("models", self.models), params, self._own_params())
+        BaseEstimator.set_params(self, **params)  # by get_params: the members' own too
         return self
 
     # -------------------------------------------------------------------------------------------------------

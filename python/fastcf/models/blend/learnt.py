@@ -64,20 +64,9 @@ class LearntBlend:
         """Errors of the members on the validation ratings, by name."""
         return {member.name: error for member, error in zip(self.members, self.member_errors, strict=True)}
 
-    @property
-    def weighted(self) -> list[Member]:
-        """The members whose weight is not 0."""
-        return [member for member, weight in zip(self.members, self.weights, strict=True) if weight != 0]
-
 
 def union_of_ids(maps: Mapping[str, IdMap], attribute: str, caller: str) -> IdMap:
-    """Return the map of all ids of the members' maps; it is the first member's where all agree.
-
-    Raises
-    ------
-    ValueError
-        If some maps hold strings and others integers.
-    """
+    """Return the map of all ids of the members' maps, the first member's where all agree; ids must be of one kind."""
     first, *others = maps.values()
     if all(each == first for each in others):
         return first
@@ -109,18 +98,12 @@ def weighted_sum(learnt: LearntBlend, users: IdMap, items: IdMap) -> WeightedSco
 
 
 class BlendFolding(Folding):
-    """New rows of every member, weighted as before.
-
-    Parameters
-    ----------
-    learnt : LearntBlend
-        Sides are those that all its members with a weight can compute.
-    """
+    """New rows of every member, weighted as before: of the sides that all members with a weight can compute."""
 
     def __init__(self, learnt: LearntBlend) -> None:
-        sides = {member.name: member.state.folding.rated_sides for member in learnt.weighted}
-        every = [side for side in ("user", "item") if all(side in own for own in sides.values())]
-        self.rated_sides = tuple(every)
+        weighted = [member for member, weight in zip(learnt.members, learnt.weights, strict=True) if weight != 0]
+        sides = {member.name: member.state.folding.rated_sides for member in weighted}
+        self.rated_sides = tuple(side for side in ("user", "item") if all(side in own for own in sides.values()))
         missing = [repr(name) for name, own in sides.items() if not set(own) >= {"user", "item"}]
         members = "member" if len(missing) == 1 else "members"
         self.why = f" (limited by its {members} {', '.join(missing)})" if missing else ""

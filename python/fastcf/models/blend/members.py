@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sklearn.exceptions import NotFittedError
 
 from fastcf.models.estimator import Estimator
 
-__all__ = ["DROP", "checked", "named", "parameters_of", "takes", "with_parameters"]
+__all__ = ["DROP", "checked", "named", "parameters_of", "replaced", "takes"]
 
 DROP = "drop"
 """What stands in place of a member that is left out."""
@@ -53,55 +53,15 @@ def parameters_of(models: Any) -> dict[str, Any]:
     return params
 
 
-def with_parameters(
-    models: Any, params: Mapping[str, Any], own: Iterable[str]
-) -> tuple[Any, list[tuple[Any, dict[str, Any]]], dict[str, Any]]:
-    """Sort parameters into members that are replaced, parameters of members, and the rest.
-
-    Parameters
-    ----------
-    models : list of estimators or pairs
-        The members.
-    params : mapping
-        New values: of ``name``, of ``name__parameter``, and others.
-    own : iterable of str
-        Parameters that are no members', whatever their names.
-
-    Returns
-    -------
-    tuple
-        The members, some replaced; pairs (member, its new parameters); the rest of the parameters.
-    """
+def replaced(models: Any, params: dict[str, Any], own: Iterable[str]) -> Any:
+    """Return members with those replaced that ``params`` names, which are taken out of it; ``own`` are no members."""
     pairs = named(models)
-    names = {name for name, _ in pairs if isinstance(name, str)}.difference(own)
-    replaced = {name: value for name, value in params.items() if name in names}
-    if replaced:
-        pairs = [(name, replaced.get(name, model)) for name, model in pairs]
-        models = pairs
-    inner: dict[str, dict[str, Any]] = {}
-    rest: dict[str, Any] = {}
-    for key, value in params.items():
-        name, _, parameter = key.partition("__")
-        if name in names and parameter:
-            inner.setdefault(name, {})[parameter] = value
-        elif name not in names:
-            rest[key] = value
-    return models, [(model, inner[name]) for name, model in pairs if name in inner], rest
+    new = {name: params.pop(name) for name, _ in pairs if name in params and name not in own}
+    return [(name, new.get(name, model)) for name, model in pairs] if new else models
 
 
 def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: bool) -> dict[str, Estimator]:
-    """Return the members that take part, by name.
-
-    Parameters
-    ----------
-    models : list of estimators or pairs
-        The members.
-    own : iterable of str
-        Names that no member may have.
-    caller : str
-        Heads messages.
-    fitted : bool
-        Whether they must be fitted.
+    """Return the members that take part, by name; they must be ``fitted``, and have no name of ``own``.
 
     Raises
     ------
