@@ -37,7 +37,7 @@ class Candidates(NamedTuple):
     indices : ndarray, int32
         Item rows, ascending and distinct within a user.
     scores : ndarray, float32
-        What the retriever thinks of each; larger is better, comparable within one user of one retriever.
+        The retriever's score of each; larger is better, comparable within one user of one retriever.
     items : IdMap
         The ids behind the rows.
     """
@@ -74,7 +74,7 @@ class Retriever(Protocol):
         ...
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return candidates for user ids, with no more than an empty row for those it knows nothing about.
+        """Return candidates for user ids; users that it does not know have an empty row or a default one.
 
         ``exclude_seen`` asks not to spend candidates on what a user has rated; those left in are removed later.
         """

@@ -28,7 +28,7 @@ _Merged = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
 
 
 class RankedItems(NamedTuple):
-    """Items recommended to users, best first, and who found them.
+    """Items recommended to users, best first, and the retrievers that found them.
 
     Attributes
     ----------
@@ -178,7 +178,7 @@ class TwoStageRecommender(Fitted):
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
-        """Fit the retrievers, themselves and not clones, and remember who has seen what; the ranker stays as it is.
+        """Fit the retrievers, not clones of them, and take over which items users have seen; the ranker stays as it is.
 
         Parameters
         ----------

@@ -21,8 +21,8 @@ _ROUNDING = 1e-6  # relative, of scores in float32
 def _least_left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> float:
     """Return the penalty of the least leave-one-out error of the regression of ``left`` on ``rows``.
 
-    Leaving a row out changes its residual e to e / (1 − h), h being its leverage: what the intercept has of it,
-    ``leverage``, and ``x (XᵀX + λI)⁻¹ xᵀ``. Along the eigenvectors of XᵀX a penalty costs one pass over the rows;
+    Leaving a row out changes its residual e to e / (1 − h), h being its leverage: that of the intercept, ``leverage``,
+    plus ``x (XᵀX + λI)⁻¹ xᵀ``. Along the eigenvectors of XᵀX a penalty costs one pass over the rows;
     ``RidgeCV`` of scikit-learn, which finds the same, takes five times as long for a million rows of 4 columns.
     """
     lengths, vectors = np.linalg.eigh(rows.T @ rows)
@@ -54,17 +54,17 @@ def ridge_weights(
     sample = np.ones(values.size) if sample_weight is None else sample_weight.astype(np.float64)
     centre = np.average(scores, axis=0, weights=sample) if intercept else np.zeros(n_members)
     middle = float(np.average(values, weights=sample)) if intercept else 0.0
-    # What the average leaves over is regressed on the scores: its coefficients are the weights less 1/M.
+    # The residuals of the plain average are regressed on the scores: the coefficients are the weights less 1/M.
     root = np.sqrt(sample)
     rows = root[:, None] * (scores - centre)
     left = root * (values - middle) - rows.mean(axis=1)
     if isinstance(reg, str):
         reg = _least_left_out(rows, left, sample / sample.sum() if intercept else np.zeros(values.size))
-    # Of several solutions the one nearest to the average is taken, so that members that are alike (as far as float32
-    # tells) share their weight, also without a penalty.
+    # Of several solutions the one nearest to the average is taken, so that members with equal scores (to float32
+    # precision) share their weight, also without a penalty.
     penalised = np.vstack([rows, np.sqrt(reg) * np.eye(n_members)])
     right = np.concatenate([left, np.zeros(n_members)])
-    triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([penalised, right]), mode="r"))  # as good as all
+    triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([penalised, right]), mode="r"))  # for all rows
     few, last = triangle[:, :-1], triangle[:, -1]
     weights = 1 / n_members + np.linalg.lstsq(few, last, rcond=_ROUNDING)[0]
     if non_negative and weights.min() < 0:
