@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
 
-__all__ = ["IdMap", "as_id_array", "distinct", "joined"]
+__all__ = ["IdMap", "as_id_array", "distinct", "extended", "joined"]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 
@@ -289,3 +289,33 @@ def joined(ids: IdMap, more: NDArray[Any], caller: str) -> IdMap:
     else:
         names = np.concatenate([ids.ids, more])
     return IdMap(as_id_array(names, caller, "ids"))
+
+
+def extended(ids: IdMap, wanted: IdMap, caller: str) -> tuple[IdMap, NDArray[np.int32]]:
+    """Return the map of ``ids``, followed by those of ``wanted`` that it does not have, and the row of each of these.
+
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    wanted : IdMap
+        Ids, known or new.
+    caller : str
+        Named in error messages.
+
+    Returns
+    -------
+    tuple of IdMap and ndarray of int32
+        The rows of all of ``wanted`` in the new map; new ids have rows from n on.
+
+    Raises
+    ------
+    TypeError
+        If some ids are integers and others strings.
+    """
+    rows = ids.rows(wanted.ids)
+    new = np.flatnonzero(rows < 0)
+    if new.size == 0:
+        return ids, rows
+    rows[new] = len(ids) + np.arange(new.size)
+    return joined(ids, wanted.ids[new], caller), rows
