@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse
-from reference_two_tower import forward
 from scipy.special import expit
 
 import fastcf
 from fastcf.models.two_tower.towers import Inputs
 from fastcf.optimizers import OPTIMIZERS, SCHEDULES, as_optimizer
+from reference_two_tower import forward
 
 N_USERS, N_ITEMS, N_OTHERS = 60, 40, 8
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse
-from interrupted import fit_interrupted
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
@@ -18,6 +17,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 import fastcf
 from fastcf.optimizers import as_optimizer
 from fastcf.serialization import save_archive
+from interrupted import fit_interrupted
 
 OPTIONS = {
     "default": {},
@@ -198,7 +198,7 @@ def test_two_tower_patience_keeps_the_best_epoch(ratings):
     model.fit(train, validation=held_out)
     errors = [record["validation_rmse"] for record in model.history_]
     assert len(errors) == model.n_epochs_ + 4 < 200
-    assert model.n_epochs_ == int(np.argmin(errors))
+    assert model.n_epochs_ == 1 + int(np.argmin(errors[1:]))
 
 
 def test_two_tower_callbacks_see_every_epoch(ratings):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from reference_autoencoder import shuffled
-from reference_two_tower import RATING_STREAM, cast, draw, flat, rebuilt
 
 from fastcf.optimizers import as_optimizer
+from reference_autoencoder import shuffled
+from reference_two_tower import RATING_STREAM, cast, draw, flat, rebuilt
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install fastcf[torch]")
 

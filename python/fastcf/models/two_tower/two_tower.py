@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -187,8 +187,8 @@ class TwoTower(Estimator):
 
     def __init__(
         self,
-        user_layers: Iterable[int] = (256, 128),
-        item_layers: Iterable[int] = (256, 128),
+        user_layers: Sequence[int] = (256, 128),
+        item_layers: Sequence[int] = (256, 128),
         n_factors: int = 32,
         *,
         ids: str = "auto",
