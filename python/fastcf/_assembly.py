@@ -231,11 +231,18 @@ class ItemView:
     values : ndarray of shape (nnz,), float32
         The ratings.
     entries : ndarray of shape (nnz,), int64
-        Position of each rating in the order by user, which leads to its timestamp or weight. Computed on first use.
+        Position of each rating in the order by user, which leads to its timestamp. Computed on first use.
+    weights : ndarray of shape (nnz,), float32, or None
+        Weights of the ratings, where they have any. Computed on first use.
     """
 
     def __init__(
-        self, indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float32], n_items: int
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        weights: NDArray[np.float32] | None = None,
     ) -> None:
         by_item = ingest.csr_to_csc(indptr, indices, values, n_items)
         self.indptr: NDArray[np.int64] = frozen(by_item[0])
@@ -243,6 +250,12 @@ class ItemView:
         self.values: NDArray[np.float32] = frozen(by_item[2])
         self._rows = indptr, indices
         self._entries: NDArray[np.int64] | None = None
+        self._by_user = weights
+
+    @property
+    def weights(self) -> NDArray[np.float32] | None:
+        """Weights of the ratings, or None."""
+        return None if self._by_user is None else self._by_user[self.entries]
 
     @property
     def entries(self) -> NDArray[np.int64]:

@@ -291,31 +291,29 @@ def joined(ids: IdMap, more: NDArray[Any], caller: str) -> IdMap:
     return IdMap(as_id_array(names, caller, "ids"))
 
 
-def extended(ids: IdMap, wanted: IdMap, caller: str) -> tuple[IdMap, NDArray[np.int32]]:
-    """Return the map of ``ids``, followed by those of ``wanted`` that it does not have, and the row of each of these.
+def extended(ids: IdMap, more: NDArray[Any], where: str) -> IdMap:
+    """Return the map of ``ids``, followed by those of ``more`` that it lacks; ``ids`` itself if it lacks none.
 
     Parameters
     ----------
     ids : IdMap
         Rows 0..n-1.
-    wanted : IdMap
-        Ids, known or new.
-    caller : str
-        Named in error messages.
+    more : ndarray of shape (m,)
+        Distinct ids of a map.
+    where : str
+        Heads messages.
 
     Returns
     -------
-    tuple of IdMap and ndarray of int32
-        The rows of all of ``wanted`` in the new map; new ids have rows from n on.
+    IdMap
 
     Raises
     ------
     TypeError
-        If some ids are integers and others strings.
+        If the ids are of another kind than those of the map.
     """
-    rows = ids.rows(wanted.ids)
-    new = np.flatnonzero(rows < 0)
-    if new.size == 0:
-        return ids, rows
-    rows[new] = len(ids) + np.arange(new.size)
-    return joined(ids, wanted.ids[new], caller), rows
+    if (ids.ids.dtype.kind == "U") != (more.dtype.kind == "U"):
+        kinds = ("strings", "integers") if ids.ids.dtype.kind == "U" else ("integers", "strings")
+        raise TypeError(f"{where} must have ids that are {kinds[0]}, as the model's; got {kinds[1]}")
+    new = more[ids.rows(more) < 0]
+    return ids if new.size == 0 else joined(ids, new, where)

@@ -384,8 +384,16 @@ class Ratings:
     def by_item(self) -> ItemView:
         """Return the ratings by item; computed on first use (8 bytes per rating), then kept."""
         if self._by_item is None:
-            self._by_item = ItemView(self._indptr, self._indices, self._values, self.n_items)
+            self._by_item = ItemView(self._indptr, self._indices, self._values, self.n_items, self._weights)
         return self._by_item
+
+    def user_counts(self) -> NDArray[np.int64]:
+        """Return the number of ratings of each user, int64 of shape (n_users,)."""
+        return np.diff(self._indptr)
+
+    def item_counts(self) -> NDArray[np.int64]:
+        """Return the number of ratings of each item, int64 of shape (n_items,)."""
+        return np.bincount(self._indices, minlength=self.n_items)
 
     def row_of_entry(self) -> NDArray[np.int32]:
         """Return the user row of each stored rating, int32 of shape (nnz,)."""

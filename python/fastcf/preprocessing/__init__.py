@@ -6,7 +6,7 @@ For the other scalings take scikit-learn's transformers, which keep constant col
 """
 
 from fastcf.preprocessing.features import FeatureTable, as_feature_table
-from fastcf.preprocessing.means import MeanNormalizer
+from fastcf.preprocessing.means import MeanNormalizer, row_means
 from fastcf.preprocessing.scaling import MeanRangeScaler
 
-__all__ = ["FeatureTable", "MeanNormalizer", "MeanRangeScaler", "as_feature_table"]
+__all__ = ["FeatureTable", "MeanNormalizer", "MeanRangeScaler", "as_feature_table", "row_means"]

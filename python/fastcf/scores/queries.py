@@ -146,7 +146,9 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
         return history
     if scipy.sparse.issparse(history):
         if history.shape[1] != len(items):
-            raise ValueError(f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}")
+            raise ValueError(
+                f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}"
+            )
         given = scipy.sparse.csr_matrix(history, copy=True)
         given.sum_duplicates()
         given.sort_indices()

@@ -179,9 +179,7 @@ class Recommender:
         return (predicted, state.scores.deviations(*rows)) if return_std else predicted
 
     @staticmethod
-    def _predictions(
-        state: State, scores: NDArray[np.float32], compute: Compute, clip: bool
-    ) -> NDArray[np.float32]:
+    def _predictions(state: State, scores: NDArray[np.float32], compute: Compute, clip: bool) -> NDArray[np.float32]:
         predicted = state.scores.link.predictions(scores, compute)
         return np.clip(predicted, *state.rating_range, out=predicted) if clip else predicted
 
@@ -334,7 +332,7 @@ class Recommender:
             raise ValueError(f"{caller}: users must be given where there is no history; got None")
         wanted = state.users.ids if users is None else users
         single = np.ndim(wanted) == 0
-        known = {"strict": strict, "n_threads": self.n_threads}
+        known: dict[str, Any] = {"strict": strict, "n_threads": self.n_threads}
         rows = rows_of(state.users, one(wanted) if single else wanted, "user", caller, **known)
         selection = Selection(
             min(n, len(state.items)),

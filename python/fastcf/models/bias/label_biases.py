@@ -18,6 +18,7 @@ __all__ = ["LabelBiases", "fit_label_biases", "log_odds_of_rows", "start_label_b
 Floats = NDArray[np.float32]
 
 _LEAST_SHARE_LEFT = 1 - 2 / np.pi  # of labels' variance: what a line leaves however widely z is spread (if normal)
+_NO_BIAS = 1e12  # a penalty that leaves no bias
 _ROUNDS = 30  # of users and items in turn, at most
 _TOLERANCE = 0.01  # in log-odds: ends rounds, and the steps of rows
 
@@ -33,9 +34,16 @@ class LabelBiases(NamedTuple):
 
 
 def start_label_biases(
-    labels: Ratings, backend: Backend, *, reg: float | str = "auto", n_threads: int = 0
+    labels: Ratings,
+    backend: Backend,
+    sides: tuple[bool, bool] = (True, True),
+    *,
+    reg: float | str = "auto",
+    n_threads: int = 0,
 ) -> LabelBiases:
     """Return biases by least squares of the labels, in log-odds; "auto" estimates a penalty for each side.
+
+    ``sides`` tells whether users and items have biases.
 
     Least squares finds the line y = rate + c z that is nearest to y = σ(z): c is the mean slope, E[p (1 − p)], which is
     also the variance that is left in a label. Penalties are ratios of variances: in log-odds, c times those of the
@@ -46,7 +54,11 @@ def start_label_biases(
     rate = float(expit(base))
     variance = rate * (1 - rate)
     penalty: float | str = reg if isinstance(reg, str) else reg / variance
-    biases = fit_biases(labels, backend, user_reg=penalty, item_reg=penalty, tolerance=1e-2, n_threads=n_threads)
+    user_reg, item_reg = (penalty if there else _NO_BIAS for there in sides)
+    biases = fit_biases(labels, backend, user_reg=user_reg, item_reg=item_reg, tolerance=1e-2, n_threads=n_threads)
+    for there, table in zip(sides, (biases.users, biases.items), strict=True):
+        if not there:
+            table[:] = 0
     total = float(labels.nnz if weights is None else weights.sum(dtype=np.float64))
     weighted = labels.nnz if weights is None else np.count_nonzero(weights)
     left = biases.noise_variance * weighted / total  # of a label of mean weight

@@ -1,0 +1,6 @@
+"""Matrix factorisation, and what trains it."""
+
+from fastcf.models.factorization.matrix_factorization import MatrixFactorization
+from fastcf.models.factorization.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver
+
+__all__ = ["ALS", "SGD", "Gibbs", "GradientDescent", "MatrixFactorization", "Solver", "as_solver"]

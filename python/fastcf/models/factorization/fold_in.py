@@ -1,153 +1,201 @@
-"""New users and items of a fitted factorisation: their factors in closed form, the other side standing still."""
+"""New users and items of a factorisation: their rows solved exactly, given the other side."""
 
 from __future__ import annotations
 
-import copy
-from typing import Any, TypeVar
+import math
+import warnings
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
-from fastcf.ids import IdMap
-from fastcf.models._parameters import OneOf
-from fastcf.models._results import SeenItems
-from fastcf.models.base import SimilarityMixin
-from fastcf.ratings import Ratings, as_ratings
+from fastcf.models.factorization.problem import LearntFactors
+from fastcf.preprocessing import row_means
+from fastcf.scores import Compute, FactorScores, Folding, State
+from fastcf.scores.queries import RatedSide
 
-__all__ = ["FoldInMixin"]
+__all__ = ["LabelFolding", "PosteriorFolding", "RatingFolding", "folded_rows"]
 
-_Model = TypeVar("_Model", bound="FoldInMixin")
+Floats = NDArray[np.float32]
+_STEPS, _TOLERANCE = 100, 1e-4
 
 
-class FoldInMixin(SimilarityMixin):
-    """Adds ``fold_in`` to models whose rows are least-squares solutions given the other side."""
+def _factors(state: State) -> tuple[FactorScores, LearntFactors]:
+    scores, learnt = state.scores.as_factors(), state.learnt
+    assert scores is not None
+    return scores, learnt
 
-    reg_: float
-    reg_exponent_: float
-    user_bias_reg_: float
-    item_bias_reg_: float
-    bias: bool
 
-    def fold_in(self: _Model, X: Any, y: ArrayLike | None = None, *, by: str = "user", strict: bool = False) -> _Model:
-        r"""Return a model of the users (or items) of new ratings, without training again.
+def _with_rows(state: State, by: str, factors: Floats, bias: Floats, **others: Any) -> State:
+    """Return a state whose users (or items) have these factors and biases."""
+    scores, _ = _factors(state)
+    return state.replaced(scores=scores.replaced(**{f"{by}_factors": factors, f"{by}_bias": bias}, **others))
 
-        With the other side standing still, the objective is a least-squares problem for each row, which is solved
-        exactly: ``p_u, b_u = argmin ½ Σ_i w (ŷ_ui − y_ui)² + ½ λ n_u^a ‖p_u‖² + ½ λ_b b_u²`` with the penalties of the
-        fit. After ``solver="bayes"`` every draw is extended by the mean of its new rows' posterior.
 
-        Parameters
-        ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            Ratings of the new rows; rows that the model knows are solved afresh, from these ratings alone.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
-        by : {"user", "item"}, default "user"
-            Whose rows are new.
-        strict : bool, default False
-            Whether an id of the other side that the model does not know is an error. Otherwise its ratings are left
-            out: nothing is known that could explain them.
+def folded_rows(state: State, by: str) -> tuple[Floats, Floats]:
+    """Return the factors and biases of the users (or items) of a state."""
+    scores, _ = _factors(state)
+    return (scores.user_factors, scores.user_bias) if by == "user" else (scores.item_factors, scores.item_bias)
 
-        Returns
-        -------
-        model of the same class
-            Its users (or items) are those of ``X``, in ascending order of their ids; the other side is shared with this
-            model, not copied. It predicts, recommends and is saved like any other. ``seen_`` are the ratings of ``X``
-            where ``by="user"``, else None.
 
-        Raises
-        ------
-        NotFittedError
-            Before ``fit``.
-        TypeError, ValueError
-            If the ratings are not as described, or ``strict`` and an id is unknown.
+class RatingFolding(Folding):
+    r"""Least squares for each row: ``p_u, b_u = argmin ½ Σ_i w (ŷ_ui − y_ui)² + ½ λ n_u^a ‖p_u‖² + ½ λ_b b_u²``.
 
-        Notes
-        -----
-        The same bits for any number of threads.
+    One half-sweep of alternating least squares, with the penalties of the fit (Y. Zhou et al., "Large-scale parallel
+    collaborative filtering for the Netflix Prize", AAIM 2008).
+    """
 
-        References
-        ----------
-        Y. Zhou et al., "Large-scale parallel collaborative filtering for the Netflix Prize", AAIM 2008: one half-sweep
-        of alternating least squares.
-        """
-        caller = f"{type(self).__name__}.fold_in"
-        self._require_fitted("fold_in")
-        if not OneOf(("user", "item")).accepts(by):
-            raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
-        ratings = as_ratings(X, y, caller=caller)
-        ids, csr, weights = self._known_entries(ratings, by, "fold_in", strict)
-        folded = copy.copy(self)
-        self._fold(folded, by, csr, weights)
-        if by == "user":
-            folded.users_, folded.seen_ = ids, SeenItems(csr[0], csr[1])
-        else:
-            folded.items_, folded.seen_ = ids, None
-        return folded
+    rated_sides = ("user", "item")
 
-    def _known_entries(
-        self, ratings: Ratings, by: str, method: str, strict: bool
-    ) -> tuple[IdMap, tuple[Any, ...], NDArray[np.float32] | None]:
-        """Return the ids of one side of ratings, and the ratings of what the model knows of the other, as CSR."""
-        fixed = self.items_ if by == "user" else self.users_
-        given = ratings.items if by == "user" else ratings.users
-        known = self._rows(fixed, given.ids, "item" if by == "user" else "user", method, strict)
-        rows, columns, values, weights, ids = _side_of(ratings, by)
-        columns = known[columns]
-        kept = columns >= 0
-        order = np.lexsort((columns[kept], rows[kept]))
-        rows, columns, values = rows[kept][order], columns[kept][order], values[kept][order]
-        weights = None if weights is None else weights[kept][order]
-        indptr = np.zeros(len(ids) + 1, np.int64)
-        np.cumsum(np.bincount(rows, minlength=len(ids)), out=indptr[1:])
-        return ids, (indptr, np.ascontiguousarray(columns, np.int32), np.ascontiguousarray(values)), weights
-
-    def _fold(self, folded: Any, by: str, csr: tuple[Any, ...], weights: NDArray[np.float32] | None) -> None:
-        """Solve the rows of ``csr`` into ``folded``."""
-        n_rows, k = csr[0].size - 1, self.user_factors_.shape[1]
-        factors = np.zeros((n_rows, k), np.float32)
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Solve the rows."""
+        scores, learnt = _factors(state)
+        users = rated.by == "user"
+        n_rows = len(rated.ids)
+        factors = np.zeros((n_rows, scores.n_factors), np.float32)
         bias = np.zeros(n_rows, np.float32)
-        options: dict[str, Any] = {"weights": weights, "reg": self.reg_, "reg_exponent": self.reg_exponent_}
-        if by == "user":
-            column_offset, options["bias_reg"] = self.item_bias_, self.user_bias_reg_
-            if self.item_mean_ is not None:
-                column_offset = column_offset + self.item_mean_
+        others: dict[str, Any] = {}
+        options: dict[str, Any] = {}
+        if users:
+            column_offset = scores.item_score
         else:
-            column_offset, options["bias_reg"] = self.user_bias_, self.item_bias_reg_
-            if self.item_mean_ is not None:
-                folded.item_mean_ = row_means(csr, weights, self.global_mean_)
-                options["row_offset"] = folded.item_mean_
-        offset = 0.0 if self.item_mean_ is not None else self.global_mean_
-        self._native.als_update(
-            *csr,
-            self.item_factors_ if by == "user" else self.user_factors_,
+            column_offset = scores.user_bias
+            if scores.item_mean is not None:
+                others["item_mean"] = row_means(rated.indptr, rated.values, rated.weights, scores.global_mean)
+                options["row_offset"] = others["item_mean"]
+        compute.native.als_update(
+            *rated.csr,
+            scores.item_factors if users else scores.user_factors,
             factors,
-            bias if self.bias else None,
+            bias if (learnt.bias.user if users else learnt.bias.item) else None,
+            weights=rated.weights,
             column_offset=column_offset,
-            offset=offset,
-            n_threads=self._threads,
+            offset=0.0 if scores.item_mean is not None else scores.global_mean,
+            reg=learnt.reg,
+            reg_exponent=learnt.reg_exponent,
+            bias_reg=learnt.user_bias_reg if users else learnt.item_bias_reg,
+            n_threads=compute.n_threads,
             **options,
         )
-        if by == "user":
-            folded.user_factors_, folded.user_bias_ = factors, bias
+        return _with_rows(state, rated.by, factors, bias, **others)
+
+
+class PosteriorFolding(Folding):
+    """Every draw of the posterior is extended by the mean of its new rows' posterior."""
+
+    rated_sides = ("user", "item")
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Solve the rows, draw by draw."""
+        scores, learnt = _factors(state)
+        draws, posterior = learnt.draws, scores.posterior
+        assert draws is not None
+        assert posterior is not None
+        users = rated.by == "user"
+        fixed, fixed_bias, means, precisions = (
+            (scores.item_factors, posterior.item_bias_samples, draws.user_means, draws.user_precisions)
+            if users
+            else (scores.user_factors, posterior.user_bias_samples, draws.item_means, draws.item_precisions)
+        )
+        n, n_rows = posterior.n_samples, len(rated.ids)
+        others: dict[str, Any] = {}
+        offset: Any = np.float32(scores.global_mean)
+        if scores.item_mean is not None and users:
+            offset = scores.item_mean[rated.columns]
+        elif scores.item_mean is not None:
+            others["item_mean"] = row_means(rated.indptr, rated.values, rated.weights, scores.global_mean)
+            offset = np.repeat(others["item_mean"], np.diff(rated.indptr))
+        values = ((rated.values - offset) / np.float32(draws.unit)).astype(np.float32)
+        k = scores.n_factors // n
+        scale = np.float32(math.sqrt(draws.unit / n))
+        factors = np.empty((n_rows, n * k), np.float32)
+        biases = np.zeros((n, n_rows), np.float32)
+        biased = learnt.bias.user if users else learnt.bias.item
+        for sample in range(n):
+            block = slice(sample * k, (sample + 1) * k)
+            rows = np.empty((n_rows, k), np.float32)
+            compute.native.als_update(
+                rated.indptr,
+                rated.columns,
+                values,
+                np.ascontiguousarray(fixed[:, block]) / scale,
+                rows,
+                biases[sample] if biased else None,
+                weights=rated.weights,
+                column_offset=fixed_bias[sample] / np.float32(draws.unit),
+                precision=float(draws.unit**2 / draws.noise_variances[sample]),
+                prior=precisions[sample],
+                prior_mean=means[sample],
+                n_threads=compute.n_threads,
+            )
+            factors[:, block] = rows * scale
+        biases *= np.float32(draws.unit)
+        bias = biases.mean(axis=0, dtype=np.float64).astype(np.float32)
+        folded = replace(posterior, user_bias_samples=biases) if users else replace(posterior, item_bias_samples=biases)
+        others["posterior"] = folded
+        return _with_rows(state.replaced(learnt=replace(learnt, posterior=folded)), rated.by, factors, bias, **others)
+
+
+class LabelFolding(Folding):
+    """A regularised logistic regression for each row.
+
+    Each step replaces the cost by its quadratic bound at the present z: least squares with weights ``(σ(z) − ½) / z``,
+    which natively takes one half-sweep of alternating least squares, and never raises the objective (T. Jaakkola and M.
+    Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10, 2000). Steps end when
+    no parameter moves by more than 1e-4, or after 100, with a ``ConvergenceWarning`` if rows still move: they do so
+    without end where nothing penalises them and their labels are all alike, or separated by the other side's factors.
+    """
+
+    rated_sides = ("user", "item")
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Solve the rows by steps."""
+        scores, learnt = _factors(state)
+        users = rated.by == "user"
+        fixed, column_bias, bias_reg, biased = (
+            (scores.item_factors, scores.item_bias, learnt.user_bias_reg, learnt.bias.user)
+            if users
+            else (scores.user_factors, scores.user_bias, learnt.item_bias_reg, learnt.bias.item)
+        )
+        (indptr, columns, labels), weights, n_rows = rated.csr, rated.weights, len(rated.ids)
+        factors = np.zeros((n_rows, fixed.shape[1]), np.float32)
+        bias = np.zeros(n_rows, np.float32)
+        rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(indptr))
+        native, n_threads = compute
+        for _ in range(_STEPS):
+            z = native.predict_pairs(
+                rows, columns, factors, fixed, bias, column_bias, None, scores.global_mean, n_threads=n_threads
+            )
+            size = np.maximum(np.abs(z), np.float32(1e-3))  # the limit at 0 is reached long before
+            bound = np.tanh(size / 2) / (2 * size)
+            before = factors.copy(), bias.copy()
+            native.als_update(
+                indptr,
+                columns,
+                (labels - np.float32(0.5)) / bound,
+                fixed,
+                factors,
+                bias if biased else None,
+                weights=bound if weights is None else bound * weights,
+                column_offset=column_bias,
+                offset=scores.global_mean,
+                reg=learnt.reg,
+                reg_exponent=learnt.reg_exponent,
+                bias_reg=bias_reg,
+                n_threads=n_threads,
+            )
+            moved = np.maximum(np.abs(factors - before[0]).max(axis=1, initial=0), np.abs(bias - before[1]))
+            settled = moved <= _TOLERANCE
+            if settled.all():
+                break
         else:
-            folded.item_factors_, folded.item_bias_ = factors, bias
-
-
-def _side_of(
-    ratings: Ratings, by: str
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32], NDArray[np.float32] | None, IdMap]:
-    """Return row, column, rating and weight of each entry, and the ids of the rows."""
-    users = ratings.row_of_entry()
-    if by == "user":
-        return users, ratings.indices, ratings.values, ratings.weights, ratings.users
-    return ratings.indices, users, ratings.values, ratings.weights, ratings.items
-
-
-def row_means(csr: tuple[Any, ...], weights: NDArray[np.float32] | None, fallback: float) -> NDArray[np.float32]:
-    """Return the mean rating of each row, and ``fallback`` for rows without ratings (or with weights of 0 only)."""
-    indptr, _, values = csr
-    rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
-    w = np.ones(values.size, np.float32) if weights is None else weights
-    total = np.bincount(rows, w, indptr.size - 1)
-    sums = np.bincount(rows, w * values, indptr.size - 1)
-    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback).astype(np.float32)
+            warnings.warn(
+                f"{caller}: {n_rows - settled.sum():,} of {n_rows:,} {rated.by}s did not converge in {_STEPS} steps, "
+                f"the last of which moved parameters by up to {moved.max():.2g}; fit the model with a larger reg or "
+                "bias_reg",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        return _with_rows(state, rated.by, factors, bias)

@@ -3,139 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import Backend
+from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
-from fastcf.callbacks import Callback
-from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models._factorization import CHECKED_RATINGS, TRAINING_CONSTRAINTS, TRAINING_STATE, FactorizationMixin
-from fastcf.models._fold_in import row_means
-from fastcf.models._gibbs import GibbsSolver, PosteriorMixin
-from fastcf.models._objective import mf_objective
-from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
-from fastcf.models._solvers import AlsSolver, GradientSolver, Problem, SgdSolver, Solver
-from fastcf.models._training import train
-from fastcf.models.bias import Biases, fit_biases
-from fastcf.optimizers import Optimizer
-from fastcf.ratings import Ratings
-from fastcf.serialization import register
+from fastcf.errors import DataError
+from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.factorization.costs import Settled, settle_labels, settle_ratings
+from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
+from fastcf.models.factorization.held_out_penalty import held_out_penalty
+from fastcf.models.factorization.objective import mf_objective
+from fastcf.models.factorization.partial_fit import carried_on
+from fastcf.models.factorization.problem import (
+    Draws,
+    LearntFactors,
+    Parameters,
+    Problem,
+    Sides,
+    draw_factors,
+    held_out_rows,
+)
+from fastcf.models.factorization.solvers import SOLVERS, Auto, Solver, as_solver
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores import Compute, FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
+from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.serialization import Archive, register
+from fastcf.training.callbacks import Callback
+from fastcf.training.gradient_check import Objective, compare_gradients
 
 __all__ = ["MatrixFactorization"]
 
-
-class _Auto(NamedTuple):
-    """What "auto" means for a solver; ``reg`` in units of the standard deviation σ that the biases leave."""
-
-    n_factors: int
-    n_epochs: int
-    reg: float
-    reg_exponent: float
-
-
-# Chosen on validation ratings of sets of different size, see docs/defaults.md.
-_AUTO = {
-    "sgd": _Auto(64, 40, 0.6, 0.7),
-    "als": _Auto(64, 15, 1.75, 0.5),
-    "bayes": _Auto(32, 120, 0.0, 0.0),
-    "gd": _Auto(64, 200, 1.75, 0.5),
-    "minibatch": _Auto(64, 40, 1.75, 0.5),
-}
-_SOLVERS: dict[str, type[Solver]] = {
-    "sgd": SgdSolver,
-    "als": AlsSolver,
-    "bayes": GibbsSolver,
-    "gd": GradientSolver,
-    "minibatch": GradientSolver,
-}
-_AUTO_LEARNING_RATE = 0.04
+_CHECKED_RATINGS = 20_000  # that fit(check_gradients=True) looks at
 
 
 @register
-class MatrixFactorization(PosteriorMixin, FactorizationMixin):
-    r"""Biased matrix factorisation for ratings: ``ŷ_ui = m_ui + b_u + b_i + p_u·q_i``.
+class MatrixFactorization(Estimator):
+    r"""Biased matrix factorisation for ratings or labels: ``m_i + b_u + b_i + p_u·q_i``.
 
-    Minimises, over the rated pairs only,
+    For ratings, ``cost="squared"``, that is the prediction ŷ_ui, and the fit minimises over the rated pairs
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
-    n_u and n_i being the numbers of ratings of the user and of the item; or, with ``solver="bayes"``, averages such
-    models over their posterior distribution.
+    n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
+    models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
+    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
 
     Parameters
     ----------
     n_factors : int or "auto", default "auto"
         k, the length of the vectors p_u and q_i; at most 65,536. "auto" is 64, and 32 for "bayes".
-    solver : {"sgd", "als", "bayes", "minibatch", "gd"}, default "sgd"
-        "sgd": stochastic gradient descent over tiles of users and items, the fastest. "als": alternating least
-        squares; every sweep solves all users, then all items, exactly (or nearly, see ``cg_steps``). "bayes": Gibbs
-        sampling of Bayesian matrix factorisation, usually the most accurate; knows the deviation of its predictions,
-        needs no tuning, and takes the memory of ``n_samples_`` models. "minibatch": steps of ``optimizer`` along the
-        mean gradient of ``batch_size`` ratings, shuffled anew in each epoch. "gd": the same along the gradient of all
-        ratings, one step per epoch.
-    optimizer : str or Optimizer, default "auto"
-        For "minibatch" and "gd": "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of one of
-        the classes of :mod:`fastcf.optimizers`. "auto" is Adam.
-    batch_size : int, default 1024
-        For "minibatch".
+    solver : {"sgd", "als", "bayes", "minibatch", "gd"} or Solver, default "sgd"
+        What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
+        uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
+        the fastest. "als", :class:`~fastcf.solvers.ALS`: alternating least squares. "bayes",
+        :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, usually the most accurate on dense ratings. "minibatch" and
+        "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
+        ratings. "als" and "bayes" are for ratings only.
+    cost : {"squared", "logistic"}, default "squared"
+        Whether ratings are learnt, or labels, whose probabilities are predicted.
+    threshold : float or None, default None
+        For the logistic cost: ratings of at least this are label 1, others 0. None: the ratings are the labels and must
+        be 0 or 1. Refused for the squared cost.
     normalize : {"global", "item"} or None, default "global"
-        The offset m_ui: the mean rating, each item's mean rating, or 0.
-    bias : bool, default True
-        Whether to learn b_u and b_i. They start at the regularised least-squares solution, see :class:`BiasModel`.
+        The offset m_i: the mean rating (for labels the log-odds of label 1, half a label added to each side), each
+        item's mean rating (for ratings only), or 0.
+    bias : bool, "user" or "item", default True
+        Which biases are learnt: both, only b_u, only b_i, or none. They start at the regularised least-squares
+        solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
-        λ, at least 0. "auto" is 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation that the
-        biases leave (times the mean weight, where ratings have weights). "bayes" has none: its priors are learnt.
+        λ, at least 0. "auto" is, for ratings, 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation
+        that the biases leave (times the mean weight, where ratings have weights). For labels it is estimated: of three
+        or more penalties the one is taken with which a model trained on nine tenths of the labels predicts the other
+        tenth best; then all are trained on. Below 100,000 labels several tenths are held out in turn. It takes about
+        four times as long as training once, and more on few labels. Refused for "bayes", whose priors are learnt, as
+        are the next two.
     bias_reg : float or "auto", default "auto"
-        λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`.
+        λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`;
+        for labels those of the biases on the labels, in the unit of z. Refused without biases.
     reg_scaling : float, "auto", "count" or "none", default "auto"
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
-        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd", else 0.5.
-    learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0. "auto" is 0.04 / σ for "sgd", divided by the mean weight or a third of
-        the largest one where ratings have weights. Biases step by σ times as much, so that the scale of the ratings
-        does not matter. For "minibatch" and "gd": 0.01 √σ with Adam, 0.03 √σ with AdaGrad (biases √σ times as much), 1
-        with AdaDelta; else what corresponds to "sgd", as far as the row with most ratings allows. "als" and "bayes"
-        have none, nor the next two.
-    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
-        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
-    decay : float, default 0.1
-        The constant of the last two schedules, in [0, 1].
+        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
         for "bayes", 200 for "gd".
-    cg_steps : int or None, default None
-        "als": solve every row by so many steps of conjugate gradients from where it is, instead of exactly by
-        Cholesky's factorisation. Three are usual, and faster where k is large.
-    burn_in : int, default 20
-        "bayes": how many of the epochs pass before draws are kept; fewer than ``n_epochs``.
-    thin : int, default 1
-        "bayes": keep every so many-th draw after that.
     patience : int or None, default None
-        With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
-        of the best epoch are kept either way. With a falling schedule the error may rise for a while before the small
-        steps at the end bring it to its lowest, so patience suits the "constant" schedule best.
-    min_delta : float, default 0.0
-        By how much an epoch must lower the validation error to count as an improvement.
+        Stop after so many epochs that did not lower the validation error, which must be given to ``fit``; None: never.
+        The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a while
+        before the small steps at the end bring it to its lowest, so patience suits the "constant" schedule best. For
+        other rules pass a :class:`fastcf.callbacks.EarlyStopping` to ``fit``. Refused for "bayes": no draw is the best.
     init : {"normal", "uniform"}, default "normal"
         Distribution of the initial factors: normal with standard deviation ``s``, or uniform on ±``s``.
     init_scale : float or "auto", default "auto"
-        s, at least 0. "auto" is 0.1 √(σ/k).
+        s, above 0: factors that start at zero have a gradient of zero and stay there. "auto" is 0.1 √(σ/k), for labels
+        0.3 / √k.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the initial factors and the order of the ratings.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one
-        instruction set: sums are vectors wide).
+    n_threads : int or None, default None
+        Threads to use; None: all. The same seed gives the same bits for any number of threads (on one instruction set:
+        sums are vectors wide).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
         What ran is in ``device_``.
-    deterministic : bool, default True
-        "sgd" on a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each
-        unaware of the others, for speed. Elsewhere results are the same either way.
-    storage : {"float32", "float16"}, default "float32"
-        "sgd" on a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU
-        keeps float32.
-    verbose : {0, 1, 2}, default 0
+    verbose : {0, 1, 2} or bool, default 0
         Silent; a progress bar; a line per epoch.
 
     Attributes
@@ -144,7 +116,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         p_u and q_i; zero for rows without ratings. After "bayes" k times ``n_samples_`` columns: the draws side by
         side, scaled so that inner products average over them.
     user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
-        b_u and b_i; zero without ``bias``.
+        b_u and b_i; zero where ``bias`` leaves them out.
     global_mean_ : float
         The mean offset; what is predicted where nothing is known.
     item_mean_ : ndarray of shape (n_items,), float32, or None
@@ -152,22 +124,21 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     users_, items_ : IdMap
         The caller's ids behind the rows.
     seen_ : SeenItems or None
-        Which items each user rated in training.
+        Which items each user rated in training, whatever the rating.
     rating_range_ : tuple of float
-        Smallest and largest rating; predictions are limited to it.
+        Smallest and largest rating, (0, 1) for labels; predictions are limited to it.
     history_ : list of dict
-        Per epoch: ``epoch``, ``cost`` (the objective, each error taken just before its step), ``train_rmse`` (of the
-        same errors), ``validation_rmse`` or None, ``learning_rate`` or None, ``seconds``. "als" takes its errors at
-        the end of the sweep; "bayes" has half the squared error as cost, and the validation error of the mean of the
-        draws so far.
+        A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
+        ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
+        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on so
+        many of them, drawn once. "bayes" has half the squared error of the draw as cost, and the validation error of
+        the mean of the draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
-    reg_, reg_exponent_, learning_rate_ : float
-        What "auto" came to, a being the exponent.
+    reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
+        What "auto" came to, a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
     sigma_, sgd_rate_ : float
-        σ, and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
-    user_bias_reg_, item_bias_reg_ : float
-        The same for the biases.
+        σ (1 for labels), and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
     n_samples_ : int
         "bayes": how many draws are averaged.
     draws_ : tuple of arrays
@@ -182,17 +153,25 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     See Also
     --------
     BiasModel : The same without factors.
+    UserRegression : Ratings or labels from known features of the items.
     fastcf.plot.plot_history : Learning curves.
+
+    Notes
+    -----
+    Attributes are views of one immutable state, which a fit replaces at its end: other threads get answers of the old
+    model or of the new one. New users and items (:meth:`fold_in`, ``history=``) are solved exactly, given the other
+    side, with the penalties of the fit: least squares, for labels a logistic regression (which warns with
+    ``ConvergenceWarning`` where rows do not settle); after "bayes" every draw is extended by the mean of its new rows'
+    posterior.
+
+    Labels tell which of the rated items a user liked. Where every label is 1, as in logs of clicks, there is nothing to
+    tell apart.
 
     References
     ----------
     Y. Koren, R. Bell and C. Volinsky, "Matrix factorization techniques for recommender systems", Computer 42(8), 2009.
-    Y. Zhou, D. Wilkinson, R. Schreiber and R. Pan, "Large-scale parallel collaborative filtering for the Netflix
-    Prize", AAIM 2008 (weighted-λ). R. Gemulla, E. Nijkamp, P. Haas and Y. Sismanis, "Large-scale matrix factorization
-    with distributed stochastic gradient descent", KDD 2011 (blocks that share no rows). R. Salakhutdinov and A. Mnih,
-    "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008 ("bayes", with biases as one
-    more factor). G. Takács, I. Pilászy and D. Tikk, "Applications of the conjugate gradient method for implicit
-    feedback collaborative filtering", RecSys 2011 (``cg_steps``).
+    M. Collins, S. Dasgupta and R. Schapire, "A generalization of principal component analysis to the exponential
+    family", NIPS 2001 (the logistic cost of an inner product).
 
     Examples
     --------
@@ -204,75 +183,81 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
     True
     >>> model.recommend(train.users.ids[:2], n=3).items.shape
     (2, 3)
+    >>> liked = fastcf.MatrixFactorization(16, cost="logistic", threshold=4, random_state=0).fit(train)
+    >>> fastcf.metrics.roc_auc(test.values >= 4, liked.predict(test)) > 0.7
+    True
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        **TRAINING_CONSTRAINTS,
-        "solver": (OneOf(tuple(_SOLVERS)),),
+        "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
+        "solver": (OneOf(SOLVERS), Instance(Solver)),
+        "cost": (OneOf(("squared", "logistic")),),
+        "threshold": (Interval(), Nothing()),
         "normalize": (OneOf(("global", "item")), Nothing()),
-        "cg_steps": (Interval(1, integer=True), Nothing()),
-        "burn_in": (Interval(0, integer=True),),
-        "thin": (Interval(1, integer=True),),
-        **PosteriorMixin._constraints,
+        "bias": (Boolean(), OneOf(("user", "item"))),
+        "reg": (Interval(0), OneOf(("auto",))),
+        "bias_reg": (Interval(0), OneOf(("auto",))),
+        "reg_scaling": (Interval(0, 1), OneOf(("auto", "count", "none"))),
+        "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
+        "patience": (Interval(1, integer=True), Nothing()),
+        "init": (OneOf(("normal", "uniform")),),
+        "init_scale": (Interval(0), OneOf(("auto",))),
+        "random_state": (RandomSeed(),),
+        "verbose": VERBOSE,
+        **Estimator._constraints,
     }
-    _state = (*PosteriorMixin._state, *TRAINING_STATE)
 
     def __init__(
         self,
         n_factors: int | str = "auto",
         *,
-        solver: str = "sgd",
-        optimizer: str | Optimizer = "auto",
-        batch_size: int = 1024,
+        solver: str | Solver = "sgd",
+        cost: str = "squared",
+        threshold: float | None = None,
         normalize: str | None = "global",
-        bias: bool = True,
+        bias: bool | str = True,
         reg: float | str = "auto",
         bias_reg: float | str = "auto",
         reg_scaling: float | str = "auto",
-        learning_rate: float | str = "auto",
-        schedule: str = "linear",
-        decay: float = 0.1,
         n_epochs: int | str = "auto",
-        cg_steps: int | None = None,
-        burn_in: int = 20,
-        thin: int = 1,
         patience: int | None = None,
-        min_delta: float = 0.0,
         init: str = "normal",
         init_scale: float | str = "auto",
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
-        deterministic: bool = True,
-        storage: str = "float32",
-        verbose: int = 0,
+        verbose: int | bool = 0,
     ) -> None:
         self.n_factors = n_factors
         self.solver = solver
-        self.optimizer = optimizer
-        self.batch_size = batch_size
+        self.cost = cost
+        self.threshold = threshold
         self.normalize = normalize
         self.bias = bias
         self.reg = reg
         self.bias_reg = bias_reg
         self.reg_scaling = reg_scaling
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
         self.n_epochs = n_epochs
-        self.cg_steps = cg_steps
-        self.burn_in = burn_in
-        self.thin = thin
         self.patience = patience
-        self.min_delta = min_delta
         self.init = init
         self.init_scale = init_scale
         self.random_state = random_state
         self.n_threads = n_threads
         self.device = device
-        self.deterministic = deterministic
-        self.storage = storage
         self.verbose = verbose
+
+    user_factors_: NDArray[np.float32]
+    item_factors_: NDArray[np.float32]
+    user_bias_: NDArray[np.float32]
+    item_bias_: NDArray[np.float32]
+    global_mean_: float
+    item_mean_: NDArray[np.float32] | None
+    history_: list[dict[str, Any]]
+    n_epochs_: int
+
+    # -------------------------------------------------------------------------------------------------------
+    # Training
+    # -------------------------------------------------------------------------------------------------------
 
     def fit(
         self,
@@ -280,7 +265,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         y: ArrayLike | None = None,
         *,
         validation: Any = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] | None = None,
         check_gradients: bool = False,
     ) -> MatrixFactorization:
         """Learn the parameters.
@@ -288,13 +273,13 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         Parameters
         ----------
         X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids. Weights of the ratings weight their squared errors.
+            The ratings (for labels without a ``threshold`` these), or user and item ids. Weights of the ratings weight
+            their costs.
         y : array-like of shape (n,), optional
             The ratings where ``X`` holds ids.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
-            Ratings held out. After each epoch their error is recorded; training stops early when it no longer falls
-            (``patience``), and the parameters of the best epoch are kept.
-        callbacks : iterable of Callback, optional
+            Ratings held out. After each epoch their error is recorded, and the parameters of the best epoch are kept.
+        callbacks : Callback, iterable of Callback, or None, default None
             Called after each epoch, see :mod:`fastcf.callbacks`.
         check_gradients : bool, default False
             Whether to compare the gradient of the objective with central differences before training, on some of
@@ -308,7 +293,7 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described.
+            If the input or a parameter is not as described, or a parameter has no effect with the others.
         DeviceError
             If ``device="cuda"`` cannot be used.
         GradientCheckError
@@ -318,102 +303,243 @@ class MatrixFactorization(PosteriorMixin, FactorizationMixin):
         KeyboardInterrupt
             After Ctrl-C; the model holds what was learnt so far.
         """
+        caller = self._caller
         ratings, backend = self._begin_fit(X, y)
-        auto = _AUTO[self.solver]
+        solver, targets = self._checked()
+        ratings = targets.of_ratings(ratings, caller)
+        auto = solver.defaults(self.cost)
         n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
-        if self.solver == "bayes" and self.burn_in >= n_epochs:
-            raise ValueError(
-                f"MatrixFactorization.fit: burn_in must be less than n_epochs, {n_epochs}; got {self.burn_in}"
-            )
+        solver.check(n_epochs, caller)
         held_out = None
         if validation is not None:
-            held_out = self._validation_rows(self._validation_ratings(validation), ratings)
-        mean = _weighted_mean(ratings) if self.normalize else 0.0
-        item_mean = _item_means(ratings, mean) if self.normalize == "item" else None
-        biases = self._initial_biases(ratings, backend, item_mean)
-        seed = seed_from(self.random_state, "MatrixFactorization.fit")
-        self._remember(ratings, backend)
-        self._forget_draws()
-        self.history_: list[dict[str, Any]] = []
-        self.n_epochs_ = 0
-        self.item_mean_ = item_mean
-        self.global_mean_ = biases.mean if self.bias and self.normalize == "global" else mean
-        sigma = self._settle(ratings, biases)
-        k = auto.n_factors if isinstance(self.n_factors, str) else self.n_factors
-        self._initialise(ratings, backend, k, 0.1 * np.sqrt(sigma / k), seed)
-        self.reg_exponent_ = self._exponent(auto.reg_exponent)
-        problem = Problem(ratings, backend, held_out, self.reg_, self.reg_exponent_, sigma, seed, n_epochs)
+            held = targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
+            held_out = held_out_rows(held, ratings, caller)
+        seed = seed_from(self.random_state, caller)
+        compute = Compute(backend.module, self._threads)
+        settled = self._settled(ratings, solver, auto, backend, seed)
+        k = auto.n_factors if isinstance(self.n_factors, str) else int(self.n_factors)
+        scale = settled.init_scale(k) if isinstance(self.init_scale, str) else float(self.init_scale)
+        problem = Problem(
+            ratings,
+            targets,
+            held_out,
+            compute,
+            backend.device,
+            (0.0, 1.0) if targets.labels else ratings.rating_range,
+            settled.global_mean,
+            settled.item_mean,
+            settled.learnt,
+            seed,
+            n_epochs,
+            _folding(targets, sampled=solver.samples),
+        )
         if check_gradients:
-            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, CHECKED_RATINGS), replace=False)
-            report = compare_gradients(self._objective(ratings.take(np.sort(some)), seed), max_coordinates=20)
-            report.require("MatrixFactorization.fit")
-        solver = _SOLVERS[self.solver](self, problem)
-        try:
-            train(
-                self,
-                solver,
-                solver.run_epoch,
-                n_epochs=n_epochs,
-                validated=held_out is not None and self.solver != "bayes",  # draws are averaged; none is the best
-                patience=self.patience,
-                min_delta=self.min_delta,
-                callbacks=callbacks,
-                verbose=self.verbose,
-            )
-        finally:
-            solver.finish()
+            some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED_RATINGS), replace=False)
+            objective = self._objective_of(ratings.take(np.sort(some)), settled.learnt, seed)
+            compare_gradients(objective, max_coordinates=20).require(caller)
+        factors = draw_factors(ratings, compute, k, self.init, scale, seed)
+        start = Parameters(*factors, settled.user_bias, settled.item_bias)
+        self._train(
+            solver.trainer(problem, start),
+            n_epochs=n_epochs,
+            patience=self.patience,
+            callbacks=callbacks,
+            verbose=self.verbose,
+        )
         return self
 
-    def _initial_biases(self, ratings: Ratings, backend: Backend, item_mean: NDArray[np.float32] | None) -> Biases:
-        """Return biases to start from, and the noise that they leave; zeros where none are wanted."""
-        penalties = {"user_reg": self.bias_reg, "item_reg": self.bias_reg}
-        if not self.bias:
-            penalties = {"user_reg": 1e12, "item_reg": 1e12}  # what remains is the mean and the spread around it
-        # Training goes on from here, so a rough fit will do.
-        biases = fit_biases(ratings, backend, **penalties, item_mean=item_mean, tolerance=1e-2, n_threads=self._threads)
-        if not self.bias:
-            biases.users[:] = 0
-            biases.items[:] = 0
-        elif self.normalize != "global":  # no offset takes the fitted mean: both biases share it
-            biases.users[np.diff(ratings.indptr) > 0] += np.float32(biases.mean / 2)
-            biases.items[np.bincount(ratings.indices, minlength=ratings.n_items) > 0] += np.float32(biases.mean / 2)
-        return biases
+    @property
+    def _targets(self) -> Targets:
+        return Targets(self.cost, self.threshold)
 
-    def _settle(self, ratings: Ratings, biases: Biases) -> float:
-        """Settle what "auto" comes to; return σ, the noise of a rating of mean weight."""
-        weights = np.ones(1, np.float32) if ratings.weights is None else ratings.weights[ratings.weights > 0]
-        mean_weight = float(weights.mean(dtype=np.float64))
-        smallest = 1e-3 * max(1e-30, *map(abs, self.rating_range_))  # ratings that the biases explain wholly
-        sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
-        self.user_bias_, self.item_bias_ = biases.users, biases.items
-        self.user_bias_reg_, self.item_bias_reg_ = (biases.user_reg, biases.item_reg) if self.bias else (0.0, 0.0)
-        self.reg_ = _AUTO[self.solver].reg * sigma * mean_weight if isinstance(self.reg, str) else float(self.reg)
-        # A step is proportional to its rating's weight; one of three times the mean is still safe.
-        unit = sigma * max(mean_weight, float(weights.max()) / 3)
-        self.sigma_, self.sgd_rate_ = sigma, _AUTO_LEARNING_RATE / unit
-        if not isinstance(self.learning_rate, str):
-            self.learning_rate_ = float(self.learning_rate)
-        elif self.solver in ("gd", "minibatch"):
-            self.learning_rate_ = self._gradient_rate(ratings, unit, float(np.sqrt(unit)), _AUTO_LEARNING_RATE)
-        else:
-            self.learning_rate_ = self.sgd_rate_
-        if self.solver == "sgd":
-            self.sgd_rate_ = self.learning_rate_
-        return sigma
+    def _checked(self) -> tuple[Solver, Targets]:
+        """Return the solver and what is learnt; refuse parameters that would have no effect."""
+        caller = self._caller
+        solver, targets = as_solver(self.solver, caller), self._targets
+        targets.check(caller)
+        if self.cost not in solver.auto:
+            raise ValueError(
+                f"{caller}: solver must be 'sgd', 'minibatch' or 'gd' (or an object of these) for cost={self.cost!r}; "
+                f"got {self.solver!r}"
+            )
+        if targets.labels and self.normalize == "item":
+            raise ValueError(f"{caller}: normalize must be 'global' or None for cost='logistic'; got 'item'")
+        if self.init_scale == 0:
+            raise ValueError(
+                f"{caller}: init_scale must be above 0, for factors that start at zero have a gradient of zero and "
+                "stay there; got 0 (for biases alone take BiasModel)"
+            )
+        self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
+        if not any(Sides.of(self.bias)):
+            self._refuse_ignored(("bias_reg",), "for bias=False")
+        return solver, targets
 
-    def _objective(self, ratings: Ratings, seed: int) -> Objective:
-        """Return the objective as a function of the parameters, at random ones; for gradient checks."""
-        return mf_objective(self, ratings, seed)
+    def _settled(self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int) -> Settled:
+        """Return what "auto" comes to."""
+        settle = settle_labels if self.cost == "logistic" else settle_ratings
+        settled = settle(self, solver, auto, ratings, backend, self._threads)
+        if self.cost == "logistic" and isinstance(self.reg, str):
+            reg = self._estimated_reg(ratings, settled.learnt.reg, seed, backend)
+            return replace(settled, learnt=replace(settled.learnt, reg=reg))
+        return settled
+
+    def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
+        """Return the penalty with which such a model predicts held-out labels best."""
+        options = {**self.get_params(deep=False), "threshold": None, "patience": None, "random_state": seed}
+
+        def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
+            model = MatrixFactorization(**{**options, "reg": reg, "device": backend.device, "verbose": 0})
+            return model.fit(kept).predict(held_out)
+
+        return held_out_penalty(labels, predict, first, seed)
+
+    def objective(self, ratings: Ratings, seed: int) -> Objective:
+        """Return the objective as a function of the parameters, at random ones, for :func:`fastcf.check_gradients`.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            As for ``fit``.
+        seed : int
+            Of the parameters.
+
+        Returns
+        -------
+        Objective
+            Penalties are those of the fitted model, else those given; those that are still "auto" are 1, for a gradient
+            is right or wrong at any penalty.
+        """
+        state = self._state
+        return self._objective_of(
+            self._targets.of_ratings(ratings, "check_gradients"), None if state is None else state.learnt, seed
+        )
+
+    def _objective_of(self, ratings: Ratings, learnt: LearntFactors | None, seed: int) -> Objective:
+        exponents = {"auto": 0.5, "none": 0.0, "count": 1.0}
+        scaling = self.reg_scaling
+        penalties = {
+            "reg": 1.0 if isinstance(self.reg, str) else float(self.reg),
+            "reg_exponent": exponents[scaling] if isinstance(scaling, str) else float(scaling),
+            "user_bias_reg": 1.0 if isinstance(self.bias_reg, str) else float(self.bias_reg),
+            "item_bias_reg": 1.0 if isinstance(self.bias_reg, str) else float(self.bias_reg),
+        }
+        if learnt is not None:
+            penalties = {name: getattr(learnt, name) for name in penalties}
+        return mf_objective(
+            ratings,
+            cost=self.cost,
+            n_factors=16 if isinstance(self.n_factors, str) else self.n_factors,
+            bias=Sides.of(self.bias),
+            normalize=self.normalize,
+            seed=seed,
+            n_threads=self.n_threads,
+            **penalties,
+        )
+
+    # -------------------------------------------------------------------------------------------------------
+    # Going on
+    # -------------------------------------------------------------------------------------------------------
+
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> MatrixFactorization:
+        """Learn from further ratings, starting from what is known; new users and items extend the id maps.
+
+        New rows begin where ``fold_in`` puts them. Then stochastic gradient descent passes over the new ratings, at
+        a tenth of the step size that training began with, whatever the solver was; of the penalties, they get the part
+        that would be theirs if all had been there at once. The old ratings are not needed, and of them only which pairs
+        there were is remembered (``seen_``).
+
+        Parameters
+        ----------
+        X, y
+            The new ratings, as for ``fit``. A pair rated before is simply rated again.
+        n_epochs : int, default 1
+            Passes over the new ratings. More forget more of the old: right where tastes have changed.
+
+        Returns
+        -------
+        MatrixFactorization
+            Itself. ``users_`` and ``items_`` keep their rows and get new ones at the end.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the ratings are not as described, ids are of another kind than the model's, or the model was trained by
+            ``solver="bayes"``, whose draws cannot go on without the old ratings: use ``fold_in``.
+        DivergenceError
+            If parameters stop being finite; the model is then as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where ``fold_in`` does.
+
+        Notes
+        -----
+        Before ``fit`` it is ``fit``. The same bits for any number of threads.
+        """
+        caller = f"{type(self).__name__}.partial_fit"
+        state = self._state
+        if state is None:
+            return self.fit(X, y)
+        if not Interval(1, integer=True).accepts(n_epochs):
+            raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
+        if state.learnt.draws is not None:
+            raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
+        ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+        seed = seed_from(self.random_state, caller)
+        self._swap(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller))
+        return self
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def _pack(self, state: State) -> Packed:
+        scores, learnt = state.scores.as_factors(), state.learnt
+        assert scores is not None
+        packed = Packed(factor_arrays(scores), {"global_mean": scores.global_mean, **learnt.settled})
+        if learnt.draws is not None and scores.posterior is not None:
+            posterior = asdict(scores.posterior)
+            packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
+            drawn = {f"draws_{name}": array for name, array in learnt.draws._asdict().items() if name != "unit"}
+            packed.arrays.update({**posterior, **drawn})
+        return packed
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        targets = self._targets
+        meta = archive.meta
+        settled: dict[str, Any] = {
+            name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
+        }
+        learnt = LearntFactors(Sides.of(self.bias), **settled)
+        scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
+        if "user_bias_samples" in archive.arrays:
+            learnt = _with_draws(archive, common, scores, learnt)
+            scores = scores.replaced(posterior=learnt.posterior)
+        folding = _folding(targets, sampled=learnt.draws is not None)
+        return common.replaced(scores=scores, targets=targets, learnt=learnt, folding=folding)
 
 
-def _weighted_mean(ratings: Ratings) -> float:
-    if ratings.weights is None:
-        return ratings.mean
-    return float(np.average(ratings.values, weights=ratings.weights))
+def _folding(targets: Targets, sampled: bool) -> Folding:
+    """Return how new rows are solved."""
+    return LabelFolding() if targets.labels else PosteriorFolding() if sampled else RatingFolding()
 
 
-def _item_means(ratings: Ratings, fallback: float) -> NDArray[np.float32]:
-    """Return each item's mean rating, and ``fallback`` for items without ratings (or with weights of 0 only)."""
-    by_item = ratings.by_item()
-    weights = None if ratings.weights is None else ratings.weights[by_item.entries]
-    return row_means((by_item.indptr, by_item.indices, by_item.values), weights, fallback)
+def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: LearntFactors) -> LearntFactors:
+    """Return what was learnt with the draws of an archive."""
+    samples = archive.array("user_bias_samples", np.float32, (None, len(common.users)))
+    n = len(samples)
+    if n == 0 or scores.n_factors % n:
+        raise DataError(f"{archive.path}: the factors are not those of {n} samples")
+    k = scores.n_factors // n
+    widths = k + learnt.bias.user, k + learnt.bias.item
+    shapes = [(n,), *((n, d) for d in widths), *((n, d, d) for d in widths)]
+    draws = Draws(
+        float(archive.meta["unit"]),
+        *(
+            archive.array(f"draws_{name}", np.float32, shape)
+            for name, shape in zip(Draws._fields[1:], shapes, strict=True)
+        ),
+    )
+    items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
+    return replace(learnt, draws=draws, posterior=Posterior(samples, items, float(archive.meta["noise_variance"])))

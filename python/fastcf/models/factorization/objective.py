@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.gradient_check import Objective
+from fastcf.models.factorization.problem import Sides
 from fastcf.ops import mf_cost_and_gradient
 from fastcf.ratings import Ratings
+from fastcf.training.gradient_check import Objective
 
 __all__ = ["mf_objective"]
 
 
-def mf_objective(model: Any, ratings: Ratings, seed: int, *, cost: str = "squared") -> Objective:
-    """Return the objective of a model on ratings, at random parameters of a plausible size.
+def mf_objective(
+    ratings: Ratings,
+    *,
+    cost: str,
+    n_factors: int,
+    bias: Sides,
+    normalize: str | None,
+    reg: float,
+    reg_exponent: float,
+    user_bias_reg: float,
+    item_bias_reg: float,
+    seed: int,
+    n_threads: int | None,
+) -> Objective:
+    """Return the objective of a factorisation on some targets, at random parameters of a plausible size.
 
-    Penalties are those of the fitted model, else those given; what is still "auto" is 1, for a gradient is right or
-    wrong at any penalty.
+    Parameters are those of the objective; ``bias`` tells which sides have biases, ``normalize`` which offsets there
+    are. Penalties that are "auto" may be any: a gradient is right or wrong at all of them.
     """
-
-    def number(learnt: str, given: Any, otherwise: float) -> float:
-        return float(getattr(model, learnt, otherwise if isinstance(given, str) else given))
-
-    exponents = {"auto": 0.5, "none": 0.0, "count": 1.0}
-    penalties: dict[str, Any] = {
-        "reg": number("reg_", model.reg, 1.0),
-        "reg_exponent": number("reg_exponent_", model.reg_scaling, exponents.get(model.reg_scaling, 0.0)),
-        "user_bias_reg": number("user_bias_reg_", model.bias_reg, 1.0),
-        "item_bias_reg": number("item_bias_reg_", model.bias_reg, 1.0),
-    }
-    k = model.n_factors if isinstance(model.n_factors, int) else 16
     random = np.random.default_rng(seed)
     spread = max(float(ratings.values.std(dtype=np.float64)), 0.1)
-    shapes = {"user_factors": (ratings.n_users, k), "item_factors": (ratings.n_items, k)}
-    parameters = {name: random.normal(0, np.sqrt(spread) / k**0.25, shape) for name, shape in shapes.items()}
-    if model.bias:
-        parameters["user_bias"] = random.normal(0, spread, ratings.n_users)
-        parameters["item_bias"] = random.normal(0, spread, ratings.n_items)
-    offset = random.normal(ratings.mean, spread, ratings.n_items) if model.normalize == "item" else None
-    mean = ratings.mean if model.normalize == "global" else 0.0
+    shapes = {"user_factors": (ratings.n_users, n_factors), "item_factors": (ratings.n_items, n_factors)}
+    size = np.sqrt(spread) / n_factors**0.25
+    parameters = {name: random.normal(0, size, shape) for name, shape in shapes.items()}
+    biases = {"user_bias": np.zeros(ratings.n_users), "item_bias": np.zeros(ratings.n_items)}
+    if bias.user or bias.item:
+        for (name, zeros), there in zip(biases.items(), bias, strict=True):
+            drawn = random.normal(0, spread, zeros.size)
+            if there:
+                parameters[name] = drawn
+    offset = random.normal(ratings.mean, spread, ratings.n_items) if normalize == "item" else None
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
+        given = {**biases, **at} if bias.user or bias.item else at
         result = mf_cost_and_gradient(
             ratings,
-            *(at[name] for name in at),
+            *(given[name] for name in (*shapes, *(biases if len(given) == 4 else ()))),
             cost=cost,
-            **penalties,
+            reg=reg,
+            reg_exponent=reg_exponent,
+            user_bias_reg=user_bias_reg,
+            item_bias_reg=item_bias_reg,
             item_offset=offset,
-            global_offset=mean,
-            n_threads=model.n_threads,
+            global_offset=ratings.mean if normalize == "global" else 0.0,
+            n_threads=n_threads,
         )
         return result.cost, {name: getattr(result, name) for name in at}
 

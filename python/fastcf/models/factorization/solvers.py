@@ -1,197 +1,361 @@
-"""What trains a matrix factorisation: one class per solver, behind one face.
+"""Solvers of matrix factorisation: what each is told, what its defaults are, and the trainer it makes.
 
-A solver starts from the model's parameters, improves them epoch by epoch, and hands them back.
+A new solver is a class here: parameters with constraints, ``auto`` for the costs that it minimises, and ``trainer``.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastcf._backend import Backend
-from fastcf.optimizers import learning_rate_at
+from fastcf._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, Settings
+from fastcf.models.factorization.gibbs import GibbsTrainer
+from fastcf.models.factorization.problem import Parameters, Problem
+from fastcf.models.factorization.trainers import AlsSteps, GradientSteps, NativeTrainer, SgdSteps
 from fastcf.ratings import Ratings
+from fastcf.training.loop import Trainer
+from fastcf.training.optimizers import (
+    OPTIMIZERS,
+    SCHEDULED,
+    Optimizer,
+    as_optimizer,
+    check_schedule,
+    scheduled_rate,
+)
 
-__all__ = ["AlsSolver", "GradientSolver", "HeldOut", "Problem", "SgdSolver", "Solver"]
-
-Record = dict[str, Any]
+__all__ = ["ALS", "SGD", "SOLVERS", "Auto", "Gibbs", "GradientDescent", "Solver", "as_solver"]
 
 
-class HeldOut(NamedTuple):
-    """Validation ratings, in rows of the ratings to train on; -1 where an id is unknown."""
+class Auto(NamedTuple):
+    """What "auto" means for a solver and a cost; ``reg`` in units of the deviation σ that the biases leave."""
 
-    users: NDArray[np.int32]
-    items: NDArray[np.int32]
-    values: NDArray[np.float32]
-
-
-class Problem(NamedTuple):
-    """What a solver works on; numbers that were "auto" are settled."""
-
-    ratings: Ratings
-    backend: Backend
-    held_out: HeldOut | None
+    n_factors: int
+    n_epochs: int
     reg: float
     reg_exponent: float
-    sigma: float  # the noise that the biases leave in a rating of mean weight
-    seed: int
-    n_epochs: int
-
-    @property
-    def total_weight(self) -> float:
-        """Sum of the weights."""
-        weights = self.ratings.weights
-        return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
 
 
-class Solver(Protocol):
-    """What :func:`fastcf.models._training.train` and the model ask for."""
+class Solver(Settings):
+    """Base class of the solvers of :class:`fastcf.MatrixFactorization`.
 
-    def __init__(self, model: Any, problem: Problem) -> None:
-        """Start from the model's parameters."""
+    A solver holds what only it uses. Strings are shorthand for the objects with their defaults: "sgd" for ``SGD()``,
+    "als" for ``ALS()``, "bayes" for ``Gibbs()``, "minibatch" for ``GradientDescent()`` and "gd" for
+    ``GradientDescent(batch_size="whole")``.
+    """
 
-    def run_epoch(self, epoch: int) -> Record:
-        """Run the epoch of this number, from 0, and return its record."""
+    parameter: ClassVar[str] = "solver"
+    shorthands: ClassVar[tuple[str, ...]] = ()
+    auto: ClassVar[Mapping[str, Auto]] = {}
+    """What "auto" means, by cost; a solver does not minimise other costs."""
 
-    def save_best(self) -> None:
-        """Remember the parameters as they are."""
+    stochastic: ClassVar[bool] = False
+    """Whether ``partial_fit`` goes on with the step size of this solver."""
 
-    def restore_best(self) -> None:
-        """Bring back what was remembered last."""
+    samples: ClassVar[bool] = False
+    """Whether the model is averaged over draws of a posterior."""
 
-    def finish(self) -> None:
-        """Put what was learnt into the model."""
+    unused: ClassVar[tuple[str, ...]] = ()
+    """Parameters of the estimator that have no effect with this solver."""
 
+    def defaults(self, cost: str) -> Auto:
+        """Return what "auto" means."""
+        return self.auto[cost]
 
-class _TrainerSolver:
-    """A solver whose parameters a native trainer holds meanwhile."""
+    def check(self, n_epochs: int, caller: str) -> None:
+        """Refuse parameters that do not fit a number of epochs; raises ValueError."""
 
-    def __init__(self, model: Any, problem: Problem, trainer: Any, **options: Any) -> None:
-        self._model, self._problem = model, problem
-        self._logistic = model._cost == "logistic"
-        ratings, held_out = problem.ratings, problem.held_out
-        low, high = ratings.rating_range
-        self._trainer = trainer(
-            ratings.indptr,
-            ratings.indices,
-            ratings.values,
-            ratings.n_items,
-            weights=ratings.weights,
-            item_offset=model.item_mean_,
-            global_offset=model.global_mean_,
-            n_factors=model.user_factors_.shape[1],
-            reg=problem.reg,
-            reg_exponent=problem.reg_exponent,
-            bias=model.bias,
-            user_bias_reg=model.user_bias_reg_,
-            item_bias_reg=model.item_bias_reg_,
-            lowest=low,
-            highest=high,
-            cost=model._cost,
-            seed=problem.seed,
-            n_threads=model._threads,
-            **options,
-        )
-        self._trainer.set_parameters(*self._arrays())
-        if held_out is not None:
-            self._trainer.set_validation(*held_out)
-        self.save_best, self.restore_best = self._trainer.save_best, self._trainer.restore_best
+    def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
+        """Return the step size of the first epoch; None: that of stochastic gradient descent, or none at all.
 
-    def _arrays(self) -> tuple[Any, ...]:
-        model = self._model
-        return model.user_factors_, model.item_factors_, model.user_bias_, model.item_bias_
+        Parameters
+        ----------
+        ratings : Ratings
+            To be trained on.
+        unit : float
+            The curvature that a rating gives its rows.
+        scale : float
+            The unit of a factor.
+        share : float
+            What a step of "sgd" takes of the way to where its rating alone would have its rows.
+        """
+        return None
 
-    def _rate(self, epoch: int) -> float:
-        model = self._model
-        return learning_rate_at(model.schedule, model.learning_rate_, epoch, self._problem.n_epochs, model.decay)
-
-    def _record(self, error: float, rate: float | None) -> Record:
-        """Return the record of an epoch whose squared error or logistic cost, over all ratings, was ``error``."""
-        problem = self._problem
-        if self._logistic:
-            validation_log_loss = None
-            if problem.held_out is not None:
-                validation_log_loss = self._trainer.validation_log_loss() / problem.held_out.values.size
-            return {
-                "cost": error + self._trainer.penalty(),
-                "train_log_loss": error / problem.total_weight,
-                "validation_log_loss": validation_log_loss,
-                "learning_rate": rate,
-            }
-        validation_rmse = None
-        if problem.held_out is not None:
-            validation_rmse = math.sqrt(self._trainer.validation_squared_error() / problem.held_out.values.size)
-        return {
-            "cost": 0.5 * error + self._trainer.penalty(),
-            "train_rmse": math.sqrt(error / problem.total_weight),
-            "validation_rmse": validation_rmse,
-            "learning_rate": rate,
-        }
-
-    def finish(self) -> None:
-        """Copy the trainer's parameters into the model's arrays."""
-        self._trainer.get_parameters(*self._arrays())
+    def trainer(self, problem: Problem, start: Parameters) -> Trainer:
+        """Return the trainer of a problem, which starts from some parameters."""
+        raise NotImplementedError
 
 
-class SgdSolver(_TrainerSolver):
-    """Stochastic gradient descent over tiles."""
+class SGD(Solver):
+    """Stochastic gradient descent over tiles of users and items, a step per rating: the fastest solver.
 
-    def __init__(self, model: Any, problem: Problem) -> None:
-        on_gpu = problem.backend.device == "cuda"  # a CPU is deterministic, and has no use for halves
-        options = {"deterministic": model.deterministic, "storage": model.storage} if on_gpu else {}
-        super().__init__(model, problem, problem.backend.module.SgdTrainer, **options)
+    Parameters
+    ----------
+    learning_rate : float or "auto", default "auto"
+        Step size of the first epoch, above 0. "auto" is 0.04 / σ for ratings and 0.08 for labels, divided by the mean
+        weight or a third of the largest one where ratings have weights. Biases step by σ times as much, so that the
+        scale of the ratings does not matter.
+    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
+        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
+    decay : float or None, default None
+        The constant of the last two schedules, in [0, 1]; None is 0.1. Refused for the others.
+    deterministic : bool, default True
+        On a GPU: whether the same seed gives the same bits. False lets steps on one item run at once, each unaware of
+        the others, for speed. A CPU is always deterministic.
+    storage : {"float32", "float16"}, default "float32"
+        On a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU keeps
+        float32.
 
-    def run_epoch(self, epoch: int) -> Record:
-        """Take one step per rating."""
-        rate = self._rate(epoch)
-        # A bias has the ratings' unit, a factor its square root.
-        return self._record(self._trainer.epoch(rate, rate * self._problem.sigma), rate)
+    References
+    ----------
+    R. Gemulla, E. Nijkamp, P. Haas and Y. Sismanis, "Large-scale matrix factorization with distributed stochastic
+    gradient descent", KDD 2011 (blocks that share no rows).
+    """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("sgd",)
+    stochastic: ClassVar[bool] = True
+    # Chosen on validation ratings of sets of different size, see docs/defaults.md.
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 40, 0.6, 0.7), "logistic": Auto(64, 40, 0.0, 0.7)}
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        **SCHEDULED,
+        "deterministic": (Boolean(),),
+        "storage": (OneOf(("float32", "float16")),),
+    }
+
+    def __init__(
+        self,
+        learning_rate: float | str = "auto",
+        *,
+        schedule: str = "linear",
+        decay: float | None = None,
+        deterministic: bool = True,
+        storage: str = "float32",
+    ) -> None:
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.decay = decay
+        self.deterministic = deterministic
+        self.storage = storage
+        self.validate("SGD")
+
+    def validate(self, caller: str) -> None:
+        """Check the parameters; ``decay`` is refused where the schedule has none."""
+        super().validate(caller)
+        check_schedule(self, caller)
+
+    def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
+        """Return the step size of the first epoch, if it is given."""
+        return None if isinstance(self.learning_rate, str) else float(self.learning_rate)
+
+    def trainer(self, problem: Problem, start: Parameters) -> Trainer:
+        """Return the trainer of a problem."""
+        options = problem.options(start.user_factors.shape[1])
+        if problem.device != "cpu":  # a CPU is deterministic, and has no use for halves
+            options |= {"deterministic": self.deterministic, "storage": self.storage}
+        learnt = problem.learnt
+
+        def rate_at(epoch: int) -> float:
+            return scheduled_rate(self, learnt.learning_rate, epoch, problem.n_epochs)
+
+        native = problem.compute.native.SgdTrainer(**options)
+        return NativeTrainer(problem, start, native, SgdSteps(rate_at, learnt.sigma))
 
 
-class GradientSolver(_TrainerSolver):
-    """Steps of an optimiser along the gradient of all ratings ("gd") or of batches of them ("minibatch")."""
+class ALS(Solver):
+    """Alternating least squares: every sweep solves all users, then all items, exactly or nearly.
 
-    def __init__(self, model: Any, problem: Problem) -> None:
-        self._optimizer = model._optimizer()
-        name, *constants = self._optimizer.constants
-        super().__init__(
-            model,
-            problem,
-            problem.backend.module.GradientTrainer,
-            optimizer=name,
-            batch_size=0 if model.solver == "gd" else model.batch_size,
-            **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
-        )
+    For ratings only.
 
-    def run_epoch(self, epoch: int) -> Record:
-        """Pass over the ratings once."""
-        rate = self._rate(epoch)
-        # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors'
-        # √σ; gradient steps take σ more, and AdaDelta's take none.
-        unit = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}.get(self._optimizer.name, 1.0)
-        cost = self._trainer.epoch(rate, rate * self._problem.sigma**unit)
-        return self._record(cost if self._logistic else 2 * cost, rate)
+    Parameters
+    ----------
+    cg_steps : int or None, default None
+        Solve every row by so many steps of conjugate gradients from where it is, instead of exactly by Cholesky's
+        factorisation. Three are usual, and faster where k is large.
 
+    References
+    ----------
+    Y. Zhou, D. Wilkinson, R. Schreiber and R. Pan, "Large-scale parallel collaborative filtering for the Netflix
+    Prize", AAIM 2008 (weighted-λ). G. Takács, I. Pilászy and D. Tikk, "Applications of the conjugate gradient method
+    for implicit feedback collaborative filtering", RecSys 2011 (``cg_steps``).
+    """
 
-class AlsSolver(_TrainerSolver):
-    """Alternating least squares: users given items, then items given users."""
+    shorthands: ClassVar[tuple[str, ...]] = ("als",)
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 15, 1.75, 0.5)}
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"cg_steps": (Interval(1, integer=True), Nothing())}
 
-    def __init__(self, model: Any, problem: Problem) -> None:
-        by_item, weights = problem.ratings.by_item(), problem.ratings.weights
-        super().__init__(
-            model,
-            problem,
-            problem.backend.module.AlsTrainer,
-            cg_steps=model.cg_steps or 0,
+    def __init__(self, cg_steps: int | None = None) -> None:
+        self.cg_steps = cg_steps
+        self.validate("ALS")
+
+    def trainer(self, problem: Problem, start: Parameters) -> Trainer:
+        """Return the trainer of a problem."""
+        by_item = problem.ratings.by_item()
+        native = problem.compute.native.AlsTrainer(
+            **problem.options(start.user_factors.shape[1]),
+            cg_steps=self.cg_steps or 0,
             item_indptr=by_item.indptr,
             item_users=by_item.indices,
             item_values=by_item.values,
-            item_weights=None if weights is None else weights[by_item.entries],
+            item_weights=by_item.weights,
         )
+        return NativeTrainer(problem, start, native, AlsSteps())
 
-    def run_epoch(self, epoch: int) -> Record:
-        """Run one sweep."""
-        return self._record(self._trainer.epoch(), None)
+
+class Gibbs(Solver):
+    """Gibbs sampling of Bayesian matrix factorisation, usually the most accurate on dense ratings.
+
+    Factors and biases are drawn from their posterior, one side after the other; predictions average over the draws, and
+    their standard deviations are known. Priors are learnt, so there are no penalties. Takes the memory of
+    ``n_samples_`` models. For ratings only.
+
+    Parameters
+    ----------
+    burn_in : int, default 20
+        How many of the epochs pass before draws are kept; fewer than ``n_epochs``.
+    thin : int, default 1
+        Keep every so many-th draw after that.
+
+    References
+    ----------
+    R. Salakhutdinov and A. Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
+    2008; here the biases are one more factor.
+    """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 120, 0.0, 0.0)}
+    samples: ClassVar[bool] = True
+    unused: ClassVar[tuple[str, ...]] = ("reg", "bias_reg", "reg_scaling", "patience")
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "burn_in": (Interval(0, integer=True),),
+        "thin": (Interval(1, integer=True),),
+    }
+
+    def __init__(self, burn_in: int = 20, thin: int = 1) -> None:
+        self.burn_in = burn_in
+        self.thin = thin
+        self.validate("Gibbs")
+
+    def check(self, n_epochs: int, caller: str) -> None:
+        """Refuse a burn-in as long as the training."""
+        if self.burn_in >= n_epochs:
+            raise ValueError(f"{caller}: burn_in of Gibbs must be less than n_epochs, {n_epochs}; got {self.burn_in}")
+
+    def trainer(self, problem: Problem, start: Parameters) -> Trainer:
+        """Return the trainer of a problem."""
+        return GibbsTrainer(problem, start, self.burn_in, self.thin)
+
+
+class GradientDescent(Solver):
+    """Steps of an optimiser along the gradient of batches of ratings, or of all ratings at once.
+
+    Parameters
+    ----------
+    optimizer : str or Optimizer, default "adam"
+        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of a class of
+        :mod:`fastcf.optimizers`, which carries the step size and its schedule. Step sizes that are "auto": 0.01 √σ with
+        Adam, 0.03 √σ with AdaGrad (biases √σ times as much; for labels without σ), 1 with AdaDelta; else what
+        corresponds to "sgd", as far as the row with most ratings allows.
+    batch_size : int or "whole", default 1024
+        Ratings per step, shuffled anew in each epoch; "whole": one step per epoch, along the gradient of all ratings.
+    """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 40, 1.75, 0.5), "logistic": Auto(64, 40, 0.0, 0.7)}
+    _whole_epochs = 200
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
+        "batch_size": (Interval(1, integer=True), OneOf(("whole",))),
+    }
+    _ADAPTIVE_RATES: ClassVar[dict[str, float]] = {"adam": 0.01, "adagrad": 0.03}  # in units of a factor, √σ
+
+    def __init__(self, optimizer: str | Optimizer = "adam", batch_size: int | str = 1024) -> None:
+        self.optimizer = optimizer
+        self.batch_size = batch_size
+        self.validate("GradientDescent")
+
+    @property
+    def whole(self) -> bool:
+        """Whether a step follows the gradient of all ratings."""
+        return isinstance(self.batch_size, str)
+
+    def defaults(self, cost: str) -> Auto:
+        """Return what "auto" means: more epochs where each is one step."""
+        auto = self.auto[cost]
+        return auto._replace(n_epochs=self._whole_epochs) if self.whole else auto
+
+    def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
+        """Return the step size of the first epoch."""
+        optimizer = as_optimizer(self.optimizer, "GradientDescent")
+        if not isinstance(optimizer.learning_rate, str):
+            return float(optimizer.learning_rate)
+        if optimizer.name == "adadelta":
+            return 1.0  # its steps have the parameter's own unit
+        if optimizer.name in self._ADAPTIVE_RATES:
+            return self._ADAPTIVE_RATES[optimizer.name] * scale
+        most = float(max(ratings.user_counts().max(), ratings.item_counts().max()))
+        damping = (1 - optimizer.constants.decay) / unit  # momentum adds the steps of 1 / (1 - momentum) gradients
+        if isinstance(self.batch_size, str):
+            return damping / most
+        # As many steps of SGD as ratings; but the row that a batch meets most often takes no more than two at once.
+        return damping * min(share * self.batch_size, 2 * ratings.nnz / most)
+
+    def trainer(self, problem: Problem, start: Parameters) -> Trainer:
+        """Return the trainer of a problem."""
+        optimizer = as_optimizer(self.optimizer, "GradientDescent")
+        learnt = problem.learnt
+
+        def rate_at(epoch: int) -> float:
+            return optimizer.rate_at(learnt.learning_rate, epoch, problem.n_epochs)
+
+        native = problem.compute.native.GradientTrainer(
+            **problem.options(start.user_factors.shape[1]),
+            batch_size=0 if isinstance(self.batch_size, str) else self.batch_size,
+            **optimizer.constants.options,
+        )
+        return NativeTrainer(problem, start, native, GradientSteps(rate_at, learnt.sigma, optimizer.name))
+
+
+def as_solver(solver: str | Solver, caller: str = "as_solver") -> Solver:
+    """Return a solver from its name, with default parameters, or as it is, checked.
+
+    Parameters
+    ----------
+    solver : {"sgd", "als", "bayes", "minibatch", "gd"} or Solver
+        The name is shorthand for the object with its defaults.
+    caller : str
+        Named in error messages.
+
+    Returns
+    -------
+    Solver
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or a parameter of the object is not as documented.
+    TypeError
+        If it is neither a name nor a solver.
+
+    Examples
+    --------
+    >>> as_solver("gd")
+    GradientDescent(batch_size='whole')
+    """
+    if isinstance(solver, Solver):
+        solver.validate(caller)
+        return solver
+    if not isinstance(solver, str):
+        raise TypeError(f"{caller}: solver must be a name or a Solver; got {solver!r}")
+    if solver not in _NAMED:
+        raise ValueError(f"{caller}: solver must be one of {', '.join(_NAMED)}; got {solver!r}")
+    kind, options = _NAMED[solver]
+    return kind(**options)
+
+
+_NAMED: dict[str, tuple[type[Solver], dict[str, Any]]] = {
+    "sgd": (SGD, {}),
+    "als": (ALS, {}),
+    "bayes": (Gibbs, {}),
+    "minibatch": (GradientDescent, {}),
+    "gd": (GradientDescent, {"batch_size": "whole"}),
+}
+SOLVERS = tuple(_NAMED)

@@ -69,7 +69,7 @@ class PerceptronFolding(Folding):
         known = scores.item_features
         if table.n_features != known.shape[1]:
             raise ValueError(f"{caller}: item_features must have {known.shape[1]} features; got {table.n_features}")
-        items, rows = extended(state.items, table.ids, caller)
+        items = extended(state.items, table.ids.ids, f"{caller}: item_features")
         longer = np.concatenate([known, np.empty((len(items) - len(known), known.shape[1]), np.float32)])
-        longer[rows] = dense(table, state.learnt.feature_scale)
+        longer[items.rows(table.ids.ids)] = dense(table, state.learnt.feature_scale)
         return state.replaced(items=items, scores=scores.replaced(item_features=longer))

@@ -24,6 +24,7 @@ from fastcf._parameters import (
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
 from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.factorization import MatrixFactorization
 from fastcf.models.perceptron.features import LearntPerceptrons, PerceptronFolding, dense, item_table, unit_scale
 from fastcf.models.perceptron.networks import NetworkShape, perceptron_objective
 from fastcf.models.perceptron.scores import PerceptronScores
@@ -380,8 +381,6 @@ class UserPerceptron(Estimator):
             wanted = "be None for features='mf'" if self.features == "mf" else "be given for features='given'"
             raise ValueError(f"{caller}: item_features must {wanted}; got {type(item_features).__name__}")
         if self.features == "mf":
-            from fastcf.models.factorization import MatrixFactorization
-
             options = {"random_state": seed, "n_threads": self.n_threads, "device": self.device}
             item_features = MatrixFactorization(_FACTORS, **options).fit(ratings)
         table = item_table(item_features, caller)

@@ -194,7 +194,8 @@ class TowerFolding(Folding):
                 continue
             table = features[name]
             learnt.check(side, table, caller, f"{name}_features")
-            ids[side], rows = extended(ids[side], table.ids, caller)
+            ids[side] = extended(ids[side], table.ids.ids, f"{caller}: {name}_features")
+            rows = ids[side].rows(table.ids.ids)
             more = len(ids[side]) - len(vectors[side])
             own = np.concatenate([towers[side].own, np.full(more, -1, np.int32)])
             longer = np.concatenate([vectors[side], np.empty((more, vectors[side].shape[1]), np.float32)])

@@ -1,0 +1,236 @@
+"""The problem that a solver of matrix factorisation works on, and the parameters it starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.ratings import Ratings
+from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
+from fastcf.scores.queries import pair_rows
+
+__all__ = ["Draws", "HeldOut", "LearntFactors", "Parameters", "Problem", "Sides", "draw_factors", "held_out_rows"]
+
+Floats = NDArray[np.float32]
+
+INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the native trainers use those below
+MEASURED_RATINGS = 1 << 16  # that the recorded cost is taken over, at most
+
+
+class Parameters(NamedTuple):
+    """The parameters of a factorisation."""
+
+    user_factors: Floats
+    item_factors: Floats
+    user_bias: Floats
+    item_bias: Floats
+
+
+class Sides(NamedTuple):
+    """A yes or no for users and for items."""
+
+    user: bool
+    item: bool
+
+    @classmethod
+    def of(cls, bias: bool | str) -> Sides:
+        """Return which sides have biases: what the parameter ``bias`` stands for."""
+        if isinstance(bias, str):
+            return cls(bias == "user", bias == "item")
+        return cls(bool(bias), bool(bias))
+
+
+class HeldOut(NamedTuple):
+    """Validation ratings, in rows of the ratings to train on; -1 where an id is unknown."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: Floats
+
+
+class Draws(NamedTuple):
+    """Hyperparameters of the draws kept by Gibbs sampling, in units of the ratings' standard deviation."""
+
+    unit: float
+    noise_variances: Floats  # in the ratings' own unit
+    user_means: Floats
+    item_means: Floats
+    user_precisions: Floats
+    item_precisions: Floats
+
+
+@dataclass(frozen=True)
+class LearntFactors:
+    """What a factorisation has learnt beside its scores: what "auto" came to, and the draws of its posterior.
+
+    Attributes
+    ----------
+    bias : Sides
+        Which sides have biases.
+    reg, reg_exponent, user_bias_reg, item_bias_reg : float
+        The penalties used.
+    learning_rate, sgd_rate : float
+        Step size of the first epoch, and the one that "sgd" would have.
+    sigma : float
+        Standard deviation that the biases leave in a rating of mean weight; 1 for labels.
+    draws : Draws, optional
+        After Gibbs sampling.
+    posterior : Posterior, optional
+        The same as the scores have it.
+    """
+
+    bias: Sides
+    reg: float = 0.0
+    reg_exponent: float = 0.0
+    user_bias_reg: float = 0.0
+    item_bias_reg: float = 0.0
+    learning_rate: float = 0.0
+    sgd_rate: float = 0.0
+    sigma: float = 1.0
+    draws: Draws | None = None
+    posterior: Posterior | None = None
+
+    _settled: ClassVar[tuple[str, ...]] = (
+        "reg", "reg_exponent", "user_bias_reg", "item_bias_reg", "learning_rate", "sgd_rate", "sigma",
+    )  # fmt: skip
+
+    @property
+    def settled(self) -> dict[str, float]:
+        """The numbers, by name."""
+        return {name: getattr(self, name) for name in self._settled}
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of what models show as attributes."""
+        drawn = ("draws", "n_samples", "noise_variance", "user_bias_samples", "item_bias_samples")
+        return self._settled if self.posterior is None else self._settled + drawn
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("n_samples", "noise_variance", "user_bias_samples", "item_bias_samples"):
+            return getattr(self.posterior, name)
+        raise AttributeError(name)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a solver works on; numbers that were "auto" are settled.
+
+    Attributes
+    ----------
+    ratings : Ratings
+        What is to be predicted: ratings, or labels.
+    targets : Targets
+        Which of the two.
+    held_out : HeldOut, optional
+        Validation ratings.
+    compute : Compute
+        Where.
+    device : str
+        Name of the device.
+    limits : tuple of float
+        Range of predictions.
+    global_mean, item_mean : float, ndarray or None
+        Offsets of predictions.
+    learnt : LearntFactors
+        Penalties, step sizes and units.
+    seed : int
+        Of the initial factors and of the order of ratings.
+    n_epochs : int
+        Epochs planned.
+    folding : Folding
+        Computes new rows for the fitted model.
+    """
+
+    ratings: Ratings
+    targets: Targets
+    held_out: HeldOut | None
+    compute: Compute
+    device: str
+    limits: tuple[float, float]
+    global_mean: float
+    item_mean: Floats | None
+    learnt: LearntFactors
+    seed: int
+    n_epochs: int
+    folding: Folding
+
+    @property
+    def link(self) -> Link:
+        """From scores to predictions."""
+        return Sigmoid() if self.targets.labels else Identity()
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        weights = self.ratings.weights
+        return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
+
+    def options(self, n_factors: int) -> dict[str, Any]:
+        """Return what all native trainers of factorisations are told."""
+        ratings, learnt = self.ratings, self.learnt
+        low, high = ratings.rating_range
+        return {
+            "indptr": ratings.indptr,
+            "indices": ratings.indices,
+            "values": ratings.values,
+            "n_items": ratings.n_items,
+            "weights": ratings.weights,
+            "item_offset": self.item_mean,
+            "global_offset": self.global_mean,
+            "n_factors": n_factors,
+            "reg": learnt.reg,
+            "reg_exponent": learnt.reg_exponent,
+            "bias": learnt.bias.user or learnt.bias.item,
+            "user_bias_reg": learnt.user_bias_reg,
+            "item_bias_reg": learnt.item_bias_reg,
+            "lowest": low,
+            "highest": high,
+            "cost": self.targets.cost,
+            "seed": self.seed,
+            "n_threads": self.compute.n_threads,
+        }
+
+    def scores(self, parameters: Parameters, posterior: Posterior | None = None) -> FactorScores:
+        """Return scores of parameters, which they take over."""
+        return FactorScores(*parameters, self.global_mean, self.item_mean, self.link, posterior)
+
+    def state(
+        self, scores: FactorScores, learnt: LearntFactors, history: tuple[dict[str, Any], ...], n_epochs: int
+    ) -> State:
+        """Return the state of a model of these ratings."""
+        ratings = self.ratings
+        return State(
+            ratings.users,
+            ratings.items,
+            SeenItems(ratings.indptr, ratings.indices),
+            scores,
+            self.limits,
+            self.device,
+            self.targets,
+            history,
+            n_epochs,
+            learnt,
+            self.folding,
+        )
+
+
+def held_out_rows(held_out: Ratings, ratings: Ratings, caller: str) -> HeldOut:
+    """Return held-out ratings in the rows of those to train on."""
+    users, items = pair_rows(held_out, ratings.users, ratings.items, caller)
+    return HeldOut(users, items, np.ascontiguousarray(held_out.values))
+
+
+def draw_factors(
+    ratings: Ratings, compute: Compute, k: int, init: str, scale: float, seed: int
+) -> tuple[Floats, Floats]:
+    """Draw the factors of users and items to start from; rows without ratings are 0."""
+    item_counts = np.bincount(ratings.indices, minlength=ratings.n_items)
+    tables = []
+    for stream, counts in enumerate((np.diff(ratings.indptr), item_counts), start=INIT_STREAM):
+        factors = compute.native.random(counts.size, k, init, float(scale), seed, stream, compute.n_threads)
+        factors[counts == 0] = 0
+        tables.append(factors)
+    return tables[0], tables[1]

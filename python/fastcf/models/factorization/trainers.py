@@ -1,0 +1,159 @@
+"""Native trainers of factorisations behind the protocol of the training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.models.factorization.problem import MEASURED_RATINGS, Parameters, Problem
+from fastcf.scores import State
+
+__all__ = ["AlsSteps", "GradientSteps", "NativeTrainer", "SgdSteps"]
+
+Record = dict[str, Any]
+
+
+class SgdSteps:
+    """Epochs of stochastic gradient descent: a step per rating."""
+
+    def __init__(self, rate_at: Any, sigma: float) -> None:
+        self._rate_at, self._sigma = rate_at, sigma
+
+    def run(self, trainer: Any, epoch: int) -> float | None:
+        """Run an epoch; a bias has the ratings' unit, a factor its square root."""
+        rate: float = self._rate_at(epoch)
+        trainer.epoch(rate, rate * self._sigma)
+        return rate
+
+
+class GradientSteps:
+    """Epochs of an optimiser's steps along the gradient of batches, or of all ratings."""
+
+    # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors' √σ;
+    # gradient steps take σ more, and AdaDelta's take none.
+    _UNITS: ClassVar[dict[str, float]] = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}
+
+    def __init__(self, rate_at: Any, sigma: float, optimizer: str) -> None:
+        self._rate_at, self._factor = rate_at, sigma ** self._UNITS.get(optimizer, 1.0)
+
+    def run(self, trainer: Any, epoch: int) -> float | None:
+        """Run an epoch."""
+        rate: float = self._rate_at(epoch)
+        trainer.epoch(rate, rate * self._factor)
+        return rate
+
+
+class AlsSteps:
+    """Sweeps of alternating least squares, which have no step size."""
+
+    def run(self, trainer: Any, epoch: int) -> float | None:
+        """Run a sweep."""
+        trainer.epoch()
+        return None
+
+
+class NativeTrainer:
+    """A trainer of the loop whose parameters a native trainer holds; see :class:`fastcf.training.loop.Trainer`.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is trained on.
+    start : Parameters
+        Where training starts.
+    native : object
+        The native trainer, made for the problem.
+    steps : SgdSteps, GradientSteps or AlsSteps
+        Runs its epochs.
+    """
+
+    restorable = True
+
+    def __init__(
+        self, problem: Problem, start: Parameters, native: Any, steps: SgdSteps | GradientSteps | AlsSteps
+    ) -> None:
+        self._problem, self._native, self._steps = problem, native, steps
+        self._shapes = [array.shape for array in start]
+        native.set_parameters(*start)
+        self.validated = problem.held_out is not None
+        if problem.held_out is not None:
+            native.set_validation(*problem.held_out)
+        self._sample = TrainingSample(problem)
+        self.save_best, self.restore_best = native.save_best, native.restore_best
+
+    def run_epoch(self, epoch: int) -> float | None:
+        """Run an epoch."""
+        return self._steps.run(self._native, epoch)
+
+    def measure(self) -> Record:
+        """Return the objective and the errors at the current parameters."""
+        problem, native = self._problem, self._native
+        total = self._sample.total(self._parameters())
+        if problem.targets.labels:
+            held_out = problem.held_out
+            return {
+                "cost": total + native.penalty(),
+                "train_log_loss": total / problem.total_weight,
+                "validation_log_loss": native.validation_log_loss() / held_out.values.size if held_out else None,
+            }
+        held_out = problem.held_out
+        return {
+            "cost": 0.5 * total + native.penalty(),
+            "train_rmse": math.sqrt(total / problem.total_weight),
+            "validation_rmse": math.sqrt(native.validation_squared_error() / held_out.values.size)
+            if held_out
+            else None,
+        }
+
+    def _parameters(self) -> Parameters:
+        """Return copies of the current parameters."""
+        parameters = Parameters(*(np.zeros(shape, np.float32) for shape in self._shapes))
+        self._native.get_parameters(*parameters)
+        return parameters
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return what training can go on from."""
+        state: Mapping[str, NDArray[Any]] = self._native.get_state()
+        return state
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`arrays` returned."""
+        self._native.set_state(dict(arrays))
+
+    def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:
+        """Return the state of a model with the current parameters."""
+        problem = self._problem
+        return problem.state(problem.scores(self._parameters()), problem.learnt, history, n_epochs)
+
+
+class TrainingSample:
+    """The training ratings that recorded costs are taken over: all, or a fixed sample."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        ratings = problem.ratings
+        users, items, values, weights = ratings.row_of_entry(), ratings.indices, ratings.values, ratings.weights
+        self._share = 1.0
+        if ratings.nnz > MEASURED_RATINGS:
+            random = np.random.default_rng(problem.seed)
+            some = np.sort(random.choice(ratings.nnz, MEASURED_RATINGS, replace=False, shuffle=False))
+            users, items, values = users[some], items[some], values[some]
+            weights = None if weights is None else weights[some]
+            sampled = float(some.size if weights is None else weights.sum(dtype=np.float64))
+            self._share = sampled / problem.total_weight or 1.0
+        self._users, self._items, self._values, self._weights = users, items, values, weights
+
+    def total(self, parameters: Parameters) -> float:
+        """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
+        scores = self._problem.scores(parameters).pairs(self._users, self._items, self._problem.compute)
+        if self._problem.targets.labels:
+            z = scores.astype(np.float64)
+            costs = np.logaddexp(0, z) - self._values * z
+        else:
+            costs = np.square(scores - self._values, dtype=np.float64)
+        total = costs.sum() if self._weights is None else costs @ self._weights.astype(np.float64)
+        return float(total) / self._share
