@@ -381,8 +381,9 @@ class UserPerceptron(Estimator):
             wanted = "be None for features='mf'" if self.features == "mf" else "be given for features='given'"
             raise ValueError(f"{caller}: item_features must {wanted}; got {type(item_features).__name__}")
         if self.features == "mf":
-            options = {"random_state": seed, "n_threads": self.n_threads, "device": self.device}
-            item_features = MatrixFactorization(_FACTORS, **options).fit(ratings)
+            item_features = MatrixFactorization(
+                _FACTORS, random_state=seed, n_threads=self.n_threads, device=self.device
+            ).fit(ratings)
         table = item_table(item_features, caller)
         if table.n_features == 0:
             raise ValueError(f"{caller}: item_features must have at least one feature; got 0")
