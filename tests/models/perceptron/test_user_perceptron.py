@@ -19,7 +19,8 @@ import fastcf
 from commands import run, write_set
 from fastcf.data import read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
-from fastcf.serialization import save_archive
+from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 SETTINGS = {
@@ -354,6 +355,12 @@ def test_user_perceptron_old_state_answers_until_the_new_one_is_complete(ratings
         np.testing.assert_array_equal(old, before)
         assert not np.array_equal(new, before)
     np.testing.assert_array_equal(model.predict(ratings), answers[-1][1])
+
+
+def test_user_perceptron_activation_of_version_1_without_hidden_layers_gets_its_default():
+    for hidden, activation in (([], "tanh"), ([4], "relu")):
+        assert upgraded(Archive("UserPerceptron", {"hidden": hidden, "activation": "relu"}, {}), {}).params == {
+            "hidden": hidden, "activation": activation}  # fmt: skip
 
 
 class Own(fastcf.UserPerceptron):

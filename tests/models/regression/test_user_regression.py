@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 import fastcf
 from fastcf import FeatureTable, ItemRegression, UserRegression
 from fastcf.data import read_items
+from fastcf.serialization import Archive
+from fastcf.serialization.version_1 import upgraded
 
 N_MORE = 5  # items (users) with features that the ratings do not know
 MODELS = {
@@ -240,6 +242,16 @@ def test_user_regression_new_rows_from_features(name, ratings, features, tmp_pat
     np.testing.assert_array_equal(fastcf.load(tmp_path / "more").predict(pairs), more.predict(pairs))
     with pytest.raises(ValueError, match=f"fold_in: {key} must have 6 features; got 2"):
         model.fold_in(**{key: (ids, new[:, :2])})
+
+
+def test_user_regression_ignored_parameters_of_version_1_get_their_defaults():
+    params = {"cost": "squared", "solver": "exact", "max_iter": 7, "tol": 1e-3, "reg": 2.0}
+    for name in ("UserRegression", "ItemRegression"):
+        direct = upgraded(Archive(name, params, {}), {}).params
+        assert (direct["max_iter"], direct["tol"], direct["reg"]) == (None, 1e-8, 2.0)
+        for changed in ({"solver": "gradient"}, {"cost": "logistic"}):
+            kept = upgraded(Archive(name, {**params, **changed}, {}), {}).params
+            assert (kept["max_iter"], kept["tol"]) == (7, 1e-3)
 
 
 class Own(UserRegression):

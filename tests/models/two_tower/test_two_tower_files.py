@@ -16,7 +16,8 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
 from fastcf.optimizers import as_optimizer
-from fastcf.serialization import save_archive
+from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 OPTIONS = {
@@ -136,6 +137,17 @@ def test_two_tower_folded_in_states_share_the_towers(ratings, tables, name):
             model.fold_in(**wrong)
     with pytest.raises(ValueError, match=r"TwoTower\.recommend: history: TwoTower computes no new rows from ratings"):
         model.recommend(n=2, history=ratings)
+
+
+def test_two_tower_parameters_of_version_1_are_refitted(ratings):
+    """Scale of plain products had no effect; step size and schedule go into the optimiser."""
+    old = {"user_layers": [6], "item_layers": [5], "n_factors": 3, "normalize": False, "scale": 2.5, "n_threads": 2}
+    old |= {"optimizer": "momentum", "learning_rate": 0.02, "schedule": "constant", "decay": 0.1, "min_delta": 0.0}
+    params = upgraded(Archive("TwoTower", old, {}), {}).params
+    steps = fastcf.optimizers.Optimizer.from_dict(params.pop("optimizer"))
+    assert steps == fastcf.optimizers.Momentum(0.02, schedule="constant")
+    model = fastcf.TwoTower(**params, optimizer=steps, n_epochs=1, random_state=0).fit(ratings)
+    assert model.learning_rate_ == 0.02
 
 
 class Own(fastcf.TwoTower):

@@ -156,8 +156,11 @@ class UserPerceptron(Estimator):
     A user whose targets are all equal is trained like any other; the penalty and the finite number of epochs keep the
     network from certainty. Weights of ratings weight their cost; n counts ratings.
 
-    ``fold_in(item_features=)`` knows more items, by features in the columns and on the scale of those of ``fit``: a
-    table, a pair (ids, matrix) or a fitted factor model. Known items get the new features; the networks stay.
+    With ``targets="levels"`` predictions are the mean of the levels by the outputs, these divided by their sum. An
+    unknown item is predicted as if its features were 0; to unknown users all items are the same.
+
+    ``fold_in(item_features=)`` adds items by features in the columns and on the scale of those of ``fit``: a table, a
+    pair (ids, matrix) or a fitted factor model. Known items get the new features; the networks do not change.
 
     References
     ----------

@@ -140,6 +140,9 @@ class TwoTower(Estimator):
     -----
     Features are not scaled: bring them to comparable scales first.
 
+    ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
+    input of their own. Known ones with new features keep theirs. The towers are shared with this model, not copied.
+
     Beware of features computed from the ratings themselves. A user's mean rating contains the rating that is to be
     predicted: the network learns to read it there, which it cannot do for new ratings. Tastes of known users are better
     learnt by ``ids="user"``; features of new items and users come from other sources.
