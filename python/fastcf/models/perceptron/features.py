@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -72,4 +72,4 @@ class PerceptronFolding(Folding):
         items = extended(state.items, table.ids.ids, f"{caller}: item_features")
         longer = np.concatenate([known, np.empty((len(items) - len(known), known.shape[1]), np.float32)])
         longer[items.rows(table.ids.ids)] = dense(table, state.learnt.feature_scale)
-        return state.replaced(items=items, scores=scores.replaced(item_features=longer))
+        return state.replaced(items=items, scores=replace(scores, item_features=longer))

@@ -45,24 +45,12 @@ class Layout(NamedTuple):
 
 
 class NetworkShape(NamedTuple):
-    """The shape of a network.
+    """The shape of a network."""
 
-    Attributes
-    ----------
-    layers : list of int
-        Features, units of the hidden layers, outputs.
-    activation : str
-        Of the hidden layers.
-    bias : bool
-        Whether layers have bias units.
-    levels : list of float
-        Output k is whether a rating is ``levels[k]``; empty: one output, whose target is the rating itself.
-    """
-
-    layers: list[int]
-    activation: str
-    bias: bool
-    levels: list[float]
+    layers: list[int]  # features, units of the hidden layers, outputs
+    activation: str  # of the hidden layers
+    bias: bool  # whether layers have bias units
+    levels: list[float]  # output k is whether a rating is levels[k]; empty: one output, whose target is the rating
 
     @property
     def layout(self) -> Layout:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,20 +31,7 @@ def expected(outputs: Floats, levels: Floats | None) -> Floats:
 class PerceptronScores(Scores):
     """What networks predict: a probability, or a rating. Users without a trained network get the base rate.
 
-    Attributes
-    ----------
-    parameters : ndarray of shape (n_users, size), float32
-        A network per row.
-    shape : NetworkShape
-        Of each of them.
-    item_features : ndarray of shape (n_items, n_features), float32
-        What they read; features of unknown items are 0.
-    levels : ndarray of shape (K,), float32, optional
-        The ratings that there are, where there is an output for each.
-    base_rate : ndarray of shape (K,), float32
-        The outputs of users without a trained network.
-    n_ratings : ndarray of shape (n_users,), int64
-        Ratings that each network was trained on.
+    Fields are documented by :class:`UserPerceptron`; features of unknown items count as 0.
     """
 
     shown: ClassVar[tuple[str, ...]] = (
@@ -91,10 +78,6 @@ class PerceptronScores(Scores):
     def global_mean(self) -> float:
         """The prediction of the base rate."""
         return float(expected(self.base_rate[None], self.levels)[0])
-
-    def replaced(self, **changes: Any) -> PerceptronScores:
-        """Return scores with other values in place of some."""
-        return replace(self, **changes)
 
     def _known(self, users: Rows) -> NDArray[np.bool_]:
         """Whether each user row has a trained network."""

@@ -34,39 +34,17 @@ _SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 a
 
 @dataclass(frozen=True, eq=False)
 class PerceptronProblem:
-    """What networks learn from.
+    """What networks learn from."""
 
-    Attributes
-    ----------
-    ratings : Ratings
-        Structure and weights.
-    values : ndarray of float32
-        Per rating its target, or with levels the rating.
-    levels : ndarray of float32, optional
-        The ratings that there are, where there is an output for each.
-    shape : NetworkShape
-        Of each network.
-    items : IdMap
-        The items of the ratings, then others.
-    features : ndarray of shape (n_items, n_features), float32
-        Of all these.
-    feature_scale : ndarray of float32, optional
-        By which the features were multiplied.
-    targets : Targets
-        Whether predictions are ratings or probabilities.
-    held_out : tuple (Ratings, ndarray), optional
-        Validation ratings, and their values as above.
-    """
-
-    ratings: Ratings
-    values: Floats
-    levels: Floats | None
+    ratings: Ratings  # structure and weights
+    values: Floats  # per rating its target, or with levels the rating
+    levels: Floats | None  # the ratings that there are, where there is an output for each
     shape: NetworkShape
-    items: IdMap
-    features: Floats
-    feature_scale: Floats | None
+    items: IdMap  # those of the ratings, then others
+    features: Floats  # of all these
+    feature_scale: Floats | None  # by which the features were multiplied
     targets: Targets
-    held_out: tuple[Ratings, Floats] | None
+    held_out: tuple[Ratings, Floats] | None  # validation ratings, and their values as above
 
     def indicators(self, values: Floats) -> Floats:
         """Return the targets of the outputs, (n, K)."""
@@ -97,17 +75,7 @@ class PerceptronSettings:
 
 
 class PerceptronTrainer:
-    """Trains a network per user, all users an epoch at a time.
-
-    Parameters
-    ----------
-    problem : PerceptronProblem
-        What to learn.
-    settings : PerceptronSettings
-        How.
-    backend : Backend
-        Where the model answers; networks are trained on the host.
-    """
+    """Trains a network per user, on the host whatever the backend; see :class:`fastcf.training.loop.Trainer`."""
 
     restorable = True
 
@@ -139,6 +107,7 @@ class PerceptronTrainer:
         self._parameters = np.empty((ratings.n_users, self._layout.size), np.float32)
         self._measured = _Measured.of(problem, self._n_ratings, settings.seed)
         self._held_out = None if problem.held_out is None else self._pairs_of(problem, *problem.held_out)
+        self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
 
     def _pairs_of(self, problem: PerceptronProblem, held_out: Ratings, values: Floats) -> tuple[Pairs, Floats]:
         users, items = pair_rows(held_out, problem.ratings.users, problem.items, "fit")
@@ -167,14 +136,6 @@ class PerceptronTrainer:
         outputs = np.tile(self._base_rate, (len(targets), 1))
         outputs[pairs.entries] = self._native.predict(*pairs[:3])
         return float(targets.shape[1] * log_loss(targets.ravel(), outputs.ravel()))
-
-    def save_best(self) -> None:
-        """Remember the parameters."""
-        self._native.save_best()
-
-    def restore_best(self) -> None:
-        """Bring back the remembered parameters."""
-        self._native.restore_best()
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Return copies of parameters and of the optimiser's state."""
@@ -208,24 +169,12 @@ class PerceptronTrainer:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The users on whose ratings the objective is measured: all, or those drawn by the seed.
+    """The users on whose ratings the objective is measured: all, or those drawn by the seed."""
 
-    Attributes
-    ----------
-    users : ndarray of int32
-        Rows, all with ratings.
-    pairs : tuple of three ndarrays
-        Their pairs, as native code takes them.
-    targets : ndarray of shape (n, K), float32
-        Of the pairs.
-    weights : ndarray of float64
-        Of the pairs, all positive.
-    """
-
-    users: NDArray[np.int32]
-    pairs: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
-    targets: Floats
-    weights: NDArray[np.float64]
+    users: NDArray[np.int32]  # rows, all with ratings
+    pairs: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]  # as native code takes them
+    targets: Floats  # of the pairs, (n, K)
+    weights: NDArray[np.float64]  # of the pairs, all positive
 
     @classmethod
     def of(cls, problem: PerceptronProblem, n_ratings: NDArray[np.int64], seed: int) -> _Measured:

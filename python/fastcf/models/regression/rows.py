@@ -137,53 +137,18 @@ class LearntRegressions:
     shown: ClassVar[tuple[str, ...]] = ("coef", "intercept", "n_iter")
 
     coef: Floats
-    bias: Floats
-    global_mean: float
+    intercept: Floats
     n_iter: int
 
-    @classmethod
-    def of(cls, side: str, scores: FactorScores, n_iter: int) -> LearntRegressions:
-        """Return what the regressions of the users or the items have learnt."""
-        if side == "user":
-            return cls(scores.user_factors, scores.user_bias, scores.global_mean, n_iter)
-        return cls(scores.item_factors, scores.item_bias, scores.global_mean, n_iter)
 
-    @property
-    def intercept(self) -> Floats:
-        """The intercepts."""
-        return self.bias + np.float32(self.global_mean)
-
-
-@dataclass(frozen=True)
 class RegressionFolding(Folding):
-    """New regressions from ratings by rows that have features, and new such rows by their features.
+    """New regressions of one side from ratings, and new rows of the other side from their features."""
 
-    Attributes
-    ----------
-    side : {"user", "item"}
-        Who has a regression each.
-    regression : RowRegression
-        How it is solved.
-    """
-
-    side: str
-    regression: RowRegression
-
-    @property
-    def rated_sides(self) -> tuple[str, ...]:  # type: ignore[override]  # computed here
-        """Who has regressions."""
-        return (self.side,)
-
-    @property
-    def featured_sides(self) -> tuple[str, ...]:  # type: ignore[override]  # the same
-        """Who has features."""
-        return (_OTHER[self.side],)
-
-    @property
-    def why(self) -> str:  # type: ignore[override]  # the same
-        """Why not from the ratings of the other side."""
-        other = _OTHER[self.side]
-        return f" (new {other}s are known by their features: pass {other}_features)"
+    def __init__(self, side: str, regression: RowRegression) -> None:
+        other = _OTHER[side]
+        self.side, self.regression = side, regression
+        self.rated_sides, self.featured_sides = (side,), (other,)
+        self.why = f" (new {other}s are known by their features: pass {other}_features)"
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Solve the regressions of the rated rows."""
@@ -193,7 +158,7 @@ class RegressionFolding(Folding):
             rated.csr, rated.weights, features, scores.global_mean, compute.n_threads, caller
         )
         scores = scores.replaced(**{f"{self.side}_factors": coef, f"{self.side}_bias": bias})
-        return state.replaced(scores=scores, learnt=LearntRegressions.of(self.side, scores, n_iter))
+        return _state_of(self.side, state.replaced(scores=scores), self.regression, n_iter)
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
         """Append the features of new rows; known rows get new ones."""
@@ -218,7 +183,11 @@ def _dense(table: FeatureTable) -> Floats:
 
 
 def _state_of(side: str, state: State, regression: RowRegression, n_iter: int) -> State:
-    learnt = LearntRegressions.of(side, _factors(state), n_iter)
+    """Return a state of scores with what else regressions have learnt."""
+    scores = _factors(state)
+    users = scores.user_factors, scores.user_bias
+    coef, bias = users if side == "user" else (scores.item_factors, scores.item_bias)
+    learnt = LearntRegressions(coef, bias + np.float32(scores.global_mean), n_iter)
     return state.replaced(learnt=learnt, folding=RegressionFolding(side, regression))
 
 
@@ -232,31 +201,9 @@ def fitted_state(
     n_threads: int,
     caller: str,
 ) -> State:
-    """Solve the regressions of all users or all items, in one native call.
+    """Solve the regressions of a side ("user" or "item") on the given features of the other, in one native call.
 
-    Parameters
-    ----------
-    side : {"user", "item"}
-        Who has a regression each.
-    ratings, backend
-        As :meth:`Estimator._begin_fit` returns them.
-    given : FeatureTable or tuple (ids, matrix)
-        Features of the other side.
-    regression, targets
-        How, and of what.
-    n_threads : int
-        0: all.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    State
-
-    Raises
-    ------
-    TypeError, ValueError
-        If features or ratings are not as documented.
+    Raises TypeError or ValueError if features, ratings or parameters are not as :class:`UserRegression` documents.
     """
     other = _OTHER[side]
     if targets.labels and regression.reg == 0:

@@ -25,24 +25,12 @@ SIDES = ("user", "item")
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """A trained tower.
-
-    Attributes
-    ----------
-    parameters : TowerParameters
-        Weights and biases.
-    inputs : Inputs
-        What it reads.
-    own : ndarray of shape (n_rows,), int32
-        The number of each of the model's rows among the inputs of one row each; -1: none.
-    average : ndarray of shape (n_factors,), float32
-        The mean vector of the ratings' rows.
-    """
+    """A trained tower, and the rows that the model knows."""
 
     parameters: TowerParameters
     inputs: Inputs
-    own: NDArray[np.int32]
-    average: Floats
+    own: NDArray[np.int32]  # of each row: the number of its own input, or -1
+    average: Floats  # the mean vector of the ratings' rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,35 +53,12 @@ class LearntTowers:
     unit: float
     learning_rate: float
 
-    @property
-    def user_weights(self) -> list[Floats]:
-        """Weights of the users' tower."""
-        return self.towers[0].parameters.weights
-
-    @property
-    def user_biases(self) -> list[Floats]:
-        """Biases of the users' tower."""
-        return self.towers[0].parameters.biases
-
-    @property
-    def user_average(self) -> Floats:
-        """Mean vector of users."""
-        return self.towers[0].average
-
-    @property
-    def item_weights(self) -> list[Floats]:
-        """Weights of the items' tower."""
-        return self.towers[1].parameters.weights
-
-    @property
-    def item_biases(self) -> list[Floats]:
-        """Biases of the items' tower."""
-        return self.towers[1].parameters.biases
-
-    @property
-    def item_average(self) -> Floats:
-        """Mean vector of items."""
-        return self.towers[1].average
+    user_weights = property(lambda self: self.towers[0].parameters.weights)
+    user_biases = property(lambda self: self.towers[0].parameters.biases)
+    user_average = property(lambda self: self.towers[0].average)
+    item_weights = property(lambda self: self.towers[1].parameters.weights)
+    item_biases = property(lambda self: self.towers[1].parameters.biases)
+    item_average = property(lambda self: self.towers[1].average)
 
     def vectors(self, side: int, matrix: Any, own: NDArray[np.int32] | None, compute: Compute) -> Floats:
         """Return the vectors of rows of features, which may have inputs of their own."""
@@ -133,10 +98,6 @@ class LearntTowers:
                 f"{table.n_features}"
             )
 
-    # -------------------------------------------------------------------------------------------------------
-    # Files
-    # -------------------------------------------------------------------------------------------------------
-
     def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and JSON values for a file."""
         arrays: dict[str, NDArray[Any]] = {}
@@ -150,13 +111,7 @@ class LearntTowers:
 
     @classmethod
     def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
-        """Return what an archive holds; ``shape`` has the length of vectors of scale and unit 1, or 0.
-
-        Raises
-        ------
-        DataError, KeyError, TypeError, ValueError
-            If the archive is damaged.
-        """
+        """Return what an archive holds; ``shape`` has the length of vectors of scale and unit 1, or 0."""
         meta = archive.meta
         centre, scale, unit, rate = (float(meta[name]) for name in ("centre", "scale", "unit", "learning_rate"))
         n_ids = [int(meta[f"{name}_own_inputs"]) for name in SIDES]

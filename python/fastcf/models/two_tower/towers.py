@@ -46,37 +46,19 @@ class TowerParameters(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What two towers compute, beside their parameters.
+    """What two towers compute, beside their parameters."""
 
-    Attributes
-    ----------
-    user_layers, item_layers : list of int
-        Sizes of the layers, the vectors' included.
-    activation : str
-        Of the hidden layers.
-    length : float
-        Of the vectors, in the unit of the towers; 0: not normalised.
-    """
-
-    user_layers: list[int]
+    user_layers: list[int]  # the vectors' size included
     item_layers: list[int]
-    activation: str
-    length: float
+    activation: str  # of the hidden layers
+    length: float  # of the vectors, in the unit of the towers; 0: not normalised
 
 
 class Inputs(NamedTuple):
-    """The inputs of a tower: features, followed by an input of their own for some rows.
+    """The inputs of a tower: features, followed by an input of their own for some rows."""
 
-    Attributes
-    ----------
-    dense : ndarray of shape (n_inputs,), bool
-        Which inputs form a dense block; the others are read where they are not zero.
-    n_ids : int
-        Number of inputs, the last ones, that belong to one row each.
-    """
-
-    dense: NDArray[np.bool_]
-    n_ids: int
+    dense: NDArray[np.bool_]  # by input: part of a dense block; the others are read where they are not zero
+    n_ids: int  # how many inputs, the last ones, belong to one row each
 
     @classmethod
     def of(cls, matrix: Any, n_ids: int) -> Inputs:
@@ -129,21 +111,12 @@ class Inputs(NamedTuple):
 
 
 class Side(NamedTuple):
-    """The users or the items of a model: their ids and features.
-
-    Attributes
-    ----------
-    ids : IdMap
-    matrix : ndarray or scipy.sparse.csr_array of shape (n, n_features)
-    inputs : Inputs
-    own : ndarray of shape (n,), int32
-        The number of each row's own input; -1: none.
-    """
+    """The users or the items of a model: their ids and features."""
 
     ids: IdMap
-    matrix: Any
+    matrix: Any  # dense or compressed rows, (n, n_features)
     inputs: Inputs
-    own: NDArray[np.int32]
+    own: NDArray[np.int32]  # the number of each row's own input; -1: none
 
     @classmethod
     def of(cls, ids: IdMap, matrix: Any, rated: NDArray[np.int64]) -> Side:

@@ -28,52 +28,24 @@ _MEASURED = 1 << 16  # ratings on which the objective is measured
 
 @dataclass(frozen=True)
 class Spread:
-    """Where predictions lie.
+    """Where predictions lie."""
 
-    Attributes
-    ----------
-    centre : float
-        c: the mean of the ratings, or the log-odds of label 1.
-    unit : float
-        The standard deviation of the ratings; 1 for labels.
-    scale : float
-        How far a prediction may lie from c, where vectors are normalised.
-    rating_range : tuple of float
-        Limits of predictions.
-    """
-
-    centre: float
-    unit: float
-    scale: float
+    centre: float  # c: the mean of the ratings, or the log-odds of label 1
+    unit: float  # the standard deviation of the ratings; 1 for labels
+    scale: float  # how far a prediction may lie from c, where vectors are normalised
     rating_range: tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class TowerProblem:
-    """What two towers learn from.
+    """What two towers learn from."""
 
-    Attributes
-    ----------
-    ratings : Ratings
-        Structure and weights.
-    values : ndarray of float32
-        Their targets.
-    targets : Targets
-        Of ratings or of labels.
-    sides : tuple of two Sides
-        Users and items: the first rows are those of the ratings.
-    spread : Spread
-        Where predictions lie.
-    held_out : tuple of three ndarrays, optional
-        Rows of users and items, and targets, of validation pairs.
-    """
-
-    ratings: Ratings
-    values: Floats
+    ratings: Ratings  # structure and weights
+    values: Floats  # their targets
     targets: Targets
-    sides: tuple[Side, Side]
+    sides: tuple[Side, Side]  # users and items; the first rows are those of the ratings
     spread: Spread
-    held_out: tuple[NDArray[np.int32], NDArray[np.int32], Floats] | None
+    held_out: tuple[NDArray[np.int32], NDArray[np.int32], Floats] | None  # rows and targets of validation pairs
 
     def in_units(self, values: Floats) -> Floats:
         """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
@@ -103,19 +75,7 @@ class TowerSettings:
 
 
 class TowerTrainer:
-    """Trains two towers.
-
-    Parameters
-    ----------
-    problem : TowerProblem
-        What to learn.
-    settings : TowerSettings
-        How.
-    parameters : tuple of two TowerParameters
-        First weights and biases.
-    backend : Backend
-        Where.
-    """
+    """Trains two towers, from first weights and biases; see :class:`fastcf.training.loop.Trainer`."""
 
     restorable = True
 
@@ -159,6 +119,7 @@ class TowerTrainer:
             users, items, values = problem.held_out
             self._native.set_validation(users, items, problem.in_units(values))
         self._measured = _Measured.of(problem, settings.seed)
+        self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
 
     def run_epoch(self, epoch: int) -> float:
         """Pass over all ratings once."""
@@ -185,14 +146,6 @@ class TowerTrainer:
             f"train_{error}": loss if problem.targets.labels else unit * math.sqrt(2 * loss),
             f"validation_{error}": measured,
         }
-
-    def save_best(self) -> None:
-        """Remember the parameters."""
-        self._native.save_best()
-
-    def restore_best(self) -> None:
-        """Bring back the remembered parameters."""
-        self._native.restore_best()
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Return copies of parameters and of the optimiser's state."""
@@ -246,23 +199,11 @@ class TowerTrainer:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The ratings on which the objective is measured: all, or those of users drawn by the seed.
+    """The ratings on which the objective is measured: all, or those of users drawn by the seed."""
 
-    Attributes
-    ----------
-    features : tuple of two
-        Of the users and items of these ratings, as native code takes them.
-    rows : tuple of two ndarrays of int32
-        Of each rating's user and item among those.
-    values : ndarray of float64
-        What the towers learn.
-    weights : ndarray of float32, optional
-        Of the ratings.
-    """
-
-    features: tuple[Parts, Parts]
-    rows: tuple[NDArray[np.int32], NDArray[np.int32]]
-    values: NDArray[np.float64]
+    features: tuple[Parts, Parts]  # of their users and items, as native code takes them
+    rows: tuple[NDArray[np.int32], NDArray[np.int32]]  # of each rating's user and item among those
+    values: NDArray[np.float64]  # what the towers learn
     weights: Floats | None
 
     @classmethod
