@@ -69,6 +69,10 @@ def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
         params["scale"] = "auto"
     elif class_name == "UserPerceptron" and params.get("hidden") == []:  # no layer has an activation
         params["activation"] = "tanh"
+    elif class_name == "Autoencoder":
+        if params["output_activation"] in ("sigmoid", "tanh"):  # which have a mapping of their own
+            params["normalize"] = "bias"
+        params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
 
 
 def _scheduled(params: dict[str, Any]) -> dict[str, Any]:
