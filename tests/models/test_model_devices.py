@@ -127,7 +127,7 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
     "options",
     [
         {},
-        {"optimizer": "momentum", "activation": "relu", "dropout": 0.2, "reg": 5.0},
+        {"optimizer": fastcf.optimizers.Momentum(0.01), "activation": "relu", "dropout": 0.2, "reg": 5.0},
         {"cost": "logistic", "threshold": 3.0, "normalize": False},
     ],
     ids=str,
@@ -135,7 +135,8 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
 def test_model_two_tower_learns_the_same_on_every_device(device, split, options):
     train, test = split
     features = np.random.default_rng(0).normal(size=(train.n_items, 5))
-    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "learning_rate": 0.01, **options}
+    adam = fastcf.optimizers.Adam(0.01)
+    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "optimizer": adam, **options}
     fit = {"validation": test, "item_features": (train.items.ids, features)}
     wanted = fastcf.TwoTower((8,), (6, 5), 4, device="cpu", **options).fit(train, **fit)
     model = fastcf.TwoTower((8,), (6, 5), 4, device=device, **options).fit(train, **fit)

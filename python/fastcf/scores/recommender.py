@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from fastcf._backend import resolve_device
 from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
 from fastcf.ids import IdMap
-from fastcf.preprocessing import FeatureTable, as_feature_table
+from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import as_ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
@@ -523,7 +523,7 @@ class Recommender:
             if side not in state.folding.featured_sides:
                 raise ValueError(f"{caller}: {side}_features must be None for {type(self).__name__}; got a table")
         tables: dict[str, FeatureTable] = {
-            side: as_feature_table(features, caller, f"{side}_features") for side, features in given.items()
+            side: state.folding.table(side, features, caller) for side, features in given.items()
         }
         return self._with_state(state.folding.fold_features(state, tables, compute, caller))
 
