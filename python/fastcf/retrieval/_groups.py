@@ -76,7 +76,7 @@ def entry_weights(ratings: Ratings, half_life: float | None, caller: str) -> NDA
 def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkage: float, members: Any) -> Any:
     """Return how popular items are in each group of users: a CSR array, groups x items, where the group rated any.
 
-    By "count" the sum of the weights; by "mean" the weighted mean of an item's ratings and of ``shrinkage`` ratings more
+    By "count" the sum of the weights; by "mean" the weighted mean of an item's ratings and of ``shrinkage`` others
     that equal the overall mean.
     """
 
