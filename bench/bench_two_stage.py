@@ -24,8 +24,8 @@ from threadpoolctl import threadpool_limits
 
 import fastcf
 from common import alternate, write_json
-from fastcf.models._results import SeenItems
 from fastcf.retrieval import NearestVectors, Popular, RelatedItems, TopPerGroup, TwoStageRecommender
+from fastcf.scores import FactorScores, SeenItems, State
 
 GROUPS = 2_000
 GROUPS_PER_GENRE = 40
@@ -64,13 +64,11 @@ def make_catalogue(n_items: int, n_users: int, k: int) -> tuple[Any, fastcf.Rati
     columns = owners, rated.reshape(-1), values
     ratings = fastcf.Ratings.from_coo(*columns, timestamps=times, duplicates="last", **maps)
 
-    model = fastcf.MatrixFactorization(k)
-    model.users_, model.items_ = ratings.users, ratings.items
-    model.user_factors_, model.item_factors_ = users, items
-    model.user_bias_ = np.zeros(n_users, np.float32)
-    model.item_bias_ = (0.3 * rng.standard_normal(n_items)).astype(np.float32)
-    model.global_mean_, model.item_mean_, model.rating_range_ = 3.5, None, (-100.0, 100.0)
-    model.seen_, model.device_ = SeenItems(ratings.indptr, ratings.indices), "cpu"
+    item_bias = (0.3 * rng.standard_normal(n_items)).astype(np.float32)
+    scores = FactorScores(users, items, np.zeros(n_users, np.float32), item_bias, 3.5)
+    seen = SeenItems(ratings.indptr, ratings.indices)
+    model = fastcf.Recommender()
+    model._state = State(ratings.users, ratings.items, seen, scores, (-100.0, 100.0), "cpu")
     return model, ratings, group // GROUPS_PER_GENRE
 
 

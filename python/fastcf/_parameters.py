@@ -392,7 +392,7 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self.get_params(deep=False) == other.get_params(deep=False)  # type: ignore[attr-defined]  # same type
+        return self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # type: ignore[assignment]  # parameters may change
 
