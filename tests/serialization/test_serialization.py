@@ -299,6 +299,7 @@ def test_archive_array_checks_dtype_and_shape():
 
 
 def test_load_finds_the_registered_class(tmp_path, monkeypatch):
+    registry._register_models()  # those imported below would be known to the dictionary of this test only
     monkeypatch.setattr(registry, "_classes", {})
 
     @register
