@@ -148,7 +148,7 @@ def adapted(model: Any) -> Any:
         base = _PartlyFitted if hasattr(kind, "partial_fit") else _PairsOfFeatures
         own = {"__module__": __name__, "__qualname__": name}
         if "predict_proba" in vars(kind):  # where it is no view of ``predict``
-            own["predict_proba"] = lambda self, X, **options: kind.predict_proba(self, self._checked_pairs(X), **options)
+            own["predict_proba"] = lambda self, X: kind.predict_proba(self, self._checked_pairs(X))
         globals()[name] = type(name, (base, kind), own)
     return globals()[name](**model.get_params(deep=False))
 

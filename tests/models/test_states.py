@@ -251,8 +251,8 @@ def test_subclass_behaves_as_its_base(tmp_path):
     assert loaded.get_params() == base.get_params()
     np.testing.assert_array_equal(loaded.predict_matrix(), base.predict_matrix())
     ours.partial_fit(RATINGS.take(np.arange(30)))
-    with pytest.raises(ValueError, match="^Ours.fit: bias_reg must be 'auto' for bias=False"):
-        ours.bias, ours.bias_reg = False, 3.0
+    ours.bias, ours.bias_reg = False, 3.0
+    with pytest.raises(ValueError, match=r"^Ours\.fit: bias_reg must be 'auto' for bias=False"):
         ours.fit(RATINGS)
 
 
