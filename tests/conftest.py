@@ -19,7 +19,8 @@ settings.load_profile("fastcf")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level")
+    repeated = "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level"
+    config.addinivalue_line("markers", repeated)
 
 
 @pytest.fixture(scope="session")
