@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "math/mf.h"
+#include "math/dot.h"
 
 namespace fastcf {
 

@@ -2,6 +2,7 @@
 
 #include "cpu/vec.h"
 #include "math/loss.h"
+#include "math/sgd.h"
 
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
@@ -111,13 +112,13 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
 #pragma GCC unroll 16
             for (long v = 1; v < nv; ++v) acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
         }
-        f4 error = LOSS == Loss::squared ? gather<U>(values) - row_sums<U>(acc) : row_sums<U>(acc);
+        f4 error = LOSS == Loss::squared ? sgd_error(gather<U>(values), row_sums<U>(acc)) : row_sums<U>(acc);
         if constexpr (BIAS) {
             float item_bias[4] = {0, 0, 0, 0};
             for (int j = 0; j < U; ++j) item_bias[j] = args.item_bias[items[j]];
             const f4 biases =
                 f4{bias[0], bias[1], bias[2], bias[3]} + f4{item_bias[0], item_bias[1], item_bias[2], item_bias[3]};
-            error = LOSS == Loss::squared ? error - biases : error + biases;
+            error = LOSS == Loss::squared ? sgd_error(error, biases) : error + biases;
         }
         f4 cost;
         if constexpr (LOSS == Loss::logistic) cost = logistic_losses(error + args.offset, gather<U>(values), &error);
@@ -129,31 +130,31 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
         }
         if constexpr (LOSS == Loss::squared) cost = gradient * error;
         loss += cost;
-        // Keeping is folded into the step sizes: keep (q + g p) = keep q + (keep g) p, whose first term needs no error.
         float item_keep[4] = {0, 0, 0, 0};
         for (int j = 0; j < U; ++j) item_keep[j] = args.item_keep[items[j]];
-        float user_step[4], item_step[4];
-        *reinterpret_cast<f4*>(user_step) = gradient * lr * f4{keep[0], keep[1], keep[2], keep[3]};
-        *reinterpret_cast<f4*>(item_step) = gradient * lr * f4{item_keep[0], item_keep[1], item_keep[2], item_keep[3]};
+        float user_pull[4], item_pull[4];
+        *reinterpret_cast<f4*>(user_pull) = sgd_pull(gradient, lr, f4{keep[0], keep[1], keep[2], keep[3]});
+        *reinterpret_cast<f4*>(item_pull) =
+            sgd_pull(gradient, lr, f4{item_keep[0], item_keep[1], item_keep[2], item_keep[3]});
 #pragma GCC unroll 4
         for (int j = 0; j < U; ++j) {
             float* q = args.item_factors + items[j] * args.stride;
-            const Vec user_by = broadcast(user_step[j]);
-            const Vec item_by = broadcast(item_step[j]);
+            const Vec user_by = broadcast(user_pull[j]);
+            const Vec item_by = broadcast(item_pull[j]);
             const Vec user_kept = broadcast(keep[j]);
             const Vec item_kept = broadcast(item_keep[j]);
 #pragma GCC unroll 16
             for (long v = 0; v < nv; ++v) {
                 const Vec q_old = load(q + v * kLanes);
                 const Vec p_old = user_vector(j, v);
-                store(q + v * kLanes, fma(item_by, p_old, item_kept * q_old));
-                set_user_vector(j, v, fma(user_by, q_old, user_kept * p_old));
+                store(q + v * kLanes, sgd_factor(q_old, p_old, item_by, item_kept, MultiplyAdd{}));
+                set_user_vector(j, v, sgd_factor(p_old, q_old, user_by, user_kept, MultiplyAdd{}));
             }
             if constexpr (BIAS) {
                 const float step = gradient[j] * args.bias_learning_rate;
                 float& item_bias = args.item_bias[items[j]];
-                item_bias = args.item_bias_keep[items[j]] * (item_bias + step);
-                bias[j] = bias_keep[j] * (bias[j] + step);
+                item_bias = sgd_bias(item_bias, step, args.item_bias_keep[items[j]]);
+                bias[j] = sgd_bias(bias[j], step, bias_keep[j]);
             }
         }
     }

@@ -8,8 +8,8 @@ namespace {
 constexpr int kThreads = 256;
 constexpr std::int64_t kElementsPerBlock = 8192;
 
-// 4 bytes per element and 4 per row, 3 flops per element, in float64: bound by reading, on an H200 1.2 T elements/s.
-// 256 threads, 256 bytes of shared memory. Deterministic.
+// 4 bytes per element and 4 per row, 3 flops per element, in float64: bound by reading, on an H200 at most 1.2 T
+// elements/s. 256 threads, 256 bytes of shared memory. Deterministic.
 FASTCF_KERNEL(kThreads)
 void penalty_kernel(Global<const float> rows, std::int64_t n, std::int64_t cols, std::int64_t stride,
                     Global<const float> weights, Global<double> sums) {

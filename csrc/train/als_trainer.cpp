@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
-#include "math/als.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 
 namespace fastcf {
@@ -50,8 +50,8 @@ AlsTrainer::Side AlsTrainer::make_side(const CsrView& ratings, VectorView<const 
     std::vector<float> factors(static_cast<std::size_t>(ratings.rows)), biases(factors.size());
     for (std::int64_t r = 0; r < ratings.rows; ++r) {
         const auto at = static_cast<std::size_t>(r);
-        factors[at] = als_penalty(ratings.row_size(r), config.reg, config.reg_exponent);
-        biases[at] = als_penalty(ratings.row_size(r), bias_reg, 0.0);
+        factors[at] = row_penalty(ratings.row_size(r), config.reg, config.reg_exponent);
+        biases[at] = row_penalty(ratings.row_size(r), bias_reg, 0.0);
     }
     side.penalty = DeviceArray<float>(factors);
     side.bias_penalty = DeviceArray<float>(biases);

@@ -7,9 +7,9 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/autoencoder.h"
+#include "networks/row_batches.h"
 #include "ops/optimizer.h"
-#include "train/autoencoder.h"
-#include "train/row_batches.h"
 
 namespace fastcf {
 

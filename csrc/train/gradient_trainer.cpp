@@ -1,8 +1,11 @@
 #include "train/gradient_trainer.h"
 
-#include <cmath>
 #include <stdexcept>
 
+#include "core/check.h"
+#include "core/interrupt.h"
+#include "core/parallel.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 #include "ops/rows.h"
 
@@ -13,11 +16,9 @@ std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
-// λ n^exponent, and 0 where n = 0.
 DeviceArray<float> penalties(const std::vector<std::int64_t>& counts, double reg, double exponent) {
     std::vector<float> rates(counts.size());
-    for (std::size_t r = 0; r < counts.size(); ++r)
-        rates[r] = counts[r] == 0 ? 0.0f : static_cast<float>(reg * std::pow(static_cast<double>(counts[r]), exponent));
+    for (std::size_t r = 0; r < counts.size(); ++r) rates[r] = row_penalty(counts[r], reg, exponent);
     return DeviceArray<float>(rates);
 }
 

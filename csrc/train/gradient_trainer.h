@@ -7,13 +7,13 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/all_ratings.h"
+#include "networks/optimized.h"
 #include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
 #include "ops/predict.h"
-#include "train/all_ratings.h"
 #include "train/batches.h"
 #include "train/factors.h"
-#include "train/optimized.h"
 #include "train/trainer.h"
 
 namespace fastcf {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/view.h"
+#include "networks/optimized.h"
+#include "networks/perceptron.h"
 #include "ops/optimizer.h"
-#include "train/optimized.h"
-#include "train/perceptron.h"
 
 namespace fastcf {
 

@@ -1,11 +1,11 @@
 #include "train/sgd_trainer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "core/mix64.h"
 #include "core/parallel.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 #include "train/sgd_tiles.h"
 
@@ -29,10 +29,8 @@ struct Shares {
 Shares shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
     std::vector<float> of_row(counts.size()), of_rating(counts.size());
     for (std::size_t r = 0; r < counts.size(); ++r) {
-        if (counts[r] == 0) continue;
-        const auto n = static_cast<double>(counts[r]);
-        of_row[r] = static_cast<float>(scale * std::pow(n, exponent));
-        of_rating[r] = static_cast<float>(scale * std::pow(n, exponent - 1));
+        of_row[r] = row_penalty(counts[r], scale, exponent);
+        of_rating[r] = row_penalty(counts[r], scale, exponent - 1);
     }
     return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
 }

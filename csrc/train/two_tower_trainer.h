@@ -7,12 +7,12 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/feature_rows.h"
+#include "networks/optimized.h"
+#include "networks/two_tower.h"
 #include "ops/optimizer.h"
 #include "train/batches.h"
-#include "train/feature_rows.h"
-#include "train/optimized.h"
 #include "train/trainer.h"
-#include "train/two_tower.h"
 
 namespace fastcf {
 

@@ -42,8 +42,9 @@ INCLUDES = {
     "cuda": {"core", "math", "ops"},
     "emu": {"core", "math", "ops", "cuda"},
     "ingest": {"core"},
-    "train": {"core", "math", "ops"},
-    "bind": {"core", "math", "ops", "cpu", "cuda", "emu", "ingest", "train"},
+    "networks": {"core", "math", "ops"},
+    "train": {"core", "math", "ops", "networks"},
+    "bind": {"core", "math", "ops", "cpu", "cuda", "emu", "ingest", "networks", "train"},
 }
 
 pytestmark = pytest.mark.skipif(not (ROOT / "csrc").is_dir(), reason="the source tree is not here")
@@ -75,7 +76,7 @@ def test_layout_op_has_implementation_test_and_benchmark(op):
 
 
 # What csrc/cuda has beside ops.
-CUDA_SUPPORT = {"blas", "kernel", "launch", "memory", "probe", "rows", "runtime", "select", "staging"}
+CUDA_SUPPORT = {"blas", "dot", "kernel", "launch", "memory", "probe", "rows", "runtime", "select", "staging"}
 
 
 def test_layout_cuda_files_belong_to_an_op():

@@ -1,4 +1,4 @@
-#include "train/autoencoder.h"
+#include "networks/autoencoder.h"
 
 #include <pybind11/stl.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bind/arrays.h"
-#include "train/mlp.h"
+#include "networks/mlp.h"
 
 namespace fastcf::bind {
 

@@ -1,4 +1,4 @@
-#include "train/perceptron.h"
+#include "networks/perceptron.h"
 
 #include <pybind11/stl.h>
 

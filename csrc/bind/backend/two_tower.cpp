@@ -1,4 +1,4 @@
-#include "train/two_tower.h"
+#include "networks/two_tower.h"
 
 #include <pybind11/stl.h>
 
@@ -13,7 +13,7 @@
 #include "bind/backend/mlp.h"
 #include "bind/backend/optimizer.h"
 #include "bind/backend/register.h"
-#include "train/all_ratings.h"
+#include "networks/all_ratings.h"
 #include "train/two_tower_trainer.h"
 
 namespace fastcf::bind {

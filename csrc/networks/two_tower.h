@@ -5,9 +5,9 @@
 
 #include "core/memory.h"
 #include "math/loss.h"
+#include "networks/feature_rows.h"
+#include "networks/tower.h"
 #include "ops/mf_gradient.h"
-#include "train/feature_rows.h"
-#include "train/tower.h"
 
 namespace fastcf {
 

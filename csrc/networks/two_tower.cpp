@@ -1,4 +1,4 @@
-#include "train/two_tower.h"
+#include "networks/two_tower.h"
 
 #include "core/check.h"
 

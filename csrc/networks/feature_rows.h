@@ -6,7 +6,7 @@
 
 #include "core/memory.h"
 #include "core/view.h"
-#include "train/row_batches.h"
+#include "networks/row_batches.h"
 
 namespace fastcf {
 

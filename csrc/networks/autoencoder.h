@@ -8,11 +8,11 @@
 #include "core/memory.h"
 #include "core/view.h"
 #include "math/loss.h"
+#include "networks/mlp.h"
+#include "networks/optimized.h"
+#include "networks/row_batches.h"
 #include "ops/optimizer.h"
 #include "ops/spmm.h"
-#include "train/mlp.h"
-#include "train/optimized.h"
-#include "train/row_batches.h"
 
 namespace fastcf {
 

@@ -8,8 +8,8 @@
 #include "core/memory.h"
 #include "core/view.h"
 #include "math/activation.h"
+#include "networks/optimized.h"
 #include "ops/optimizer.h"
-#include "train/optimized.h"
 
 namespace fastcf {
 
@@ -36,7 +36,6 @@ class Mlp {
     Mlp(std::vector<DenseLayer> layers, bool alpha, OptimizerKind kind);
 
     int n_layers() const { return static_cast<int>(layers_.size()); }
-    int n_matrices() const { return static_cast<int>(matrices_.size()); }
     const DenseLayer& layer(int l) const { return layers_[static_cast<std::size_t>(l)]; }
 
     // Matrices (inputs, outputs) of the layers that have them untransposed, then a bias per layer.

@@ -1,4 +1,4 @@
-#include "train/tower.h"
+#include "networks/tower.h"
 
 #include <algorithm>
 

@@ -8,7 +8,7 @@
 
 #include "core/memory.h"
 #include "core/view.h"
-#include "train/mlp.h"
+#include "networks/mlp.h"
 
 namespace fastcf {
 

@@ -1,13 +1,13 @@
-#include "train/mlp.h"
+#include "networks/mlp.h"
 
 #include <algorithm>
 #include <utility>
 
+#include "core/aligned.h"
 #include "core/check.h"
 #include "core/mix64.h"
 #include "ops/activation.h"
 #include "ops/gemm.h"
-#include "train/factors.h"
 
 namespace fastcf {
 namespace {

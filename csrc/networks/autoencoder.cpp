@@ -1,4 +1,4 @@
-#include "train/autoencoder.h"
+#include "networks/autoencoder.h"
 
 #include <algorithm>
 #include <numeric>

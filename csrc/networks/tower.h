@@ -7,10 +7,10 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/feature_rows.h"
+#include "networks/mlp.h"
+#include "networks/optimized.h"
 #include "ops/optimizer.h"
-#include "train/feature_rows.h"
-#include "train/mlp.h"
-#include "train/optimized.h"
 
 namespace fastcf {
 

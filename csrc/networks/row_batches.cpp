@@ -1,4 +1,4 @@
-#include "train/row_batches.h"
+#include "networks/row_batches.h"
 
 #include <algorithm>
 #include <numeric>
