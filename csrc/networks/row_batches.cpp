@@ -35,6 +35,16 @@ RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, 
 }
 
 template <class T>
+void RowBatches<T>::share_decay(double weight_decay) {
+    std::vector<double> counts(place_.size());
+    for (const std::int32_t column : columns_) ++counts[at(column)];
+    const double whole = weight_decay * static_cast<double>(count());
+    decay_.assign(counts.size(), T(0));
+    for (std::size_t c = 0; c < counts.size(); ++c)
+        if (counts[c] > 0) decay_[c] = static_cast<T>(whole / counts[c]);
+}
+
+template <class T>
 std::vector<std::int32_t> RowBatches<T>::shuffled(std::uint64_t epoch) const {
     std::vector<std::int32_t> order(at(n_rows()));
     std::iota(order.begin(), order.end(), 0);

@@ -169,15 +169,12 @@ def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int)
                 rated_input=rated_input,
                 offsets=offsets,
                 cost=model.cost,
+                weight_decay=penalty,
+                penalised_bias=penalises_output_bias(model),
                 seed=seed,
                 dense=model.dense_refeeding > 0,
                 n_threads=model.n_threads or 0,
             )
-        slopes = _flat(gradient)
-        for name, array in at.items():
-            if "weights" in name or (name == "output_bias" and penalises_output_bias(model)):
-                cost += penalty / 2 * float(np.vdot(array, array))
-                slopes[name] += penalty * array
-        return cost, slopes
+        return cost, _flat(gradient)
 
     return Objective(start, evaluate, 1e-6 if kinked else 1e-5)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from fastcf._backend import resolve_device, single_threaded_blas
+from fastcf._backend import host, single_threaded_blas
 from fastcf.errors import DataError
 from fastcf.gradient_check import Objective
 from fastcf.ids import IdMap, as_id_array
@@ -81,25 +81,19 @@ def perceptron_objective(
     """Return the objective of a user who rated some items, at random parameters; ``rated``: items, ratings, weights."""
     layout = parameter_layout(native, network)
     places = {f"coefs_{n}": place for n, place in enumerate(layout.coefs)}
-    penalised = list(places)
     places.update({f"intercepts_{n}": place for n, place in enumerate(layout.intercepts)})
     random = np.random.default_rng(seed)
     start = {name: random.normal(0, 1 / np.sqrt(place.shape[0]), place.shape) for name, place in places.items()}
     items, ratings, weights = rated
     x, y = np.ascontiguousarray(features, np.float64), ratings.astype(np.float64)
-    penalty = reg / items.size
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
         row, gradient = np.zeros(layout.size), np.empty(layout.size)
         for name, place in places.items():
             place.of(row)[...] = at[name]
         with single_threaded_blas():
-            cost = native.perceptron_gradient(x, items, y, row, gradient, weights, **network)
-        slopes = {name: place.of(gradient) for name, place in places.items()}
-        for name in penalised:
-            cost += penalty / 2 * float(np.vdot(at[name], at[name]))
-            slopes[name] += penalty * at[name]
-        return cost, slopes
+            cost = native.perceptron_gradient(x, items, y, row, gradient, weights, reg=reg, **network)
+        return cost, {name: place.of(gradient) for name, place in places.items()}
 
     return Objective(start, evaluate, 1e-6 if network["activation"] == "relu" else 1e-5)
 
@@ -181,8 +175,8 @@ class PerceptronScores(DenseScores):
 
     @property
     def _host(self) -> Any:
-        """The CPU's module: networks this small are trained and asked on the host, wherever the rest runs."""
-        return resolve_device("cpu", type(self).__name__).module
+        """The host's module: networks this small are trained and asked there, wherever the rest runs."""
+        return host
 
     @property
     def coefs_(self) -> list[NDArray[np.float32]]:

@@ -214,14 +214,15 @@ def towers_objective(
     indptr, indices, values, weights = ratings
     features = [side.native(np.float64) for side in sides]
     wide = values.astype(np.float64), None if weights is None else weights.astype(np.float64)
+    n = max(values.size, 1)
     random = np.random.default_rng(seed)
     start: dict[str, NDArray[np.float64]] = {}
     for name, side, sizes in zip(("user", "item"), sides, layers, strict=True):
         shapes = [(side.inputs.dense.size, sizes[0]), *itertools.pairwise(sizes)]
         fed = [max(side.mean_square, 1e-12), *sizes]
-        for n, (shape, inputs) in enumerate(zip(shapes, fed, strict=False)):
-            start[f"{name}_weights_{n}"] = random.normal(0, 1 / math.sqrt(inputs), shape)
-            start[f"{name}_biases_{n}"] = random.normal(0, 0.5, shape[1])
+        for layer, (shape, inputs) in enumerate(zip(shapes, fed, strict=False)):
+            start[f"{name}_weights_{layer}"] = random.normal(0, 1 / math.sqrt(inputs), shape)
+            start[f"{name}_biases_{layer}"] = random.normal(0, 0.5, shape[1])
 
     def rebuilt(named: dict[str, NDArray[np.float64]], name: str, n_layers: int) -> TowerParameters:
         parts = [[named[f"{name}_{what}_{n}"] for n in range(n_layers)] for what in ("weights", "biases")]
@@ -237,16 +238,14 @@ def towers_objective(
         with single_threaded_blas():
             cost = native.two_tower_gradient(
                 indptr, indices, wide[0], *features, point, gradient, weights=wide[1], user_layers=layers[0],
-                item_layers=layers[1], activation=activation, seed=seed, **options,
-            ) / max(values.size, 1)  # fmt: skip
+                item_layers=layers[1], activation=activation, weight_decay=penalty * n, seed=seed, **options,
+            ) / n  # fmt: skip
         slopes = {}
         for name, side, part in zip(("user", "item"), sides, gradient, strict=True):
             joined = side.inputs.joined(part)
-            for n, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
-                at_weights = at[f"{name}_weights_{n}"]
-                cost += penalty / 2 * float(np.vdot(at_weights, at_weights))
-                slopes[f"{name}_weights_{n}"] = of_weights / max(values.size, 1) + penalty * at_weights
-                slopes[f"{name}_biases_{n}"] = of_biases / max(values.size, 1)
+            for layer, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
+                slopes[f"{name}_weights_{layer}"] = of_weights / n
+                slopes[f"{name}_biases_{layer}"] = of_biases / n
         return cost, slopes
 
     return Objective(start, evaluate, 1e-5 if activation in _SMOOTH else 1e-6)

@@ -10,7 +10,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fastcf._backend import Backend
+from fastcf._backend import Backend, host
 from fastcf.models._labels import CostMixin, log_odds
 from fastcf.models._parameters import Boolean, Constraint, Interval, Nothing, OneOf
 from fastcf.models.base import SeenItems
@@ -91,7 +91,7 @@ class _FeatureRegression(CostMixin):
         features = table.matrix
         if table.is_sparse:
             features = features.indptr.astype(np.int64), features.indices.astype(np.int32), features.data
-        report = backend.module.regress_rows(
+        report = host.regress_rows(
             indptr,
             indices,
             np.ascontiguousarray(labels),

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from fastcf._backend import resolve_device
+from fastcf._backend import host
 from fastcf.ids import IdMap
 from fastcf.models._blending import union_of_seen
 from fastcf.models._parameters import Constraint, Interval, Nothing, validate_parameters
@@ -96,7 +96,7 @@ class Lists(NamedTuple):
 
 def native() -> Any:
     """Return the module that merges candidates: the host's, whatever the device of the models."""
-    return resolve_device("cpu", "fastcf.retrieval").module
+    return host
 
 
 def seen_in(ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
