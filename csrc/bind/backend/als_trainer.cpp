@@ -6,8 +6,8 @@
 namespace fastcf::bind {
 namespace {
 
-AlsConfig configure(const TrainerConfig& config, const char* caller, int cg_steps, const py::object& item_indptr,
-                    const py::object& item_users, const py::object& item_values, const py::object& item_weights) {
+AlsConfig als_config(const TrainerConfig& config, const char* caller, int cg_steps, const py::object& item_indptr,
+                     const py::object& item_users, const py::object& item_values, const py::object& item_weights) {
     const auto offsets = vector_in<std::int64_t>(item_indptr, caller, "item_indptr");
     const auto users = vector_in<std::int32_t>(item_users, caller, "item_users");
     const auto values = vector_in<float>(item_values, caller, "item_values");
@@ -21,7 +21,7 @@ AlsConfig configure(const TrainerConfig& config, const char* caller, int cg_step
 }  // namespace
 
 void register_als_trainer(py::module_& module) {
-    register_trainer<AlsTrainer>(module, "AlsTrainer", configure, py::arg("cg_steps") = 0, py::arg("item_indptr"),
+    register_trainer<AlsTrainer>(module, "AlsTrainer", als_config, py::arg("cg_steps") = 0, py::arg("item_indptr"),
                                  py::arg("item_users"), py::arg("item_values"), py::arg("item_weights") = py::none());
 }
 

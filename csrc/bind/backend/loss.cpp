@@ -10,8 +10,8 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-double gradient_of(Loss loss, const py::object& predicted, const py::object& target, const py::object& weights,
-                   double scale, const py::object& gradient, int n_threads) {
+double loss_gradient_of(Loss loss, const py::object& predicted, const py::object& target, const py::object& weights,
+                        double scale, const py::object& gradient, int n_threads) {
     const char* caller = "loss_gradient";
     const auto z = vector_in<T>(predicted, caller, "predicted"), y = vector_in<T>(target, caller, "target");
     const auto w = optional_vector_in<T>(weights, caller, "weights");
@@ -30,7 +30,8 @@ void register_loss(py::module_& module) {
         [](const py::object& predicted, const py::object& target, const py::object& gradient, const py::object& weights,
            const std::string& loss, double scale, int n_threads) {
             const Loss kind = loss_in(loss, "loss_gradient", "loss");
-            const auto run = py::isinstance<py::array_t<double>>(predicted) ? gradient_of<double> : gradient_of<float>;
+            const auto run =
+                py::isinstance<py::array_t<double>>(predicted) ? loss_gradient_of<double> : loss_gradient_of<float>;
             return run(kind, predicted, target, weights, scale, gradient, n_threads);
         },
         py::arg("predicted"), py::arg("target"), py::arg("gradient"), py::arg("weights") = py::none(),

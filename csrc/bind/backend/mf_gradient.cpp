@@ -99,10 +99,6 @@ void check_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads,
     range(ratings.item_entries, nnz, "item_entries");
 }
 
-bool is_double(const py::object& factors) {
-    return py::isinstance<py::array_t<double>>(factors);
-}
-
 template <class T>
 py::tuple gradient_arrays(const Arguments& in, int n_threads) {
     const char* caller = "mf_gradient";

@@ -76,10 +76,6 @@ void flush(const Optimizer& optimizer, std::int64_t number, const py::object& pa
     optimizer_flush<T>(optimizer, number, state, n_threads);
 }
 
-bool is_double(const py::object& array) {
-    return py::isinstance<py::array_t<double>>(array);
-}
-
 }  // namespace
 
 void register_optimizer(py::module_& module) {

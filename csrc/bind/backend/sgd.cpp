@@ -5,7 +5,7 @@
 namespace fastcf::bind {
 namespace {
 
-SgdConfig configure(const TrainerConfig& config, const char* caller, bool deterministic, const std::string& storage) {
+SgdConfig sgd_config(const TrainerConfig& config, const char* caller, bool deterministic, const std::string& storage) {
     check(storage == "float32" || storage == "float16", caller, ": storage must be 'float32' or 'float16'; got '",
           storage, "'");
     return {config, deterministic, storage == "float16"};
@@ -14,7 +14,7 @@ SgdConfig configure(const TrainerConfig& config, const char* caller, bool determ
 }  // namespace
 
 void register_sgd(py::module_& module) {
-    register_trainer<SgdTrainer>(module, "SgdTrainer", configure, py::arg("deterministic") = true,
+    register_trainer<SgdTrainer>(module, "SgdTrainer", sgd_config, py::arg("deterministic") = true,
                                  py::arg("storage") = "float32");
 }
 

@@ -7,8 +7,8 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-py::tuple product(const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
-                  const py::object& entries, int n_threads, const py::object& add_to) {
+py::tuple sparse_product(const py::object& indptr, const py::object& indices, const py::object& values,
+                         const py::object& x, const py::object& entries, int n_threads, const py::object& add_to) {
     const char* caller = "spmm";
     const auto dense = matrix_in<T>(x, caller, "x");
     const CsrView csr = csr_in(indptr, indices, py::none(), dense.rows, caller);
@@ -40,7 +40,7 @@ void register_spmm(py::module_& module) {
         "spmm",
         [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
            const py::object& entries, int n_threads, const py::object& add_to) {
-            const auto run = py::isinstance<py::array_t<double>>(x) ? product<double> : product<float>;
+            const auto run = is_double(x) ? sparse_product<double> : sparse_product<float>;
             return run(indptr, indices, values, x, entries, n_threads, add_to);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("x"), py::arg("entries") = py::none(),
