@@ -150,18 +150,18 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
             const Vec item_by = broadcast(item_step[j]);
             const Vec user_kept = broadcast(keep[j]);
             const Vec item_kept = broadcast(item_keep[j]);
-            const auto step = [&](long v) __attribute__((always_inline)) {
+            const auto update = [&](long v) __attribute__((always_inline)) {
                 const Vec q_old = load(q + v * kLanes);
                 const Vec p_old = user_vector(j, v);
                 store(q + v * kLanes, fma(item_by, p_old, item_kept * q_old));
                 set_user_vector(j, v, fma(user_by, q_old, user_kept * p_old));
             };
 #pragma GCC unroll 16
-            for (long v = 0; v < kFirst; ++v) step(v);
+            for (long v = 0; v < kFirst; ++v) update(v);
 #pragma GCC unroll kBlocks
             for (long block = kFirst; block < nv; block += kPerBlock)
 #pragma GCC unroll 4
-                for (long v = block; v < block + kPerBlock; ++v) step(v);
+                for (long v = block; v < block + kPerBlock; ++v) update(v);
             if constexpr (BIAS) {
                 const float step = gradient[j] * args.bias_learning_rate;
                 float& item_bias = args.item_bias[items[j]];
