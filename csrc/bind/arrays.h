@@ -94,6 +94,10 @@ py::array checked_array(const py::object& object, int ndim, bool writable, const
     return array;
 }
 
+inline bool is_double(const py::object& array) {
+    return py::isinstance<py::array_t<double>>(array);
+}
+
 template <class T>
 VectorView<const T> vector_in(const py::object& object, const char* caller, const char* name) {
     const py::array array = checked_array<T>(object, 1, false, caller, name);

@@ -8,10 +8,6 @@
 namespace fastcf::bind {
 namespace {
 
-bool is_double(const py::object& array) {
-    return py::isinstance<py::array_t<double>>(array);
-}
-
 template <class T>
 void forward(Activation kind, const Array<Real>& x, const ArrayOrNone<Real>& bias, int n_threads) {
     const auto values = matrix_out<T>(x, "activate", "x");

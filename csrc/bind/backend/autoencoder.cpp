@@ -80,7 +80,7 @@ Keywords<Settings> network_keywords(bool of_training) {
 }
 
 template <class T>
-double gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& inputs,
+double autoencoder_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& inputs,
                    const Array<Real>& targets, std::int64_t n_columns, const Parameters& parameters,
                    const Parameters& gradient, const ArrayOrNone<Real>& weights, const ArrayOrNone<Real>& offsets,
                    const AutoencoderObjective& objective) {
@@ -106,7 +106,7 @@ void register_gradient(py::module_& module) {
             AutoencoderObjective objective = keywords.read(settings, "autoencoder_gradient");
             objective.network.n_columns = n_columns;
             objective.network.rated = objective.rated_input > 0;
-            const auto run = py::isinstance<py::array_t<double>>(inputs) ? gradient_in<double> : gradient_in<float>;
+            const auto run = is_double(inputs) ? autoencoder_gradient_in<double> : autoencoder_gradient_in<float>;
             return run(indptr, indices, inputs, targets, n_columns, parameters, gradient, weights, offsets, objective);
         },
         keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"),

@@ -37,7 +37,7 @@ void register_gemm(py::module_& module) {
         "gemm",
         [](const Array<Real>& a, const Array<Real>& b, const Array<Real>& c, bool transpose_a, bool transpose_b,
            double alpha, double beta, int n_threads) {
-            const auto run = py::isinstance<py::array_t<double>>(c) ? product<double> : product<float>;
+            const auto run = is_double(c) ? product<double> : product<float>;
             run(a, b, c, transpose_a, transpose_b, alpha, beta, n_threads);
         },
         py::arg("a"), py::arg("b"), py::arg("c"), py::arg("transpose_a") = false, py::arg("transpose_b") = false,

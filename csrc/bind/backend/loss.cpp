@@ -10,7 +10,7 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-double gradient_of(Loss loss, const Array<Real>& predicted, const Array<Real>& target, const ArrayOrNone<Real>& weights,
+double loss_gradient_of(Loss loss, const Array<Real>& predicted, const Array<Real>& target, const ArrayOrNone<Real>& weights,
                    double scale, const Array<Real>& gradient, int n_threads) {
     const char* caller = "loss_gradient";
     const auto z = vector_in<T>(predicted, caller, "predicted"), y = vector_in<T>(target, caller, "target");
@@ -30,7 +30,7 @@ void register_loss(py::module_& module) {
         [](const Array<Real>& predicted, const Array<Real>& target, const Array<Real>& gradient,
            const ArrayOrNone<Real>& weights, const std::string& loss, double scale, int n_threads) {
             const Loss kind = named<Loss>(loss, "loss_gradient", "loss");
-            const auto run = py::isinstance<py::array_t<double>>(predicted) ? gradient_of<double> : gradient_of<float>;
+            const auto run = is_double(predicted) ? loss_gradient_of<double> : loss_gradient_of<float>;
             return run(kind, predicted, target, weights, scale, gradient, n_threads);
         },
         py::arg("predicted"), py::arg("target"), py::arg("gradient"), py::arg("weights") = py::none(),

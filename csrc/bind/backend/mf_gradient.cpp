@@ -99,10 +99,6 @@ void check_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads,
     range(ratings.item_entries, nnz, "item_entries");
 }
 
-bool is_double(const py::object& factors) {
-    return py::isinstance<py::array_t<double>>(factors);
-}
-
 using Gradient =
     Tuple<py::float_, py::float_, Array<Real>, Array<Real>, ArrayOrNone<Real>, ArrayOrNone<Real>, Array<Real>>;
 

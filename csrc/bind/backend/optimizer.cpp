@@ -92,10 +92,6 @@ Optimizer optimizer_in(const std::string& name, double decay, double second_deca
     return optimizer;
 }
 
-bool is_double(const py::object& array) {
-    return py::isinstance<py::array_t<double>>(array);
-}
-
 }  // namespace
 
 void register_optimizer(py::module_& module) {

@@ -26,7 +26,7 @@ void register_penalty(py::module_& module) {
     module.def(
         "penalty",
         [](const Array<Real>& rows, const ArrayOrNone<Real>& weights, int n_threads) {
-            const auto run = py::isinstance<py::array_t<double>>(rows) ? penalty_in<double> : penalty_in<float>;
+            const auto run = is_double(rows) ? penalty_in<double> : penalty_in<float>;
             return run(rows, weights, n_threads);
         },
         py::arg("rows"), py::arg("weights") = py::none(), py::arg("n_threads") = 0);

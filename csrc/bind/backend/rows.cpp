@@ -30,7 +30,7 @@ void register_rows(py::module_& module) {
         "gather_rows",
         [](const Array<Real>& matrix, const Array<std::int32_t>& rows, const ArrayOrNone<Real>& weights,
            int n_threads) -> py::array {
-            if (py::isinstance<py::array_t<double>>(matrix)) return gather<double>(matrix, rows, weights, n_threads);
+            if (is_double(matrix)) return gather<double>(matrix, rows, weights, n_threads);
             return gather<float>(matrix, rows, weights, n_threads);
         },
         py::arg("matrix"), py::arg("rows"), py::arg("weights") = py::none(), py::arg("n_threads") = 0);

@@ -7,7 +7,7 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-Tuple<Array<Any>, Array<Any>> product(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+Tuple<Array<Any>, Array<Any>> sparse_product(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                                       const Array<Real>& values, const Array<Real>& x,
                                       const ArrayOrNone<std::int64_t>& entries, int n_threads,
                                       const ArrayOrNone<Real>& add_to) {
@@ -43,7 +43,7 @@ void register_spmm(py::module_& module) {
         [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
            const Array<Real>& x, const ArrayOrNone<std::int64_t>& entries, int n_threads,
            const ArrayOrNone<Real>& add_to) {
-            const auto run = py::isinstance<py::array_t<double>>(x) ? product<double> : product<float>;
+            const auto run = is_double(x) ? sparse_product<double> : sparse_product<float>;
             return run(indptr, indices, values, x, entries, n_threads, add_to);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("x"), py::arg("entries") = py::none(),

@@ -81,7 +81,7 @@ Keywords<Settings> network_keywords() {
 }
 
 template <class T>
-double gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
+double two_tower_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
                    const ArrayOrNone<Real>& weights, const Formed<FeaturesForm>& user_features,
                    const Formed<FeaturesForm>& item_features, const Towers& parameters, const Towers& gradient,
                    const TwoTowerObjective& objective) {
@@ -107,7 +107,7 @@ void register_gradient(py::module_& module) {
                    const Towers& parameters, const Towers& gradient, const ArrayOrNone<Real>& weights,
                    const py::kwargs& settings) {
             const TwoTowerObjective objective = keywords.read(settings, "two_tower_gradient");
-            const auto run = py::isinstance<py::array_t<double>>(values) ? gradient_in<double> : gradient_in<float>;
+            const auto run = is_double(values) ? two_tower_gradient_in<double> : two_tower_gradient_in<float>;
             return run(indptr, indices, values, weights, user_features, item_features, parameters, gradient, objective);
         },
         keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"),

@@ -80,7 +80,7 @@ void register_gradient(py::module_& module) {
                    const Array<Real>& parameters, const Array<Real>& gradient, const ArrayOrNone<Real>& weights,
                    const py::kwargs& given) {
             const GradientSettings settings = keywords.read(given, "perceptron_gradient");
-            const auto run = py::isinstance<py::array_t<double>>(features) ? gradient_in<double> : gradient_in<float>;
+            const auto run = is_double(features) ? gradient_in<double> : gradient_in<float>;
             return run(settings, features, items, ratings, weights, parameters, gradient);
         },
         keywords.signature().c_str(), py::arg("features"), py::arg("items"), py::arg("ratings"), py::arg("parameters"),
