@@ -12,6 +12,7 @@
 namespace fastcf {
 
 struct TrainerConfig {
+    float global_offset = 0;  // of every prediction, where items have no offsets of their own
     std::int64_t n_factors = 0;
     double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
     double reg_exponent = 1;

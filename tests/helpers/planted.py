@@ -76,7 +76,7 @@ def labelled(solver: str, n_epochs: int, **options: Any) -> Case:
 
     def make() -> fastcf.LogisticMatrixFactorization:
         return fastcf.LogisticMatrixFactorization(
-            6, solver=solver, threshold=3.0, n_epochs=n_epochs, random_state=0, **options
+            6, solver=solver, threshold=3.0, reg=0.25, n_epochs=n_epochs, random_state=0, **options
         )
 
     return Case(make, "factors", {"reg": [1e-4, 0.25, 1e3]}, {"reg": 0.25})

@@ -3,17 +3,26 @@
 #include <string>
 
 #include "bind/arrays.h"
-#include "bind/backend/register.h"
+#include "bind/host/register.h"
 
 namespace fastcf::bind {
+namespace {
+
+struct FeaturesForm {  // dense, or compressed rows
+    static constexpr auto name = py::detail::const_name(
+        "numpy.typing.NDArray[numpy.float32] | tuple[numpy.typing.NDArray[numpy.int64], "
+        "numpy.typing.NDArray[numpy.int32], numpy.typing.NDArray[numpy.float32]]");
+};
+
+}  // namespace
 
 void register_regression(py::module_& module) {
     module.def(
         "regress_rows",
-        [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& features,
-           const py::object& weights, const py::object& intercept, const py::object& sample_weights,
-           const std::string& cost, const std::string& solver, double reg, bool fit_intercept, int max_iterations,
-           double tolerance, int n_threads) {
+        [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
+           const Formed<FeaturesForm>& features, const Array<float>& weights, const Array<float>& intercept,
+           const ArrayOrNone<float>& sample_weights, const std::string& cost, const std::string& solver, double reg,
+           bool fit_intercept, int max_iterations, double tolerance, int n_threads) -> Record {
             const char* caller = "regress_rows";
             const auto weights_out = matrix_out<float>(weights, caller, "weights");
             const auto intercept_out = vector_out<float>(intercept, caller, "intercept");

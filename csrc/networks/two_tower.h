@@ -2,20 +2,27 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/memory.h"
 #include "math/loss.h"
+#include "networks/feature_rows.h"
+#include "networks/tower.h"
 #include "ops/mf_gradient.h"
-#include "train/feature_rows.h"
-#include "train/tower.h"
 
 namespace fastcf {
 
 // z_ui = centre + <u(x_u), v(x_i)>, with u and v the towers.
 struct TwoTowerConfig {
-    TowerConfig user, item;  // their vectors have one size
+    std::vector<std::int64_t> user_layers, item_layers;  // as TowerConfig::layers; both end in one size
+    Activation activation = Activation::relu;            // this and the next two as in TowerConfig
+    double dropout = 0;
+    double length = 0;
     Loss loss = Loss::squared;
     double centre = 0;
+
+    TowerConfig user() const { return {user_layers, activation, dropout, length}; }
+    TowerConfig item() const { return {item_layers, activation, dropout, length}; }
 };
 
 // Some ratings, and the rows of features that they touch: ratings name rows by their place in the batches.
@@ -34,7 +41,9 @@ template <class T>
 class TwoTower {
   public:
     TwoTower() = default;
-    TwoTower(const TwoTowerConfig& config, OptimizerKind kind);
+    // Throws std::invalid_argument, naming the caller, for towers that cannot be.
+    TwoTower(const TwoTowerConfig& config, const FeatureCounts& users, const FeatureCounts& items, OptimizerKind kind,
+             const char* caller);
 
     Tower<T>& user() { return user_; }
     Tower<T>& item() { return item_; }
@@ -42,6 +51,8 @@ class TwoTower {
     // The gradient of sum of w loss(z, y) over the batch's ratings; `cost` (2,), on the device, receives that sum and
     // 0. Each row goes through its tower once. `pass` numbers the random choices of dropout, by `seed`.
     void gradient(const TwoTowerBatch<T>& batch, std::uint64_t seed, std::uint64_t pass, double* cost, int n_threads);
+
+    double squared_norm(int n_threads) const { return user_.squared_norm(n_threads) + item_.squared_norm(n_threads); }
 
     // Calls body(tower) for both.
     template <class Body>

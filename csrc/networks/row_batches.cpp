@@ -1,4 +1,4 @@
-#include "train/row_batches.h"
+#include "networks/row_batches.h"
 
 #include <algorithm>
 #include <numeric>
@@ -32,6 +32,16 @@ RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, 
     if (rows.targets != nullptr) targets_.assign(rows.targets, rows.targets + rows.structure.nnz());
     if (rows.weights != nullptr) weights_.assign(rows.weights, rows.weights + rows.structure.nnz());
     if (rows.offsets != nullptr) offsets_.assign(rows.offsets, rows.offsets + rows.structure.nnz());
+}
+
+template <class T>
+void RowBatches<T>::share_decay(double weight_decay) {
+    std::vector<double> counts(place_.size());
+    for (const std::int32_t column : columns_) ++counts[at(column)];
+    const double whole = weight_decay * static_cast<double>(count());
+    decay_.assign(counts.size(), T(0));
+    for (std::size_t c = 0; c < counts.size(); ++c)
+        if (counts[c] > 0) decay_[c] = static_cast<T>(whole / counts[c]);
 }
 
 template <class T>

@@ -1,6 +1,7 @@
-#include "train/perceptron.h"
+#include "networks/perceptron.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "core/check.h"
 #include "core/parallel.h"
@@ -18,18 +19,7 @@ std::vector<DenseLayer> dense_layers(const PerceptronConfig& config, Activation 
     return layers;
 }
 
-// Where a backend's memory is not the host's, its networks cannot be used from many threads, nor looked into.
-Mlp<float> host_network(const PerceptronConfig& config, const char* caller) {
-    Mlp<float> network(dense_layers(config, Activation::sigmoid), false, OptimizerKind::gradient_descent);
-    check_on_host(network.parameters().values.data(), caller);
-    return network;
-}
-
 }  // namespace
-
-void check_on_host(const void* memory, const char* caller) {
-    check(!device_only(memory), caller, ": networks are trained and asked on the host; take the CPU's module");
-}
 
 void check_perceptron(const PerceptronConfig& config, const char* caller) {
     const std::vector<std::int64_t>& layers = config.layers;
@@ -90,6 +80,48 @@ double Perceptron<T>::gradient(MatrixView<const T> features, const RatedItems<T>
 template class Perceptron<float>;
 template class Perceptron<double>;
 
+template <class T>
+double perceptron_gradient(const PerceptronConfig& config, double reg, MatrixView<const T> features,
+                           VectorView<const std::int32_t> items, VectorView<const T> ratings,
+                           VectorView<const T> weights, VectorView<const T> at, VectorView<T> gradient) {
+    const char* caller = "perceptron_gradient";
+    check_perceptron(config, caller);
+    const std::int64_t n = items.size;
+    check(features.cols == config.layers.front(), caller, ": features must have ", config.layers.front(),
+          " columns; got ", features.cols);
+    check(n > 0 && ratings.size == n && (weights.empty() || weights.size == n), caller,
+          ": items, ratings and weights must have as many entries, one at least; got ", n, ", ", ratings.size, " and ",
+          weights.size);
+    for (std::int64_t e = 0; e < n; ++e)
+        check(items[e] >= 0 && items[e] < features.rows, caller, ": items must lie in [0, ", features.rows, "); got ",
+              items[e], " at entry ", e);
+    check(reg >= 0, caller, ": reg must not be negative; got ", reg);
+    Perceptron<T> perceptron(config, OptimizerKind::gradient_descent);
+    OptimizedRows<T>& row = perceptron.network().parameters();
+    check(at.size == row.cols && gradient.size == row.cols, caller, ": parameters and gradient must have ", row.cols,
+          " entries; got ", at.size, " and ", gradient.size);
+    row.values.upload(at.data);
+    std::vector<std::int32_t> order(static_cast<std::size_t>(n));
+    std::iota(order.begin(), order.end(), 0);
+    double total = static_cast<double>(n);
+    if (!weights.empty()) total = std::accumulate(weights.data, weights.data + n, 0.0);
+    const double sum = perceptron.gradient(features, {items.data, ratings.data, weights.data}, order.data(), n);
+    perceptron.network().gradient().download(gradient.data);
+    if (reg == 0) return sum / total;
+    const double decay = reg / static_cast<double>(n);
+    const PerceptronLayout layout = perceptron_layout(config);
+    const std::int64_t n_weights = layout.biases.empty() ? layout.size : layout.biases.front();  // they come first
+    penalise<T>({const_cast<T*>(at.data), 1, n_weights, n_weights}, decay, {gradient.data, 1, n_weights, n_weights});
+    return sum / total + 0.5 * decay * perceptron.network().squared_norm(1);
+}
+
+template double perceptron_gradient<float>(const PerceptronConfig&, double, MatrixView<const float>,
+                                           VectorView<const std::int32_t>, VectorView<const float>,
+                                           VectorView<const float>, VectorView<const float>, VectorView<float>);
+template double perceptron_gradient<double>(const PerceptronConfig&, double, MatrixView<const double>,
+                                            VectorView<const std::int32_t>, VectorView<const double>,
+                                            VectorView<const double>, VectorView<const double>, VectorView<double>);
+
 namespace {
 
 constexpr std::int64_t kRowsAtOnce = 256;  // whose hidden values stay in the first-level cache
@@ -148,7 +180,9 @@ void perceptron_predict(const PerceptronConfig& config, MatrixView<const float> 
     std::vector<Worker> workers(static_cast<std::size_t>(threads));
     parallel_for(groups, threads, [&](std::int64_t g, int thread) {
         Worker& worker = workers[static_cast<std::size_t>(thread)];
-        if (worker.network.n_layers() == 0) worker.network = host_network(config, caller);
+        if (worker.network.n_layers() == 0)
+            worker.network =
+                Mlp<float>(dense_layers(config, Activation::sigmoid), false, OptimizerKind::gradient_descent);
         worker.network.parameters().values.upload(parameters.row(pairs.networks[g]));
         const std::int64_t begin = all ? g * features.rows : pairs.indptr[g];
         const std::int64_t rows = all ? features.rows : pairs.indptr[g + 1] - begin;

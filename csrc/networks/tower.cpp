@@ -1,4 +1,4 @@
-#include "train/tower.h"
+#include "networks/tower.h"
 
 #include <algorithm>
 
@@ -32,17 +32,26 @@ void check_weights(const MatrixView<T>& weights, std::int64_t rows, std::int64_t
 
 }  // namespace
 
+void check_tower(const TowerConfig& config, const char* caller) {
+    check(!config.layers.empty(), caller, ": layers must not be empty");
+    for (const std::int64_t size : config.layers)
+        check(size >= 1 && size <= (1 << 20), caller, ": layers must lie in [1, 2^20]; got ", size);
+    check(config.dropout >= 0 && config.dropout < 1, caller, ": dropout must lie in [0, 1); got ", config.dropout);
+    check(config.length >= 0 && config.length <= 1e30, caller, ": length must not be negative; got ", config.length);
+}
+
 template <class T>
-Tower<T>::Tower(const TowerConfig& config, OptimizerKind kind)
+Tower<T>::Tower(const TowerConfig& config, const FeatureCounts& features, OptimizerKind kind)
     : config_(config),
-      sparse_(config.n_sparse, config.layers.front(), kind),
-      dense_(1, config.n_dense * config.layers.front(), kind),
+      features_(features),
+      sparse_(features.sparse, config.layers.front(), kind),
+      dense_(1, features.dense * config.layers.front(), kind),
       hidden_(layers_of(config), false, kind) {}
 
 template <class T>
 void Tower<T>::check_arrays(const TowerArrays<T>& arrays, const char* caller) const {
-    check_weights(arrays.sparse_weights, config_.n_sparse, width(), caller, "sparse_weights");
-    check_weights(arrays.dense_weights, config_.n_dense, width(), caller, "dense_weights");
+    check_weights(arrays.sparse_weights, features_.sparse, width(), caller, "sparse_weights");
+    check_weights(arrays.dense_weights, features_.dense, width(), caller, "dense_weights");
     hidden_.check_arrays(arrays.hidden, caller);
 }
 
@@ -67,9 +76,9 @@ void Tower<T>::download(const TowerArrays<T>& to) {
 template <class T>
 void Tower<T>::download_gradient(const TowerArrays<T>& to, VectorView<const std::int32_t> touched) {
     check_arrays(to, "Tower");
-    std::fill_n(to.sparse_weights.data, config_.n_sparse * width(), T(0));
+    std::fill_n(to.sparse_weights.data, features_.sparse * width(), T(0));
     spread_rows(sparse_gradient_, touched, width(), to.sparse_weights.data);
-    if (config_.n_dense > 0) dense_gradient_.download(to.dense_weights.data);
+    if (features_.dense > 0) dense_gradient_.download(to.dense_weights.data);
     hidden_.download_gradient(to.hidden);
 }
 
@@ -77,13 +86,13 @@ template <class T>
 MatrixView<const T> Tower<T>::forward(const FeatureBatch<T>& batch, const DropoutSeed& dropout, int n_threads) {
     products_.reserve(batch.rows * width());
     const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
-    if (config_.n_dense > 0)
-        gemm<T>(false, false, T(1), batch.dense, {dense_.values.data(), config_.n_dense, width(), width()}, T(0),
+    if (features_.dense > 0)
+        gemm<T>(false, false, T(1), batch.dense, {dense_.values.data(), features_.dense, width(), width()}, T(0),
                 products, n_threads);
-    if (config_.n_sparse > 0) {
+    if (features_.sparse > 0) {
         const RowBatch<T>& rows = batch.sparse;
         spmm<T>({rows.indptr, rows.columns, nullptr, rows.inputs, rows.rows, rows.n}, sparse_.view(), products, {},
-                n_threads, config_.n_dense > 0);
+                n_threads, features_.dense > 0);
     }
     ends_ = hidden_.forward(products, dropout, n_threads);
     if (config_.length == 0) return ends_;
@@ -98,12 +107,12 @@ void Tower<T>::backward(const FeatureBatch<T>& batch, MatrixView<T> gradient, in
     if (config_.length > 0) normalize_gradient<T>(ends_, config_.length, gradient, n_threads);
     const MatrixView<T> down = hidden_.backward({products_.data(), batch.rows, width(), width()}, gradient, n_threads);
     const MatrixView<const T> slopes{down.data, down.rows, down.cols, down.stride};
-    if (config_.n_dense > 0) {
-        dense_gradient_.reserve(config_.n_dense * width());
+    if (features_.dense > 0) {
+        dense_gradient_.reserve(features_.dense * width());
         gemm<T>(true, false, T(1), batch.dense, slopes, T(0),
-                {dense_gradient_.data(), config_.n_dense, width(), width()}, n_threads);
+                {dense_gradient_.data(), features_.dense, width(), width()}, n_threads);
     }
-    if (config_.n_sparse > 0) {
+    if (features_.sparse > 0) {
         const RowBatch<T>& rows = batch.sparse;
         const std::int64_t touched = rows.touched.size;
         sparse_gradient_.reserve(touched * width());
@@ -148,13 +157,9 @@ void Tower<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_thread
 }
 
 template <class T>
-double Tower<T>::squared_norm() const {
-    double sum = hidden_.squared_norm();
-    for (const OptimizedRows<T>* table : {&sparse_, &dense_}) {
-        const HostView<const T> host(table->values);
-        sum += squared_sum(host.data(), table->values.size());
-    }
-    return sum;
+double Tower<T>::squared_norm(int n_threads) const {
+    const MatrixView<const T> dense{dense_.values.data(), features_.dense, width(), width()};
+    return hidden_.squared_norm(n_threads) + sparse_.squared_norm(n_threads) + penalty<T>(dense, {}, n_threads);
 }
 
 template <class T>

@@ -1,24 +1,33 @@
-#include "train/two_tower.h"
+#include "networks/two_tower.h"
 
 #include "core/check.h"
 
 namespace fastcf {
 
-template <class T>
-TwoTower<T>::TwoTower(const TwoTowerConfig& config, OptimizerKind kind)
-    : config_(config), user_(config.user, kind), item_(config.item, kind) {
-    check(user_.size() == item_.size(), "TwoTower: both towers must end in vectors of one size; got ", user_.size(),
-          " and ", item_.size());
+namespace {
+
+const TwoTowerConfig& checked(const TwoTowerConfig& config, const char* caller) {
+    check_tower(config.user(), caller);
+    check_tower(config.item(), caller);
+    check(config.user_layers.back() == config.item_layers.back(), caller,
+          ": both towers must end in vectors of one size; got ", config.user_layers.back(), " and ",
+          config.item_layers.back());
+    return config;
 }
+
+}  // namespace
+
+template <class T>
+TwoTower<T>::TwoTower(const TwoTowerConfig& config, const FeatureCounts& users, const FeatureCounts& items,
+                      OptimizerKind kind, const char* caller)
+    : config_(checked(config, caller)), user_(config.user(), users, kind), item_(config.item(), items, kind) {}
 
 template <class T>
 void TwoTower<T>::gradient(const TwoTowerBatch<T>& batch, std::uint64_t seed, std::uint64_t pass, double* cost,
                            int n_threads) {
-    const auto dropout = [&](const TowerConfig& tower, std::uint64_t side) {
-        return DropoutSeed{tower.dropout > 0, seed, 2 * pass + side};
-    };
-    const MatrixView<const T> users = user_.forward(batch.users, dropout(config_.user, 0), n_threads);
-    const MatrixView<const T> items = item_.forward(batch.items, dropout(config_.item, 1), n_threads);
+    const auto dropout = [&](std::uint64_t side) { return DropoutSeed{config_.dropout > 0, seed, 2 * pass + side}; };
+    const MatrixView<const T> users = user_.forward(batch.users, dropout(0), n_threads);
+    const MatrixView<const T> items = item_.forward(batch.items, dropout(1), n_threads);
     const std::int64_t k = user_.size();
     errors_.reserve(batch.ratings.nnz());
     user_gradient_.reserve(users.rows * k);

@@ -8,11 +8,11 @@
 #include "core/memory.h"
 #include "core/view.h"
 #include "math/loss.h"
+#include "networks/mlp.h"
+#include "networks/optimized.h"
+#include "networks/row_batches.h"
 #include "ops/optimizer.h"
 #include "ops/spmm.h"
-#include "train/mlp.h"
-#include "train/optimized.h"
-#include "train/row_batches.h"
 
 namespace fastcf {
 
@@ -70,7 +70,7 @@ class Autoencoder {
 
     // The gradient of 2 scale sum of w l(f(x), y) over a batch's ratings, l being the loss (math/loss.h: half the
     // squared error, or the logistic cost), at its touched rows, and of decay_c / 2 times the squared norm of each;
-    // adds the sum to *loss. Rows that wait for steps must have taken them.
+    // adds the sum to *loss. Touched rows must be up to date.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
@@ -87,7 +87,7 @@ class Autoencoder {
     void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
     VectorView<const std::int32_t> all_rows() const { return {all_rows_.data(), all_rows_.size()}; }
 
-    double squared_norm() const;  // of all that is penalised
+    double squared_norm(int n_threads) const;  // of all that is penalised
     void save_best(int n_threads);
     void restore_best(int n_threads);
 
@@ -109,6 +109,9 @@ class Autoencoder {
     bool fed_rated_ = false;  // whether the last gradient is of sparse rows: only those have r
     MatrixView<const T> hidden_values_;
 };
+
+// Throws std::invalid_argument, naming the caller, for a network that cannot be.
+void check_autoencoder(const AutoencoderConfig& config, const char* caller);
 
 // The layers between the ends: the first only activates, then those of the encoder, then the decoder's.
 std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config);

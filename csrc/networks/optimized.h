@@ -6,17 +6,11 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "math/penalty.h"
 #include "ops/optimizer.h"
+#include "ops/penalty.h"
 
 namespace fastcf {
-
-// In float64, in order.
-template <class T>
-double squared_sum(const T* values, std::int64_t n) {
-    double sum = 0;
-    for (std::int64_t i = 0; i < n; ++i) sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
-    return sum;
-}
 
 // Rows of a gradient, to where they belong in all of it.
 template <class T>
@@ -25,7 +19,15 @@ void spread_rows(const DeviceArray<T>& from, VectorView<const std::int32_t> rows
     for (std::int64_t r = 0; r < rows.size; ++r) std::copy_n(host.data() + r * cols, cols, to + rows[r] * cols);
 }
 
-// Rows of parameters, each of which may wait for its steps until it is looked at.
+// Adds the slopes of weight |at|^2 / 2 to a gradient; both in host memory.
+template <class T>
+void penalise(const MatrixView<T>& at, double weight, const MatrixView<T>& gradient) {
+    for (std::int64_t r = 0; r < at.rows; ++r)
+        for (std::int64_t f = 0; f < at.cols; ++f)
+            gradient.row(r)[f] = penalised(gradient.row(r)[f], static_cast<T>(weight), at.row(r)[f]);
+}
+
+// Rows of parameters, each of which may take its steps late: when it is next looked at.
 template <class T>
 struct OptimizedRows {
     DeviceArray<T> values, first, second, best;
@@ -46,6 +48,7 @@ struct OptimizedRows {
         return {values.data(), first.data(), second.data(), row_steps.data(), rows, cols, cols};
     }
     MatrixView<const T> view() const { return {values.data(), rows, cols, cols}; }
+    double squared_norm(int n_threads) const { return penalty<T>(view(), {}, n_threads); }
 
     // Takes one row of other's, with all that is remembered of it.
     void take_row(std::int64_t row, const OptimizedRows& other, std::int64_t from) {
@@ -85,7 +88,8 @@ class TabulatedOptimizer {
     }
 
     operator const Optimizer&() const { return optimizer_; }
-    // Rows that wait shrink at the rate of their time: before it changes, `settle` brings them up to date.
+    // Rows that are behind shrink at the rate of their missed steps: before it changes, `settle` brings them up to
+    // date.
     template <class Settle>
     void set_rate(double learning_rate, Settle&& settle) {
         const double decay = optimizer_.weight_decay;

@@ -8,7 +8,7 @@
 
 #include "core/memory.h"
 #include "core/view.h"
-#include "train/mlp.h"
+#include "networks/mlp.h"
 
 namespace fastcf {
 
@@ -21,9 +21,6 @@ struct PerceptronConfig {
 };
 
 void check_perceptron(const PerceptronConfig& config, const char* caller);
-
-// Refuses backends whose memory the host cannot read.
-void check_on_host(const void* memory, const char* caller);
 
 // Where in its row each layer's weights (inputs, outputs) and biases lie.
 struct PerceptronLayout {
@@ -60,6 +57,14 @@ class Perceptron {
     DeviceArray<T> x_, y_, weights_, slopes_;
     std::int64_t outputs_ = 0;
 };
+
+// The cost that training follows (train/perceptron_trainer.h) of one network over some items, with the penalty
+// reg / 2n |weights|^2; writes its gradient. `weights` may be empty. Parameters are laid out as perceptron_layout()
+// says.
+template <class T>
+double perceptron_gradient(const PerceptronConfig& config, double reg, MatrixView<const T> features,
+                           VectorView<const std::int32_t> items, VectorView<const T> ratings,
+                           VectorView<const T> weights, VectorView<const T> at, VectorView<T> gradient);
 
 // Pairs by user: those of group g are of the network networks[g] and of the items [indptr[g], indptr[g + 1]), or of all
 // items in order where there is no indptr. An item -1 is one whose features are 0.

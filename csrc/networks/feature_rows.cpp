@@ -1,4 +1,4 @@
-#include "train/feature_rows.h"
+#include "networks/feature_rows.h"
 
 #include "core/check.h"
 #include "ops/rows.h"

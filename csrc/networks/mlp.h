@@ -8,8 +8,8 @@
 #include "core/memory.h"
 #include "core/view.h"
 #include "math/activation.h"
+#include "networks/optimized.h"
 #include "ops/optimizer.h"
-#include "train/optimized.h"
 
 namespace fastcf {
 
@@ -36,7 +36,6 @@ class Mlp {
     Mlp(std::vector<DenseLayer> layers, bool alpha, OptimizerKind kind);
 
     int n_layers() const { return static_cast<int>(layers_.size()); }
-    int n_matrices() const { return static_cast<int>(matrices_.size()); }
     const DenseLayer& layer(int l) const { return layers_[static_cast<std::size_t>(l)]; }
 
     // Matrices (inputs, outputs) of the layers that have them untransposed, then a bias per layer.
@@ -53,13 +52,13 @@ class Mlp {
     // out stays until the next pass. depth < 0: all.
     MatrixView<const T> forward(MatrixView<T> x, const DropoutSeed& dropout, int n_threads, int depth = -1);
     // Given the gradient of what came out of all layers, which it overwrites: works out that of all parameters, and
-    // returns that of x, or of layer 0's products where it has no matrix, unless nobody wants it. x as at the forward
+    // returns that of x, or of layer 0's products where it has no matrix, unless `of_input` is false. x as at the forward
     // pass.
     MatrixView<T> backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads, bool of_input = true);
     // A step of the optimiser; weight decay is the matrices' only.
     void step(const Optimizer& optimizer, double learning_rate, std::int64_t number, int n_threads);
 
-    double squared_norm() const;  // of the matrices
+    double squared_norm(int n_threads) const;  // of the matrices
     void forget();
     // All parameters in one row, with what the optimiser remembers of them: matrices, then biases, each with zeros up
     // to a cache line.

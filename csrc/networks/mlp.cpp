@@ -1,13 +1,13 @@
-#include "train/mlp.h"
+#include "networks/mlp.h"
 
 #include <algorithm>
 #include <utility>
 
+#include "core/aligned.h"
 #include "core/check.h"
 #include "core/mix64.h"
 #include "ops/activation.h"
 #include "ops/gemm.h"
-#include "train/factors.h"
 
 namespace fastcf {
 namespace {
@@ -189,9 +189,8 @@ std::vector<std::int64_t> Mlp<T>::offsets() const {
 }
 
 template <class T>
-double Mlp<T>::squared_norm() const {
-    const HostView<const T> host(parameters_.values);
-    return squared_sum(host.data(), n_weights_);
+double Mlp<T>::squared_norm(int n_threads) const {
+    return penalty<T>({parameters_.values.data(), n_weights_ / kRowAlign, kRowAlign, kRowAlign}, {}, n_threads);
 }
 
 template <class T>

@@ -7,22 +7,24 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/feature_rows.h"
+#include "networks/mlp.h"
+#include "networks/optimized.h"
 #include "ops/optimizer.h"
-#include "train/feature_rows.h"
-#include "train/mlp.h"
-#include "train/optimized.h"
 
 namespace fastcf {
 
 struct TowerConfig {
-    std::int64_t n_sparse = 0, n_dense = 0;  // features of either kind
-    std::vector<std::int64_t> layers;        // sizes of the hidden layers and, last, of the vector
+    std::vector<std::int64_t> layers;  // sizes of the hidden layers and, last, of the vector
     Activation activation = Activation::relu;
     double dropout = 0;  // of the hidden layers' values
     double length = 0;   // that vectors are brought to; 0: they stay as they are
 };
 
-// First weights (n_sparse, layers[0]) and (n_dense, layers[0]), and the layers after them with all biases.
+void check_tower(const TowerConfig& config, const char* caller);
+
+// First weights (sparse features, layers[0]) and (dense features, layers[0]), and the layers after them with all
+// biases.
 template <class T>
 struct TowerArrays {
     MatrixView<T> sparse_weights, dense_weights;
@@ -33,7 +35,7 @@ template <class T>
 class Tower {
   public:
     Tower() = default;
-    Tower(const TowerConfig& config, OptimizerKind kind);
+    Tower(const TowerConfig& config, const FeatureCounts& features, OptimizerKind kind);
 
     std::int64_t size() const { return config_.layers.back(); }  // of the vectors
     void check_arrays(const TowerArrays<T>& arrays, const char* caller) const;
@@ -42,7 +44,7 @@ class Tower {
     // The whole gradient, also of sparse features that the last batch did not have: zeros.
     void download_gradient(const TowerArrays<T>& to, VectorView<const std::int32_t> touched_on_host);
 
-    // A vector per row, which lasts until the next pass. Sparse features that wait for steps must have taken them.
+    // A vector per row, which lasts until the next pass. The weights of its sparse features must be up to date.
     MatrixView<const T> forward(const FeatureBatch<T>& batch, const DropoutSeed& dropout, int n_threads);
     // Works out the gradient of all parameters, given that of the vectors, which it overwrites. The batch is that of
     // the forward pass.
@@ -59,7 +61,7 @@ class Tower {
               VectorView<const std::int32_t> touched, int n_threads);
     void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
 
-    double squared_norm() const;  // of all weights
+    double squared_norm(int n_threads) const;  // of all weights
     void save_best(int n_threads);
     void restore_best(int n_threads);
 
@@ -67,6 +69,7 @@ class Tower {
     std::int64_t width() const { return config_.layers.front(); }
 
     TowerConfig config_;
+    FeatureCounts features_;
     OptimizedRows<T> sparse_, dense_;  // a row per feature; as one row
     Mlp<T> hidden_;
     // Of the last batch.

@@ -6,9 +6,13 @@
 
 #include "core/memory.h"
 #include "core/view.h"
-#include "train/row_batches.h"
+#include "networks/row_batches.h"
 
 namespace fastcf {
+
+struct FeatureCounts {
+    std::int64_t sparse = 0, dense = 0;
+};
 
 // In host memory of the caller's; either part may have no columns.
 template <class T>
@@ -18,6 +22,7 @@ struct Features {
     MatrixView<const T> dense = {};  // (rows, dense columns)
 
     std::int64_t rows() const { return structure.rows; }
+    FeatureCounts counts() const { return {structure.cols, dense.cols}; }
 };
 
 // Some rows on the device.

@@ -1,4 +1,4 @@
-#include "train/autoencoder.h"
+#include "networks/autoencoder.h"
 
 #include <algorithm>
 #include <numeric>
@@ -27,6 +27,13 @@ void download_table(const DeviceArray<T>& from, const MatrixView<T>& to) {
 }
 
 }  // namespace
+
+void check_autoencoder(const AutoencoderConfig& config, const char* caller) {
+    check(!config.layers.empty(), caller, ": layers must not be empty");
+    for (const std::int64_t size : config.layers)
+        check(size >= 1 && size <= (1 << 20), caller, ": layers must lie in [1, 2^20]; got ", size);
+    check(config.dropout >= 0 && config.dropout < 1, caller, ": dropout must lie in [0, 1); got ", config.dropout);
+}
 
 std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config) {
     const std::vector<std::int64_t>& sizes = config.layers;
@@ -266,13 +273,10 @@ void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& opti
 }
 
 template <class T>
-double Autoencoder<T>::squared_norm() const {
-    double sum = hidden_.squared_norm();
-    for (const OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) {
-        if (table == &output_bias_ && !config_.penalised_bias) continue;
-        const HostView<const T> host(table->values);
-        sum += squared_sum(host.data(), table->values.size());
-    }
+double Autoencoder<T>::squared_norm(int n_threads) const {
+    double sum = hidden_.squared_norm(n_threads);
+    for (const OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_})
+        if (table != &output_bias_ || config_.penalised_bias) sum += table->squared_norm(n_threads);
     return sum;
 }
 

@@ -3,7 +3,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include "core/memory.h"
@@ -26,7 +25,7 @@ struct RowBatch {
     const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
     const std::int64_t* column_entries = nullptr;  // (n,), places among the entries by row
     const std::int32_t* column_rows = nullptr;     // (n,), their rows within the batch
-    const T* decay = nullptr;                      // (touched.size,) or null: see RowBatches::set_decay
+    const T* decay = nullptr;                      // (touched.size,) or null: see RowBatches::share_decay
     double weight = 0;                             // sum of the weights
 };
 
@@ -55,8 +54,9 @@ class RowBatches {
     RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, double rated_input,
                std::uint64_t seed);
 
-    // For each column what an entry of it adds to `decay`. Empty: there is none.
-    void set_decay(std::vector<T> per_entry) { decay_ = std::move(per_entry); }
+    // Lets batches carry `decay`: every entry of a column adds its share of weight_decay times the number of batches,
+    // so that over an epoch each column with entries pays weight_decay once per batch.
+    void share_decay(double weight_decay);
 
     std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
     std::int64_t n_columns() const { return static_cast<std::int64_t>(place_.size()); }

@@ -1,14 +1,16 @@
 #include "ops/candidates.h"
 
 #include "bind/arrays.h"
-#include "bind/backend/register.h"
+#include "bind/host/register.h"
 
 namespace fastcf::bind {
 namespace {
 
-py::tuple merge_arrays(const py::object& list_indptr, const py::object& list_items, const py::object& list_scores,
-                       const py::object& user_indptr, const py::object& user_lists, const py::object& seen_indptr,
-                       const py::object& seen_indices, std::int64_t limit, int n_threads) {
+Tuple<py::array_t<std::int64_t>, py::array_t<std::int32_t>, ArrayOrNone<float>, py::array_t<std::uint64_t>>
+merge_arrays(const Array<std::int64_t>& list_indptr, const Array<std::int32_t>& list_items,
+             const ArrayOrNone<float>& list_scores, const Array<std::int64_t>& user_indptr,
+             const Array<std::int32_t>& user_lists, const ArrayOrNone<std::int64_t>& seen_indptr,
+             const ArrayOrNone<std::int32_t>& seen_indices, std::int64_t limit, int n_threads) {
     const char* caller = "merge_candidates";
     MergeQuery query;
     query.list_indptr = vector_in<std::int64_t>(list_indptr, caller, "list_indptr");
@@ -46,7 +48,7 @@ py::tuple merge_arrays(const py::object& list_indptr, const py::object& list_ite
     return py::make_tuple(indptr, items, scored, lists);
 }
 
-py::array_t<std::int64_t> top_arrays(const py::object& indptr, const py::object& scores, std::int64_t n,
+py::array_t<std::int64_t> top_arrays(const Array<std::int64_t>& indptr, const Array<float>& scores, std::int64_t n,
                                      int n_threads) {
     const char* caller = "top_candidates";
     const auto offsets = vector_in<std::int64_t>(indptr, caller, "indptr");
