@@ -1,4 +1,4 @@
-// The masked autoencoder: a network that is fed a row's known ratings and asked for all of them. Its first and last
+// The masked autoencoder: a network from a row's known ratings to all of its ratings. Its first and last
 // layer touch only what is rated; what lies between is an Mlp.
 #pragma once
 

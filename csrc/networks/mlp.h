@@ -52,7 +52,7 @@ class Mlp {
     // out stays until the next pass. depth < 0: all.
     MatrixView<const T> forward(MatrixView<T> x, const DropoutSeed& dropout, int n_threads, int depth = -1);
     // Given the gradient of what came out of all layers, which it overwrites: works out that of all parameters, and
-    // returns that of x, or of layer 0's products where it has no matrix, unless `of_input` is false. x as at the forward
+    // returns that of x, or of layer 0's products where it has no matrix, if `of_input`. x as at the forward
     // pass.
     MatrixView<T> backward(MatrixView<const T> x, MatrixView<T> gradient, int n_threads, bool of_input = true);
     // A step of the optimiser; weight decay is the matrices' only.

@@ -62,7 +62,7 @@ struct OptimizedRows {
         take(second, other.second);
     }
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void forget() {
         first.clear();
         second.clear();

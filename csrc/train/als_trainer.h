@@ -27,7 +27,7 @@ class AlsTrainer {
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to) const;
 
-    // Solves for all users, then for all items; returns the sum of w e^2 thereafter.
+    // Solves for all users, then for all items; returns the sum of w e^2 after both.
     double epoch();
 
     // The L2 term of the objective, over rows that have ratings.

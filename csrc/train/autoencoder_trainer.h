@@ -39,7 +39,7 @@ class AutoencoderTrainer {
   public:
     AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderTraining& training);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const AutoencoderArrays<float>& from);
     void get_parameters(const AutoencoderArrays<float>& to);
 

@@ -35,7 +35,7 @@ class GradientTrainer {
     GradientTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
                     const GradientConfig& config);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to);
 

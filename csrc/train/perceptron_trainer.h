@@ -31,8 +31,8 @@ struct PerceptronEpoch {
 // step follows the gradient of
 //   sum of w l(x, y) / sum of w  +  reg / 2n |weights|^2
 // over the batch's ratings, l being the cross-entropies of all outputs; biases are not penalised. What is random about
-// a user depends on the seed and the user's key alone, so that a network is the same whoever else is trained, and with
-// any number of threads. (Ng, "Machine learning", 2011, "Neural networks: learning" has the cost; Rumelhart, Hinton and
+// a user depends on the seed and the user's key alone, so that a network does not depend on the other users, nor on
+// the number of threads. (Ng, "Machine learning", 2011, "Neural networks: learning" has the cost; Rumelhart, Hinton and
 // Williams, "Learning representations by back-propagating errors", Nature 323, 1986.)
 class PerceptronTrainer {
   public:
@@ -41,7 +41,7 @@ class PerceptronTrainer {
                       VectorView<const std::uint64_t> keys, const PerceptronTraining& training);
 
     // Draws the weights of layer l uniformly from [low_l, high_l). Biases become 0, those of the outputs the log-odds
-    // of the user's own targets, half a rating of each kind added. The optimiser begins anew.
+    // of the user's own targets, half a rating of each kind added. The optimiser is reset.
     void draw_parameters(VectorView<const float> low, VectorView<const float> high);
     // A row per user, laid out as perceptron_layout() says.
     void set_parameters(MatrixView<float> from);

@@ -1,4 +1,4 @@
-// What trainers of factor models share: their settings, what they refuse, the order of ratings, and pairs held out.
+// What trainers of factor models share: their settings and their checks, the order of ratings, and pairs held out.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ void check_training(const CsrView& ratings, VectorView<const float> weights, Vec
                     const TrainerConfig& config, const char* caller);
 
 // The rows of every rating in training order, and the number of its step. Ratings of one step take their errors
-// together, before any of them steps. For tests and for the curious.
+// together, before any of them steps. For tests and inspection.
 struct TrainingOrder {
     std::vector<std::int32_t> users, items;
     std::vector<std::int64_t> steps;

@@ -37,7 +37,7 @@ class TwoTowerTrainer {
     TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, const Features<float>& users,
                     const Features<float>& items, const TwoTowerTraining& training);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const TwoTowerArrays<float>& from);
     void get_parameters(const TwoTowerArrays<float>& to);
 
