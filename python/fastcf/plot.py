@@ -79,7 +79,8 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     lines = []
-    kind, title = next((pair for pair in _ERRORS if f"train_{pair[0]}" in records[0]), _ERRORS[0])
+    recorded: set[str] = set().union(*records)
+    kind, title = next((pair for pair in _ERRORS if f"train_{pair[0]}" in recorded), _ERRORS[0])
     for name, label in ((f"train_{kind}", f"training {title}"), (f"validation_{kind}", f"validation {title}")):
         epochs, values = _curve(records, name)
         if epochs:

@@ -74,7 +74,7 @@ def test_ranking_takes_what_models_recommend():
 def test_padding_is_no_item():
     """-1 is padding in a list of integers, and may be an id."""
     held_out = fastcf.Ratings.from_coo([1], [-1], [5.0])
-    padded = fastcf.models._results.Recommendations(np.array([[4, -1]]), np.array([[2.0, -np.inf]], np.float32))
+    padded = fastcf.Recommendations(np.array([[4, -1]]), np.array([[2.0, -np.inf]], np.float32))
     assert ranking(padded, [1], held_out).recall == 0
     assert ranking([[4, -1]], [1], held_out).recall == 1
 

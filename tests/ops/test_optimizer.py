@@ -209,20 +209,27 @@ def test_optimizer_long_silence_of_a_row_is_exact():
 
 
 def test_optimizer_names_and_constants():
-    assert as_optimizer("momentum") == Momentum(0.9)
-    assert as_optimizer(Adam(beta1=0.5)) == Adam(0.5, 0.999, 1e-8)
+    assert as_optimizer("momentum") == Momentum(momentum=0.9)
+    assert as_optimizer(Adam(beta1=0.5)) == Adam(beta1=0.5, beta2=0.999, epsilon=1e-8)
     assert [as_optimizer(name).constants.name for name in OPTIMIZERS] == list(OPTIMIZERS)
-    assert len({GradientDescent(), Momentum(), Nesterov(), AdaGrad(), AdaDelta(), Adam(), Adam()}) == 6
+    kinds = [GradientDescent(), Momentum(), Nesterov(), AdaGrad(), AdaDelta(), Adam()]
+    assert [kinds.count(one) for one in (*kinds, Adam())] == [1] * 7  # equal to those of their class alone
+    assert Adam() != Adam(learning_rate=0.1)
+
+
+FRACTION, SMALL = "a finite number of at least 0 and below 1", "a finite number of at least 1e-30"
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Momentum(1.0), ValueError, r"Momentum: momentum must lie in \[0, 1\); got 1.0"),
-        (lambda: Nesterov(-0.1), ValueError, r"Nesterov: momentum must lie in \[0, 1\); got -0.1"),
-        (lambda: Adam(beta2=float("nan")), ValueError, r"Adam: beta2 must lie in \[0, 1\); got nan"),
-        (lambda: AdaGrad(0.0), ValueError, "AdaGrad: epsilon must be at least 1e-30 and finite; got 0.0"),
-        (lambda: AdaDelta(epsilon="small"), TypeError, "AdaDelta: epsilon must be a number; got 'small'"),
+        (lambda: Momentum(momentum=1.0), ValueError, f"^Momentum: momentum must be {FRACTION}; got 1.0"),
+        (lambda: Nesterov(momentum=-0.1), ValueError, f"^Nesterov: momentum must be {FRACTION}; got -0.1"),
+        (lambda: Adam(beta2=float("nan")), ValueError, f"^Adam: beta2 must be {FRACTION}; got nan"),
+        (lambda: AdaGrad(epsilon=0.0), ValueError, f"^AdaGrad: epsilon must be {SMALL}; got 0.0"),
+        (lambda: AdaDelta(epsilon="small"), TypeError, f"^AdaDelta: epsilon must be {SMALL}; got 'small'"),
+        (lambda: Adam(0.0), ValueError, "^Adam: learning_rate must be a finite number above 0, or 'auto'; got 0.0"),
+        (lambda: Adam(decay=0.5), ValueError, "^Adam: .*decay must be None for schedule='linear', where it has no"),
         (lambda: as_optimizer("sgdm"), ValueError, "optimizer must be one of gd, momentum, .*; got 'sgdm'"),
         (lambda: as_optimizer(3), TypeError, "optimizer must be a name or an Optimizer; got 3"),
     ],

@@ -10,9 +10,8 @@ import click
 
 from fastcf._version import __version__
 from fastcf.cli._demo import demo
-from fastcf.cli._evaluate import evaluate
 from fastcf.cli._info import info
-from fastcf.cli._predict import predict
+from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError

@@ -1,7 +1,8 @@
-"""What commands read: ratings, models, titles, and ids as they are typed."""
+"""What commands read: options, ratings, models, titles, and ids from the command line and from files."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.data import ItemTable, RatingFiles, RatingLog, detect_format, read_items, read_log
+from fastcf.data.log import ratings_of
 from fastcf.errors import DataError
-from fastcf.ids import IdMap
+from fastcf.ids import IdMap, as_id_array
 from fastcf.ratings import Ratings
 from fastcf.serialization import Archive, from_archive, load_archive
 
@@ -127,7 +129,7 @@ def read_ratings(
         path, separator=separator, user=user_column, item=item_column, rating=rating_column, n_threads=threads
     )
     try:
-        ratings = log.to_ratings(duplicates, n_threads=threads, caller=str(path))
+        ratings = ratings_of(log, duplicates, threads, str(path))
     except ValueError as error:
         hint = "; choose with --duplicates last, mean or sum" if "duplicates=" in str(error) else ""
         raise DataError(f"{error}{hint}") from None
@@ -181,19 +183,21 @@ def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     return LoadedModel(model, archive, path)
 
 
-def alike(model: Any, name: str, given: NDArray[Any]) -> NDArray[Any]:
-    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings.
+def alike(known: IdMap, given: NDArray[Any]) -> NDArray[Any]:
+    """Return ids of a file as the kind that a model's ids have, integers or strings, to look them up.
 
-    ``name`` is that of the model's id map: ``"users_"`` or ``"items_"``.
+    Texts that are no integers become integers that the model does not have, different texts different ones.
     """
-    known: IdMap = getattr(model, name)
-    if {known.ids.dtype.kind == "U", given.dtype.kind == "U"} != {False, True}:
+    strings = known.ids.dtype.kind == "U"
+    if strings == (given.dtype.kind == "U"):
         return given
-    for member in getattr(model, "models_", {}).values():
-        alike(member, name, given)
-    if known.ids.dtype.kind != "U":
-        setattr(model, name, IdMap(known.ids.astype(str)))
-    return given.astype(str)
+    if strings:
+        return given.astype(str)
+    texts, entries = np.unique(given, return_inverse=True)
+    numbers = {text: int(text) for text in texts.tolist() if _INTEGER.fullmatch(text)}
+    unknown = itertools.count(max([0, int(known.ids.max()), *numbers.values()]) + 1)
+    found = [numbers[text] if text in numbers else next(unknown) for text in texts.tolist()]
+    return as_id_array(found, "fastcf", "ids")[entries.reshape(-1)]
 
 
 def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:
