@@ -132,11 +132,10 @@ def check_choices(context: click.Context, kind: str, solver: str, normalize: str
 
 
 def _optimizer(options: Mapping[str, Any]) -> Optimizer | str:
-    """Return the optimiser of the options: an object where something is chosen, else the name of the default."""
-    if options["optimizer"] == "auto" and options["learning_rate"] == "auto":
-        return "adam"
-    name = "adam" if options["optimizer"] == "auto" else options["optimizer"]
-    optimizer: Optimizer = as_optimizer(name).set_params(learning_rate=options["learning_rate"])
+    """Return the optimiser of the options: an object where the step size is chosen, else its name."""
+    name: str = "adam" if options["optimizer"] == "auto" else options["optimizer"]
+    rate = options["learning_rate"]
+    optimizer: Optimizer | str = name if rate == "auto" else as_optimizer(name).set_params(learning_rate=rate)
     return optimizer
 
 
