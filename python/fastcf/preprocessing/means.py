@@ -163,14 +163,14 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
                 timestamps=ratings.timestamps,
                 weights=ratings.weights,
             )
-        ids = pair_columns(X, caller)[1 if self.by == "item" else 0]
+        column = pair_columns(X, caller)[1 if self.by == "item" else 0]
         given = np.asarray(y)
-        if given.shape != (len(ids),) or given.dtype.kind not in "fiu":
+        if given.shape != (len(column),) or given.dtype.kind not in "fiu":
             raise ValueError(
-                f"{caller}: y must hold a number for each of {len(ids)} pairs; "
+                f"{caller}: y must hold a number for each of {len(column)} pairs; "
                 f"got shape {given.shape}, dtype {given.dtype}"
             )
-        means = self._means_of(ids)
+        means = self._means_of(column)
         shifted: NDArray[np.float32] = (given + sign * means).astype(np.float32)
         return shifted
 
@@ -218,7 +218,7 @@ def row_means(
 
 
 def shrunk_means(
-    sums: NDArray[np.float64], totals: NDArray[np.float64], expected: Any, strength: float = 0.0
+    sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0
 ) -> NDArray[np.float64]:
     """Return ``(sums + strength expected) / (totals + strength)``, and ``expected`` where that is 0 / 0.
 
