@@ -41,14 +41,15 @@ from bench_defaults import folds
 from common import alternate, write_json
 from fastcf.data import RatingLog, read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
-from fastcf.models._perceptron import factors_as_features, unit_scale
+from fastcf.models.perceptron.networks import factors_as_features, unit_scale
+from fastcf.optimizers import Adam
 
 HIDDEN, EPOCHS, BATCH, REG, RATE = (10,), 20, 10, 3.0, 0.01  # the defaults
 LIKED = 4.0
 SETTINGS: list[dict[str, Any]] = [
     {}, {"hidden": ()}, {"hidden": (5,)}, {"hidden": (20,)}, {"activation": "relu"}, {"activation": "sigmoid"},
-    {"reg": 1.0}, {"reg": 3.0}, {"reg": 10.0}, {"reg": 20.0}, {"reg": 30.0}, {"learning_rate": 0.005},
-    {"learning_rate": 0.02}, {"n_epochs": 10}, {"n_epochs": 30}, {"init": "glorot"}, {"optimizer": "nesterov"},
+    {"reg": 1.0}, {"reg": 3.0}, {"reg": 10.0}, {"reg": 20.0}, {"reg": 30.0}, {"optimizer": Adam(0.005)},
+    {"optimizer": Adam(0.02)}, {"n_epochs": 10}, {"n_epochs": 30}, {"init": "glorot"}, {"optimizer": "nesterov"},
 ]  # fmt: skip
 
 
@@ -130,10 +131,10 @@ def compare_speed(ratings: fastcf.Ratings, hidden: tuple[int, ...], repeats: int
         model = fastcf.UserPerceptron(
             threshold=LIKED,
             init="glorot",
-            schedule="constant" if hidden else "linear",
+            optimizer=Adam(options["learning_rate"], schedule="constant" if hidden else "linear"),
             random_state=0,
             n_threads=threads,
-            **options,
+            **{name: value for name, value in options.items() if name != "learning_rate"},
         )
         fitted["model"] = model.fit(ratings, item_features=table)
 
@@ -223,8 +224,8 @@ def measure_quality(folder: Path, seeds: int) -> dict[str, Any]:
         return model.fit(ratings, item_features=table).predict(X)
 
     def factorisation(seed: int) -> np.ndarray:
-        model = fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed)
-        return model.fit(ratings).predict_proba(X)
+        model = fastcf.MatrixFactorization(cost="logistic", threshold=threshold, random_state=seed)
+        return model.fit(ratings).predict(X)
 
     small = ratings.n_users < 1000  # a loop over many users takes its time
     models: dict[str, tuple[Callable[[int], np.ndarray], int]] = {
@@ -239,7 +240,7 @@ def measure_quality(folder: Path, seeds: int) -> dict[str, Any]:
         )} if small else {}),
         "UserPerceptron, mf": (lambda seed: perceptron(seed, features="mf"), seeds),
         "UserRegression, mf": (lambda seed: regression(factor_table(ratings, seed)), seeds),
-        "LogisticMatrixFactorization": (factorisation, seeds),
+        "MatrixFactorization of labels": (factorisation, seeds),
     }  # fmt: skip
     results: dict[str, Any] = {}
     for name, (predict, times) in models.items():

@@ -40,7 +40,9 @@ def measure(train: fastcf.Ratings, test: fastcf.Ratings, threshold: float, seed:
         "BiasModel": fastcf.BiasModel(),
         "MatrixFactorization": fastcf.MatrixFactorization(random_state=seed),
         "Autoencoder": fastcf.Autoencoder(random_state=seed),
-        "LogisticMatrixFactorization": fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed),
+        "MatrixFactorization of labels": fastcf.MatrixFactorization(
+            cost="logistic", threshold=threshold, random_state=seed
+        ),
         "Autoencoder of labels": fastcf.Autoencoder(cost="logistic", threshold=threshold, random_state=seed),
     }
     scores = {"Popular": ranking(most_rated(train, users), users, test, threshold=threshold)}

@@ -24,12 +24,21 @@ from threadpoolctl import threadpool_limits
 
 import fastcf
 from common import alternate, write_json
-from fastcf.models._results import SeenItems
+from fastcf._backend import resolve_device
+from fastcf.scores import FactorScores, State
 from fastcf.retrieval import NearestVectors, Popular, RelatedItems, TopPerGroup, TwoStageRecommender
 
 GROUPS = 2_000
 GROUPS_PER_GENRE = 40
 AT_A_TIME = 50  # single users in a row, before the next method has its turn
+
+
+class Given(fastcf.Recommender):
+    """A model of given parameters."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
 
 Search = Callable[[Any], np.ndarray]
 
@@ -64,14 +73,10 @@ def make_catalogue(n_items: int, n_users: int, k: int) -> tuple[Any, fastcf.Rati
     columns = owners, rated.reshape(-1), values
     ratings = fastcf.Ratings.from_coo(*columns, timestamps=times, duplicates="last", **maps)
 
-    model = fastcf.MatrixFactorization(k)
-    model.users_, model.items_ = ratings.users, ratings.items
-    model.user_factors_, model.item_factors_ = users, items
-    model.user_bias_ = np.zeros(n_users, np.float32)
-    model.item_bias_ = (0.3 * rng.standard_normal(n_items)).astype(np.float32)
-    model.global_mean_, model.item_mean_, model.rating_range_ = 3.5, None, (-100.0, 100.0)
-    model.seen_, model.device_ = SeenItems(ratings.indptr, ratings.indices), "cpu"
-    return model, ratings, group // GROUPS_PER_GENRE
+    biases = np.zeros(n_users, np.float32), (0.3 * rng.standard_normal(n_items)).astype(np.float32)
+    scores = FactorScores(np.ascontiguousarray(users, np.float32), items, *biases, 3.5)
+    backend = resolve_device("cpu", "make_catalogue")
+    return Given(State.of(ratings, backend, scores, rating_range=(-100.0, 100.0))), ratings, group // GROUPS_PER_GENRE
 
 
 def one_step(retriever: NearestVectors, ef: int) -> Search:
