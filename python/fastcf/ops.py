@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fastcf._backend import resolve_device
 from fastcf._parameters import check_n_threads
-from fastcf.optimizers import Optimizer, as_optimizer
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.training.optimizers import Optimizer, as_optimizer
 
 __all__ = [
     "MfGradient",
