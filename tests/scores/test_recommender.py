@@ -32,5 +32,5 @@ def test_with_seen_takes_ratings_of_other_ids():
     seeing = model.with_seen([[2, 30], [3, 10], [1, 40], [1, 30]], [1.0, 1.0, 1.0, 1.0])  # user 3, item 40: unknown
     assert sorted(seeing.recommend(1, 3).items.tolist()) == [-1, 10, 20]
     assert sorted(seeing.recommend(2, 3).items.tolist()) == [-1, 10, 20]
-    with pytest.raises(NotFittedError, match="BiasModel.with_seen"):
+    with pytest.raises(NotFittedError, match=r"BiasModel\.with_seen"):
         fastcf.BiasModel().with_seen([[1, 10]], [1.0])

@@ -44,7 +44,7 @@ _ADJECTIVES = (
 
 
 def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
-    """Invent a title for each item, of the genre that its true factors lean to most; no title comes twice."""
+    """Return an invented title for each item, of the genre of its largest true factor; titles are distinct."""
     genres = list(_GENRES)
     leaning = item_factors[:, : len(genres)].argmax(axis=1)
     random = np.random.default_rng(seed)
@@ -115,7 +115,7 @@ def demo(
     train, rest = train_test_split(ratings, 0.2, random_state=seed)
     validation, test = train_test_split(rest, 0.5, random_state=seed)
     click.echo(
-        f"  {train.n_ratings:,} to learn from, {validation.n_ratings:,} to stop in time, {test.n_ratings:,} to test"
+        f"  {train.n_ratings:,} for training, {validation.n_ratings:,} for validation, {test.n_ratings:,} for testing"
     )
 
     heading("2. Models")
@@ -143,7 +143,7 @@ def demo(
         ],
     )
     if best_possible is not None:
-        click.echo(f"  The rest is noise: even the truth behind these ratings would score {best_possible:.4f}.")
+        click.echo(f"  The rest is noise: the true parameters have an RMSE of {best_possible:.4f}.")
 
     row = _typical_user(train)
     user = train.users.ids[row]

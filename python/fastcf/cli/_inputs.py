@@ -21,6 +21,8 @@ from fastcf.ratings import Ratings
 from fastcf.serialization import Archive, from_archive, load_archive
 
 __all__ = [
+    "READING",
+    "TITLES_ARRAY",
     "LoadedModel",
     "Titles",
     "alike",
@@ -41,6 +43,9 @@ __all__ = [
 TITLES_ARRAY = "item_titles"
 """The array of a model file that holds the titles of its items, in the order of their rows."""
 
+READING = "separator", "user_column", "item_column", "rating_column", "duplicates"
+"""The options of :func:`rating_options`."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -56,25 +61,25 @@ def column(value: str) -> str | int:
 
 
 def pair_options(command: _Command) -> _Command:
-    """Add the options that say which columns of a file are users and items."""
+    """Add the options for the columns of users and items."""
     for option in (
         click.option("--item-column", type=column, help="Column of items, likewise."),
         click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
-        click.option("--separator", help="What stands between fields, if not recognised."),
+        click.option("--separator", help="Separator of fields, if not recognised."),
     ):
         command = option(command)
     return command
 
 
 def rating_options(command: _Command) -> _Command:
-    """Add the options that say how a file of ratings is read."""
+    """Add the options for reading a file of ratings."""
     for option in (
         click.option(
             "--duplicates",
             type=click.Choice(["error", "last", "mean", "sum"]),
             default="error",
             show_default=True,
-            help="What becomes of several ratings of one item by the same user.",
+            help="How several ratings of one item by the same user are combined.",
         ),
         click.option("--rating-column", type=column, help="Column of ratings, likewise."),
         pair_options,

@@ -150,7 +150,7 @@ def _solver(options: Mapping[str, Any]) -> Solver | str:
 
 
 def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
-    """Return a model of the options of ``train``; what is None is left to the model."""
+    """Return a model of the options of ``train``; None stands for the default of the model."""
     if kind == "bias":
         return BiasModel(n_threads=options["threads"])
     names = {"n_epochs": "epochs", "n_threads": "threads", "random_state": "seed", "patience": "patience"}

@@ -34,7 +34,7 @@ _MINIMUM = 12  # columns that the last column of a table keeps in a narrow windo
 
 
 def printable(text: str) -> str:
-    """Return text without what could move the cursor: control characters and line ends become U+FFFD."""
+    """Return text with control characters and line ends, which could move the cursor, replaced by U+FFFD."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or unicodedata.category(c) in ("Zs", "Cf") else "\ufffd" for c in text)

@@ -46,7 +46,7 @@ def rank_table(
 
 
 def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> Iterator[list[list[Any]]]:
-    """Yield what was found for each id asked for: id, score and, where there are any, title; padding is left out."""
+    """Yield the results of each query: id, score and, where there are any, title; padding is left out."""
     for row, values in zip(ids, scores, strict=True):
         found = np.isfinite(values)
         columns = [row[found].tolist(), [round(value, 6) for value in values[found].tolist()]]
@@ -54,7 +54,7 @@ def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> 
 
 
 def _ranked(records: Iterable[tuple[Any, list[list[Any]]]]) -> Iterator[list[Any]]:
-    """Yield the rows of a CSV file: the id asked for, the rank, and what was found."""
+    """Yield the rows of a CSV file: the queried id, the rank, and the result."""
     for one, entries in records:
         for rank, entry in enumerate(entries, start=1):
             yield [one, rank, *entry]
@@ -81,7 +81,7 @@ def _print(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Print what was found for each id asked for; ``names`` are those of the key, the results' id and the score."""
+    """Print the results of each query; ``names`` are those of the queried id, the result's id and the score."""
     key, result, score = names
     if not as_json and not as_csv:
         for i, text in enumerate(headings):
@@ -105,11 +105,11 @@ def _print(
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-u", "--user", "users", multiple=True, metavar="ID", help="User id; may be given several times.")
-@click.option("--all", "everyone", is_flag=True, help="Every user that MODEL knows, as CSV; -o goes with it.")
+@click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; goes with -o.")
 @number_option
 @output_option
 @titles_option
-@click.option("--include-seen", is_flag=True, help="Also what the user has rated.")
+@click.option("--include-seen", is_flag=True, help="Also items that the user has rated.")
 @click.option(
     "--min-score",
     type=float,

@@ -1,4 +1,4 @@
-"""``fastcf train``: learn a model from a file of ratings."""
+"""``fastcf train``: train a model on a file of ratings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
 from fastcf.cli._inputs import (
+    READING,
     TITLES_ARRAY,
     Titles,
     rating_options,
@@ -72,7 +73,7 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
 
 
 def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
-    """Print the errors of a model, which took so many seconds to learn, beside those of simpler ones."""
+    """Print the errors of a model, trained in so many seconds, beside those of simpler ones."""
     started = time.perf_counter()
     targets = model.state.targets
     labels, threads = targets.labels, model.n_threads
@@ -195,18 +196,13 @@ def train(
     titles: Path | None,
     seen: bool,
     verbose: bool,
-    separator: str | None,
-    user_column: str | int | None,
-    item_column: str | int | None,
-    rating_column: str | int | None,
-    duplicates: str,
     **options: Any,
 ) -> None:
-    """Learn a model from RATINGS, a file or folder, and save it.
+    """Train a model on RATINGS, a file or folder, and save it.
 
     RATINGS may be delimited text with any separator, a MovieLens folder, or the
-    Netflix Prize folder; each is recognised by looking, compressed (.gz) or not.
-    Titles that lie beside the ratings are stored with the model.
+    Netflix Prize folder, compressed (.gz) or not; the format is recognised.
+    Titles found beside the ratings are stored with the model.
 
     Example: fastcf train ml-latest-small -o movies.fastcf
 
@@ -216,15 +212,7 @@ def train(
     """
     check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
-    whole, files, seconds = read_ratings(
-        ratings,
-        separator=separator,
-        user_column=user_column,
-        item_column=item_column,
-        rating_column=rating_column,
-        duplicates=duplicates,
-        threads=threads,
-    )
+    whole, files, seconds = read_ratings(ratings, threads=threads, **{name: options.pop(name) for name in READING})
     names = titles_for(titles, files)
     click.echo(
         f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users, read in {seconds:.2f} s"

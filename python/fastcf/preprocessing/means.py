@@ -217,9 +217,7 @@ def row_means(
     return shrunk_means(sums, totals, fallback, strength).astype(np.float32)
 
 
-def shrunk_means(
-    sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0
-) -> NDArray[np.float64]:
+def shrunk_means(sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0) -> NDArray[np.float64]:
     """Return ``(sums + strength expected) / (totals + strength)``, and ``expected`` where that is 0 / 0.
 
     Parameters
