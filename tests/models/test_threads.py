@@ -34,9 +34,7 @@ FAMILIES = {
     "bias": lambda: fastcf.BiasModel(),
     "sgd": lambda: fastcf.MatrixFactorization(6, n_epochs=3, random_state=0),
     "als": lambda: fastcf.MatrixFactorization(6, solver=ALS(), normalize="item", n_epochs=3, random_state=0),
-    "labels": lambda: fastcf.MatrixFactorization(
-        6, cost="logistic", threshold=4, reg=1.0, n_epochs=3, random_state=0
-    ),
+    "labels": lambda: fastcf.MatrixFactorization(6, cost="logistic", threshold=4, reg=1.0, n_epochs=3, random_state=0),
 }
 
 

@@ -234,7 +234,9 @@ def test_optimizer_is_described_by_its_parameters(name):
     assert Optimizer.from_dict(json.loads(json.dumps(other.to_dict()))) == other
     assert sklearn.base.clone(other, safe=True) == other
     assert type(plain).__hash__ is None
-    with pytest.raises(ValueError, match=rf"set_params: there must be a parameter 'colour'; {type(plain).__name__} has"):
+    with pytest.raises(
+        ValueError, match=rf"set_params: there must be a parameter 'colour'; {type(plain).__name__} has"
+    ):
         plain.set_params(colour=1)
 
 
@@ -258,7 +260,11 @@ def test_optimizer_rates_follow_schedule_and_decay():
         ),
         (lambda: Nesterov(momentum=-0.1), ValueError, "^Nesterov: momentum must be .* and below 1; got -0.1"),
         (lambda: Adam(beta2=float("nan")), ValueError, "^Adam: beta2 must be .* and below 1; got nan"),
-        (lambda: AdaGrad(epsilon=0.0), ValueError, "^AdaGrad: epsilon must be a finite number of at least 1e-30; got 0"),
+        (
+            lambda: AdaGrad(epsilon=0.0),
+            ValueError,
+            "^AdaGrad: epsilon must be a finite number of at least 1e-30; got 0",
+        ),
         (lambda: AdaDelta(epsilon="small"), TypeError, "^AdaDelta: epsilon must be a finite number .*; got 'small'"),
         (lambda: Adam(0.0), ValueError, "^Adam: learning_rate must be a finite number above 0, or 'auto'; got 0.0"),
         (lambda: Adam("fast"), ValueError, "^Adam: learning_rate must be .*, or 'auto'; got 'fast'"),

@@ -208,7 +208,11 @@ BYTES = np.frombuffer(b"abc", np.uint8)
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 4])}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([], np.int64)}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([0.0, 3.0])}, {"texts": '{"a": "str"}'}, "64-bit offsets"),
-        ({"a.utf8": BYTES | np.uint8(128), "a.offsets": np.array([0, 3])}, {"texts": '{"a": "str"}'}, "UnicodeDecodeError"),
+        (
+            {"a.utf8": BYTES | np.uint8(128), "a.offsets": np.array([0, 3])},
+            {"texts": '{"a": "str"}'},
+            "UnicodeDecodeError",
+        ),
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 3])}, {"texts": '{"a": "int"}'}, "invalid literal"),
     ],
 )
@@ -435,7 +439,10 @@ def test_parts_come_back_as_they_were_and_what_they_share_is_stored_once(tmp_pat
 
 def test_parts_share_nothing_that_only_looks_the_same(tmp_path):
     part = Archive("Part", {}, {"a": np.zeros(2, np.int32), "b": np.array([np.nan]), "c": np.zeros(2)})
-    save_archive(tmp_path / "m", Archive("Whole", {}, {"a": np.zeros(2), "b": np.array([np.nan]), "c": -np.zeros(2)}, {}, {"x": part}))
+    save_archive(
+        tmp_path / "m",
+        Archive("Whole", {}, {"a": np.zeros(2), "b": np.array([np.nan]), "c": -np.zeros(2)}, {}, {"x": part}),
+    )
     loaded = load_archive(tmp_path / "m")
     assert loaded.parts["x"].arrays["a"].dtype == np.int32
     for archive, signs in ((loaded, True), (loaded.parts["x"], False)):

@@ -38,7 +38,9 @@ ROUNDED = {
     "perceptron_mf",
 }
 # Since version 2 models of labels predict probabilities; those of LABELLED were the labels that these make likelier.
-LABELLED = {name for name, whole in zip(NAMES, NUMBERS["predictions"], strict=True) if set(whole[~np.isnan(whole)]) <= {0, 1}}
+LABELLED = {
+    name for name, whole in zip(NAMES, NUMBERS["predictions"], strict=True) if set(whole[~np.isnan(whole)]) <= {0, 1}
+}
 SCALARS = {"global_mean": "global_mean_", "rating_range": "rating_range_"}  # what expected.json has, and where it is
 
 pytestmark = [

@@ -82,9 +82,7 @@ class Scripted(Estimator):
         self.n_threads = n_threads
 
     def fit(self, trainer, callbacks=None):
-        self._train(
-            trainer, n_epochs=self.n_epochs, patience=self.patience, callbacks=callbacks, verbose=self.verbose
-        )
+        self._train(trainer, n_epochs=self.n_epochs, patience=self.patience, callbacks=callbacks, verbose=self.verbose)
         return self
 
 
@@ -494,7 +492,11 @@ def test_view_used_later_raises_unless_it_was_looked_at():
             assert view.predict([(0, 0)])[0] == 2
             assert view.n_epochs_ == 2
             continue
-        for use in (lambda view=view: view.predict([(0, 0)]), lambda view=view: view.history_, lambda view=view: view.state):
+        for use in (
+            lambda view=view: view.predict([(0, 0)]),
+            lambda view=view: view.history_,
+            lambda view=view: view.state,
+        ):
             with pytest.raises(RuntimeError, match="the view of an epoch can be looked at during its callback only"):
                 use()
     assert len(views) == 5

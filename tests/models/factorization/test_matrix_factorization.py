@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fastcf
-from fastcf.callbacks import Callback
 from fastcf import MatrixFactorization
+from fastcf.callbacks import Callback
 from fastcf.solvers import SGD
 
 
@@ -206,7 +206,12 @@ def test_mf_verbose_shows_progress(split, capsys):
         ("n_factors", 2.5, ValueError, "n_factors must be an integer"),
         ("n_factors", "many", ValueError, "n_factors must be an integer"),
         ("n_factors", None, TypeError, "n_factors must be an integer"),
-        ("solver", "lbfgs", ValueError, "solver must be 'sgd' or 'als' or 'bayes' .*, or an instance of Solver; got 'lbfgs'"),
+        (
+            "solver",
+            "lbfgs",
+            ValueError,
+            "solver must be 'sgd' or 'als' or 'bayes' .*, or an instance of Solver; got 'lbfgs'",
+        ),
         ("solver", SGD, TypeError, "solver must be .*, or an instance of Solver; got"),
         ("cost", "hinge", ValueError, "cost must be 'squared' or 'logistic'; got 'hinge'"),
         ("threshold", "4", TypeError, "threshold must be a finite number, or None; got '4'"),

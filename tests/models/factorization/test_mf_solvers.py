@@ -293,9 +293,17 @@ def test_gradient_solver_keeps_its_optimizer_through_clone_and_file(split, tmp_p
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"optimizer": "sgd"}, ValueError, "^GradientDescent: optimizer must be 'gd' or .*, or an instance of Optimizer; got"),
+        (
+            {"optimizer": "sgd"},
+            ValueError,
+            "^GradientDescent: optimizer must be 'gd' or .*, or an instance of Optimizer; got",
+        ),
         ({"optimizer": 3}, TypeError, "^GradientDescent: optimizer must be 'gd' or"),
-        ({"batch_size": 0}, ValueError, "^GradientDescent: batch_size must be an integer of at least 1, or 'whole'; got 0"),
+        (
+            {"batch_size": 0},
+            ValueError,
+            "^GradientDescent: batch_size must be an integer of at least 1, or 'whole'; got 0",
+        ),
         ({"batch_size": "half"}, ValueError, "^GradientDescent: batch_size must be"),
     ],
 )

@@ -225,11 +225,17 @@ def test_parameters_of_parameters_are_listed_set_and_cloned():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"colour": 1}, "MatrixFactorization.set_params: there must be a parameter 'colour'; MatrixFactorization has bias, bias_reg"),
+        (
+            {"colour": 1},
+            "MatrixFactorization.set_params: there must be a parameter 'colour'; MatrixFactorization has bias, bias_reg",
+        ),
         ({"solver__colour": 1}, "ALS.set_params: there must be a parameter 'colour'; ALS has cg_steps"),
         ({"reg__x": 1}, "set_params: reg__x needs an object with parameters as reg; got 'auto'"),
         ({"cost__x": 1}, "set_params: cost__x needs an object with parameters as cost; got 'squared'"),
-        ({"solver__cg_steps": 1, "solver": "newton"}, "solver__cg_steps needs an object with parameters as solver; got"),
+        (
+            {"solver__cg_steps": 1, "solver": "newton"},
+            "solver__cg_steps needs an object with parameters as solver; got",
+        ),
         ({"n_threads__x": 1}, "set_params: n_threads__x needs an object with parameters as n_threads; got None"),
     ],
 )
@@ -243,7 +249,9 @@ def test_bad_parameters_set_later_are_found_by_fit():
     with pytest.raises(ValueError, match="^MatrixFactorization.fit: ALS: cg_steps must be an integer of at least 1"):
         model.fit(RATINGS)
     model = mf(solver=GradientDescent(Momentum())).set_params(solver__optimizer__momentum=1.0)
-    with pytest.raises(ValueError, match="Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0"):
+    with pytest.raises(
+        ValueError, match="Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0"
+    ):
         model.fit(RATINGS)
 
 
@@ -290,16 +298,15 @@ def test_fit_does_not_change_the_solver():
 def test_penalties_and_patience_are_refused_by_gibbs_sampling(solver, name, value, default):
     model = mf(solver=solver, n_epochs=25, **{name: value})
     with pytest.raises(
-        ValueError, match=rf"^MatrixFactorization.fit: {name} must be {default!r} for solver=.*, where it has no effect; got"
+        ValueError,
+        match=rf"^MatrixFactorization.fit: {name} must be {default!r} for solver=.*, where it has no effect; got",
     ):
         model.fit(RATINGS, validation=RATINGS)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_threshold_is_refused_without_labels(solver):
-    with pytest.raises(
-        ValueError, match="^MatrixFactorization.fit: threshold must be None for cost='squared'; got 4"
-    ):
+    with pytest.raises(ValueError, match="^MatrixFactorization.fit: threshold must be None for cost='squared'; got 4"):
         mf(solver=solver, threshold=4, n_epochs=25).fit(RATINGS)
 
 
@@ -322,7 +329,8 @@ def test_item_means_are_refused_for_labels(solver):
 @pytest.mark.parametrize("scale", [0, 0.0, np.float32(0)])
 def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
     with pytest.raises(
-        ValueError, match="^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero have a gradient"
+        ValueError,
+        match="^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero have a gradient",
     ):
         mf(solver=solver, init_scale=scale, n_epochs=25).fit(RATINGS)
 
@@ -331,7 +339,8 @@ def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
 @pytest.mark.parametrize("value", [0.0, 1.0, 2])
 def test_bias_penalty_is_refused_without_biases(options, value):
     with pytest.raises(
-        ValueError, match="^MatrixFactorization.fit: bias_reg must be 'auto' for bias=False, where it has no effect; got"
+        ValueError,
+        match="^MatrixFactorization.fit: bias_reg must be 'auto' for bias=False, where it has no effect; got",
     ):
         mf(bias=False, bias_reg=value, **options).fit(RATINGS)
     for side in ("user", "item"):
@@ -354,7 +363,19 @@ def test_burn_in_must_leave_epochs():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_parameters_of_a_solver_are_none_of_the_estimators(solver):
-    own = "cg_steps optimizer learning_rate schedule decay batch_size burn_in thin deterministic storage min_delta".split()
+    own = [
+        "cg_steps",
+        "optimizer",
+        "learning_rate",
+        "schedule",
+        "decay",
+        "batch_size",
+        "burn_in",
+        "thin",
+        "deterministic",
+        "storage",
+        "min_delta",
+    ]
     for name in own:
         with pytest.raises(TypeError, match=name):
             MatrixFactorization(solver=solver, **{name: 1})

@@ -1,4 +1,4 @@
-"""The kinds of models that ``fastcf train`` learns: the options that go with each, and the models made of them."""
+"""The models that ``fastcf train`` fits: which options each takes, and the estimators made of the options."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastcf.models import Autoencoder, BiasModel, LogisticMatrixFactorization, MatrixFactorization
-from fastcf.models._network import ACTIVATIONS
+from fastcf.models.autoencoder import ACTIVATIONS, Autoencoder
+from fastcf.models.bias import BiasModel
+from fastcf.models.factorization import MatrixFactorization
+from fastcf.optimizers import Optimizer, as_optimizer
+from fastcf.solvers import SGD, GradientDescent, Solver
 
 __all__ = ["KINDS", "Trained", "check_choices", "layers_of", "make_model", "network_options", "settings_of"]
 
-Trained = Autoencoder | BiasModel | LogisticMatrixFactorization | MatrixFactorization
+Trained = Autoencoder | BiasModel | MatrixFactorization
 
 KINDS = {
     "mf": "matrix factorisation",
@@ -39,6 +42,14 @@ _NORMALIZE = {
     "mf": ("global", "item", "none"),
     "logistic": ("global", "none"),
     "autoencoder": ("bias", "item", "user", "global", "none"),
+}
+# Options that do not go with every solver.
+_SOLVED_BY = {
+    "batch_size": ("minibatch",),
+    "optimizer": ("minibatch", "gd"),
+    "learning_rate": ("sgd", "minibatch", "gd"),
+    "reg": ("sgd", "als", "minibatch", "gd"),
+    "patience": ("sgd", "als", "minibatch", "gd"),
 }
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -109,48 +120,54 @@ def check_choices(context: click.Context, kind: str, solver: str, normalize: str
             raise click.UsageError(f"{given[name]} goes with --model {_either(kinds)}, not {kind}")
     if kind == "logistic" and solver in ("als", "bayes"):
         raise click.UsageError(f"--model logistic takes --solver sgd, minibatch or gd, not {solver}")
-    if "batch_size" in given and kind in _FACTORISATIONS and solver != "minibatch":
-        raise click.UsageError(
-            f"--batch-size goes with --solver minibatch or --model autoencoder, not --solver {solver}"
-        )
+    if kind in _FACTORISATIONS:
+        for name, solvers in _SOLVED_BY.items():
+            if name in given and solver not in solvers:
+                also = " or --model autoencoder" if "autoencoder" in _TAKEN_BY[name] else ""
+                raise click.UsageError(
+                    f"{given[name]} goes with --solver {_either(solvers)}{also}, not --solver {solver}"
+                )
     if normalize is not None and normalize not in _NORMALIZE[kind]:
         raise click.UsageError(f"--model {kind} takes --normalize {_either(_NORMALIZE[kind])}, not {normalize}")
 
 
+def _optimizer(options: Mapping[str, Any]) -> Optimizer | str:
+    """Return the optimiser of the options: an object where the step size is chosen, else its name."""
+    name: str = "adam" if options["optimizer"] == "auto" else options["optimizer"]
+    rate = options["learning_rate"]
+    optimizer: Optimizer | str = name if rate == "auto" else as_optimizer(name).set_params(learning_rate=rate)
+    return optimizer
+
+
+def _solver(options: Mapping[str, Any]) -> Solver | str:
+    """Return the solver of the options: an object where something of its own is chosen, else its name."""
+    name: str = options["solver"]
+    if name == "sgd" and options["learning_rate"] != "auto":
+        return SGD(options["learning_rate"])
+    if name in ("minibatch", "gd"):
+        return GradientDescent(_optimizer(options), "whole" if name == "gd" else options["batch_size"] or 1024)
+    return name
+
+
 def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
-    """Return a model of the options of ``train``; what is None is left to the model."""
-    threads, seed = options["threads"], options["seed"]
+    """Return a model of the options of ``train``; None stands for the default of the model."""
     if kind == "bias":
-        return BiasModel(n_threads=threads)
-    shared = {
-        "n_epochs": options["epochs"],
-        "patience": options["patience"],
-        "learning_rate": options["learning_rate"],
-        "batch_size": options["batch_size"],
-        "random_state": seed,
-        "n_threads": threads,
-    }
-    chosen = {name: value for name, value in shared.items() if value is not None}
+        return BiasModel(n_threads=options["threads"])
+    names = {"n_epochs": "epochs", "n_threads": "threads", "random_state": "seed", "patience": "patience"}
+    if kind in _FACTORISATIONS:
+        names |= {"n_factors": "factors", "bias": "bias", "reg": "reg"}
+    else:
+        names |= {"dense_refeeding": "refeeding"}
+        own = "layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "batch_size"
+        names |= {name: name for name in (*own, "reg")}
+    chosen = {name: options[option] for name, option in names.items() if options[option] is not None}
     if options["normalize"] is not None:
         chosen["normalize"] = None if options["normalize"] == "none" else options["normalize"]
+    if kind == "logistic" or options["threshold"] is not None:
+        chosen |= {"cost": "logistic", "threshold": options["threshold"]}
     if kind in _FACTORISATIONS:
-        chosen.update({name: options[name] for name in ("solver", "optimizer", "bias", "reg")})
-        if options["factors"] is not None:
-            chosen["n_factors"] = options["factors"]
-        if kind == "mf":
-            return MatrixFactorization(**chosen)
-        return LogisticMatrixFactorization(threshold=options["threshold"], **chosen)
-    for name in ("optimizer", "reg"):
-        if options[name] != "auto":
-            chosen[name] = options[name]
-    for name in ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout"):
-        if options[name] is not None:
-            chosen[name] = options[name]
-    if options["refeeding"] is not None:
-        chosen["dense_refeeding"] = options["refeeding"]
-    if options["threshold"] is not None:
-        chosen["cost"], chosen["threshold"] = "logistic", options["threshold"]
-    return Autoencoder(tied=options["tied"], **chosen)
+        return MatrixFactorization(solver=_solver(options), **chosen)
+    return Autoencoder(optimizer=_optimizer(options), **chosen)
 
 
 def layers_of(model: Autoencoder) -> str:
@@ -159,15 +176,14 @@ def layers_of(model: Autoencoder) -> str:
 
 
 def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:
-    """Return what a fitted model's settings came to."""
+    """Return the settings of a fitted model, those that were "auto" included."""
     if isinstance(model, BiasModel):
         return []
     k = model.user_factors_.shape[1]
-    if isinstance(model, MatrixFactorization) and model.solver == "bayes":
+    if hasattr(model, "n_samples_"):
         return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]
-    stopped = f", the best of {len(model.history_)}" if validated else ""
-    kept, rate = ("epoch kept", f"{model.n_epochs_}{stopped}"), ("learning rate", f"{model.learning_rate_:.4g}")
-    if isinstance(model, Autoencoder):
-        return [("layers", layers_of(model)), kept, ("reg", f"{model.reg_:.4g}"), rate]
-    lines = [("factors", str(k)), kept, ("reg", f"{model.reg_:.4g}")]
-    return lines if model.solver == "als" else [*lines, rate]
+    stopped = f", the best of {model.history_[-1]['epoch']}" if validated else ""
+    size = ("layers", layers_of(model)) if isinstance(model, Autoencoder) else ("factors", str(k))
+    lines = [size, ("epoch kept", f"{model.n_epochs_}{stopped}"), ("reg", f"{model.reg_:.4g}")]
+    steps = model.history_[-1]["learning_rate"] is not None
+    return [*lines, ("learning rate", f"{model.learning_rate_:.4g}")] if steps else lines
