@@ -388,7 +388,7 @@ class Settings:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return self.get_params(deep=False) == other.get_params(deep=False)  # type: ignore[attr-defined]  # same type
+        return self.get_params(deep=False) == other.get_params(deep=False)
 
     __hash__ = None  # type: ignore[assignment]  # parameters may change
 
@@ -419,7 +419,7 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
         target = params.get(name, getattr(owner, name))
         if isinstance(target, str):
             raise ValueError(
-                f"{kind}.set_params: {key} needs an object as {name}, for a string is a shorthand for its defaults; got "
+                f"{kind}.set_params: {key} needs an object as {name}: a string is shorthand for its defaults; got "
                 f"{name}={target!r}: pass {name}=fastcf.{name}s.{example_of(name, target)}({inner}=...)"
             )
         if not hasattr(target, "set_params"):

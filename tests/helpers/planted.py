@@ -90,12 +90,18 @@ def blended() -> fastcf.Blend:
 def encoded(orientation: str) -> Case:
     def make() -> fastcf.Autoencoder:
         return fastcf.Autoencoder(
-            (12,), orientation=orientation, activation="tanh", reg=20.0, n_epochs=100, batch_size=8, random_state=0
+            (12,),
+            orientation=orientation,
+            activation="tanh",
+            reg=20.0,
+            optimizer=fastcf.optimizers.Adam(),
+            n_epochs=100,
+            batch_size=8,
+            random_state=0,
         )
 
-    return Case(
-        make, "factors", {"reg": [20.0, 1e6], "learning_rate": [1e-7, 0.003]}, {"reg": 20.0, "learning_rate": 0.003}
-    )
+    rates = {"optimizer__learning_rate": [1e-7, 0.003]}
+    return Case(make, "factors", {"reg": [20.0, 1e6], **rates}, {"reg": 20.0, "optimizer__learning_rate": 0.003})
 
 
 def perceptrons() -> fastcf.UserPerceptron:
@@ -122,7 +128,9 @@ CASES = {
     ),
     "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
     "two-tower": Case(
-        lambda: fastcf.TwoTower((16,), (16,), 8, batch_size=64, learning_rate=0.01, n_epochs=30, random_state=0),
+        lambda: fastcf.TwoTower(
+            (16,), (16,), 8, batch_size=64, optimizer=fastcf.optimizers.Adam(0.01), n_epochs=30, random_state=0
+        ),
         "features",
         {"reg": [3.0, 1e6]},
         {"reg": 3.0},

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import fastcf
+from fastcf.optimizers import Adam, Momentum
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
     "options",
     [
         {},
-        {"orientation": "user", "layers": (6, 4), "activation": "selu", "tied": True, "optimizer": "momentum"},
+        {"orientation": "user", "layers": (6, 4), "activation": "selu", "tied": True, "optimizer": Momentum(0.01)},
         {"output_activation": "sigmoid", "dropout": 0.2},
         {"dense_refeeding": 1},
         {"cost": "logistic", "threshold": 4},
@@ -109,7 +110,7 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
 )
 def test_model_autoencoder_learns_the_same_on_every_device(device, split, options):
     train, test = split
-    options = {"layers": (6,), "n_epochs": 2, "random_state": 0, "learning_rate": 0.01, **options}
+    options = {"layers": (6,), "n_epochs": 2, "random_state": 0, "optimizer": Adam(0.01), **options}
     wanted = fastcf.Autoencoder(device="cpu", **options).fit(train, validation=test)
     model = fastcf.Autoencoder(device=device, **options).fit(train, validation=test)
     assert model.device_ == device
@@ -126,7 +127,7 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
     "options",
     [
         {},
-        {"optimizer": "momentum", "activation": "relu", "dropout": 0.2, "reg": 5.0},
+        {"optimizer": fastcf.optimizers.Momentum(0.01), "activation": "relu", "dropout": 0.2, "reg": 5.0},
         {"cost": "logistic", "threshold": 3.0, "normalize": False},
     ],
     ids=str,
@@ -134,7 +135,8 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
 def test_model_two_tower_learns_the_same_on_every_device(device, split, options):
     train, test = split
     features = np.random.default_rng(0).normal(size=(train.n_items, 5))
-    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "learning_rate": 0.01, **options}
+    adam = fastcf.optimizers.Adam(0.01)
+    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "optimizer": adam, **options}
     fit = {"validation": test, "item_features": (train.items.ids, features)}
     wanted = fastcf.TwoTower((8,), (6, 5), 4, device="cpu", **options).fit(train, **fit)
     model = fastcf.TwoTower((8,), (6, 5), 4, device=device, **options).fit(train, **fit)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from sklearn.exceptions import NotFittedError
 
 import fastcf
+from blends import Curved
 from fastcf import Ratings
 from fastcf.retrieval import Candidates, NearestVectors, Popular, RelatedItems, Retriever, TopPerGroup
 
@@ -293,9 +294,16 @@ def test_retrievers_permuted_ids_permute_candidates(fitted, name):
     renamed = Ratings.from_coo(new_user[users], new_item[items], values, **options)
     model = fastcf.MatrixFactorization(4, random_state=0).fit(ratings)
     twin = fastcf.MatrixFactorization(4, random_state=0).fit(renamed)
-    twin.user_factors_[new_user[ratings.users.ids]] = model.user_factors_
-    twin.item_factors_[new_item[ratings.items.ids]] = model.item_factors_
-    twin.item_bias_[new_item[ratings.items.ids]] = model.item_bias_
+    moved = {}
+    for side, ids, new in (
+        ("user_factors", "users_", new_user),
+        ("item_factors", "items_", new_item),
+        ("item_bias", "items_", new_item),
+    ):
+        array = getattr(model, f"{side}_")
+        moved[side] = np.empty_like(array)
+        moved[side][new[getattr(model, ids).ids]] = array
+    twin._swap(twin.state.replaced(scores=twin.state.scores.replaced(**moved)))
     kinds = {"groups": lambda m, r, g: TopPerGroup((r.items, g), 3, 6, by="mean")}
     pairs = []
     for m, r, new in ((model, ratings, np.arange(150)), (twin, renamed, new_item)):
@@ -354,6 +362,20 @@ def test_retrievers_that_could_not_be_fitted_are_not():
 
 def test_nearest_vectors_need_vectors():
     ratings = made_up(0)
-    blend = fastcf.Blend([fastcf.BiasModel(), fastcf.MatrixFactorization(2)], random_state=0).fit(ratings)
-    with pytest.raises(TypeError, match=r"NearestVectors\.fit: model must have item_factors_; got Blend"):
-        NearestVectors(blend).fit()
+    mixed = fastcf.Blend([fastcf.BiasModel(), Curved()], random_state=0).fit(ratings)
+    for model in (mixed, Curved().fit(ratings)):
+        kind = type(model).__name__
+        for retriever in (NearestVectors(model), RelatedItems(model)):
+            message = rf"{type(retriever).__name__}\.fit: model must have a vector per item; got {kind}"
+            with pytest.raises(TypeError, match=message):
+                retriever.fit(ratings)
+
+
+def test_nearest_vectors_of_a_linear_blend_are_its_own_best(fitted):
+    ratings, _ = fitted
+    members = [fastcf.BiasModel(), fastcf.MatrixFactorization(4, normalize="item")]
+    blend = fastcf.Blend(members, random_state=0).fit(ratings)
+    found = NearestVectors(blend, 9).fit().retrieve(ratings.users.ids)
+    best = blend.recommend(ratings.users.ids, 9).items
+    same = sum(set(found.of(row)[0]) == set(best[row]) - {-1} for row in range(len(best)))
+    assert same >= 0.99 * len(best)  # but for sums that are rounded otherwise

@@ -71,7 +71,7 @@ def test_two_stage_equals_plain_python(ratings, model, seed, n_sources, n, exclu
     for position, user in enumerate(asked):
         seen = set(ratings.to_scipy()[user].indices.tolist()) if user < 300 and exclude_seen else set()
         pool = sorted({item for p in proposals for item in p[user] if item < 150} - seen)
-        score = model._pair_scores(*model._pair_rows([(user, item) for item in pool], "test", False))
+        score = model.predict([(user, item) for item in pool], clip=False)
         order = sorted(range(len(pool)), key=lambda e, score=score: (-score[e], e))[:n]
         best = [pool[e] for e in order]
         assert items[position].tolist() == best + [-1] * (n - len(best))
@@ -144,6 +144,34 @@ def test_two_stage_strangers_get_what_is_popular(ratings, model):
     assert nobody.items.shape == nobody.scores.shape == nobody.found_by.shape == (0, 3)
 
 
+@pytest.mark.parametrize("kind", ["squared", "labels", "elsewhere"])
+def test_two_stage_min_score_keeps_what_reaches_it(ratings, kind):
+    ranker = {
+        "squared": fastcf.MatrixFactorization(4, random_state=0),
+        "labels": fastcf.MatrixFactorization(4, cost="logistic", threshold=3.5, random_state=0),
+        "elsewhere": Described(ratings.items),
+    }[kind]
+    if kind != "elsewhere":
+        ranker.fit(ratings)
+    recommender = TwoStageRecommender([Popular(60)], ranker).fit(ratings)
+    users = [0, 5, 299, 10**6]
+    whole = recommender.recommend(users, 20)
+    least = float(np.median(whole.scores))
+    some = recommender.recommend(users, 20, min_score=least)
+    kept = whole.scores >= np.float32(least)
+    assert 0 < kept.sum() < kept.size
+    np.testing.assert_array_equal(some.items, np.where(kept, whole.items, -1))
+    np.testing.assert_array_equal(some.scores, np.where(kept, whole.scores, -np.inf))
+    np.testing.assert_array_equal(some.found_by, np.where(kept, whole.found_by, 0))
+    alone = recommender.recommend(users[0], 20, min_score=least)
+    np.testing.assert_array_equal(alone.items, some.items[0])
+    for wrong in ("much", np.nan, np.inf):
+        with pytest.raises(
+            ValueError, match=r"TwoStageRecommender\.recommend: min_score must be a finite number or None"
+        ):
+            recommender.recommend(users, min_score=wrong)
+
+
 def test_two_stage_text_ids():
     ratings = fastcf.data.make_ratings(40, 30, 600, random_state=0)
     users, items, values = ratings.to_coo()
@@ -179,7 +207,7 @@ def test_two_stage_ranks_by_whatever_predicts_pairs(ratings, model):
 
 RANKERS = {
     "bias": lambda ratings: fastcf.BiasModel(),
-    "logistic": lambda ratings: fastcf.LogisticMatrixFactorization(4, threshold=3.5, random_state=0),
+    "logistic": lambda ratings: fastcf.MatrixFactorization(4, cost="logistic", threshold=3.5, random_state=0),
     "autoencoder": lambda ratings: fastcf.Autoencoder((8,), n_epochs=2, output_activation="sigmoid", random_state=0),
     "linear blend": lambda ratings: fastcf.Blend([fastcf.BiasModel(), fastcf.MatrixFactorization(4)], random_state=0),
     "blend": lambda ratings: fastcf.Blend(
@@ -261,6 +289,27 @@ def test_feature_ranker_draws_ratings_and_uses_weights(ratings):
     weights = np.random.default_rng(0).random(ratings.nnz).astype(np.float32)
     weighted = few.fit(Ratings.from_coo(*ratings.to_coo(), weights=weights))
     np.testing.assert_array_equal(weighted.regressor_.weights_, weights)
+
+
+def test_feature_ranker_is_a_model_like_others(ratings, tmp_path):
+    users, items = features(ratings)
+    ranker = FeatureRanker(LinearRegression(), users, items).fit(ratings)
+    found = ranker.recommend([3, 10**6], 5, min_score=0.0)
+    pairs = [(user, item) for user in (3, 10**6) for item in ranker.items_.ids.tolist()]
+    np.testing.assert_allclose(ranker.predict_matrix([3, 10**6]).ravel(), ranker.predict(pairs), rtol=1e-6)
+    seen = set(ratings.items.ids[ratings.to_scipy()[3].indices].tolist())
+    scores = dict(zip(pairs, ranker.predict(pairs).tolist(), strict=True))
+    best = sorted((item for item in ranker.items_.ids.tolist() if item not in seen), key=lambda i: (-scores[3, i], i))
+    assert found.items[0].tolist() == best[:5]
+    error = fastcf.metrics.rmse(ratings.values, ranker.predict(ratings))
+    assert ranker.score(ratings) == pytest.approx(-error)
+    blend = fastcf.Blend([("boosted", ranker), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    assert list(blend.models_) == ["boosted", "bias"]
+    with pytest.raises(TypeError, match="save: FeatureRanker must be registered"):
+        ranker.save(tmp_path / "ranker")
+    assert not hasattr(ranker, "fold_in")
+    with pytest.raises(ValueError, match=r"FeatureRanker computes no new rows from ratings"):
+        ranker.predict(pairs, history=ratings)
 
 
 class Broken(Fixed):

@@ -231,14 +231,16 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         """
         state = self._fitted("to_archive")
         name, kind = registered_name(type(self))
-        names = [name for name in inspect.signature(kind.__init__).parameters if name not in ("self", "n_threads")]
+        names = [name for name in inspect.signature(kind).parameters if name != "n_threads"]
         params = {
             name: value.to_dict() if isinstance(value, Settings) else value
             for name, value in ((name, getattr(self, name)) for name in names)
         }
         packed = self._pack(state)
         arrays, meta = write_common(state)
-        return Archive(name, {**params, **packed.params}, {**arrays, **packed.arrays}, {**meta, **packed.meta}, packed.parts)
+        return Archive(
+            name, {**params, **packed.params}, {**arrays, **packed.arrays}, {**meta, **packed.meta}, packed.parts
+        )
 
     @classmethod
     def from_archive(cls: type[_Own], archive: Archive) -> _Own:

@@ -1,7 +1,8 @@
-"""What retrievers return, and what those of this package share."""
+"""What retrievers return, and the base of those of this package."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -10,15 +11,15 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import resolve_device
+from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, validate_parameters
 from fastcf.ids import IdMap
-from fastcf.models._blending import union_of_seen
-from fastcf.models._parameters import Constraint, Interval, Nothing, validate_parameters
-from fastcf.models._results import SeenItems, one
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores import SeenItems
+from fastcf.scores.protocol import Seen
+from fastcf.scores.queries import one
+from fastcf.scores.seen import seen_in
 
-__all__ = ["BaseRetriever", "Candidates", "Lists", "Retriever", "Seen", "native", "seen_in", "user_ids"]
-
-Seen = tuple[NDArray[np.int64], NDArray[np.int32]] | tuple[None, None]
+__all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "Retriever", "native", "user_ids"]
 
 _Own = TypeVar("_Own", bound="BaseRetriever")
 
@@ -36,7 +37,7 @@ class Candidates(NamedTuple):
     indices : ndarray, int32
         Item rows, ascending and distinct within a user.
     scores : ndarray, float32
-        What the retriever thinks of each; larger is better, comparable within one user of one retriever.
+        The retriever's score of each; larger is better, comparable within one user of one retriever.
     items : IdMap
         The ids behind the rows.
     """
@@ -73,7 +74,7 @@ class Retriever(Protocol):
         ...
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return candidates for user ids, with no more than an empty row for those it knows nothing about.
+        """Return candidates for user ids; users that it does not know have an empty row or a default one.
 
         ``exclude_seen`` asks not to spend candidates on what a user has rated; those left in are removed later.
         """
@@ -99,35 +100,63 @@ def native() -> Any:
     return resolve_device("cpu", "fastcf.retrieval").module
 
 
-def seen_in(ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
-    """Return who rated what, in the rows of ``users`` and ``items``; what these do not hold is left out."""
-    seen = SeenItems(ratings.indptr, ratings.indices)
-    if ratings.users == users and ratings.items == items:
-        return seen
-    return union_of_seen([(ratings.users, ratings.items, seen)], users, items)
-
-
 def user_ids(users: Any) -> Any:
     """Return user ids as an array of several, also where there is one id alone."""
     return one(users) if np.ndim(users) == 0 else users
 
 
-class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Base of the retrievers of this package.
+@dataclass(frozen=True, eq=False)
+class Built:
+    """What a retriever was built to answer with: immutable, and swapped once at the end of ``fit``.
 
-    A fitted one holds ``users_`` and ``items_`` (:class:`IdMap`) and ``seen_`` (:class:`SeenItems`, by their rows).
+    Attributes
+    ----------
+    users, items : IdMap
+        The ids behind the rows.
+    seen : SeenItems or None
+        Which items each user is not to get, by these rows.
+    learnt : object
+        What else the retriever has learnt: immutable. Its fields that ``shown`` names are attributes of the retriever.
     """
 
-    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "k": COUNT,
-        "n_threads": (Interval(1, 1024, integer=True), Nothing()),
-    }
+    shown: ClassVar[tuple[str, ...]] = ("users", "items", "seen")
+
+    users: IdMap
+    items: IdMap
+    seen: SeenItems | None
+    learnt: Any = None
+
+
+class Fitted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Base of what is built by ``fit`` as one object: attributes ending in ``_`` are views of it."""
+
+    _built: Any = None
+
+    def _fitted(self, method: str, what: str) -> Any:
+        """Return what ``fit`` built; a query reads it once."""
+        if self._built is None:
+            raise NotFittedError(f"{type(self).__name__}.{method}: the {what} must be fitted first; call fit")
+        return self._built
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._built is not None
+
+    def __getattr__(self, name: str) -> Any:
+        if name.endswith("_") and not name.startswith("_"):
+            built = self._built
+            for owner in (built, getattr(built, "learnt", None)):
+                if name[:-1] in getattr(owner, "shown", ()):
+                    return getattr(owner, name[:-1])
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+
+class BaseRetriever(Fitted):
+    """Base of the retrievers of this package; attributes of fitted ones are those of :class:`Built`."""
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"k": COUNT, "n_threads": THREADS}
 
     k: int
     n_threads: int | None
-    users_: IdMap
-    items_: IdMap
-    seen_: SeenItems | None
 
     def fit(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
         """Learn from ratings what to propose; a fitted model stays as it is.
@@ -151,18 +180,14 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             If a parameter or the ratings are not as described.
         """
         caller = f"{type(self).__name__}.fit"
-        self._check_parameters(caller)
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
         ratings = as_ratings(X, y, caller=caller)
-        items = self._learn(ratings, caller)
-        self.users_, self.items_ = ratings.users, items
-        self.seen_ = seen_in(ratings, ratings.users, items)
+        items, learnt = self._learn(ratings, caller)
+        self._built = Built(ratings.users, items, seen_in(ratings, ratings.users, items), learnt)
         return self
 
-    def _check_parameters(self, caller: str) -> None:
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
-
-    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
-        """Learn from ratings, and return the items that candidates are rows of."""
+    def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, Any]:
+        """Return the items that candidates are rows of, and what else is learnt from ratings."""
         raise NotImplementedError
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
@@ -185,12 +210,14 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         NotFittedError
             Before ``fit``.
         """
-        if not hasattr(self, "items_"):
-            raise NotFittedError(f"{type(self).__name__}.retrieve: the retriever must be fitted first; call fit")
+        return self._candidates(self._fitted("retrieve", "retriever"), users, exclude_seen)
+
+    def _candidates(self, built: Built, users: Any, exclude_seen: bool) -> Candidates:
+        n_threads = check_n_threads(self.n_threads, f"{type(self).__name__}.retrieve")
         ids = user_ids(users)
-        rows = self.users_.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
-        seen = self.seen_.of(rows) if exclude_seen and self.seen_ is not None else (None, None)
-        lists, chosen = self._lists_of(ids, rows, seen)
+        rows = built.users.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
+        seen: Seen = built.seen.of(rows) if exclude_seen and built.seen is not None else (None, None)
+        lists, chosen = self._lists_of(built, ids, rows, seen)
         m, width = chosen.shape
         indptr, indices, scores, _ = native().merge_candidates(
             *lists,
@@ -198,11 +225,13 @@ class BaseRetriever(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             np.ascontiguousarray(chosen.reshape(-1)),
             *seen,
             limit=self.k,
-            n_threads=self.n_threads or 0,
+            n_threads=n_threads,
         )
-        return Candidates(indptr, indices, scores, self.items_)
+        return Candidates(indptr, indices, scores, built.items)
 
-    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
         """Return lists, and a row of them per user, -1 being none; a user gets the first ``k`` unseen items of each.
 
         ``rows`` are the users' rows, -1 where unknown, and ``seen`` what they are not to get, or two times None.

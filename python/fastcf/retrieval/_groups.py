@@ -1,4 +1,4 @@
-"""Groups of users or items, how popular items are in them, and the best of each."""
+"""Groups of users or items, the popularity of items in them, and the best items of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Groups", "as_groups", "best_lists", "entry_weights", "popularity"]
 
 
 class Groups(NamedTuple):
-    """Who belongs where: a row of ``members`` (booleans as int64) per id, a column per group."""
+    """Memberships: a row of ``members`` (booleans as int64) per id, a column per group."""
 
     ids: IdMap
     members: Any
@@ -34,7 +34,7 @@ class Groups(NamedTuple):
 
 
 def as_groups(groups: Any, caller: str, name: str) -> Groups:
-    """Return as :class:`Groups` what a retriever was given: a feature table, or a pair of ids and labels."""
+    """Return a retriever's groups, a feature table or a pair of ids and labels, as :class:`Groups`."""
     if isinstance(groups, FeatureTable):
         members = scipy.sparse.csr_array(groups.matrix != 0).astype(np.int64)
         return Groups(groups.ids, members, np.arange(groups.n_features))
@@ -48,7 +48,7 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
             f"{caller}: {name} must have one label, a string or an integer, per id ({len(ids)}); "
             f"got shape {labels.shape}, dtype {labels.dtype}"
         )
-    if labels.dtype.kind == "O":  # data frames have None or NaN where nothing is known
+    if labels.dtype.kind == "O":  # data frames have None or NaN for missing labels
         labels = np.array(["" if label is None or label != label else str(label) for label in labels.tolist()])
     kinds, kind_of = np.unique(labels.astype(str), return_inverse=True)
     parts = [[part for part in label.split("|") if part] for label in kinds.tolist()]
@@ -64,7 +64,7 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
 
 
 def entry_weights(ratings: Ratings, half_life: float | None, caller: str) -> NDArray[np.float64]:
-    """Return what each rating counts for: 1, or half as much for every half life before the latest one."""
+    """Return the weight of each rating: 1, or half as much for every half life before the latest rating."""
     if half_life is None:
         return np.ones(ratings.nnz)
     if ratings.timestamps is None:
@@ -76,8 +76,8 @@ def entry_weights(ratings: Ratings, half_life: float | None, caller: str) -> NDA
 def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkage: float, members: Any) -> Any:
     """Return how popular items are in each group of users: a CSR array, groups x items, where the group rated any.
 
-    By "count" the sum of the weights; by "mean" the weighted mean rating, shrunk towards that of all ratings as if
-    ``shrinkage`` more ratings had been given it.
+    By "count" the sum of the weights; by "mean" the weighted mean of an item's ratings and of ``shrinkage`` others
+    that equal the overall mean.
     """
 
     def summed(entries: NDArray[np.float64]) -> Any:
@@ -89,7 +89,7 @@ def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkag
     count = summed(weights)
     if by == "mean":
         mean = float(np.average(ratings.values, weights=weights)) if weights.any() else ratings.mean
-        base = ratings.rating_range[0] - 1  # sums of what is above it are positive: SciPy drops those that are 0
+        base = ratings.rating_range[0] - 1  # sums of differences from it are positive: SciPy drops zeros
         total = summed(weights * (ratings.values.astype(np.float64) - base))
         count.data = base + (total.data + shrinkage * (mean - base)) / (count.data + shrinkage)
     return count

@@ -27,7 +27,7 @@ LIBRARIES = {"usearch": 'pip install "fastcf[ann]"', "hnswlib": "pip install hns
 """The libraries, and how to get them."""
 
 
-_WORTH_THREADS = 16  # queries; usearch starts its threads anew for each call, hnswlib sees to that itself
+_WORTH_THREADS = 16  # queries; usearch starts its threads anew for each call
 
 
 class _Usearch:
@@ -42,7 +42,7 @@ class _Usearch:
         self._index.expansion_search = max(ef, n)
         few = len(queries) < _WORTH_THREADS
         found = self._index.search(queries, n, threads=1 if few else self._threads)
-        # One query gets flat arrays of what was found, several get tables and how much of each row is.
+        # For one query the arrays are flat; for several they are tables, with a count of valid entries per row.
         keys, distances = np.atleast_2d(found.keys), np.atleast_2d(found.distances)
         sizes = found.counts if len(queries) > 1 else [keys.shape[1]]
         missing = np.arange(keys.shape[1]) >= np.asarray(sizes)[:, None]
@@ -64,7 +64,7 @@ class _Hnswlib:
             try:
                 rows, distances = self._index.knn_query(queries, k=most, num_threads=self._threads)
                 break
-            except RuntimeError:  # it takes for an error that some query reached fewer, in a graph that falls apart
+            except RuntimeError:  # raised where a query reaches fewer, in a graph that is not connected
                 if most == 1:
                     raise
                 most //= 2
@@ -79,12 +79,12 @@ _ENGINES: dict[str, Any] = {"usearch": _Usearch, "hnswlib": _Hnswlib}
 class VectorIndex:
     """An approximate index of vectors by inner product.
 
-    The graphs are made for distances, and inner products are none: vectors that are long are everybody's neighbours.
-    So each vector gets one more coordinate, which makes all of them as long as the longest; queries have a 0 there. All
-    inner products with queries stay what they are, and between vectors they now are in the order of distances.
+    The graphs need distances, which inner products are not: long vectors would be neighbours of all others. So each
+    vector gets one more coordinate, which makes all of them as long as the longest; queries have a 0 there. Inner
+    products with queries stay the same, and those between vectors are in the order of distances.
 
-    Only ``rows`` of the vectors are indexed, which leaves out items that nobody rated: they are all alike, and many
-    equal vectors have no neighbours but each other.
+    Only ``rows`` of the vectors are indexed, which leaves out items without ratings: many equal vectors would have only
+    each other as neighbours.
     """
 
     def __init__(

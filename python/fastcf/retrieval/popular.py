@@ -1,18 +1,20 @@
-"""What many rate: in all, in a group of users, or in the groups of items that a user likes."""
+"""Popular items: of all users, of a group of users, or of the groups of items that a user rated most."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from fastcf._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.ids import IdMap
-from fastcf.models._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Lists, Seen, native
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists, native
 from fastcf.retrieval._groups import Groups, as_groups, best_lists, entry_weights, popularity
+from fastcf.scores.protocol import Seen
 
 __all__ = ["Popular", "TopPerGroup"]
 
@@ -30,6 +32,28 @@ def _longest(ratings: Ratings) -> int:
     return int(np.diff(ratings.indptr).max(initial=0))
 
 
+@dataclass(frozen=True, eq=False)
+class _Popular:
+    """What :class:`Popular` has learnt: lists, that of all users first, then one per group of ``groups``."""
+
+    shown: ClassVar[tuple[str, ...]] = ("group_names",)
+
+    lists: Lists
+    groups: Groups | None
+    group_names: NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _TopPerGroup:
+    """What :class:`TopPerGroup` has learnt: a list per group of items, and the groups of each user."""
+
+    shown: ClassVar[tuple[str, ...]] = ("group_names", "user_groups")
+
+    lists: Lists
+    group_names: NDArray[Any]
+    user_groups: NDArray[np.int32]
+
+
 class Popular(BaseRetriever):
     """The most popular items, overall or among the users of a group.
 
@@ -39,17 +63,17 @@ class Popular(BaseRetriever):
         How many, of each group of a user.
     user_groups : FeatureTable or pair (ids, labels), optional
         Groups of users, such as their country: a label per user id, several separated by ``"|"``, or a table whose
-        columns are the groups and whose entries, where they are not 0, say who belongs to them. Users need not be in
-        the ratings: a new user from a known country gets what is popular there. Who is in no group, and everybody where
-        there are no groups, gets what is popular overall.
+        columns are the groups and whose entries, where they are not 0, are memberships. Users need not be in the
+        ratings: a new user from a known country gets what is popular there. Users in no group, and all users where
+        there are no groups, get what is popular overall.
     by : {"count", "mean"}, default "count"
         Popular is what is rated most often, or what is rated best.
     half_life : float, optional
-        A rating given so long before the latest one, in the unit of the timestamps, counts half, one twice as long ago
-        a quarter. By default all count alike; ratings without timestamps must.
+        The age, in the unit of the timestamps and before the latest rating, at which a rating counts half; at twice
+        that age it counts a quarter. By default all count alike.
     shrinkage : float, default 10
-        For ``by="mean"``: how many ratings of the overall mean every item is given beside its own, so that the items
-        with one good rating do not lead.
+        For ``by="mean"``: how many ratings of the overall mean are added to each item's own, so that items with one
+        good rating do not lead.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 
@@ -62,23 +86,19 @@ class Popular(BaseRetriever):
 
     Notes
     -----
-    Unknown users get the same as others: this is the retriever for cold starts. Scores are sums of (decayed) ratings,
-    or shrunk means. Lists are long enough to give ``k`` items to those who have rated the most of them.
+    Unknown users get the same as others: this retriever serves cold starts. Scores are sums of (decayed) ratings,
+    or shrunk means. Lists are long enough to give ``k`` items to the users with the most ratings.
 
     Examples
     --------
     >>> import fastcf
     >>> ratings = fastcf.Ratings.from_coo([1, 1, 2, 2, 3], [7, 8, 8, 9, 8], [3, 4, 5, 4, 4])
     >>> popular = fastcf.retrieval.Popular(k=2).fit(ratings)
-    >>> popular.retrieve(["a stranger"]).of(0)[0]
+    >>> popular.retrieve(["someone new"]).of(0)[0]
     array([8, 7])
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _POPULARITY
-
-    group_names_: NDArray[Any]
-    _groups: Groups | None
-    _lists: Lists
 
     def __init__(
         self,
@@ -97,29 +117,31 @@ class Popular(BaseRetriever):
         self.shrinkage = shrinkage
         self.n_threads = n_threads
 
-    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
+    def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Popular]:
         weights = entry_weights(ratings, self.half_life, caller)
         members = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
-        self._groups = None
+        groups, names = None, np.empty(0, str)
         if self.user_groups is not None:
-            self._groups = as_groups(self.user_groups, caller, "user_groups")
-            members = scipy.sparse.hstack([members, self._groups.of(ratings.users)], format="csr")
-        self.group_names_ = np.empty(0, str) if self._groups is None else self._groups.names
+            groups = as_groups(self.user_groups, caller, "user_groups")
+            names = groups.names
+            members = scipy.sparse.hstack([members, groups.of(ratings.users)], format="csr")
         scores = popularity(ratings, weights, self.by, self.shrinkage, members)
-        self._lists = best_lists(scores, self.k + _longest(ratings))
-        return ratings.items
+        return ratings.items, _Popular(best_lists(scores, self.k + _longest(ratings)), groups, names)
 
-    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
-        chosen = np.zeros((rows.size, 1), np.int32)  # the list of everybody
-        if self._groups is not None and rows.size:
-            own = self._groups.ids.rows(users, n_threads=self.n_threads)
-            members = self._groups.members[np.where(own >= 0, own, 0)]
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
+        learnt: _Popular = built.learnt
+        chosen = np.zeros((rows.size, 1), np.int32)  # the list of all users
+        if learnt.groups is not None and rows.size:
+            own = learnt.groups.ids.rows(users, n_threads=self.n_threads)
+            members = learnt.groups.members[np.where(own >= 0, own, 0)]
             sizes = np.where(own >= 0, np.diff(members.indptr), 0)
             chosen = np.full((rows.size, max(1, int(sizes.max()))), -1, np.int32)
             place = np.arange(chosen.shape[1]) < sizes[:, None]
             chosen[place] = members.indices[np.repeat(own >= 0, np.diff(members.indptr))] + 1
             chosen[sizes == 0, 0] = 0
-        return self._lists, chosen
+        return learnt.lists, chosen
 
 
 class TopPerGroup(BaseRetriever):
@@ -129,7 +151,7 @@ class TopPerGroup(BaseRetriever):
     ----------
     groups : FeatureTable or pair (ids, labels)
         Groups of items: a label per item id, several separated by ``"|"`` (``"Comedy|Drama"``), or a table whose
-        columns are the groups and whose entries, where they are not 0, say what belongs to them.
+        columns are the groups and whose entries, where they are not 0, are memberships.
     n_groups : int, default 3
         How many groups a user gets, those with most of the user's ratings; ties by the order of the labels.
     k : int, default 50
@@ -151,16 +173,12 @@ class TopPerGroup(BaseRetriever):
 
     Notes
     -----
-    Unknown users get nothing: nothing is known of their taste. Scores are those of :class:`Popular`.
+    Unknown users get nothing. Scores are those of :class:`Popular`.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _POPULARITY | {"n_groups": COUNT}
     )
-
-    group_names_: NDArray[Any]
-    user_groups_: NDArray[np.int32]
-    _lists: Lists
 
     def __init__(
         self,
@@ -181,22 +199,20 @@ class TopPerGroup(BaseRetriever):
         self.shrinkage = shrinkage
         self.n_threads = n_threads
 
-    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
+    def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _TopPerGroup]:
         groups = as_groups(self.groups, caller, "groups")
         members = scipy.sparse.csr_array(groups.of(ratings.items))
-        self.group_names_ = groups.names
         weights = entry_weights(ratings, self.half_life, caller)
-        everybody = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
-        rated = popularity(ratings, weights, self.by, self.shrinkage, everybody)
+        all_users = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
+        rated = popularity(ratings, weights, self.by, self.shrinkage, all_users)
         # A diagonal of scores would drop items of score 0; entries are replaced instead.
         of_item = np.full(ratings.n_items, np.nan)
         of_item[rated.indices] = rated.data
         by_group = scipy.sparse.csr_array(members.T)
         by_group.sort_indices()
         scores = scipy.sparse.csr_array((of_item[by_group.indices], by_group.indices, by_group.indptr), by_group.shape)
-        self._lists = best_lists(scores, self.k + _longest(ratings))
-        self.user_groups_ = self._favourites(ratings, weights, members)
-        return ratings.items
+        lists = best_lists(scores, self.k + _longest(ratings))
+        return ratings.items, _TopPerGroup(lists, groups.names, self._favourites(ratings, weights, members))
 
     def _favourites(self, ratings: Ratings, weights: NDArray[np.float64], members: Any) -> NDArray[np.int32]:
         """Return the groups that each user rated most."""
@@ -212,6 +228,9 @@ class TopPerGroup(BaseRetriever):
             own[entries >= 0] = counts.indices[entries[entries >= 0]]
         return table
 
-    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
-        chosen = np.where(rows[:, None] >= 0, self.user_groups_[np.where(rows >= 0, rows, 0)], -1)
-        return self._lists, chosen.astype(np.int32)
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
+        learnt: _TopPerGroup = built.learnt
+        chosen = np.where(rows[:, None] >= 0, learnt.user_groups[np.where(rows >= 0, rows, 0)], -1)
+        return learnt.lists, chosen.astype(np.int32)

@@ -2,30 +2,66 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import has_fit_parameter
 
+from fastcf._backend import resolve_device
+from fastcf._parameters import THREADS, Constraint, Interval, Nothing, RandomSeed, validate_parameters
 from fastcf._random import RandomState, seed_from
 from fastcf.ids import IdMap
-from fastcf.models._parameters import Constraint, Interval, Nothing, RandomSeed, validate_parameters
-from fastcf.models._sklearn import PairRegressor
+from fastcf.models.estimator import Estimator
 from fastcf.preprocessing import as_feature_table
 from fastcf.ratings import as_ratings
+from fastcf.scores import Compute, Identity, Link, Scores, Selection, State
+from fastcf.scores.blocks import best_of_blocks
+from fastcf.scores.protocol import Found, Rows
+from fastcf.scores.seen import seen_in
 
 __all__ = ["FeatureRanker"]
-
-_Rows = NDArray[np.int32]
 
 _BATCH_BYTES = 1 << 26  # of features, as float64, that regressors may make of them
 
 
-class FeatureRanker(PairRegressor):
+@dataclass(frozen=True, eq=False)
+class _RegressionScores(Scores):
+    """Predictions of a regressor from the features of pairs: rows of two tables, whose last row is that of row -1."""
+
+    shown: ClassVar[tuple[str, ...]] = ("regressor",)
+
+    regressor: Any
+    user_features: Any
+    item_features: Any
+    n_users: int
+    n_items: int
+    link: Link = field(default_factory=Identity)
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> NDArray[np.float32]:
+        """Return the predictions of pairs of rows, a batch of their features at a time."""
+        scores = np.empty(users.size, np.float32)
+        width = self.user_features.shape[1] + self.item_features.shape[1]
+        for batch in _batches(users.size, width):
+            matrix = np.empty((scores[batch].size, width), np.float32)
+            _fill(matrix, (self.user_features, users[batch]), (self.item_features, items[batch]))
+            scores[batch] = self.regressor.predict(matrix)
+        return scores
+
+    def block(self, users: Rows, compute: Compute) -> NDArray[np.float32]:
+        """Return the predictions of all items for user rows."""
+        items = np.tile(np.arange(self.n_items, dtype=np.int32), users.size)
+        return self.pairs(np.repeat(users, self.n_items), items, compute).reshape(users.size, self.n_items)
+
+    def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
+        """Return the best items of user rows, from blocks."""
+        return best_of_blocks(self, users, selection, compute)
+
+
+class FeatureRanker(Estimator):
     """A regressor on the features of the user and of the item, side by side: gradient boosting, for example.
 
     Parameters
@@ -47,12 +83,20 @@ class FeatureRanker(PairRegressor):
         The fitted regressor. Its columns are the users' features and then the items'.
     users_, items_ : IdMap
         Those of the tables, or of the ratings where there is no table.
+    seen_ : SeenItems
+        Which items each user rated in the ratings of ``fit``.
+    rating_range_ : tuple of float
+        Unlimited: predictions are the regressor's.
 
     Notes
     -----
+    A model like any other: it predicts, recommends and takes part in a :class:`fastcf.Blend`; but it cannot be saved,
+    as the regressor belongs to another library. ``recommend`` predicts all items of a user: for large catalogues, let a
+    :class:`TwoStageRecommender` retrieve a few.
+
     The matrix of features takes 4 bytes per rating and feature; it is filled, and predictions are made, a batch of
-    ratings at a time. Where the features say nothing of a pair, there is nothing to rank by: give it what tells items
-    apart for a user.
+    ratings at a time. Pairs of the same features get the same prediction: include features that differ between the
+    items of a user.
 
     Examples
     --------
@@ -69,13 +113,8 @@ class FeatureRanker(PairRegressor):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "max_ratings": (Interval(1, integer=True), Nothing()),
         "random_state": (RandomSeed(),),
-        "n_threads": (Interval(1, 1024, integer=True), Nothing()),
+        "n_threads": THREADS,
     }
-
-    users_: IdMap
-    items_: IdMap
-    _user_matrix: Any
-    _item_matrix: Any
 
     def __init__(
         self,
@@ -112,7 +151,7 @@ class FeatureRanker(PairRegressor):
         TypeError, ValueError
             If a parameter or the ratings are not as described, or there are no features.
         """
-        caller = "FeatureRanker.fit"
+        caller = self._caller
         validate_parameters(self._constraints, self.get_params(deep=False), caller)
         ratings = as_ratings(X, y, caller=caller)
         if self.user_features is None and self.item_features is None:
@@ -132,47 +171,20 @@ class FeatureRanker(PairRegressor):
         weighted = ratings.weights is not None and has_fit_parameter(regressor, "sample_weight")
         options = {"sample_weight": ratings.weights[entries]} if weighted and ratings.weights is not None else {}
         regressor.fit(matrix, ratings.values[entries].astype(np.float64), **options)
-        self.regressor_ = regressor
-        self.users_, self.items_ = users, items
-        self._user_matrix, self._item_matrix = user_matrix, item_matrix
+        state = State(
+            users,
+            items,
+            seen_in(ratings, users, items),
+            _RegressionScores(regressor, user_matrix, item_matrix, len(users), len(items)),
+            (-np.inf, np.inf),
+            resolve_device("cpu", caller).device,
+        )
+        self._swap(state)
         return self
-
-    def predict(self, X: Any, *, strict: bool = False) -> NDArray[np.float32]:
-        """Predict ratings of pairs.
-
-        Parameters
-        ----------
-        X, strict
-            As for every model, see :meth:`MatrixFactorization.predict`. Unknown ids have the mean of each feature.
-
-        Returns
-        -------
-        ndarray of shape (n,), float32
-
-        Raises
-        ------
-        NotFittedError, ValueError
-            As for every model.
-        """
-        if not hasattr(self, "regressor_"):
-            raise NotFittedError("FeatureRanker.predict: the model must be fitted first; call fit")
-        return self._pair_scores(*self._pair_rows(X, "predict", strict))
-
-    def _pair_scores(self, users: _Rows, items: _Rows) -> NDArray[np.float32]:
-        scores = np.empty(users.size, np.float32)
-        width = self._user_matrix.shape[1] + self._item_matrix.shape[1]
-        for batch in _batches(users.size, width):
-            matrix = np.empty((scores[batch].size, width), np.float32)
-            _fill(matrix, (self._user_matrix, users[batch]), (self._item_matrix, items[batch]))
-            scores[batch] = self.regressor_.predict(matrix)
-        return scores
-
-    def _on_scale(self, predicted: NDArray[np.float32]) -> NDArray[np.float32]:
-        return predicted
 
 
 def _with_mean(features: Any, ids: IdMap, caller: str, name: str) -> tuple[IdMap, Any]:
-    """Return the ids and features of a table, with the mean of each as a last row: row -1 is somebody unknown."""
+    """Return the ids and features of a table, with the mean of each as a last row, that of row -1."""
     if features is None:
         return ids, np.empty((len(ids) + 1, 0), np.float32)
     table = as_feature_table(features, caller, name)
@@ -187,7 +199,7 @@ def _batches(n: int, width: int) -> list[slice]:
     return [slice(begin, begin + step) for begin in range(0, n, step)]
 
 
-def _fill(matrix: NDArray[np.float32], *sides: tuple[Any, _Rows]) -> None:
+def _fill(matrix: NDArray[np.float32], *sides: tuple[Any, Rows]) -> None:
     """Write the features of rows of both sides next to each other."""
     column = 0
     for features, rows in sides:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from fastcf._backend import resolve_device
+from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
 from fastcf.ids import IdMap, as_id_array
-from fastcf.models._members import named
-from fastcf.models._parameters import Constraint, Interval, Nothing, validate_parameters
-from fastcf.models._results import SeenItems, ids_of, positive
+from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
-from fastcf.retrieval._candidates import Candidates, Retriever, native, seen_in, user_ids
+from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, native, user_ids
+from fastcf.scores import Compute, Recommender, SeenItems, State
+from fastcf.scores.results import ids_of
+from fastcf.scores.seen import seen_in
 
 __all__ = ["RankedItems", "TwoStageRecommender"]
 
@@ -25,7 +28,7 @@ _Merged = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
 
 
 class RankedItems(NamedTuple):
-    """Items recommended to users, best first, and who found them.
+    """Items recommended to users, best first, and the retrievers that found them.
 
     Attributes
     ----------
@@ -43,13 +46,81 @@ class RankedItems(NamedTuple):
     found_by: NDArray[np.uint64]
 
 
-class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+@dataclass(frozen=True, eq=False)
+class _StateRanker:
+    """Ranks by the scores of one state of a model.
+
+    Ranking asks for scores of pairs (positions among user ids, item rows), and then for the best ones' predictions.
+    """
+
+    state: State
+    n_threads: int
+
+    @property
+    def items(self) -> IdMap:
+        """The items of the model."""
+        return self.state.items
+
+    @property
+    def _compute(self) -> Compute:
+        return Compute(resolve_device(self.state.device, "TwoStageRecommender.recommend").module, self.n_threads)
+
+    def scores(self, users: NDArray[Any], owners: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the scores of pairs."""
+        return self.state.scores.pairs(self.state.users.rows(users)[owners], items, self._compute)
+
+    def predictions(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return predictions, limited to the range of the ratings."""
+        predicted = self.state.scores.link.predictions(scores, self._compute)
+        return np.clip(predicted, *self.state.rating_range)
+
+
+@dataclass(frozen=True, eq=False)
+class _PairRanker:
+    """Ranks by an object that predicts pairs of ids."""
+
+    ranker: Any
+    items: IdMap
+
+    def scores(self, users: NDArray[Any], owners: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the predictions of pairs."""
+        if items.size == 0:
+            return np.empty(0, np.float32)
+        sides = users[owners], self.items.ids[items]
+        mixed = sides[0].dtype.kind != sides[1].dtype.kind
+        pairs = np.stack([side.astype(object) if mixed else side for side in sides], axis=1)
+        return np.asarray(self.ranker.predict(pairs), np.float32)
+
+    def predictions(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scores."""
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Stages:
+    """What a two-stage recommender answers with; ``translations`` caches rows in the ranker of retrievers' items."""
+
+    shown: ClassVar[tuple[str, ...]] = ("retrievers", "users", "items", "seen")
+
+    retrievers: dict[str, Retriever]
+    ranker: _StateRanker | _PairRanker
+    users: IdMap
+    seen: SeenItems
+    translations: dict[str, tuple[IdMap, NDArray[np.int32]]] = field(default_factory=dict)
+
+    @property
+    def items(self) -> IdMap:
+        """The items of the ranker."""
+        return self.ranker.items
+
+
+class TwoStageRecommender(Fitted):
     """Retrieves candidates from several sources and ranks them by one model.
 
     Parameters
     ----------
     retrievers : list of retrievers or of pairs (name, retriever)
-        At most 64 objects with the methods of :class:`Retriever`. Those without a name are called after their class in
+        At most 64 objects with the methods of :class:`Retriever`. Those without a name are named after their class in
         lower case, numbered where several have the same (``popular-2``).
     ranker : fitted model
         Any fitted model of this package, a :class:`FeatureRanker`, or an object with ``items_`` (:class:`IdMap`) and a
@@ -70,11 +141,14 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     Notes
     -----
     Candidates are merged, rid of duplicates and of what users have seen, and cut to the best natively, in batches of
-    users. Factor models score them natively too, by the same numbers as ``predict``; ties are ranked by the order of
-    ``items_.ids``. What retrievers scored is not used.
+    users. A model of this package scores them by the same numbers as its ``predict``; ties are ranked by the order of
+    ``items_.ids``. The retrievers' own scores are not used.
 
     Unknown users get what retrievers have for them, ranked by what the ranker predicts for unknown users;
-    :class:`Popular` has something for everybody.
+    :class:`Popular` has items for all users.
+
+    Candidates are ranked by the state that the ranker had at ``fit``, and so do the retrievers of this package
+    retrieve. When a model is fitted again, recommendations stay the same until ``fit`` is called again.
 
     References
     ----------
@@ -95,14 +169,8 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "n_threads": (Interval(1, 1024, integer=True), Nothing()),
+        "n_threads": THREADS,
     }
-
-    retrievers_: dict[str, Retriever]
-    users_: IdMap
-    items_: IdMap
-    seen_: SeenItems
-    _translations: dict[str, tuple[IdMap, NDArray[np.int32]]]
 
     def __init__(self, retrievers: Any, ranker: Any, *, n_threads: int | None = None) -> None:
         self.retrievers = retrievers
@@ -110,7 +178,7 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
-        """Fit the retrievers, themselves and not clones, and remember who has seen what; the ranker stays as it is.
+        """Fit the retrievers, not clones of them, and take over which items users have seen; the ranker stays as it is.
 
         Parameters
         ----------
@@ -137,13 +205,15 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         if not hasattr(self.ranker, "items_"):
             hint = "a regressor of scikit-learn goes into a FeatureRanker"
             raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_ ({hint}); got {self.ranker!r}")
+        ranker: _StateRanker | _PairRanker
+        if isinstance(self.ranker, Recommender):
+            ranker = _StateRanker(self.ranker.state, check_n_threads(self.ranker.n_threads, caller))
+        else:
+            ranker = _PairRanker(self.ranker, self.ranker.items_)
         ratings = as_ratings(X, y, caller=caller)
         for retriever in retrievers.values():
             retriever.fit(ratings)
-        self.retrievers_ = retrievers
-        self.users_, self.items_ = ratings.users, self.ranker.items_
-        self.seen_ = seen_in(ratings, self.users_, self.items_)
-        self._translations = {}
+        self._built = _Stages(retrievers, ranker, ratings.users, seen_in(ratings, ratings.users, ranker.items))
         return self
 
     def _checked(self, caller: str) -> dict[str, Retriever]:
@@ -161,7 +231,9 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
             raise ValueError(f"{caller}: names of retrievers must differ; got {[name for name, _ in pairs]}")
         return found
 
-    def recommend(self, users: Any, n: int = 10, *, exclude_seen: bool = True) -> RankedItems:
+    def recommend(
+        self, users: Any, n: int = 10, *, exclude_seen: bool = True, min_score: float | None = None
+    ) -> RankedItems:
         """Return the best ``n`` candidates of users.
 
         Parameters
@@ -172,24 +244,29 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
             How many items each; at least 1.
         exclude_seen : bool, default True
             Whether to leave out what a user has rated, in the ratings of ``fit``.
+        min_score : float, optional
+            Recommend only items whose prediction is at least this. Lists may be shorter.
 
         Returns
         -------
         RankedItems
             Items, scores and which retrievers found each. The same for any number of threads, and for users alone or
-            among others, as far as that holds of the retrievers (approximate indexes are not bound to it).
+            among others, if the retrievers' candidates are; those of approximate indexes may differ.
 
         Raises
         ------
         NotFittedError
             Before ``fit``.
         ValueError
-            If ``n`` is less than 1, or a retriever's candidates are not as :class:`Candidates` describes.
+            If ``n`` is less than 1, ``min_score`` is no number, or a retriever's candidates are not as
+            :class:`Candidates` describes.
         """
         caller = "TwoStageRecommender.recommend"
-        if not hasattr(self, "retrievers_"):
-            raise NotFittedError(f"{caller}: the recommender must be fitted first; call fit")
-        n = positive(n, caller)
+        built: _Stages = self._fitted("recommend", "recommender")
+        n = positive_count(n, caller)
+        if min_score is not None and not Interval().accepts(min_score):
+            raise ValueError(f"{caller}: min_score must be {Interval()} or None; got {min_score!r}")
+        n_threads = check_n_threads(self.n_threads, caller)
         ids = user_ids(users)
         ids = as_id_array(ids, caller, "users") if np.size(ids) else np.empty(0, np.int64)
         items = np.full((ids.size, n), -1, np.int32)
@@ -197,79 +274,38 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         found_by = np.zeros((ids.size, n), np.uint64)
         for begin in range(0, ids.size, _USERS_AT_ONCE):
             batch = slice(begin, begin + _USERS_AT_ONCE)
-            indptr, candidates, bits = self._merge(ids[batch], exclude_seen, caller)
-            predicted = self._scores(ids[batch], indptr, candidates)
-            entries = native().top_candidates(indptr, predicted, n, self.n_threads or 0)
+            indptr, candidates, bits = self._merge(built, ids[batch], exclude_seen, n_threads, caller)
+            owners = np.repeat(np.arange(ids[batch].size), np.diff(indptr))
+            ranked = built.ranker.scores(ids[batch], owners, candidates)
+            entries = native().top_candidates(indptr, ranked, n, n_threads)
             place = entries >= 0
             best = entries[place]
             items[batch][place] = candidates[best]
-            scores[batch][place] = self._on_scale(predicted[best])
+            scores[batch][place] = built.ranker.predictions(ranked[best])
             found_by[batch][place] = bits[best]
-        found = RankedItems(ids_of(self.items_, items), scores, found_by)
+        if min_score is not None:
+            less = scores < np.float32(min_score)
+            items[less], scores[less], found_by[less] = -1, -np.inf, 0
+        found = RankedItems(ids_of(built.items, items), scores, found_by)
         return RankedItems(*(part[0] for part in found)) if np.ndim(users) == 0 else found
 
-    def _merge(self, users: NDArray[Any], exclude_seen: bool, caller: str) -> _Merged:
-        """Return the candidates of all retrievers: where a user's begin, item rows, and who found them."""
-        found = [self._retrieved(name, users, exclude_seen, caller) for name in self.retrievers_]
+    def _merge(self, built: _Stages, users: NDArray[Any], exclude_seen: bool, n_threads: int, caller: str) -> _Merged:
+        """Return the candidates of all retrievers: offsets per user, item rows, and which retrievers found them."""
+        found = [_retrieved(built, name, users, exclude_seen, caller) for name in built.retrievers]
         ends = np.cumsum([items.size for _, items in found])
         begins = [indptr[:-1] + end - items.size for (indptr, items), end in zip(found, ends, strict=True)]
         lists = np.arange(len(found) * users.size, dtype=np.int32).reshape(len(found), users.size)
-        rows = self.users_.rows(users, n_threads=self.n_threads)
+        rows = built.users.rows(users, n_threads=self.n_threads)
         indptr, items, _, bits = native().merge_candidates(
             np.concatenate([*begins, ends[-1:]]),
             np.concatenate([items for _, items in found]),
             None,
             np.arange(users.size + 1, dtype=np.int64) * len(found),
             np.ascontiguousarray(lists.T).reshape(-1),
-            *(self.seen_.of(rows) if exclude_seen else (None, None)),
-            n_threads=self.n_threads or 0,
+            *(built.seen.of(rows) if exclude_seen else (None, None)),
+            n_threads=n_threads,
         )
         return indptr, items, bits
-
-    def _retrieved(
-        self, name: str, users: NDArray[Any], exclude_seen: bool, caller: str
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it knows none."""
-        found = self.retrievers_[name].retrieve(users, exclude_seen=exclude_seen)
-        if not isinstance(found, Candidates):
-            raise TypeError(f"{caller}: {name!r} must return Candidates; got {type(found).__name__}")
-        indptr, indices = np.asarray(found.indptr, np.int64), np.asarray(found.indices, np.int32)
-        if indptr.shape != (users.size + 1,) or indices.ndim != 1 or indptr[-1] != indices.size:
-            raise ValueError(
-                f"{caller}: {name!r} must return compressed rows for {users.size} users; got indptr of shape "
-                f"{indptr.shape} for {indices.size} indices"
-            )
-        if indices.size and not 0 <= indices.min() <= indices.max() < len(found.items):
-            raise ValueError(
-                f"{caller}: {name!r} must return rows of its items, in [0, {len(found.items)}); got "
-                f"{indices.min()} to {indices.max()}"
-            )
-        if found.items is self.items_:
-            return indptr, indices
-        if name not in self._translations or self._translations[name][0] is not found.items:
-            self._translations[name] = found.items, self.items_.rows(found.items.ids)
-        return indptr, self._translations[name][1][indices]
-
-    def _scores(self, users: NDArray[Any], indptr: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return what the ranker ranks the candidates of users by."""
-        owners = np.repeat(np.arange(users.size), np.diff(indptr))
-        ranker = self.ranker
-        if hasattr(ranker, "_pair_scores"):
-            scores: NDArray[np.float32] = ranker._pair_scores(ranker.users_.rows(users)[owners], items)
-            return scores
-        if items.size == 0:
-            return np.empty(0, np.float32)
-        sides = users[owners], self.items_.ids[items]
-        mixed = sides[0].dtype.kind != sides[1].dtype.kind
-        pairs = np.stack([side.astype(object) if mixed else side for side in sides], axis=1)
-        return np.asarray(ranker.predict(pairs), np.float32)
-
-    def _on_scale(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn what candidates were ranked by into predictions."""
-        if not hasattr(self.ranker, "_pair_scores"):
-            return scores
-        predicted: NDArray[np.float32] = self.ranker._on_scale(scores)
-        return predicted
 
     def names_of(self, found_by: Any) -> list[str]:
         """Return the names of the retrievers that found an item.
@@ -289,6 +325,32 @@ class TwoStageRecommender(BaseEstimator):  # type: ignore[misc]  # scikit-learn 
         NotFittedError
             Before ``fit``.
         """
-        if not hasattr(self, "retrievers_"):
-            raise NotFittedError("TwoStageRecommender.names_of: the recommender must be fitted first; call fit")
-        return [name for r, name in enumerate(self.retrievers_) if int(found_by) >> r & 1]
+        built: _Stages = self._fitted("names_of", "recommender")
+        return [name for r, name in enumerate(built.retrievers) if int(found_by) >> r & 1]
+
+
+def _retrieved(
+    built: _Stages, name: str, users: NDArray[Any], exclude_seen: bool, caller: str
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it knows none."""
+    found = built.retrievers[name].retrieve(users, exclude_seen=exclude_seen)
+    if not isinstance(found, Candidates):
+        raise TypeError(f"{caller}: {name!r} must return Candidates; got {type(found).__name__}")
+    indptr, indices = np.asarray(found.indptr, np.int64), np.asarray(found.indices, np.int32)
+    if indptr.shape != (users.size + 1,) or indices.ndim != 1 or indptr[-1] != indices.size:
+        raise ValueError(
+            f"{caller}: {name!r} must return compressed rows for {users.size} users; got indptr of shape "
+            f"{indptr.shape} for {indices.size} indices"
+        )
+    if indices.size and not 0 <= indices.min() <= indices.max() < len(found.items):
+        raise ValueError(
+            f"{caller}: {name!r} must return rows of its items, in [0, {len(found.items)}); got "
+            f"{indices.min()} to {indices.max()}"
+        )
+    if found.items is built.items:
+        return indptr, indices
+    known = built.translations.get(name)
+    if known is None or known[0] is not found.items:
+        known = found.items, built.items.rows(found.items.ids)
+        built.translations[name] = known
+    return indptr, known[1][indices]

@@ -1,20 +1,24 @@
-"""Nearest vectors: of items to a user's vector, and of items to the items a user had to do with last."""
+"""Nearest vectors: of items to a user's vector, and of items to the latest items of a user."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
+from fastcf._backend import resolve_device
+from fastcf._parameters import Constraint, Interval, OneOf, check_n_threads, validate_parameters
 from fastcf.ids import IdMap
-from fastcf.models._parameters import Constraint, Interval, OneOf
-from fastcf.models._results import SeenItems
-from fastcf.models.base import FactorModel
 from fastcf.ratings import Ratings, as_ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Candidates, Lists, Seen, seen_in
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Candidates, Lists
 from fastcf.retrieval._index import LIBRARIES, VectorIndex
+from fastcf.scores import Compute, FactorScores, Recommender, State
+from fastcf.scores.protocol import Seen
+from fastcf.scores.seen import seen_in
 
 __all__ = ["NearestVectors", "RelatedItems"]
 
@@ -22,77 +26,89 @@ IndexName = Literal["exact", "usearch", "hnswlib"]
 
 _MAX_LINKS = 1024
 
-
-class _VectorRetriever(BaseRetriever):
-    """Base of the retrievers that search a fitted model's item vectors, exactly or by an index."""
-
-    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | {
-        "index": (OneOf(("exact", *LIBRARIES)),),
-        "m": (Interval(2, _MAX_LINKS, integer=True),),
-        "ef_construction": COUNT,
-        "ef": COUNT,
-    }
-
-    model: FactorModel
-    index: IndexName
-    m: int
-    ef_construction: int
-    ef: int
-    index_: VectorIndex | None
-    _indexed: tuple[Any, ...]
-
-    def _check_parameters(self, caller: str) -> None:
-        super()._check_parameters(caller)
-        if not isinstance(self.model, FactorModel):
-            raise TypeError(f"{caller}: model must be a model of this package; got {type(self.model).__name__}")
-        if not hasattr(self.model, "users_"):
-            raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
-        if not hasattr(self.model, "item_factors_"):
-            raise TypeError(f"{caller}: model must have item_factors_; got {type(self.model).__name__}")
-
-    def _vectors(self) -> NDArray[np.float32]:
-        """Return what the index holds, a row per item."""
-        raise NotImplementedError
-
-    def _build(self, caller: str) -> None:
-        """Build the index, unless there is one of the same vectors already."""
-        options = self.index, self.m, self.ef_construction
-        key = (self.model.item_factors_, self.model.item_bias_, self.model.item_mean_)
-        built = getattr(self, "_indexed", None)
-        if built is not None and built[0] == options and all(a is b for a, b in zip(built[1], key, strict=True)):
-            return
-        self.index_ = None
-        if self.index != "exact":
-            known = self.model.item_factors_.any(axis=1)
-            self.index_ = VectorIndex(
-                self.index,
-                self._vectors(),
-                np.flatnonzero(known | ~known.any()).astype(np.int32),
-                m=self.m,
-                ef_construction=self.ef_construction,
-                n_threads=self.n_threads or 0,
-                caller=caller,
-            )
-        self._indexed = options, key
-
-    @property
-    def _reach(self) -> int:
-        """How many are looked at to find ``k`` that a user has not seen."""
-        return min(2 * self.k, len(self.items_))
+_INDEX: dict[str, tuple[Constraint, ...]] = {
+    "index": (OneOf(("exact", *LIBRARIES)),),
+    "m": (Interval(2, _MAX_LINKS, integer=True),),
+    "ef_construction": COUNT,
+    "ef": COUNT,
+}
 
 
-class NearestVectors(_VectorRetriever):
+def _state_of(model: Any, caller: str) -> tuple[State, FactorScores]:
+    """Return the state of a model, and its scores as factors."""
+    if not isinstance(model, Recommender):
+        raise TypeError(f"{caller}: model must be a model of this package; got {type(model).__name__}")
+    if not model.__sklearn_is_fitted__():
+        raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
+    state = model.state
+    scores = state.scores.as_factors()
+    if scores is None:
+        raise TypeError(f"{caller}: model must have a vector per item; got {type(model).__name__}")
+    return state, scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Indexed:
+    """One state of a model, its scores as factors, and the index of its item vectors, if there is one."""
+
+    shown: ClassVar[tuple[str, ...]] = ("index",)
+
+    state: State
+    scores: FactorScores
+    index: VectorIndex | None
+    options: tuple[Any, ...]
+
+    def compute(self, n_threads: int | None, caller: str) -> Compute:
+        """Return where the model computes."""
+        return Compute(resolve_device(self.state.device, caller).module, check_n_threads(n_threads, caller))
+
+
+def _indexed(
+    retriever: NearestVectors | RelatedItems,
+    before: _Indexed | None,
+    state: State,
+    scores: FactorScores,
+    vectors: Callable[[], NDArray[np.float32]],
+    options: tuple[Any, ...],
+    caller: str,
+) -> _Indexed:
+    """Return a state with an index of ``vectors``; ``before`` is kept if it is of the same scores and options."""
+    index = None
+    if retriever.index != "exact":
+        options = (*options, retriever.index, retriever.m, retriever.ef_construction)
+        if before is not None and before.state.scores is state.scores and before.options == options:
+            return before
+        known = scores.item_factors.any(axis=1)
+        index = VectorIndex(
+            retriever.index,
+            vectors(),
+            np.flatnonzero(known | ~known.any()).astype(np.int32),
+            m=retriever.m,
+            ef_construction=retriever.ef_construction,
+            n_threads=check_n_threads(retriever.n_threads, caller),
+            caller=caller,
+        )
+    return _Indexed(state, scores, index, options)
+
+
+def _reach(k: int, n_items: int) -> int:
+    """Return how many items are looked at to find ``k`` that a user has not seen."""
+    return min(2 * k, n_items)
+
+
+class NearestVectors(BaseRetriever):
     """The items whose vectors have the largest inner products with the user's: the best by a factor model's own score.
 
     Parameters
     ----------
-    model : fitted model with ``user_factors_`` and ``item_factors_``
-        A factorisation, an autoencoder, a regression on features. Item biases and means count too.
+    model : fitted model with a vector per user and per item
+        A factorisation, an autoencoder, a regression on features, a blend of linear models. Item biases and means count
+        too.
     k : int, default 100
         How many items.
     index : {"exact", "usearch", "hnswlib"}, default "exact"
         All items are scored natively; or an approximate index of one of these libraries is searched, which takes
-        a fraction of the time in a large catalogue and misses some: :meth:`recall` tells how many.
+        a fraction of the time in a large catalogue and misses some items: :meth:`recall` measures how many.
     m : int, default 16
         Links per node of the index. More: better recall, more memory, slower.
     ef_construction : int, default 128
@@ -100,8 +116,8 @@ class NearestVectors(_VectorRetriever):
     ef : int, default 128
         Effort of searching it, at least ``2 k`` in effect. More: better recall, slower. May be changed after ``fit``.
     n_threads : int, optional
-        Threads to use; all by default. Exact results do not depend on it. Both libraries build different indexes from
-        one time to the next when they use several, so that approximate results do.
+        Threads to use; all by default. Exact results do not depend on it. With several threads, both libraries build
+        another index each time, so approximate results differ.
 
     Attributes
     ----------
@@ -113,9 +129,12 @@ class NearestVectors(_VectorRetriever):
     Notes
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
-    for all items of a user. Of an index the 2k nearest items are asked for, so that k are left without what a user has
-    seen; who has seen more of them gets fewer. Items whose factors are all 0, as those that nobody rated have, are not
+    for all items of a user. An index returns the 2k nearest items, so that k remain without what a user has seen; users
+    who have seen more than k of them get fewer. Items whose factors are all 0, such as those without ratings, are not
     in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
+
+    Candidates are those of the model's state at ``fit``. When the model is fitted again, they stay the same until
+    ``fit`` is called again.
 
     Examples
     --------
@@ -126,6 +145,8 @@ class NearestVectors(_VectorRetriever):
     >>> bool((nearest.retrieve([3]).of(0)[0] == model.recommend(3, n=10).items).all())
     True
     """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _INDEX
 
     def __init__(
         self,
@@ -169,35 +190,33 @@ class NearestVectors(_VectorRetriever):
         TypeError, ValueError
             If a parameter is not as described.
         """
-        caller = "NearestVectors.fit"
-        self._check_parameters(caller)
-        model = self.model
-        seen: SeenItems | None = model.seen_
+        caller = f"{type(self).__name__}.fit"
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        state, scores = _state_of(self.model, caller)
+        seen = state.seen
         if X is not None:
-            seen = seen_in(as_ratings(X, y, caller=caller), model.users_, model.items_)
-        self.users_, self.items_, self.seen_ = model.users_, model.items_, seen
-        self._build(caller)
+            seen = seen_in(as_ratings(X, y, caller=caller), state.users, state.items)
+
+        def with_bias() -> NDArray[np.float32]:
+            return np.column_stack([scores.item_factors, scores.item_score])
+
+        before = None if self._built is None else self._built.learnt
+        learnt = _indexed(self, before, state, scores, with_bias, (), caller)
+        self._built = Built(state.users, state.items, seen, learnt)
         return self
 
-    def _item_score(self) -> NDArray[np.float32]:
-        """Return what an item has beside its vector."""
-        bias, mean = self.model.item_bias_, self.model.item_mean_
-        return bias if mean is None else bias + mean
-
-    def _vectors(self) -> NDArray[np.float32]:
-        return np.column_stack([self.model.item_factors_, self._item_score()])
-
-    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
+        learnt: _Indexed = built.learnt
         known = rows >= 0
-        queries = self.model.user_factors_[np.where(known, rows, 0)]  # of anybody, for unknown users
-        if self.index_ is None:
-            width = min(self.k, len(self.items_))
-            found, scores = self.model._native.topk(
-                queries, self.model._item_table, self._item_score(), width, *seen, n_threads=self.n_threads or 0
-            )
+        safe = np.where(known, rows, 0)  # unknown users get no list
+        if learnt.index is None:
+            compute = learnt.compute(self.n_threads, f"{type(self).__name__}.retrieve")
+            found, scores = learnt.scores.search(safe, min(self.k, len(built.items)), seen, compute)
         else:
-            with_bias = np.pad(queries, ((0, 0), (0, 1)), constant_values=1)
-            found, scores = self.index_.search(with_bias, self._reach, self.ef)
+            queries = np.pad(learnt.scores.user_factors[safe], ((0, 0), (0, 1)), constant_values=1)
+            found, scores = learnt.index.search(queries, _reach(self.k, len(built.items)), self.ef)
         return Lists.of_table(found, scores), np.where(known, np.arange(rows.size), -1)[:, None].astype(np.int32)
 
     def recall(self, users: Any) -> float:
@@ -218,27 +237,26 @@ class NearestVectors(_VectorRetriever):
         NotFittedError
             Before ``fit``.
         """
-        found = self.retrieve(users)
-        twin = NearestVectors(self.model, self.k, n_threads=self.n_threads).fit()
-        twin.seen_ = self.seen_
-        exact = twin.retrieve(users)
+        built: Built = self._fitted("recall", "retriever")
+        found = self._candidates(built, users, True)
+        exact = self._candidates(replace(built, learnt=replace(built.learnt, index=None)), users, True)
         if exact.indices.size == 0:
             return float("nan")
 
         def keys(candidates: Candidates) -> NDArray[np.int64]:
             owner = np.repeat(np.arange(candidates.indptr.size - 1), np.diff(candidates.indptr))
-            return owner * len(self.items_) + candidates.indices
+            return owner * len(built.items) + candidates.indices
 
         return float(np.isin(keys(exact), keys(found), assume_unique=True).mean())
 
 
-class RelatedItems(_VectorRetriever):
-    """The items most similar to those that a user had to do with last: "because you watched …".
+class RelatedItems(BaseRetriever):
+    """The items most similar to the latest items of a user: "because you watched …".
 
     Parameters
     ----------
-    model : fitted model with ``item_factors_``
-        Items are similar as its vectors say, see ``similar_items``.
+    model : fitted model with a vector per item
+        Similar are items of similar vectors, see ``similar_items``.
     n_recent : int, default 10
         How many items of a user are looked at: the latest by their timestamps, or the best rated where the ratings
         have none. Ties: the better rated, then the smaller item row.
@@ -264,17 +282,14 @@ class RelatedItems(_VectorRetriever):
     Notes
     -----
     Unknown users get nothing. Scores are similarities. An item is not related to itself; the 2k most similar are looked
-    at, so that k are left without what a user has seen. The ratings need not be those that the model was fitted to:
-    ``fit`` is quick, and makes recommendations follow what users did since.
+    at, so that k remain without what a user has seen. The ratings need not be those that the model was fitted to:
+    ``fit`` is quick, and makes recommendations follow newer ratings. The vectors are those of the model's state at
+    ``fit``, also after the model is fitted again.
     """
 
-    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = _VectorRetriever._constraints | {
-        "n_recent": COUNT,
-        "metric": (OneOf(("cosine", "dot")),),
-    }
-
-    recent_: NDArray[np.int32]
-    _table: NDArray[np.float32] | None
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
+        BaseRetriever._constraints | _INDEX | {"n_recent": COUNT, "metric": (OneOf(("cosine", "dot")),)}
+    )
 
     def __init__(
         self,
@@ -299,60 +314,85 @@ class RelatedItems(_VectorRetriever):
         self.ef = ef
         self.n_threads = n_threads
 
-    def _learn(self, ratings: Ratings, caller: str) -> IdMap:
-        self.recent_ = self._latest(ratings)
-        self._build(caller)
-        self._table = self._vectors() if self.index_ is None else None
-        items: IdMap = self.model.items_
-        return items
+    def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Related]:
+        state, scores = _state_of(self.model, caller)
+        before = None if self._built is None else self._built.learnt.indexed
 
-    def _latest(self, ratings: Ratings) -> NDArray[np.int32]:
+        def directed() -> NDArray[np.float32]:
+            return _directed(scores.item_factors, self.metric)
+
+        indexed = _indexed(self, before, state, scores, directed, (self.metric,), caller)
+        table = directed() if indexed.index is None else None
+        return state.items, _Related(self._latest(ratings, state.items), indexed, table, self.metric)
+
+    def _latest(self, ratings: Ratings, items: IdMap) -> NDArray[np.int32]:
         """Return the model's rows of the last known items of each user."""
-        items = self.model.items_.rows(ratings.items.ids)[ratings.indices]
+        rows = items.rows(ratings.items.ids)[ratings.indices]
         users = ratings.row_of_entry()
         keys: list[NDArray[Any]] = [ratings.indices, -ratings.values]
         if ratings.timestamps is not None:
             keys.append(~ratings.timestamps)  # descending; minus the least integer would be itself
         order = np.lexsort([*keys, users])
-        order = order[items[order] >= 0]
+        order = order[rows[order] >= 0]
         owners = users[order]
         counts = np.bincount(owners, minlength=ratings.n_users)
         place = np.arange(order.size) - np.repeat(np.cumsum(counts) - counts, counts)
         kept = place < self.n_recent
         recent = np.full((ratings.n_users, self.n_recent), -1, np.int32)
-        recent[owners[kept], place[kept]] = items[order[kept]]
+        recent[owners[kept], place[kept]] = rows[order[kept]]
         return recent
 
-    def _vectors(self) -> NDArray[np.float32]:
-        return self._directed(self.model.item_factors_)
-
-    def _directed(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return vectors whose inner products are the similarities."""
-        if self.metric == "dot":
-            return vectors
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.divide(vectors, np.where(lengths > 0, lengths, 1), dtype=np.float32)
-
-    def _lists_of(self, users: Any, rows: NDArray[np.int32], seen: Seen) -> tuple[Lists, NDArray[np.int32]]:
-        recent = np.where(rows[:, None] >= 0, self.recent_[np.where(rows >= 0, rows, 0)], -1)
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
+        learnt: _Related = built.learnt
+        recent = np.where(rows[:, None] >= 0, learnt.recent[np.where(rows >= 0, rows, 0)], -1)
         wanted = np.unique(recent)
         wanted = np.ascontiguousarray(wanted[wanted >= 0])
-        lists = Lists.of_table(*self._neighbours(wanted))
+        lists = Lists.of_table(*self._neighbours(learnt, wanted))
         chosen = np.where(recent >= 0, np.searchsorted(wanted, recent), -1).astype(np.int32)
         return lists, chosen
 
-    def _neighbours(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _neighbours(self, learnt: _Related, items: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Return the nearest items of item rows, nearest first."""
         if items.size == 0:
             return np.empty((0, 1), np.int32), np.empty((0, 1), np.float32)
-        if self._table is not None:
+        factors = learnt.indexed.scores.item_factors
+        reach = _reach(self.k, len(factors))
+        if learnt.table is not None:
             itself = np.arange(items.size + 1, dtype=np.int64), items  # is what a query has seen
-            found, scores = self.model._native.topk(
-                self._table[items], self._table, None, self._reach, *itself, n_threads=self.n_threads or 0
+            compute = learnt.indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
+            found, scores = compute.native.topk(
+                learnt.table[items], learnt.table, None, reach, *itself, n_threads=compute.n_threads
             )
         else:
-            assert self.index_ is not None
-            queries = self._directed(self.model.item_factors_[items])
-            found, scores = self.index_.search(queries, min(self._reach + 1, len(self.items_)), self.ef)
+            assert learnt.index is not None
+            queries = _directed(factors[items], learnt.metric)
+            found, scores = learnt.index.search(queries, min(reach + 1, len(factors)), self.ef)
             found[found == items[:, None]] = -1
         return found, scores
+
+
+@dataclass(frozen=True, eq=False)
+class _Related:
+    """What :class:`RelatedItems` has learnt: the last items of each user, and the vectors, if there is no index."""
+
+    shown: ClassVar[tuple[str, ...]] = ("recent", "index")
+
+    recent: NDArray[np.int32]
+    indexed: _Indexed
+    table: NDArray[np.float32] | None
+    metric: str
+
+    @property
+    def index(self) -> VectorIndex | None:
+        """The approximate index."""
+        return self.indexed.index
+
+
+def _directed(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """Return vectors whose inner products are the similarities."""
+    if metric == "dot":
+        return vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, np.where(lengths > 0, lengths, 1), dtype=np.float32)

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcf.scores.links import Compute, Floats, Identity, Link
-from fastcf.scores.protocol import Found, Rows, Scores, Selection
+from fastcf.scores.protocol import Found, ItemSide, Rows, Scores, Selection
 
 __all__ = ["FactorScores", "Posterior"]
 
@@ -184,6 +185,19 @@ class FactorScores(Scores):
     def as_factors(self) -> FactorScores | None:
         """Return these scores."""
         return self
+
+    def item_side(self) -> ItemSide:
+        """Return the item side."""
+        bias = self.item_bias.astype(np.float64)
+        if self.item_mean is None:
+            return ItemSide(self.item_factors, bias, self.global_mean, 0.0)
+        return ItemSide(self.item_factors, bias + self.item_mean, 0.0, self.global_mean)
+
+    def user_side(self, users: Rows) -> tuple[Floats, NDArray[np.float64]]:
+        """Return the user side of user rows."""
+        known, safe = users >= 0, np.where(users >= 0, users, 0)
+        factors = np.where(known[:, None], self.user_factors[safe], np.float32(0))
+        return factors, np.where(known, self.user_bias[safe].astype(np.float64), 0.0)
 
     def replaced(self, **changes: Any) -> FactorScores:
         """Return scores with other arrays in place of some."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from fastcf.scores.links import Compute, Floats, Link
 if TYPE_CHECKING:
     from fastcf.scores.factors import FactorScores
 
-__all__ = ["Found", "Rows", "Scores", "Seen", "Selection"]
+__all__ = ["Found", "ItemSide", "Rows", "Scores", "Seen", "Selection"]
 
 Rows = NDArray[np.int32]
 Found = tuple[Rows, Floats]
@@ -53,6 +53,27 @@ class Selection:
         ends = indptr[users.start : users.stop + 1]
         own = ends - ends[0], indices[ends[0] : ends[-1]]
         return Selection(self.n, own, self.candidates, self.excluded, self.storage)
+
+
+class ItemSide(NamedTuple):
+    """The item side of linear scores ``m + b_u + c_i + p_u·q_i``.
+
+    Attributes
+    ----------
+    factors : ndarray of shape (n_items, k), float32
+        q_i.
+    bias : ndarray of shape (n_items,), float64
+        c_i: an item's bias, and its own mean where there is one.
+    mean : float
+        m.
+    unknown : float
+        c of an unknown item: the global mean where others have a mean of their own, else 0.
+    """
+
+    factors: Floats
+    bias: NDArray[np.float64]
+    mean: float
+    unknown: float
 
 
 class Scores:
@@ -99,6 +120,14 @@ class Scores:
     def as_factors(self) -> FactorScores | None:
         """Return the same scores, link included, as factors with biases; None where they are not of that form."""
         return None
+
+    def item_side(self) -> ItemSide:
+        """Return the item side; only of linear scores."""
+        raise NotImplementedError
+
+    def user_side(self, users: Rows) -> tuple[Floats, NDArray[np.float64]]:
+        """Return the factors p_u, (m, k), and biases b_u, (m,), of user rows; only of linear scores."""
+        raise NotImplementedError
 
     @property
     def compares_items(self) -> bool:

@@ -146,7 +146,9 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
         return history
     if scipy.sparse.issparse(history):
         if history.shape[1] != len(items):
-            raise ValueError(f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}")
+            raise ValueError(
+                f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}"
+            )
         given = scipy.sparse.csr_matrix(history, copy=True)
         given.sum_duplicates()
         given.sort_indices()
@@ -162,9 +164,11 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
         raise TypeError(f"{what} must be Ratings, a SciPy sparse matrix, or a tuple (pairs, values); got {kind}")
     ratings = as_ratings(*history, caller=what)
     rows = ratings.users.ids
-    if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= 2**31 - 1:
+    wrong = np.ones(rows.size, bool) if rows.dtype.kind not in "iu" else (rows < 0) | (rows >= 2**31 - 1)
+    if wrong.any():
+        got = rows[wrong.argmax()]
         raise ValueError(
-            f"{what}: pairs must begin with row numbers from 0, one per newcomer; got {rows[0]!r} (ids of newcomers "
-            "are those of Ratings)"
+            f"{what}: pairs must begin with row numbers from 0, one per newcomer; got "
+            f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of newcomers)"
         )
     return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1))

@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from fastcf._backend import resolve_device
 from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
 from fastcf.ids import IdMap
-from fastcf.preprocessing import FeatureTable, as_feature_table
+from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import as_ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
@@ -116,6 +116,8 @@ class Recommender:
         return self._state is not None
 
     def __getattr__(self, name: str) -> Any:
+        if name == "state":  # the property has raised NotFittedError, which is an AttributeError
+            return self._fitted("state")
         if name.endswith("_") and not name.startswith("_"):
             state = self._state
             if state is None:
@@ -201,9 +203,7 @@ class Recommender:
         return (predicted, state.scores.deviations(*rows)) if return_std else predicted
 
     @staticmethod
-    def _predictions(
-        state: State, scores: NDArray[np.float32], compute: Compute, clip: bool
-    ) -> NDArray[np.float32]:
+    def _predictions(state: State, scores: NDArray[np.float32], compute: Compute, clip: bool) -> NDArray[np.float32]:
         predicted = state.scores.link.predictions(scores, compute)
         return np.clip(predicted, *state.rating_range, out=predicted) if clip else predicted
 
@@ -356,7 +356,7 @@ class Recommender:
             raise ValueError(f"{caller}: users must be given where there is no history; got None")
         wanted = state.users.ids if users is None else users
         single = np.ndim(wanted) == 0
-        known = {"strict": strict, "n_threads": self.n_threads}
+        known: dict[str, Any] = {"strict": strict, "n_threads": self.n_threads}
         rows = rows_of(state.users, one(wanted) if single else wanted, "user", caller, **known)
         selection = Selection(
             min(n, len(state.items)),
@@ -547,7 +547,7 @@ class Recommender:
             if side not in state.folding.featured_sides:
                 raise ValueError(f"{caller}: {side}_features must be None for {type(self).__name__}; got a table")
         tables: dict[str, FeatureTable] = {
-            side: as_feature_table(features, caller, f"{side}_features") for side, features in given.items()
+            side: state.folding.table(side, features, caller) for side, features in given.items()
         }
         return self._with_state(state.folding.fold_features(state, tables, compute, caller))
 

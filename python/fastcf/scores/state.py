@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastcf._backend import Backend
 from fastcf.ids import IdMap
-from fastcf.preprocessing import FeatureTable
+from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Scores
@@ -43,6 +43,10 @@ class Folding:
         Ids and seen items are replaced by the caller of this method. Values of ``rated`` are targets.
         """
         raise NotImplementedError
+
+    def table(self, side: str, features: Any, caller: str) -> FeatureTable:
+        """Return as a table the features that a caller gave for a side; raises TypeError or ValueError."""
+        return as_feature_table(features, caller, f"{side}_features")
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
         """Return a state that also knows the rows of feature tables, by side ("user", "item")."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastcf.scores.blocks import batches, best_of_blocks
 from fastcf.scores.factors import FactorScores
 from fastcf.scores.links import Compute, Floats, Identity, Link
-from fastcf.scores.protocol import Found, Rows, Scores, Selection
+from fastcf.scores.protocol import Found, ItemSide, Rows, Scores, Selection
 
 __all__ = ["Part", "WeightedScores"]
 
@@ -78,14 +78,6 @@ def _translated(table: Rows | None, rows: Rows) -> Rows:
     return np.where(rows >= 0, table[np.where(rows >= 0, rows, 0)], np.int32(-1))
 
 
-class _JointItems(NamedTuple):
-    """The item side of linear parts as that of one factor model: factors side by side, biases, and the mean."""
-
-    factors: Floats
-    bias: Floats
-    mean: float
-
-
 @dataclass(frozen=True, eq=False)
 class WeightedScores(Scores):
     """Scores ``c + Σ_m a_m f_m(u, i)``.
@@ -113,9 +105,9 @@ class WeightedScores(Scores):
 
     @property
     def linear(self) -> bool:
-        """Whether all parts that count are."""
+        """Whether all parts that count are, there being some, and predictions are the scores."""
         counted = list(self._weighted())
-        return bool(counted) and all(part.scores.linear for part in counted)
+        return self.link.linear and bool(counted) and all(part.scores.linear for part in counted)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
         """Return the scores of pairs of rows, summed in float64."""
@@ -138,15 +130,15 @@ class WeightedScores(Scores):
         """Return the best items: of linear parts by one native search of their factors side by side."""
         if not self.linear:
             return best_of_blocks(self, users, selection, compute)
-        joint = self._joint_items
+        joint, item_score = self._joint_items
         found = []
         for batch in batches(users.size, joint.factors.shape[1]):
             own = selection.part(batch)
-            queries, bias = self._joint_users(users[batch])
+            queries, bias = self.user_side(users[batch])
             items, scores = compute.native.topk(
                 queries,
                 joint.factors,
-                joint.bias,
+                item_score,
                 own.n,
                 *own.seen,
                 candidates=own.candidates,
@@ -154,7 +146,7 @@ class WeightedScores(Scores):
                 storage=own.storage,
                 n_threads=compute.n_threads,
             )
-            found.append((items, scores + (bias + (self.intercept + joint.mean)).astype(np.float32)[:, None]))
+            found.append((items, scores + (bias + joint.mean).astype(np.float32)[:, None]))
         items, scores = (np.concatenate(each) for each in zip(*found, strict=True))
         return items, scores
 
@@ -162,46 +154,47 @@ class WeightedScores(Scores):
         """Return the parts' factors side by side where all parts are linear, else None. Built anew by each call."""
         if not self.linear:
             return None
-        joint = self._joint_items
-        factors, bias = self._joint_users(np.arange(self.n_users, dtype=np.int32))
-        mean = self.intercept + joint.mean
-        return FactorScores(factors, joint.factors, bias.astype(np.float32), joint.bias, mean, None, self.link)
+        joint, item_score = self._joint_items
+        factors, bias = self.user_side(np.arange(self.n_users, dtype=np.int32))
+        means = None if joint.unknown == 0 else np.full(self.n_items, joint.mean, np.float32)
+        mean = joint.mean + joint.unknown  # of an unknown item
+        return FactorScores(factors, joint.factors, bias.astype(np.float32), item_score, mean, means, self.link)
+
+    def item_side(self) -> ItemSide:
+        """Return the item side of the sum: the parts' factors side by side, made by the first call."""
+        return self._joint_items[0]
+
+    def user_side(self, users: Rows) -> tuple[Floats, NDArray[np.float64]]:
+        """Return the user side of the sum: the parts' factors times their weights, side by side."""
+        blocks = []
+        bias = np.zeros(users.size)
+        for part in self._weighted():
+            factors, own_bias = part.scores.user_side(part.users(users))
+            blocks.append(factors * np.float32(part.weight))
+            bias += part.weight * own_bias
+        return np.ascontiguousarray(np.concatenate(blocks, axis=1)), bias
 
     @cached_property
-    def _joint_items(self) -> _JointItems:
+    def _joint_items(self) -> tuple[ItemSide, Floats]:
+        """The item side, and its biases as the native search takes them."""
         blocks = []
         bias = np.zeros(self.n_items)
-        mean = 0.0
+        mean = unknown = 0.0
         for part in self._weighted():
-            own = part.scores.as_factors()
-            assert own is not None
-            factors, item_score = own.item_factors, own.item_bias.astype(np.float64)
-            if own.item_mean is not None:
-                item_score = item_score + own.item_mean
+            own = part.scores.item_side()
+            factors, item_bias = own.factors, own.bias
             if part.item_rows is not None:
                 missing = part.item_rows < 0
                 safe = np.where(missing, 0, part.item_rows)
                 factors = factors[safe]
                 factors[missing] = 0
-                item_score = np.where(missing, 0.0 if own.item_mean is None else own.global_mean, item_score[safe])
+                item_bias = np.where(missing, own.unknown, item_bias[safe])
             blocks.append(factors)
-            bias += part.weight * item_score
-            mean += part.weight * own.global_mean if own.item_mean is None else 0.0
+            bias += part.weight * item_bias
+            mean += part.weight * own.mean
+            unknown += part.weight * own.unknown
         joined = np.ascontiguousarray(np.concatenate(blocks, axis=1))
-        return _JointItems(joined, bias.astype(np.float32), mean)
-
-    def _joint_users(self, rows: Rows) -> tuple[Floats, NDArray[np.float64]]:
-        """Return the user side for user rows: factors times weights, and biases."""
-        blocks = []
-        bias = np.zeros(rows.size)
-        for part in self._weighted():
-            own = part.scores.as_factors()
-            assert own is not None
-            at = part.users(rows)
-            known, safe = at >= 0, np.where(at >= 0, at, 0)
-            blocks.append(np.where(known[:, None], own.user_factors[safe] * np.float32(part.weight), np.float32(0)))
-            bias += np.where(known, part.weight * own.user_bias[safe].astype(np.float64), 0.0)
-        return np.ascontiguousarray(np.concatenate(blocks, axis=1)), bias
+        return ItemSide(joined, bias, self.intercept + mean, unknown), bias.astype(np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_joint_items"}

@@ -136,7 +136,9 @@ def registered_name(cls: type) -> tuple[str, type]:
     for base in cls.__mro__:
         if _classes.get(base.__name__) is base:
             return base.__name__, base
-    raise TypeError(f"save: {cls.__name__} must be registered, or derived from a model; see fastcf.serialization.register")
+    raise TypeError(
+        f"save: {cls.__name__} must be registered, or derived from a model; see fastcf.serialization.register"
+    )
 
 
 def from_archive(archive: Archive) -> Any:

@@ -54,7 +54,9 @@ def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[An
     parts: dict[str, Any] = {}
     for number, (name, part) in enumerate(archive.parts.items()):
         key = f"{prefix}part{number}/"
-        shared = [each for each, array in part.arrays.items() if each in archive.arrays and _same(array, archive.arrays[each])]
+        shared = [
+            each for each, array in part.arrays.items() if each in archive.arrays and _same(array, archive.arrays[each])
+        ]
         arrays |= {f"{key}{each}": array for each, array in part.arrays.items() if each not in shared}
         below, inner = _flattened(part, key)
         arrays |= below
@@ -125,7 +127,9 @@ def save_archive(
         raise ValueError(f"save: extra_arrays must not have names of the model's own; got {', '.join(taken)}")
     odd = sorted(name for name in extra if "/" in name or name.startswith(_GAP))
     if odd:
-        raise ValueError(f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r}; got {odd[0]!r}")
+        raise ValueError(
+            f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r}; got {odd[0]!r}"
+        )
     below, parts = _flattened(archive)
     tensors, texts = as_tensors({**archive.arrays, **extra, **below})
     header = {

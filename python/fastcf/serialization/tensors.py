@@ -76,6 +76,7 @@ def as_tensors(arrays: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]]
 
 
 def as_arrays(tensors: dict[str, NDArray[Any]], texts: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+    """Return the arrays that :func:`as_tensors` packed; raises ValueError or KeyError where they do not fit."""
     arrays = dict(tensors)
     for name, kind in texts.items():
         text = _unpack_text(arrays.pop(f"{name}.utf8"), arrays.pop(f"{name}.offsets"))
@@ -84,6 +85,7 @@ def as_arrays(tensors: dict[str, NDArray[Any]], texts: Mapping[str, str]) -> dic
 
 
 def digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> str:
+    """Return the BLAKE2b digest of tensors (names, dtypes, shapes, bytes) and metadata, in order of name."""
     state = hashlib.blake2b(digest_size=32)
     described = [[name, array.dtype.name, list(array.shape)] for name, array in sorted(tensors.items())]
     state.update(json.dumps([described, sorted(metadata.items())]).encode())
@@ -93,6 +95,8 @@ def digest(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> 
 
 
 def to_json(what: str, values: Mapping[str, Any]) -> str:
+    """Return values as JSON, NumPy's as Python's; raises TypeError that names the one which cannot be stored."""
+
     def plain(value: object) -> object:
         if isinstance(value, (np.generic, np.ndarray)):
             return value.tolist()

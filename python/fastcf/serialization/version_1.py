@@ -56,7 +56,25 @@ def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
         params = _factorization(params)
     elif "optimizer" in params:
         params["optimizer"] = _optimizer(params)
+    _drop_ignored(class_name, params)
     return replace(archive, class_name=class_name, params=params, meta=meta, parts=parts)
+
+
+def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
+    """Give parameters that had no effect, and are refused now, their defaults."""
+    if class_name in ("UserRegression", "ItemRegression") and params.get("cost") == "squared":
+        if params.get("solver") != "gradient":  # solved directly
+            params |= {"max_iter": None, "tol": 1e-8}
+    elif class_name == "TwoTower" and params.get("normalize") is False:
+        params["scale"] = "auto"
+    elif class_name == "UserPerceptron" and params.get("hidden") == []:  # no layer has an activation
+        params["activation"] = "tanh"
+    elif class_name == "Autoencoder":
+        if params["output_activation"] in ("sigmoid", "tanh"):  # which have a mapping of their own
+            params["normalize"] = "bias"
+        params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
+    elif class_name == "Blend" and params.get("fit_members") is False:
+        params |= {"validation_fraction": 0.1, "refit": True}
 
 
 def _scheduled(params: dict[str, Any]) -> dict[str, Any]:

@@ -27,8 +27,8 @@ class Callback:
 
     A record holds ``epoch`` (from 1), ``cost``, ``train_rmse``, ``validation_rmse`` (None without a validation set),
     ``seconds`` (of this epoch) and ``learning_rate``; models of labels have ``train_log_loss`` and
-    ``validation_log_loss`` instead of the RMSE, and any may add to it. A view predicts and recommends as the model would
-    with the current parameters; its ``name`` is the model's class, its ``n_epochs`` the number of epochs planned.
+    ``validation_log_loss`` instead of the RMSE, and any may add to it. A view predicts and recommends as the model
+    would with the current parameters; its ``name`` is the model's class, its ``n_epochs`` the number of epochs planned.
     """
 
     def on_train_begin(self, view: Any) -> None:

@@ -199,4 +199,3 @@ class Training:
 
     def _view(self) -> TrainingView:
         return self._make_view(lambda: self.state, self._n_epochs)
-

@@ -10,6 +10,7 @@ from fastcf._parameters import Constraint, Interval, Nothing, OneOf, Settings
 
 __all__ = [
     "OPTIMIZERS",
+    "SCHEDULED",
     "SCHEDULES",
     "AdaDelta",
     "AdaGrad",
@@ -17,7 +18,6 @@ __all__ = [
     "GradientDescent",
     "Momentum",
     "Nesterov",
-    "SCHEDULED",
     "Optimizer",
     "as_optimizer",
     "check_schedule",
@@ -430,7 +430,7 @@ def as_optimizer(optimizer: str | Optimizer, caller: str = "as_optimizer") -> Op
         raise TypeError(f"{caller}: optimizer must be a name or an Optimizer; got {optimizer!r}")
     if optimizer not in _KINDS:
         raise ValueError(f"{caller}: optimizer must be one of {', '.join(_KINDS)}; got {optimizer!r}")
-    return _KINDS[optimizer]()  # type: ignore[call-arg]  # every kind has defaults for all
+    return _KINDS[optimizer]()
 
 
 def learning_rate_at(schedule: str, initial: float, epoch: int, n_epochs: int, decay: float) -> float:

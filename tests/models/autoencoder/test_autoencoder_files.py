@@ -13,7 +13,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
-from fastcf.serialization import save_model
+from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 OPTIONS = {
@@ -107,21 +108,41 @@ DAMAGE = {
     "unit of nothing": lambda params, meta, arrays: meta.update(scale=[1.0, 0.0, 2.0]),
     "negative penalty": lambda params, meta, arrays: meta.update(scale=[1.0, 1.0, -2.0]),
     "no scale": lambda params, meta, arrays: meta.pop("scale"),
-    "no mean": lambda params, meta, arrays: meta.pop("mean_rating_"),
-    "mean of text": lambda params, meta, arrays: meta.update(mean_rating_="three"),
+    "no mean": lambda params, meta, arrays: meta.pop("mean_rating"),
+    **{
+        f"{key} of text": lambda params, meta, arrays, key=key: meta.update({key: "three"})
+        for key in ("global_mean", "reg", "learning_rate", "batch_size")
+    },
+    "mean of text": lambda params, meta, arrays: meta.update(mean_rating="three"),
 }
+
+
+def test_autoencoder_parameters_without_effect_are_dropped_from_files_of_version_1():
+    scheduled = {"learning_rate": 0.01, "schedule": "inverse", "decay": 0.3, "optimizer": "momentum", "min_delta": 0.1}
+    for given, wanted in (
+        ({"output_activation": "sigmoid", "normalize": "item"}, {"normalize": "bias"}),
+        ({"output_activation": "selu", "normalize": "global"}, {"normalize": "global"}),
+        ({"alpha_dropout": True, "dropout": 0.0}, {"alpha_dropout": False}),
+        ({"alpha_dropout": True, "dropout": 0.1}, {"alpha_dropout": True}),
+    ):
+        own = {"output_activation": "identity", "normalize": "bias", "alpha_dropout": False, "dropout": 0.0, **given}
+        params = upgraded(Archive("Autoencoder", {**scheduled, **own, "n_threads": 2}, {}), {}).params
+        assert params.items() >= {**own, **wanted}.items()
+        assert params.keys() == {*own, "optimizer"}
+        settings = params["optimizer"]["params"]
+        assert settings == {"learning_rate": 0.01, "schedule": "inverse", "decay": 0.3}
 
 
 @pytest.fixture(scope="module")
 def archive(ratings):
-    return model_of(layers=(6, 4)).fit(ratings)._to_archive()
+    return model_of(layers=(6, 4)).fit(ratings).to_archive()
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_autoencoder_damaged_file_is_a_data_error(archive, tmp_path, damage):
     params, meta, arrays = dict(archive.params), json.loads(json.dumps(archive.meta)), dict(archive.arrays)
     DAMAGE[damage](params, meta, arrays)
-    save_model(tmp_path / "model", "Autoencoder", params, arrays, meta)
+    save_archive(tmp_path / "model", Archive("Autoencoder", params, arrays, meta))
     with pytest.raises(fastcf.DataError, match="model"):
         fastcf.load(tmp_path / "model")
 
@@ -133,20 +154,22 @@ def test_autoencoder_damaged_file_is_a_data_error(archive, tmp_path, damage):
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_autoencoder_interrupted_keeps_what_was_learnt(ratings, name):
-    model = model_of(name, n_epochs=50, schedule="constant")
+    constant = fastcf.optimizers.Adam(schedule="constant")
+    model = model_of(name, n_epochs=50, optimizer=constant)
     fit_interrupted(model, ratings, epoch=3)
-    assert (len(model.history_), model.n_epochs_) == (3, 3)
-    whole = model_of(name, n_epochs=3, schedule="constant").fit(ratings)
+    assert (len(model.history_), model.n_epochs_) == (4, 3)
+    whole = model_of(name, n_epochs=3, optimizer=constant).fit(ratings)
     np.testing.assert_array_equal(model.predict_matrix(), whole.predict_matrix())
     assert model.recommend("u01", 3, exclude_seen=False).items.shape == (3,)
 
 
 @pytest.mark.parametrize("options", [{}, {"reg": 0.0}, {"validation": True}])
-@pytest.mark.parametrize("optimizer", ["gd", "momentum", "adam"])
+@pytest.mark.parametrize("optimizer", ["GradientDescent", "Momentum", "Adam"])
 def test_autoencoder_divergence_is_an_error_and_parameters_stay_finite(ratings, optimizer, options):
     options = dict(options)
     held_out = ratings if options.pop("validation", False) else None
-    model = model_of(activation="elu", optimizer=optimizer, learning_rate=1e30, batch_size=8, **options)
+    steps = getattr(fastcf.optimizers, optimizer)(1e30)
+    model = model_of(activation="elu", optimizer=steps, batch_size=8, **options)
     with pytest.raises(fastcf.DivergenceError, match=r"Autoencoder\.fit: training diverged in epoch 1; lower"):
         model.fit(ratings, validation=held_out)
     assert model.n_epochs_ == 0
@@ -156,9 +179,10 @@ def test_autoencoder_divergence_is_an_error_and_parameters_stay_finite(ratings, 
 
 def test_autoencoder_patience_keeps_the_best_epoch(ratings):
     train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
-    model = model_of(n_epochs=200, reg=0.0, input_dropout=0.0, patience=3, layers=(32,), learning_rate=0.03)
+    steps = fastcf.optimizers.Adam(0.03)
+    model = model_of(n_epochs=200, reg=0.0, input_dropout=0.0, patience=3, layers=(32,), optimizer=steps)
     model.fit(train, validation=held_out)
-    errors = [record["validation_rmse"] for record in model.history_]
+    errors = [record["validation_rmse"] for record in model.history_[1:]]
     assert len(errors) == model.n_epochs_ + 3 < 200
     assert model.n_epochs_ == 1 + int(np.argmin(errors))
     assert -model.score(held_out) == pytest.approx(min(errors), abs=1e-5)
@@ -170,9 +194,51 @@ def test_autoencoder_callbacks_see_every_epoch(ratings):
             return record["epoch"] == 2
 
     model = model_of().fit(ratings, callbacks=[Stop()])
-    assert [record["epoch"] for record in model.history_] == [1, 2]
+    assert [record["epoch"] for record in model.history_] == [0, 1, 2]
     keys = {"epoch", "cost", "train_rmse", "validation_rmse", "seconds", "learning_rate"}
-    assert set(model.history_[0]) == keys
+    assert all(set(record) == keys for record in model.history_)
+
+
+def test_autoencoder_callbacks_that_look_change_nothing(ratings):
+    class Look(fastcf.callbacks.Callback):
+        def __init__(self):
+            self.lists = []
+
+        def on_epoch_end(self, view, record):
+            self.lists.append(view.recommend("u01", 5, exclude_seen=False).scores)
+
+    look = Look()
+    model = model_of(n_epochs=3).fit(ratings, callbacks=look)
+    np.testing.assert_array_equal(model.predict(ratings), model_of(n_epochs=3).fit(ratings).predict(ratings))
+    np.testing.assert_array_equal(look.lists[-1], model.recommend("u01", 5, exclude_seen=False).scores)
+    assert (look.lists[0] != look.lists[-1]).any()
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [{"optimizer": "lbfgs"}, {"patience": 3}, {"alpha_dropout": True}, {"device": "cuda:99"}, {"callbacks": 3}],
+    ids=str,
+)
+def test_autoencoder_failing_fit_leaves_the_model_as_it_was(ratings, failing):
+    model = model_of().fit(ratings)
+    before, history = model.state, model.history_
+    options = dict(failing)
+    given = {"callbacks": options.pop("callbacks")} if "callbacks" in options else {}
+    model.set_params(**options)
+    with pytest.raises((ValueError, TypeError, fastcf.errors.DeviceError)):
+        model.fit(ratings.take(np.arange(50)), **given)
+    assert model.state is before
+    assert model.history_ == history
+
+
+def test_autoencoder_old_states_stay_as_they_are_when_the_model_is_fitted_again(ratings):
+    model, twin = model_of().fit(ratings), model_of().fit(ratings)
+    old = model.state
+    model.set_params(random_state=1).fit(ratings)
+    assert model.state is not old
+    for name in ("user_factors", "item_factors", "user_bias", "item_bias"):
+        np.testing.assert_array_equal(getattr(old.scores, name), getattr(twin.state.scores, name))
+    np.testing.assert_array_equal(old.learnt.input_weights, twin.input_weights_)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -230,14 +296,19 @@ def test_autoencoder_works_in_grid_search():
          "output_activation must be 'identity' for cost='logistic'; got 'sigmoid'"),
         ({"cost": "logistic", "threshold": 4, "dense_refeeding": 1}, ValueError,
          "dense_refeeding must be 0 for cost='logistic'; got 1"),
+        ({"dropout": 0.0, "alpha_dropout": True}, ValueError,
+         "alpha_dropout must be False with dropout=0, where it has no effect; got True"),
+        *(({"normalize": given, "output_activation": output}, ValueError,
+           f"normalize must be 'bias' with output_activation='{output}', where it has no effect; got {given!r}")
+          for output in ("sigmoid", "tanh") for given in ("item", "user", "global", None)),
+        *(({"normalize": given, "output_activation": "elu"}, ValueError, "normalize must be 'global' or None with")
+          for given in ("bias", "item", "user")),
+        ({"patience": 3}, ValueError, "patience needs validation ratings"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be"),
-        ({"learning_rate": 0.0}, ValueError, "learning_rate must be a finite number above 0, or 'auto'; got 0.0"),
-        ({"schedule": "step"}, ValueError, "schedule must be"),
-        ({"decay": 1.5}, ValueError, "decay must be"),
+        ({"optimizer": 3}, TypeError, "optimizer must be"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1, or 'auto'; got 0"),
         ({"n_epochs": 0}, ValueError, "n_epochs must be"),
         ({"patience": 0}, ValueError, "patience must be"),
-        ({"min_delta": -1}, ValueError, "min_delta must be"),
         ({"init": "he"}, ValueError, "init must be"),
         ({"random_state": -1}, ValueError, "random_state must be"),
         ({"n_threads": 0}, ValueError, "n_threads must be"),
@@ -249,6 +320,18 @@ def test_autoencoder_bad_parameters_raise(ratings, options, error, message):
     with pytest.raises(error, match=rf"Autoencoder\.fit: {message}"):
         model.fit(ratings)
     assert not hasattr(model, "users_")
+    if options.keys() & {"alpha_dropout", "normalize"}:
+        with pytest.raises(error):
+            fastcf.check_gradients(model, ratings)
+
+
+def test_autoencoder_parameters_of_other_versions_are_refused():
+    for name in ("learning_rate", "schedule", "decay", "min_delta"):
+        with pytest.raises(TypeError, match=name):
+            fastcf.Autoencoder(**{name: 0.1})
+    for name, value in (("learning_rate", 0.0), ("schedule", "step"), ("decay", 1.5)):
+        with pytest.raises(ValueError, match=f"{name} must be"):
+            fastcf.optimizers.Adam(**{name: value})
 
 
 def test_autoencoder_bad_ratings_raise(ratings):

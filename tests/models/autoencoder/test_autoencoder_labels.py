@@ -12,9 +12,8 @@ from sklearn.exceptions import NotFittedError
 
 import fastcf
 from fastcf._backend import resolve_device
-from fastcf.models import autoencoder
-from fastcf.models._label_biases import fit_label_biases, log_odds_of_rows, start_label_biases
-from fastcf.models._labels import labelled
+from fastcf.models.bias import fit_label_biases, log_odds_of_rows, start_label_biases
+from fastcf.scores.targets import with_values
 from reference_autoencoder import parameters_of, run
 
 NORMALIZE = ("bias", "item", "user", "global", None)
@@ -40,7 +39,7 @@ def split(ratings):
 
 
 def cut(ratings):
-    return labelled(ratings, (ratings.values >= 4).astype(np.float32))
+    return with_values(ratings, (ratings.values >= 4).astype(np.float32))
 
 
 def with_weights(ratings):
@@ -131,7 +130,8 @@ def test_probabilities_are_those_of_a_plain_forward_pass(ratings, orientation, t
     model = model_of(layers=(6, 4), orientation=orientation, tied=tied, normalize=normalize).fit(ratings)
     wanted, empty = forward(model, ratings)
     np.testing.assert_allclose(model.predict_matrix(), expit(wanted), atol=1e-4)
-    np.testing.assert_array_equal(model.predict(ratings), model.predict_proba(ratings))
+    liked = model.predict(ratings)
+    np.testing.assert_array_equal(model.predict_proba(ratings), np.stack([1 - liked, liked], axis=1))
     assert model.rating_range_ == (0, 1)
     scale, known = model.scale_, int(ratings.items.rows([30])[0])
     users, items = (scale.rows, scale.columns) if orientation == "user" else (scale.columns, scale.rows)
@@ -166,27 +166,30 @@ def test_validation_log_loss_is_that_of_predictions(split, orientation, weighted
     users, items, values = rest.to_coo()
     pairs = np.array([*zip(users, items, strict=True), ("nobody", 30), ("u01", 999)], object)
     y = np.append(values, [5, 1])
-    model = model_of(orientation=orientation, n_epochs=12, learning_rate=0.03, reg=1.0, patience=12)
+    steps = fastcf.optimizers.Adam(0.03)
+    model = model_of(orientation=orientation, n_epochs=12, optimizer=steps, reg=1.0, patience=12)
     model.fit(train, validation=(pairs, y))
-    kept = model.history_[model.n_epochs_ - 1]["validation_log_loss"]
-    assert kept == min(record["validation_log_loss"] for record in model.history_)
-    assert kept == pytest.approx(fastcf.metrics.log_loss(y >= 4, model.predict_proba(pairs)), abs=1e-5)
+    kept = model.history_[model.n_epochs_]["validation_log_loss"]
+    assert kept == min(record["validation_log_loss"] for record in model.history_[1:])
+    assert kept == pytest.approx(fastcf.metrics.log_loss(y >= 4, model.predict(pairs)), abs=1e-5)
     assert model.score(pairs, y) == pytest.approx(-kept, abs=1e-5)
 
 
-def test_training_log_loss_and_cost_are_those_of_the_parameters(ratings):
-    """One batch, a step of hardly any length: what was measured before it is what predictions say after it."""
+@pytest.mark.parametrize("orientation", ["item", "user"])
+def test_history_holds_the_objective_at_the_parameters(ratings, orientation):
+    """At those of the last epoch and, where the steps have no length, of epoch 0."""
     weighted = with_weights(ratings)
-    model = model_of(
-        optimizer="gd", learning_rate=1e-9, n_epochs=1, batch_size=100, input_dropout=0.0, init="glorot", reg=7.0
-    ).fit(weighted)
-    z = forward(model, weighted)[0][weighted.row_of_entry(), weighted.indices]
-    loss = np.average(np.logaddexp(0, z) - (weighted.values >= 4) * z, weights=weighted.weights)
-    assert model.history_[0]["train_log_loss"] == pytest.approx(loss, rel=1e-4)
-    tables = model.input_weights_, model.output_weights_, model.rated_weights_, model.output_bias_
-    squares = sum(float((array.astype(float) ** 2).sum()) for array in (*tables, *model.hidden_weights_))
-    penalty = 7.0 / 2 * squares / float(weighted.weights.sum())
-    assert model.history_[0]["cost"] == pytest.approx(2 * loss + penalty, rel=1e-4)
+    options = {"orientation": orientation, "batch_size": 16, "init": "glorot", "reg": 7.0, "dropout": 0.2}
+    still = fastcf.optimizers.GradientDescent(1e-30)
+    for optimizer, epoch in (("adam", -1), (still, 0)):
+        model = model_of(optimizer=optimizer, **options).fit(weighted)
+        z = forward(model, weighted)[0][weighted.row_of_entry(), weighted.indices]
+        loss = np.average(np.logaddexp(0, z) - (weighted.values >= 4) * z, weights=weighted.weights)
+        assert model.history_[epoch]["train_log_loss"] == pytest.approx(loss, rel=1e-4)
+        tables = model.input_weights_, model.output_weights_, model.rated_weights_, model.output_bias_
+        squares = sum(float((array.astype(float) ** 2).sum()) for array in (*tables, *model.hidden_weights_))
+        penalty = 7.0 / 2 * squares / float(weighted.weights.sum())
+        assert model.history_[epoch]["cost"] == pytest.approx(2 * loss + penalty, rel=1e-4)
 
 
 @pytest.mark.parametrize("orientation", ["item", "user"])
@@ -198,32 +201,28 @@ def test_gradients_are_right(split, orientation, normalize):
     model.fit(split[0], check_gradients=True)
 
 
-def test_gradients_are_checked_on_the_labels(split, monkeypatch):
-    seen, objective = [], autoencoder.network_objective
-
-    def watched(model, ratings, *rest):
-        seen.append(ratings.values)
-        return objective(model, ratings, *rest)
-
-    monkeypatch.setattr(autoencoder, "network_objective", watched)
-    fastcf.check_gradients(model_of(), split[0])
-    model_of().fit(split[0], check_gradients=True)
-    for values in seen:
-        np.testing.assert_array_equal(values, split[0].values >= 4)
-    assert len(seen) == 2
+def test_gradients_are_checked_on_the_labels(split):
+    given, cut_before = model_of().objective(split[0], 3), model_of(threshold=None).objective(cut(split[0]), 3)
+    cost, slopes = given.evaluate(given.parameters)
+    wanted, wanted_slopes = cut_before.evaluate(given.parameters)
+    assert cost == wanted
+    for name, slope in slopes.items():
+        np.testing.assert_array_equal(slope, wanted_slopes[name])
+    with pytest.raises(ValueError, match=r"ratings must lie in \[0, 1\] for cost='logistic' without a threshold"):
+        fastcf.check_gradients(model_of(threshold=None), split[0])
 
 
 def test_labels_may_be_given_cut_or_lie_between(split):
     train, test = split
     by_threshold, by_label = model_of().fit(train), model_of(threshold=None).fit(cut(train))
-    np.testing.assert_array_equal(by_threshold.predict_proba(test), by_label.predict_proba(test))
+    np.testing.assert_array_equal(by_threshold.predict(test), by_label.predict(test))
     soft = fastcf.Ratings.from_coo(*train.to_coo()[:2], (train.values - train.values.min()) / np.ptp(train.values))
     assert model_of(threshold=None).fit(soft).predict_proba(test).min() > 0
-    assert not hasattr(fastcf.Autoencoder(), "predict_proba")
+    assert not hasattr(fastcf.Autoencoder((6,), n_epochs=1).fit(train), "predict_proba")
     with pytest.raises(NotFittedError):
         model_of().predict_proba(test)
     one_kind = fastcf.Ratings.from_coo(*train.to_coo()[:2], np.ones(train.nnz, np.float32))
-    assert model_of(threshold=None).fit(one_kind).predict_proba(test).min() > 0.9
+    assert model_of(threshold=None).fit(one_kind).predict(test).min() > 0.9
 
 
 def test_thresholds_cut_alike_whatever_their_type(ratings):
@@ -238,9 +237,13 @@ def test_labels_are_learnt_beyond_biases():
     ratings = fastcf.data.make_ratings(500, 300, 20_000, random_state=0)
     train, test = fastcf.data.train_test_split(ratings, random_state=0)
     model = fastcf.Autoencoder((32,), cost="logistic", threshold=4, random_state=0).fit(train)
-    biases = fastcf.LogisticMatrixFactorization(1, threshold=4, init_scale=0.0, random_state=0).fit(train)
+    labels = cut(train)
+    biases = fit_label_biases(labels, resolve_device("cpu", "test"))
+    known = labels.users.rows(test.users.ids)[test.row_of_entry()], labels.items.rows(test.items.ids)[test.indices]
+    assert min(rows.min() for rows in known) >= 0
+    by_biases = expit(biases.mean + biases.users[known[0]] + biases.items[known[1]])
     assert model.reg_ == 250
-    assert model.score(test) > biases.score(test) + 0.005
+    assert model.score(test) > 0.005 - fastcf.metrics.log_loss(test.values >= 4, by_biases)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -253,8 +256,8 @@ def test_labels_are_learnt_beyond_biases():
 def test_rows_folded_in_again_are_predicted_alike(ratings, orientation, normalize):
     model = model_of(orientation=orientation, normalize=normalize).fit(ratings)
     folded = model.fold_in(ratings, by=orientation)
-    atol = 0.03 if normalize == "bias" else 5e-3  # biases are worked out row by row, to a hundredth
-    np.testing.assert_allclose(folded.predict_proba(ratings), model.predict_proba(ratings), atol=atol)
+    atol = 0.03 if normalize == "bias" else 5e-3  # biases are computed row by row, to a hundredth
+    np.testing.assert_allclose(folded.predict(ratings), model.predict(ratings), atol=atol)
     everything = model.reconstruct(ratings)
     np.testing.assert_allclose(everything, model.predict_matrix(), atol=atol)
     assert model.encode(ratings).shape == (40 if orientation == "item" else 60, 6)
@@ -277,7 +280,7 @@ def test_recommendations_are_ranked_by_probability(ratings):
     model = model_of().fit(ratings)
     found = model.recommend(ratings.users.ids[:4], 5, exclude_seen=False)
     for user, items, scores in zip(ratings.users.ids[:4], *found, strict=True):
-        np.testing.assert_allclose(scores, model.predict_proba([(user, item) for item in items]), atol=1e-6)
+        np.testing.assert_allclose(scores, model.predict([(user, item) for item in items]), atol=1e-6)
         assert (np.diff(scores) <= 0).all()
 
 

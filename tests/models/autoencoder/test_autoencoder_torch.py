@@ -27,8 +27,8 @@ TOLERANCE = 1e-5
 def rows_by_user(every_batch_touches_all):
     """Return 40 users' ratings of 30 items as CSR rows, and how many items there are.
 
-    Under Adam, rows of weights whose item is not in a batch stand still, and their time too; PyTorch's dense Adam
-    would go on moving them by what it remembers. The two agree where every batch touches every item.
+    Under Adam, rows of weights whose item is not in a batch stand still, and so does their count of steps; PyTorch's
+    dense Adam moves them by its averages. The two agree where every batch touches every item.
     """
     rng = np.random.default_rng(3)
     n_users, n_items = EPOCHS * 10, 30
@@ -47,7 +47,7 @@ def labels_of(values):
 
 
 def masked_log_loss(predicted, x, mask, n):
-    """Return the mean of twice the logistic cost over what is known."""
+    """Return the mean of twice the logistic cost over the known entries."""
     labels, offsets = labels_of(x)
     costs = torch.nn.functional.binary_cross_entropy_with_logits(predicted + offsets, labels, reduction="none")
     return 2 * (costs * mask).sum() / n
@@ -88,14 +88,13 @@ def test_autoencoder_learns_what_pytorch_learns(
     data = rows_by_user(every_batch_touches_all=optimizer == "adam")
     indptr, indices, values, n_items = data
     parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, 0.2, rated_input > 0), np.float32)
-    name, *constants = as_optimizer(optimizer).constants
     targets, offsets = values, None
     if cost == "logistic":
         targets, offsets = (array.astype(np.float32) for array in labels_of(values))
     trainer = backend.AutoencoderTrainer(
         indptr, indices, values, targets, n_items, offsets=offsets, cost=cost, layers=layers, activation=activation,
         output_activation="identity",
-        tied=tied, optimizer=name, **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
+        tied=tied, **as_optimizer(optimizer).constants.options,
         rated_input=rated_input, weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED,
         n_threads=2,
     )  # fmt: skip

@@ -9,14 +9,18 @@ from hypothesis import strategies as st
 from scipy.optimize import nnls
 
 import fastcf
-from blends import MEMBERS, Unlimited, mf, string_ratings
-from fastcf.models import _dense_scores
-from fastcf.models._blending import is_linear, ridge_weights
+from blends import MEMBERS, Curved, Own, mf, saved, string_ratings
+from fastcf._backend import resolve_device
+from fastcf.models.blend.weights import ridge_weights
+from fastcf.scores import Compute, Selection, blocks
 
 
 @pytest.fixture(scope="module")
 def ratings():
     return string_ratings()
+
+
+COMPUTE = Compute(resolve_device("cpu", "test").module, 0)
 
 
 @pytest.fixture(scope="module", params=MEMBERS)
@@ -129,6 +133,7 @@ def test_blend_holds_out_fits_and_fits_again(ratings):
     assert blend.seen_.indices.size == first.seen_.indices.size == ratings.nnz  # what was held out was rated, too
     assert not hasattr(blend.models[0][1], "users_")  # clones are fitted
     assert all(getattr(each, "random_state", None) is None for each in blend.models_.values())
+    assert all(each.n_threads is None for each in blend.models_.values())
 
 
 def test_blend_of_given_validation_ratings_matches_the_equation(ratings):
@@ -157,7 +162,8 @@ def test_blend_takes_fitted_members_as_they_are(ratings):
     train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
     members = [("mf", mf(random_state=0).fit(train)), ("bias", fastcf.BiasModel().fit(train))]
     blend = fastcf.Blend(members, fit_members=False, reg=1.0).fit(held_out)
-    assert blend.models_["mf"] is members[0][1]
+    assert blend.models_["mf"].state is members[0][1].state
+    assert blend.models is members
     fresh = fastcf.Blend([("mf", mf(random_state=0)), ("bias", fastcf.BiasModel())], reg=1.0)
     np.testing.assert_array_equal(fresh.fit(train, validation=held_out).predict(ratings), blend.predict(ratings))
     assert blend.seen_.indices.size == ratings.nnz
@@ -188,10 +194,11 @@ def test_blend_hands_features_to_members_that_take_them(ratings):
 def test_blend_of_labels_takes_probabilities(ratings):
     users, items, values = ratings.to_coo()
     labels = fastcf.Ratings.from_coo(users, items, (values >= 4).astype(float))
-    likes = fastcf.LogisticMatrixFactorization(4, n_epochs=5)
+    likes = mf(4, cost="logistic")
     blend = fastcf.Blend([("likes", likes), ("bias", fastcf.BiasModel())], random_state=0).fit(labels)
-    assert not is_linear(blend.models_["likes"])
-    parts = blend.models_["likes"].predict_proba(labels), blend.models_["bias"].predict(labels)
+    assert not blend.state.scores.linear
+    parts = blend.models_["likes"].predict(labels), blend.models_["bias"].predict(labels)
+    np.testing.assert_array_equal(parts[0], blend.models_["likes"].predict_proba(labels)[:, 1])
     wanted = np.clip(np.stack(parts, axis=1) @ blend.weights_ + blend.intercept_, 0, 1)
     inside = (parts[1] > 0) & (parts[1] < 1)  # elsewhere the bias model's predictions are limited here
     np.testing.assert_allclose(blend.predict(labels)[inside], wanted[inside], atol=1e-5)
@@ -233,6 +240,30 @@ def test_blend_interrupted_while_fitting_again_can_be_used(ratings, monkeypatch)
     assert blend.recommend("u001", 3).scores.shape == (3,)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, fastcf.DivergenceError, ValueError])
+def test_blend_whose_member_cannot_be_fitted_again(ratings, error):
+    fits = []
+
+    class Failing(fastcf.BiasModel):
+        def fit(self, X, y=None):
+            fits.append(X)
+            if len(fits) == 4:
+                raise error("no more")
+            return super().fit(X, y)
+
+    blend = fastcf.Blend([("bias", Failing()), ("mf", mf())], random_state=0).fit(ratings)
+    before = blend.state
+    with pytest.raises(error, match="no more"):
+        blend.set_params(random_state=1).fit(ratings)
+    if error is ValueError:
+        assert blend.state is before
+    else:  # the blend of the first members, the others not being fitted again
+        assert blend.state is not before
+        assert [each.seen_.indices.size for each in blend.models_.values()] == [2_250, 2_250]
+        first = fastcf.Blend([("bias", fastcf.BiasModel()), ("mf", mf())], refit=False, random_state=1).fit(ratings)
+        np.testing.assert_array_equal(blend.predict(ratings), first.predict(ratings))
+
+
 def test_blend_failed_fit_leaves_the_fitted_model_as_it_was(ratings):
     blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0).fit(ratings)
     before = blend.predict(ratings)
@@ -247,6 +278,9 @@ def test_blend_says_what_it_does(ratings, capsys):
     assert "matrixfactorization: fitted to 2,250 ratings in" in shown
     assert "biasmodel: fitted to 2,500 ratings in" in shown
     assert "Blend: validation RMSE" in shown
+    for verbose in (0, False, True):  # the bar is for terminals
+        fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0, verbose=verbose).fit(ratings)
+        assert capsys.readouterr().out == ""
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -269,7 +303,7 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
     np.testing.assert_allclose(blend.predict_matrix(users), wanted, atol=1e-6)
     whole = blend.predict_matrix()
     assert whole.shape == (len(blend.users_), len(blend.items_))
-    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(blocks, "_BATCH_BYTES", 1)
     np.testing.assert_array_equal(blend.predict_matrix(), whole)
 
 
@@ -277,12 +311,12 @@ def test_blend_predict_matrix_agrees_with_predict(blend, monkeypatch):
 @pytest.mark.parametrize("n", [1, 7, 60, 80])
 @pytest.mark.parametrize("exclude_seen", [False, True])
 def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, batch_bytes, n, exclude_seen):
-    monkeypatch.setattr(_dense_scores, "_BATCH_BYTES", batch_bytes)
+    monkeypatch.setattr(blocks, "_BATCH_BYTES", batch_bytes)
     users = ["u005", "nobody", "u001", "u005"]
     candidates = [*ratings.items.ids[::2], 999_999]
     got = blend.recommend(users, n, exclude_seen=exclude_seen, candidates=candidates, exclude=candidates[:3])
     assert got.items.shape == got.scores.shape == (4, n)
-    scores = blend._block(blend.users_.rows(users))
+    scores = blend.predict_matrix(users, clip=False)
     allowed = np.isin(blend.items_.ids, candidates[3:])
     for row, user in enumerate(users):
         seen = ratings.items.ids[ratings.to_scipy()[ratings.users.rows([user])[0]].indices] if user != "nobody" else []
@@ -299,12 +333,13 @@ def test_blend_recommends_the_best_by_prediction(blend, ratings, monkeypatch, ba
     np.testing.assert_array_equal(alone.scores, got.scores[2])
 
 
-def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings):
-    blend = fastcf.Blend(MEMBERS["linear"](), random_state=0).fit(ratings)
-    assert all(map(is_linear, blend.models_.values()))
-    rows, nothing = np.array([0, 5, -1], np.int32), (None, None)
-    joint = blend._best_of_joint(rows, 10, nothing, None, None, "float32")
-    every = blend._best_of_all(rows, 10, nothing, None, None)
+@pytest.mark.parametrize("kind", ["linear", "nested"])
+def test_blend_ranks_natively_what_it_would_rank_by_scores(ratings, kind):
+    scores = fastcf.Blend(MEMBERS[kind](), random_state=0).fit(ratings).state.scores
+    assert scores.linear
+    rows = np.array([0, 5, -1], np.int32)
+    joint = scores.best(rows, Selection(10), COMPUTE)
+    every = blocks.best_of_blocks(scores, rows, Selection(10), COMPUTE)
     np.testing.assert_array_equal(joint[0], every[0])
     np.testing.assert_allclose(joint[1], every[1], atol=1e-5)
 
@@ -315,7 +350,7 @@ def test_blend_best_columns_are_those_of_a_stable_sort(m, width, levels, data):
     n = data.draw(st.integers(1, width))
     scores = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, levels, (m, width)).astype(np.float32)
     scores[scores == 0] = -np.inf
-    columns, best = _dense_scores._best_columns(scores, n)
+    columns, best = blocks.best_of_table(scores, n)
     np.testing.assert_array_equal(columns, np.argsort(-scores, axis=1, kind="stable")[:, :n])
     np.testing.assert_array_equal(best, np.take_along_axis(scores, columns, axis=1))
 
@@ -329,7 +364,7 @@ def test_blend_of_members_with_other_users_and_items(ratings):
     users, items, values = ratings.to_coo()
     early, late = users < "u080", items > 100
     train = [fastcf.Ratings.from_coo(users[part], items[part], values[part]) for part in (early, late)]
-    members = [mf(random_state=0).fit(train[0]), Unlimited(3, n_epochs=5, random_state=0).fit(train[1])]
+    members = [mf(random_state=0).fit(train[0]), Curved().fit(train[1])]
     rest = fastcf.Ratings.from_coo(users[~early & ~late], items[~early & ~late], values[~early & ~late])
     for pair in (members, [members[0], mf(normalize="item", random_state=0).fit(train[1])]):
         blend = fastcf.Blend(pair, fit_members=False).fit(rest)
@@ -348,16 +383,45 @@ def test_blend_of_members_with_other_users_and_items(ratings):
         fastcf.Blend([members[0], numbered], fit_members=False).fit(rest)
 
 
-def test_blend_member_that_learns_on_is_asked_anew(ratings):
-    blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
-    blend.recommend("u001")
-    blend.models_["mf"].item_factors_ = blend.models_["mf"].item_factors_ + np.float32(0.5)
-    for weights in (blend.weights_, np.array([0.3, 0.4])):
-        blend.weights_ = weights
-        best = blend.recommend("u001", 5, exclude_seen=False)
-        np.testing.assert_allclose(best.scores, blend.predict([("u001", item) for item in best.items]), atol=1e-5)
-    blend.models_["mf"].partial_fit([("newcomer", 7_777)], [5.0])  # the blend itself does not know those
-    assert blend.recommend("newcomer", 3).items.shape == (3,)
+@pytest.mark.parametrize("fit_members", [True, False])
+def test_blend_member_that_is_fitted_again_does_not_change_the_blend(ratings, tmp_path, fit_members):
+    train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    members = [("mf", mf(random_state=0)), ("bias", fastcf.BiasModel())]
+    if not fit_members:
+        for _, member in members:
+            member.fit(train)
+    blend = fastcf.Blend(members, fit_members=fit_members, random_state=0).fit(held_out)
+    before, best = blend.predict(ratings), blend.recommend(["u001", "u002"], 5)
+    other = fastcf.Ratings.from_coo(["z1", "z2", "z2"], [1, 1, 2], [1.0, 2.0, 3.0])
+    for member in [*blend.models_.values(), *(member for _, member in members)]:
+        member.fit(other)
+    blend.models_["mf"].set_params(n_factors=77)
+    for again in (blend, saved(blend, tmp_path)):
+        np.testing.assert_array_equal(again.predict(ratings), before)
+        np.testing.assert_array_equal(again.recommend(["u001", "u002"], 5).items, best.items)
+        assert again.models_["mf"].n_factors == 4
+        assert again.models_["mf"].predict([("u001", 0)]) != members[0][1].predict([("u001", 0)])
+    with pytest.raises(AttributeError, match="weights_ is a view"):
+        blend.weights_ = np.array([0.3, 0.4])
+    with pytest.raises(ValueError, match="read-only"):
+        blend.weights_[0] = 1
+
+
+def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_path):
+    own = fastcf.Blend([("mf", Own(4, n_epochs=5)), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    base = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    assert own.state.scores.linear
+    for model in (own, saved(own, tmp_path)):
+        np.testing.assert_array_equal(model.predict(ratings), base.predict(ratings))
+        np.testing.assert_array_equal(model.recommend("u001").items, base.recommend("u001").items)
+
+    class OwnBlend(fastcf.Blend):
+        pass
+
+    blend = OwnBlend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    loaded = saved(blend, tmp_path)
+    assert type(loaded) is fastcf.Blend
+    np.testing.assert_array_equal(loaded.predict(ratings), base.predict(ratings))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ import fastcf
 from commands import run, write_set
 from fastcf.data import read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
-from fastcf.serialization import save_model
+from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 SETTINGS = {
@@ -53,13 +55,14 @@ def model(request, ratings, films):
     return fitted(request.param, ratings, films)
 
 
-def outputs(model, user, features):
+def outputs(model, user, features, activation=None):
     """The equation, from the public attributes."""
+    activation = activation or model.activation
     u, h = model.users_.rows([user])[0], np.asarray(features, np.float64)
     layers = list(zip(model.coefs_, model.intercepts_, strict=True))
     for layer, (weights, bias) in enumerate(layers):
         z = h @ weights[u] + bias[u]
-        hidden = np.tanh if model.activation == "tanh" else expit
+        hidden = np.tanh if activation == "tanh" else expit
         h = hidden(z) if layer < len(layers) - 1 else expit(z)
     return h
 
@@ -75,9 +78,10 @@ def test_user_perceptron_predicts_by_its_equation(model, ratings):
     rows = model.items_.rows(items)
     for entry in range(0, users.size, 97):
         wanted = outputs(model, users[entry], model.item_features_[rows[entry]])
-        np.testing.assert_allclose(got[entry], wanted if got.ndim == 2 else wanted[0], rtol=1e-4)
+        np.testing.assert_allclose(got[entry] if model.levels_ is not None else got[entry, 1:], wanted, rtol=1e-4)
     if model.levels_ is None:
-        np.testing.assert_array_equal(model.predict(ratings), got)
+        np.testing.assert_array_equal(model.predict(ratings), got[:, 1])
+        np.testing.assert_array_equal(got[:, 0], 1 - got[:, 1])
     else:
         np.testing.assert_allclose(model.predict(ratings), got @ model.levels_ / got.sum(1), rtol=1e-6)
         assert got.shape == (ratings.nnz, model.levels_.size)
@@ -85,7 +89,8 @@ def test_user_perceptron_predicts_by_its_equation(model, ratings):
 
 def test_user_perceptron_strangers_get_the_base_rate(model, ratings):
     base = model.base_rate_ if model.levels_ is not None else model.base_rate_[0]
-    np.testing.assert_array_equal(model.predict_proba([("nobody", 20), ("nobody", 12345)]), [base, base])
+    both = base if model.levels_ is not None else [1 - base, base]
+    np.testing.assert_array_equal(model.predict_proba([("nobody", 20), ("nobody", 12345)]), [both, both])
     assert model.predict([("nobody", 20)])[0] == np.float32(model.global_mean_)
     values = ratings.values
     if model.levels_ is None:
@@ -94,7 +99,7 @@ def test_user_perceptron_strangers_get_the_base_rate(model, ratings):
         np.testing.assert_allclose(base, [((values == x).sum() + 0.5) / (values.size + 1) for x in model.levels_])
     unknown_item = outputs(model, "u05", np.zeros(model.item_features_.shape[1]))
     got = model.predict_proba([("u05", 12345)])[0]
-    np.testing.assert_allclose(got, unknown_item if model.levels_ is not None else unknown_item[0], rtol=1e-4)
+    np.testing.assert_allclose(got if model.levels_ is not None else got[1:], unknown_item, rtol=1e-4)
     with pytest.raises(ValueError, match="strict=True needs known user ids; got 'nobody' at entry 0"):
         model.predict([("nobody", 20)], strict=True)
 
@@ -131,7 +136,7 @@ def test_user_perceptron_recommends_nothing_below_the_least_score(model):
 def test_user_perceptron_small_batches_change_nothing(model, monkeypatch):
     users = ["u03", "nobody", "u04"]
     wanted, best = model.predict_matrix(users), model.recommend(users, 4)
-    monkeypatch.setattr(fastcf.models._dense_scores, "_BATCH_BYTES", 1)
+    monkeypatch.setattr(fastcf.scores.blocks, "_BATCH_BYTES", 1)
     np.testing.assert_array_equal(model.predict_matrix(users), wanted)
     np.testing.assert_array_equal(model.recommend(users, 4).items, best.items)
 
@@ -144,7 +149,8 @@ def test_user_perceptron_folds_in_new_items(model, ratings):
     scale = 1 if model.feature_scale_ is None else model.feature_scale_
     for item, features in zip((999_999, known), new * scale, strict=True):
         got = more.predict_proba([("u03", item)])[0]
-        np.testing.assert_allclose(got if got.ndim else [got], outputs(model, "u03", features), rtol=1e-4)
+        got = got if model.levels_ is not None else got[1:]
+        np.testing.assert_allclose(got, outputs(model, "u03", features), rtol=1e-4)
     assert len(more.items_) == len(model.items_) + 1
     other = model.items_.ids[7]
     np.testing.assert_array_equal(more.predict([("u03", other)]), model.predict([("u03", other)]))
@@ -162,8 +168,24 @@ def test_user_perceptron_folds_in_what_a_factorisation_knows(ratings):
     assert len(model.fold_in(item_features=factors).items_) == ratings.n_items
 
 
+def test_user_perceptron_takes_any_model_that_is_factors(ratings):
+    bias = fastcf.BiasModel().fit(ratings)
+    model = fastcf.UserPerceptron((), threshold=4.0, n_epochs=3).fit(ratings, item_features=bias)
+    np.testing.assert_array_equal(model.item_features_[:, 0], bias.item_bias_)
+    tower = fastcf.TwoTower((4,), (4,), 2, n_epochs=1, random_state=0).fit(ratings)
+    model = fastcf.UserPerceptron(threshold=4.0, n_epochs=1).fit(ratings, item_features=tower)
+    np.testing.assert_array_equal(model.item_features_[:, 1:], tower.item_factors_)
+    again = model.fold_in(item_features=tower)
+    np.testing.assert_array_equal(again.predict(ratings), model.predict(ratings))
+    with pytest.raises(TypeError, match="item_features must be a FeatureTable or a pair"):
+        model.fit(ratings, item_features=model)
+    with pytest.raises(NotFittedError, match="must be fitted first"):
+        model.fit(ratings, item_features=fastcf.BiasModel())
+
+
 def test_user_perceptron_takes_a_fitted_factorisation(ratings):
-    factors = fastcf.LogisticMatrixFactorization(4, threshold=4.0, n_epochs=3, random_state=0).fit(ratings)
+    options = {"cost": "logistic", "threshold": 4.0, "n_epochs": 3, "random_state": 0}
+    factors = fastcf.MatrixFactorization(4, **options).fit(ratings)
     model = fastcf.UserPerceptron(threshold=4.0, n_epochs=3).fit(ratings, item_features=factors)
     assert model.item_features_.shape == (ratings.n_items, 5)
     np.testing.assert_array_equal(model.item_features_[:, 0], factors.item_bias_)
@@ -253,11 +275,11 @@ def test_user_perceptron_history_and_validation(ratings, films):
 
     model = fastcf.UserPerceptron(threshold=4.0, reg=0.01, n_epochs=60, patience=2, random_state=0)
     model.fit(train, item_features=films, validation=held_out, callbacks=[Watch()])
-    assert seen == model.history_
+    assert seen == model.history_[1:]
     assert len(model.history_) < 60
     losses = [record["validation_log_loss"] for record in model.history_]
-    assert model.n_epochs_ == int(np.argmin(losses)) + 1
-    np.testing.assert_allclose(-model.score(held_out), min(losses), rtol=1e-5)
+    assert model.n_epochs_ == 1 + int(np.argmin(losses[1:]))
+    np.testing.assert_allclose(-model.score(held_out), min(losses[1:]), rtol=1e-5)
     costs = [record["cost"] for record in model.history_]
     assert costs[-1] < costs[0]
     assert {"epoch", "cost", "train_log_loss", "learning_rate", "seconds"} <= model.history_[0].keys()
@@ -266,7 +288,105 @@ def test_user_perceptron_history_and_validation(ratings, films):
     outputs = np.clip(levels.predict_proba(held_out).astype(float), 1e-7, 1 - 1e-7)
     y = held_out.values[:, None] == levels.levels_
     wanted = -np.where(y, np.log(outputs), np.log1p(-outputs)).sum(1).mean()
-    np.testing.assert_allclose(levels.history_[levels.n_epochs_ - 1]["validation_log_loss"], wanted, rtol=1e-4)
+    np.testing.assert_allclose(levels.history_[levels.n_epochs_]["validation_log_loss"], wanted, rtol=1e-4)
+
+
+def objective(model, ratings, activation):
+    """The mean of J over users with ratings and the mean loss of ratings, from the public attributes."""
+    weights = np.ones(ratings.nnz) if ratings.weights is None else ratings.weights.astype(float)
+    rows, users = model.items_.rows(ratings.items.ids)[ratings.indices], ratings.row_of_entry()
+    costs, total = [], 0.0
+    for user, name in enumerate(ratings.users.ids):
+        own = (users == user) & (weights > 0)
+        if not own.any():
+            continue
+        h = outputs(model, name, model.item_features_[rows[own]], activation)
+        y = ratings.values[own, None] >= 4 if model.levels_ is None else ratings.values[own, None] == model.levels_
+        loss = weights[own] @ -np.where(y, np.log(h), np.log1p(-h)).sum(axis=1)
+        squares = sum((layer[user].astype(float) ** 2).sum() for layer in model.coefs_)
+        costs.append(loss / weights[own].sum() + model.reg_ / (2 * own.sum()) * squares)
+        total += loss
+    return np.mean(costs), total / weights.sum()
+
+
+@pytest.mark.parametrize("name", ["liked", "levels"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_user_perceptron_costs_are_the_objective_at_the_end_of_each_epoch(ratings, films, name, weighted):
+    users, items, values = ratings.to_coo()
+    weights = np.random.default_rng(0).uniform(0.5, 2, users.size) * (users != "u07") if weighted else None
+    given = fastcf.Ratings.from_coo(users, items, values, weights=weights)
+    seen, activation = [], SETTINGS[name].get("activation", "tanh")
+
+    class Watch(fastcf.callbacks.Callback):
+        def on_train_begin(self, view):
+            seen.append(objective(view, given, activation))
+
+        def on_epoch_end(self, view, record):
+            seen.append(objective(view, given, activation))
+
+    model = fastcf.UserPerceptron(**{**SETTINGS[name], "n_epochs": 3, "random_state": 0})
+    model.fit(given, item_features=films, callbacks=Watch())
+    assert [record["epoch"] for record in model.history_] == [0, 1, 2, 3]
+    got = [(record["cost"], record["train_log_loss"]) for record in model.history_]
+    np.testing.assert_allclose(got, seen, rtol=1e-5)
+    np.testing.assert_allclose(got[-1], objective(model, given, activation), rtol=1e-5)
+
+
+def test_user_perceptron_costs_of_many_ratings_are_those_of_a_sample(ratings, films, monkeypatch):
+    whole = fitted("liked", ratings, films)
+    monkeypatch.setattr(fastcf.models.perceptron.trainer, "_MEASURED", ratings.nnz // 2)
+    part = fitted("liked", ratings, films)
+    np.testing.assert_array_equal(whole.parameters_, part.parameters_)
+    for one, other in zip(whole.history_, part.history_, strict=True):
+        assert one["cost"] == pytest.approx(other["cost"], rel=0.1)
+        assert one["cost"] != other["cost"]
+
+
+def test_user_perceptron_old_state_answers_until_the_new_one_is_complete(ratings, films):
+    model = fitted("liked", ratings, films)
+    before, answers = model.predict(ratings), []
+
+    class Ask(fastcf.callbacks.Callback):
+        def on_epoch_end(self, view, record):
+            answers.append((model.predict(ratings), view.predict(ratings)))
+
+    model.set_params(random_state=1).fit(ratings, item_features=films, callbacks=Ask())
+    for old, new in answers:
+        np.testing.assert_array_equal(old, before)
+        assert not np.array_equal(new, before)
+    np.testing.assert_array_equal(model.predict(ratings), answers[-1][1])
+
+
+def test_user_perceptron_activation_of_version_1_without_hidden_layers_gets_its_default():
+    for hidden, activation in (([], "tanh"), ([4], "relu")):
+        assert upgraded(Archive("UserPerceptron", {"hidden": hidden, "activation": "relu"}, {}), {}).params == {
+            "hidden": hidden, "activation": activation}  # fmt: skip
+
+
+class Own(fastcf.UserPerceptron):
+    """A user's own subclass."""
+
+
+def test_user_perceptron_subclass_behaves_as_its_base(ratings, films, tmp_path):
+    own = Own(threshold=4.0, n_epochs=5, random_state=0).fit(ratings, item_features=films)
+    own.save(tmp_path / "own")
+    for model in (own, fastcf.load(tmp_path / "own")):
+        np.testing.assert_array_equal(model.predict(ratings), fitted("liked", ratings, films).predict(ratings))
+
+
+def test_user_perceptron_computes_no_new_users(ratings, films):
+    model = fitted("levels", ratings, films)
+    for call in (model.fold_in, lambda X: model.recommend(history=X), lambda X: model.predict_proba(X, history=X)):
+        with pytest.raises(ValueError, match="UserPerceptron computes no new rows from ratings: a new user's network"):
+            call(ratings)
+    with pytest.raises(ValueError, match="fold_in: user_features must be None for UserPerceptron"):
+        model.fold_in(user_features=films)
+
+
+def test_user_perceptron_arrays_cannot_be_written(model):
+    for array in (model.parameters_, model.coefs_[0], model.item_features_, model.base_rate_, model.n_ratings_):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
 
 
 @pytest.mark.parametrize("name", ["liked", "levels"])
@@ -292,7 +412,7 @@ def test_user_perceptron_every_optimizer_learns(ratings, films, optimizer):
 
 @pytest.mark.parametrize("init", ["glorot", "lecun", (-0.5, 0.5), (0.0, 1.0)])
 def test_user_perceptron_first_weights_are_drawn_as_asked(ratings, films, init):
-    model = fitted("liked", ratings, films, init=init, n_epochs=1, learning_rate=1e-30)
+    model = fitted("liked", ratings, films, init=init, n_epochs=1, optimizer=fastcf.optimizers.Adam(1e-30))
     limit = {"glorot": np.sqrt(6 / 16), "lecun": np.sqrt(3 / 6)}.get(init if isinstance(init, str) else None)
     low, high = (-limit, limit) if limit else init
     first = model.coefs_[0]
@@ -305,16 +425,15 @@ def test_user_perceptron_first_weights_are_drawn_as_asked(ratings, films, init):
 
 @pytest.mark.parametrize("init", [(0.3, 0.3), (0, 0), (1.0, 1.0 + 1e-12)])
 def test_user_perceptron_refuses_a_symmetric_start(ratings, films, init):
-    message = "init must have low below high with hidden layers, for units whose weights are all equal compute the same"
+    message = "init must have low below high with hidden layers: units whose weights are all equal compute the same"
     with pytest.raises(ValueError, match=f"UserPerceptron.fit: {message}.*; got {re.escape(repr(init))}"):
         fitted("liked", ratings, films, init=init)
     assert fitted("liked", ratings, films, init=init, hidden=()).n_epochs_ == 5  # convex: no symmetry to break
 
 
 def test_user_perceptron_divergence_is_an_error(ratings, films):
-    model = fastcf.UserPerceptron(
-        threshold=4.0, activation="relu", optimizer="gd", learning_rate=1e30, schedule="constant", n_epochs=20
-    )
+    steps = fastcf.optimizers.GradientDescent(1e30, schedule="constant")
+    model = fastcf.UserPerceptron(threshold=4.0, activation="relu", optimizer=steps, n_epochs=20)
     with pytest.raises(fastcf.DivergenceError, match=r"UserPerceptron.fit: training diverged in epoch"):
         model.fit(ratings, item_features=films)
 
@@ -322,7 +441,7 @@ def test_user_perceptron_divergence_is_an_error(ratings, films):
 def test_user_perceptron_keeps_what_it_learnt_on_ctrl_c(ratings, films):
     model = fastcf.UserPerceptron(threshold=4.0, n_epochs=50, random_state=0)
     fit_interrupted(model, ratings, epoch=3, item_features=films)
-    assert len(model.history_) == 3
+    assert len(model.history_) == 4
     assert np.isfinite(model.predict(ratings)).all()
 
 
@@ -356,8 +475,10 @@ def test_user_perceptron_save_load_predicts_identically(model, ratings, tmp_path
     np.testing.assert_array_equal(loaded.predict_proba(ratings), model.predict_proba(ratings))
     mine, theirs = model.recommend(["u01", "nobody"], 5), loaded.recommend(["u01", "nobody"], 5)
     np.testing.assert_array_equal(mine.items, theirs.items)
-    for name in vars(model):
-        if name.endswith("_") and name not in ("users_", "items_", "seen_"):
+    learnt = [name for name in dir(model) if name.endswith("_") and not name.startswith("_")]
+    assert {"parameters_", "coefs_", "feature_scale_", "reg_", "history_", "n_epochs_"} <= set(learnt)
+    for name in learnt:
+        if name not in ("users_", "items_", "seen_"):
             np.testing.assert_equal(getattr(loaded, name), getattr(model, name))
     again = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(again.predict(ratings), model.predict(ratings))
@@ -382,8 +503,8 @@ def test_user_perceptron_options_survive_files(ratings, films, tmp_path):
     ],
 )
 def test_user_perceptron_damaged_file_is_a_data_error(ratings, films, tmp_path, change, message):
-    archive = fitted("liked", ratings, films)._to_archive()
-    save_model(tmp_path / "m", archive.class_name, archive.params, {**archive.arrays, **change}, archive.meta)
+    archive = fitted("liked", ratings, films).to_archive()
+    save_archive(tmp_path / "m", replace(archive, arrays={**archive.arrays, **change}))
     with pytest.raises(fastcf.DataError, match=message):
         fastcf.load(tmp_path / "m")
 
@@ -426,8 +547,14 @@ def test_user_perceptron_failed_refit_leaves_the_fitted_model_as_it_was(ratings,
         ({"init": "normal"}, ValueError, "init must be 'glorot' or 'lecun', or a pair"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1"),
         ({"reg": -1.0}, ValueError, "reg must be a finite number of at least 0, or 'auto'; got -1.0"),
-        ({"targets": "levels"}, ValueError, "threshold must be None for targets='levels'; got 4.0"),
+        ({"targets": "levels"}, ValueError, "threshold must be None for targets='levels', .*; got 4.0"),
         ({"threshold": None}, ValueError, "ratings must be 0 or 1 without a threshold; got"),
+        (
+            {"hidden": (), "activation": "relu"},
+            ValueError,
+            r"activation must be 'tanh' for hidden=\(\), .*; got 'relu'",
+        ),
+        ({"patience": 2}, ValueError, "patience needs validation ratings"),
         ({"features": "mf"}, ValueError, "item_features must be None for features='mf'; got FeatureTable"),
     ],
 )
@@ -442,7 +569,7 @@ def test_user_perceptron_bad_features_raise(ratings):
         model.fit(ratings)
     with pytest.raises(TypeError, match=r"item_features must be a FeatureTable or a pair"):
         model.fit(ratings, item_features=[1, 2])
-    with pytest.raises(ValueError, match="item_features must have a feature at least; got 0"):
+    with pytest.raises(ValueError, match="item_features must have at least one feature; got 0"):
         model.fit(ratings, item_features=(ratings.items.ids, np.empty((ratings.n_items, 0))))
     many = fastcf.Ratings.from_coo(np.zeros(101, int), np.arange(101), np.linspace(1, 5, 101))
     with pytest.raises(ValueError, match="ratings must have at most 100 levels for targets='levels'; got 101"):

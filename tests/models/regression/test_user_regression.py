@@ -17,6 +17,8 @@ from sklearn.preprocessing import StandardScaler
 import fastcf
 from fastcf import FeatureTable, ItemRegression, UserRegression
 from fastcf.data import read_items
+from fastcf.serialization import Archive
+from fastcf.serialization.version_1 import upgraded
 
 N_MORE = 5  # items (users) with features that the ratings do not know
 MODELS = {
@@ -182,10 +184,102 @@ def test_user_regression_save_load_predicts_identically(model, ratings, tmp_path
     assert fastcf.load(small).recommend("u001", 3, exclude_seen=False).items.shape == (3,)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_user_regression_new_rows_from_ratings_are_those_of_a_fit(name, ratings, features):
+    model = _fit(name, ratings, features, **({} if name.endswith("logistic") else {"solver": "gradient", "tol": 1e-9}))
+    by = "user" if name.startswith("user") else "item"
+    folded = model.fold_in(ratings, by=by)
+    np.testing.assert_allclose(folded.coef_, model.coef_, atol=1e-6)
+    np.testing.assert_allclose(folded.intercept_, model.intercept_, atol=1e-6)
+    np.testing.assert_allclose(folded.predict(ratings), model.predict(ratings), atol=1e-5)
+    few = ratings.take(ratings.row_of_entry() < 3) if by == "user" else ratings.take(ratings.indices < 3)
+    small = model.fold_in(few, by=by)
+    rated = small.intercept_ != np.float32(small.global_mean_)
+    assert rated.sum() == 3
+    np.testing.assert_array_equal(small.coef_[:3], folded.coef_[:3])
+    assert small.global_mean_ == model.global_mean_
+    other = "item" if by == "user" else "user"
+    with pytest.raises(ValueError, match=rf"fold_in: by must be '{by}' \(new {other}s are known by .*; got '{other}'"):
+        model.fold_in(ratings, by=other)
+
+
+@pytest.mark.parametrize("name", ["user", "user-logistic"])
+def test_user_regression_history_is_a_fold_in(name, ratings, features):
+    model = _fit(name, ratings, features)
+    folded = model.fold_in(ratings)
+    pairs = [("u001", 0), ("u017", 100_002), ("nobody", 20)]
+    np.testing.assert_array_equal(model.predict(pairs, history=ratings), folded.predict(pairs))
+    mine, theirs = model.recommend(["u001", "u004"], 5, history=ratings), folded.recommend(["u001", "u004"], 5)
+    np.testing.assert_array_equal(mine.items, theirs.items)
+    np.testing.assert_array_equal(mine.scores, theirs.scores)
+    with pytest.raises(ValueError, match=r"by must be 'item' \(new users are known by their features"):
+        _fit("item", ratings, features).recommend(["u001"], history=ratings)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_user_regression_new_rows_from_features(name, ratings, features, tmp_path):
+    model = _fit(name, ratings, features)
+    key = "item_features" if name.startswith("user") else "user_features"
+    new = np.random.default_rng(2).normal(size=(3, 6))
+    known = model.items_.ids[4] if name.startswith("user") else model.users_.ids[4]
+    ids = [555, int(known), 556] if name.startswith("user") else ["w1", str(known), "w2"]
+    more = model.fold_in(**{key: (ids, new)})
+    if name.startswith("user"):
+        assert more.items_.ids.tolist() == [*model.items_.ids.tolist(), 555, 556]
+        pairs = [("u001", 555), ("u001", ids[1]), ("u001", 556)]
+        z = new @ model.coef_[1] + model.intercept_[1]
+        before, after = model.predict([("u003", 0)]), more.predict([("u003", 0)])
+    else:
+        assert more.users_.ids.tolist() == [*model.users_.ids.tolist(), "w1", "w2"]
+        pairs = [("w1", -50), (ids[1], -50), ("w2", -50)]
+        z = new @ model.coef_[0] + model.intercept_[0]
+        before, after = model.predict([("u003", 0)]), more.predict([("u003", 0)])
+        assert more.seen_.indptr.size == len(more.users_) + 1
+    wanted = expit(z) if model.cost == "logistic" else np.clip(z, *model.rating_range_)
+    np.testing.assert_allclose(more.predict(pairs), wanted, rtol=1e-4)
+    np.testing.assert_array_equal(before, after)
+    more.save(tmp_path / "more")
+    np.testing.assert_array_equal(fastcf.load(tmp_path / "more").predict(pairs), more.predict(pairs))
+    with pytest.raises(ValueError, match=f"fold_in: {key} must have 6 features; got 2"):
+        model.fold_in(**{key: (ids, new[:, :2])})
+
+
+def test_user_regression_ignored_parameters_of_version_1_get_their_defaults():
+    params = {"cost": "squared", "solver": "exact", "max_iter": 7, "tol": 1e-3, "reg": 2.0}
+    for name in ("UserRegression", "ItemRegression"):
+        direct = upgraded(Archive(name, params, {}), {}).params
+        assert (direct["max_iter"], direct["tol"], direct["reg"]) == (None, 1e-8, 2.0)
+        for changed in ({"solver": "gradient"}, {"cost": "logistic"}):
+            kept = upgraded(Archive(name, {**params, **changed}, {}), {}).params
+            assert (kept["max_iter"], kept["tol"]) == (7, 1e-3)
+
+
+class Own(UserRegression):
+    """A user's own subclass."""
+
+
+def test_user_regression_subclass_behaves_as_its_base(ratings, features, tmp_path):
+    base = UserRegression(reg=2.0).fit(ratings, item_features=features["item_features"])
+    own = Own(reg=2.0).fit(ratings, item_features=features["item_features"])
+    own.save(tmp_path / "own")
+    for model in (own, fastcf.load(tmp_path / "own"), own.fold_in(ratings)):
+        assert isinstance(model, UserRegression)
+    np.testing.assert_array_equal(fastcf.load(tmp_path / "own").predict(ratings), base.predict(ratings))
+
+
+def test_user_regression_arrays_cannot_be_written(model):
+    for array in (model.coef_, model.user_factors_, model.item_factors_):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
+    with pytest.raises(AttributeError, match="cannot be set"):
+        model.coef_ = 1
+
+
 def test_user_regression_predict_proba_only_for_labels(model, ratings):
     if model.cost == "logistic":
         got = model.predict_proba(ratings)
-        np.testing.assert_array_equal(got, model.predict(ratings))
+        np.testing.assert_array_equal(got[:, 1], model.predict(ratings))
+        np.testing.assert_array_equal(got[:, 0], 1 - got[:, 1])
         assert got.min() >= 0
         assert got.max() <= 1
     else:
@@ -242,8 +336,11 @@ def test_user_regression_follows_scikit_learn_conventions(name, ratings, feature
         model.predict([("u001", 0)])
     fitted = _fit(name, ratings, features)
     before = fitted.predict(ratings)
+    key = "item_features" if name.startswith("user") else "user_features"
     with pytest.raises(ValueError, match="ratings must be finite"):
-        fitted.fit([("u001", 0)], [np.nan], **{f"{fitted._known}_features": features[f"{fitted._known}_features"]})
+        fitted.fit([("u001", 0)], [np.nan], **{key: features[key]})
+    with pytest.raises(ValueError, match="must have features"):
+        fitted.fit([("u999", 77_777)], [1.0], **{key: features[key]})
     np.testing.assert_array_equal(fitted.predict(ratings), before)
 
 
@@ -287,11 +384,25 @@ def test_user_regression_gradient_solver_agrees_and_says_when_it_does_not_conver
         ({"tol": 0}, ValueError, "tol must be a finite number above 0"),
         ({"max_iter": 0}, ValueError, "max_iter must be an integer of at least 1"),
         ({"device": "gpu"}, ValueError, "device must be"),
+        (
+            {"max_iter": 7},
+            ValueError,
+            "max_iter must be None where cost='squared' is solved directly, .* no effect; got 7",
+        ),
+        ({"tol": 1e-3}, ValueError, "tol must be 1e-08 where cost='squared' is solved directly"),
+        (
+            {"solver": "exact", "max_iter": 7},
+            ValueError,
+            "max_iter must be None where cost='squared' is solved directly",
+        ),
+        ({"solver": "exact", "tol": 1e-3}, ValueError, "tol must be 1e-08 where cost='squared' is solved directly"),
     ],
 )
 def test_user_regression_bad_parameters_raise(ratings, features, options, error, message):
     with pytest.raises(error, match=f"UserRegression.fit: {message}"):
         UserRegression(**options).fit(ratings, item_features=features["item_features"])
+    with pytest.raises(error, match=f"ItemRegression.fit: {message}"):
+        ItemRegression(**options).fit(ratings, user_features=features["user_features"])
 
 
 def test_user_regression_bad_features_raise(ratings, features):

@@ -8,8 +8,8 @@ import scipy.sparse
 from scipy.special import expit
 
 import fastcf
-from fastcf.models._towers import Inputs
-from fastcf.optimizers import OPTIMIZERS, SCHEDULES
+from fastcf.models.two_tower.towers import Inputs
+from fastcf.optimizers import OPTIMIZERS, SCHEDULES, as_optimizer
 from reference_two_tower import forward
 
 N_USERS, N_ITEMS, N_OTHERS = 60, 40, 8
@@ -47,11 +47,15 @@ KINDS = {
 }
 
 
+def adam(rate=0.01, **options):
+    return fastcf.optimizers.Adam(rate, **options)
+
+
 def fitted(films, kind="features", validation=None, **options):
     given = dict(KINDS[kind])
     ids = given.pop("ids", "auto")
     tables = {name: getattr(films, name) for name in given}
-    options = {"n_epochs": 15, "batch_size": 64, "learning_rate": 0.01, "reg": 0.0, "random_state": 0, **options}
+    options = {"n_epochs": 15, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0, **options}
     model = fastcf.TwoTower((16, 8), (12,), 6, ids=ids, **options)
     return model.fit(films.ratings, validation=validation, **tables)
 
@@ -163,7 +167,7 @@ def test_two_tower_folds_in_new_users_and_items(films, tmp_path):
 def test_two_tower_dense_and_sparse_tables_teach_the_same(films):
     wanted = fitted(films, n_epochs=2)
     dense = fastcf.FeatureTable(films.user_features.ids, films.users)
-    options = {"n_epochs": 2, "batch_size": 64, "learning_rate": 0.01, "reg": 0.0, "random_state": 0}
+    options = {"n_epochs": 2, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0}
     model = fastcf.TwoTower((16, 8), (12,), 6, **options)
     model.fit(films.ratings, user_features=dense, item_features=(films.ids, scipy.sparse.csr_array(films.contents)))
     np.testing.assert_allclose(model.predict_matrix(), wanted.predict_matrix()[:, : N_ITEMS + N_OTHERS][
@@ -193,23 +197,61 @@ def test_two_tower_errors_of_history_are_those_of_predictions(films, cost, weigh
     users, items, values = films.ratings.to_coo()
     ratings = fastcf.Ratings.from_coo(users, items, values, weights=weights)
     labels = cost == "logistic"
-    model = fastcf.TwoTower((8,), (8,), 4, cost=cost, threshold=3.0 if labels else None, n_epochs=4, batch_size=10_000,
-                            optimizer="gd", learning_rate=1e-9, reg=30.0, random_state=0)  # fmt: skip
+    model = fastcf.TwoTower((8,), (8,), 4, cost=cost, threshold=3.0 if labels else None, n_epochs=4, batch_size=100,
+                            reg=30.0, random_state=0)  # fmt: skip
     tables = {"user_features": films.user_features, "item_features": films.item_features}
     model.fit(ratings, validation=films.unseen, **tables)
     name = "log_loss" if labels else "rmse"
-    record = model.history_[-1]
-    assert -model.score(ratings) == pytest.approx(record[f"train_{name}"], rel=1e-3)
+    assert [record["epoch"] for record in model.history_] == [0, 1, 2, 3, 4]
+    record = model.history_[model.n_epochs_]
+    z = model.centre_ + model.user_vectors().astype(float) @ model.item_vectors().T.astype(float)
+    rows = ratings.row_of_entry(), model.items_.rows(ratings.items.ids)[ratings.indices]
+    z, y = z[rows], ratings.values >= 3.0 if labels else ratings.values
+    losses = np.logaddexp(0, z) - y * z if labels else ((z - y) / model.unit_) ** 2 / 2
+    loss = np.average(losses, weights=ratings.weights)
+    assert record[f"train_{name}"] == pytest.approx(loss if labels else model.unit_ * np.sqrt(2 * loss), rel=1e-5)
     assert -model.score(films.unseen) == pytest.approx(record[f"validation_{name}"], rel=1e-5)
     squares = sum(float((w.astype(float) ** 2).sum()) for w in (*model.user_weights_, *model.item_weights_))
-    loss = record[f"train_{name}"] if labels else (record[f"train_{name}"] / model.unit_) ** 2 / 2
-    assert record["cost"] == pytest.approx(loss + 15.0 * squares / ratings.nnz, rel=1e-4)
+    assert record["cost"] == pytest.approx(loss + 15.0 * squares / ratings.nnz, rel=1e-5)
+
+
+def test_two_tower_history_begins_with_the_first_weights(films):
+    """Epoch 0 is the objective at the parameters that training starts from; callbacks see the model of that moment."""
+    seen = []
+
+    class Watch(fastcf.callbacks.Callback):
+        def on_train_begin(self, view):
+            seen.append(-view.score(films.ratings))
+
+        def on_epoch_end(self, view, record):
+            seen.append(-view.score(films.ratings))
+
+    options = {"dropout": 0.3, "cost": "logistic", "threshold": 3.0, "n_epochs": 3, "reg": 5.0}
+    given = {"user_features": films.user_features, "item_features": films.item_features}
+    model = fastcf.TwoTower((8,), (8,), 4, random_state=0, **options)
+    model.fit(films.ratings, callbacks=Watch(), **given)
+    np.testing.assert_allclose([record["train_log_loss"] for record in model.history_], seen, rtol=1e-5)
+    assert model.history_[0]["learning_rate"] is None
+    still = fastcf.TwoTower((8,), (8,), 4, random_state=0, optimizer=adam(1e-30), **options)
+    still.fit(films.ratings, **given)
+    assert [record["cost"] for record in still.history_] == pytest.approx([model.history_[0]["cost"]] * 4, rel=1e-6)
+
+
+def test_two_tower_costs_of_many_ratings_are_those_of_a_sample(films, monkeypatch):
+    whole = fitted(films, "ids", n_epochs=2, reg=20.0)
+    monkeypatch.setattr(fastcf.models.two_tower.trainer, "_MEASURED", films.ratings.nnz // 2)
+    part = fitted(films, "ids", n_epochs=2, reg=20.0)
+    np.testing.assert_array_equal(whole.predict_matrix(), part.predict_matrix())
+    for one, other in zip(whole.history_, part.history_, strict=True):
+        assert one["cost"] == pytest.approx(other["cost"], rel=0.1)
+        assert one["cost"] != other["cost"]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_two_tower_every_optimizer_lowers_the_error(films, optimizer):
     rates = {"adam": 0.005, "adagrad": 0.02, "adadelta": 1.0}
-    model = fitted(films, "both", optimizer=optimizer, learning_rate=rates.get(optimizer, 0.03), n_epochs=20, reg=1.0)
+    stepper = as_optimizer(optimizer).set_params(learning_rate=rates.get(optimizer, 0.03))
+    model = fitted(films, "both", optimizer=stepper, n_epochs=20, reg=1.0)
     assert model.history_[-1]["train_rmse"] < 0.8 * model.history_[0]["train_rmse"]
 
 
@@ -222,9 +264,9 @@ def test_two_tower_every_activation_and_init_learns(films, activation, init):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_two_tower_step_sizes_follow_the_schedule(films, schedule):
-    model = fitted(films, schedule=schedule, n_epochs=3)
+    model = fitted(films, optimizer=adam(schedule=schedule), n_epochs=3)
     wanted = [fastcf.optimizers.learning_rate_at(schedule, 0.01, epoch, 3, 0.1) for epoch in range(3)]
-    assert [record["learning_rate"] for record in model.history_] == wanted
+    assert [record["learning_rate"] for record in model.history_] == [None, *wanted]
 
 
 def test_two_tower_same_seed_same_bits_for_any_number_of_threads(films):
@@ -262,11 +304,12 @@ def test_two_tower_gradients_are_right(films, kind, options):
 
 @pytest.mark.parametrize(("optimizer", "normalize"), [("momentum", True), ("adam", False)])
 def test_two_tower_unit_of_ratings_does_not_matter(films, optimizer, normalize):
-    options = {"optimizer": optimizer, "normalize": normalize, "reg": 3.0, "n_epochs": 3}
+    stepper = as_optimizer(optimizer).set_params(learning_rate=0.01)
+    options = {"optimizer": stepper, "normalize": normalize, "reg": 3.0, "n_epochs": 3}
     wanted = fitted(films, **options).predict_matrix()
     users, items, values = films.ratings.to_coo()
     ratings = fastcf.Ratings.from_coo(users, items, 20 * values - 30)
-    model = fastcf.TwoTower((16, 8), (12,), 6, batch_size=64, learning_rate=0.01, random_state=0, **options)
+    model = fastcf.TwoTower((16, 8), (12,), 6, batch_size=64, random_state=0, **options)
     model.fit(ratings, user_features=films.user_features, item_features=films.item_features)
     np.testing.assert_allclose(model.predict_matrix(), 20 * wanted - 30, atol=0.02)
 

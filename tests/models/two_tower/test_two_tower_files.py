@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
-from fastcf.serialization import save_model
+from fastcf.optimizers import as_optimizer
+from fastcf.serialization import Archive, save_archive
+from fastcf.serialization.version_1 import upgraded
 from interrupted import fit_interrupted
 
 OPTIONS = {
@@ -23,6 +26,9 @@ OPTIONS = {
     "labels": {"cost": "logistic", "threshold": 3.0, "normalize": False, "item_layers": [5, 4]},
     "momentum": {"ids": "user", "optimizer": fastcf.optimizers.Momentum(momentum=0.8), "reg": 3.0},
 }
+
+
+CONSTANT = fastcf.optimizers.Adam(schedule="constant")
 
 
 def model_of(name="default", **options):
@@ -95,26 +101,66 @@ DAMAGE = {
     "other layers": lambda params, meta, arrays: params.update(user_layers=[7]),
     "activation": lambda params, meta, arrays: params.update(activation="step"),
     "a parameter too many": lambda params, meta, arrays: params.update(colour=1),
-    "scale of nothing": lambda params, meta, arrays: meta.update(scale_=0.0),
-    "scale of text": lambda params, meta, arrays: meta.update(scale_="two"),
-    "negative unit": lambda params, meta, arrays: meta.update(unit_=-1.0),
-    "no centre": lambda params, meta, arrays: meta.pop("centre_"),
-    "centre of nothing": lambda params, meta, arrays: meta.update(centre_=None),
+    "scale of nothing": lambda params, meta, arrays: meta.update(scale=0.0),
+    "scale of text": lambda params, meta, arrays: meta.update(scale="two"),
+    "negative unit": lambda params, meta, arrays: meta.update(unit=-1.0),
+    "no centre": lambda params, meta, arrays: meta.pop("centre"),
+    "centre of nothing": lambda params, meta, arrays: meta.update(centre=None),
 }
 
 
 @pytest.fixture(scope="module")
 def archive(ratings, tables):
-    return model_of(item_layers=(5, 4)).fit(ratings, **tables)._to_archive()
+    return model_of(item_layers=(5, 4)).fit(ratings, **tables).to_archive()
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_two_tower_damaged_file_is_a_data_error(archive, tmp_path, damage):
     params, meta, arrays = dict(archive.params), json.loads(json.dumps(archive.meta)), dict(archive.arrays)
     DAMAGE[damage](params, meta, arrays)
-    save_model(tmp_path / "model", "TwoTower", params, arrays, meta)
+    save_archive(tmp_path / "model", replace(archive, params=params, arrays=arrays, meta=meta))
     with pytest.raises(fastcf.DataError, match="model"):
         fastcf.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_two_tower_folded_in_states_share_the_towers(ratings, tables, name):
+    model = model_of(name).fit(ratings, **tables)
+    before = model.predict_matrix()
+    folded = model.fold_in(item_features=([99], [[1.0, 0, 2, 0]]))
+    assert folded.item_weights_[0] is model.item_weights_[0]
+    np.testing.assert_array_equal(model.predict_matrix(), before)
+    for wrong in ({"X": ratings}, {"X": ratings, "by": "item"}):
+        with pytest.raises(
+            ValueError, match=r"TwoTower\.fold_in: TwoTower computes no new rows from ratings: pass their"
+        ):
+            model.fold_in(**wrong)
+    with pytest.raises(ValueError, match=r"TwoTower\.recommend: history: TwoTower computes no new rows from ratings"):
+        model.recommend(n=2, history=ratings)
+
+
+def test_two_tower_parameters_of_version_1_are_refitted(ratings):
+    """Scale of plain products had no effect; step size and schedule go into the optimiser."""
+    old = {"user_layers": [6], "item_layers": [5], "n_factors": 3, "normalize": False, "scale": 2.5, "n_threads": 2}
+    old |= {"optimizer": "momentum", "learning_rate": 0.02, "schedule": "constant", "decay": 0.1, "min_delta": 0.0}
+    params = upgraded(Archive("TwoTower", old, {}), {}).params
+    steps = fastcf.optimizers.Optimizer.from_dict(params.pop("optimizer"))
+    assert steps == fastcf.optimizers.Momentum(0.02, schedule="constant")
+    model = fastcf.TwoTower(**params, optimizer=steps, n_epochs=1, random_state=0).fit(ratings)
+    assert model.learning_rate_ == 0.02
+
+
+class Own(fastcf.TwoTower):
+    """A user's own subclass."""
+
+
+def test_two_tower_subclass_behaves_as_its_base(ratings, tmp_path):
+    options = {"user_layers": (6,), "item_layers": (5,), "n_factors": 3, "n_epochs": 2, "random_state": 0}
+    base, own = (kind(**options).fit(ratings) for kind in (fastcf.TwoTower, Own))
+    own.save(tmp_path / "own")
+    for model in (own, fastcf.load(tmp_path / "own")):
+        np.testing.assert_array_equal(model.predict(ratings), base.predict(ratings))
+    assert isinstance(own.state, type(base.state))
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -123,16 +169,17 @@ def test_two_tower_damaged_file_is_a_data_error(archive, tmp_path, damage):
 
 
 def test_two_tower_interrupted_keeps_what_was_learnt(ratings):
-    model = model_of(n_epochs=50, schedule="constant")
+    model = model_of(n_epochs=50, optimizer=CONSTANT)
     fit_interrupted(model, ratings, epoch=3)
-    assert (len(model.history_), model.n_epochs_) == (3, 3)
-    whole = model_of(n_epochs=3, schedule="constant").fit(ratings)
+    assert (len(model.history_), model.n_epochs_) == (4, 3)
+    whole = model_of(n_epochs=3, optimizer=CONSTANT).fit(ratings)
     np.testing.assert_array_equal(model.predict_matrix(), whole.predict_matrix())
 
 
 @pytest.mark.parametrize("optimizer", ["gd", "momentum", "adam"])
 def test_two_tower_divergence_is_an_error_and_parameters_stay_finite(ratings, tables, optimizer):
-    model = model_of(normalize=False, activation="identity", optimizer=optimizer, learning_rate=1e30)
+    stepper = as_optimizer(optimizer).set_params(learning_rate=1e30)
+    model = model_of(normalize=False, activation="identity", optimizer=stepper)
     with pytest.raises(fastcf.DivergenceError, match=r"TwoTower\.fit: training diverged in epoch 1; lower"):
         model.fit(ratings, **tables)
     assert model.n_epochs_ == 0
@@ -140,13 +187,30 @@ def test_two_tower_divergence_is_an_error_and_parameters_stay_finite(ratings, ta
         assert np.isfinite(array).all()
 
 
+def test_two_tower_old_state_answers_until_the_new_one_is_complete(ratings):
+    model = model_of().fit(ratings)
+    before, answers = model.predict_matrix(), []
+
+    class Ask(fastcf.callbacks.Callback):
+        def on_epoch_end(self, view, record):
+            answers.append((model.predict_matrix(), view.predict_matrix()))
+
+    model.set_params(random_state=1).fit(ratings, callbacks=Ask())
+    assert len(answers) == 4
+    for old, new in answers:
+        np.testing.assert_array_equal(old, before)
+        assert not np.array_equal(new, before)
+    np.testing.assert_array_equal(model.predict_matrix(), answers[-1][1])
+
+
 def test_two_tower_patience_keeps_the_best_epoch(ratings):
     train, held_out = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
-    model = model_of(n_epochs=200, reg=0.0, patience=3, user_layers=(64,), item_layers=(64,), learning_rate=0.02)
+    stepper = fastcf.optimizers.Adam(0.02)
+    model = model_of(n_epochs=200, reg=0.0, patience=3, user_layers=(64,), item_layers=(64,), optimizer=stepper)
     model.fit(train, validation=held_out)
     errors = [record["validation_rmse"] for record in model.history_]
-    assert len(errors) == model.n_epochs_ + 3 < 200
-    assert model.n_epochs_ == 1 + int(np.argmin(errors))
+    assert len(errors) == model.n_epochs_ + 4 < 200
+    assert model.n_epochs_ == 1 + int(np.argmin(errors[1:]))
 
 
 def test_two_tower_callbacks_see_every_epoch(ratings):
@@ -156,7 +220,7 @@ def test_two_tower_callbacks_see_every_epoch(ratings):
 
     for name, error in (("default", "rmse"), ("labels", "log_loss")):
         model = model_of(name).fit(ratings, callbacks=[Stop()])
-        assert [record["epoch"] for record in model.history_] == [1, 2]
+        assert [record["epoch"] for record in model.history_] == [0, 1, 2]
         keys = {"epoch", "cost", f"train_{error}", f"validation_{error}", "seconds", "learning_rate"}
         assert set(model.history_[0]) == keys
 
@@ -204,13 +268,15 @@ def test_two_tower_works_in_grid_search(tables, ratings):
         ({"dropout": 1.0}, ValueError, "dropout must be .*; got 1.0"),
         ({"reg": -1.0}, ValueError, "reg must be a finite number of at least 0; got -1.0"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be"),
-        ({"learning_rate": "fast"}, ValueError, "learning_rate must be"),
-        ({"schedule": "step"}, ValueError, "schedule must be"),
-        ({"decay": 1.5}, ValueError, "decay must be"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1; got 0"),
         ({"n_epochs": 0}, ValueError, "n_epochs must be"),
         ({"patience": 0}, ValueError, "patience must be"),
-        ({"min_delta": -1}, ValueError, "min_delta must be"),
+        ({"patience": 3}, ValueError, "patience needs validation ratings"),
+        (
+            {"normalize": False, "scale": 2.0},
+            ValueError,
+            "scale must be 'auto' for normalize=False, .*; got 2.0",
+        ),
         ({"init": "small"}, ValueError, "init must be"),
         ({"random_state": -1}, ValueError, "random_state must be"),
         ({"n_threads": 0}, ValueError, "n_threads must be"),
@@ -257,9 +323,10 @@ def test_two_tower_bad_features_raise(ratings, tables):
 
 
 def test_two_tower_predict_proba_is_for_labels_only(ratings):
-    assert not hasattr(model_of(), "predict_proba")
+    assert not hasattr(model_of().fit(ratings), "predict_proba")
     model = model_of("labels", item_layers=(4,)).fit(ratings)
-    np.testing.assert_array_equal(model.predict_proba(ratings), model.predict(ratings))
+    np.testing.assert_array_equal(model.predict_proba(ratings)[:, 1], model.predict(ratings))
+    np.testing.assert_array_equal(model.predict_proba(ratings).sum(axis=1), 1)
     assert 0 < model.predict_proba(ratings).min() < model.predict_proba(ratings).max() < 1
 
 

@@ -1,56 +1,66 @@
-"""The masked autoencoder: a deep network that is fed what is rated and asked for everything."""
+"""The masked autoencoder: a deep network that is fed the known ratings of a row and predicts all of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import Backend, resolve_device, single_threaded_blas
-from fastcf._random import RandomState, seed_from
-from fastcf.callbacks import Callback
-from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models._encoded import EncodedMixin
-from fastcf.models._labels import labelled
-from fastcf.models._network import (
-    ACTIVATIONS,
-    INITS,
-    draw_parameters,
-    network_objective,
-    penalises_output_bias,
-    scale_of,
+from fastcf._backend import Backend, resolve_device
+from fastcf._parameters import (
+    VERBOSE,
+    Boolean,
+    Constraint,
+    Instance,
+    Interval,
+    Nothing,
+    OneOf,
+    RandomSeed,
+    Sizes,
+    validate_parameters,
 )
-from fastcf.models._network_rows import BOUNDED, Scale, TrainingRows, rows_to_train_on
-from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
-from fastcf.models._training import train
-from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer, learning_rate_at
-from fastcf.ratings import Ratings
-from fastcf.serialization import register
+from fastcf._random import RandomState, seed_from
+from fastcf.errors import DataError
+from fastcf.models.autoencoder.encoder import Network, NetworkFolding
+from fastcf.models.autoencoder.network import ACTIVATIONS, INITS, Architecture, Parameters
+from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
+from fastcf.models.autoencoder.rows import BOUNDED, Scale, fit_label_scale, fit_scale
+from fastcf.models.autoencoder.trainer import NetworkTrainer
+from fastcf.models.estimator import Estimator, Packed
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores import State, Targets
+from fastcf.scores.queries import rated_side
+from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.serialization import Archive, register
+from fastcf.training.callbacks import Callback
+from fastcf.training.gradient_check import Objective, compare_gradients
+from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
 
 __all__ = ["Autoencoder"]
 
-_RATES = {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
-_GRADIENT_RATE = 0.005
+_RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _REG, _LABEL_REG = 500.0, 250.0
 _FEWEST_ROWS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 1024, 64
+_NUMBERS = {"mean_rating": float, "reg": float, "learning_rate": float, "batch_size": int}  # of a network, in files
 
 
 @register
-class Autoencoder(EncodedMixin):
+class Autoencoder(Estimator):
     r"""Masked autoencoder of ratings: ``f(x) = g_o(U h(V x + W r) + c)``.
 
-    A user's (or, item-based, an item's) known ratings x go through an encoder and a decoder that mirrors it; what comes
-    out are predictions of all. Beside the ratings the network is fed which there are, r: what people choose to rate
-    says much about them, whatever they say of it. Minimises, over the known ratings only,
+    The known ratings x of an item (or, user-based, of a user) go through an encoder and a decoder that mirrors it; the
+    outputs are predictions of all. A second input r says which ratings there are: what people choose to rate says much
+    about them, whatever the ratings are. The network minimises, over the known ratings only,
     ``(Σ w (f(x) − y)² + λ/2 ‖weights‖²) / Σ w``,
-    where y are the normalised ratings and x the same, or fewer where inputs are dropped. For labels, with the logistic
-    cost, it is ``(2 Σ w (softplus(z) − y z) + λ/2 ‖weights‖²) / Σ w``, z being f(x) and the log-odds by the biases, and
-    x how far labels are from the probabilities by the biases. Batches of rows are exact and sparse at both ends: the
-    first layer gathers rated rows, the last computes rated outputs, and rows of weights that a batch does not touch
-    take their steps when they are next looked at.
+    where y are the normalised ratings and x the same, some of them dropped. For labels, with the logistic cost, it is
+    ``(2 Σ w (softplus(z) − y z) + λ/2 ‖weights‖²) / Σ w``: z is f(x) added to the log-odds by the biases, and x is the
+    difference between labels and the probabilities by the biases. Batches of rows are exact and sparse at both ends:
+    the first layer gathers rated columns, the last computes rated outputs, and rows of weights that a batch does not
+    touch take their steps when they are next read.
 
     Parameters
     ----------
@@ -59,10 +69,11 @@ class Autoencoder(EncodedMixin):
     cost : {"squared", "logistic"}, default "squared"
         Of ratings; or of labels, whose probabilities are predicted.
     threshold : float, optional
-        For the logistic cost: ratings of at least this are label 1, others 0. By default ratings are labels in [0, 1].
+        For the logistic cost only: ratings of at least this are label 1, others 0. By default ratings are labels in
+        [0, 1].
     orientation : {"item", "user"}, default "item"
-        Whose ratings are a row: "item" has a network that knows what the raters of an item say, usually the more
-        accurate; "user" one that new users can be folded into.
+        Whose ratings are a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
+        can fold in new users.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
     output_activation : str, default "identity"
@@ -73,35 +84,31 @@ class Autoencoder(EncodedMixin):
     dropout : float, default 0.0
         Share of the encoder's hidden values dropped in training, in [0, 1).
     alpha_dropout : bool, default False
-        Dropout that keeps mean and variance of SELU's values instead of the mean.
+        Dropout that keeps mean and variance of SELU's values instead of the mean. Only with a ``dropout`` above 0.
     input_dropout : float, default 0.5
-        Share of the known ratings that the network is not fed but asked for all the same, in [0, 1); those that are fed
+        Share of the known ratings that the network is not fed but predicts all the same, in [0, 1); those that are fed
         are divided by what is left. Otherwise it may learn to copy.
     rated_input : float, default 30.0
-        What is fed for being rated: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
+        Size of the second input: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
         together with them; 0 feeds ratings only. The larger, the faster W learns and the less it is penalised.
     dense_refeeding : int, default 0
         How often f(x) is fed again, as dense rows, after each batch, with a step towards ``f(f(x)) = f(x)``; there r
         is 0. Costs time and memory of rows times columns. Not with the logistic cost.
     normalize : {"bias", "item", "user", "global"} or None, default "bias"
-        What is subtracted from ratings before they are divided by the standard deviation of what is left: the mean with
-        biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds ratings
-        as they are. Any but "global" and None goes with ``output_activation="identity"`` only; bounded outputs have a
-        mapping of their own and ignore it. With the logistic cost predictions begin at the log-odds of the same.
+        What is subtracted from ratings before they are divided by the standard deviation of the differences: the mean
+        with biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds
+        ratings as they are. With the logistic cost predictions begin at the log-odds of the same. Outputs of "sigmoid"
+        and "tanh" have their own mapping, so that this must stay at its default there; the other activations of
+        outputs take "global" and None only.
     reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then only refine what was fitted. "auto" is 500, or 250 with the logistic cost, which is flatter. Rows of
-        weights of users and items that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov";
-        under the others each rating carries its share of the penalty.
+        then only refine biases that are fitted before. "auto" is 500, or 250 with the logistic cost, which is flatter.
+        Rows of weights of users and items that are not in a batch shrink too, exactly, under "gd", "momentum" and
+        "nesterov"; under the others each rating carries its share of the penalty.
     optimizer : str or Optimizer, default "adam"
         "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
-        :mod:`fastcf.optimizers`.
-    learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta, else 0.005.
-    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
-        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
-    decay : float, default 0.1
-        The constant of the last two schedules, in [0, 1].
+        :mod:`fastcf.optimizers`, which carries step size and schedule: ``Adam(learning_rate=0.01)``. The learning rate
+        "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta, else 0.005.
     batch_size : int or "auto", default "auto"
         Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 and at most
         1,024: a step passes over the weights of all that its rows have rated, which on large sets is what takes time.
@@ -110,8 +117,6 @@ class Autoencoder(EncodedMixin):
     patience : int or None, default None
         With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
         of the best epoch are kept either way.
-    min_delta : float, default 0.0
-        By how much an epoch must lower the validation error to count as an improvement.
     init : {"small", "lecun", "glorot", "normal", "uniform"}, default "small"
         Distribution of the first weights. "lecun": normal with variance 1/inputs (for SELU, Klambauer et al. 2017);
         "small": the same, but a tenth as large at both ends, so that predictions begin near the offsets and units of
@@ -122,9 +127,9 @@ class Autoencoder(EncodedMixin):
     n_threads : int, optional
         Threads to use; all by default. The same seed gives the same bits for any number of threads (on one instruction
         set and BLAS).
-    device : {"auto", "cpu", "cuda"}, default "auto"
+    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. What ran is in ``device_``.
-    verbose : {0, 1, 2}, default 0
+    verbose : {0, 1, 2} or bool, default 0
         Silent; a progress bar; a line per epoch.
 
     Attributes
@@ -133,36 +138,46 @@ class Autoencoder(EncodedMixin):
         V, a row per item (user-based) or per user (item-based).
     rated_weights_ : ndarray of shape (n_columns, layers[0]), float32, or None
         W, likewise; None with ``rated_input=0``.
-    hidden_weights_ : list of ndarray (inputs, outputs), float32
-        Of the layers between, encoder first; the decoder's are not there where they are tied.
-    hidden_biases_ : list of ndarray, float32
+    hidden_weights_ : tuple of ndarray (inputs, outputs), float32
+        Of the layers between, encoder first; the decoder's are missing where they are tied.
+    hidden_biases_ : tuple of ndarray, float32
         Of all hidden layers.
     output_weights_ : ndarray of shape (n_columns, layers[0]), float32
         U; the input weights where tied.
     output_bias_ : ndarray of shape (n_columns,), float32
         c.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
-        The same as a factor model, which prediction goes by: the hidden values of a row, less those of an empty one,
-        times ``scale_.gain``, are one side; U is the other.
+        The network as a factor model, by which it predicts and ranks: the hidden values of a row, less those of an
+        empty one, times ``scale_.gain``, are the factors of one side; U has those of the other.
     scale_ : Scale
         What is subtracted and divided by.
     mean_rating_ : float
-        Mean of the training ratings, by their weights.
-    users_, items_, seen_, rating_range_, history_, n_epochs_, device_
-        As for :class:`MatrixFactorization`, with ``train_log_loss`` and ``validation_log_loss`` for labels. Costs of
-        ``history_`` are the objective, errors taken just before each step and with whatever was dropped.
+        Mean of the training ratings, or labels, by their weights.
+    history_ : list of dict
+        A record per epoch, from epoch 0, before training: ``epoch``, ``cost``, ``train_rmse``, ``validation_rmse``
+        (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels
+        ``train_log_loss`` and ``validation_log_loss``. All are measured at the parameters after the epoch, nothing
+        dropped. ``cost`` is the objective. Its first term and the training error are taken over the training ratings
+        where these are at most 65,536, else over so many in whole rows, drawn once by the seed.
+    users_, items_, seen_, rating_range_, n_epochs_, device_
+        As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int
-        What "auto" came to.
+        The values that "auto" stands for.
 
     See Also
     --------
     Blend : A weighted average of several models.
-    MatrixFactorization : Explains validation and callbacks.
-    LogisticMatrixFactorization : Labels by a factorisation.
+    MatrixFactorization : Explains validation and callbacks; learns labels too.
 
     Notes
     -----
-    Memory in training: parameters times 2 to 4, by optimiser; 12 bytes per rating; batch size times the widest layer.
+    An unknown row (a user of a user-based model, an item of an item-based one) is predicted as one without ratings,
+    f(0). An unknown column is not in the network: its predictions are the means and biases that are known (with an
+    ``output_activation``, ``mean_rating_``). ``fold_in`` and ``history`` compute new rows of the model's
+    ``orientation``: their ratings go through the network, which stays as it is. Ratings of unknown columns are left
+    out.
+
+    Memory in training: parameters times 3 to 5, by optimiser; 12 bytes per rating; batch size times the widest layer.
     Only ``dense_refeeding`` holds batch size times columns.
 
     References
@@ -203,19 +218,14 @@ class Autoencoder(EncodedMixin):
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
         "reg": (Interval(0), OneOf(("auto",))),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
-        "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
-        "schedule": (OneOf(SCHEDULES),),
-        "decay": (Interval(0, 1),),
         "batch_size": (Interval(1, integer=True), OneOf(("auto",))),
         "n_epochs": (Interval(1, integer=True),),
         "patience": (Interval(1, integer=True), Nothing()),
-        "min_delta": (Interval(0),),
         "init": (OneOf(INITS),),
         "random_state": (RandomSeed(),),
-        "verbose": (Interval(0, 2, integer=True),),
-        **EncodedMixin._constraints,
+        "verbose": VERBOSE,
+        **Estimator._constraints,
     }
-    _state = (*EncodedMixin._state, "history_", "n_epochs_", "reg_", "learning_rate_", "batch_size_", "mean_rating_")
 
     def __init__(
         self,
@@ -235,18 +245,14 @@ class Autoencoder(EncodedMixin):
         normalize: str | None = "bias",
         reg: float | str = "auto",
         optimizer: str | Optimizer = "adam",
-        learning_rate: float | str = "auto",
-        schedule: str = "linear",
-        decay: float = 0.1,
         batch_size: int | str = "auto",
         n_epochs: int = 30,
         patience: int | None = None,
-        min_delta: float = 0.0,
         init: str = "small",
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
-        verbose: int = 0,
+        verbose: int | bool = 0,
     ) -> None:
         self.layers = layers
         self.cost = cost
@@ -263,13 +269,9 @@ class Autoencoder(EncodedMixin):
         self.normalize = normalize
         self.reg = reg
         self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
         self.batch_size = batch_size
         self.n_epochs = n_epochs
         self.patience = patience
-        self.min_delta = min_delta
         self.init = init
         self.random_state = random_state
         self.n_threads = n_threads
@@ -286,7 +288,7 @@ class Autoencoder(EncodedMixin):
         y: ArrayLike | None = None,
         *,
         validation: Any = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] | None = None,
         check_gradients: bool = False,
     ) -> Autoencoder:
         """Learn the network.
@@ -294,8 +296,8 @@ class Autoencoder(EncodedMixin):
         Parameters
         ----------
         X, y, validation, callbacks, check_gradients
-            As for :meth:`MatrixFactorization.fit`; with a ``threshold`` validation ratings are cut, too. They are
-            predicted from the training ratings, nothing dropped.
+            As for :meth:`MatrixFactorization.fit`; a ``threshold`` cuts validation ratings, too. They are predicted
+            from the training ratings, nothing dropped.
 
         Returns
         -------
@@ -305,7 +307,7 @@ class Autoencoder(EncodedMixin):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described.
+            If the input or a parameter is not as described, or a parameter would have no effect.
         DeviceError
             If ``device="cuda"`` cannot be used.
         GradientCheckError
@@ -315,159 +317,246 @@ class Autoencoder(EncodedMixin):
         KeyboardInterrupt
             After Ctrl-C; the model holds what was learnt so far.
         """
-        caller = "Autoencoder.fit"
+        caller = self._caller
         ratings, backend = self._begin_fit(X, y)
-        self._check_threshold()
-        for name, wanted in (("output_activation", "identity"), ("dense_refeeding", 0)):
-            got = getattr(self, name)
-            if self._is_logistic and got != wanted:
-                raise ValueError(f"{caller}: {name} must be {wanted!r} for cost='logistic'; got {got!r}")
-        if self.normalize not in ("global", None) and self._squashes and self.output_activation not in BOUNDED:
-            raise ValueError(
-                f"{caller}: normalize must be 'global' or None with output_activation={self.output_activation!r}; "
-                f"got {self.normalize!r}"
-            )
-        ratings = labelled(ratings, self._labels(ratings, caller))
+        self._check_combinations()
+        ratings = self._targets.of_ratings(ratings, caller)
         held_out = None
         if validation is not None:
-            held_out = self._validation_ratings(validation)
-            held_out = labelled(held_out, self._labels(held_out, f"{caller}: validation"))
+            held_out = self._targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
         seed = seed_from(self.random_state, caller)
-        optimizer = as_optimizer(self.optimizer, caller)
-        self.learning_rate_ = (
-            _RATES.get(optimizer.name, _GRADIENT_RATE) if self.learning_rate == "auto" else float(self.learning_rate)
-        )
-        auto = _LABEL_REG if self._is_logistic else _REG
-        self.reg_ = auto if isinstance(self.reg, str) else float(self.reg)
+        problem = self._problem(ratings, held_out, backend, seed)
         if check_gradients:
-            compare_gradients(network_objective(self, ratings, backend, seed), max_coordinates=20).require(caller)
-        rows = rows_to_train_on(ratings, self.orientation)
-        self.batch_size_ = _batch_size(rows) if isinstance(self.batch_size, str) else int(self.batch_size)
-        scale = scale_of(self, ratings, backend)
-        self._remember(ratings, backend)
-        if self._is_logistic:
-            self.rating_range_ = (0.0, 1.0)
-        self.history_: list[dict[str, Any]] = []
-        self.n_epochs_ = 0
-        self.scale_ = scale
-        self.mean_rating_ = float(np.average(ratings.values.astype(np.float64), weights=ratings.weights))
-        inputs = scale.normalised(rows.csr, scale.rows)
-        parameters = draw_parameters(
-            backend,
-            rows.n_columns,
-            self._sizes,
-            self.tied,
-            self.init,
-            _known_squares(inputs, rows),
-            float(self.rated_input),
-            seed,
-            self._threads,
+            compare_gradients(network_objective(problem), max_coordinates=20).require(caller)
+        self._train(
+            NetworkTrainer(problem),
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            callbacks=callbacks,
+            verbose=self.verbose,
         )
-        unrated = np.bincount(rows.csr[1], minlength=rows.n_columns) == 0
-        for table in (parameters[0], parameters[1], parameters[5]):
-            if table is not None:
-                table[unrated] = 0  # where nothing is learnt, nothing is to be said
-        with single_threaded_blas():
-            trainer = self._trainer(backend, rows, inputs, scale, optimizer, seed)
-            trainer.set_parameters(parameters)
-            if held_out is not None:
-                trainer.set_validation(*self._held_out(held_out, ratings, scale), scale.gain)
-            total = float(inputs.size if rows.weights is None else rows.weights.sum(dtype=np.float64))
-            error = "log_loss" if self._is_logistic else "rmse"
-
-            def run_epoch(epoch: int) -> dict[str, Any]:
-                rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
-                loss = trainer.epoch(rate) / total
-                learnt, measured = loss / 2 if self._is_logistic else scale.unit * math.sqrt(loss), None
-                if held_out is not None and self._is_logistic:
-                    measured = trainer.validation_log_loss() / held_out.nnz
-                elif held_out is not None:
-                    measured = math.sqrt(trainer.validation_squared_error() / held_out.nnz)
-                return {
-                    "cost": loss + trainer.penalty(),
-                    f"train_{error}": learnt,
-                    f"validation_{error}": measured,
-                    "learning_rate": rate,
-                }
-
-            try:
-                train(
-                    self,
-                    trainer,
-                    run_epoch,
-                    n_epochs=self.n_epochs,
-                    validated=held_out is not None,
-                    monitor=f"validation_{error}",
-                    patience=self.patience,
-                    min_delta=self.min_delta,
-                    callbacks=callbacks,
-                    verbose=self.verbose,
-                )
-            finally:
-                trainer.get_parameters(parameters)
-                self._learnt(parameters, rows, inputs)
         return self
 
-    def _trainer(
-        self,
-        backend: Backend,
-        rows: TrainingRows,
-        inputs: NDArray[np.float32],
-        scale: Scale,
-        optimizer: Optimizer,
-        seed: int,
-    ) -> Any:
-        name, *constants = optimizer.constants
-        total = float(inputs.size if rows.weights is None else rows.weights.sum(dtype=np.float64))
-        low, high = self.rating_range_
-        return backend.module.AutoencoderTrainer(
-            *rows.csr[:2],
-            inputs,
-            rows.csr[2] if self._is_logistic else inputs,
-            rows.n_columns,
-            weights=rows.weights,
-            offsets=scale.entry_offsets(rows.csr, scale.rows) if self._is_logistic else None,
-            cost=self.cost,
-            output_activation=self.output_activation,
+    def objective(self, ratings: Ratings, seed: int) -> Objective:
+        """Return the objective as a function of the parameters, at random ones; :func:`check_gradients` asks for it.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            What would be learnt; the first rows count.
+        seed : int
+            Draws the parameters and what is dropped.
+
+        Returns
+        -------
+        Objective
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or the ratings are not as described.
+        """
+        caller = "check_gradients"
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        self._check_combinations()
+        backend = resolve_device(self.device, caller)
+        return network_objective(self._problem(self._targets.of_ratings(ratings, caller), None, backend, seed))
+
+    def _check_combinations(self) -> None:
+        """Refuse parameters that do not go together, and those that would have no effect."""
+        caller = self._caller
+        self._targets.check(caller)
+        if self.cost == "logistic":
+            for name, wanted in (("output_activation", "identity"), ("dense_refeeding", 0)):
+                got = getattr(self, name)
+                if got != wanted:
+                    raise ValueError(f"{caller}: {name} must be {wanted!r} for cost='logistic'; got {got!r}")
+        if self.dropout == 0:
+            self._refuse_ignored(["alpha_dropout"], "with dropout=0")
+        with_output = f"with output_activation={self.output_activation!r}"
+        if self.output_activation in BOUNDED:
+            self._refuse_ignored(["normalize"], with_output)
+        elif self.output_activation != "identity" and self.normalize not in ("global", None):
+            raise ValueError(f"{caller}: normalize must be 'global' or None {with_output}; got {self.normalize!r}")
+
+    @property
+    def _targets(self) -> Targets:
+        return Targets(self.cost, self.threshold, soft=True)
+
+    @property
+    def _architecture(self) -> Architecture:
+        layers = tuple(int(size) for size in self.layers)
+        return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(self.rated_input))
+
+    def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int) -> NetworkProblem:
+        logistic, bounded = self.cost == "logistic", self.output_activation in BOUNDED
+        if logistic:
+            scale = fit_label_scale(ratings, backend, self.normalize, self.orientation, self._threads)
+        else:
+            options = self.normalize, self.output_activation, self.orientation
+            scale = fit_scale(ratings, backend, *options, self._threads)
+        auto = _LABEL_REG if logistic else _REG
+        n_rows = ratings.n_users if self.orientation == "user" else ratings.n_items
+        optimizer = as_optimizer(self.optimizer, self._caller)
+        return NetworkProblem(
+            ratings,
+            validation,
+            self._targets,
+            self.orientation,
+            self._architecture,
+            scale,
             dropout=self.dropout,
             alpha_dropout=self.alpha_dropout,
             input_dropout=self.input_dropout,
             dense_refeeding=self.dense_refeeding,
-            optimizer=name,
-            weight_decay=self.reg_ / total,
-            penalised_bias=penalises_output_bias(self),
-            batch_size=self.batch_size_,
-            lowest=low,
-            highest=high,
+            reg=auto if isinstance(self.reg, str) else float(self.reg),
+            penalised_bias=self.normalize == "bias" and not bounded,
+            optimizer=optimizer,
+            learning_rate=optimizer.first_rate(_RATES),
+            batch_size=_batch_size(n_rows) if isinstance(self.batch_size, str) else int(self.batch_size),
+            n_epochs=self.n_epochs,
+            init=self.init,
             seed=seed,
+            backend=backend,
             n_threads=self._threads,
-            **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
-            **self._network_options,
         )
 
-    def _held_out(self, held_out: Ratings, ratings: Ratings, scale: Scale) -> tuple[Any, ...]:
-        """Return rows, columns, offsets and ratings of pairs held out."""
-        users, items = self._pair_rows(held_out, "fit", strict=False, maps=(ratings.users, ratings.items))
-        rows, columns = (users, items) if self.orientation == "user" else (items, users)
-        offsets = np.float32(scale.mean) + np.where(rows >= 0, scale.rows[rows], np.float32(0))
-        offsets = np.where(columns >= 0, offsets + scale.columns[columns], offsets)
-        if self._squashes:
-            offsets[columns < 0] = self.mean_rating_
-        return rows, columns, offsets.astype(np.float32), np.ascontiguousarray(held_out.values)
+    # -------------------------------------------------------------------------------------------------------
+    # Rows
+    # -------------------------------------------------------------------------------------------------------
 
-    def _objective(self, ratings: Ratings, seed: int) -> Objective:
-        """Return the objective as a function of the parameters, at random ones; for gradient checks."""
-        backend = resolve_device(self.device, "check_gradients")
-        return network_objective(self, labelled(ratings, self._labels(ratings, "check_gradients")), backend, seed)
+    def encode(self, X: Any, y: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
+        """Return the codes of rows: the values of the encoder's last layer.
+
+        Parameters
+        ----------
+        X, y
+            Ratings as for ``fit``: of users or, where the model is item-based, of items. Training ratings or new ones.
+        strict : bool, default False
+            Whether ratings of unknown items (users) are an error; otherwise they are left out.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, layers[-1]), float32
+            In the order of the ids of ``X`` (ascending): ``Ratings.users`` or ``Ratings.items``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If the ratings are not as described, or ``strict`` and an id is unknown.
+        """
+        caller = f"{type(self).__name__}.encode"
+        state = self._fitted("encode")
+        network: Network = state.learnt
+        ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+        columns = state.items if network.orientation == "user" else state.users
+        rated = rated_side(ratings, network.orientation, columns, caller, strict=strict, n_threads=self.n_threads)
+        return network.codes(rated, self._compute(state, caller))
+
+    def reconstruct(self, X: Any, y: ArrayLike | None = None, *, strict: bool = False) -> NDArray[np.float32]:
+        """Return f(x): the predicted ratings of whole rows, given their ratings.
+
+        Parameters
+        ----------
+        X, y, strict
+            As for :meth:`encode`.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_items), float32
+            Where the model is item-based (n_users, n_rows): always users by items. 4 bytes per entry.
+
+        Raises
+        ------
+        NotFittedError, TypeError, ValueError
+            As for :meth:`encode`.
+        """
+        caller = f"{type(self).__name__}.reconstruct"
+        state = self._fitted("reconstruct")
+        ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+        compute = self._compute(state, caller)
+        folded = self._folded(state, ratings, state.learnt.orientation, compute, caller, strict)
+        return self._with_state(folded).predict_matrix()
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def _pack(self, state: State) -> Packed:
+        network: Network = state.learnt
+        scores, architecture, scale = state.scores.as_factors(), network.architecture, network.scale
+        assert scores is not None
+        factors = ("output_weights", "input_weights") if architecture.tied else ("output_weights",)
+        arrays = {name: array for name, array in network.parameters.named().items() if name not in factors}
+        arrays |= {"row_offsets": scale.rows, "column_offsets": scale.columns, **factor_arrays(scores)}
+        meta = {
+            "scale": [scale.mean, scale.unit, None if np.isinf(scale.row_reg) else scale.row_reg],
+            "global_mean": scores.global_mean,
+            **{name: getattr(network, name) for name in _NUMBERS},
+        }
+        # Of the fit, even if parameters have been set since.
+        params = {**asdict(architecture), "layers": list(architecture.layers), "orientation": network.orientation}
+        params |= {"cost": state.targets.cost, "threshold": state.targets.threshold}
+        return Packed(arrays, meta, params=params)
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        return {**archive.params, "layers": tuple(archive.params["layers"])}
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        architecture, meta = self._architecture, archive.meta
+        scores = factors_from(archive, common)
+        n_rows, n_columns, output_weights = len(common.users), len(common.items), scores.item_factors
+        if self.orientation == "item":
+            n_rows, n_columns, output_weights = n_columns, n_rows, scores.user_factors
+        width = architecture.layers[0]
+        if output_weights.shape[1] != width:
+            raise DataError(f"{archive.path}: factors must have {width} columns; got {output_weights.shape[1]}")
+        mean, unit, row_reg = meta["scale"]
+        scale = Scale(
+            float(mean),
+            float(unit),
+            archive.array("row_offsets", np.float32, (n_rows,)),
+            archive.array("column_offsets", np.float32, (n_columns,)),
+            np.inf if row_reg is None else float(row_reg),
+            self.cost == "logistic",
+        )
+        if not (np.isfinite(scale.mean) and scale.unit > 0 and scale.row_reg >= 0):
+            raise ValueError(f"a scale of {meta['scale']}")
+
+        def table(name: str) -> NDArray[np.float32]:
+            return archive.array(name, np.float32, (n_columns, width))
+
+        def hidden(name: str) -> list[NDArray[np.float32]]:
+            shapes = getattr(architecture, name)
+            return [archive.array(f"{name}_{n}", np.float32, shape) for n, shape in enumerate(shapes)]
+
+        parameters = Parameters(
+            output_weights if architecture.tied else table("input_weights"),
+            None if architecture.tied else output_weights,
+            archive.array("output_bias", np.float32, (n_columns,)),
+            hidden("hidden_weights"),
+            hidden("hidden_biases"),
+            table("rated_weights") if architecture.rated_input else None,
+        )
+        network = Network.of(
+            architecture,
+            self.orientation,
+            scale,
+            parameters,
+            self._compute(common, "load"),
+            **{name: kind(meta[name]) for name, kind in _NUMBERS.items()},
+        )
+        return common.replaced(
+            scores=scores.replaced(link=network.link),
+            learnt=network,
+            targets=self._targets,
+            folding=NetworkFolding(self.orientation),
+        )
 
 
-def _batch_size(rows: TrainingRows) -> int:
-    """Return how many rows a step takes, where nobody says."""
-    n_rows = rows.csr[0].size - 1
+def _batch_size(n_rows: int) -> int:
+    """Return how many rows a step takes with ``batch_size="auto"``."""
     return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), _FEWEST_ROWS), _MOST_ROWS)
-
-
-def _known_squares(inputs: NDArray[np.float32], rows: TrainingRows) -> float:
-    """Return the mean sum of squares of a row's inputs: what the first layer's products add up."""
-    filled = int(np.count_nonzero(np.diff(rows.csr[0])))
-    return float(np.vdot(inputs, inputs)) / max(filled, 1)

@@ -1,68 +1,119 @@
-"""The parameters of an autoencoder: their shapes, their first values, and the objective as a function of them."""
+"""The network of an autoencoder: its shape, its parameters and their first values, the hidden values of rows."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf._backend import Backend, single_threaded_blas
-from fastcf.gradient_check import Objective
-from fastcf.models._network_rows import BOUNDED, Scale, fit_label_scale, fit_scale, rows_to_train_on
-from fastcf.ratings import Ratings
+from fastcf._backend import single_threaded_blas
+from fastcf.scores import Compute
 
-__all__ = [
-    "ACTIVATIONS",
-    "INITS",
-    "Parameters",
-    "draw_parameters",
-    "hidden_shapes",
-    "network_objective",
-    "penalises_output_bias",
-    "scale_of",
-]
+__all__ = ["ACTIVATIONS", "INITS", "Architecture", "Parameters", "draw_parameters", "hidden_values"]
+
+Floats = NDArray[np.float32]
 
 ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
 INITS = ("small", "lecun", "glorot", "normal", "uniform")
-_STREAM = 32  # of random numbers: the first weights; other kinds of models have those below
-_SMOOTH = {"identity", "sigmoid", "tanh"}
-_FEW_ROWS, _MANY_ROWS = 20, 200  # that a gradient check looks at: with many a difference steps over some kink
-_CHECKED_PENALTY = 1e-4  # a gradient is right or wrong at any: one that does not drown the rest of the cost
+_STREAM = 32  # of random numbers: the first weights; other families have those below
 _SMALL = 0.05  # of "normal" and "uniform"
 _ENDS = 0.1  # of "small": how large the weights of both ends are, compared with "lecun"
 
-# As native code takes them: input weights, output weights (None where tied), output bias, hidden weights and biases,
-# weights for being rated (None where that is not fed).
-Parameters = tuple[
-    NDArray[Any], NDArray[Any] | None, NDArray[Any], list[NDArray[Any]], list[NDArray[Any]], NDArray[Any] | None
-]
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a network: an encoder of some layers, the decoder that mirrors it, and their activations.
+
+    The attributes are parameters of :class:`fastcf.Autoencoder`.
+    """
+
+    layers: tuple[int, ...]
+    activation: str
+    output_activation: str
+    tied: bool
+    rated_input: float
+
+    @property
+    def squashes(self) -> bool:
+        """Whether outputs are not the last layer's products."""
+        return self.output_activation != "identity"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments that all native functions of networks take."""
+        return {
+            "layers": list(self.layers),
+            "activation": self.activation,
+            "tied": self.tied,
+            "rated_input": self.rated_input,
+        }
+
+    @property
+    def hidden_weights(self) -> list[tuple[int, int]]:
+        """Shapes (inputs, outputs) of the weights between hidden layers; a tied decoder has none of its own."""
+        shapes = list(itertools.pairwise(self._widths))
+        return shapes[: len(self.layers) - 1] if self.tied else shapes
+
+    @property
+    def hidden_biases(self) -> list[tuple[int]]:
+        """Shapes of the biases of hidden layers."""
+        return [(width,) for width in self._widths]
+
+    @property
+    def _widths(self) -> list[int]:
+        return [*self.layers, *self.layers[-2::-1]]
 
 
-class HiddenShapes(NamedTuple):
-    """Shapes of the hidden layers' weights (inputs, outputs) and biases."""
+class Parameters(NamedTuple):
+    """The parameters of a network, in the order in which native code takes them.
 
-    weights: list[tuple[int, int]]
-    biases: list[tuple[int]]
+    As the attributes of :class:`fastcf.Autoencoder`, but ``output_weights`` is None where they are the input weights.
+    """
 
+    input_weights: NDArray[Any]
+    output_weights: NDArray[Any] | None
+    output_bias: NDArray[Any]
+    hidden_weights: Sequence[NDArray[Any]]
+    hidden_biases: Sequence[NDArray[Any]]
+    rated_weights: NDArray[Any] | None
 
-def hidden_shapes(layers: tuple[int, ...], tied: bool) -> HiddenShapes:
-    """Return the shapes for an encoder of such layers and the decoder that mirrors it."""
-    widths = [*layers, *layers[-2::-1]]
-    weights = list(itertools.pairwise(widths))
-    return HiddenShapes(weights[: len(layers) - 1] if tied else weights, [(width,) for width in widths])
+    @property
+    def output_table(self) -> NDArray[Any]:
+        """U, also where it is V."""
+        return self.input_weights if self.output_weights is None else self.output_weights
+
+    def named(self) -> dict[str, NDArray[Any]]:
+        """Return all arrays by name; those of hidden layers are numbered."""
+        arrays = {name: value for name, value in self._asdict().items() if isinstance(value, np.ndarray)}
+        for name in ("hidden_weights", "hidden_biases"):
+            arrays |= {f"{name}_{n}": array for n, array in enumerate(getattr(self, name))}
+        return arrays
+
+    @classmethod
+    def of(cls, named: Mapping[str, NDArray[Any]]) -> Parameters:
+        """Return the parameters that :meth:`named` returned."""
+        weights = [array for name, array in named.items() if name.startswith("hidden_weights")]
+        biases = [array for name, array in named.items() if name.startswith("hidden_biases")]
+        ends = named["input_weights"], named.get("output_weights"), named["output_bias"]
+        return cls(*ends, weights, biases, named.get("rated_weights"))
+
+    def empty_like(self) -> Parameters:
+        """Return parameters of the same shapes, not filled."""
+        return Parameters.of({name: np.empty_like(array) for name, array in self.named().items()})
 
 
 def draw_parameters(
-    backend: Backend, n_columns: int, layers: tuple[int, ...], tied: bool, init: str, squares: float,
-    rated_input: float, seed: int, n_threads: int,
-) -> Parameters:  # fmt: skip
+    architecture: Architecture, n_columns: int, init: str, squares: float, seed: int, compute: Compute
+) -> Parameters:
     """Draw first weights; biases are 0. ``squares`` is the mean sum of squares of a row's inputs."""
     stream = _STREAM
 
-    def weights(shape: tuple[int, int], inputs: float, outputs: float, factor: float = 1.0) -> NDArray[np.float32]:
+    def weights(shape: tuple[int, int], inputs: float, outputs: float, factor: float = 1.0) -> Floats:
         nonlocal stream
         stream += 1
         scale = {
@@ -73,111 +124,40 @@ def draw_parameters(
             "uniform": _SMALL,
         }[init]
         kind = "uniform" if init in ("glorot", "uniform") else "normal"
-        drawn: NDArray[np.float32] = backend.module.random(*shape, kind, scale, seed, stream, n_threads)
+        drawn: Floats = compute.native.random(*shape, kind, scale, seed, stream, compute.n_threads)
         return drawn
 
-    shapes, width = hidden_shapes(layers, tied), layers[0]
+    width, known = architecture.layers[0], max(squares, 1e-12)
     table = n_columns, width
-    first = weights(table, max(squares, 1e-12), width, _ENDS)
-    last = None if tied else weights(table, width, max(squares, 1e-12), _ENDS)
-    hidden = [weights(shape, *shape) for shape in shapes.weights]
-    rated = weights(table, rated_input**2, width, _ENDS) if rated_input else None
-    biases = [np.zeros(shape, np.float32) for shape in shapes.biases]
-    return first, last, np.zeros(n_columns, np.float32), hidden, biases, rated
+    first = weights(table, known, width, _ENDS)
+    last = None if architecture.tied else weights(table, width, known, _ENDS)
+    hidden = [weights(shape, *shape) for shape in architecture.hidden_weights]
+    rated = weights(table, architecture.rated_input**2, width, _ENDS) if architecture.rated_input else None
+    biases = [np.zeros(shape, np.float32) for shape in architecture.hidden_biases]
+    return Parameters(first, last, np.zeros(n_columns, np.float32), hidden, biases, rated)
 
 
-def _flat(parameters: Parameters) -> dict[str, NDArray[Any]]:
-    first, last, bias, weights, biases, rated = parameters
-    named = {"input_weights": first, "output_weights": last, "output_bias": bias, "rated_weights": rated}
-    named.update({f"hidden_weights_{n}": array for n, array in enumerate(weights)})
-    named.update({f"hidden_biases_{n}": array for n, array in enumerate(biases)})
-    return {name: array for name, array in named.items() if array is not None}
-
-
-def _rebuilt(named: dict[str, NDArray[Any]]) -> Parameters:
-    weights = [array for name, array in named.items() if name.startswith("hidden_weights")]
-    biases = [array for name, array in named.items() if name.startswith("hidden_biases")]
-    ends = named["input_weights"], named.get("output_weights"), named["output_bias"]
-    return *ends, weights, biases, named.get("rated_weights")
-
-
-def penalises_output_bias(model: Any) -> bool:
-    """Whether the output biases only refine biases that were fitted, and shrunk, before."""
-    return bool(model.normalize == "bias" and model.output_activation not in BOUNDED)
-
-
-def scale_of(model: Any, ratings: Ratings, backend: Backend) -> Scale:
-    """Return the scale that a model's parameters ask for."""
-    threads = model.n_threads or 0
-    if model.cost == "logistic":
-        return fit_label_scale(ratings, backend, model.normalize, model.orientation, threads)
-    return fit_scale(ratings, backend, model.normalize, model.output_activation, model.orientation, threads)
-
-
-def network_objective(model: Any, ratings: Ratings, backend: Backend, seed: int) -> Objective:
-    """Return the objective of a model on the first rows of some ratings, at random parameters of a plausible size.
-
-    All options count, dropout too, its choices fixed by the seed. With dense re-feeding it is that step's objective,
-    on the rows' normalised ratings as dense ones.
-    """
-    scale = scale_of(model, ratings, backend)
-    rows = rows_to_train_on(ratings, model.orientation)
-    kinked = not _SMOOTH.issuperset((model.activation, model.output_activation))
-    indptr = rows.csr[0][: (_FEW_ROWS if kinked else _MANY_ROWS) + 1]
-    end = int(indptr[-1])
-    inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
-    targets, offsets = inputs, None
-    if model.cost == "logistic":
-        targets = rows.csr[2][:end].astype(np.float64)
-        offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64)
-    weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
-    structure = indptr, rows.csr[1][:end]
-    layers = tuple(int(size) for size in model.layers)
-    rated_input = 0.0 if model.dense_refeeding else float(model.rated_input)  # dense rows are fed nothing beside them
-    random = np.random.default_rng(seed)
-    shapes, table = hidden_shapes(layers, model.tied), (rows.n_columns, layers[0])
-
-    def drawn(shape: tuple[int, ...], inputs: float) -> NDArray[np.float64]:
-        return random.normal(0, 1 / math.sqrt(inputs), shape)
-
-    known = max(1.0, end / max(len(indptr) - 1, 1))
-    start = _flat((
-        drawn(table, known), None if model.tied else drawn(table, layers[0]), drawn((rows.n_columns,), 4.0),
-        [drawn(shape, shape[0]) for shape in shapes.weights], [drawn(shape, 4.0) for shape in shapes.biases],
-        drawn(table, rated_input**2) if rated_input else None,
-    ))  # fmt: skip
-    penalty = 0.0 if model.reg == 0 else _CHECKED_PENALTY
-
-    def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
-        gradient = _rebuilt({name: np.empty_like(array) for name, array in at.items()})
-        with single_threaded_blas():
-            cost = backend.module.autoencoder_gradient(
-                *structure,
-                inputs,
-                targets,
-                rows.n_columns,
-                _rebuilt(at),
-                gradient,
-                weights=weights,
-                layers=list(layers),
-                activation=model.activation,
-                output_activation=model.output_activation,
-                tied=model.tied,
-                dropout=model.dropout,
-                alpha_dropout=model.alpha_dropout,
-                input_dropout=model.input_dropout,
-                rated_input=rated_input,
-                offsets=offsets,
-                cost=model.cost,
-                seed=seed,
-                dense=model.dense_refeeding > 0,
-                n_threads=model.n_threads or 0,
-            )
-        slopes = _flat(gradient)
-        for name, array in at.items():
-            if "weights" in name or (name == "output_bias" and penalises_output_bias(model)):
-                cost += penalty / 2 * float(np.vdot(array, array))
-                slopes[name] += penalty * array
-        return cost, slopes
-
-    return Objective(start, evaluate, 1e-6 if kinked else 1e-5)
+def hidden_values(
+    structure: tuple[NDArray[np.int64], NDArray[np.int32]],
+    inputs: Floats,
+    parameters: Parameters,
+    architecture: Architecture,
+    compute: Compute,
+    *,
+    code: bool = False,
+) -> Floats:
+    """Return the last hidden values of compressed rows, or the encoder's, given the inputs of their entries."""
+    n_layers = len(architecture.layers)
+    with single_threaded_blas():
+        values: Floats = compute.native.autoencoder_hidden(
+            *structure,
+            inputs,
+            parameters.input_weights,
+            parameters.hidden_weights,
+            parameters.hidden_biases,
+            parameters.rated_weights,
+            depth=n_layers if code else 2 * n_layers - 1,
+            n_threads=compute.n_threads,
+            **architecture.options,
+        )
+    return values

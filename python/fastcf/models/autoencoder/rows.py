@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
 from fastcf._backend import Backend
-from fastcf.models._fold_in import row_means
-from fastcf.models._label_biases import fit_label_biases, log_odds_of_rows
-from fastcf.models._labels import log_odds
-from fastcf.models.bias import fit_biases
+from fastcf.models.bias import fit_biases, fit_label_biases, log_odds_of_rows
+from fastcf.preprocessing.means import row_means
 from fastcf.ratings import Ratings
+from fastcf.scores.targets import log_odds
 
 __all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_label_scale", "fit_scale", "rows_to_train_on"]
 
 Floats = NDArray[np.float32]
+Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
 
-# Activations that cannot leave an interval, and its ends: ratings are mapped onto it.
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""Activations whose values lie in an interval, and its ends: ratings are mapped onto it."""
 
 _LEAST_REG = 1.0  # of the log-odds of a single row, which labels all alike would make infinite
 
 
-class Scale(NamedTuple):
-    """What an output t of the network means: ``mean + rows[r] + columns[c] + gain t``, a rating or a label's log-odds.
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """The scale of outputs: an output t stands for ``mean + rows[r] + columns[c] + gain t``, a rating or log-odds.
 
     Attributes
     ----------
     mean : float
         The offset of all.
     unit : float
-        In which the network is fed what ratings, or labels, differ from what their offsets predict.
+        Inputs are the differences between ratings, or labels, and what their offsets predict, divided by this.
     rows, columns : ndarray of float32
         Offsets of rows and columns.
     row_reg : float
-        The penalty of an offset when that of a new row is worked out, in ratings; infinite: it is 0.
+        The penalty of the offset of a new row, in ratings; infinite: new rows have none.
     logistic : bool, default False
         Whether offsets are log-odds.
     """
@@ -49,35 +51,41 @@ class Scale(NamedTuple):
     row_reg: float
     logistic: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns"):
+            view = getattr(self, name).view()
+            view.flags.writeable = False
+            object.__setattr__(self, name, view)
+
     @property
     def gain(self) -> float:
         """What an output of 1 adds."""
         return 1.0 if self.logistic else self.unit
 
-    def entry_offsets(self, csr: tuple[Any, ...], rows: Floats) -> Floats:
-        """Return what the predictions of stored entries begin at, their rows having those offsets."""
+    def entry_offsets(self, csr: Csr, rows: Floats) -> Floats:
+        """Return the offsets of stored entries, given those of their rows."""
         offsets: Floats = np.float32(self.mean) + np.repeat(rows, np.diff(csr[0])) + self.columns[csr[1]]
         return offsets
 
-    def row_offsets(self, csr: tuple[Any, ...], weights: Floats | None) -> Floats:
+    def row_offsets(self, csr: Csr, weights: Floats | None) -> Floats:
         """Return the offsets of new rows."""
         indptr, columns, values = csr
         empty = np.zeros(indptr.size - 1, np.float32)
         if np.isinf(self.row_reg):
             return empty
-        rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
+        rows = np.repeat(np.arange(indptr.size - 1, dtype=np.int32), np.diff(indptr))
         if self.logistic:
             begun = self.entry_offsets(csr, empty)
             return log_odds_of_rows(rows, begun, values, weights, self.row_reg, empty)
         residuals = values - np.float32(self.mean) - self.columns[columns]
         if self.row_reg == 0:
-            return row_means((indptr, columns, residuals), weights, 0.0)
+            return row_means(indptr, residuals, weights, 0.0)
         w = np.ones(values.size, np.float32) if weights is None else weights
         total = np.bincount(rows, w, indptr.size - 1)
         return (np.bincount(rows, w * residuals, indptr.size - 1) / (total + self.row_reg)).astype(np.float32)
 
-    def normalised(self, csr: tuple[Any, ...], rows: Floats) -> Floats:
-        """Return the values of ``csr``, whose rows have those offsets, as the network knows them."""
+    def normalised(self, csr: Csr, rows: Floats) -> Floats:
+        """Return the inputs of stored entries, given the offsets of their rows."""
         expected = self.entry_offsets(csr, rows)
         if self.logistic:
             expected = expit(expected)
@@ -85,11 +93,21 @@ class Scale(NamedTuple):
 
 
 class TrainingRows(NamedTuple):
-    """Ratings by row of the network, as CSR, and their weights."""
+    """Ratings by row of the network, as compressed rows, and their weights."""
 
-    csr: tuple[NDArray[np.int64], NDArray[np.int32], Floats]
+    csr: Csr
     weights: Floats | None
     n_columns: int
+
+    @property
+    def structure(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Offsets and columns."""
+        return self.csr[:2]
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights: the number of ratings where there are none."""
+        return float(self.csr[1].size if self.weights is None else self.weights.sum(dtype=np.float64))
 
 
 def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
@@ -120,11 +138,12 @@ def fit_scale(
             mean, users, items = biases.mean, biases.users, biases.items
             user_reg, item_reg = biases.user_reg, biases.item_reg
         elif normalize == "user":
-            csr = ratings.indptr, ratings.indices, ratings.values
-            users, user_reg = row_means(csr, weights, mean) - np.float32(mean), 0.0
+            users = row_means(ratings.indptr, ratings.values, weights, mean) - np.float32(mean)
+            user_reg = 0.0
         elif normalize == "item":
             rows = rows_to_train_on(ratings, "item")
-            items, item_reg = row_means(rows.csr, rows.weights, mean) - np.float32(mean), 0.0
+            items = row_means(rows.csr[0], rows.csr[2], rows.weights, mean) - np.float32(mean)
+            item_reg = 0.0
         residuals = ratings.values - np.float32(mean) - users[ratings.row_of_entry()] - items[ratings.indices]
         unit = _spread(residuals, weights, 1e-3 * max(1e-30, *map(abs, ratings.rating_range)))
     return _oriented(mean, unit, (users, user_reg), (items, item_reg), orientation)
@@ -133,7 +152,7 @@ def fit_scale(
 def fit_label_scale(
     labels: Ratings, backend: Backend, normalize: str | None, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale of labels that ``normalize`` asks for, offsets being log-odds."""
+    """Return the scale of labels that ``normalize`` asks for; offsets are log-odds."""
     users, items = np.zeros(labels.n_users, np.float32), np.zeros(labels.n_items, np.float32)
     mean, user_reg, item_reg = 0.0, np.inf, np.inf
     if normalize == "bias":
@@ -155,7 +174,7 @@ def fit_label_scale(
 
 
 def _spread(residuals: Floats, weights: Floats | None, least: float) -> float:
-    """Return how far residuals are from 0; at least what is given, where offsets explain ratings wholly."""
+    """Return the root mean square of residuals, at least ``least``: offsets may explain all ratings."""
     return max(float(np.sqrt(np.average(residuals.astype(np.float64) ** 2, weights=weights))), least)
 
 

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
+from fastcf._backend import Backend
+from fastcf._parameters import VERBOSE, Boolean, Constraint, Interval, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.data.splits import train_test_split
-from fastcf.errors import DataError
+from fastcf.errors import DivergenceError
+from fastcf.ids import IdMap
 from fastcf.metrics import rmse
-from fastcf.models._blending import (
-    BlendedScores,
-    pair_scores,
-    ridge_weights,
-    union_of_ids,
-    union_of_seen,
-)
-from fastcf.models._members import DROP, MembersMixin, takes
-from fastcf.models._parameters import Boolean, Constraint, Interval, OneOf, RandomSeed
-from fastcf.models.base import FactorModel, SeenItems
+from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
+from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
+from fastcf.models.blend.weights import ridge_weights
+from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings
+from fastcf.scores import Compute, Part, SeenItems, State
+from fastcf.scores.queries import pair_rows
+from fastcf.scores.seen import union_of_seen
 from fastcf.serialization import Archive, from_archive, register
 
 __all__ = ["Blend"]
 
-_SHARED = ("user_ids", "item_ids", "seen_indptr", "seen_indices")  # what members mostly have in common with the blend
-
 
 @register
-class Blend(MembersMixin, BlendedScores):
+class Blend(Estimator):
     r"""The weighted average of several models' predictions: ``ŷ_ui = c + Σ_m a_m f_m(u, i)``.
 
     The weights are fitted to ratings that the members have not seen, by ridge regression that is shrunk towards the
@@ -63,49 +62,51 @@ class Blend(MembersMixin, BlendedScores):
     fit_members : bool, default True
         Whether ``fit`` fits clones of the members. Otherwise they must be fitted and are taken as they are.
     validation_fraction : float, default 0.1
-        Share of the ratings, between 0 and 1, that ``fit`` holds out at random to fit the weights to, where it gets no
-        ``validation``; two ratings at least.
+        Share of the ratings, between 0 and 1, that ``fit`` holds out at random to fit the weights to, two ratings at
+        least; for ``fit_members=True`` without ``validation``.
     refit : bool, default True
         Whether the members are then fitted once more to all ratings, those held out included; the weights stay. Takes
-        as long again, and mostly makes better predictions. Ratings given as ``validation`` are never learnt from but
-        for the weights.
+        as long again, and mostly makes better predictions. For ``fit_members=True`` without ``validation``, from which
+        nothing but the weights is learnt.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds what is held out, and members whose own ``random_state`` is None.
     n_threads : int, optional
-        Threads to use, also by members that do not say; all by default. The result does not depend on it.
+        Threads to use, also to fit members whose own ``n_threads`` is None; all by default. The result does not depend
+        on it.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Where ``recommend`` ranks the items of linear members (see Notes); only "auto" may fall back. Where members
-        train and predict, they say themselves.
-    verbose : {0, 1, 2}, default 0
-        Silent; a progress bar over the members; a line per member.
+        Where the blend predicts and ranks; only "auto" may fall back. Members are fitted where their own parameters
+        say.
+    verbose : {0, 1, 2} or bool, default 0
+        0 or False: silent; 1 or True: a progress bar over the members; 2: a line per member.
 
     Attributes
     ----------
     models_ : dict of str to estimator
-        The fitted members, by name.
+        The fitted members, by name: copies made when asked for, so that fitting one further changes nothing here.
     weights_ : ndarray of shape (M,), float64
-        a_m, in the order of the members.
+        a_m, in the order of the members. Read-only.
     intercept_ : float
         c.
     reg_ : float
         The penalty used.
     validation_rmse_ : float
-        Error of the blend on the validation ratings. Its weights were fitted to these, so that it is a little less
-        than on others.
+        Error of the blend on the validation ratings. The weights were fitted to these, so it is slightly lower than on
+        other ratings.
     member_rmse_ : dict of str to float
-        Errors of the members on the validation ratings, before any were fitted again.
+        Errors of the members on the validation ratings, before any of them was fitted again.
     n_validation_ : int
         Number of validation ratings.
     users_, items_ : IdMap
         All ids that a member knows.
     seen_ : SeenItems or None
-        Which items each user rated in ``X``; with ``fit_members=False`` also, or else None, what the members saw.
+        Which items each user rated in ``X``; with ``fit_members=False`` also in the members' training ratings (None if
+        a member lacks them).
     rating_range_ : tuple of float
         Smallest and largest rating; predictions are limited to it.
     global_mean_ : float
         Mean of the ratings.
     device_ : str
-        Where items are ranked.
+        Where the blend answers.
 
     See Also
     --------
@@ -114,18 +115,26 @@ class Blend(MembersMixin, BlendedScores):
 
     Notes
     -----
-    **Linear members** are those that predict ``m_i + b_u + b_i + p_u·q_i``: ``BiasModel``, ``MatrixFactorization`` and
-    regressions of squared cost. They take part before their predictions are limited to the range of ratings; the blend
-    is limited once, at the end. So a blend of linear members is a factor model again, whose factors are the members'
-    side by side, and ``recommend`` searches it natively; for that it keeps a copy of the members' item factors, made
-    by the first call. With other members, all items are scored, in batches of users that take 16 MiB.
+    **Linear members** predict ``m_i + b_u + b_i + p_u·q_i``: ``BiasModel``; ``MatrixFactorization``, regressions and
+    two-tower networks of squared cost; autoencoders of a linear output; blends of such models. They take part before
+    their predictions are limited to the range of ratings; the blend is limited once, at the end. So a blend of linear
+    members is a factor model again, whose factors are the members' side by side, and ``recommend`` searches it
+    natively; the first call makes a copy of the members' item factors for that. Other members take part with limited
+    predictions; then ``recommend`` scores all items, in batches of users that take 16 MiB.
 
     **Models of labels** take part with their probabilities, if they learn from the ratings themselves (0 or 1, or
     between): the blend then minimises the squared error of probabilities. Those with a ``threshold`` predict something
     else than the ratings and are refused.
 
-    **Unknown users and items** are what they are to each member. The time order is not looked at: to hold out the
-    latest ratings, hand them over as ``validation`` (:func:`fastcf.data.split_by_time`).
+    **Unknown users and items** are scored as each member scores them. The time order is not looked at: to hold out the
+    latest ratings, pass them as ``validation`` (:func:`fastcf.data.split_by_time`).
+
+    **New rows** (:meth:`fold_in`, and ``history=`` of :meth:`predict` and :meth:`recommend`) are computed by each
+    member from the same ratings, and weighted as before. That needs members that can all do it; those of weight 0 do
+    not count.
+
+    **The members' states are those at the end of** ``fit``. A member that is fitted again afterwards does not change
+    the blend.
 
     References
     ----------
@@ -155,11 +164,9 @@ class Blend(MembersMixin, BlendedScores):
         "validation_fraction": (Interval(0, 1, open_low=True),),
         "refit": (Boolean(),),
         "random_state": (RandomSeed(),),
-        "verbose": (Interval(0, 2, integer=True),),
-        **FactorModel._constraints,
+        "verbose": VERBOSE,
+        **Estimator._constraints,
     }
-    _errors = ("reg_", "validation_rmse_", "member_rmse_", "n_validation_")
-    _state = (*FactorModel._state, "intercept_", *_errors)
 
     def __init__(
         self,
@@ -174,7 +181,7 @@ class Blend(MembersMixin, BlendedScores):
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
-        verbose: int = 0,
+        verbose: int | bool = 0,
     ) -> None:
         self.models = models
         self.reg = reg
@@ -187,6 +194,34 @@ class Blend(MembersMixin, BlendedScores):
         self.n_threads = n_threads
         self.device = device
         self.verbose = verbose
+
+    # -------------------------------------------------------------------------------------------------------
+    # Members
+    # -------------------------------------------------------------------------------------------------------
+
+    @property
+    def models_(self) -> dict[str, Estimator]:
+        """The fitted members, by name."""
+        members = self._fitted("models_").learnt.members
+        return {member.name: member.model._with_state(member.state) for member in members}
+
+    def _own_params(self) -> dict[str, Any]:
+        params: dict[str, Any] = super().get_params(deep=False)
+        return params
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters; if ``deep``, also the members by name and theirs, as ``name__parameter``."""
+        params = self._own_params()
+        return params | parameters_of(self.models) if deep else params
+
+    def set_params(self, **params: Any) -> Blend:
+        """Set parameters: the blend's, members by name, and parameters of members as ``name__parameter``.
+
+        ``"drop"`` for a member leaves it out. Returns the blend; raises ValueError if there is no such parameter.
+        """
+        self.models = replaced(params.pop("models", self.models), params, self._own_params())
+        BaseEstimator.set_params(self, **params)  # by get_params: the members' own too
+        return self
 
     # -------------------------------------------------------------------------------------------------------
     # Fitting
@@ -214,7 +249,7 @@ class Blend(MembersMixin, BlendedScores):
             Ratings to fit the weights to, at least 2; the members learn from all of ``X`` and nothing of these. By
             default a share of ``X``, drawn at random, is held out.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
-            Handed to the members whose ``fit`` takes them.
+            Passed to the members whose ``fit`` takes them.
 
         Returns
         -------
@@ -224,17 +259,24 @@ class Blend(MembersMixin, BlendedScores):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described; members say so of theirs.
+            If the input or a parameter is not as described, or has no effect; members say so of theirs.
         NotFittedError
             If ``fit_members=False`` and a member is not fitted.
         DeviceError
             If ``device="cuda"`` cannot be used.
         KeyboardInterrupt
-            After Ctrl-C. While members are fitted again the blend can be used: the others are as they were before.
+            After Ctrl-C. While members are fitted again, the blend is then complete: members that were not fitted again
+            are as they were before.
+        DivergenceError
+            If a member's training diverges; as for Ctrl-C.
         """
-        caller = "Blend.fit"
+        caller = self._caller
         ratings, backend = self._begin_fit(X, y)
-        members = self._members(caller)
+        if not self.fit_members:
+            self._refuse_ignored(("validation_fraction", "refit"), "with fit_members=False")
+        elif validation is not None:
+            self._refuse_ignored(("validation_fraction", "refit"), "where validation ratings are given")
+        members = checked(self.models, self._own_params(), caller, fitted=not self.fit_members)
         features = {"user_features": user_features, "item_features": item_features}
         features = {name: table for name, table in features.items() if table is not None}
         for name in features:
@@ -244,32 +286,43 @@ class Blend(MembersMixin, BlendedScores):
         train, held_out = self._split(ratings, validation, seed)
         seeds = dict(zip(members, np.random.SeedSequence(seed).generate_state(len(members), np.uint64), strict=True))
         refit = bool(self.fit_members and self.refit and validation is None)
+        compute = Compute(backend.module, self._threads)
 
-        def learn(name: str, on: Ratings) -> Any:
-            fitted = self._fitted(members[name], on, features, int(seeds[name]))
+        def learn(name: str, on: Ratings) -> Member:
+            fitted = self._fitted_clone(members[name], on, features, int(seeds[name]))
             done(f"{name}: fitted to {on.nnz:,} ratings")
-            return fitted
+            return Member(name, fitted, fitted.state)
 
         with self._progress(len(members) * (bool(self.fit_members) + refit)) as done:
-            learnt = {name: learn(name, train) for name in members} if self.fit_members else members
-            if not self.fit_members:
-                _warn_of_seen(members, held_out, caller)
-            scores = np.stack([pair_scores(member, held_out, self.n_threads) for member in learnt.values()], axis=1)
-            self._conclude(learnt, scores, train if validation is not None else ratings, held_out, caller)
-            self.device_ = backend.device
+            if self.fit_members:
+                learnt = [learn(name, train) for name in members]
+            else:
+                learnt = [Member(name, copy.copy(member), member.state) for name, member in members.items()]
+                _warn_of_seen(learnt, held_out, caller)
+            rated = train if validation is not None else ratings
+            state = self._weighted(learnt, rated, held_out, backend, compute)
             if self.verbose > 1:
-                shown = ", ".join(f"{name} {a:.3f}" for name, a in zip(learnt, self.weights_, strict=True))
-                print(f"Blend: validation RMSE {self.validation_rmse_:.4f}; weights {shown}", flush=True)
+                found = state.learnt
+                shown = ", ".join(f"{m.name} {a:.3f}" for m, a in zip(learnt, found.weights, strict=True))
+                print(f"Blend: validation RMSE {found.validation_rmse:.4f}; weights {shown}", flush=True)
             if refit:
-                for name in members:
-                    self.models_[name] = learn(name, ratings)
+                try:
+                    for m, name in enumerate(members):
+                        learnt[m] = learn(name, ratings)
+                except (KeyboardInterrupt, DivergenceError):
+                    self._swap(_with_members(state, learnt))
+                    raise
+                state = _with_members(state, learnt)
+        self._swap(state)
         return self
 
     @contextlib.contextmanager
     def _progress(self, n_fits: int) -> Iterator[Callable[[str], None]]:
-        """Show how many members have been fitted; what is returned is to be told of each."""
+        """Show how many members have been fitted; call what this yields after each."""
         started = time.perf_counter()
-        with tqdm(total=n_fits, desc="Blend", unit="fit", file=sys.stderr, disable=self.verbose != 1 or None) as bar:
+        with tqdm(
+            total=n_fits, desc="Blend", unit="fit", file=sys.stderr, disable=int(self.verbose) != 1 or None
+        ) as bar:
 
             def done(text: str) -> None:
                 nonlocal started
@@ -305,9 +358,9 @@ class Blend(MembersMixin, BlendedScores):
             raise ValueError(f"Blend.fit: weights of the validation ratings must not all be zero; got {held_out.nnz}")
         return train, held_out
 
-    def _fitted(self, model: Any, ratings: Ratings, features: dict[str, Any], seed: int) -> Any:
-        """Return a fitted clone; what is lent to it, seed and threads, is its own parameter no longer."""
-        member = clone(model)
+    def _fitted_clone(self, model: Estimator, ratings: Ratings, features: Mapping[str, Any], seed: int) -> Estimator:
+        """Return a fitted clone; seed and threads are lent to it for the fit, if its own are None."""
+        member: Estimator = clone(model)
         own = member.get_params(deep=False)
         lent = {"random_state": seed, "n_threads": self.n_threads}
         lent = {name: value for name, value in lent.items() if name in own and own[name] is None and value is not None}
@@ -315,11 +368,16 @@ class Blend(MembersMixin, BlendedScores):
         member.fit(ratings, **{name: table for name, table in features.items() if takes(member, name)})
         return member.set_params(**dict.fromkeys(lent))
 
-    def _conclude(
-        self, members: dict[str, Any], scores: NDArray[np.float64], ratings: Ratings, held_out: Ratings, caller: str
-    ) -> None:
-        """Fit the weights and set all that is learnt; ``ratings`` are those that users are known to have given."""
-        users, items = (union_of_ids(members, name, caller) for name in ("users_", "items_"))
+    def _weighted(
+        self, members: Sequence[Member], ratings: Ratings, held_out: Ratings, backend: Backend, compute: Compute
+    ) -> State:
+        """Fit the weights and return the state of the blend; ``ratings`` are what users are known to have rated."""
+        columns = []
+        for member in members:
+            own = member.state
+            rows = pair_rows(held_out, own.users, own.items, self._caller)
+            columns.append(Part(own.scores, 1.0, None, None, own.rating_range).pairs(*rows, compute).astype(np.float64))
+        scores = np.stack(columns, axis=1)
         weights, intercept, reg = ridge_weights(
             scores,
             held_out.values,
@@ -328,105 +386,126 @@ class Blend(MembersMixin, BlendedScores):
             intercept=bool(self.intercept),
             non_negative=bool(self.non_negative),
         )
+        ids = _ids_of(members, self._caller)
         parts: Any = [(ratings.users, ratings.items, SeenItems(ratings.indptr, ratings.indices))]
         span = [ratings.rating_range]
         if not self.fit_members:
-            parts += [(member.users_, member.items_, member.seen_) for member in members.values()]
-            span = [member.rating_range_ for member in members.values()]
-        self.models_ = dict(members)
-        self.weights_, self.intercept_, self.reg_ = weights, intercept, reg
-        self.users_, self.items_ = users, items
-        self.rating_range_ = min(low for low, _ in span), max(high for _, high in span)
-        self.global_mean_ = ratings.mean
-        complete = all(seen is not None for *_, seen in parts)
-        direct = self.fit_members and users == ratings.users and items == ratings.items
-        self.seen_ = parts[0][2] if direct else union_of_seen(parts, users, items) if complete else None
-        self._joint = None
+            states = [member.state for member in members]
+            parts += [(own.users, own.items, own.seen) for own in states]
+            span = [own.rating_range for own in states]
+        limits = min(low for low, _ in span), max(high for _, high in span)
+        seen: SeenItems | None = parts[0][2]
+        if not self.fit_members or ids != (ratings.users, ratings.items):
+            seen = union_of_seen(parts, *ids) if all(each is not None for *_, each in parts) else None
 
         def error(predicted: NDArray[np.float64]) -> float:
-            limited = np.clip(predicted, *self.rating_range_)
-            return rmse(held_out.values, limited, sample_weight=held_out.weights)
+            return rmse(held_out.values, np.clip(predicted, *limits), sample_weight=held_out.weights)
 
-        self.validation_rmse_ = error(scores @ weights + intercept)
-        self.member_rmse_ = {name: error(scores[:, m]) for m, name in enumerate(members)}
-        self.n_validation_ = held_out.nnz
+        learnt = LearntBlend(
+            tuple(members),
+            weights,
+            intercept,
+            reg,
+            error(scores @ weights + intercept),
+            tuple(error(column) for column in scores.T),
+            held_out.nnz,
+            ratings.mean,
+        )
+        users, items = ids
+        sums = weighted_sum(learnt, users, items)
+        return State.of(
+            ratings,
+            backend,
+            sums,
+            users=users,
+            items=items,
+            seen=seen,
+            rating_range=limits,
+            learnt=learnt,
+            folding=BlendFolding(learnt),
+        )
 
     # -------------------------------------------------------------------------------------------------------
     # Files
     # -------------------------------------------------------------------------------------------------------
 
-    def _to_archive(self) -> Archive:
-        arrays: dict[str, NDArray[Any]] = {
-            "user_ids": self.users_.ids,
-            "item_ids": self.items_.ids,
-            "weights": self.weights_,
-        }
-        if self.seen_ is not None:
-            arrays["seen_indptr"], arrays["seen_indices"] = self.seen_
-        members = []
-        for m, (name, member) in enumerate(self.models_.items()):
-            archive = member._to_archive()
-            if self.seen_ is None:
-                archive = replace(archive, arrays={k: a for k, a in archive.arrays.items() if k[:5] != "seen_"})
-            own = archive.arrays.keys()
-            shared = [key for key in _SHARED if key in own & arrays.keys() and _same(archive.arrays[key], arrays[key])]
-            arrays |= {f"member{m}/{key}": array for key, array in archive.arrays.items() if key not in shared}
-            described = {"class": archive.class_name, "params": archive.params, "meta": archive.meta, "shared": shared}
-            members.append({"name": name, **described})
-        meta = {name: getattr(self, name) for name in self._state} | {"members": members}
-        params = self.get_params(deep=False)
-        params["models"] = [
-            [name, DROP if name not in self.models_ else "named" if isinstance(entry, tuple) else "unnamed"]
-            for (name, _), entry in zip(self._named(), self.models, strict=True)
+    def _pack(self, state: State) -> Packed:
+        learnt: LearntBlend = state.learnt
+        parts = {}
+        for member in learnt.members:
+            own = member.state if state.seen is not None else member.state.replaced(seen=None)
+            parts[member.name] = member.model._with_state(own).to_archive()
+        listed = [
+            [name, DROP if name not in parts else "named" if isinstance(entry, tuple) else "unnamed"]
+            for (name, _), entry in zip(named(self.models), self.models, strict=True)
         ]
-        return Archive(type(self).__name__, params, arrays, meta)
+        if not parts.keys() <= {name for name, _ in listed}:  # the parameter was changed after the fit
+            listed = [[name, "named"] for name in parts]
+        meta = {name: getattr(learnt, name) for name in LearntBlend.shown if name != "weights"}
+        return Packed({"weights": learnt.weights}, meta, parts, {"models": listed})
 
     @classmethod
-    def _from_archive(cls, archive: Archive) -> Blend:
-        try:
-            models: dict[str, Any] = {}
-            for m, entry in enumerate(archive.meta["members"]):
-                prefix = f"member{m}/"
-                arrays = {key: archive.array(key) for key in entry["shared"]}
-                arrays |= {k.removeprefix(prefix): a for k, a in archive.arrays.items() if k.startswith(prefix)}
-                own = replace(archive, class_name=entry["class"], params=entry["params"], meta=entry["meta"])
-                models[entry["name"]] = from_archive(replace(own, arrays=arrays))
-            fit_members = archive.params["fit_members"]
-            listed: list[Any] = []
-            for name, how in archive.params["models"]:
-                model = DROP if how == DROP else clone(models[name]) if fit_members else models[name]
-                listed.append(model if how == "unnamed" else (name, model))
-        except DataError:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"{archive.path}: the members of the Blend are damaged: {error!r}") from error
-        blend = cls._with_parameters(archive, {**archive.params, "models": listed})
-        blend._restore_ids(archive)
-        blend.models_ = models
-        blend.weights_ = archive.array("weights", np.float64, (len(models),))
-        blend._joint = None
-        blend._restore_state(archive)
-        for member in models.values():  # one map, for looking it up once and to see at once that rows agree
-            member.users_ = blend.users_ if member.users_ == blend.users_ else member.users_
-            member.items_ = blend.items_ if member.items_ == blend.items_ else member.items_
-        return blend
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        """Return the parameters, the members among them as they were fitted."""
+        models: list[Any] = []
+        for name, how in archive.params["models"]:
+            model = DROP if how == DROP else from_archive(archive.parts[name])
+            models.append(model if how == "unnamed" else (name, model))
+        return {**archive.params, "models": models}
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        fitted = checked(self.models, (), type(self).__name__, fitted=True)
+        if fitted.keys() != archive.parts.keys():
+            raise ValueError(f"members must be {', '.join(archive.parts)}; got {', '.join(fitted)}")
+        members = []
+        for name, model in fitted.items():
+            own = model.state  # with the blend's id maps where they agree: ids are then looked up once
+            users = common.users if own.users == common.users else own.users
+            items = common.items if own.items == common.items else own.items
+            members.append(Member(name, copy.copy(model), own.replaced(users=users, items=items)))
+        if self.fit_members:
+            self.models = clone(self.models, safe=False)
+        meta = archive.meta
+        learnt = LearntBlend(
+            tuple(members),
+            archive.array("weights", np.float64, (len(members),)),
+            float(meta["intercept"]),
+            float(meta["reg"]),
+            float(meta["validation_rmse"]),
+            tuple(float(meta["member_rmse"][name]) for name in fitted),
+            int(meta["n_validation"]),
+            float(meta["global_mean"]),
+        )
+        sums = weighted_sum(learnt, common.users, common.items)
+        return common.replaced(scores=sums, learnt=learnt, folding=BlendFolding(learnt))
 
 
-def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    return first is second or (first.dtype == second.dtype and np.array_equal(first, second))
+def _ids_of(members: Sequence[Member], caller: str) -> tuple[IdMap, IdMap]:
+    """Return the users and the items that any member knows."""
+    users = union_of_ids({member.name: member.state.users for member in members}, "users_", caller)
+    return users, union_of_ids({member.name: member.state.items for member in members}, "items_", caller)
 
 
-def _warn_of_seen(members: dict[str, Any], ratings: Ratings, caller: str) -> None:
-    """Warn of members that learnt from the ratings which they are to be weighted by."""
-    for name, member in members.items():
-        if getattr(member, "seen_", None) is None:
+def _with_members(state: State, members: Sequence[Member]) -> State:
+    """Return the state of a blend with its members fitted again, in the same rows."""
+    learnt = replace(state.learnt, members=tuple(members))
+    return state.replaced(
+        scores=weighted_sum(learnt, state.users, state.items), learnt=learnt, folding=BlendFolding(learnt)
+    )
+
+
+def _warn_of_seen(members: Sequence[Member], ratings: Ratings, caller: str) -> None:
+    """Warn of members that were fitted to ratings that the weights are fitted to."""
+    for member in members:
+        own = member.state
+        if own.seen is None:
             continue
-        users, items = member._pair_rows(ratings, "fit", False)
+        users, items = pair_rows(ratings, own.users, own.items, caller)
         known = (users >= 0) & (items >= 0)
-        n_seen = member.seen_.count_pairs(users[known], items[known], len(member.items_))
+        n_seen = own.seen.count_pairs(users[known], items[known], len(own.items))
         if n_seen:
             warnings.warn(
-                f"{caller}: the member {name!r} was fitted to {n_seen:,} of the {ratings.nnz:,} ratings that the "
-                "weights are fitted to; its weight will be too large",
+                f"{caller}: the member {member.name!r} was fitted to {n_seen:,} of the {ratings.nnz:,} ratings that "
+                "the weights are fitted to; its weight will be too large",
                 stacklevel=3,
             )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sklearn.exceptions import NotFittedError
 
-from fastcf.models.base import FactorModel
+from fastcf.models.estimator import Estimator
 
-__all__ = ["DROP", "MembersMixin", "named", "takes"]
+__all__ = ["DROP", "checked", "named", "parameters_of", "replaced", "takes"]
 
 DROP = "drop"
 """What stands in place of a member that is left out."""
@@ -22,8 +22,13 @@ def takes(model: Any, name: str) -> bool:
     return name in inspect.signature(model.fit).parameters
 
 
-def named(entries: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Return what a list holds with its names: pairs (name, object) as they are, others named after their class."""
+def named(entries: Any) -> list[tuple[Any, Any]]:
+    """Return the entries of a list with their names: pairs (name, object) as they are, others named after their class.
+
+    Anything else than a list or tuple has no entries.
+    """
+    if not isinstance(entries, (list, tuple)):
+        return []
     paired = [entry if isinstance(entry, tuple) and len(entry) == 2 else None for entry in entries]
     kinds = [type(entry).__name__.lower() for entry in entries]
     often = Counter(kind for kind, pair in zip(kinds, paired, strict=True) if pair is None)
@@ -38,90 +43,61 @@ def named(entries: Sequence[Any]) -> list[tuple[Any, Any]]:
     return found
 
 
-class MembersMixin(FactorModel):
-    """Adds members, ``models``, that ``get_params`` and ``set_params`` reach by name."""
+def parameters_of(models: Any) -> dict[str, Any]:
+    """Return members by name, and their parameters as ``name__parameter``."""
+    params: dict[str, Any] = {}
+    for name, model in named(models):
+        params[name] = model
+        if hasattr(model, "get_params") and not isinstance(model, type):
+            params.update({f"{name}__{key}": value for key, value in model.get_params().items()})
+    return params
 
-    models: Sequence[Any]
-    fit_members: bool
 
-    def _named(self) -> list[tuple[Any, Any]]:
-        """Return members with their names, whatever they are."""
-        return named(self.models if isinstance(self.models, (list, tuple)) else [])
+def replaced(models: Any, params: dict[str, Any], own: Iterable[str]) -> Any:
+    """Return members with those replaced that ``params`` names, which are taken out of it; ``own`` are no members."""
+    pairs = named(models)
+    new = {name: params.pop(name) for name, _ in pairs if name in params and name not in own}
+    return [(name, new.get(name, model)) for name, model in pairs] if new else models
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters.
 
-        Parameters
-        ----------
-        deep : bool, default True
-            Whether also the members, by name, and their parameters, as ``name__parameter``.
+def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: bool) -> dict[str, Estimator]:
+    """Return the members that take part, by name; they must be ``fitted``, and have no name of ``own``.
 
-        Returns
-        -------
-        dict
-        """
-        params: dict[str, Any] = super().get_params(deep=False)
-        if deep:
-            for name, model in self._named():
-                params[name] = model
-                if hasattr(model, "get_params") and not isinstance(model, type):
-                    params.update({f"{name}__{key}": value for key, value in model.get_params().items()})
-        return params
-
-    def set_params(self, **params: Any) -> Any:
-        """Set parameters: the blend's, members by name, and parameters of members as ``name__parameter``.
-
-        Parameters
-        ----------
-        **params
-            New values; ``"drop"`` for a member leaves it out.
-
-        Returns
-        -------
-        Blend
-            Itself.
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        """
-        if "models" in params:
-            self.models = params.pop("models")
-        named = self._named()
-        replaced = {name: params.pop(name) for name, _ in named if name in params and name not in vars(self)}
-        if replaced:
-            self.models = [(name, replaced.get(name, model)) for name, model in named]
-        super().set_params(**params)
-        return self
-
-    def _members(self, caller: str) -> dict[str, Any]:
-        """Return the members that take part, checked."""
-        wanted = f"{caller}: models must be a list of estimators or of pairs (name, estimator)"
-        if not isinstance(self.models, (list, tuple)):
-            raise TypeError(f"{wanted}; got {type(self.models).__name__}")
-        members: dict[str, Any] = {}
-        names = [name for name, _ in self._named()]
-        for name, model in self._named():
-            if not isinstance(name, str) or isinstance(model, tuple):
-                raise TypeError(f"{wanted}; got {(name, model)!r}")
-            if not name or "__" in name or names.count(name) > 1 or name in super().get_params(deep=False):
-                raise ValueError(
-                    f"{caller}: names of models must differ, hold no '__' and be none of the blend's parameters; "
-                    f"got {name!r}"
-                )
-            if isinstance(model, str) and model == DROP:
-                continue
-            if not isinstance(model, FactorModel):
-                raise TypeError(f"{caller}: members must be models of this package; got {model!r} as {name!r}")
-            if getattr(model, "threshold", None) is not None:
-                raise ValueError(
-                    f"{caller}: members must predict the ratings, not whether they reach a threshold; got "
-                    f"threshold={model.threshold!r} of {name!r}"
-                )
-            if not self.fit_members and not hasattr(model, "users_"):
-                raise NotFittedError(f"{caller}: with fit_members=False members must be fitted; {name!r} is not")
-            members[name] = model
-        if not members:
-            raise ValueError(f"{caller}: models must hold at least one estimator; got {self.models!r}")
-        return members
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not as :class:`fastcf.Blend` documents.
+    NotFittedError
+        If ``fitted`` and one is not.
+    """
+    wanted = f"{caller}: models must be a list of estimators or of pairs (name, estimator)"
+    if not isinstance(models, (list, tuple)):
+        raise TypeError(f"{wanted}; got {type(models).__name__}")
+    pairs = named(models)
+    names = [name for name, _ in pairs]
+    taken = set(own)
+    members: dict[str, Estimator] = {}
+    for name, model in pairs:
+        if not isinstance(name, str) or isinstance(model, tuple):
+            raise TypeError(f"{wanted}; got {(name, model)!r}")
+        if not name or "__" in name or names.count(name) > 1 or name in taken:
+            raise ValueError(
+                f"{caller}: names of models must differ, hold no '__' and be none of the blend's parameters; "
+                f"got {name!r}"
+            )
+        if isinstance(model, str) and model == DROP:
+            continue
+        if not isinstance(model, Estimator):
+            raise TypeError(f"{caller}: members must be models of this package; got {model!r} as {name!r}")
+        threshold = model.get_params(deep=False).get("threshold")
+        if threshold is not None:
+            raise ValueError(
+                f"{caller}: members must predict the ratings, not whether they reach a threshold; got "
+                f"threshold={threshold!r} of {name!r}"
+            )
+        if fitted and not model.__sklearn_is_fitted__():
+            raise NotFittedError(f"{caller}: with fit_members=False members must be fitted; {name!r} is not")
+        members[name] = model
+    if not members:
+        raise ValueError(f"{caller}: models must hold at least one estimator; got {models!r}")
+    return members

@@ -176,7 +176,9 @@ def settle_labels(
     Parameters as for :func:`settle_ratings`.
     """
     sides = Sides.of(choices.bias)
-    start = start_label_biases(labels, backend, sides, reg=choices.bias_reg, n_threads=n_threads) if any(sides) else None
+    start = (
+        start_label_biases(labels, backend, sides, reg=choices.bias_reg, n_threads=n_threads) if any(sides) else None
+    )
     mean = 0.0
     if choices.normalize:
         mean = start.mean if start else log_odds(labels.values, labels.weights)

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastcf.models.factorization.problem import LearntFactors
 from fastcf.preprocessing import row_means
-from fastcf.scores import Compute, FactorScores, Folding, Posterior, State
+from fastcf.scores import Compute, FactorScores, Folding, State
 from fastcf.scores.queries import RatedSide
 
 __all__ = ["LabelFolding", "PosteriorFolding", "RatingFolding", "folded_rows"]
@@ -91,7 +91,8 @@ class PosteriorFolding(Folding):
         """Solve the rows, draw by draw."""
         scores, learnt = _factors(state)
         draws, posterior = learnt.draws, scores.posterior
-        assert draws is not None and posterior is not None
+        assert draws is not None
+        assert posterior is not None
         users = rated.by == "user"
         fixed, fixed_bias, means, precisions = (
             (scores.item_factors, posterior.item_bias_samples, draws.user_means, draws.user_precisions)
@@ -132,7 +133,7 @@ class PosteriorFolding(Folding):
             factors[:, block] = rows * scale
         biases *= np.float32(draws.unit)
         bias = biases.mean(axis=0, dtype=np.float64).astype(np.float32)
-        folded: Posterior = replace(posterior, **{f"{rated.by}_bias_samples": biases})
+        folded = replace(posterior, user_bias_samples=biases) if users else replace(posterior, item_bias_samples=biases)
         others["posterior"] = folded
         return _with_rows(state.replaced(learnt=replace(learnt, posterior=folded)), rated.by, factors, bias, **others)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from fastcf._backend import single_threaded_blas
 
+from fastcf._backend import single_threaded_blas
 from fastcf.models.factorization.problem import Draws, Parameters, Problem
 from fastcf.scores import Posterior, State
 
@@ -183,7 +183,11 @@ class GibbsTrainer:
         random = self._random.bit_generator.state["state"]
         words = [int(random[name]) >> shift & (2**64 - 1) for name in ("state", "inc") for shift in (0, 64)]
         n = len(self._noise_variances)
-        kept = {f"kept_priors_{side}_{what}": np.array([p[side][what] for p in self._kept_priors]) for side in (0, 1) for what in (0, 1)}  # fmt: skip
+        kept = {
+            f"kept_priors_{side}_{what}": np.array([prior[side][what] for prior in self._kept_priors])
+            for side in (0, 1)
+            for what in (0, 1)
+        }
         return {
             "user_factors": self._factors[0].copy(),
             "item_factors": self._factors[1].copy(),
@@ -216,7 +220,7 @@ class GibbsTrainer:
         self._precision, self._loss = arrays["numbers"].tolist()
         self._predicted = arrays["predicted"].copy()
         words = [int(word) for word in arrays["random"]]
-        state = self._random.bit_generator.state
+        state = dict(self._random.bit_generator.state)
         state["state"] = {"state": words[0] | words[1] << 64, "inc": words[2] | words[3] << 64}
         self._random.bit_generator.state = state
 
@@ -237,7 +241,7 @@ class GibbsTrainer:
         tables = [np.ascontiguousarray(table) * scale for table in factors]
         samples = [each * np.float32(self._unit) for each in biases]
         means = [each.mean(axis=0, dtype=np.float64).astype(np.float32) for each in samples]
-        posterior = Posterior(*samples, float(np.mean(variances)))
+        posterior = Posterior(samples[0], samples[1], float(np.mean(variances)))
         draws = Draws(
             self._unit,
             np.array(variances, np.float32),

@@ -47,9 +47,9 @@ class MatrixFactorization(Estimator):
 
     For ratings, ``cost="squared"``, that is the prediction ŷ_ui, and the fit minimises over the rated pairs
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
-    n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such models
-    over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui of label
-    1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
+    n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
+    models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
+    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
 
     Parameters
     ----------
@@ -59,9 +59,9 @@ class MatrixFactorization(Estimator):
         What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
         uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
         the fastest. "als", :class:`~fastcf.solvers.ALS`: alternating least squares. "bayes",
-        :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, usually the most accurate on dense ratings. "minibatch" and "gd",
-        :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all ratings.
-        "als" and "bayes" are for ratings only.
+        :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, usually the most accurate on dense ratings. "minibatch" and
+        "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
+        ratings. "als" and "bayes" are for ratings only.
     cost : {"squared", "logistic"}, default "squared"
         Whether ratings are learnt, or labels, whose probabilities are predicted.
     threshold : float or None, default None
@@ -130,7 +130,7 @@ class MatrixFactorization(Estimator):
     history_ : list of dict
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
         ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
-        ``learning_rate`` or None, ``seconds``. Above 262,144 ratings, costs and training errors are estimated on so
+        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on so
         many of them, drawn once. "bayes" has half the squared error of the draw as cost, and the validation error of
         the mean of the draws so far.
     n_epochs_ : int
@@ -366,8 +366,8 @@ class MatrixFactorization(Estimator):
             raise ValueError(f"{caller}: normalize must be 'global' or None for cost='logistic'; got 'item'")
         if self.init_scale == 0:
             raise ValueError(
-                f"{caller}: init_scale must be above 0, for factors that start at zero have a gradient of zero and stay "
-                "there; got 0 (for biases alone take BiasModel)"
+                f"{caller}: init_scale must be above 0, for factors that start at zero have a gradient of zero and "
+                "stay there; got 0 (for biases alone take BiasModel)"
             )
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
         if not any(Sides.of(self.bias)):
@@ -508,7 +508,9 @@ class MatrixFactorization(Estimator):
     def _unpack(self, archive: Archive, common: State) -> State:
         targets = self._targets
         meta = archive.meta
-        settled = {name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta}
+        settled: dict[str, Any] = {
+            name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
+        }
         learnt = LearntFactors(Sides.of(self.bias), **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
         if "user_bias_samples" in archive.arrays:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class GradientSteps:
 
     # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors' √σ;
     # gradient steps take σ more, and AdaDelta's take none.
-    _UNITS = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}
+    _UNITS: ClassVar[dict[str, float]] = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}
 
     def __init__(self, rate_at: Any, sigma: float, optimizer: str) -> None:
         self._rate_at, self._factor = rate_at, sigma ** self._UNITS.get(optimizer, 1.0)
@@ -104,7 +104,9 @@ class NativeTrainer:
         return {
             "cost": 0.5 * total + native.penalty(),
             "train_rmse": math.sqrt(total / problem.total_weight),
-            "validation_rmse": math.sqrt(native.validation_squared_error() / held_out.values.size) if held_out else None,
+            "validation_rmse": math.sqrt(native.validation_squared_error() / held_out.values.size)
+            if held_out
+            else None,
         }
 
     def _parameters(self) -> Parameters:

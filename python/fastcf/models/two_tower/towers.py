@@ -10,17 +10,30 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastcf._backend import Backend, single_threaded_blas
-from fastcf.gradient_check import Objective
+from fastcf._backend import single_threaded_blas
 from fastcf.ids import IdMap
 from fastcf.preprocessing import as_feature_table
+from fastcf.scores import Compute
+from fastcf.training.gradient_check import Objective, penalised
 
-__all__ = ["INITS", "Inputs", "Side", "TowerParameters", "draw_tower", "side_of", "tower_vectors", "towers_objective"]
+__all__ = [
+    "ACTIVATIONS",
+    "INITS",
+    "Inputs",
+    "Shape",
+    "Side",
+    "TowerParameters",
+    "draw_tower",
+    "side_of",
+    "tower_vectors",
+    "towers_objective",
+]
 
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity")
 INITS = ("he", "lecun", "glorot", "normal", "uniform")
-_STREAM = 64  # of random numbers: the first weights; other kinds of models have those below
+_STREAM = 64  # of random numbers: the first weights; other models use those below
 _SMALL = 0.05  # of "normal" and "uniform"
-_OWN_GAIN = 3.0  # of first weights where rows have no other inputs than their own: they begin far apart
+_OWN_GAIN = 3.0  # of first weights where rows have no inputs but their own: they begin far apart
 _DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
 _SMOOTH = {"identity", "sigmoid", "tanh"}
 
@@ -32,23 +45,24 @@ class TowerParameters(NamedTuple):
     biases: list[NDArray[Any]]
 
 
+class Shape(NamedTuple):
+    """What two towers compute, beside their parameters."""
+
+    user_layers: list[int]  # the vectors' size included
+    item_layers: list[int]
+    activation: str  # of the hidden layers
+    length: float  # of the vectors, in the unit of the towers; 0: not normalised
+
+
 class Inputs(NamedTuple):
-    """What a tower is fed: features, and behind them an input of their own for some rows.
+    """The inputs of a tower: features, followed by an input of their own for some rows."""
 
-    Attributes
-    ----------
-    dense : ndarray of shape (n_inputs,), bool
-        Which inputs go in as a dense block; of the others only those that are not zero.
-    n_ids : int
-        How many inputs, the last ones, belong to one row each.
-    """
-
-    dense: NDArray[np.bool_]
-    n_ids: int
+    dense: NDArray[np.bool_]  # by input: part of a dense block; the others are read where they are not zero
+    n_ids: int  # how many inputs, the last ones, belong to one row each
 
     @classmethod
     def of(cls, matrix: Any, n_ids: int) -> Inputs:
-        """Return the inputs that suit a matrix of features, dense or sparse: by how full its columns are."""
+        """Return the inputs for a matrix of features, dense or sparse: full columns are dense."""
         if scipy.sparse.issparse(matrix):
             filled = np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
         else:
@@ -58,11 +72,11 @@ class Inputs(NamedTuple):
 
     @property
     def n_features(self) -> int:
-        """How many inputs are features."""
+        """Number of features."""
         return int(self.dense.size - self.n_ids)
 
     def native(self, matrix: Any, own: NDArray[np.int32], dtype: Any = np.float32) -> tuple[Any, ...]:
-        """Return rows of features as native code takes them; ``own`` numbers the rows' own inputs, -1 where none is."""
+        """Return rows of features as native code takes them; ``own`` is the number of each row's own input, or -1."""
         dense = self.dense[: self.n_features]
         block, rest = matrix[:, np.flatnonzero(dense)], matrix[:, np.flatnonzero(~dense)]
         if scipy.sparse.issparse(block):
@@ -89,40 +103,31 @@ class Inputs(NamedTuple):
         )
 
     def joined(self, parts: tuple[Any, ...]) -> TowerParameters:
-        """Return what :meth:`split` took apart."""
+        """Return the parameters of parts that :meth:`split` made, in new arrays."""
         sparse, dense, weights, biases = parts
         first = np.empty((self.dense.size, biases[0].size), biases[0].dtype)
         first[~self.dense], first[self.dense] = sparse, dense
-        return TowerParameters([first, *weights], biases)
+        return TowerParameters([first, *(array.copy() for array in weights)], [array.copy() for array in biases])
 
 
 class Side(NamedTuple):
-    """The users or the items of a model: their ids and features.
-
-    Attributes
-    ----------
-    ids : IdMap
-    matrix : ndarray or scipy.sparse.csr_array of shape (n, n_features)
-    inputs : Inputs
-    own : ndarray of shape (n,), int32
-        Which of the inputs of one row each is this row's; -1: none.
-    """
+    """The users or the items of a model: their ids and features."""
 
     ids: IdMap
-    matrix: Any
+    matrix: Any  # dense or compressed rows, (n, n_features)
     inputs: Inputs
-    own: NDArray[np.int32]
+    own: NDArray[np.int32]  # the number of each row's own input; -1: none
 
     @classmethod
     def of(cls, ids: IdMap, matrix: Any, rated: NDArray[np.int64]) -> Side:
-        """Return the side of a model that begins; these rows have an input of their own each."""
+        """Return a side of a new model, in which the rows ``rated`` have an input of their own each."""
         own = np.full(len(ids), -1, np.int32)
         own[rated] = np.arange(rated.size)
         return cls(ids, matrix, Inputs.of(matrix, rated.size), own)
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Which rows the tower is told anything of."""
+        """Which rows have features or an input of their own."""
         return (self.own >= 0) | (self.inputs.n_features > 0)
 
     @property
@@ -132,17 +137,19 @@ class Side(NamedTuple):
         squares = float(np.vdot(values, values)) + np.count_nonzero(self.own >= 0)
         return squares / max(self.own.size, 1)
 
-    def native(self, dtype: Any = np.float32) -> tuple[Any, ...]:
-        """Return features as native code takes them."""
-        return self.inputs.native(self.matrix, self.own, dtype)
+    def native(self, dtype: Any = np.float32, rows: Any = None) -> tuple[Any, ...]:
+        """Return the features of all rows, or of some, as native code takes them."""
+        if rows is None:
+            return self.inputs.native(self.matrix, self.own, dtype)
+        return self.inputs.native(self.matrix[rows], self.own[rows], dtype)
 
 
 def side_of(
     name: str, ids: IdMap, features: Any, counts: NDArray[np.int64], own: str, with_others: bool, caller: str
 ) -> Side:
-    """Return the users or items of ratings, and of a table that may be None; ``own`` is the model's ``ids``.
+    """Return the users or items of ratings with the features of a table, which may be None.
 
-    With ``with_others``, those follow that only the table has.
+    ``own`` is the model's ``ids``. With ``with_others``, ids that only the table has follow.
     """
     has_ids = features is None if own == "auto" else own in (name, "both")
     rated = np.flatnonzero(counts) if has_ids else np.empty(0, np.int64)
@@ -161,7 +168,7 @@ def side_of(
 
 
 def draw_tower(
-    backend: Backend, side: Side, layers: list[int], init: str, gain: float, seed: int, number: int, n_threads: int
+    side: Side, layers: list[int], init: str, gain: float, seed: int, number: int, compute: Compute
 ) -> TowerParameters:
     """Draw first weights of tower ``number``; biases are 0. The last layer's weights are ``gain`` times as large."""
 
@@ -176,8 +183,8 @@ def draw_tower(
         }[init]
         kind = "uniform" if init in ("glorot", "uniform") else "normal"
         stream = _STREAM + 2 * layer + number
-        drawn: NDArray[np.float32] = backend.module.random(
-            *shape, kind, scale * (gain if last else 1.0), seed, stream, n_threads
+        drawn: NDArray[np.float32] = compute.native.random(
+            *shape, kind, scale * (gain if last else 1.0), seed, stream, compute.n_threads
         )
         return drawn
 
@@ -189,28 +196,32 @@ def draw_tower(
 
 
 def tower_vectors(
-    native: Any, inputs: Inputs, features: tuple[Any, ...], parameters: TowerParameters, **options: Any
+    features: tuple[Any, ...], parameters: tuple[Any, ...], shape: Shape, compute: Compute
 ) -> NDArray[np.float32]:
-    """Return the vectors of rows of features, which :meth:`Inputs.native` made."""
-    layers = [bias.size for bias in parameters.biases]
+    """Return the vectors of features and parameters as native code takes them."""
     with single_threaded_blas():
-        vectors: NDArray[np.float32] = native.tower_vectors(
-            features, inputs.split(parameters), layers=layers, **options
+        vectors: NDArray[np.float32] = compute.native.tower_vectors(
+            features,
+            parameters,
+            layers=[bias.size for bias in parameters[3]],
+            activation=shape.activation,
+            length=shape.length,
+            n_threads=compute.n_threads,
         )
     return vectors
 
 
 def towers_objective(
-    native: Any,
     ratings: tuple[Any, ...],
     sides: tuple[Side, Side],
-    layers: tuple[list[int], list[int]],
+    shape: Shape,
     penalty: float,
-    activation: str,
     seed: int,
+    compute: Compute,
     **options: Any,
 ) -> Objective:
     """Return the mean cost of ratings (indptr, indices, values, weights) and its penalty, at random parameters."""
+    layers = shape.user_layers, shape.item_layers
     indptr, indices, values, weights = ratings
     features = [side.native(np.float64) for side in sides]
     wide = values.astype(np.float64), None if weights is None else weights.astype(np.float64)
@@ -219,9 +230,9 @@ def towers_objective(
     for name, side, sizes in zip(("user", "item"), sides, layers, strict=True):
         shapes = [(side.inputs.dense.size, sizes[0]), *itertools.pairwise(sizes)]
         fed = [max(side.mean_square, 1e-12), *sizes]
-        for n, (shape, inputs) in enumerate(zip(shapes, fed, strict=False)):
-            start[f"{name}_weights_{n}"] = random.normal(0, 1 / math.sqrt(inputs), shape)
-            start[f"{name}_biases_{n}"] = random.normal(0, 0.5, shape[1])
+        for n, (size, inputs) in enumerate(zip(shapes, fed, strict=False)):
+            start[f"{name}_weights_{n}"] = random.normal(0, 1 / math.sqrt(inputs), size)
+            start[f"{name}_biases_{n}"] = random.normal(0, 0.5, size[1])
 
     def rebuilt(named: dict[str, NDArray[np.float64]], name: str, n_layers: int) -> TowerParameters:
         parts = [[named[f"{name}_{what}_{n}"] for n in range(n_layers)] for what in ("weights", "biases")]
@@ -235,18 +246,26 @@ def towers_objective(
             for part in point
         )
         with single_threaded_blas():
-            cost = native.two_tower_gradient(
-                indptr, indices, wide[0], *features, point, gradient, weights=wide[1], user_layers=layers[0],
-                item_layers=layers[1], activation=activation, seed=seed, **options,
-            ) / max(values.size, 1)  # fmt: skip
+            cost = compute.native.two_tower_gradient(
+                indptr,
+                indices,
+                wide[0],
+                *features,
+                point,
+                gradient,
+                weights=wide[1],
+                seed=seed,
+                n_threads=compute.n_threads,
+                **shape._asdict(),
+                **options,
+            ) / max(values.size, 1)
         slopes = {}
         for name, side, part in zip(("user", "item"), sides, gradient, strict=True):
             joined = side.inputs.joined(part)
             for n, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
-                at_weights = at[f"{name}_weights_{n}"]
-                cost += penalty / 2 * float(np.vdot(at_weights, at_weights))
-                slopes[f"{name}_weights_{n}"] = of_weights / max(values.size, 1) + penalty * at_weights
+                slopes[f"{name}_weights_{n}"] = of_weights / max(values.size, 1)
                 slopes[f"{name}_biases_{n}"] = of_biases / max(values.size, 1)
         return cost, slopes
 
-    return Objective(start, evaluate, 1e-5 if activation in _SMOOTH else 1e-6)
+    penalties = [name for name in start if "weights" in name]
+    return Objective(start, penalised(evaluate, penalties, penalty), 1e-5 if shape.activation in _SMOOTH else 1e-6)

@@ -3,52 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import Backend, resolve_device, single_threaded_blas
+from fastcf._backend import resolve_device, single_threaded_blas
+from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState, seed_from
-from fastcf.callbacks import Callback
-from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models._labels import log_odds
-from fastcf.models._network import ACTIVATIONS
-from fastcf.models._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
-from fastcf.models._results import SeenItems
-from fastcf.models._tower_vectors import TowerVectorsMixin
-from fastcf.models._towers import INITS, Side, draw_tower, side_of, towers_objective
-from fastcf.models._training import train
-from fastcf.optimizers import OPTIMIZERS, SCHEDULES, Optimizer, as_optimizer, learning_rate_at
+from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
+from fastcf.models.two_tower.towers import ACTIVATIONS, INITS, Shape, Side, draw_tower, side_of, towers_objective
+from fastcf.models.two_tower.trainer import Spread, TowerProblem, TowerSettings, TowerTrainer, counts
+from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
-from fastcf.serialization import register
+from fastcf.scores import Compute, Identity, Sigmoid, State, Targets
+from fastcf.scores.queries import pair_rows
+from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.scores.targets import log_odds
+from fastcf.serialization import Archive, register
+from fastcf.training.callbacks import Callback
+from fastcf.training.gradient_check import Objective, compare_gradients
+from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
 
 __all__ = ["TwoTower"]
 
-_RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0}
-_MOMENTUM_RATE = 0.2
+_RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0, "momentum": 0.2, "nesterov": 0.2}
 _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
-_CHECKED_RATINGS = 100  # that a gradient check looks at: with many a difference steps over some kink
-_CHECKED_PENALTY = 1e-3  # a gradient is right or wrong at any: one that does not drown the rest of the cost
+_CHECKED_RATINGS = 100  # of a gradient check: with many, a difference steps over some kink
+_CHECKED_PENALTY = 1e-3  # of a gradient check, which any penalty serves: small beside the rest of the cost
 
 
 @register
-class TwoTower(TowerVectorsMixin):
+class TwoTower(Estimator):
     r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = c + u(x_u)·v(x_i)``.
 
-    Whatever has features has a vector, whether or not it was ever rated: the answer to cold start. With ``normalize``
-    vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c and ``scale`` times the cosine. Minimises
+    Users and items with features have vectors, whether or not they have ratings: the answer to cold start. With
+    ``normalize`` vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c plus ``scale`` times the
+    cosine. Minimises
 
     - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being their standard deviation;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
       ``ŷ = σ(z)``.
 
-    Weights w count relative to their mean. Each distinct user and item of a batch goes through its tower once, however
-    many of the batch's ratings are theirs; sparse features are read, and their weights stepped, where they are not
-    zero.
+    Weights w count relative to their mean. Each distinct user and item of a batch goes through its tower once; sparse
+    features are read, and their weights updated, where they are not zero.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ class TwoTower(TowerVectorsMixin):
     n_factors : int, default 32
         Length of the vectors.
     ids : {"auto", "none", "user", "item", "both"}, default "auto"
-        Which sides have, beside their features, an input for each user (item) with ratings: what is learnt of
-        them alone. "auto": sides without features, who are known by nothing else.
+        Which sides have, beside their features, an input of their own for each user (item) with ratings. "auto": sides
+        without features.
     cost : {"squared", "logistic"}, default "squared"
         Of ratings, or of labels in [0, 1].
     threshold : float, optional
@@ -69,45 +71,37 @@ class TwoTower(TowerVectorsMixin):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        With ``normalize``: by how much a prediction may differ from c, above 0. "auto" is 0.7 of what the farthest
-        rating does, or 3 (log-odds) with the logistic cost; larger ones fit more, and more noise.
+        By how much a prediction may differ from c, above 0. "auto" is 0.7 of the distance of the farthest rating, or 3
+        (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
-        λ, at least 0, in ratings. First weights of sparse features that no row of a batch has shrink, too, exactly,
-        under "gd", "momentum" and "nesterov"; under the others they stand still.
+        λ, at least 0, in ratings. First weights of sparse features that no row of a batch has decay as well, exactly,
+        under "gd", "momentum" and "nesterov"; under the others they do not change.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
-        :mod:`fastcf.optimizers`.
-    learning_rate : float or "auto", default "auto"
-        Step size of the first epoch. "auto" is 0.002 with Adam, 0.02 with AdaGrad, 1 with AdaDelta and
-        gradient descent, else 0.2.
-    schedule : {"linear", "cosine", "constant", "inverse", "exponential"}, default "linear"
-        How the step size falls, see :func:`fastcf.optimizers.learning_rate_at`.
-    decay : float, default 0.1
-        The constant of the last two schedules, in [0, 1].
+        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of :mod:`fastcf.optimizers`, which
+        carries step size and schedule. The step size "auto" is 0.002 with Adam, 0.02 with AdaGrad, 1 with AdaDelta and
+        gradient descent, 0.2 with Momentum and Nesterov.
     batch_size : int, default 1024
         Ratings per step.
     n_epochs : int, default 10
         Passes over the ratings (at most, with ``patience``).
     patience : int or None, default None
-        With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
-        of the best epoch are kept either way.
-    min_delta : float, default 0.0
-        By how much an epoch must lower the validation error to count as an improvement.
+        Stop after this many epochs that did not lower the error of the validation ratings, which it needs; None: never.
+        With validation ratings the parameters of the best epoch are kept either way.
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
         Distribution of the first weights. "he": normal with variance 2/inputs, 1/inputs in the last layer; "lecun":
         1/inputs in all; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard deviation 0.05;
-        "uniform": on ±0.05. The first layer counts a row's inputs by the mean sum of their squares; those of a side
-        without features are three times as large.
+        "uniform": on ±0.05. The number of inputs of the first layer is the mean sum of squares of a row; first weights
+        of a side without features are three times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
-        Seeds the first weights, the order of ratings and what is dropped.
+        Seeds the first weights, the order of ratings and dropout.
     n_threads : int, optional
         Threads to use; all by default. The same seed gives the same bits for any number of threads (on one instruction
         set and BLAS).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. What ran is in ``device_``.
-    verbose : {0, 1, 2}, default 0
+    verbose : {0, 1, 2} or bool, default 0
         Silent; a progress bar; a line per epoch.
 
     Attributes
@@ -117,36 +111,41 @@ class TwoTower(TowerVectorsMixin):
         (item) with ratings.
     user_biases_, item_biases_ : list of ndarray, float32
     user_average_, item_average_ : ndarray of shape (n_factors,), float32
-        The mean vector of the ratings' users, and of their items: what an unknown user or item without features counts
-        as.
+        The mean vector of the ratings' users, and of their items: the vector of an unknown user or item.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
-        The same as a factor model, which prediction goes by: vectors less their averages, and what the averages say.
+        The same as a factor model, by which predictions are computed: vectors less their averages, and the products
+        with the averages.
     centre_, scale_, unit_ : float
-        c: the mean of the ratings, or the log-odds of label 1; what ``scale`` came to; σ, or 1 with the logistic cost.
+        c: the mean of the ratings, or the log-odds of label 1; the ``scale`` used; σ, or 1 with the logistic cost.
     users_, items_ : IdMap
-        Those of the ratings, then those that only had features.
+        Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
         As for every model.
     history_ : list of dict
-        Per epoch: ``epoch``, ``cost`` (the objective; errors taken just before each step), ``train_rmse`` and
-        ``validation_rmse`` (or ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``.
+        From epoch 0, before training: ``epoch``, ``cost``, ``train_rmse`` and ``validation_rmse`` (or
+        ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``. ``cost`` is the objective at
+        the end of the epoch, nothing dropped, and the training error is measured there too, not clipped: over all
+        ratings up to 65,536, else estimated on at most as many, the ratings of users drawn by the seed.
     n_epochs_ : int
         The epoch whose parameters were kept.
     learning_rate_ : float
-        What "auto" came to.
+        The step size of the first epoch.
 
     See Also
     --------
     UserRegression : A linear model of item features for each user.
-    MatrixFactorization : Where everybody has ratings; explains validation and callbacks.
+    MatrixFactorization : For users and items that all have ratings; explains validation and callbacks.
 
     Notes
     -----
-    Features are taken as they are: bring them to comparable scales first.
+    Features are not scaled: bring them to comparable scales first.
 
-    Beware of features made of the ratings themselves. A user's mean rating holds the rating that is to be predicted:
-    the network learns to read it there, which it cannot do for new ratings. Known users' tastes are better learnt by
-    ``ids="user"``; features of new items and users come from elsewhere.
+    ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
+    input of their own. Known ones with new features keep theirs. The towers are shared with this model, not copied.
+
+    Beware of features computed from the ratings themselves. A user's mean rating contains the rating that is to be
+    predicted: the network learns to read it there, which it cannot do for new ratings. Tastes of known users are better
+    learnt by ``ids="user"``; features of new items and users come from other sources.
 
     References
     ----------
@@ -180,24 +179,19 @@ class TwoTower(TowerVectorsMixin):
         "dropout": (Interval(0, 0.999),),
         "reg": (Interval(0),),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
-        "learning_rate": (Interval(0, open_low=True), OneOf(("auto",))),
-        "schedule": (OneOf(SCHEDULES),),
-        "decay": (Interval(0, 1),),
         "batch_size": (Interval(1, integer=True),),
         "n_epochs": (Interval(1, integer=True),),
         "patience": (Interval(1, integer=True), Nothing()),
-        "min_delta": (Interval(0),),
         "init": (OneOf(INITS),),
         "random_state": (RandomSeed(),),
-        "verbose": (Interval(0, 2, integer=True),),
-        **TowerVectorsMixin._constraints,
+        "verbose": VERBOSE,
+        **Estimator._constraints,
     }
-    _state = (*TowerVectorsMixin._state, "history_", "n_epochs_", "learning_rate_")
 
     def __init__(
         self,
-        user_layers: Iterable[int] = (256, 128),
-        item_layers: Iterable[int] = (256, 128),
+        user_layers: Sequence[int] = (256, 128),
+        item_layers: Sequence[int] = (256, 128),
         n_factors: int = 32,
         *,
         ids: str = "auto",
@@ -209,18 +203,14 @@ class TwoTower(TowerVectorsMixin):
         dropout: float = 0.0,
         reg: float = 100.0,
         optimizer: str | Optimizer = "adam",
-        learning_rate: float | str = "auto",
-        schedule: str = "linear",
-        decay: float = 0.1,
         batch_size: int = 1024,
         n_epochs: int = 10,
         patience: int | None = None,
-        min_delta: float = 0.0,
         init: str = "he",
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
-        verbose: int = 0,
+        verbose: int | bool = 0,
     ) -> None:
         self.user_layers = user_layers
         self.item_layers = item_layers
@@ -234,13 +224,9 @@ class TwoTower(TowerVectorsMixin):
         self.dropout = dropout
         self.reg = reg
         self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
         self.batch_size = batch_size
         self.n_epochs = n_epochs
         self.patience = patience
-        self.min_delta = min_delta
         self.init = init
         self.random_state = random_state
         self.n_threads = n_threads
@@ -255,7 +241,7 @@ class TwoTower(TowerVectorsMixin):
         user_features: Any = None,
         item_features: Any = None,
         validation: Any = None,
-        callbacks: Iterable[Callback] = (),
+        callbacks: Callback | Iterable[Callback] | None = None,
         check_gradients: bool = False,
     ) -> TwoTower:
         """Learn both towers.
@@ -266,10 +252,9 @@ class TwoTower(TowerVectorsMixin):
             As for :meth:`MatrixFactorization.fit`.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Features of all users (items) of the ratings, and of as many others as are to be predicted, dense or sparse.
-            Without, that side is known by its ids only.
+            A side without is known by its ids only.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
-            Held-out ratings, also of users and items that have only features. Those of ids that have neither are left
-            out.
+            Held-out ratings, also of users and items that have features only. Ratings of other ids are left out.
 
         Returns
         -------
@@ -279,7 +264,8 @@ class TwoTower(TowerVectorsMixin):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described, or a user or item lacks features.
+            If the input or a parameter is not as described, a parameter would be ignored, or a user or item lacks
+            features.
         DeviceError
             If ``device="cuda"`` cannot be used.
         GradientCheckError
@@ -291,198 +277,203 @@ class TwoTower(TowerVectorsMixin):
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
-        self._check_threshold()
-        labels = np.ascontiguousarray(self._labels(ratings, caller))
-        sides = self._sides(ratings, user_features, item_features)
+        targets = self._targets
+        targets.check(caller)
+        if not self.normalize:
+            self._refuse_ignored(("scale",), "for normalize=False")
+        values = np.ascontiguousarray(targets.of(ratings.values, caller))
+        sides = self._sides(ratings, user_features, item_features, with_others=True)
         held_out = None if validation is None else self._held_out(validation, sides)
         seed = seed_from(self.random_state, caller)
         optimizer = as_optimizer(self.optimizer, caller)
         if check_gradients:
-            objective = self._objective(ratings, seed, user_features=user_features, item_features=item_features)
+            objective = self.objective(ratings, seed, user_features=user_features, item_features=item_features)
             compare_gradients(objective, max_coordinates=20).require(caller)
-        self._remember(ratings, backend)
-        self._place(ratings, labels, sides)
-        self.learning_rate_ = (
-            _RATES.get(optimizer.name, _MOMENTUM_RATE) if self.learning_rate == "auto" else float(self.learning_rate)
+        spread = self._spread(ratings, values)
+        shape = self._shape(math.sqrt(spread.scale / spread.unit))
+        compute, gain = Compute(backend.module, self._threads), 1.0 if self.normalize else _PLAIN_GAIN
+        users, items = (
+            draw_tower(side, layers, self.init, gain, seed, number, compute)
+            for number, (side, layers) in enumerate(zip(sides, shape[:2], strict=True))
         )
-        self.history_: list[dict[str, Any]] = []
-        self.n_epochs_ = 0
-        gain = 1.0 if self.normalize else _PLAIN_GAIN
-        parameters = tuple(
-            side.inputs.split(draw_tower(backend, side, layers, self.init, gain, seed, number, self._threads))
-            for number, (side, layers) in enumerate(zip(sides, self._layers, strict=True))
+        settings = TowerSettings(
+            shape,
+            optimizer,
+            optimizer.first_rate(_RATES),
+            int(self.n_epochs),
+            int(self.batch_size),
+            float(self.dropout),
+            float(self.reg),
+            seed,
+            self._threads,
         )
-        n = float(ratings.nnz)
-        error = "log_loss" if self._is_logistic else "rmse"
+        problem = TowerProblem(ratings, values, targets, sides, spread, held_out)
         with single_threaded_blas():
-            trainer = self._trainer(backend, ratings, labels, sides, optimizer, seed)
-            trainer.set_parameters(parameters)
-            if held_out is not None:
-                trainer.set_validation(*held_out[:2], self._in_units(held_out[2]))
-
-            def run_epoch(epoch: int) -> dict[str, Any]:
-                rate = learning_rate_at(self.schedule, self.learning_rate_, epoch, self.n_epochs, self.decay)
-                loss = trainer.epoch(rate)
-                measured = None
-                if held_out is not None and self._is_logistic:
-                    measured = trainer.validation_log_loss() / held_out[2].size
-                elif held_out is not None:
-                    measured = self.unit_ * math.sqrt(trainer.validation_squared_error() / held_out[2].size)
-                return {
-                    "cost": loss / n + trainer.penalty(),
-                    f"train_{error}": loss / n if self._is_logistic else self.unit_ * math.sqrt(2 * loss / n),
-                    f"validation_{error}": measured,
-                    "learning_rate": rate,
-                }
-
-            try:
-                train(
-                    self,
-                    trainer,
-                    run_epoch,
-                    n_epochs=self.n_epochs,
-                    validated=held_out is not None,
-                    monitor=f"validation_{error}",
-                    patience=self.patience,
-                    min_delta=self.min_delta,
-                    callbacks=callbacks,
-                    verbose=self.verbose,
-                )
-            finally:
-                trainer.get_parameters(parameters)
-                self._learnt(parameters, ratings, sides)
+            self._train(
+                TowerTrainer(problem, settings, (users, items), backend),
+                n_epochs=self.n_epochs,
+                patience=self.patience,
+                callbacks=callbacks,
+                verbose=self.verbose,
+            )
         return self
 
     @property
-    def _layers(self) -> tuple[list[int], list[int]]:
+    def _targets(self) -> Targets:
+        return Targets(self.cost, self.threshold, soft=True)
+
+    def _shape(self, length: float) -> Shape:
+        """Return what the towers compute; ``length`` counts where vectors are normalised."""
         users, items = ([*map(int, layers), int(self.n_factors)] for layers in (self.user_layers, self.item_layers))
-        return users, items
+        return Shape(users, items, self.activation, length if self.normalize else 0.0)
 
     def _sides(
-        self, ratings: Ratings, user_features: Any, item_features: Any, *, with_others: bool = True
+        self, ratings: Ratings, user_features: Any, item_features: Any, *, with_others: bool
     ) -> tuple[Side, Side]:
         """Return users and items with features: those of the ratings, and then the others of the tables."""
         given = ("user", ratings.users, user_features), ("item", ratings.items, item_features)
         users, items = (
             side_of(name, ids, features, rated, self.ids, with_others, self._caller)
-            for (name, ids, features), rated in zip(given, _counts(ratings), strict=True)
+            for (name, ids, features), rated in zip(given, counts(ratings), strict=True)
         )
         return users, items
 
-    def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, ...]:
-        """Return rows and values of pairs held out."""
+    def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, Any, Any]:
+        """Return rows and targets of pairs held out."""
         caller = f"{self._caller}: validation"
         ratings = self._validation_ratings(validation)
-        labels = self._labels(ratings, caller)
-        users, items = self._pair_rows(ratings, "fit", strict=False, maps=(sides[0].ids, sides[1].ids))
-        known = np.logical_and(
-            *(np.append(side.known, False)[rows] for side, rows in zip(sides, (users, items), strict=True))
-        )
+        values = self._targets.of(ratings.values, caller)
+        rows = pair_rows(ratings, sides[0].ids, sides[1].ids, caller, n_threads=self.n_threads)
+        known = np.logical_and(*(np.append(side.known, False)[own] for side, own in zip(sides, rows, strict=True)))
         if not known.any():
-            raise ValueError(f"{caller} must have users and items with ratings or features; got {labels.size} without")
-        return users[known], items[known], labels[known]
+            raise ValueError(f"{caller} must have users and items with ratings or features; got {values.size} without")
+        return rows[0][known], rows[1][known], values[known]
 
-    def _place(self, ratings: Ratings, labels: NDArray[np.float32], sides: tuple[Side, Side]) -> None:
-        """Set what is known before training: ids, what was seen, where predictions lie."""
-        self.users_, self.items_ = sides[0].ids, sides[1].ids
-        more = np.full(len(self.users_) - ratings.n_users, ratings.indptr[-1])
-        self.seen_ = SeenItems(np.concatenate([ratings.indptr, more]), ratings.indices)
-        if self._is_logistic:
-            self.rating_range_ = (0.0, 1.0)
-            self.centre_, self.unit_, farthest = log_odds(labels, ratings.weights), 1.0, _AUTO_LOGISTIC_SCALE
+    def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
+        """Return where predictions lie."""
+        if self._targets.labels:
+            centre, unit, rating_range = log_odds(values, ratings.weights), 1.0, (0.0, 1.0)
+            farthest = _AUTO_LOGISTIC_SCALE
         else:
-            wide = labels.astype(np.float64)
-            self.centre_ = float(np.average(wide, weights=ratings.weights))
-            spread = math.sqrt(np.average((wide - self.centre_) ** 2, weights=ratings.weights))
-            self.unit_ = spread if spread > 1e-6 * max(1.0, abs(self.centre_)) else 1.0  # else it is but rounding
-            low, high = self.rating_range_
-            farthest = _AUTO_SHARE * max(self.centre_ - low, high - self.centre_, 1e-6)
-        self.scale_ = farthest if self.scale == "auto" else float(self.scale)
+            wide, rating_range = values.astype(np.float64), ratings.rating_range
+            centre = float(np.average(wide, weights=ratings.weights))
+            deviation = math.sqrt(np.average((wide - centre) ** 2, weights=ratings.weights))
+            unit = deviation if deviation > 1e-6 * max(1.0, abs(centre)) else 1.0  # else all ratings are equal
+            farthest = _AUTO_SHARE * max(centre - rating_range[0], rating_range[1] - centre, 1e-6)
+        scale = farthest if isinstance(self.scale, str) else float(self.scale)
+        return Spread(centre, unit, scale, rating_range)
 
-    def _in_units(self, labels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ratings less their mean, in units of their standard deviation; labels as they are."""
-        if self._is_logistic:
-            return labels
-        return ((labels - np.float64(self.centre_)) / self.unit_).astype(np.float32)
-
-    def _trainer(
-        self, backend: Backend, ratings: Ratings, labels: NDArray[np.float32], sides: tuple[Side, Side],
-        optimizer: Optimizer, seed: int,
-    ) -> Any:  # fmt: skip
-        name, *constants = optimizer.constants
-        low, high = self._in_units(np.array(self.rating_range_, np.float32)).tolist()
-        user_layers, item_layers = self._layers
-        weights = ratings.weights
-        if weights is not None:
-            weights = (weights / weights.mean(dtype=np.float64)).astype(np.float32)
-        return backend.module.TwoTowerTrainer(
-            ratings.indptr,
-            ratings.indices,
-            self._in_units(labels),
-            ratings.n_items,
-            *(side.native() for side in sides),
-            weights=weights,
-            user_layers=user_layers,
-            item_layers=item_layers,
-            dropout=float(self.dropout),
-            cost=self.cost,
-            centre=self.centre_ if self._is_logistic else 0.0,
-            optimizer=name,
-            weight_decay=self.reg / ratings.nnz,
-            batch_size=self.batch_size,
-            lowest=low,
-            highest=high,
-            seed=seed,
-            n_threads=self._threads,
-            **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),
-            **self._tower_options,
-        )
-
-    def _learnt(self, parameters: tuple[Any, ...], ratings: Ratings, sides: tuple[Side, Side]) -> None:
-        """Take over the towers' parameters and what follows from them."""
-        users, items = (side.inputs.joined(part) for side, part in zip(sides, parameters, strict=True))
-        self.user_weights_, self.user_biases_ = users
-        self.item_weights_, self.item_biases_ = items
-        self._inputs = sides[0].inputs, sides[1].inputs
-        vectors = [self._vectors_of(n, side.matrix, side.own) for n, side in enumerate(sides)]
-        averages = [
-            (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
-            for count, rows in zip(_counts(ratings), vectors, strict=True)
-        ]
-        self.user_average_, self.item_average_ = averages
-        for side, rows, average in zip(sides, vectors, averages, strict=True):
-            rows[~side.known] = average
-        self._own = sides[0].own, sides[1].own
-        self._set_vectors(*vectors)
-
-    def _objective(
+    def objective(
         self, ratings: Ratings, seed: int, *, user_features: Any = None, item_features: Any = None
     ) -> Objective:
-        """Return the objective on some of the ratings, at random parameters; for gradient checks.
+        """Return the objective on some of the ratings, at random parameters; for :func:`fastcf.check_gradients`.
 
-        Without features, of users and items known by their ids.
+        Parameters
+        ----------
+        ratings : Ratings
+            Of which 100 are drawn.
+        seed : int
+            Draws ratings and parameters.
+        user_features, item_features
+            As for :meth:`fit`; a side without is known by its ids.
+
+        Returns
+        -------
+        Objective
         """
         backend = resolve_device(self.device, "check_gradients")
         some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED_RATINGS), replace=False)
-        few = Ratings.from_coo(*ratings.take(np.sort(some)).to_coo())  # of no others than their users and items
-        labels = self._labels(few, "check_gradients")
-        sides = self._sides(few, user_features, item_features, with_others=False)
+        few = Ratings.from_coo(*ratings.take(np.sort(some)).to_coo())  # of no users and items but theirs
+        values = self._targets.of(few.values, "check_gradients")
         return towers_objective(
-            backend.module,
-            (few.indptr, few.indices, labels, few.weights),
-            sides,
-            self._layers,
+            (few.indptr, few.indices, values, few.weights),
+            self._sides(few, user_features, item_features, with_others=False),
+            self._shape(1.5),
             _CHECKED_PENALTY if self.reg else 0.0,
-            self.activation,
             seed,
+            Compute(backend.module, self._threads),
             dropout=float(self.dropout),
-            length=1.5 if self.normalize else 0.0,
             cost=self.cost,
-            centre=float(labels.mean()),
-            n_threads=self._threads,
+            centre=float(values.mean()),
         )
 
+    # -------------------------------------------------------------------------------------------------------
+    # Vectors
+    # -------------------------------------------------------------------------------------------------------
 
-def _counts(ratings: Ratings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return how many ratings each user and each item has."""
-    return np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)
+    def user_vectors(self, features: Any = None) -> NDArray[np.float32]:
+        """Return vectors u of users, for serving: predictions are ``centre_`` plus the product with an item's vector.
+
+        Parameters
+        ----------
+        features : array-like or SciPy sparse matrix of shape (m, n_features), or FeatureTable, optional
+            Of any users: their vectors follow from these features alone. By default the vectors of all users of the
+            model, inputs of their own included, in the order of ``users_.ids``.
+
+        Returns
+        -------
+        ndarray of shape (m, n_factors), float32
+            Of length ``√scale_`` with ``normalize``.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If the features are not as described or not as many as in ``fit``.
+        """
+        return self._vectors(0, features)
+
+    def item_vectors(self, features: Any = None) -> NDArray[np.float32]:
+        """Return vectors v of items; as :meth:`user_vectors`."""
+        return self._vectors(1, features)
+
+    def _vectors(self, side: int, features: Any) -> NDArray[np.float32]:
+        method = f"{SIDES[side]}_vectors"
+        state, caller = self._fitted(method), f"{type(self).__name__}.{method}"
+        learnt, scores = state.learnt, state.scores.as_factors()
+        assert isinstance(learnt, LearntTowers)
+        assert scores is not None
+        if features is None:
+            return learnt.known_vectors(side, scores)
+        if not isinstance(features, (FeatureTable, tuple)):
+            n = features.shape[0] if hasattr(features, "shape") else len(features)
+            features = (np.arange(n), features)
+        table = as_feature_table(features, caller, "features")
+        learnt.check(side, table, caller, "features")
+        return learnt.vectors(side, table.matrix, None, self._compute(state, caller))
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def _pack(self, state: State) -> Packed:
+        scores, shape = state.scores.as_factors(), state.learnt.shape
+        assert scores is not None
+        arrays, meta = state.learnt.packed()
+        params = {
+            "user_layers": shape.user_layers[:-1],
+            "item_layers": shape.item_layers[:-1],
+            "n_factors": shape.user_layers[-1],
+            "activation": shape.activation,
+            "normalize": shape.length > 0,
+            "cost": state.targets.cost,
+            "threshold": state.targets.threshold,
+        }
+        return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta}, params=params)
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        params = dict(archive.params)
+        for name in ("user_layers", "item_layers"):
+            params[name] = tuple(params[name])
+        return params
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        targets = self._targets
+        return common.replaced(
+            scores=factors_from(archive, common, Sigmoid() if targets.labels else Identity()),
+            targets=targets,
+            learnt=LearntTowers.unpacked(archive, common, self._shape(1.0)),
+            folding=TowerFolding(),
+        )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastcf
-from fastcf.models._perceptron import user_keys
+from fastcf.models.perceptron import user_keys
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=8), min_size=1, unique=True))

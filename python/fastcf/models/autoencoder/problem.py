@@ -1,0 +1,195 @@
+"""What an autoencoder learns and how, as typed data; and its objective as a function of the parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import Backend, single_threaded_blas
+from fastcf.models.autoencoder.network import Architecture, Parameters
+from fastcf.models.autoencoder.rows import Scale, TrainingRows, rows_to_train_on
+from fastcf.ratings import Ratings
+from fastcf.scores import Compute, Targets
+from fastcf.scores.queries import pair_rows
+from fastcf.training.gradient_check import Objective, penalised
+from fastcf.training.optimizers import Optimizer
+
+__all__ = ["HeldOut", "NetworkProblem", "network_objective"]
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int32]
+
+_SMOOTH = {"identity", "sigmoid", "tanh"}
+_FEW_ROWS, _MANY_ROWS = 20, 200  # in a gradient check: with many rows a difference steps over some kink
+_CHECKED_PENALTY = 1e-4  # in a gradient check: so small that it does not hide errors of the rest of the cost
+
+
+class HeldOut(NamedTuple):
+    """Validation targets by row and column of the network, -1 where unknown, and offsets of their predictions."""
+
+    rows: Rows
+    columns: Rows
+    offsets: Floats
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkProblem:
+    """What an autoencoder learns, and how. What is not explained here is a parameter of :class:`fastcf.Autoencoder`.
+
+    Attributes
+    ----------
+    ratings, validation : Ratings, Ratings or None
+        The targets: ratings, or labels; and those held out.
+    targets : Targets
+        Which.
+    scale : Scale
+        Of outputs.
+    penalised_bias : bool
+        Whether the penalty counts output biases.
+    learning_rate : float
+        Of the first epoch.
+    seed : int
+        What ``random_state`` stands for.
+    """
+
+    ratings: Ratings
+    validation: Ratings | None
+    targets: Targets
+    orientation: str
+    architecture: Architecture
+    scale: Scale
+    dropout: float
+    alpha_dropout: bool
+    input_dropout: float
+    dense_refeeding: int
+    reg: float
+    penalised_bias: bool
+    optimizer: Optimizer
+    learning_rate: float
+    batch_size: int
+    n_epochs: int
+    init: str
+    seed: int
+    backend: Backend
+    n_threads: int
+
+    @property
+    def compute(self) -> Compute:
+        """Where to compute."""
+        return Compute(self.backend.module, self.n_threads)
+
+    @property
+    def native_options(self) -> dict[str, Any]:
+        """The keyword arguments that native training and the native gradient share."""
+        return {
+            "cost": self.targets.cost,
+            "output_activation": self.architecture.output_activation,
+            "dropout": self.dropout,
+            "alpha_dropout": self.alpha_dropout,
+            "input_dropout": self.input_dropout,
+            "seed": self.seed,
+            "n_threads": self.n_threads,
+            **self.architecture.options,
+        }
+
+    @property
+    def rows(self) -> TrainingRows:
+        """The targets by row of the network."""
+        return rows_to_train_on(self.ratings, self.orientation)
+
+    @property
+    def rating_range(self) -> tuple[float, float]:
+        """Limits of predictions."""
+        return (0.0, 1.0) if self.targets.labels else self.ratings.rating_range
+
+    @property
+    def mean_rating(self) -> float:
+        """Mean of the targets, by their weights."""
+        return float(np.average(self.ratings.values.astype(np.float64), weights=self.ratings.weights))
+
+    def held_out(self) -> HeldOut | None:
+        """Return the validation targets by row and column of the network."""
+        if self.validation is None:
+            return None
+        scale = self.scale
+        rows, columns = pair_rows(self.validation, self.ratings.users, self.ratings.items, "fit")
+        if self.orientation == "item":
+            rows, columns = columns, rows
+        offsets = np.float32(scale.mean) + np.where(rows >= 0, scale.rows[rows], np.float32(0))
+        offsets = np.where(columns >= 0, offsets + scale.columns[columns], offsets)
+        if self.architecture.squashes:
+            offsets[columns < 0] = self.mean_rating
+        return HeldOut(rows, columns, offsets.astype(np.float32), np.ascontiguousarray(self.validation.values))
+
+
+def network_objective(problem: NetworkProblem) -> Objective:
+    """Return the objective on the first rows of a problem, at random parameters of a plausible size.
+
+    All settings count, also dropout, whose choices are fixed by the seed. With dense re-feeding it is the objective of
+    that step, on the rows' normalised ratings as dense ones.
+    """
+    architecture, scale, logistic = problem.architecture, problem.scale, problem.targets.labels
+    rows = problem.rows
+    kinked = not _SMOOTH.issuperset((architecture.activation, architecture.output_activation))
+    indptr = rows.csr[0][: (_FEW_ROWS if kinked else _MANY_ROWS) + 1]
+    end = int(indptr[-1])
+    inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
+    targets, offsets = inputs, None
+    if logistic:
+        targets = rows.csr[2][:end].astype(np.float64)
+        offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64)
+    weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
+    rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
+    start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)
+    named = start.named()
+    penalised_names = [
+        name for name in named if "weights" in name or (name == "output_bias" and problem.penalised_bias)
+    ]
+    penalty = 0.0 if problem.reg == 0 else _CHECKED_PENALTY
+
+    def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
+        parameters = Parameters.of(at)
+        gradient = parameters.empty_like()
+        with single_threaded_blas():
+            cost = problem.backend.module.autoencoder_gradient(
+                indptr,
+                rows.csr[1][:end],
+                inputs,
+                targets,
+                rows.n_columns,
+                parameters,
+                gradient,
+                weights=weights,
+                offsets=offsets,
+                dense=problem.dense_refeeding > 0,
+                **{**problem.native_options, "rated_input": rated_input},
+            )
+        return cost, gradient.named()
+
+    return Objective(named, penalised(evaluate, penalised_names, penalty), 1e-6 if kinked else 1e-5)
+
+
+def _random_parameters(
+    architecture: Architecture, n_columns: int, rated_input: float, known: float, seed: int
+) -> Parameters:
+    """Return random parameters in float64; ``known`` is the mean number of ratings of a row."""
+    random = np.random.default_rng(seed)
+
+    def drawn(shape: tuple[int, ...], inputs: float) -> NDArray[Any]:
+        return random.normal(0, 1 / math.sqrt(inputs), shape)
+
+    width = architecture.layers[0]
+    table = n_columns, width
+    return Parameters(
+        drawn(table, max(1.0, known)),
+        None if architecture.tied else drawn(table, width),
+        drawn((n_columns,), 4.0),
+        [drawn(shape, shape[0]) for shape in architecture.hidden_weights],
+        [drawn(shape, 4.0) for shape in architecture.hidden_biases],
+        drawn(table, rated_input**2) if rated_input else None,
+    )

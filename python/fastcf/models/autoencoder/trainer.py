@@ -1,0 +1,202 @@
+"""Training of autoencoders: the loop's trainer around the native one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import single_threaded_blas
+from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_scores
+from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
+from fastcf.models.autoencoder.problem import NetworkProblem
+from fastcf.scores import State
+from fastcf.training.samples import entries_of_rows, whole_rows
+
+__all__ = ["MEASURED_RATINGS", "NetworkTrainer"]
+
+MEASURED_RATINGS = 1 << 16
+"""Ratings over which the cost of an epoch is measured, at most: of whole rows."""
+
+
+class _Sample(NamedTuple):
+    """Training entries of whole rows, over which the cost is measured; ``rows`` numbers the row of each entry."""
+
+    indptr: NDArray[np.int64]
+    columns: NDArray[np.int32]
+    rows: NDArray[np.int32]
+    inputs: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    offsets: NDArray[np.float32] | None
+    weights: NDArray[np.float32] | None
+
+
+class NetworkTrainer:
+    """Trains the network of a problem by batches of rows.
+
+    Parameters
+    ----------
+    problem : NetworkProblem
+        What is learnt, and how.
+    """
+
+    restorable = True
+
+    def __init__(self, problem: NetworkProblem) -> None:
+        self._problem = problem
+        held_out = problem.held_out()
+        self._n_held_out = 0 if held_out is None else held_out.values.size
+        self.validated = held_out is not None
+        self._rows = rows = problem.rows
+        scale, logistic = problem.scale, problem.targets.labels
+        self._inputs = inputs = scale.normalised(rows.csr, scale.rows)
+        targets = rows.csr[2] if logistic else inputs
+        offsets = scale.entry_offsets(rows.csr, scale.rows) if logistic else None
+        parameters = self._first_parameters()
+        low, high = problem.rating_range
+        self._sample = self._sampled(targets, offsets)
+        with single_threaded_blas():
+            self._native = problem.backend.module.AutoencoderTrainer(
+                *rows.structure,
+                inputs,
+                targets,
+                rows.n_columns,
+                weights=rows.weights,
+                offsets=offsets,
+                dense_refeeding=problem.dense_refeeding,
+                weight_decay=problem.reg / rows.total,
+                penalised_bias=problem.penalised_bias,
+                batch_size=problem.batch_size,
+                lowest=low,
+                highest=high,
+                **problem.optimizer.constants.options,
+                **problem.native_options,
+            )
+            self._native.set_parameters(parameters)
+            if held_out is not None:
+                self._native.set_validation(*held_out, scale.gain)
+        self._scratch = parameters
+
+    def _first_parameters(self) -> Parameters:
+        """Draw the weights to start from; columns without ratings have none."""
+        problem, rows, inputs = self._problem, self._rows, self._inputs
+        filled = int(np.count_nonzero(np.diff(rows.csr[0])))
+        squares = float(np.vdot(inputs, inputs)) / max(filled, 1)
+        parameters = draw_parameters(
+            problem.architecture, rows.n_columns, problem.init, squares, problem.seed, problem.compute
+        )
+        unrated = np.bincount(rows.csr[1], minlength=rows.n_columns) == 0
+        for table in (parameters.input_weights, parameters.output_weights, parameters.rated_weights):
+            if table is not None:
+                table[unrated] = 0
+        return parameters
+
+    def _sampled(self, targets: NDArray[np.float32], offsets: NDArray[np.float32] | None) -> _Sample:
+        indptr, columns = self._rows.structure
+        chosen = whole_rows(indptr, MEASURED_RATINGS, self._problem.seed)
+        entries = entries_of_rows(indptr, chosen)
+        counts = np.diff(indptr)[chosen]
+        ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        rows = np.repeat(np.arange(chosen.size, dtype=np.int32), counts)
+        optional = (None if array is None else array[entries] for array in (offsets, self._rows.weights))
+        return _Sample(ends, columns[entries], rows, self._inputs[entries], targets[entries], *optional)
+
+    def run_epoch(self, epoch: int) -> float:
+        """Run an epoch; return its step size."""
+        problem = self._problem
+        rate = problem.optimizer.rate_at(problem.learning_rate, epoch, problem.n_epochs)
+        with single_threaded_blas():
+            self._native.epoch(rate)
+        return rate
+
+    def measure(self) -> dict[str, Any]:
+        """Return the objective and the errors at the current parameters, nothing dropped."""
+        labels, error = self._problem.targets.labels, self._problem.targets.error
+        measured = None
+        with single_threaded_blas(), np.errstate(all="ignore"):
+            self._native.get_parameters(self._scratch)
+            loss = self._loss(self._scratch)
+            cost = loss + self._native.penalty()
+            if self.validated and labels:
+                measured = self._native.validation_log_loss() / self._n_held_out
+            elif self.validated:
+                measured = math.sqrt(self._native.validation_squared_error() / self._n_held_out)
+        learnt = loss / 2 if labels else self._problem.scale.unit * math.sqrt(loss)
+        return {"cost": cost, f"train_{error}": learnt, f"validation_{error}": measured}
+
+    def _loss(self, parameters: Parameters) -> float:
+        """Return the mean cost of training ratings, without the penalty: over all, or over the sample."""
+        sample, architecture, compute = self._sample, self._problem.architecture, self._problem.compute
+        hidden = hidden_values((sample.indptr, sample.columns), sample.inputs, parameters, architecture, compute)
+        none = np.zeros(len(hidden), np.float32)
+        outputs = compute.native.predict_pairs(
+            sample.rows,
+            sample.columns,
+            hidden,
+            parameters.output_table,
+            none,
+            parameters.output_bias,
+            n_threads=compute.n_threads,
+        )
+        if architecture.squashes:
+            table = outputs.reshape(1, -1)
+            compute.native.activate(architecture.output_activation, table, n_threads=compute.n_threads)
+        if sample.offsets is None:
+            losses = (outputs.astype(np.float64) - sample.targets) ** 2
+        else:
+            z = outputs.astype(np.float64) + sample.offsets
+            losses = 2 * (np.logaddexp(0, z) - sample.targets * z)
+        if sample.weights is None:
+            return float(losses.mean())
+        total = float(sample.weights.sum(dtype=np.float64))
+        return float(sample.weights @ losses) / total if total else 0.0
+
+    def save_best(self) -> None:
+        """Remember the parameters as they are."""
+        self._native.save_best()
+
+    def restore_best(self) -> None:
+        """Bring back what was remembered last."""
+        self._native.restore_best()
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return copies of the parameters and of what the optimiser remembers."""
+        arrays: dict[str, NDArray[Any]] = self._native.get_state()
+        return arrays
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`arrays` returned."""
+        self._native.set_state(dict(arrays))
+
+    def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
+        """Return the state of a model with copies of the current parameters."""
+        problem = self._problem
+        with single_threaded_blas():
+            parameters = self._scratch.empty_like()
+            self._native.get_parameters(parameters)
+            network = Network.of(
+                problem.architecture,
+                problem.orientation,
+                problem.scale,
+                parameters,
+                problem.compute,
+                mean_rating=problem.mean_rating,
+                reg=problem.reg,
+                learning_rate=problem.learning_rate,
+                batch_size=problem.batch_size,
+            )
+            scores = network_scores(network, self._rows.structure, self._inputs, problem.compute)
+        return State.of(
+            problem.ratings,
+            problem.backend,
+            scores,
+            rating_range=problem.rating_range,
+            targets=problem.targets,
+            history=history,
+            n_epochs=n_epochs,
+            learnt=network,
+            folding=NetworkFolding(problem.orientation),
+        )

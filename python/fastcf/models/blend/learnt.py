@@ -1,0 +1,148 @@
+"""What a blend has learnt: its members' states, their weights, and the sum of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.ids import IdMap, distinct
+from fastcf.models.estimator import Estimator
+from fastcf.scores import Compute, Folding, Part, State, WeightedScores
+from fastcf.scores.protocol import Rows
+from fastcf.scores.queries import RatedSide
+
+__all__ = ["BlendFolding", "LearntBlend", "Member", "union_of_ids", "weighted_sum"]
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A member of a fitted blend.
+
+    Attributes
+    ----------
+    name : str
+        Its name.
+    model : Estimator
+        Its class and parameters.
+    state : State
+        What it answers with in the blend, whatever becomes of the model.
+    """
+
+    name: str
+    model: Estimator
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class LearntBlend:
+    """What :class:`fastcf.Blend` has learnt beside the sum of scores; the fields are attributes of the model."""
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean",
+    )  # fmt: skip
+
+    members: tuple[Member, ...]
+    weights: NDArray[np.float64]
+    intercept: float
+    reg: float
+    validation_rmse: float
+    member_errors: tuple[float, ...]
+    n_validation: int
+    global_mean: float
+
+    def __post_init__(self) -> None:
+        weights = self.weights.view()
+        weights.flags.writeable = False
+        object.__setattr__(self, "weights", weights)
+
+    @property
+    def member_rmse(self) -> dict[str, float]:
+        """Errors of the members on the validation ratings, by name."""
+        return {member.name: error for member, error in zip(self.members, self.member_errors, strict=True)}
+
+
+def union_of_ids(maps: Mapping[str, IdMap], attribute: str, caller: str) -> IdMap:
+    """Return the map of all ids of the members' maps, the first member's where all agree; ids must be of one kind."""
+    first, *others = maps.values()
+    if all(each == first for each in others):
+        return first
+    text = [each.ids.dtype.kind == "U" for each in maps.values()]
+    if any(text) and not all(text):
+        names = list(maps)
+        raise ValueError(
+            f"{caller}: members must have ids of one kind in {attribute}; got strings in {names[text.index(True)]!r} "
+            f"and integers in {names[text.index(False)]!r}"
+        )
+    ids = np.concatenate([each.ids if all(text) else each.ids.astype(object) for each in maps.values()])
+    return distinct(ids) if all(text) else IdMap(np.unique(ids))
+
+
+def _rows_in(own: IdMap, ids: IdMap) -> Rows | None:
+    """Return the row of each id in a member's map; None where the maps agree."""
+    return None if own is ids or own == ids else own.rows(ids.ids)
+
+
+def weighted_sum(learnt: LearntBlend, users: IdMap, items: IdMap) -> WeightedScores:
+    """Return the scores of a blend: of the members' states, in the rows of ``users`` and ``items``."""
+    parts = tuple(
+        Part(state.scores, weight, _rows_in(state.users, users), _rows_in(state.items, items), state.rating_range)
+        if weight != 0
+        else Part(state.scores, weight, None, None, state.rating_range)
+        for state, weight in zip((member.state for member in learnt.members), learnt.weights.tolist(), strict=True)
+    )
+    return WeightedScores(parts, learnt.intercept, len(users), len(items))
+
+
+class BlendFolding(Folding):
+    """New rows of every member, weighted as before: of the sides that all members with a weight can compute."""
+
+    def __init__(self, learnt: LearntBlend) -> None:
+        weighted = [member for member, weight in zip(learnt.members, learnt.weights, strict=True) if weight != 0]
+        sides = {member.name: member.state.folding.rated_sides for member in weighted}
+        self.rated_sides = tuple(side for side in ("user", "item") if all(side in own for own in sides.values()))
+        missing = [repr(name) for name, own in sides.items() if not set(own) >= {"user", "item"}]
+        members = "member" if len(missing) == 1 else "members"
+        self.why = f" (limited by its {members} {', '.join(missing)})" if missing else ""
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Let each member compute the rows, from the ratings of what it knows of the other side."""
+        learnt: LearntBlend = state.learnt
+        sums = cast(WeightedScores, state.scores)
+        by_user = rated.by == "user"
+        parts, members = [], []
+        for part, member in zip(sums.parts, learnt.members, strict=True):
+            if part.weight == 0:  # it does not count, and may not be able to
+                members.append(member)
+                parts.append(part)
+                continue
+            own = member.state
+            theirs = _translated(rated, part.item_rows if by_user else part.user_rows)
+            theirs = replace(theirs, values=own.targets.of(theirs.values, caller))
+            folded = own.folding.fold_ratings(own, theirs, compute, caller).replaced(seen=theirs.seen)
+            if by_user:
+                folded, part = folded.replaced(users=rated.ids), replace(part, user_rows=None)
+            else:
+                folded, part = folded.replaced(items=rated.ids), replace(part, item_rows=None)
+            members.append(replace(member, state=folded))
+            parts.append(replace(part, scores=folded.scores))
+        n_users, n_items = (len(rated.ids), sums.n_items) if by_user else (sums.n_users, len(rated.ids))
+        scores = WeightedScores(tuple(parts), sums.intercept, n_users, n_items)
+        return state.replaced(scores=scores, learnt=replace(learnt, members=tuple(members)))
+
+
+def _translated(rated: RatedSide, table: Rows | None) -> RatedSide:
+    """Return the ratings by a member's rows of the other side; those of ids that it does not know are left out."""
+    if table is None:
+        return rated
+    columns = table[rated.columns]
+    rows = np.repeat(np.arange(len(rated.ids)), np.diff(rated.indptr))
+    kept = columns >= 0
+    order = np.lexsort((columns[kept], rows[kept]))
+    indptr = np.zeros(len(rated.ids) + 1, np.int64)
+    np.cumsum(np.bincount(rows[kept], minlength=len(rated.ids)), out=indptr[1:])
+    weights = None if rated.weights is None else rated.weights[kept][order]
+    return RatedSide(rated.by, rated.ids, indptr, columns[kept][order], rated.values[kept][order], weights)

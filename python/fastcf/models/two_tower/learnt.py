@@ -1,0 +1,166 @@
+"""What a two-tower model has learnt: vectors of features, the factor model that they form, new rows, files."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.errors import DataError
+from fastcf.ids import extended
+from fastcf.models.two_tower.towers import Inputs, Shape, TowerParameters, tower_vectors
+from fastcf.preprocessing import FeatureTable
+from fastcf.scores import Compute, FactorScores, Folding, Link, State
+from fastcf.serialization import Archive
+
+__all__ = ["SIDES", "LearntTowers", "Tower", "TowerFolding"]
+
+Floats = NDArray[np.float32]
+SIDES = ("user", "item")
+
+
+@dataclass(frozen=True, eq=False)
+class Tower:
+    """A trained tower, and the rows that the model knows."""
+
+    parameters: TowerParameters
+    inputs: Inputs
+    own: NDArray[np.int32]  # of each row: the number of its own input, or -1
+    average: Floats  # the mean vector of the ratings' rows
+
+
+@dataclass(frozen=True, eq=False)
+class LearntTowers:
+    """Both towers; see :class:`TwoTower` for what ``shown`` names.
+
+    With ū and v̄ the mean vectors, ``c + u·v = (c + ū·v̄) + (u − ū)·v̄ + ū·(v − v̄) + (u − ū)·(v − v̄)``: a factor model in
+    which an unknown row, whose factors and bias count as 0, has the average vector.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = (
+        "user_weights", "user_biases", "user_average", "item_weights", "item_biases", "item_average",
+        "centre", "scale", "unit", "learning_rate",
+    )  # fmt: skip
+
+    towers: tuple[Tower, Tower]
+    shape: Shape
+    centre: float
+    scale: float
+    unit: float
+    learning_rate: float
+
+    user_weights = property(lambda self: self.towers[0].parameters.weights)
+    user_biases = property(lambda self: self.towers[0].parameters.biases)
+    user_average = property(lambda self: self.towers[0].average)
+    item_weights = property(lambda self: self.towers[1].parameters.weights)
+    item_biases = property(lambda self: self.towers[1].parameters.biases)
+    item_average = property(lambda self: self.towers[1].average)
+
+    def vectors(self, side: int, matrix: Any, own: NDArray[np.int32] | None, compute: Compute) -> Floats:
+        """Return the vectors of rows of features, which may have inputs of their own."""
+        tower = self.towers[side]
+        if own is None:
+            own = np.full(matrix.shape[0], -1, np.int32)
+        features, parameters = tower.inputs.native(matrix, own), tower.inputs.split(tower.parameters)
+        vectors = tower_vectors(features, parameters, self.shape, compute)
+        vectors *= np.float32(np.sqrt(self.unit))  # towers compute in units of the ratings' standard deviation
+        return vectors
+
+    def known_vectors(self, side: int, scores: FactorScores) -> Floats:
+        """Return the vectors of all rows of the model."""
+        factors = (scores.user_factors, scores.item_factors)[side]
+        return factors + self.towers[side].average
+
+    def scores(self, users: Floats, items: Floats, link: Link) -> FactorScores:
+        """Return the factor model of the vectors of users and items."""
+        u, v = self.user_average, self.item_average
+        user_factors, item_factors = users - u, items - v
+        user_bias = (user_factors @ v).astype(np.float32, copy=False)
+        item_bias = (item_factors @ u).astype(np.float32, copy=False)
+        mean = self.centre + float(u.astype(np.float64) @ v)
+        return FactorScores(user_factors, item_factors, user_bias, item_bias, mean, link=link)
+
+    def check(self, side: int, table: FeatureTable, caller: str, argument: str) -> None:
+        """Refuse a table that the tower of a side cannot read; raises ValueError."""
+        wanted = self.towers[side].inputs.n_features
+        if wanted == 0:
+            raise ValueError(
+                f"{caller}: {argument} must be None for a model that knows its {SIDES[side]}s by their ids only; got "
+                f"{table!r}"
+            )
+        if table.n_features != wanted:
+            raise ValueError(
+                f"{caller}: {argument} must have the {wanted} features that the model was fitted on; got "
+                f"{table.n_features}"
+            )
+
+    def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and JSON values for a file."""
+        arrays: dict[str, NDArray[Any]] = {}
+        meta: dict[str, Any] = {name: getattr(self, name) for name in ("centre", "scale", "unit", "learning_rate")}
+        for name, tower in zip(SIDES, self.towers, strict=True):
+            arrays |= {f"{name}_average": tower.average, f"{name}_dense": tower.inputs.dense, f"{name}_own": tower.own}
+            meta[f"{name}_own_inputs"] = tower.inputs.n_ids
+            for what, layers in zip(("weights", "biases"), tower.parameters, strict=True):
+                arrays |= {f"{name}_{what}_{n}": array for n, array in enumerate(layers)}
+        return arrays, meta
+
+    @classmethod
+    def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
+        """Return what an archive holds; ``shape`` has the length of vectors of scale and unit 1, or 0."""
+        meta = archive.meta
+        centre, scale, unit, rate = (float(meta[name]) for name in ("centre", "scale", "unit", "learning_rate"))
+        n_ids = [int(meta[f"{name}_own_inputs"]) for name in SIDES]
+        if not (np.isfinite(centre) and min(scale, unit) > 0 and min(n_ids) >= 0):
+            raise ValueError(f"centre {centre}, scale {scale}, unit {unit}, inputs {n_ids}")
+        towers = []
+        for name, ids, n_own, sizes in zip(SIDES, (common.users, common.items), n_ids, shape[:2], strict=True):
+            dense = archive.array(f"{name}_dense", np.bool_, (None,))
+            own = archive.array(f"{name}_own", np.int32, (len(ids),))
+            if n_own > dense.size or own.max(initial=-1) >= n_own or own.min(initial=0) < -1:
+                raise DataError(f"{archive.path}: inputs of {name}s do not fit the {dense.size} of their tower")
+            shapes = [(dense.size, sizes[0]), *itertools.pairwise(sizes)]
+            weights = [archive.array(f"{name}_weights_{n}", np.float32, each) for n, each in enumerate(shapes)]
+            biases = [archive.array(f"{name}_biases_{n}", np.float32, (size,)) for n, size in enumerate(sizes)]
+            average = archive.array(f"{name}_average", np.float32, (sizes[-1],))
+            towers.append(Tower(TowerParameters(weights, biases), Inputs(dense, n_own), own, average))
+        shape = shape._replace(length=shape.length * float(np.sqrt(scale / unit)))
+        return cls((towers[0], towers[1]), shape, centre, scale, unit, rate)
+
+
+class TowerFolding(Folding):
+    """New users and items by their features; known ones with new features keep their own input."""
+
+    featured_sides = SIDES
+    why = ": pass their features"
+
+    def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
+        """Compute the vectors of the rows of tables; those of other rows stay."""
+        scores, learnt = state.scores.as_factors(), state.learnt
+        assert scores is not None
+        ids, towers = [state.users, state.items], list(learnt.towers)
+        vectors = [learnt.known_vectors(side, scores) for side in (0, 1)]
+        for side, name in enumerate(SIDES):
+            if name not in features:
+                continue
+            table = features[name]
+            learnt.check(side, table, caller, f"{name}_features")
+            ids[side] = extended(ids[side], table.ids.ids, f"{caller}: {name}_features")
+            rows = ids[side].rows(table.ids.ids)
+            more = len(ids[side]) - len(vectors[side])
+            own = np.concatenate([towers[side].own, np.full(more, -1, np.int32)])
+            longer = np.concatenate([vectors[side], np.empty((more, vectors[side].shape[1]), np.float32)])
+            longer[rows] = learnt.vectors(side, table.matrix, own[rows], compute)
+            vectors[side], towers[side] = longer, replace(towers[side], own=own)
+        seen = None if state.seen is None else state.seen.padded(len(ids[0]))
+        return state.replaced(
+            users=ids[0],
+            items=ids[1],
+            seen=seen,
+            scores=learnt.scores(*vectors, scores.link),
+            learnt=replace(learnt, towers=(towers[0], towers[1])),
+        )

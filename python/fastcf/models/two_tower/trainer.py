@@ -1,0 +1,239 @@
+"""The training of two towers: the problem, and the trainer that the loop runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import Backend
+from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
+from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
+from fastcf.ratings import Ratings
+from fastcf.scores import Compute, FactorScores, Identity, SeenItems, Sigmoid, State, Targets
+from fastcf.training.optimizers import Optimizer
+from fastcf.training.samples import entries_of_rows, whole_rows
+
+__all__ = ["Spread", "TowerProblem", "TowerSettings", "TowerTrainer", "counts"]
+
+Floats = NDArray[np.float32]
+Parts = tuple[Any, ...]
+
+_MEASURED = 1 << 16  # ratings on which the objective is measured
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Where predictions lie."""
+
+    centre: float  # c: the mean of the ratings, or the log-odds of label 1
+    unit: float  # the standard deviation of the ratings; 1 for labels
+    scale: float  # how far a prediction may lie from c, where vectors are normalised
+    rating_range: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class TowerProblem:
+    """What two towers learn from."""
+
+    ratings: Ratings  # structure and weights
+    values: Floats  # their targets
+    targets: Targets
+    sides: tuple[Side, Side]  # users and items; the first rows are those of the ratings
+    spread: Spread
+    held_out: tuple[NDArray[np.int32], NDArray[np.int32], Floats] | None  # rows and targets of validation pairs
+
+    def in_units(self, values: Floats) -> Floats:
+        """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
+        if self.targets.labels:
+            return values
+        return ((values - np.float64(self.spread.centre)) / self.spread.unit).astype(np.float32)
+
+    @property
+    def towers_centre(self) -> float:
+        """The constant that the towers add to products."""
+        return self.spread.centre if self.targets.labels else 0.0
+
+
+@dataclass(frozen=True)
+class TowerSettings:
+    """How two towers are trained; see :class:`TwoTower`."""
+
+    shape: Shape
+    optimizer: Optimizer
+    learning_rate: float
+    n_epochs: int
+    batch_size: int
+    dropout: float
+    reg: float
+    seed: int
+    n_threads: int
+
+
+class TowerTrainer:
+    """Trains two towers, from first weights and biases; see :class:`fastcf.training.loop.Trainer`."""
+
+    restorable = True
+
+    def __init__(
+        self,
+        problem: TowerProblem,
+        settings: TowerSettings,
+        parameters: tuple[TowerParameters, TowerParameters],
+        backend: Backend,
+    ) -> None:
+        self._problem, self._settings, self._backend = problem, settings, backend
+        self.validated = problem.held_out is not None
+        ratings, weights = problem.ratings, problem.ratings.weights
+        if weights is not None:
+            weights = (weights / weights.mean(dtype=np.float64)).astype(np.float32)
+        low, high = problem.in_units(np.array(problem.spread.rating_range, np.float32)).tolist()
+        shape = settings.shape._asdict()
+        self._native = backend.module.TwoTowerTrainer(
+            ratings.indptr,
+            ratings.indices,
+            problem.in_units(problem.values),
+            ratings.n_items,
+            *(side.native() for side in problem.sides),
+            weights=weights,
+            dropout=settings.dropout,
+            cost=problem.targets.cost,
+            centre=problem.towers_centre,
+            weight_decay=settings.reg / ratings.nnz,
+            batch_size=settings.batch_size,
+            lowest=low,
+            highest=high,
+            seed=settings.seed,
+            n_threads=settings.n_threads,
+            **shape,
+            **settings.optimizer.constants.options,
+        )
+        sides = zip(problem.sides, parameters, strict=True)
+        self._buffers: Parts = tuple(side.inputs.split(tower) for side, tower in sides)
+        self._native.set_parameters(self._buffers)
+        if problem.held_out is not None:
+            users, items, values = problem.held_out
+            self._native.set_validation(users, items, problem.in_units(values))
+        self._measured = _Measured.of(problem, settings.seed)
+        self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
+
+    def run_epoch(self, epoch: int) -> float:
+        """Pass over all ratings once."""
+        settings = self._settings
+        rate = settings.optimizer.rate_at(settings.learning_rate, epoch, settings.n_epochs)
+        self._native.epoch(rate)
+        return rate
+
+    def measure(self) -> dict[str, Any]:
+        """Return the objective and the training error on the measured ratings, and the validation error."""
+        problem = self._problem
+        self._native.get_parameters(self._buffers)
+        loss = self._measured.loss(problem, self._buffers, self._settings.shape, self._compute)
+        error, unit = problem.targets.error, problem.spread.unit
+        measured = None
+        if problem.held_out is not None:
+            n = problem.held_out[2].size
+            if problem.targets.labels:
+                measured = self._native.validation_log_loss() / n
+            else:
+                measured = unit * math.sqrt(self._native.validation_squared_error() / n)
+        return {
+            "cost": loss + self._native.penalty(),
+            f"train_{error}": loss if problem.targets.labels else unit * math.sqrt(2 * loss),
+            f"validation_{error}": measured,
+        }
+
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Return copies of parameters and of the optimiser's state."""
+        state: Mapping[str, NDArray[Any]] = self._native.get_state()
+        return state
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from what :meth:`arrays` returned."""
+        self._native.set_state(dict(arrays))
+
+    def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
+        """Return the state of a model with copies of the parameters."""
+        problem, settings, spread = self._problem, self._settings, self._problem.spread
+        self._native.get_parameters(self._buffers)
+        none = np.zeros(settings.shape.user_layers[-1], np.float32)
+        towers = [
+            Tower(side.inputs.joined(part), side.inputs, side.own, none)
+            for side, part in zip(problem.sides, self._buffers, strict=True)
+        ]
+        learnt = LearntTowers(
+            (towers[0], towers[1]), settings.shape, spread.centre, spread.scale, spread.unit, settings.learning_rate
+        )
+        vectors = []
+        for n, (side, count) in enumerate(zip(problem.sides, counts(problem.ratings), strict=True)):
+            rows = learnt.vectors(n, side.matrix, side.own, self._compute)
+            average = (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
+            rows[~side.known] = average
+            towers[n] = replace(towers[n], average=average)
+            vectors.append(rows)
+        learnt = replace(learnt, towers=(towers[0], towers[1]))
+        users, items = (side.ids for side in problem.sides)
+        return State.of(
+            problem.ratings,
+            self._backend,
+            learnt.scores(vectors[0], vectors[1], Sigmoid() if problem.targets.labels else Identity()),
+            users=users,
+            items=items,
+            seen=SeenItems(problem.ratings.indptr, problem.ratings.indices).padded(len(users)),
+            rating_range=spread.rating_range,
+            targets=problem.targets,
+            history=history,
+            n_epochs=n_epochs,
+            learnt=learnt,
+            folding=TowerFolding(),
+        )
+
+    @property
+    def _compute(self) -> Compute:
+        return Compute(self._backend.module, self._settings.n_threads)
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """The ratings on which the objective is measured: all, or those of users drawn by the seed."""
+
+    features: tuple[Parts, Parts]  # of their users and items, as native code takes them
+    rows: tuple[NDArray[np.int32], NDArray[np.int32]]  # of each rating's user and item among those
+    values: NDArray[np.float64]  # what the towers learn
+    weights: Floats | None
+
+    @classmethod
+    def of(cls, problem: TowerProblem, seed: int) -> _Measured:
+        ratings = problem.ratings
+        entries = entries_of_rows(ratings.indptr, whole_rows(ratings.indptr, _MEASURED, seed))
+        features, places = [], []
+        for side, rows in zip(problem.sides, (ratings.row_of_entry(), ratings.indices), strict=True):
+            distinct, place = np.unique(rows[entries], return_inverse=True)
+            features.append(side.native(rows=distinct))
+            places.append(place.astype(np.int32))
+        values = problem.in_units(problem.values)[entries].astype(np.float64)
+        weights = None if ratings.weights is None else ratings.weights[entries]
+        if weights is not None and not weights.any():
+            weights = None
+        return cls((features[0], features[1]), (places[0], places[1]), values, weights)
+
+    def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
+        """Return the mean loss of the ratings, in the unit of the towers."""
+        users, items = (
+            tower_vectors(features, tower, shape, compute)
+            for features, tower in zip(self.features, parameters, strict=True)
+        )
+        no_bias = np.zeros(len(users), np.float32), np.zeros(len(items), np.float32)
+        scores = FactorScores(users, items, no_bias[0], no_bias[1], problem.towers_centre)
+        z = scores.pairs(*self.rows, compute).astype(np.float64)
+        losses = np.logaddexp(0, z) - self.values * z if problem.targets.labels else 0.5 * (z - self.values) ** 2
+        return float(np.average(losses, weights=self.weights))
+
+
+def counts(ratings: Ratings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return how many ratings each user and each item has."""
+    return np.diff(ratings.indptr), np.bincount(ratings.indices, minlength=ratings.n_items)

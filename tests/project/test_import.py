@@ -1,0 +1,42 @@
+"""What ``import fastcf`` loads: nothing heavy before a name is used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import fastcf
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_import_loads_no_library_before_a_name_is_used():
+    heavy = ("numpy", "scipy", "sklearn", "fastcf._cpu", "fastcf._ingest", "fastcf.models")
+    code = f"import sys, fastcf; dir(fastcf); print([name for name in {heavy!r} if name in sys.modules])"
+    assert run(code) == "[]"
+
+
+def test_import_of_every_public_name():
+    assert set(fastcf.__all__) <= set(dir(fastcf))
+    for name in fastcf.__all__:
+        assert getattr(fastcf, name) is not None
+
+
+def test_import_of_modules_and_names_as_statements():
+    code = "from fastcf import MatrixFactorization, solvers; import fastcf.callbacks; print(MatrixFactorization(solver=solvers.ALS()))"
+    assert run(code) == "MatrixFactorization(solver=ALS())"
+
+
+def test_import_of_an_unknown_name_raises():
+    code = "import fastcf\ntry:\n    fastcf.Nothing\nexcept AttributeError as error:\n    print(error)"
+    assert run(code) == "module 'fastcf' has no attribute 'Nothing'"
+
+
+def test_import_of_load_finds_classes_that_nothing_has_imported(tmp_path):
+    path = tmp_path / "model.fastcf"
+    ratings = fastcf.data.make_ratings(20, 10, 80, random_state=0)
+    fastcf.BiasModel().fit(ratings).save(path)
+    assert run(f"import fastcf; print(type(fastcf.load({str(path)!r})).__name__)") == "BiasModel"
