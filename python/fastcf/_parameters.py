@@ -261,9 +261,11 @@ def refuse_ignored(
     ValueError
         If one of them has another value.
     """
-    known = defaults or {
-        name: parameter.default for name, parameter in inspect.signature(type(owner).__init__).parameters.items()
-    }
+    known = dict(defaults or {})
+    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have a constructor of its own
+        if "__init__" in vars(kind) and kind is not object:
+            parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # of a class, not an instance
+            known |= {name: parameter.default for name, parameter in parameters.items()}
     for name in names:
         value, default = getattr(owner, name), known[name]
         if value is not default and not (type(value) is type(default) and value == default):
@@ -328,22 +330,24 @@ class Settings:
         set_nested(self, params)
         return self
 
-    def validate(self, caller: str) -> None:
+    def validate(self, caller: str = "") -> None:
         """Check the parameters.
 
         Parameters
         ----------
-        caller : str
-            Heads messages.
+        caller : str, default ""
+            Heads messages, before the name of the class.
 
         Raises
         ------
         TypeError, ValueError
             If a parameter is not as documented.
         """
-        kind = type(self).__name__
-        head = kind if caller == kind else f"{caller}: {kind}"
-        validate_parameters(self._constraints, self.get_params(deep=False), head)
+        validate_parameters(self._constraints, self.get_params(deep=False), self._named(caller))
+
+    def _named(self, caller: str) -> str:
+        """Return what heads messages: the caller, if there is one, and the class."""
+        return f"{caller}: {type(self).__name__}" if caller else type(self).__name__
 
     def to_dict(self) -> dict[str, Any]:
         """Return class and parameters as JSON values; :meth:`from_dict` reads them.
@@ -417,10 +421,10 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
             setattr(owner, name, value)
             continue
         target = params.get(name, getattr(owner, name))
-        if isinstance(target, str):
+        if isinstance(target, str) and (example := example_of(name, target)):
             raise ValueError(
                 f"{kind}.set_params: {key} needs an object as {name}: a string is shorthand for its defaults; got "
-                f"{name}={target!r}: pass {name}=fastcf.{name}s.{example_of(name, target)}({inner}=...)"
+                f"{name}={target!r}: pass {name}=fastcf.{name}s.{example}({inner}=...)"
             )
         if not hasattr(target, "set_params"):
             raise ValueError(f"{kind}.set_params: {key} needs an object with parameters as {name}; got {target!r}")
@@ -430,9 +434,9 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
             getattr(owner, name).set_params(**{inner: value})
 
 
-def example_of(parameter: str, shorthand: str) -> str:
-    """Return the class of settings that a string stands for, for messages."""
+def example_of(parameter: str, shorthand: str) -> str | None:
+    """Return the name of the class of settings that a string stands for; None if it stands for none."""
     for kind in Settings._kinds.values():
         if shorthand in getattr(kind, "shorthands", ()) and parameter == getattr(kind, "parameter", None):
             return kind.__name__
-    return "..."
+    return None

@@ -117,16 +117,17 @@ def test_device_import_asks_for_no_gpu():
 @pytest.mark.parametrize(
     ("solver", "optimizer"), [("gd", "momentum"), ("minibatch", "adam"), ("minibatch", "nesterov"), ("minibatch", "gd")]
 )
-@pytest.mark.parametrize("kind", [fastcf.MatrixFactorization, fastcf.LogisticMatrixFactorization])
-def test_device_gradient_solvers_learn_the_same_on_every_device(device, kind, solver, optimizer, validated):
+@pytest.mark.parametrize("cost", ["squared", "logistic"])
+def test_device_gradient_solvers_learn_the_same_on_every_device(device, cost, solver, optimizer, validated):
     ratings = fastcf.data.make_ratings(60, 40, 700, random_state=0)
-    if kind is fastcf.LogisticMatrixFactorization:
+    if cost == "logistic":
         users, items, values = ratings.to_coo()
         ratings = fastcf.Ratings.from_coo(users, items, (values >= 3.5).astype(np.float32))
     train, test = fastcf.data.train_test_split(ratings, random_state=0)
-    options = {"n_factors": 5, "solver": solver, "optimizer": optimizer, "n_epochs": 4, "batch_size": 100, "reg": 0.5}
+    chosen = fastcf.solvers.GradientDescent(optimizer, batch_size="whole" if solver == "gd" else 100)
+    options = {"n_factors": 5, "solver": chosen, "cost": cost, "n_epochs": 4, "reg": 0.5, "random_state": 0}
     models = [
-        kind(**options, random_state=0, device=where).fit(train, **({"validation": test} if validated else {}))
+        fastcf.MatrixFactorization(**options, device=where).fit(train, **({"validation": test} if validated else {}))
         for where in ("cpu", device)
     ]
     assert [model.device_ for model in models] == ["cpu", device]

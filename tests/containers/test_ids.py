@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastcf import IdMap
 from fastcf._backend import ingest
-from fastcf.ids import as_id_array, distinct
+from fastcf.ids import as_id_array, distinct, extended
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 CLOSE = st.integers(-50, 50)
@@ -197,3 +197,22 @@ def test_ids_map_pickles_and_compares(ids):
     assert IdMap.range(3) == IdMap([0, 1, 2])
     assert repr(IdMap(["a", "b", "c", "d"])) == "IdMap(4 strings: 'a', 'b', 'c', …)"
     assert repr(IdMap([1])) == "IdMap(1 integers: 1)"
+
+
+@given(st.lists(INT64, unique=True, max_size=20), st.lists(INT64 | CLOSE, unique=True, max_size=20))
+def test_ids_extended_keeps_rows_and_appends_what_is_new_in_order(ids, more):
+    before = IdMap(ids)
+    after = extended(before, IdMap(more).ids, "fit: users")
+    assert after.ids.tolist() == ids + [value for value in more if value not in set(ids)]
+    assert after.rows(ids).tolist() == list(range(len(ids)))
+    assert (after is before) == (set(more) <= set(ids))
+
+
+def test_ids_extended_by_wider_integers_and_longer_strings():
+    assert extended(IdMap([1, -2]), IdMap([2**63, 1]).ids, "x").ids.tolist() == [1, -2, 2**63]
+    assert extended(IdMap([2**63]), IdMap([2**90, 5]).ids, "x").ids.tolist() == [2**63, 2**90, 5]
+    assert extended(IdMap(["a"]), IdMap(["a longer one", "a"]).ids, "x").ids.tolist() == ["a", "a longer one"]
+    with pytest.raises(TypeError, match="^fit: users must have ids that are strings, as the model's; got integers"):
+        extended(IdMap(["a"]), IdMap([1]).ids, "fit: users")
+    with pytest.raises(TypeError, match="^fit: users must have ids that are integers, as the model's; got strings"):
+        extended(IdMap([2**90]), IdMap(["1"]).ids, "fit: users")

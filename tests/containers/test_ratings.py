@@ -262,6 +262,27 @@ def test_ratings_by_item_matches_scipy(n, seed):
     np.testing.assert_array_equal(ratings.row_of_entry()[view.entries], view.indices)
     assert ratings.by_item() is view
     assert (view.indptr.dtype, view.indices.dtype, view.entries.dtype) == (np.int64, np.int32, np.int64)
+    assert view.weights is None
+
+
+def test_ratings_by_item_has_the_weights():
+    rng = np.random.default_rng(4)
+    ratings = Ratings.from_coo(*distinct_pairs(rng, 900), weights=rng.random(900))
+    view = ratings.by_item()
+    np.testing.assert_array_equal(view.weights, ratings.weights[view.entries])
+    assert view.weights.dtype == np.float32
+
+
+@given(n=st.sampled_from([1, 32, 1025]), seed=st.integers(0, 2**32))
+def test_ratings_counts_of_users_and_items_match_scipy(n, seed):
+    ratings = Ratings.from_coo(*distinct_pairs(np.random.default_rng(seed), n))
+    some = ratings.take(np.arange(0, n, 2))  # leaves rows without ratings
+    for part in (ratings, some):
+        matrix = part.to_scipy()
+        np.testing.assert_array_equal(part.user_counts(), np.diff(matrix.indptr))
+        np.testing.assert_array_equal(part.item_counts(), np.diff(matrix.tocsc().indptr))
+        assert part.user_counts().dtype == part.item_counts().dtype == np.int64
+        assert (part.user_counts().size, part.item_counts().size) == ratings.shape
 
 
 def test_ratings_take_keeps_maps_and_order():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
 import fastcf
 from fastcf.optimizers import Adam, Momentum
+from fastcf.solvers import ALS, SGD, Gibbs
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def rmse(model, test):
 )
 def test_model_sgd_learns_the_same_on_every_device(device, split, options):
     train, test = split
-    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, **options}
+    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, "solver": SGD(**options)}
     wanted = rmse(fastcf.MatrixFactorization(device="cpu", **options).fit(train), test)
     model = fastcf.MatrixFactorization(device=device, **options).fit(train, validation=test)
     assert model.device_ == device
@@ -41,26 +44,26 @@ def test_model_sgd_learns_the_same_on_every_device(device, split, options):
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_model_logistic_sgd_learns_the_same_on_every_device(device, split, deterministic):
     train, test = split
-    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, "threshold": 3.5, "deterministic": deterministic}
-    options["reg"] = 0.75  # what is best on held-out labels may differ
-    wanted = fastcf.LogisticMatrixFactorization(device="cpu", **options).fit(train)
-    model = fastcf.LogisticMatrixFactorization(device=device, **options).fit(train, validation=test)
+    options = {"n_factors": 8, "n_epochs": 10, "random_state": 0, "solver": SGD(deterministic=deterministic)}
+    options |= {"cost": "logistic", "threshold": 3.5, "reg": 0.75}  # what is best on held-out labels may differ
+    wanted = fastcf.MatrixFactorization(device="cpu", **options).fit(train)
+    model = fastcf.MatrixFactorization(device=device, **options).fit(train, validation=test)
     assert model.device_ == device
     assert model.history_[-1]["train_log_loss"] == pytest.approx(wanted.history_[-1]["train_log_loss"], rel=0.03)
 
 
 def test_model_logistic_penalty_is_estimated_on_every_device(device):
     train = fastcf.data.make_ratings(60, 40, 700, random_state=0)
-    options = {"n_factors": 4, "n_epochs": 3, "random_state": 0, "threshold": 3.5, "learning_rate": 0.3}
+    options = {"n_factors": 4, "n_epochs": 3, "random_state": 0, "cost": "logistic", "threshold": 3.5}
     wanted, model = (
-        fastcf.LogisticMatrixFactorization(device=where, **options).fit(train) for where in ("cpu", device)
+        fastcf.MatrixFactorization(solver=SGD(0.3), device=where, **options).fit(train) for where in ("cpu", device)
     )
     assert model.device_ == device
     assert model.reg_ == pytest.approx(wanted.reg_, rel=1.5)  # hardly anything to tell penalties apart
     assert -model.score(train) == pytest.approx(-wanted.score(train), rel=0.05)
 
 
-@pytest.mark.parametrize("options", [{}, {"cg_steps": 3}, {"normalize": "item"}, {"bias": False}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"solver": ALS(cg_steps=3)}, {"normalize": "item"}, {"bias": False}], ids=str)
 def test_model_als_learns_the_same_on_every_device(device, split, options):
     train, test = split
     options = {"n_factors": 8, "n_epochs": 5, "random_state": 0, "solver": "als", **options}
@@ -75,7 +78,7 @@ def test_model_als_learns_the_same_on_every_device(device, split, options):
 
 def test_model_bayes_draws_as_well_on_every_device(device, split):
     train, test = split
-    options = {"n_factors": 4, "n_epochs": 40, "burn_in": 10, "random_state": 0, "solver": "bayes"}
+    options = {"n_factors": 4, "n_epochs": 40, "random_state": 0, "solver": Gibbs(burn_in=10)}
     wanted = fastcf.MatrixFactorization(device="cpu", **options).fit(train)
     model = fastcf.MatrixFactorization(device=device, **options).fit(train)
     assert model.device_ == device
@@ -91,8 +94,9 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
         model = fastcf.Blend([model, fastcf.BiasModel(device="cpu")], random_state=0, device="cpu")
     model.fit(train)
     wanted = model.recommend(train.users.ids[:20], n=5)
-    model.device_ = device
-    got = model.recommend(train.users.ids[:20], n=5)
+    there = copy.copy(model)
+    there._swap(model.state.replaced(device=device))
+    got = there.recommend(train.users.ids[:20], n=5)
     np.testing.assert_array_equal(got.items, wanted.items)
     np.testing.assert_allclose(got.scores, wanted.scores, rtol=1e-5)
 
@@ -101,7 +105,13 @@ def test_model_recommends_the_same_on_every_device(device, split, blended):
     "options",
     [
         {},
-        {"orientation": "user", "layers": (6, 4), "activation": "selu", "tied": True, "optimizer": Momentum(0.01)},
+        {
+            "orientation": "user",
+            "layers": (6, 4),
+            "activation": "selu",
+            "tied": True,
+            "optimizer": Momentum(0.01),
+        },
         {"output_activation": "sigmoid", "dropout": 0.2},
         {"dense_refeeding": 1},
         {"cost": "logistic", "threshold": 4},
@@ -127,7 +137,7 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
     "options",
     [
         {},
-        {"optimizer": fastcf.optimizers.Momentum(0.01), "activation": "relu", "dropout": 0.2, "reg": 5.0},
+        {"optimizer": Momentum(0.01), "activation": "relu", "dropout": 0.2, "reg": 5.0},
         {"cost": "logistic", "threshold": 3.0, "normalize": False},
     ],
     ids=str,
@@ -135,8 +145,7 @@ def test_model_autoencoder_learns_the_same_on_every_device(device, split, option
 def test_model_two_tower_learns_the_same_on_every_device(device, split, options):
     train, test = split
     features = np.random.default_rng(0).normal(size=(train.n_items, 5))
-    adam = fastcf.optimizers.Adam(0.01)
-    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "optimizer": adam, **options}
+    options = {"n_epochs": 2, "batch_size": 128, "random_state": 0, "optimizer": Adam(0.01), **options}
     fit = {"validation": test, "item_features": (train.items.ids, features)}
     wanted = fastcf.TwoTower((8,), (6, 5), 4, device="cpu", **options).fit(train, **fit)
     model = fastcf.TwoTower((8,), (6, 5), 4, device=device, **options).fit(train, **fit)

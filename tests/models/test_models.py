@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
-from fastcf.serialization import save_model
+from fastcf.serialization import save_archive
 
 MODELS = {
     "bias": lambda **options: fastcf.BiasModel(**options),
@@ -231,9 +232,15 @@ def test_model_save_load_predicts_identically(model, ratings, tmp_path):
     mine, theirs = model.recommend(["u001", "nobody"], 5), loaded.recommend(["u001", "nobody"], 5)
     np.testing.assert_array_equal(mine.items, theirs.items)
     np.testing.assert_array_equal(mine.scores, theirs.scores)
-    for name in vars(model):
-        if name.endswith("_") and name not in ("users_", "items_", "seen_"):
-            np.testing.assert_equal(getattr(loaded, name), getattr(model, name))
+    learnt = [name for name in dir(model) if name.endswith("_") and not name.startswith("_")]
+    assert {"users_", "seen_", "rating_range_", "device_", "global_mean_", "n_features_in_"} <= set(learnt)
+    assert learnt == [name for name in dir(loaded) if name.endswith("_") and not name.startswith("_")]
+    for name in learnt:
+        mine, theirs = getattr(model, name), getattr(loaded, name)
+        if name in ("users_", "items_"):
+            assert mine == theirs
+        else:
+            np.testing.assert_equal(theirs, mine)
 
 
 def test_model_saved_without_seen_items_says_so(model, tmp_path):
@@ -371,25 +378,32 @@ def test_model_works_in_a_forked_child(ratings):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"meta": {}}, "what BiasModel remembers is damaged"),
-        ({"meta": {"rating_range_": None}}, "what BiasModel remembers is damaged"),
+        ({"meta": {}}, "ids, range, targets or history are damaged: KeyError"),
+        ({"meta": {"rating_range": None}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"rating_range": [1, 2, 3]}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": {"cost": "squared", "level": 3}}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": 3}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"history": 5}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"user_reg": "x"}}, "what BiasModel has learnt is damaged"),
+        ({"meta": {"global_mean": None}}, "what BiasModel has learnt is damaged"),
+        ({"params": {"user_reg": "x"}}, "parameters do not fit BiasModel"),
         ({"params": {"n_threads": "x"}}, "parameters do not fit BiasModel"),
         ({"params": {"colour": 1}}, "parameters do not fit BiasModel"),
     ],
 )
 def test_load_of_foreign_content_is_a_data_error(ratings, tmp_path, change, message):
-    archive = fastcf.BiasModel().fit(ratings)._to_archive()
+    archive = fastcf.BiasModel().fit(ratings).to_archive()
     parts = {"params": archive.params, "meta": archive.meta}
     for name, values in change.items():
         parts[name] = {**parts[name], **values} if values else values
-    save_model(tmp_path / "model", "BiasModel", parts["params"], archive.arrays, parts["meta"])
+    save_archive(tmp_path / "model", replace(archive, **parts))
     with pytest.raises(fastcf.DataError, match=message):
         fastcf.load(tmp_path / "model")
 
 
 def test_load_ignores_names_that_are_not_the_models(ratings, tmp_path):
-    archive = fastcf.BiasModel().fit(ratings)._to_archive()
-    save_model(tmp_path / "model", "BiasModel", archive.params, archive.arrays, {**archive.meta, "predict": 5})
+    archive = fastcf.BiasModel().fit(ratings).to_archive()
+    save_archive(tmp_path / "model", replace(archive, meta={**archive.meta, "predict": 5}))
     assert callable(fastcf.load(tmp_path / "model").predict)
 
 

@@ -1,13 +1,14 @@
 """Recommendations from item factors that stay on the device, and in half precision."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
 import fastcf
-from fastcf.models import _residency
+from fastcf.scores import factors
 
 RATINGS = fastcf.data.make_ratings(40, 30, 500, random_state=0)
 
@@ -20,13 +21,13 @@ def test_residency_recommends_the_same(device):
     model = fitted(device)
     expected = model.recommend(RATINGS.users.ids, n=5)
     with model.on_device():
-        assert (model in _residency._kept) == (device != "cpu")
+        assert (model.state.scores in factors._resident) == (device != "cpu")
         for _ in range(2):
             found = model.recommend(RATINGS.users.ids, n=5)
             np.testing.assert_array_equal(found.items, expected.items)
             np.testing.assert_array_equal(found.scores, expected.scores)
         copy = pickle.loads(pickle.dumps(model))
-    assert model not in _residency._kept
+    assert model.state.scores not in factors._resident
     np.testing.assert_array_equal(copy.recommend(RATINGS.users.ids, n=5).items, expected.items)
 
 
@@ -34,12 +35,13 @@ def test_residency_uploads_once(device, monkeypatch):
     if device == "cpu":
         pytest.skip("a CPU has nothing to upload")
     model = fitted(device)
+    scores = model.state.scores
     with model.on_device():
-        table = model._item_table
-        assert isinstance(table, model._native.DeviceArray)
+        table = factors._resident[scores]
+        assert type(table).__name__ == "DeviceArray"
         with model.on_device():  # within itself
-            assert model._item_table is not table
-        assert model._item_table is table
+            assert factors._resident[scores] is not table
+        assert factors._resident[scores] is table
 
 
 def test_residency_a_model_fitted_again_is_seen(device):
@@ -54,7 +56,7 @@ def test_residency_ends_with_an_error(device):
     model = fitted(device)
     with pytest.raises(KeyError), model.on_device():
         raise KeyError
-    assert model not in _residency._kept
+    assert model.state.scores not in factors._resident
 
 
 def test_residency_before_fit_raises(device):
@@ -65,9 +67,9 @@ def test_residency_before_fit_raises(device):
 def test_recommend_in_half_precision_rounds_the_factors(device):
     model = fitted(device)
     half = model.recommend(RATINGS.users.ids, n=5, storage="float16")
-    rounded = fitted(device)
-    for name in ("user_factors_", "item_factors_"):
-        setattr(rounded, name, getattr(model, name).astype(np.float16).astype(np.float32))
+    rounded, scores = fitted(device), model.state.scores
+    both = {name: getattr(scores, name).astype(np.float16).astype(np.float32) for name in ("user_factors", "item_factors")}
+    rounded._swap(replace(model.state, scores=replace(scores, **both)))
     expected = rounded.recommend(RATINGS.users.ids, n=5)
     np.testing.assert_array_equal(half.items, expected.items)
     np.testing.assert_array_equal(half.scores, expected.scores)

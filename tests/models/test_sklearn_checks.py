@@ -21,7 +21,7 @@ _VALUES = "hands over real numbers, or the same two whole numbers again and agai
 _SPARSE = "takes a sparse X for features; here it holds the ratings themselves, users x items, and y must be None"
 _WORDS = "wants scikit-learn's own words; the error raised here says what X or y must be"
 
-# Checks that cannot hold for id pairs, and why. Of those, ADAPTED runs all that do not look at X itself.
+# Checks that cannot hold for id pairs, and why. Of those, ``adapted`` runs all that do not look at X itself.
 NOT_FOR_PAIRS = {
     "check_complex_data": _WIDTH,
     "check_dict_unchanged": _WIDTH,
@@ -86,6 +86,10 @@ NOT_ADAPTED = {
 }
 
 
+# Models that need features, by name: fastcf loads a class when it is asked for.
+NEEDS = {"item_features": {"UserPerceptron", "UserRegression"}, "user_features": {"ItemRegression"}}
+
+
 class _PairsOfFeatures:
     """Turns rows of features into id pairs, so that checks which know features only reach ``fit`` and ``predict``."""
 
@@ -99,11 +103,12 @@ class _PairsOfFeatures:
 
     def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
         self.width_ = X.shape[1]
+        if getattr(self, "threshold", None) is not None:
+            y = y - np.median(y) + self.threshold  # half of them are label 1
         pairs = self._pairs(X)
         known = {}
         for name, ids in (("item_features", pairs[:, 1]), ("user_features", pairs[:, 0])):
-            needs_items = fastcf.UserPerceptron, fastcf.UserRegression
-            if isinstance(self, needs_items if name == "item_features" else fastcf.ItemRegression):
+            if NEEDS[name] & {base.__name__ for base in type(self).__mro__}:
                 ids = np.unique(ids)
                 known[name] = fastcf.FeatureTable(ids, ids[:, None] % 5)
         return fit(fastcf.Ratings.from_rows(pairs, y, duplicates="mean"), **known)
@@ -116,8 +121,8 @@ class _PairsOfFeatures:
             raise ValueError(f"X has {X.shape[1]} features, but {name} is expecting {self.width_} features as input")
         return self._pairs(X)
 
-    def predict(self, X: Any) -> Any:
-        return super().predict(self._checked_pairs(X))
+    def predict(self, X: Any, **options: Any) -> Any:
+        return super().predict(self._checked_pairs(X), **options)  # predict_proba, too, asks here
 
     def score(self, X: Any, y: Any) -> float:
         return -float(np.mean((self.predict(X) - y) ** 2))
@@ -135,64 +140,14 @@ class _PartlyFitted(_PairsOfFeatures):
         return self._learn(super().partial_fit, *check_X_y(X, y, y_numeric=True))
 
 
-class AdaptedBias(_PairsOfFeatures, fastcf.BiasModel):
-    pass
-
-
-class AdaptedFactorization(_PartlyFitted, fastcf.MatrixFactorization):
-    pass
-
-
-class AdaptedLogisticFactorization(_PartlyFitted, fastcf.LogisticMatrixFactorization):
-    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
-        return super()._learn(fit, X, y - np.median(y) + self.threshold)  # half of them are label 1
-
-    def predict_proba(self, X: Any, *, strict: bool = False) -> Any:
-        return fastcf.LogisticMatrixFactorization.predict_proba(self, self._checked_pairs(X), strict=strict)
-
-    def predict(self, X: Any) -> Any:
-        return fastcf.LogisticMatrixFactorization.predict(self, X)  # by the probabilities above
-
-
-class AdaptedUserPerceptron(_PairsOfFeatures, fastcf.UserPerceptron):
-    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
-        return super()._learn(fit, X, y - np.median(y) + self.threshold)  # half of them are label 1
-
-    def predict_proba(self, X: Any, *, strict: bool = False) -> Any:
-        return fastcf.UserPerceptron.predict_proba(self, self._checked_pairs(X), strict=strict)
-
-
-class AdaptedAutoencoder(_PairsOfFeatures, fastcf.Autoencoder):
-    pass
-
-
-class AdaptedUserRegression(_PairsOfFeatures, fastcf.UserRegression):
-    pass
-
-
-class AdaptedItemRegression(_PairsOfFeatures, fastcf.ItemRegression):
-    pass
-
-
-class AdaptedTwoTower(_PairsOfFeatures, fastcf.TwoTower):
-    pass
-
-
-class AdaptedBlend(_PairsOfFeatures, fastcf.Blend):
-    pass
-
-
-ADAPTED = {
-    fastcf.BiasModel: AdaptedBias,
-    fastcf.MatrixFactorization: AdaptedFactorization,
-    fastcf.LogisticMatrixFactorization: AdaptedLogisticFactorization,
-    fastcf.Autoencoder: AdaptedAutoencoder,
-    fastcf.UserPerceptron: AdaptedUserPerceptron,
-    fastcf.UserRegression: AdaptedUserRegression,
-    fastcf.ItemRegression: AdaptedItemRegression,
-    fastcf.TwoTower: AdaptedTwoTower,
-    fastcf.Blend: AdaptedBlend,
-}
+def adapted(model: Any) -> Any:
+    """Return an estimator like ``model`` that turns rows of features into id pairs."""
+    kind = type(model)
+    name = f"Adapted{kind.__name__}"
+    if name not in globals():  # where pickles look for it
+        base = _PartlyFitted if hasattr(kind, "partial_fit") else _PairsOfFeatures
+        globals()[name] = type(name, (base, kind), {"__module__": __name__, "__qualname__": name})
+    return globals()[name](**model.get_params(deep=False))
 
 
 def checks_of(estimator: Any) -> Iterator[tuple[Any, Any]]:
@@ -234,8 +189,7 @@ def test_sklearn_checks_of_estimators(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_sklearn_checks_of_estimators_reach_fit_by_an_adapter(name):
-    model = CASES[name].make()
-    judge(ADAPTED[type(model)](**model.get_params(deep=False)), NOT_ADAPTED.get(name, {}))
+    judge(adapted(CASES[name].make()), NOT_ADAPTED.get(name, {}))
 
 
 def test_sklearn_checks_listed_as_failing_do_fail():

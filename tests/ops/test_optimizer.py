@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import sklearn.base
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +20,7 @@ from fastcf.optimizers import (
     GradientDescent,
     Momentum,
     Nesterov,
+    Optimizer,
     as_optimizer,
 )
 from reference import optimizer_trace
@@ -212,24 +216,62 @@ def test_optimizer_names_and_constants():
     assert as_optimizer("momentum") == Momentum(momentum=0.9)
     assert as_optimizer(Adam(beta1=0.5)) == Adam(beta1=0.5, beta2=0.999, epsilon=1e-8)
     assert [as_optimizer(name).constants.name for name in OPTIMIZERS] == list(OPTIMIZERS)
-    kinds = [GradientDescent(), Momentum(), Nesterov(), AdaGrad(), AdaDelta(), Adam()]
-    assert [kinds.count(one) for one in (*kinds, Adam())] == [1] * 7  # equal to those of their class alone
-    assert Adam() != Adam(learning_rate=0.1)
+    kinds = [kind() for kind in (GradientDescent, Momentum, Nesterov, AdaGrad, AdaDelta, Adam)]
+    for at, kind in enumerate(kinds):
+        assert [kind == other for other in kinds] == [at == other for other in range(6)]
+        assert kind == type(kind)()
 
 
-FRACTION, SMALL = "a finite number of at least 0 and below 1", "a finite number of at least 1e-30"
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_is_described_by_its_parameters(name):
+    plain = as_optimizer(name)
+    assert repr(plain) == f"{type(plain).__name__}()"
+    other = type(plain)(0.25, schedule="inverse", decay=0.5)
+    assert repr(other) == f"{type(plain).__name__}(learning_rate=0.25, schedule='inverse', decay=0.5)"
+    assert other != plain
+    assert type(plain)(**other.get_params()) == other
+    assert type(plain)().set_params(**other.get_params()) == other
+    assert Optimizer.from_dict(json.loads(json.dumps(other.to_dict()))) == other
+    assert sklearn.base.clone(other, safe=True) == other
+    assert type(plain).__hash__ is None
+    with pytest.raises(ValueError, match=rf"set_params: there must be a parameter 'colour'; {type(plain).__name__} has"):
+        plain.set_params(colour=1)
+
+
+def test_optimizer_rates_follow_schedule_and_decay():
+    assert Adam().first_rate({"adam": 0.5}) == 0.5
+    assert Adam(0.1).first_rate({"adam": 0.5}) == 0.1
+    assert [Adam().rate_at(0.4, epoch, 4) for epoch in range(4)] == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert [Adam(schedule="constant").rate_at(0.4, epoch, 4) for epoch in range(4)] == [0.4] * 4
+    assert Adam(schedule="inverse").rate_at(1.0, 5, 9) == pytest.approx(1 / 1.5)  # the default of decay is 0.1
+    assert Adam(schedule="exponential", decay=0.5).rate_at(1.0, 3, 9) == pytest.approx(0.125)
+    assert Adam(schedule="exponential", decay=0.0).rate_at(1.0, 3, 9) == 1.0
 
 
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: Momentum(momentum=1.0), ValueError, f"^Momentum: momentum must be {FRACTION}; got 1.0"),
-        (lambda: Nesterov(momentum=-0.1), ValueError, f"^Nesterov: momentum must be {FRACTION}; got -0.1"),
-        (lambda: Adam(beta2=float("nan")), ValueError, f"^Adam: beta2 must be {FRACTION}; got nan"),
-        (lambda: AdaGrad(epsilon=0.0), ValueError, f"^AdaGrad: epsilon must be {SMALL}; got 0.0"),
-        (lambda: AdaDelta(epsilon="small"), TypeError, f"^AdaDelta: epsilon must be {SMALL}; got 'small'"),
+        (
+            lambda: Momentum(momentum=1.0),
+            ValueError,
+            "^Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0",
+        ),
+        (lambda: Nesterov(momentum=-0.1), ValueError, "^Nesterov: momentum must be .* and below 1; got -0.1"),
+        (lambda: Adam(beta2=float("nan")), ValueError, "^Adam: beta2 must be .* and below 1; got nan"),
+        (lambda: AdaGrad(epsilon=0.0), ValueError, "^AdaGrad: epsilon must be a finite number of at least 1e-30; got 0"),
+        (lambda: AdaDelta(epsilon="small"), TypeError, "^AdaDelta: epsilon must be a finite number .*; got 'small'"),
         (lambda: Adam(0.0), ValueError, "^Adam: learning_rate must be a finite number above 0, or 'auto'; got 0.0"),
-        (lambda: Adam(decay=0.5), ValueError, "^Adam: .*decay must be None for schedule='linear', where it has no"),
+        (lambda: Adam("fast"), ValueError, "^Adam: learning_rate must be .*, or 'auto'; got 'fast'"),
+        (lambda: Adam(schedule="sawtooth"), ValueError, "^Adam: schedule must be 'constant' or 'linear' .*; got 'saw"),
+        (lambda: Adam(schedule="inverse", decay=2), ValueError, "^Adam: decay must be .* at most 1, or None; got 2"),
+        (
+            lambda: Adam(schedule="cosine", decay=0.1),
+            ValueError,
+            "^Adam: decay must be None for schedule='cosine', where it has no effect; got 0.1",
+        ),
+        (lambda: as_optimizer(Adam().set_params(decay=0.2), "fit"), ValueError, "^fit: Adam: decay must be None for"),
+        (lambda: Adam(momentum=0.5), TypeError, "momentum"),
+        (lambda: Momentum(0.1, 0.9), TypeError, "positional"),
         (lambda: as_optimizer("sgdm"), ValueError, "optimizer must be one of gd, momentum, .*; got 'sgdm'"),
         (lambda: as_optimizer(3), TypeError, "optimizer must be a name or an Optimizer; got 3"),
     ],

@@ -22,7 +22,8 @@ PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.m
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(fastcf.__path__, "fastcf.")
-    if not info.name.endswith("__main__") and info.name.rpartition(".")[2] not in ("_cpu", "_ingest", "_cuda", "_emu")
+    if not info.name.endswith("__main__")
+    and info.name.rpartition(".")[2] not in ("_cpu", "_host", "_ingest", "_cuda", "_emu")
 )
 
 pytestmark = pytest.mark.skipif(not (ROOT / "docs").is_dir(), reason="the source tree is not here")

@@ -3,6 +3,7 @@
 import json
 import os
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,18 @@ from hypothesis.extra import numpy as hnp
 from safetensors.numpy import save_file
 
 import fastcf
-from fastcf import serialization
-from fastcf.serialization import Archive, load, load_archive, register, save, save_model
+from fastcf.serialization import (
+    Archive,
+    files,
+    from_archive,
+    load,
+    load_archive,
+    register,
+    registered_name,
+    save_archive,
+)
+from fastcf.serialization import archive as registry
+from fastcf.serialization.tensors import digest
 
 DTYPES = [np.float32, np.float64, np.int32, np.int64, np.uint64, np.uint8, np.bool_]
 NUMBERS = st.sampled_from(DTYPES).flatmap(
@@ -42,8 +53,12 @@ def example_arrays():
     }
 
 
+def write(path, params, arrays, meta=None, **options):
+    save_archive(path, Archive("Model", params, arrays, meta or {}), **options)
+
+
 def write_example(path, **changes):
-    save_model(path, "Model", {"n_factors": 3, "reg": 0.1, "name": None}, example_arrays(), {"note": "x", **changes})
+    write(path, {"n_factors": 3, "reg": 0.1, "name": None}, example_arrays(), {"note": "x", **changes})
 
 
 def assert_same(got, wanted):
@@ -59,9 +74,9 @@ def assert_same(got, wanted):
 
 @relaxed
 @given(arrays=st.dictionaries(NAMES, NUMBERS | TEXTS, max_size=5), params=OBJECTS, meta=OBJECTS)
-def test_save_model_round_trip_is_identical(tmp_path, arrays, params, meta):
+def test_save_archive_round_trip_is_identical(tmp_path, arrays, params, meta):
     path = tmp_path / "model.fastcf"
-    save_model(path, "Model", params, arrays, meta)
+    write(path, params, arrays, meta)
     archive = load_archive(path)
     assert archive.class_name == "Model"
     assert archive.params == params
@@ -73,7 +88,7 @@ def test_save_model_round_trip_is_identical(tmp_path, arrays, params, meta):
         assert archive.arrays[name].flags.c_contiguous
 
 
-def test_save_model_round_trip_of_odd_arrays_is_identical(tmp_path):
+def test_save_archive_round_trip_of_odd_arrays_is_identical(tmp_path):
     arrays = {
         **example_arrays(),
         "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
@@ -85,7 +100,7 @@ def test_save_model_round_trip_of_odd_arrays_is_identical(tmp_path):
         "no_text": np.array([], dtype="<U4"),
         "no_number": np.array([], dtype=object),
     }
-    save_model(tmp_path / "m", "Model", {"levels": (1, 2)}, arrays)
+    write(tmp_path / "m", {"levels": (1, 2)}, arrays)
     archive = load_archive(tmp_path / "m")
     for name, array in arrays.items():
         assert np.array_equal(archive.arrays[name], array), name
@@ -141,15 +156,17 @@ def forge(path, tensors, **changes):
     """Write a file whose checksum is right and whose content is not."""
     metadata = {
         "format": "fastcf-model",
-        "format_version": "1",
+        "format_version": "2",
         "fastcf_version": "0.1.0",
         "class": "Model",
         "params": "{}",
         "meta": "{}",
+        "parts": "{}",
+        "metadata": "{}",
         "texts": "{}",
     }
     metadata = {name: value for name, value in {**metadata, **changes}.items() if value is not None}
-    metadata["digest"] = serialization._digest(tensors, metadata)
+    metadata["digest"] = digest(tensors, metadata)
     save_file(tensors, path, metadata=metadata)
 
 
@@ -161,9 +178,29 @@ BYTES = np.frombuffer(b"abc", np.uint8)
     [
         ({}, {"format": "other"}, "not a fastcf model"),
         ({}, {"format": None}, "not a fastcf model"),
-        ({}, {"format_version": "2", "fastcf_version": "9.1"}, r"written by fastcf 9\.1 in format 2; .*upgrade"),
+        ({}, {"format_version": "3", "fastcf_version": "9.1"}, r"written by fastcf 9\.1 in format 3; .*upgrade"),
+        ({}, {"format_version": "0"}, "damaged: its header has the format version '0'"),
+        ({}, {"format_version": "two"}, "damaged: its header has the format version 'two'"),
+        ({}, {"format_version": "²"}, "damaged: its header has the format version '²'"),
+        ({}, {"format_version": None}, "damaged: its header has the format version ''"),
         ({}, {"class": None}, "header lacks class"),
-        ({}, {"params": "[]"}, "parameters must be a JSON object"),
+        ({}, {"parts": None, "metadata": None}, "header lacks parts, metadata"),
+        ({}, {"params": "[]"}, "parameters, meta and parts must be JSON objects"),
+        ({}, {"meta": "3"}, "parameters, meta and parts must be JSON objects"),
+        ({}, {"metadata": "[]"}, "parameters, meta and parts must be JSON objects"),
+        ({}, {"parts": "[]"}, "parameters, meta and parts must be JSON objects"),
+        ({}, {"parts": '{"a": 3}'}, "not what fastcf writes"),
+        ({}, {"parts": '{"a": {"class": "Model"}}'}, "not what fastcf writes"),
+        (
+            {},
+            {"parts": '{"a": {"class": "M", "params": {}, "meta": {}, "shared": ["gone"], "parts": {}}}'},
+            "needs the array 'gone'",
+        ),
+        (
+            {},
+            {"parts": '{"a": {"class": "M", "params": [], "meta": {}, "shared": [], "parts": {}}}'},
+            "parameters, meta and parts must be JSON objects",
+        ),
         ({}, {"params": "{"}, "not what fastcf writes"),
         ({}, {"texts": '{"a": "str"}'}, "not what fastcf writes"),
         ({}, {"texts": "[1]"}, "not what fastcf writes"),
@@ -171,7 +208,7 @@ BYTES = np.frombuffer(b"abc", np.uint8)
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 4])}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([], np.int64)}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([0.0, 3.0])}, {"texts": '{"a": "str"}'}, "64-bit offsets"),
-        ({"a.utf8": BYTES | np.uint8(128), "a.offsets": np.array([0, 3])}, {"texts": '{"a": "str"}'}, "decode"),
+        ({"a.utf8": BYTES | np.uint8(128), "a.offsets": np.array([0, 3])}, {"texts": '{"a": "str"}'}, "UnicodeDecodeError"),
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 3])}, {"texts": '{"a": "int"}'}, "invalid literal"),
     ],
 )
@@ -183,7 +220,7 @@ def test_load_archive_forged_file_is_refused(tmp_path, tensors, changes, reason)
     assert str(path) in str(caught.value)
 
 
-def test_save_model_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+def test_save_archive_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     path = tmp_path / "model"
     write_example(path, note="old")
     before = path.read_bytes()
@@ -197,7 +234,7 @@ def test_save_model_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypat
             with pytest.raises(OSError, match="disk full"):
                 write_example(path, note="new")
     with monkeypatch.context() as patch:
-        patch.setattr(serialization, "save_file", fail)
+        patch.setattr(files, "_write", fail)
         with pytest.raises(OSError, match="disk full"):
             write_example(path, note="new")
     assert path.read_bytes() == before
@@ -206,7 +243,7 @@ def test_save_model_failure_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         write_example(tmp_path / "no folder" / "model")
 
 
-def test_save_model_syncs_file_before_and_folder_after_the_rename(tmp_path, monkeypatch):
+def test_save_archive_syncs_file_before_and_folder_after_the_rename(tmp_path, monkeypatch):
     calls = []
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(
@@ -219,7 +256,7 @@ def test_save_model_syncs_file_before_and_folder_after_the_rename(tmp_path, monk
     assert calls[1:] == ["rename", str(tmp_path)]
 
 
-def test_save_model_follows_links_and_umask(tmp_path):
+def test_save_archive_follows_links_and_umask(tmp_path):
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real" / "model")
@@ -243,9 +280,9 @@ def test_save_model_follows_links_and_umask(tmp_path):
         ({}, {"a": np.array(["x"]), "a.utf8": np.zeros(1)}, ValueError, "clash"),
     ],
 )
-def test_save_model_unstorable_value_is_named(tmp_path, params, arrays, error, message):
+def test_save_archive_unstorable_value_is_named(tmp_path, params, arrays, error, message):
     with pytest.raises(error, match=message):
-        save_model(tmp_path / "model", "Model", params, arrays)
+        write(tmp_path / "model", params, arrays)
     assert os.listdir(tmp_path) == []
 
 
@@ -262,31 +299,32 @@ def test_archive_array_checks_dtype_and_shape():
 
 
 def test_load_finds_the_registered_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(serialization, "_classes", {})
+    registry._register_models()  # those imported below would be known to the dictionary of this test only
+    monkeypatch.setattr(registry, "_classes", {})
 
     @register
     class Toy:
         def __init__(self, scale=1.0):
             self.scale = scale
 
-        def _to_archive(self):
+        def to_archive(self):
             return Archive("Toy", {"scale": np.float32(self.scale)}, {"w": self.w_})
 
         @classmethod
-        def _from_archive(cls, archive):
+        def from_archive(cls, archive):
             self = cls(**archive.params)
             self.w_ = archive.array("w", np.float32, (3,))
             return self
 
     toy = Toy(0.5)
     toy.w_ = np.arange(3, dtype=np.float32)
-    save(toy, tmp_path / "toy")
+    save_archive(tmp_path / "toy", toy.to_archive())
     again = load(str(tmp_path / "toy"))
     assert isinstance(again, Toy)
     assert again.scale == 0.5
     assert np.array_equal(again.w_, toy.w_)
     again.w_[0] = 1  # arrays are the model's own
-    monkeypatch.setattr(serialization, "_classes", {})
+    monkeypatch.setattr(registry, "_classes", {})
     with pytest.raises(fastcf.DataError, match="toy: holds a 'Toy', which this fastcf does not know"):
         load(tmp_path / "toy")
 
@@ -304,20 +342,213 @@ def test_model_file_is_plain_safetensors(tmp_path):
 
 def test_save_extra_arrays_travel_with_the_model(tmp_path):
     model = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0])
-    save(model, tmp_path / "m", extra_arrays={"item_titles": np.array(["Amélie", ""])})
+    model.save(tmp_path / "m", extra_arrays={"item_titles": np.array(["Amélie", ""])})
     assert load_archive(tmp_path / "m").arrays["item_titles"].tolist() == ["Amélie", ""]
     assert load(tmp_path / "m").predict([(1, 2)]) == model.predict([(1, 2)])
     with pytest.raises(ValueError, match="names of the model's own; got item_bias"):
-        save(model, tmp_path / "m", extra_arrays={"item_bias": np.zeros(2)})
+        model.save(tmp_path / "m", extra_arrays={"item_bias": np.zeros(2)})
+    for name in ("a/b", "~x"):
+        with pytest.raises(ValueError, match=f"save: extra_arrays must have names without '/' .*; got '{name}'"):
+            model.save(tmp_path / "m", extra_arrays={name: np.zeros(2)})
 
 
 def test_load_ids_that_are_no_ids_are_refused(tmp_path):
-    archive = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0])._to_archive()
+    archive = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0]).to_archive()
     for ids in (np.array([1, 1]), np.array([0.5, 1.5])):
-        save_model(tmp_path / "m", "BiasModel", archive.params, {**archive.arrays, "user_ids": ids}, archive.meta)
+        save_archive(tmp_path / "m", replace(archive, arrays={**archive.arrays, "user_ids": ids}))
         with pytest.raises(fastcf.DataError, match="ids must be"):
             load(tmp_path / "m")
     arrays = {name: array for name, array in archive.arrays.items() if name != "item_ids"}
-    save_model(tmp_path / "m", "BiasModel", archive.params, arrays, archive.meta)
+    save_archive(tmp_path / "m", replace(archive, arrays=arrays))
     with pytest.raises(fastcf.DataError, match="needs the array 'item_ids'"):
         load(tmp_path / "m")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Format 2
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def header_of(path):
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8 : 8 + length]), content[8 + length :], 8 + length
+
+
+@relaxed
+@given(arrays=st.dictionaries(NAMES, NUMBERS | TEXTS, max_size=8), params=OBJECTS)
+def test_model_file_tensors_begin_at_multiples_of_64_bytes(tmp_path, arrays, params):
+    path = tmp_path / "model"
+    write(path, params, arrays)
+    header, content, start = header_of(path)
+    assert start % 64 == 0
+    entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
+    for name, entry in entries.items():
+        begin, end = entry["data_offsets"]
+        if name.startswith("~"):
+            assert not any(content[begin:end])
+            assert end - begin < 64
+        else:
+            assert (start + begin) % 64 == 0
+    ends = sorted(entry["data_offsets"] for entry in entries.values())
+    assert [begin for begin, _ in ends] == [0, *(end for _, end in ends[:-1])][: len(ends)]  # no gaps, no overlap
+    assert not any(name.startswith("~") for name in load_archive(path).arrays)
+
+
+def test_model_file_bits_can_be_mapped(tmp_path):
+    model = fastcf.MatrixFactorization(3, n_epochs=2, random_state=0).fit(fastcf.data.make_ratings(30, 20, 200))
+    model.save(tmp_path / "model")
+    header, _, start = header_of(tmp_path / "model")
+    begin, end = header["item_factors"]["data_offsets"]
+    mapped = np.memmap(tmp_path / "model", np.float32, "r", start + begin, (end - begin) // 4)
+    np.testing.assert_array_equal(mapped.reshape(-1, 3), model.item_factors_)
+
+
+def nest(depth, random):
+    """Return an archive whose parts have parts, some arrays of which are those of the whole."""
+    arrays = {"ids": np.arange(5), "own": random.normal(size=3), "text": np.array(["a", "żółw"])}
+    parts = {}
+    if depth:
+        parts = {name: nest(depth - 1, random) for name in ("first", "a/b ~", "")}
+    return Archive(f"Depth{depth}", {"depth": depth}, arrays, {"note": depth}, parts)
+
+
+def assert_same_archive(got, wanted):
+    assert (got.class_name, got.params, got.meta) == (wanted.class_name, wanted.params, wanted.meta)
+    assert got.arrays.keys() == wanted.arrays.keys()
+    for name, array in wanted.arrays.items():
+        assert_same(got.arrays[name], array)
+    assert list(got.parts) == list(wanted.parts)
+    for name, part in wanted.parts.items():
+        assert_same_archive(got.parts[name], part)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_parts_come_back_as_they_were_and_what_they_share_is_stored_once(tmp_path, depth):
+    path, whole = tmp_path / "model", nest(depth, np.random.default_rng(0))
+    save_archive(path, whole)
+    assert_same_archive(load_archive(path), whole)
+    header, *_ = header_of(path)
+    assert sum(name.split("/")[-1] == "ids" for name in header) == 1
+    assert sum(name.split("/")[-1] == "own" for name in header) == sum(3**d for d in range(depth + 1))
+
+
+def test_parts_share_nothing_that_only_looks_the_same(tmp_path):
+    part = Archive("Part", {}, {"a": np.zeros(2, np.int32), "b": np.array([np.nan]), "c": np.zeros(2)})
+    save_archive(tmp_path / "m", Archive("Whole", {}, {"a": np.zeros(2), "b": np.array([np.nan]), "c": -np.zeros(2)}, {}, {"x": part}))
+    loaded = load_archive(tmp_path / "m")
+    assert loaded.parts["x"].arrays["a"].dtype == np.int32
+    for archive, signs in ((loaded, True), (loaded.parts["x"], False)):
+        np.testing.assert_array_equal(np.signbit(archive.arrays["c"]), signs)
+
+
+def test_model_file_has_metadata_of_the_callers_own(tmp_path):
+    model = fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0])
+    own = {"data": "MovieLens", "split": {"seed": 3, "share": 0.1}, "counts": [1, 2], "share": np.float32(0.5)}
+    model.save(tmp_path / "m", metadata=own)
+    assert load_archive(tmp_path / "m").metadata == {**own, "share": 0.5}
+    assert load(tmp_path / "m").predict([(1, 2)]) == model.predict([(1, 2)])
+    with pytest.raises(TypeError, match="metadata 'what' must be storable as JSON; got a object"):
+        model.save(tmp_path / "m", metadata={"what": object()})
+    assert load_archive(tmp_path / "m").metadata["data"] == "MovieLens"  # the old file stays
+
+
+def test_model_file_unknown_arrays_and_values_are_ignored(tmp_path):
+    model = fastcf.MatrixFactorization(3, n_epochs=2, random_state=0).fit(fastcf.data.make_ratings(30, 20, 200))
+    archive = model.to_archive()
+    arrays = {**archive.arrays, "neighbours": np.arange(3), "texts": np.array(["a"])}
+    more = replace(archive, arrays=arrays, meta={**archive.meta, "horizon": 5}, parts={"tree": Archive("Tree", {}, {})})
+    save_archive(tmp_path / "m", more)
+    np.testing.assert_array_equal(load(tmp_path / "m").predict_matrix(), model.predict_matrix())
+
+
+def test_model_file_does_not_say_how_many_threads_there_were(tmp_path):
+    ratings = fastcf.data.make_ratings(30, 20, 200, random_state=0)
+    contents = []
+    for n_threads in (1, 2, None):
+        model = fastcf.MatrixFactorization(3, n_epochs=2, random_state=0, n_threads=n_threads).fit(ratings)
+        for record in model.state.history:
+            record["seconds"] = 0.0
+        model.save(tmp_path / "m")
+        contents.append((tmp_path / "m").read_bytes())
+        assert load(tmp_path / "m").n_threads is None
+    assert contents[0] == contents[1] == contents[2]
+    assert b"n_threads" not in contents[0]
+
+
+SETTINGS = [
+    fastcf.solvers.SGD(0.01, schedule="inverse", decay=0.25, deterministic=False, storage="float16"),
+    fastcf.solvers.ALS(cg_steps=2),
+    fastcf.solvers.GradientDescent(fastcf.optimizers.Adam(0.02, beta2=0.99, schedule="cosine"), batch_size=64),
+    fastcf.solvers.GradientDescent("momentum", batch_size="whole"),
+    fastcf.solvers.Gibbs(burn_in=1, thin=2),
+]
+
+
+@pytest.mark.parametrize("solver", SETTINGS, ids=lambda solver: type(solver).__name__)
+def test_model_file_keeps_settings(tmp_path, solver):
+    model = fastcf.MatrixFactorization(3, solver=solver, n_epochs=5, random_state=0, bias="user")
+    model.fit(fastcf.data.make_ratings(30, 20, 200, random_state=0)).save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert loaded.solver == solver
+    assert type(loaded.solver) is type(solver)
+    assert loaded.get_params(deep=False) == model.get_params(deep=False)
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"settings": "solvers.Newton", "params": {}},
+        {"settings": "solvers.ALS", "params": {"cg_steps": -1}},
+        {"settings": "solvers.ALS", "params": {"steps": 1}},
+        {"settings": "optimizers.Adam", "params": {}},
+        {"params": {}},
+        {"settings": "solvers.ALS", "params": 3},
+        {"settings": ["solvers.ALS"], "params": {}},
+        {},
+    ],
+    ids=str,
+)
+def test_load_of_settings_that_are_none_is_a_data_error(tmp_path, described):
+    model = fastcf.MatrixFactorization(3, solver=fastcf.solvers.ALS(), n_epochs=2, random_state=0)
+    archive = model.fit(fastcf.data.make_ratings(30, 20, 200, random_state=0)).to_archive()
+    save_archive(tmp_path / "m", replace(archive, params={**archive.params, "solver": described}))
+    with pytest.raises(fastcf.DataError, match="parameters do not fit MatrixFactorization"):
+        load(tmp_path / "m")
+
+
+class Renamed(fastcf.BiasModel):
+    """A user's own subclass."""
+
+
+def test_subclass_is_saved_as_its_base(tmp_path):
+    model = Renamed(user_reg=3.0).fit([(1, 2), (3, 4)], [4.0, 2.0])
+    model.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert type(loaded) is fastcf.BiasModel
+    assert loaded.user_reg == 3.0
+    np.testing.assert_array_equal(loaded.predict_matrix(), model.predict_matrix())
+    assert type(Renamed.from_archive(load_archive(tmp_path / "m"))) is Renamed
+
+
+def test_subclass_with_a_constructor_of_its_own_is_saved_as_its_base(tmp_path):
+    class Strict(fastcf.BiasModel):
+        def __init__(self, strictness=2.0):
+            super().__init__(user_reg=strictness, item_reg=strictness)
+            self.strictness = strictness
+
+    model = Strict(5.0).fit([(1, 2), (3, 4)], [4.0, 2.0])
+    model.save(tmp_path / "m")
+    loaded = load(tmp_path / "m")
+    assert (loaded.user_reg, loaded.item_reg) == (5.0, 5.0)
+    np.testing.assert_array_equal(loaded.predict_matrix(), model.predict_matrix())
+
+
+def test_class_that_is_not_registered_is_not_loaded(tmp_path):
+    class Foreign:
+        pass
+
+    with pytest.raises(TypeError, match="save: Foreign must be registered"):
+        registered_name(Foreign)
+    with pytest.raises(fastcf.DataError, match="holds a 'Foreign', which this fastcf does not know"):
+        from_archive(Archive("Foreign", {}, {}, path="m"))

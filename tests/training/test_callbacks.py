@@ -6,9 +6,13 @@ import io
 import pytest
 
 from fastcf.callbacks import Callback, CallbackList, CSVLogger, EarlyStopping, LogHistory, ProgressBar
+from fastcf.training.callbacks import as_callbacks
 
 
 class Model:
+    """What callbacks are shown."""
+
+    name = "Model"
     n_epochs = 5
 
 
@@ -81,6 +85,16 @@ def test_callback_list_failure_at_end_still_ends_the_others():
 def test_callback_list_other_objects_are_refused(wrong):
     with pytest.raises(TypeError, match=r"callbacks must be fastcf\.callbacks\.Callback objects; got"):
         CallbackList([wrong])
+
+
+def test_callbacks_may_be_none_one_or_several():
+    one, other = Callback(), EarlyStopping()
+    assert as_callbacks(None, "fit") == []
+    assert as_callbacks(one, "fit") == [one]
+    assert as_callbacks([one, other], "fit") == as_callbacks(iter((one, other)), "fit") == [one, other]
+    for wrong in (3, Callback):
+        with pytest.raises(TypeError, match="^fit: callbacks must be callbacks, one or several, or None; got"):
+            as_callbacks(wrong, "fit")
 
 
 @pytest.mark.parametrize(

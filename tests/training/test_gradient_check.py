@@ -9,7 +9,7 @@ import scipy.sparse
 import fastcf
 from fastcf import GradientCheckError, MatrixFactorization, check_gradients
 from fastcf.gradient_check import Objective, compare_gradients
-from fastcf.models import _objective
+from fastcf.models.factorization import objective as objectives
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +46,8 @@ def test_gradient_check_passes_for_both_costs_on_the_production_kernels(ratings,
     labels = fastcf.Ratings.from_coo(
         *ratings.to_coo()[:2], (ratings.values >= 3.5).astype(np.float32), weights=ratings.weights
     )
-    model = MatrixFactorization(5, reg_scaling=reg_scaling, reg=0.3)
-    objective = _objective.mf_objective(model, labels, 3, cost=cost)
-    report = compare_gradients(objective, max_coordinates=None)
+    model = MatrixFactorization(5, cost=cost, reg_scaling=reg_scaling, reg=0.3)
+    report = compare_gradients(model.objective(labels, 3), max_coordinates=None)
     assert report.passed, str(report)
 
 
@@ -63,8 +62,8 @@ def test_gradient_check_passes_on_every_device(n_factors):
 def broken(kind, ratings):
     """An objective whose gradient has one typical mistake."""
     model = MatrixFactorization(4, reg=0.5, reg_scaling="count", bias_reg=2.0)
-    right = _objective.mf_objective(model, ratings, 0)
-    free = _objective.mf_objective(model.set_params(reg=0.0), ratings, 0)
+    right = model.objective(ratings, 0)
+    free = model.set_params(reg=0.0).objective(ratings, 0)
     unweighted = fastcf.Ratings.from_coo(*ratings.to_coo())
     unmasked = fastcf.Ratings.from_scipy(scipy.sparse.csr_array(ratings.to_scipy().toarray() + 1))
 
@@ -80,12 +79,12 @@ def broken(kind, ratings):
         elif kind == "off-by-one user":
             gradients["user_bias"] = np.roll(gradients["user_bias"], 1)
         elif kind == "missing mask":
-            whole = _objective.mf_objective(MatrixFactorization(4, reg=0.5, reg_scaling="count"), unmasked, 0)
+            whole = MatrixFactorization(4, reg=0.5, reg_scaling="count").objective(unmasked, 0)
             gradients["item_factors"] = whole.evaluate(at)[1]["item_factors"]
         elif kind == "wrong scaling":
             gradients = {name: values / ratings.nnz for name, values in gradients.items()}
         elif kind == "missing weights":
-            plain = _objective.mf_objective(MatrixFactorization(4, reg=0.5, reg_scaling="count"), unweighted, 0)
+            plain = MatrixFactorization(4, reg=0.5, reg_scaling="count").objective(unweighted, 0)
             gradients["item_bias"] = plain.evaluate(at)[1]["item_bias"]
         return cost, gradients
 
@@ -132,13 +131,13 @@ def test_gradient_check_in_fit_passes_and_fails_loudly(ratings, monkeypatch):
     plain = MatrixFactorization(4, solver="gd", n_epochs=2, random_state=0).fit(ratings)
     model.fit(ratings, check_gradients=True)
     np.testing.assert_array_equal(model.user_factors_, plain.user_factors_)
-    honest = _objective.mf_cost_and_gradient
+    honest = objectives.mf_cost_and_gradient
 
     def dishonest(*args, **kwargs):
         result = honest(*args, **kwargs)
         return result._replace(user_factors=2 * result.user_factors)
 
-    monkeypatch.setattr(_objective, "mf_cost_and_gradient", dishonest)
+    monkeypatch.setattr(objectives, "mf_cost_and_gradient", dishonest)
     with pytest.raises(
         GradientCheckError, match=r"MatrixFactorization.fit: the analytic[\s\S]*user_factors[^\n]*FAILED"
     ):

@@ -276,7 +276,7 @@ def test_gradient_trainer_order_depends_on_seed_and_epoch(backend, large):
 
 def test_gradient_trainer_best_parameters_come_back_and_momentum_is_gone(backend):
     random = np.random.default_rng(0)
-    trainer = make_trainer(backend, make_csr(random, 30, 20, 0.5), 20, 8, Momentum(0.9), batch_size=10)
+    trainer = make_trainer(backend, make_csr(random, 30, 20, 0.5), 20, 8, Momentum(momentum=0.9), batch_size=10)
     with pytest.raises(RuntimeError, match="nothing was saved"):
         trainer.restore_best()
     parameters = make_parameters(random, 30, 20, 8)

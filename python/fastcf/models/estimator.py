@@ -21,7 +21,7 @@ from fastcf._parameters import (
     set_nested,
     validate_parameters,
 )
-from fastcf.errors import DataError
+from fastcf.errors import DataError, DivergenceError
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Recommender, State, Targets
 from fastcf.scores.stored import read_common, write_common
@@ -121,12 +121,16 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
         """Check parameters, device and ratings."""
         caller = self._caller
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        validate_parameters(self._constraints, self._constrained(), caller)
         backend = resolve_device(self.device, caller)
         ratings = as_ratings(X, y, caller=caller)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend
+
+    def _constrained(self) -> dict[str, Any]:
+        """Return the parameters that have constraints; a subclass may have a constructor of its own."""
+        return {name: getattr(self, name) for name in self._constraints}
 
     def _validation_ratings(self, validation: Any) -> Ratings:
         caller = f"{self._caller}: validation"
@@ -157,7 +161,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         callbacks: Callback | Iterable[Callback] | None,
         verbose: int | bool,
     ) -> None:
-        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good."""
+        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good.
+
+        After any other failure (of a callback, for example) the model stays as it was.
+        """
 
         def view(fetch: Callable[[], State], n: int) -> TrainingView:
             return TrainingView(type(self).__name__, n, fetch, self.n_threads)
@@ -173,8 +180,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         )
         try:
             training.run()
-        finally:
+        except (KeyboardInterrupt, DivergenceError):
             self._swap(training.state)
+            raise
+        self._swap(training.state)
 
     # -------------------------------------------------------------------------------------------------------
     # Files
@@ -267,11 +276,13 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
                 for name, value in cls._unpack_params(archive).items()
             }
             model = cls(**given)
-            validate_parameters(cls._constraints, model.get_params(deep=False), cls.__name__)
+            validate_parameters(cls._constraints, model._constrained(), cls.__name__)
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:
             common = read_common(archive)
+            if "targets" not in archive.meta:  # of a file of version 1, whose parameters tell
+                common = common.replaced(targets=model._targets)
             model._swap(model._unpack(archive, common))
         except DataError:
             raise
@@ -289,7 +300,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         raise NotImplementedError
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        """Return the state of an archive; ``common`` has its ids, seen items, range and history, and no scores."""
+        """Return the state of an archive; ``common`` has ids, seen items, range, targets and history, and no scores."""
         raise NotImplementedError
 
     @property

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fastcf.scores.links import Compute, Floats, Identity, Link
 from fastcf.scores.protocol import Found, ItemSide, Rows, Scores, Selection
+from fastcf.scores.seen import read_only
 
 __all__ = ["FactorScores", "Posterior"]
 
@@ -35,6 +36,14 @@ class Posterior:
     user_bias_samples: Floats
     item_bias_samples: Floats
     noise_variance: float
+
+    def __post_init__(self) -> None:
+        for name in ("user_bias_samples", "item_bias_samples"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
+        self.__dict__.update(state)
+        self.__post_init__()
 
     @property
     def n_samples(self) -> int:
@@ -79,9 +88,11 @@ class FactorScores(Scores):
         for name in ("user_factors", "item_factors", "user_bias", "item_bias", "item_mean"):
             array = getattr(self, name)
             if array is not None:
-                view = array.view()
-                view.flags.writeable = False
-                object.__setattr__(self, name, view)
+                object.__setattr__(self, name, read_only(array))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
+        self.__dict__.update(state)
+        self.__post_init__()
 
     @property
     def n_users(self) -> int:  # type: ignore[override]  # read-only here

@@ -40,6 +40,13 @@ def _has(question: Callable[[State], bool]) -> Callable[[Any], bool]:
     return there
 
 
+def _predicts_labels(model: Recommender) -> bool:
+    """Return whether a model predicts probabilities of labels; before a fit, whether it will."""
+    state = model._state
+    targets = getattr(model, "_targets", None) if state is None else state.targets
+    return targets is None or targets.labels
+
+
 class Recommender:
     """A fitted model: ids, seen items and scores, in one immutable state that every method reads once.
 
@@ -116,7 +123,7 @@ class Recommender:
         return self._state is not None
 
     def __getattr__(self, name: str) -> Any:
-        if name == "state":  # the property has raised NotFittedError, which is an AttributeError
+        if name == "state":  # the property raised an AttributeError, which NotFittedError is
             return self._fitted("state")
         if name.endswith("_") and not name.startswith("_"):
             state = self._state
@@ -238,7 +245,7 @@ class Recommender:
             rows = rows_of(state.users, users, "user", caller, strict=strict, n_threads=self.n_threads)
         return self._predictions(state, state.scores.block(rows, compute), compute, clip)
 
-    @available_if(_has(lambda state: state.targets.labels))  # type: ignore[untyped-decorator]  # scikit-learn's
+    @available_if(_predicts_labels)  # type: ignore[untyped-decorator]  # scikit-learn's
     def predict_proba(self, X: Any, *, history: Any = None, strict: bool = False) -> NDArray[np.float32]:
         """Predict the probabilities of both labels; only models of labels have this.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -12,7 +12,18 @@ from numpy.typing import NDArray
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
-__all__ = ["SeenItems", "seen_in", "union_of_seen"]
+__all__ = ["SeenItems", "read_only", "seen_in", "union_of_seen"]
+
+_Array = TypeVar("_Array", bound=NDArray[Any])
+
+
+def read_only(array: _Array) -> _Array:
+    """Return a view of an array that cannot be written to; the array itself if it is one."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 class SeenItems(NamedTuple):
@@ -40,6 +51,10 @@ class SeenItems(NamedTuple):
         np.cumsum(lengths, out=offsets[1:])
         positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
         return offsets, indices[positions]
+
+    def read_only(self) -> SeenItems:
+        """Return the same as arrays that cannot be written to."""
+        return SeenItems(read_only(self.indptr), read_only(self.indices))
 
     def padded(self, n_users: int) -> SeenItems:
         """Return the same for more users, the further ones having seen nothing."""

@@ -94,6 +94,14 @@ class State:
     learnt: Any = None
     folding: Folding = field(default_factory=Folding)
 
+    def __post_init__(self) -> None:
+        if self.seen is not None:
+            object.__setattr__(self, "seen", self.seen.read_only())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
+        self.__dict__.update(state)
+        self.__post_init__()
+
     @classmethod
     def of(cls, ratings: Ratings, backend: Backend, scores: Scores, **others: Any) -> State:
         """Return the state of a model of these ratings: with their ids, range and structure.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
 from fastcf.scores.seen import SeenItems
 from fastcf.scores.state import State
+from fastcf.scores.targets import Targets
 from fastcf.serialization import Archive
 
 __all__ = ["factor_arrays", "factors_from", "read_common", "write_common"]
@@ -25,7 +27,7 @@ def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
     arrays: dict[str, NDArray[Any]] = {"user_ids": state.users.ids, "item_ids": state.items.ids}
     if state.seen is not None:
         arrays["seen_indptr"], arrays["seen_indices"] = state.seen
-    meta: dict[str, Any] = {"rating_range": list(state.rating_range)}
+    meta: dict[str, Any] = {"rating_range": list(state.rating_range), "targets": asdict(state.targets)}
     if state.history:
         meta |= {"history": list(state.history), "n_epochs": state.n_epochs}
     return arrays, meta
@@ -44,10 +46,11 @@ def read_common(archive: Archive) -> State:
         low, high = map(float, archive.meta["rating_range"])
         history = tuple(dict(record) for record in archive.meta.get("history", ()))
         n_epochs = int(archive.meta.get("n_epochs", 0))
+        targets = Targets(**archive.meta.get("targets", {}))
     except DataError:
         raise
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{archive.path}: ids, range or history are damaged: {error!r}") from error
+        raise DataError(f"{archive.path}: ids, range, targets or history are damaged: {error!r}") from error
     seen = None
     if "seen_indptr" in archive.arrays:
         indptr = archive.array("seen_indptr", np.int64, (len(users) + 1,))
@@ -58,7 +61,7 @@ def read_common(archive: Archive) -> State:
             raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
         seen = SeenItems(indptr, indices)
     device = resolve_device("auto", "load").device
-    return State(users, items, seen, Scores(), (low, high), device, history=history, n_epochs=n_epochs)
+    return State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
 
 
 def factor_arrays(scores: FactorScores) -> dict[str, NDArray[Any]]:

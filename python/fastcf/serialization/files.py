@@ -45,7 +45,14 @@ _METADATA = {
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
-    return first is second or (first.dtype == second.dtype and np.array_equal(first, second))
+    """Return whether two arrays have the same bits."""
+    if first is second:
+        return True
+    if first.dtype != second.dtype or first.shape != second.shape:
+        return False
+    if first.dtype.kind == "f":  # 0 and -0 are equal, and NaN is not
+        first, second = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (first, second))
+    return np.array_equal(first, second)
 
 
 def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -70,6 +77,8 @@ def _nested(archive: Archive, arrays: dict[str, NDArray[Any]], parts: Mapping[st
     found: dict[str, Archive] = {}
     for number, (name, described) in enumerate(parts.items()):
         key = f"{prefix}part{number}/"
+        if not (isinstance(described["params"], dict) and isinstance(described["meta"], dict)):
+            raise ValueError("parameters, meta and parts must be JSON objects")
         own = {each: archive.array(each) for each in described["shared"]}
         own |= {
             each.removeprefix(key): array
@@ -132,6 +141,7 @@ def save_archive(
         )
     below, parts = _flattened(archive)
     tensors, texts = as_tensors({**archive.arrays, **extra, **below})
+    tensors = _aligned(tensors)
     header = {
         "format": _FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -148,30 +158,33 @@ def save_archive(
         _write(temporary, tensors, header)
 
 
-def _write(path: str, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
-    """Write a safetensors file whose tensors begin at multiples of 64 bytes of the file."""
-    entries: dict[str, Any] = {"__metadata__": metadata}
-    pieces: list[Any] = []
+def _aligned(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return tensors in the order of the file, with those of zeros that fill gaps."""
+    ordered: dict[str, NDArray[Any]] = {}
     offset = 0
+    for name, array in sorted(tensors.items()):
+        if gap := -offset % _ALIGNMENT:
+            ordered[f"{_GAP}{len(ordered)}"] = np.zeros(gap, np.uint8)
+        ordered[name] = array
+        offset += gap + array.nbytes
+    return ordered
 
-    def add(name: str, array: NDArray[Any]) -> None:
-        nonlocal offset
+
+def _write(path: str, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> None:
+    """Write a safetensors file of tensors in this order, the first at a multiple of 64 bytes."""
+    entries: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for name, array in tensors.items():
         end = offset + array.nbytes
         entries[name] = {"dtype": DTYPES[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, end]}
-        pieces.append(array.reshape(-1).view(np.uint8).data)
         offset = end
-
-    for name, array in sorted(tensors.items()):
-        if offset % _ALIGNMENT:
-            add(f"{_GAP}{len(pieces)}", np.zeros(-offset % _ALIGNMENT, np.uint8))
-        add(name, array)
     head = json.dumps(entries, separators=(",", ":")).encode()
     head += b" " * (-(len(head) + 8) % _ALIGNMENT)
     with open(path, "wb") as file:
         file.write(len(head).to_bytes(8, "little"))
         file.write(head)
-        for piece in pieces:
-            file.write(piece)
+        for array in tensors.values():
+            file.write(array.reshape(-1).view(np.uint8).data)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -197,8 +210,7 @@ def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], int]:
             missing = [name for name in _METADATA[int(version)] if name not in metadata]
             if missing:
                 raise DataError(f"{path}: is damaged: its header lacks {', '.join(missing)}")
-            names = [name for name in file.keys() if not name.startswith(_GAP)]  # noqa: SIM118 - safe_open is no dict
-            return {name: file.get_tensor(name) for name in names}, metadata, int(version)
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata, int(version)  # noqa: SIM118 - safe_open is no dict
     except SafetensorError as error:
         raise DataError(f"{path}: is not a fastcf model, or damaged or cut short: {error}") from error
 
@@ -230,6 +242,8 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
     tensors, metadata, version = _read(name)
     if digest(tensors, {key: value for key, value in metadata.items() if key != "digest"}) != metadata["digest"]:
         raise DataError(f"{name}: is damaged: its content does not match its checksum")
+    if version > 1:
+        tensors = {each: tensor for each, tensor in tensors.items() if not each.startswith(_GAP)}
     try:
         params, meta, texts = (json.loads(metadata[key]) for key in ("params", "meta", "texts"))
         parts, own = (json.loads(metadata.get(key, "{}")) for key in ("parts", "metadata"))
@@ -244,7 +258,7 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
-        raise DataError(f"{name}: is not what fastcf writes: {error!r}") from error
+        raise DataError(f"{name}: is not what fastcf writes: {type(error).__name__}: {error}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Any:

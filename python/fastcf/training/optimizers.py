@@ -60,7 +60,7 @@ def check_schedule(settings: Any, caller: str) -> None:
     """Refuse a ``decay`` where the schedule of some settings has none; raises ValueError."""
     if settings.decay is not None and settings.schedule not in _DECAYING:
         raise ValueError(
-            f"{caller}: {type(settings).__name__}: decay must be None for schedule={settings.schedule!r}, where it has "
+            f"{caller}: decay must be None for schedule={settings.schedule!r}, where it has "
             f"no effect; got {settings.decay!r}"
         )
 
@@ -86,10 +86,10 @@ class Optimizer(Settings):
     schedule: str
     decay: float | None
 
-    def validate(self, caller: str) -> None:
+    def validate(self, caller: str = "") -> None:
         """Check the parameters; ``decay`` is refused where the schedule has none."""
         super().validate(caller)
-        check_schedule(self, caller)
+        check_schedule(self, self._named(caller))
 
     @property
     def constants(self) -> _Constants:
@@ -153,7 +153,7 @@ class GradientDescent(Optimizer):
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.decay = decay
-        self.validate("GradientDescent")
+        self.validate()
 
 
 class Momentum(Optimizer):
@@ -192,7 +192,7 @@ class Momentum(Optimizer):
         self.momentum = momentum
         self.schedule = schedule
         self.decay = decay
-        self.validate("Momentum")
+        self.validate()
 
     @property
     def constants(self) -> _Constants:
@@ -233,7 +233,7 @@ class Nesterov(Optimizer):
         self.momentum = momentum
         self.schedule = schedule
         self.decay = decay
-        self.validate("Nesterov")
+        self.validate()
 
     @property
     def constants(self) -> _Constants:
@@ -275,7 +275,7 @@ class AdaGrad(Optimizer):
         self.epsilon = epsilon
         self.schedule = schedule
         self.decay = decay
-        self.validate("AdaGrad")
+        self.validate()
 
     @property
     def constants(self) -> _Constants:
@@ -327,7 +327,7 @@ class AdaDelta(Optimizer):
         self.epsilon = epsilon
         self.schedule = schedule
         self.decay = decay
-        self.validate("AdaDelta")
+        self.validate()
 
     @property
     def constants(self) -> _Constants:
@@ -383,7 +383,7 @@ class Adam(Optimizer):
         self.epsilon = epsilon
         self.schedule = schedule
         self.decay = decay
-        self.validate("Adam")
+        self.validate()
 
     @property
     def constants(self) -> _Constants:

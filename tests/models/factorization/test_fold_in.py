@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 import fastcf
 import reference
 from fastcf import MatrixFactorization
+from fastcf.solvers import Gibbs
 
 QUICK = {
     "sgd": {"n_epochs": 20},
     "als": {"n_epochs": 10},
-    "bayes": {"n_epochs": 40, "burn_in": 10},
+    "bayes": {"n_epochs": 40, "solver": Gibbs(burn_in=10)},
 }
 
 
@@ -41,7 +43,7 @@ def parts():
 @pytest.mark.parametrize("solver", QUICK)
 @pytest.mark.parametrize("normalize", ["global", "item"])
 def test_fold_in_new_rows_are_predicted_nearly_as_well_as_trained_ones(parts, solver, by, normalize):
-    options = {"solver": solver, "normalize": normalize, "random_state": 0, **QUICK[solver]}
+    options = {"normalize": normalize, "random_state": 0, "solver": solver, **QUICK[solver]}
     model = MatrixFactorization(8, **options).fit(*parts["train"])
     (X, y), (X_test, y_test) = parts[by]
     folded = model.fold_in(X, y, by=by)
@@ -80,7 +82,7 @@ def test_fold_in_rows_are_the_least_squares_solution(parts, by):
 
 @pytest.mark.parametrize("solver", QUICK)
 def test_fold_in_leaves_the_model_alone_and_shares_the_other_side(parts, solver, tmp_path):
-    model = MatrixFactorization(4, solver=solver, random_state=0, **QUICK[solver]).fit(*parts["train"])
+    model = MatrixFactorization(4, random_state=0, **{"solver": solver, **QUICK[solver]}).fit(*parts["train"])
     before = model.predict(parts["train"][0])
     X, y = parts["user"][0]
     folded = model.fold_in(X, y)
@@ -117,7 +119,7 @@ def test_fold_in_unknown_columns_are_left_out_or_refused(parts):
 
 def test_fold_in_bad_input_is_named(parts):
     model = MatrixFactorization(4, n_epochs=2, random_state=0)
-    with pytest.raises(fastcf.models.base.NotFittedError, match="fold_in"):
+    with pytest.raises(NotFittedError, match="fold_in"):
         model.fold_in([[1, 2]], [3.0])
     model.fit(*parts["train"])
     with pytest.raises(ValueError, match="by must be 'user' or 'item'; got 'film'"):

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 import fastcf
-from fastcf import LogisticMatrixFactorization
-from fastcf.models import logistic_matrix_factorization
-from fastcf.models._held_out_penalty import held_out_penalty
+from fastcf import MatrixFactorization
+from fastcf.models.factorization import matrix_factorization
+from fastcf.models.factorization.held_out_penalty import held_out_penalty
+from fastcf.solvers import SGD
 
 
 def labels_of(n, weights=None):
@@ -83,28 +84,33 @@ def test_held_out_penalty_of_labels_grows_where_factors_have_nothing_to_learn():
     something, nothing = (
         fastcf.data.make_ratings(600, 300, 30_000, n_factors=n_factors, random_state=0) for n_factors in (8, 0)
     )
-    options = {"threshold": 4, "random_state": 0}
-    model = LogisticMatrixFactorization(**options).fit(nothing)
-    assert model.reg_ > 1.5 * LogisticMatrixFactorization(**options).fit(something).reg_
-    biases = LogisticMatrixFactorization(init_scale=0.0, **options).fit(nothing)
-    np.testing.assert_allclose(model.predict_proba(nothing), biases.predict_proba(nothing), atol=0.02)
+    options = {"cost": "logistic", "threshold": 4, "random_state": 0}
+    model = MatrixFactorization(**options).fit(nothing)
+    assert model.reg_ > 1.5 * MatrixFactorization(**options).fit(something).reg_
+    biases = MatrixFactorization(reg=1e6, **options).fit(nothing)
+    np.testing.assert_allclose(model.predict(nothing), biases.predict(nothing), atol=0.02)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "gd"])
-def test_held_out_penalty_ctrl_c_leaves_the_biases(monkeypatch, solver):
+def test_held_out_penalty_ctrl_c_leaves_what_was_there(monkeypatch, solver):
     ratings = fastcf.data.make_ratings(100, 50, 2_000, random_state=0)
-    model = LogisticMatrixFactorization(4, solver=solver, threshold=4, n_epochs=3, random_state=0)
+    model = MatrixFactorization(4, solver=solver, cost="logistic", threshold=4, n_epochs=3, random_state=0)
 
     def press(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(logistic_matrix_factorization, "held_out_penalty", press)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(ratings)
-    assert model.history_ == []
-    assert model.score(ratings) > LogisticMatrixFactorization(bias=False, init_scale=0.0, threshold=4).fit(
-        ratings
-    ).score(ratings)
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_factorization, "held_out_penalty", press)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(ratings)
+        assert not hasattr(model, "history_")  # nothing was learnt yet
+    model.fit(ratings)
+    before = model.predict(ratings)
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_factorization, "held_out_penalty", press)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(ratings.take(np.arange(500)))
+    np.testing.assert_array_equal(model.predict(ratings), before)
 
 
 def test_held_out_penalty_scale_follows_the_exponent():
@@ -112,7 +118,7 @@ def test_held_out_penalty_scale_follows_the_exponent():
     losses = {}
     for scaling in ("none", 0.5, "count"):
         train, test = fastcf.data.train_test_split(ratings, random_state=0)
-        model = LogisticMatrixFactorization(8, threshold=4, reg_scaling=scaling, random_state=0).fit(train)
+        model = MatrixFactorization(8, cost="logistic", threshold=4, reg_scaling=scaling, random_state=0).fit(train)
         losses[scaling] = -model.score(test)
         assert model.reg_ == pytest.approx({"none": 6.0, 0.5: 0.65, "count": 0.07}[scaling], rel=0.7)
     assert max(losses.values()) < 1.05 * losses[0.5]
@@ -124,6 +130,7 @@ def test_bias_penalties_of_labels_are_in_the_unit_of_z(spread):
     users, items = np.divmod(random.choice(2000 * 500, 100_000, replace=False), 500)
     z = random.normal(0, spread, 2000)[users] + random.normal(0, 0.5, 500)[items] + 0.3
     labels = (random.random(z.size) < expit(z)).astype(np.float32)
-    model = LogisticMatrixFactorization(1, init_scale=0.0, random_state=0).fit(np.stack([users, items], axis=1), labels)
+    model = MatrixFactorization(1, cost="logistic", solver=SGD(1e-9), reg=1.0, n_epochs=1, random_state=0)
+    model.fit(np.stack([users, items], axis=1), labels)
     assert model.user_bias_reg_ == pytest.approx(1 / spread**2, rel=0.15)
     assert model.item_bias_reg_ == pytest.approx(4, rel=0.2)

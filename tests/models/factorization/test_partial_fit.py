@@ -8,6 +8,8 @@ import pytest
 import fastcf
 from fastcf import MatrixFactorization
 
+LABELS = {"cost": "logistic", "threshold": 4.0}
+
 
 @pytest.fixture(scope="module")
 def parts():
@@ -107,26 +109,26 @@ def test_partial_fit_bad_input_is_named_and_changes_nothing(parts):
 def test_partial_fit_labels_learns_new_rows_and_keeps_the_old(parts, solver):
     old, new, (X, y) = parts
     labels = (y >= 4).astype(np.float32)
-    model = fastcf.LogisticMatrixFactorization(8, solver=solver, threshold=4.0, random_state=0).fit(*old)
-    before = fastcf.metrics.log_loss(labels, model.predict_proba(X))
+    model = MatrixFactorization(8, solver=solver, **LABELS, random_state=0).fit(*old)
+    before = fastcf.metrics.log_loss(labels, model.predict(X))
     known = (X[:, 0] < 800) & (X[:, 1] < 360)
-    old_before = fastcf.metrics.log_loss(labels[known], model.predict_proba(X[known]))
+    old_before = fastcf.metrics.log_loss(labels[known], model.predict(X[known]))
     model.partial_fit(*new)
-    assert fastcf.metrics.log_loss(labels, model.predict_proba(X)) < 0.98 * before
-    assert fastcf.metrics.log_loss(labels[known], model.predict_proba(X[known])) < 1.02 * old_before
+    assert fastcf.metrics.log_loss(labels, model.predict(X)) < 0.98 * before
+    assert fastcf.metrics.log_loss(labels[known], model.predict(X[known])) < 1.02 * old_before
     assert len(model.users_) == 900
-    again = fastcf.LogisticMatrixFactorization(8, solver=solver, threshold=4.0, random_state=0, n_threads=1).fit(*old)
+    again = MatrixFactorization(8, solver=solver, **LABELS, random_state=0, n_threads=1).fit(*old)
     np.testing.assert_array_equal(again.partial_fit(*new).user_factors_, model.user_factors_)
 
 
 def test_partial_fit_labels_must_be_labels_without_a_threshold(parts):
     X, y = parts[0]
-    model = fastcf.LogisticMatrixFactorization(4, n_epochs=2, random_state=0).fit(X, (y >= 4).astype(np.float32))
+    model = MatrixFactorization(4, cost="logistic", n_epochs=2, random_state=0).fit(X, (y >= 4).astype(np.float32))
     with pytest.raises(ValueError, match="partial_fit: ratings must be 0 or 1 without a threshold; got 3 at entry 0"):
         model.partial_fit([[1, 2]], [3.0])
 
 
-def test_partial_fit_random_ratings_of_known_rows_do_no_harm():
+def test_partial_fit_random_ratings_of_known_rows_do_no_harm(tmp_path):
     # each row's penalty is shared out among all its ratings: whole ones for few new ratings would shrink it
     ratings = fastcf.data.make_ratings(943, 1_682, 100_000, random_state=0)
     order = np.random.default_rng(0).permutation(ratings.nnz)
@@ -134,6 +136,7 @@ def test_partial_fit_random_ratings_of_known_rows_do_no_harm():
     model = MatrixFactorization(solver="als", random_state=0).fit(base)
     before = model.score(later)
     assert model.partial_fit(new).score(later) > before
-    model.seen_ = None  # nobody knows who had rated what: all is taken for new
-    model.partial_fit(new)
-    assert np.isfinite(model.score(later))
+    model.save(tmp_path / "m", include_seen=False)  # nobody knows who had rated what: all is taken for new
+    loaded = fastcf.load(tmp_path / "m").partial_fit(new)
+    assert np.isfinite(loaded.score(later))
+    assert loaded.seen_ is None

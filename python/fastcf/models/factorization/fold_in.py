@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -138,6 +139,14 @@ class PosteriorFolding(Folding):
         return _with_rows(state.replaced(learnt=replace(learnt, posterior=folded)), rated.by, factors, bias, **others)
 
 
+def _level_outside() -> int:
+    """Return the level, for a warning of the function that asks, of the first caller outside of this package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastcf."):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
 class LabelFolding(Folding):
     """A regularised logistic regression for each row.
 
@@ -196,6 +205,6 @@ class LabelFolding(Folding):
                 f"the last of which moved parameters by up to {moved.max():.2g}; fit the model with a larger reg or "
                 "bias_reg",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=_level_outside(),
             )
         return _with_rows(state, rated.by, factors, bias)

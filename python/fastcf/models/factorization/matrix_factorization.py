@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any, ClassVar
@@ -49,7 +50,8 @@ class MatrixFactorization(Estimator):
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
     n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
     models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
-    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
+    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the
+    squares.
 
     Parameters
     ----------
@@ -385,7 +387,8 @@ class MatrixFactorization(Estimator):
 
     def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
         """Return the penalty with which such a model predicts held-out labels best."""
-        options = {**self.get_params(deep=False), "threshold": None, "patience": None, "random_state": seed}
+        options = {name: getattr(self, name) for name in inspect.signature(MatrixFactorization).parameters}
+        options |= {"threshold": None, "patience": None, "random_state": seed}
 
         def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
             model = MatrixFactorization(**{**options, "reg": reg, "device": backend.device, "verbose": 0})
@@ -497,7 +500,8 @@ class MatrixFactorization(Estimator):
     def _pack(self, state: State) -> Packed:
         scores, learnt = state.scores.as_factors(), state.learnt
         assert scores is not None
-        packed = Packed(factor_arrays(scores), {"global_mean": scores.global_mean, **learnt.settled})
+        meta = {"global_mean": scores.global_mean, "biased": list(learnt.bias), **learnt.settled}
+        packed = Packed(factor_arrays(scores), meta)
         if learnt.draws is not None and scores.posterior is not None:
             posterior = asdict(scores.posterior)
             packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
@@ -506,18 +510,19 @@ class MatrixFactorization(Estimator):
         return packed
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        targets = self._targets
-        meta = archive.meta
+        targets, meta = common.targets, archive.meta
         settled: dict[str, Any] = {
             name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
         }
-        learnt = LearntFactors(Sides.of(self.bias), **settled)
+        # The parameters may have been set anew since the fit; version 1 has nothing else.
+        bias = Sides(*map(bool, meta["biased"])) if "biased" in meta else Sides.of(self.bias)
+        learnt = LearntFactors(bias, **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
         if "user_bias_samples" in archive.arrays:
             learnt = _with_draws(archive, common, scores, learnt)
             scores = scores.replaced(posterior=learnt.posterior)
         folding = _folding(targets, sampled=learnt.draws is not None)
-        return common.replaced(scores=scores, targets=targets, learnt=learnt, folding=folding)
+        return common.replaced(scores=scores, learnt=learnt, folding=folding)
 
 
 def _folding(targets: Targets, sampled: bool) -> Folding:

@@ -135,12 +135,12 @@ class SGD(Solver):
         self.decay = decay
         self.deterministic = deterministic
         self.storage = storage
-        self.validate("SGD")
+        self.validate()
 
-    def validate(self, caller: str) -> None:
+    def validate(self, caller: str = "") -> None:
         """Check the parameters; ``decay`` is refused where the schedule has none."""
         super().validate(caller)
-        check_schedule(self, caller)
+        check_schedule(self, self._named(caller))
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch, if it is given."""
@@ -184,7 +184,7 @@ class ALS(Solver):
 
     def __init__(self, cg_steps: int | None = None) -> None:
         self.cg_steps = cg_steps
-        self.validate("ALS")
+        self.validate()
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:
         """Return the trainer of a problem."""
@@ -232,7 +232,7 @@ class Gibbs(Solver):
     def __init__(self, burn_in: int = 20, thin: int = 1) -> None:
         self.burn_in = burn_in
         self.thin = thin
-        self.validate("Gibbs")
+        self.validate()
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse a burn-in as long as the training."""
@@ -270,7 +270,7 @@ class GradientDescent(Solver):
     def __init__(self, optimizer: str | Optimizer = "adam", batch_size: int | str = 1024) -> None:
         self.optimizer = optimizer
         self.batch_size = batch_size
-        self.validate("GradientDescent")
+        self.validate()
 
     @property
     def whole(self) -> bool:

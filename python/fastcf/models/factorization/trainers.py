@@ -150,10 +150,11 @@ class TrainingSample:
     def total(self, parameters: Parameters) -> float:
         """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
         scores = self._problem.scores(parameters).pairs(self._users, self._items, self._problem.compute)
-        if self._problem.targets.labels:
-            z = scores.astype(np.float64)
-            costs = np.logaddexp(0, z) - self._values * z
-        else:
-            costs = np.square(scores - self._values, dtype=np.float64)
-        total = costs.sum() if self._weights is None else costs @ self._weights.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverges, which the loop finds out
+            if self._problem.targets.labels:
+                z = scores.astype(np.float64)
+                costs = np.logaddexp(0, z) - self._values * z
+            else:
+                costs = np.square(scores - self._values, dtype=np.float64)
+            total = costs.sum() if self._weights is None else costs @ self._weights.astype(np.float64)
         return float(total) / self._share
