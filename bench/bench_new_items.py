@@ -28,10 +28,6 @@ from sklearn.preprocessing import SplineTransformer, StandardScaler
 import fastcf
 from common import write_json
 from fastcf.models.two_tower import towers, two_tower
-<<<<<<< HEAD
-from fastcf.optimizers import Adam
-=======
->>>>>>> rework
 
 PARTS, SEED = 5, 20261121
 REGS = (10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -46,13 +42,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reg 0": {"reg": 0.0},
     "reg 30": {"reg": 30.0},
     "reg 300": {"reg": 300.0},
-<<<<<<< HEAD
-    "rate 0.001": {"optimizer": Adam(0.001)},
-    "rate 0.004": {"optimizer": Adam(0.004)},
-=======
     "rate 0.001": {"optimizer": fastcf.optimizers.Adam(0.001)},
     "rate 0.004": {"optimizer": fastcf.optimizers.Adam(0.004)},
->>>>>>> rework
     "20 epochs": {"n_epochs": 20},
     "dropout 0.1": {"dropout": 0.1},
     "share 0.5": {"share": 0.5},
@@ -177,19 +168,12 @@ def settings(problem: Problem, threads: int) -> dict[str, list[float]]:
         train, validation = without(others, parts_of(others, SEED + 1 + part)[0])
         for name, changed in SETTINGS.items():
             options = dict(changed)
-<<<<<<< HEAD
-            gain = options.pop("gain", towers._OWN_GAIN)
-            share = options.pop("share", two_tower._AUTO_SHARE)
-            model = fastcf.TwoTower(random_state=part, n_threads=threads, **options)
-            with mock.patch.object(towers, "_OWN_GAIN", gain), mock.patch.object(two_tower, "_AUTO_SHARE", share):
-=======
             inner = {"_OWN_GAIN": options.pop("gain", None), "_AUTO_SHARE": options.pop("share", None)}
             modules = {"_OWN_GAIN": towers, "_AUTO_SHARE": two_tower}
             model = fastcf.TwoTower(random_state=part, n_threads=threads, **options)
             name_of = next((constant for constant, value in inner.items() if value is not None), "_OWN_GAIN")
             value = inner[name_of] if inner[name_of] is not None else towers._OWN_GAIN
             with mock.patch.object(modules[name_of], name_of, value):
->>>>>>> rework
                 model.fit(train, item_features=problem.features)
             results[name].append(-model.score(validation))
     for name, errors in results.items():

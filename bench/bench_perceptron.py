@@ -41,11 +41,7 @@ from bench_defaults import folds
 from common import alternate, write_json
 from fastcf.data import RatingLog, read_items, read_log
 from fastcf.metrics import log_loss, roc_auc
-<<<<<<< HEAD
-from fastcf.models.perceptron.networks import factors_as_features, unit_scale
-=======
 from fastcf.models.perceptron.features import item_table, unit_scale
->>>>>>> rework
 from fastcf.optimizers import Adam
 
 HIDDEN, EPOCHS, BATCH, REG, RATE = (10,), 20, 10, 3.0, 0.01  # the defaults
@@ -135,16 +131,7 @@ def compare_speed(ratings: fastcf.Ratings, hidden: tuple[int, ...], repeats: int
         given = dict(options)
         steps = Adam(given.pop("learning_rate"), schedule="constant" if hidden else "linear")
         model = fastcf.UserPerceptron(
-<<<<<<< HEAD
-            threshold=LIKED,
-            init="glorot",
-            optimizer=Adam(options["learning_rate"], schedule="constant" if hidden else "linear"),
-            random_state=0,
-            n_threads=threads,
-            **{name: value for name, value in options.items() if name != "learning_rate"},
-=======
             threshold=LIKED, init="glorot", optimizer=steps, random_state=0, n_threads=threads, **given
->>>>>>> rework
         )
         fitted["model"] = model.fit(ratings, item_features=table)
 
@@ -250,11 +237,7 @@ def measure_quality(folder: Path, seeds: int) -> dict[str, Any]:
         )} if small else {}),
         "UserPerceptron, mf": (lambda seed: perceptron(seed, features="mf"), seeds),
         "UserRegression, mf": (lambda seed: regression(factor_table(ratings, seed)), seeds),
-<<<<<<< HEAD
-        "MatrixFactorization of labels": (factorisation, seeds),
-=======
         "MatrixFactorization, logistic": (factorisation, seeds),
->>>>>>> rework
     }  # fmt: skip
     results: dict[str, Any] = {}
     for name, (predict, times) in models.items():

@@ -24,25 +24,12 @@ from threadpoolctl import threadpool_limits
 
 import fastcf
 from common import alternate, write_json
-<<<<<<< HEAD
-from fastcf._backend import resolve_device
-from fastcf.scores import FactorScores, State
-=======
->>>>>>> rework
 from fastcf.retrieval import NearestVectors, Popular, RelatedItems, TopPerGroup, TwoStageRecommender
 from fastcf.scores import FactorScores, SeenItems, State
 
 GROUPS = 2_000
 GROUPS_PER_GENRE = 40
 AT_A_TIME = 50  # single users in a row, before the next method has its turn
-
-
-class Given(fastcf.Recommender):
-    """A model of given parameters."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
-
 
 Search = Callable[[Any], np.ndarray]
 
@@ -77,19 +64,12 @@ def make_catalogue(n_items: int, n_users: int, k: int) -> tuple[Any, fastcf.Rati
     columns = owners, rated.reshape(-1), values
     ratings = fastcf.Ratings.from_coo(*columns, timestamps=times, duplicates="last", **maps)
 
-<<<<<<< HEAD
-    biases = np.zeros(n_users, np.float32), (0.3 * rng.standard_normal(n_items)).astype(np.float32)
-    scores = FactorScores(np.ascontiguousarray(users, np.float32), items, *biases, 3.5)
-    backend = resolve_device("cpu", "make_catalogue")
-    return Given(State.of(ratings, backend, scores, rating_range=(-100.0, 100.0))), ratings, group // GROUPS_PER_GENRE
-=======
     item_bias = (0.3 * rng.standard_normal(n_items)).astype(np.float32)
     scores = FactorScores(users, items, np.zeros(n_users, np.float32), item_bias, 3.5)
     seen = SeenItems(ratings.indptr, ratings.indices)
     model = fastcf.Recommender()
     model._state = State(ratings.users, ratings.items, seen, scores, (-100.0, 100.0), "cpu")
     return model, ratings, group // GROUPS_PER_GENRE
->>>>>>> rework
 
 
 def one_step(retriever: NearestVectors, ef: int) -> Search:
