@@ -215,13 +215,17 @@ class BaseRetriever(Fitted):
         lists, chosen = self._lists_of(built, ids, rows, seen)
         m, width = chosen.shape
         indptr, indices, scores, _ = host.merge_candidates(
-            *lists,
+            lists.indptr,
+            lists.items,
+            lists.scores,
             np.arange(m + 1, dtype=np.int64) * width,
             np.ascontiguousarray(chosen.reshape(-1)),
-            *seen,
+            seen[0],
+            seen[1],
             limit=self.k,
             n_threads=n_threads,
         )
+        assert scores is not None  # there are scores where lists have them
         return Candidates(indptr, indices, scores, built.items)
 
     def _lists_of(

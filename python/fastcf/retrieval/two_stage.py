@@ -16,6 +16,7 @@ from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.scores import Compute, Recommender, SeenItems, State
+from fastcf.scores.protocol import Seen
 from fastcf.scores.results import ids_of
 from fastcf.scores.seen import seen_in
 
@@ -296,13 +297,15 @@ class TwoStageRecommender(Fitted):
         begins = [indptr[:-1] + end - items.size for (indptr, items), end in zip(found, ends, strict=True)]
         lists = np.arange(len(found) * users.size, dtype=np.int32).reshape(len(found), users.size)
         rows = built.users.rows(users, n_threads=self.n_threads)
+        seen: Seen = built.seen.of(rows) if exclude_seen else (None, None)
         indptr, items, _, bits = host.merge_candidates(
             np.concatenate([*begins, ends[-1:]]),
             np.concatenate([items for _, items in found]),
             None,
             np.arange(users.size + 1, dtype=np.int64) * len(found),
             np.ascontiguousarray(lists.T).reshape(-1),
-            *(built.seen.of(rows) if exclude_seen else (None, None)),
+            seen[0],
+            seen[1],
             n_threads=n_threads,
         )
         return indptr, items, bits
