@@ -87,7 +87,8 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
             lines += ax.plot(epochs, values, marker="." if len(epochs) < 30 else None, label=label)
     validation_epochs, validation = _curve(records, f"validation_{kind}")
     if validation:
-        best = min(range(len(validation)), key=validation.__getitem__)
+        trained = [n for n, epoch in enumerate(validation_epochs) if epoch > 0] or range(len(validation))
+        best = min(trained, key=validation.__getitem__)  # no training keeps what it began with
         label = f"best: {validation[best]:.4f} in epoch {validation_epochs[best]}"
         lines.append(ax.axvline(validation_epochs[best], color="0.6", linestyle=":", label=label))
 

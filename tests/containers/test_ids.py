@@ -212,7 +212,7 @@ def test_ids_extended_by_wider_integers_and_longer_strings():
     assert extended(IdMap([1, -2]), IdMap([2**63, 1]).ids, "x").ids.tolist() == [1, -2, 2**63]
     assert extended(IdMap([2**63]), IdMap([2**90, 5]).ids, "x").ids.tolist() == [2**63, 2**90, 5]
     assert extended(IdMap(["a"]), IdMap(["a longer one", "a"]).ids, "x").ids.tolist() == ["a", "a longer one"]
-    with pytest.raises(TypeError, match="^fit: users must have ids that are strings, as the model's; got integers"):
+    with pytest.raises(TypeError, match=r"^fit: users must have ids that are strings, as the model's; got integers"):
         extended(IdMap(["a"]), IdMap([1]).ids, "fit: users")
-    with pytest.raises(TypeError, match="^fit: users must have ids that are integers, as the model's; got strings"):
+    with pytest.raises(TypeError, match=r"^fit: users must have ids that are integers, as the model's; got strings"):
         extended(IdMap([2**90]), IdMap(["1"]).ids, "fit: users")

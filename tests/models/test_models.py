@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
+from attributes import assert_same_attributes, public
 from fastcf.serialization import save_archive
 
 MODELS = {
@@ -232,15 +233,8 @@ def test_model_save_load_predicts_identically(model, ratings, tmp_path):
     mine, theirs = model.recommend(["u001", "nobody"], 5), loaded.recommend(["u001", "nobody"], 5)
     np.testing.assert_array_equal(mine.items, theirs.items)
     np.testing.assert_array_equal(mine.scores, theirs.scores)
-    learnt = [name for name in dir(model) if name.endswith("_") and not name.startswith("_")]
-    assert {"users_", "seen_", "rating_range_", "device_", "global_mean_", "n_features_in_"} <= set(learnt)
-    assert learnt == [name for name in dir(loaded) if name.endswith("_") and not name.startswith("_")]
-    for name in learnt:
-        mine, theirs = getattr(model, name), getattr(loaded, name)
-        if name in ("users_", "items_"):
-            assert mine == theirs
-        else:
-            np.testing.assert_equal(theirs, mine)
+    assert {"users_", "seen_", "rating_range_", "device_", "global_mean_", "n_features_in_"} <= public(model)
+    assert_same_attributes(loaded, model)
 
 
 def test_model_saved_without_seen_items_says_so(model, tmp_path):

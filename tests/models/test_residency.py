@@ -68,9 +68,8 @@ def test_recommend_in_half_precision_rounds_the_factors(device):
     model = fitted(device)
     half = model.recommend(RATINGS.users.ids, n=5, storage="float16")
     rounded, scores = fitted(device), model.state.scores
-    both = {
-        name: getattr(scores, name).astype(np.float16).astype(np.float32) for name in ("user_factors", "item_factors")
-    }
+    names = "user_factors", "item_factors"
+    both = {name: getattr(scores, name).astype(np.float16).astype(np.float32) for name in names}
     rounded._swap(replace(model.state, scores=replace(scores, **both)))
     expected = rounded.recommend(RATINGS.users.ids, n=5)
     np.testing.assert_array_equal(half.items, expected.items)

@@ -146,7 +146,10 @@ def adapted(model: Any) -> Any:
     name = f"Adapted{kind.__name__}"
     if name not in globals():  # where pickles look for it
         base = _PartlyFitted if hasattr(kind, "partial_fit") else _PairsOfFeatures
-        globals()[name] = type(name, (base, kind), {"__module__": __name__, "__qualname__": name})
+        own = {"__module__": __name__, "__qualname__": name}
+        if "predict_proba" in vars(kind):  # where it is no view of ``predict``
+            own["predict_proba"] = lambda self, X: kind.predict_proba(self, self._checked_pairs(X))
+        globals()[name] = type(name, (base, kind), own)
     return globals()[name](**model.get_params(deep=False))
 
 

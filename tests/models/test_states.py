@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 import fastcf
+from attributes import assert_same_attributes, public
 from fastcf.solvers import ALS, Gibbs, GradientDescent
 
 RATINGS = fastcf.data.make_ratings(60, 40, 900, random_state=0)
@@ -38,11 +39,6 @@ ATTRIBUTES = {
 }
 
 
-def public(model):
-    """Return the names of attributes that end in an underscore."""
-    return {name for name in dir(model) if name.endswith("_") and not name.startswith("_")}
-
-
 def arrays_of(value):
     """Return all arrays in a value: an array, a tuple of some, a map of ids."""
     if isinstance(value, np.ndarray):
@@ -52,16 +48,6 @@ def arrays_of(value):
     if isinstance(value, tuple):
         return [array for part in value for array in arrays_of(part)]
     return []
-
-
-def same_attributes(first, second):
-    assert public(first) == public(second)
-    for name in public(first):
-        mine, theirs = getattr(first, name), getattr(second, name)
-        if isinstance(mine, fastcf.IdMap):
-            assert mine == theirs
-        else:
-            np.testing.assert_equal(theirs, mine)
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -146,7 +132,7 @@ def test_state_arrays_are_read_only(model, copied, tmp_path):
 @pytest.mark.parametrize("again", [lambda m: pickle.loads(pickle.dumps(m)), copy.copy, copy.deepcopy])
 def test_state_is_kept_by_copies(model, again):
     copied = again(model)
-    same_attributes(copied, model)
+    assert_same_attributes(copied, model)
     np.testing.assert_array_equal(copied.predict_matrix(), model.predict_matrix())
     fresh = again(type(model)())
     assert not hasattr(fresh, "users_")
@@ -156,7 +142,7 @@ def test_state_is_kept_by_copies(model, again):
 
 def test_state_is_kept_by_files(model, tmp_path):
     model.save(tmp_path / "m")
-    same_attributes(fastcf.load(tmp_path / "m"), model)
+    assert_same_attributes(fastcf.load(tmp_path / "m"), model)
 
 
 def test_state_of_a_copy_is_its_own(name, model):
@@ -265,8 +251,8 @@ def test_subclass_behaves_as_its_base(tmp_path):
     assert loaded.get_params() == base.get_params()
     np.testing.assert_array_equal(loaded.predict_matrix(), base.predict_matrix())
     ours.partial_fit(RATINGS.take(np.arange(30)))
-    with pytest.raises(ValueError, match="^Ours.fit: bias_reg must be 'auto' for bias=False"):
-        ours.bias, ours.bias_reg = False, 3.0
+    ours.bias, ours.bias_reg = False, 3.0
+    with pytest.raises(ValueError, match=r"^Ours\.fit: bias_reg must be 'auto' for bias=False"):
         ours.fit(RATINGS)
 
 

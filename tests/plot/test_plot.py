@@ -50,6 +50,24 @@ def test_plot_history_draws_all_curves_and_the_best_epoch(plt):
     ax.figure.canvas.draw()
 
 
+def test_plot_history_begins_at_epoch_0_which_is_never_the_best(plt):
+    start = {"epoch": 0, "cost": 10.0, "train_rmse": 1.2, "validation_rmse": 0.5}
+    ax = plot_history([start, *HISTORY])
+    drawn = curves(ax)
+    assert drawn["validation RMSE"] == [0.5, 1.1, 1.0, 1.05]
+    assert list(ax.get_lines()[0].get_xdata()) == [0, 1, 2, 3]
+    assert "best: 1.0000 in epoch 2" in drawn
+    assert "best: 0.5000 in epoch 0" in curves(plot_history([start]))
+
+
+def test_plot_history_of_a_model(plt):
+    ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
+    model = fastcf.MatrixFactorization(4, n_epochs=4, random_state=0).fit(ratings, validation=ratings)
+    drawn = curves(plot_history(model))
+    assert len(drawn["training RMSE"]) == 5
+    assert any(label.endswith(f"in epoch {model.n_epochs_}") for label in drawn if label.startswith("best: "))
+
+
 def test_plot_history_uses_given_axes_and_skips_what_is_missing(plt):
     _, ax = plt.subplots()
     history = [{"epoch": 1, "cost": 3.0}, {"epoch": 2, "cost": 2.0, "validation_rmse": None}]

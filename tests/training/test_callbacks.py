@@ -93,7 +93,7 @@ def test_callbacks_may_be_none_one_or_several():
     assert as_callbacks(one, "fit") == [one]
     assert as_callbacks([one, other], "fit") == as_callbacks(iter((one, other)), "fit") == [one, other]
     for wrong in (3, Callback):
-        with pytest.raises(TypeError, match="^fit: callbacks must be callbacks, one or several, or None; got"):
+        with pytest.raises(TypeError, match=r"^fit: callbacks must be callbacks, one or several, or None; got"):
             as_callbacks(wrong, "fit")
 
 

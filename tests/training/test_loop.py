@@ -23,8 +23,8 @@ NOTHING = SeenItems(np.zeros(3, np.int64), np.zeros(0, np.int32))
 class Script:
     """A trainer whose only parameter is the number of the epoch; it answers with that for every pair.
 
-    ``costs`` and ``validation`` hold what epoch 1, 2, … measure; None: there is no validation error. ``failing`` maps the
-    number of an epoch to the error that it raises.
+    ``costs`` and ``validation`` hold what epochs 1, 2, … measure; None: there is no validation error. ``failing`` maps
+    the number of an epoch to the error that it raises.
     """
 
     def __init__(self, costs=None, validation=None, *, restorable=True, rate=0.1, failing=None, monitor="rmse"):
@@ -225,7 +225,7 @@ def test_loop_patience_stops_and_restores(patience, stops):
 def test_loop_patience_without_validation_is_an_error():
     trainer = Script()
     model = Scripted(patience=2)
-    with pytest.raises(ValueError, match="^Scripted.fit: patience needs validation ratings, whose error it watches"):
+    with pytest.raises(ValueError, match=r"^Scripted.fit: patience needs validation ratings, whose error it watches"):
         model.fit(trainer)
     assert trainer.calls == []
     assert not hasattr(model, "history_")
@@ -313,8 +313,8 @@ def test_loop_divergence_keeps_the_last_epoch_that_was_saved(bad, at, good):
         return  # the first epoch is what others are compared with
     with pytest.raises(
         fastcf.DivergenceError,
-        match=rf"^Scripted.fit: training diverged in epoch {at}; lower learning_rate \(0.1\) or raise reg. The parameters "
-        rf"of epoch {good} are kept$",
+        match=rf"^Scripted.fit: training diverged in epoch {at}; lower learning_rate \(0.1\) or raise reg. "
+        rf"The parameters of epoch {good} are kept$",
     ):
         model.fit(Script(costs), watch)
     assert kept(model) == good
@@ -492,13 +492,9 @@ def test_view_used_later_raises_unless_it_was_looked_at():
             assert view.predict([(0, 0)])[0] == 2
             assert view.n_epochs_ == 2
             continue
-        for use in (
-            lambda view=view: view.predict([(0, 0)]),
-            lambda view=view: view.history_,
-            lambda view=view: view.state,
-        ):
+        for name in ("predict_matrix", "history_", "state"):
             with pytest.raises(RuntimeError, match="the view of an epoch can be looked at during its callback only"):
-                use()
+                getattr(view, name)()
     assert len(views) == 5
 
 

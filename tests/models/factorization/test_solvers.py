@@ -64,7 +64,7 @@ def test_solver_is_described_by_its_parameters(name):
     assert other != 3
     assert kind.__hash__ is None
     with pytest.raises(TypeError, match="unhashable"):
-        {other}
+        hash(other)
     assert eval(repr(other), {kind.__name__: kind, "Adam": Adam}) == other
     assert Settings.from_dict(json.loads(json.dumps(other.to_dict()))) == other
     assert Settings.from_dict(other.to_dict()) is not other
@@ -158,12 +158,12 @@ def test_solver_bad_parameters_raise_when_they_are_given(make, error, message):
 def test_decay_is_refused_where_the_schedule_has_none(schedule):
     message = f"decay must be None for schedule='{schedule}', where it has no effect; got 0.1"
     for kind in (SGD, Adam):
-        with pytest.raises(ValueError, match=f"^{kind.__name__}: {message}"):
+        with pytest.raises(ValueError, match=rf"^{kind.__name__}: {message}"):
             kind(schedule=schedule, decay=0.1)
-    with pytest.raises(ValueError, match=f"^MatrixFactorization.fit: SGD: {message}"):
+    with pytest.raises(ValueError, match=rf"^MatrixFactorization.fit: SGD: {message}"):
         mf(solver=SGD().set_params(schedule=schedule, decay=0.1)).fit(RATINGS)
     inner = GradientDescent(Adam().set_params(schedule=schedule, decay=0.1))
-    with pytest.raises(ValueError, match=f"^.*Adam: {message}"):
+    with pytest.raises(ValueError, match=rf"^.*Adam: {message}"):
         mf(solver=inner).fit(RATINGS)
 
 
@@ -225,10 +225,7 @@ def test_parameters_of_parameters_are_listed_set_and_cloned():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        (
-            {"colour": 1},
-            "MatrixFactorization.set_params: there must be a parameter 'colour'; MatrixFactorization has bias, bias_reg",
-        ),
+        ({"colour": 1}, "MatrixFactorization.set_params: there must be a parameter 'colour'; .* has bias, bias_reg"),
         ({"solver__colour": 1}, "ALS.set_params: there must be a parameter 'colour'; ALS has cg_steps"),
         ({"reg__x": 1}, "set_params: reg__x needs an object with parameters as reg; got 'auto'"),
         ({"cost__x": 1}, "set_params: cost__x needs an object with parameters as cost; got 'squared'"),
@@ -246,11 +243,11 @@ def test_setting_parameters_that_are_not_there_raises(params, message):
 
 def test_bad_parameters_set_later_are_found_by_fit():
     model = mf(solver=ALS()).set_params(solver__cg_steps=0)
-    with pytest.raises(ValueError, match="^MatrixFactorization.fit: ALS: cg_steps must be an integer of at least 1"):
+    with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: ALS: cg_steps must be an integer of at least 1"):
         model.fit(RATINGS)
     model = mf(solver=GradientDescent(Momentum())).set_params(solver__optimizer__momentum=1.0)
     with pytest.raises(
-        ValueError, match="Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0"
+        ValueError, match=r"Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0"
     ):
         model.fit(RATINGS)
 
@@ -306,7 +303,7 @@ def test_penalties_and_patience_are_refused_by_gibbs_sampling(solver, name, valu
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_threshold_is_refused_without_labels(solver):
-    with pytest.raises(ValueError, match="^MatrixFactorization.fit: threshold must be None for cost='squared'; got 4"):
+    with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: threshold must be None for cost='squared'; got 4"):
         mf(solver=solver, threshold=4, n_epochs=25).fit(RATINGS)
 
 
@@ -314,7 +311,7 @@ def test_threshold_is_refused_without_labels(solver):
 def test_solvers_of_ratings_refuse_labels(solver):
     with pytest.raises(
         ValueError,
-        match="^MatrixFactorization.fit: solver must be 'sgd', 'minibatch' or 'gd' .* for cost='logistic'; got",
+        match=r"^MatrixFactorization.fit: solver must be 'sgd', 'minibatch' or 'gd' .* for cost='logistic'; got",
     ):
         mf(solver=solver, cost="logistic", threshold=4, n_epochs=25).fit(RATINGS)
 
@@ -329,8 +326,7 @@ def test_item_means_are_refused_for_labels(solver):
 @pytest.mark.parametrize("scale", [0, 0.0, np.float32(0)])
 def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
     with pytest.raises(
-        ValueError,
-        match="^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero have a gradient",
+        ValueError, match=r"^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero"
     ):
         mf(solver=solver, init_scale=scale, n_epochs=25).fit(RATINGS)
 
@@ -340,7 +336,7 @@ def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
 def test_bias_penalty_is_refused_without_biases(options, value):
     with pytest.raises(
         ValueError,
-        match="^MatrixFactorization.fit: bias_reg must be 'auto' for bias=False, where it has no effect; got",
+        match=r"^MatrixFactorization.fit: bias_reg must be 'auto' for bias=False, where it has no effect; got",
     ):
         mf(bias=False, bias_reg=value, **options).fit(RATINGS)
     for side in ("user", "item"):
@@ -349,7 +345,7 @@ def test_bias_penalty_is_refused_without_biases(options, value):
 
 @pytest.mark.parametrize("solver", [name for name in SOLVERS if name != "bayes"])
 def test_patience_is_refused_without_validation_ratings(solver):
-    with pytest.raises(ValueError, match="^MatrixFactorization.fit: patience needs validation ratings"):
+    with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: patience needs validation ratings"):
         mf(solver=solver, patience=2).fit(RATINGS)
 
 
@@ -363,19 +359,8 @@ def test_burn_in_must_leave_epochs():
 
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_parameters_of_a_solver_are_none_of_the_estimators(solver):
-    own = [
-        "cg_steps",
-        "optimizer",
-        "learning_rate",
-        "schedule",
-        "decay",
-        "batch_size",
-        "burn_in",
-        "thin",
-        "deterministic",
-        "storage",
-        "min_delta",
-    ]
+    own = ["cg_steps", "optimizer", "learning_rate", "schedule", "decay", "batch_size", "burn_in", "thin"]
+    own += ["deterministic", "storage", "min_delta"]
     for name in own:
         with pytest.raises(TypeError, match=name):
             MatrixFactorization(solver=solver, **{name: 1})
