@@ -46,8 +46,8 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     ----------
     model_or_history : fitted model, or sequence of dict
         A model with ``history_``, or such a history: one dict per epoch, from epoch 0 on, with ``epoch`` and any of
-        ``cost``, ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``; missing values and
-        None are left out.
+        ``cost``, ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``;
+        missing values and None are left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
