@@ -15,7 +15,7 @@ from pathlib import Path
 
 MAX_BYTES = 8 * 2**20
 MAX_CUDA_BYTES = 48 * 2**20  # with device code for five generations of GPUs
-WANTED = {"fastcf/__init__.py", "fastcf/py.typed", "fastcf/_cpu.pyi", "fastcf/_ingest.pyi"}
+WANTED = {"fastcf/__init__.py", "fastcf/py.typed", "fastcf/_cpu.pyi", "fastcf/_host.pyi", "fastcf/_ingest.pyi"}
 # Everything else a module links would have to be installed by the user.
 LIBRARIES = re.compile(r"lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|gomp|omp)\.so(\.\d+)*|ld-linux.*|linux-vdso.*")
 
@@ -44,7 +44,7 @@ def main(path: Path, cuda: bool) -> None:
         assert not foreign, f"the wheel holds {foreign}"
         modules = sorted(name for name in names if name.endswith(".so"))
         stems = {Path(name).name.split(".")[0] for name in modules}
-        wanted = {"_cpu", "_ingest"} | ({"_cuda"} if cuda else set())
+        wanted = {"_cpu", "_host", "_ingest"} | ({"_cuda"} if cuda else set())
         assert stems == wanted, f"the native modules are {sorted(stems)}"
         assert len(modules) == len(stems), f"the wheel holds a module twice: {modules}"
         most = MAX_CUDA_BYTES if cuda else MAX_BYTES

@@ -32,7 +32,7 @@ def _ours(
     train: fastcf.Ratings, test: fastcf.Ratings, k: int, threads: int, cg_steps: int | None, reg: float, sweeps: int
 ) -> Callable[[], float]:
     model = fastcf.MatrixFactorization(
-        k, solver="als", n_epochs=sweeps, cg_steps=cg_steps, reg=reg, random_state=0, n_threads=threads
+        k, solver=fastcf.solvers.ALS(cg_steps), n_epochs=sweeps, reg=reg, random_state=0, n_threads=threads
     ).fit(train)
     return lambda: -float(model.score(test))
 

@@ -30,8 +30,9 @@ import fastcf
 from common import alternate, peak_rss, write_json
 from fastcf import _cpu
 from fastcf._backend import resolve_device, single_threaded_blas
-from fastcf.models._network import Parameters, draw_parameters
+from fastcf.models.autoencoder.network import Architecture, Parameters, draw_parameters
 from fastcf.optimizers import Momentum
+from fastcf.scores import Compute
 from torch_autoencoder import DenseAutoencoder, DenseBatches, masked_mse, parameter_groups
 
 RATE, SEED, ITEMS, PER_USER = 0.005, 1, 17_770, 209
@@ -74,17 +75,16 @@ class Peer:
 
 def first_parameters(data: fastcf.Ratings, shape: Shape) -> Parameters:
     squares = float(np.vdot(data.values, data.values)) / data.n_users
-    backend = resolve_device("cpu", "bench_autoencoder")
-    return draw_parameters(backend, data.n_items, shape.layers, False, "lecun", squares, 0.0, SEED, 0)
+    compute = Compute(resolve_device("cpu", "bench_autoencoder").module, 0)
+    architecture = Architecture(shape.layers, "selu", "identity", False, 0.0)
+    return draw_parameters(architecture, data.n_items, "lecun", squares, SEED, compute)
 
 
 def make_trainer(data: fastcf.Ratings, shape: Shape, parameters: Parameters, threads: int) -> Any:
-    optimizer, *constants = Momentum().constants
     trainer = _cpu.AutoencoderTrainer(
         data.indptr, data.indices, data.values, data.values, data.n_items, layers=list(shape.layers),
-        activation="selu", output_activation="identity", tied=False, optimizer=optimizer,
-        **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)), batch_size=shape.batch_size,
-        lowest=1.0, highest=5.0, seed=SEED, n_threads=threads,
+        activation="selu", output_activation="identity", tied=False, **Momentum().constants.options,
+        batch_size=shape.batch_size, lowest=1.0, highest=5.0, seed=SEED, n_threads=threads,
     )  # fmt: skip
     trainer.set_parameters(parameters)
     return trainer
@@ -96,7 +96,7 @@ def batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 def curves(shape: Shape, n_batches: int, n_epochs: int, threads: int) -> dict[str, list[float]]:
     """Return the RMSE of each epoch over a few batches, ours and the peer's; refuses to go on where they differ."""
-    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
     from reference_autoencoder import shuffled  # the order of an epoch's rows
 
     n_users = n_batches * shape.batch_size
@@ -162,7 +162,7 @@ def child(threads: int, sizes: tuple[int, int, int]) -> None:
     shape = SHAPES[0]
     model = fastcf.Autoencoder(
         shape.layers, orientation="user", activation="selu", normalize=None, input_dropout=0.0, rated_input=0.0,
-        reg=0.0, optimizer=Momentum(), learning_rate=RATE, batch_size=shape.batch_size, n_epochs=1, random_state=SEED,
+        reg=0.0, optimizer=Momentum(RATE), batch_size=shape.batch_size, n_epochs=1, random_state=SEED,
         n_threads=threads, device="cpu",
     ).fit(ratings)  # fmt: skip
     row = {

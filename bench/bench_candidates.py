@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from common import alternate, write_json
-from fastcf import _cpu
+from fastcf import _host
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
     results: dict[str, Any] = {}
 
     def merge(threads: int) -> Any:
-        results["merged"] = _cpu.merge_candidates(
+        results["merged"] = _host.merge_candidates(
             list_indptr, items, None, user_indptr, user_lists, seen_indptr, seen_indices, n_threads=threads
         )
         return results["merged"]
@@ -66,15 +66,15 @@ def main() -> None:
         results["numpy best"] = order[place < n]
 
     numpy_best()
-    best = _cpu.top_candidates(indptr, scores, n)
+    best = _host.top_candidates(indptr, scores, n)
     assert np.array_equal(results["numpy best"], best[best >= 0])
     seconds = alternate(
         {
             "merge": lambda: merge(arguments.threads),
             "merge, 1 thread": lambda: merge(1),
             "merge, NumPy": numpy_merge,
-            "best": lambda: _cpu.top_candidates(indptr, scores, n, arguments.threads),
-            "best, 1 thread": lambda: _cpu.top_candidates(indptr, scores, n, 1),
+            "best": lambda: _host.top_candidates(indptr, scores, n, arguments.threads),
+            "best, 1 thread": lambda: _host.top_candidates(indptr, scores, n, 1),
             "best, NumPy": numpy_best,
         },
         arguments.repeats,

@@ -23,7 +23,8 @@ import fastcf
 from bench_accuracy import pairs, sets_of, split
 from common import write_json
 from fastcf.data import RatingLog, read_log
-from fastcf.models import matrix_factorization
+from fastcf.models.factorization import costs
+from fastcf.solvers import as_solver
 
 # Solver and what is changed of its "auto" settings, ``reg`` and ``learning_rate`` in units of σ.
 SETTINGS: list[tuple[str, dict[str, float]]] = [
@@ -59,12 +60,10 @@ SETTINGS: list[tuple[str, dict[str, float]]] = [
 def fit(train: fastcf.Ratings, solver: str, change: dict[str, float], seed: int) -> fastcf.MatrixFactorization:
     """Fit with the "auto" settings of a solver changed."""
     change = dict(change)
-    rate = change.pop("learning_rate", matrix_factorization._AUTO_LEARNING_RATE)
-    auto = matrix_factorization._AUTO[solver]._replace(**change)  # type: ignore[arg-type]  # integers where it wants them
-    with (
-        mock.patch.dict(matrix_factorization._AUTO, {solver: auto}),
-        mock.patch.object(matrix_factorization, "_AUTO_LEARNING_RATE", rate),
-    ):
+    share = change.pop("learning_rate", costs._SHARE)
+    kind = type(as_solver(solver))
+    auto = kind.auto["squared"]._replace(**change)  # type: ignore[arg-type]  # integers where it wants them
+    with mock.patch.object(kind, "auto", {**kind.auto, "squared": auto}), mock.patch.object(costs, "_SHARE", share):
         return fastcf.MatrixFactorization(solver=solver, random_state=seed).fit(train)
 
 
@@ -102,7 +101,7 @@ def measure_factors(folder: Path, n_folds: int) -> None:
     """Print and write what numbers of factors of "bayes" reach on validation ratings."""
     sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
     sets |= {name: made_up(*shape) for name, shape in MADE_UP.items()}
-    default = matrix_factorization._AUTO["bayes"].n_factors
+    default = as_solver("bayes").auto["squared"].n_factors
     results: dict[str, dict[int, dict[str, object]]] = {}
     print("| set | factors | validation RMSE | to the default | standard error | seconds |\n|---|---|---|---|---|---|")
     for name, parts in sets.items():

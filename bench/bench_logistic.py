@@ -1,6 +1,6 @@
 """Log-loss and AUC of labels on real sets of ratings, with default parameters: BiasModel, whose predictions of labels
-are limited to [0.01, 0.99], LogisticMatrixFactorization by every solver, the same without factors (its biases alone),
-and Autoencoder with the logistic cost.
+are limited to [0.01, 0.99], MatrixFactorization with the logistic cost by every solver, biases alone, and Autoencoder
+with the logistic cost.
 
     python bench/bench_logistic.py FOLDER [--seeds 5] [--settings | --network-settings]
 
@@ -29,11 +29,12 @@ from bench_defaults import folds
 from common import write_json
 from fastcf.data import RatingLog, read_log
 from fastcf.metrics import accuracy, log_loss, roc_auc
-from fastcf.models import _label_biases
-from fastcf.models._labels import labelled
+from fastcf.models.bias import label_biases
+from fastcf.scores import Targets
+from fastcf.solvers import SGD
 
-NO_FACTORS = {"n_factors": 1, "init_scale": 0.0}  # factors of zero have no gradient: they stay zero
-NETWORK = "autoencoder"  # a setting: of Autoencoder instead of LogisticMatrixFactorization
+NO_FACTORS = {"n_factors": 1, "init_scale": 1e-30}  # such factors have almost no gradient: they stay almost zero
+NETWORK = "autoencoder"  # a setting: of Autoencoder instead of MatrixFactorization
 MODELS: dict[str, dict[str, Any]] = {
     "biases alone": NO_FACTORS,
     "sgd": {},
@@ -57,17 +58,17 @@ MADE_UP: dict[str, tuple[int, int, int, dict[str, Any]]] = {
 STEEPEST = (
     "slope at the base rate"  # the unit of z as at the base rate, where it is steepest, instead of the mean slope
 )
-BEFORE = {STEEPEST: True, "reg": 0.75, "reg_scaling": 0.5, "learning_rate": 0.12}  # one penalty for all sets
+BEFORE = {STEEPEST: True, "reg": 0.75, "reg_scaling": 0.5, "solver": SGD(0.12)}  # one penalty for all sets
 SETTINGS: list[dict[str, Any]] = [
     NO_FACTORS,
     {},
     {STEEPEST: True, **NO_FACTORS},
     BEFORE,
     {**BEFORE, STEEPEST: False},
-    {"reg_scaling": 0.5, "learning_rate": 0.12},
+    {"reg_scaling": 0.5, "solver": SGD(0.12)},
     {"reg_scaling": 0.6},
-    {"learning_rate": 0.06},
-    {"learning_rate": 0.12},
+    {"solver": SGD(0.06)},
+    {"solver": SGD(0.12)},
     {"n_epochs": 20},
     {"n_factors": 32},
 ]
@@ -84,17 +85,17 @@ NETWORK_SETTINGS: list[dict[str, Any]] = [
 
 def fit(ratings: fastcf.Ratings, threshold: float, options: dict[str, Any], seed: int) -> Any:
     """Fit with some settings."""
-    options = {"threshold": threshold, "random_state": seed, **options}
+    options = {"cost": "logistic", "threshold": threshold, "random_state": seed, **options}
     if options.pop(NETWORK, False):
-        return fastcf.Autoencoder(cost="logistic", **options).fit(ratings)
-    share = 1.0 if options.pop(STEEPEST, False) else _label_biases._LEAST_SHARE_LEFT
-    with mock.patch.object(_label_biases, "_LEAST_SHARE_LEFT", share):
-        return fastcf.LogisticMatrixFactorization(**options).fit(ratings)
+        return fastcf.Autoencoder(**options).fit(ratings)
+    share = 1.0 if options.pop(STEEPEST, False) else label_biases._LEAST_SHARE_LEFT
+    with mock.patch.object(label_biases, "_LEAST_SHARE_LEFT", share):
+        return fastcf.MatrixFactorization(**options).fit(ratings)
 
 
 def fit_bias_model(ratings: fastcf.Ratings, threshold: float) -> fastcf.BiasModel:
     """Fit the biases of labels by least squares."""
-    return fastcf.BiasModel().fit(labelled(ratings, (ratings.values >= threshold).astype(np.float32)))
+    return fastcf.BiasModel().fit(Targets("logistic", threshold).of_ratings(ratings, "fit_bias_model"))
 
 
 def measure_settings(folder: Path, n_folds: int, settings: list[dict[str, Any]], output: str) -> None:
@@ -115,7 +116,7 @@ def measure_settings(folder: Path, n_folds: int, settings: list[dict[str, Any]],
             for fold, (ratings, X, y) in enumerate(parts):
                 threshold = 4.0 if y.max() <= 5 else 8.0
                 model = fit(ratings, threshold, options, fold)
-                p = model.predict_proba(X)
+                p = model.predict(X)
                 found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p), float(model.reg_)))
             row[name] = dict(zip(("log_loss", "auc", "reg"), np.mean(found, axis=0).tolist(), strict=True))
         results.append({"setting": label, **row})
@@ -138,7 +139,8 @@ def measure(
         started = time.perf_counter()
         model = fit_bias_model(ratings, threshold) if options is None else fit(ratings, threshold, options, seed)
         seconds = time.perf_counter() - started
-        p = np.clip(model.predict(pairs(test)), 0.01, 0.99) if options is None else model.predict_proba(pairs(test))
+        p = model.predict(pairs(test))
+        p = np.clip(p, 0.01, 0.99) if options is None else p
         runs.append((log_loss(labels, p), roc_auc(labels, p), accuracy(labels, p), seconds))
     values = np.array(runs)
     loss, auc, right, _ = values.mean(axis=0)

@@ -25,8 +25,7 @@ import fastcf
 from bench_accuracy import SPLIT_SEED, sets_of
 from common import write_json
 from fastcf.data import read_log
-from fastcf.metrics import log_loss, rmse
-from fastcf.models import _partial_fit
+from fastcf.models.factorization import partial_fit
 
 STEPS = [(rate, passes) for passes in (1, 2, 4) for rate in (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)]
 MADE_UP = {
@@ -39,7 +38,9 @@ Model = Callable[[float, int], Any]
 MODELS: dict[str, Model] = {
     "sgd": lambda threshold, seed: fastcf.MatrixFactorization(random_state=seed),
     "als": lambda threshold, seed: fastcf.MatrixFactorization(solver="als", random_state=seed),
-    "labels": lambda threshold, seed: fastcf.LogisticMatrixFactorization(threshold=threshold, random_state=seed),
+    "labels": lambda threshold, seed: fastcf.MatrixFactorization(
+        cost="logistic", threshold=threshold, random_state=seed
+    ),
 }
 
 
@@ -66,9 +67,8 @@ def cuts(times: np.ndarray, n_folds: int) -> list[tuple[str, np.ndarray]]:
 
 def loss(model: Any, X: np.ndarray, y: np.ndarray) -> float:
     """Return the RMSE of ratings, or the log-loss of labels."""
-    if isinstance(model, fastcf.LogisticMatrixFactorization):
-        return log_loss(y >= model.threshold, model.predict_proba(X))
-    return rmse(y, model.predict(X))
+    targets = model.state.targets
+    return targets.measured(targets.of(y.astype(np.float32), "loss"), model.predict(X))
 
 
 def ratings_of(*rows: Rows) -> fastcf.Ratings:
@@ -85,7 +85,7 @@ def changes(make: Model, parts: tuple[Rows, Rows, Rows], threshold: float, seed:
     before = loss(model, *validation)
     after = []
     for rate, passes in STEPS:
-        with mock.patch.object(_partial_fit, "_RATE", rate):
+        with mock.patch.object(partial_fit, "_RATE", rate):
             after.append(loss(copy.deepcopy(model).partial_fit(new, n_epochs=passes), *validation))
     after.append(loss(make(threshold, seed).fit(ratings_of(base, arriving)), *validation))
     return [100 * (one / before - 1) for one in after]

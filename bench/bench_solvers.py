@@ -20,15 +20,17 @@ from common import write_json
 from fastcf.data import read_log
 from fastcf.metrics import rmse
 from fastcf.optimizers import OPTIMIZERS
+from fastcf.solvers import ALS, SGD, Gibbs, GradientDescent, Solver
 
-CELLS: list[dict[str, Any]] = [
-    {"solver": "sgd"},
-    {"solver": "als"},
-    {"solver": "als", "cg_steps": 3},
-    {"solver": "bayes"},
-    *({"solver": "minibatch", "optimizer": name} for name in OPTIMIZERS),
-    *({"solver": "gd", "optimizer": name} for name in OPTIMIZERS),
-]
+SOLVERS: dict[str, Solver | None] = {
+    "BiasModel": None,
+    "sgd": SGD(),
+    "als": ALS(),
+    "als, 3 CG steps": ALS(cg_steps=3),
+    "bayes": Gibbs(),
+    **{f"minibatch, {name}": GradientDescent(name) for name in OPTIMIZERS},
+    **{f"gd, {name}": GradientDescent(name, batch_size="whole") for name in OPTIMIZERS},
+}
 
 
 def main() -> None:
@@ -42,23 +44,22 @@ def main() -> None:
     print("| solver | " + " | ".join(f"{name} | epochs | seconds" for name in sets) + " |")
     print("|---|" + "---|---|---|" * len(sets))
     results = []
-    for cell in [{"solver": "BiasModel"}, *CELLS]:
+    for label, solver in SOLVERS.items():
         row: dict[str, Any] = {}
         for name, (train, test) in sets.items():
             ratings = train.to_ratings(duplicates="last")
             model: Any
-            if cell["solver"] == "BiasModel":
+            if solver is None:
                 model = fastcf.BiasModel(n_threads=arguments.threads)
             else:
-                model = fastcf.MatrixFactorization(random_state=0, n_threads=arguments.threads, **cell)
+                model = fastcf.MatrixFactorization(random_state=0, n_threads=arguments.threads, solver=solver)
             start = time.perf_counter()
             model.fit(ratings)
             seconds = time.perf_counter() - start
             predicted = np.clip(model.predict(pairs(test)), train.ratings.min(), train.ratings.max())
-            epochs = len(getattr(model, "history_", ())) or model.n_iter_
+            epochs = model.n_iter_ if solver is None else model.history_[-1]["epoch"]
             row[name] = {"rmse": rmse(test.ratings, predicted), "epochs": epochs, "seconds": seconds}
-        label = ", ".join(str(value) if key != "cg_steps" else f"{value} CG steps" for key, value in cell.items())
-        results.append({**cell, "sets": row})
+        results.append({"solver": label, "sets": row})
         cells = (f"{one['rmse']:.4f} | {one['epochs']} | {one['seconds']:.2f}" for one in row.values())
         print(f"| {label} | " + " | ".join(cells) + " |", flush=True)
     print("\nwritten:", write_json("solvers", {"threads": arguments.threads, "results": results}))

@@ -51,16 +51,14 @@ class Problem:
     def trainer(self, threads: int) -> Any:
         """Return ours, with the first weights."""
         ratings, n = self.ratings, len(LAYERS)
-        name, *constants = Adam().constants
         features = [
             (np.zeros(len(x) + 1, np.int64), np.empty(0, np.int32), np.empty(0, np.float32), 0, x)
             for x in self.features
         ]
         trainer = _cpu.TwoTowerTrainer(
             ratings.indptr, ratings.indices, ratings.values, ratings.n_items, *features, user_layers=LAYERS,
-            item_layers=LAYERS, activation="elu", length=LENGTH, centre=ratings.mean, optimizer=name,
-            **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)), batch_size=self.batch_size,
-            lowest=1.0, highest=5.0, seed=SEED, n_threads=threads,
+            item_layers=LAYERS, activation="elu", length=LENGTH, centre=ratings.mean, batch_size=self.batch_size,
+            **Adam().constants.options, lowest=1.0, highest=5.0, seed=SEED, n_threads=threads,
         )  # fmt: skip
         none = np.empty((0, LAYERS[0]), np.float32)
         trainer.set_parameters(tuple((none, arrays[0], arrays[1:n], arrays[n:]) for arrays in self.towers))
@@ -68,7 +66,7 @@ class Problem:
 
     def batches(self, epoch: int) -> list[tuple[torch.Tensor, ...]]:
         """Return users, items and ratings of an epoch's batches, in our order."""
-        sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+        sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
         from reference_autoencoder import shuffled
         from reference_two_tower import RATING_STREAM
 

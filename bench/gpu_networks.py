@@ -10,8 +10,9 @@ import numpy as np
 
 import fastcf
 from fastcf._backend import resolve_device, single_threaded_blas
-from fastcf.models._network import draw_parameters
+from fastcf.models.autoencoder.network import Architecture, draw_parameters
 from fastcf.optimizers import Momentum
+from fastcf.scores import Compute
 
 __all__ = ["autoencoders"]
 
@@ -55,14 +56,15 @@ def epochs(bench: Any, close: Any, ratings: Any, layers: tuple[int, ...], batch_
 
 def first_parameters(ratings: Any, layers: tuple[int, ...]) -> Any:
     squares = float(np.vdot(ratings.values, ratings.values)) / ratings.n_users
-    return draw_parameters(resolve_device("cpu", "gpu"), ratings.n_items, layers, False, "lecun", squares, 0.0, SEED, 0)
+    compute = Compute(resolve_device("cpu", "gpu").module, 0)
+    architecture = Architecture(tuple(layers), "selu", "identity", False, 0.0)
+    return draw_parameters(architecture, ratings.n_items, "lecun", squares, SEED, compute)
 
 
 def trainer_of(module: Any, ratings: Any, layers: tuple[int, ...], batch_size: int) -> Any:
-    name, decay, *_ = Momentum().constants
     trainer = module.AutoencoderTrainer(
         ratings.indptr, ratings.indices, ratings.values, ratings.values, ratings.n_items, layers=list(layers),
-        activation="selu", output_activation="identity", tied=False, optimizer=name, decay=decay,
+        activation="selu", output_activation="identity", tied=False, **Momentum().constants.options,
         batch_size=batch_size, lowest=1.0, highest=5.0, seed=SEED,
     )  # fmt: skip
     trainer.set_parameters(first_parameters(ratings, layers))

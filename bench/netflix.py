@@ -133,13 +133,14 @@ def run(row: Row, parts: Parts, arguments: argparse.Namespace) -> dict[str, Any]
     started = time.perf_counter()
     bar = ProgressBar(description=f"{row.set}: {row.network}", fields=("train_rmse", "validation_rmse"))
     model.fit(parts.train, validation=parts.dev, callbacks=[bar])
-    best = min(model.history_, key=lambda record: record["validation_rmse"])
+    history = model.history_[1:]  # after each epoch of training
+    best = min(history, key=lambda record: record["validation_rmse"])
     return {
         **key(row, arguments), "options": {name: str(value) for name, value in options.items()},
         "ratings": [part.nnz for part in parts], "users": parts.train.n_users, "items": parts.train.n_items,
         "dev_rmse": best["validation_rmse"], "best_epoch": best["epoch"], "train_rmse": best["train_rmse"],
         "test_rmse": -model.score(parts.test), "seconds": time.perf_counter() - started, "device": model.device_,
-        "dev_curve": [record["validation_rmse"] for record in model.history_], "environment": environment(),
+        "dev_curve": [record["validation_rmse"] for record in history], "environment": environment(),
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The whole road on a MovieLens folder: train, evaluate, recommend, related films, and what nobody has rated yet.
+"""All steps on a MovieLens folder: train, evaluate, recommend, find related films, predict films without ratings.
 
     python examples/movielens.py ml-latest-small [--user 42] [--genre Comedy]
 
@@ -20,7 +20,7 @@ def title(text: str) -> None:
 
 
 def evaluate(models: list, train: fastcf.Ratings, test: fastcf.Ratings, **features) -> None:
-    """Fit models and print how far their predictions of the test ratings are off."""
+    """Fit models and print the errors of their predictions of the test ratings."""
     print(f"{'':<24}{'RMSE':>8}{'MAE':>8}{'seconds':>9}")
     for model in models:
         started = time.perf_counter()
@@ -41,7 +41,7 @@ def print_items(films: fastcf.data.ItemTable, items: np.ndarray, scores: np.ndar
 def recommend(
     ratings: fastcf.Ratings, films: fastcf.data.ItemTable, best: fastcf.Autoencoder, user, genre: str | None
 ) -> None:
-    """Recommend to a known user: by the best model alone, and by retrieving first and ranking then."""
+    """Recommend to a known user: with the best model alone, and in two steps, retrieval and ranking."""
     row = int(ratings.users.rows([user])[0])
     own = slice(ratings.indptr[row], ratings.indptr[row + 1])
     liked = ratings.items.ids[ratings.indices[own]][np.argsort(-ratings.values[own], kind="stable")]
@@ -55,7 +55,7 @@ def recommend(
     title(f"Recommended{'' if genre is None else f', {genre} only'}, with the predicted rating")
     print_items(films, *best.recommend(user, n=10, candidates=chosen))
 
-    title("Out of a few hundred that cheap sources propose, and who proposed them")
+    title("Out of a few hundred that cheap sources proposed, and who proposed them")
     sources = [
         ("nearest", NearestVectors(best, k=100)),
         ("related", RelatedItems(best, n_recent=10, k=20)),
@@ -71,22 +71,20 @@ def recommend(
 
 
 def welcome(ratings: fastcf.Ratings, films: fastcf.data.ItemTable) -> None:
-    """Recommend to somebody new who rates a few well-known films: nothing is trained again."""
+    """Recommend to somebody new who rates a few well-known films, without training again."""
     model = fastcf.MatrixFactorization(random_state=0).fit(ratings)
-    counts = np.bincount(ratings.indices, minlength=ratings.n_items)
-    known = ratings.items.ids[np.argsort(-counts, kind="stable")[:5]]
+    known = ratings.items.ids[np.argsort(-ratings.item_counts(), kind="stable")[:5]]
     stars = [5.0, 4.5, 2.0, 5.0, 3.0]
-    guest = "guest" if ratings.users.ids.dtype.kind == "U" else int(ratings.users.ids.max()) + 1
 
     title("Somebody new rates five films …")
     print_items(films, known, np.array(stars))
     title("… and is recommended")
-    folded = model.fold_in([(guest, item) for item in known], stars)
-    print_items(films, *folded.recommend(guest, n=5))
+    history = [(0, item) for item in known], stars
+    print_items(films, *model.recommend(0, n=5, history=history))
 
 
 def premiere(ratings: fastcf.Ratings, films: fastcf.data.ItemTable, features: fastcf.FeatureTable, user) -> None:
-    """Predict films that nobody has rated: a fifth of all are taken out of the training ratings altogether."""
+    """Predict films without ratings: the ratings of a fifth of the films are left out of the training."""
     new = np.random.default_rng(0).random(ratings.n_items) < 0.2
     of_new = new[ratings.indices]
     train, test = ratings.take(~of_new), ratings.take(of_new)
@@ -121,7 +119,7 @@ def main() -> None:
     best = fastcf.Autoencoder(random_state=0)
     evaluate([fastcf.BiasModel(), fastcf.MatrixFactorization(random_state=0), best], train, test)
 
-    best.fit(ratings)  # now that it is known to be good, from all there is
+    best.fit(ratings)  # on all ratings, now that its error is known
     recommend(ratings, films, best, user, arguments.genre)
     welcome(ratings, films)
     features, _ = fastcf.features.movielens(arguments.folder)

@@ -15,12 +15,26 @@ from fastcf import _backend
 
 # Examples come from a fixed seed: a red run can be repeated. Timing belongs to bench/.
 settings.register_profile("fastcf", deadline=None, derandomize=True)
-settings.load_profile("fastcf")
+# FASTCF_TEST_PROFILE=long looks for what these miss: twenty times as many, others each time.
+settings.register_profile("long", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
+PROFILE = os.environ.get("FASTCF_TEST_PROFILE", "fastcf")
+settings.load_profile(PROFILE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if PROFILE != "long":
+        return
+    attribute = "_hypothesis_internal_use_settings"  # where @settings leaves what a test states
+    tests = {item.obj for item in items if isinstance(item, pytest.Function) and hasattr(item.obj, attribute)}
+    for test in tests:
+        stated = getattr(test, attribute)
+        setattr(test, attribute, settings(stated, max_examples=20 * stated.max_examples))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    repeated = "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level"
-    config.addinivalue_line("markers", repeated)
+    config.addinivalue_line(
+        "markers", "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/typing.h>
 
 #include <string>
 
@@ -12,6 +13,71 @@
 namespace fastcf::bind {
 
 namespace py = pybind11;
+
+// Arguments that must be arrays of T's, which the functions below see to: errors can then name caller and argument. The
+// type stands in the signature, from which stubs are made. Real: float32 or float64; Any: what the function says.
+struct Real {};
+struct Any {};
+template <class T>
+class Array : public py::object {
+  public:
+    Array() = default;
+    Array(const py::object& value) : py::object(value) {}
+    Array(py::handle value, borrowed_t tag) : py::object(value, tag) {}
+    Array(py::handle value, stolen_t tag) : py::object(value, tag) {}
+    static bool check_(py::handle value) { return value.ptr() != nullptr; }
+};
+template <class T>
+class ArrayOrNone : public Array<T> {
+    using Array<T>::Array;
+};
+// An argument or a result whose type stands in the signature as Form::name.
+template <class Form>
+class Formed : public py::object {
+  public:
+    Formed() = default;
+    Formed(const py::object& value) : py::object(value) {}
+    Formed(py::handle value, borrowed_t tag) : py::object(value, tag) {}
+    Formed(py::handle value, stolen_t tag) : py::object(value, tag) {}
+    static bool check_(py::handle value) { return value.ptr() != nullptr; }
+};
+struct RecordForm {
+    static constexpr auto name = py::detail::const_name("dict[str, typing.Any]");
+};
+using Record = Formed<RecordForm>;
+template <class... T>
+using Tuple = py::typing::Tuple<T...>;
+
+}  // namespace fastcf::bind
+
+namespace pybind11::detail {
+
+template <class T>
+struct array_entry : npy_format_descriptor<T> {};
+template <>
+struct array_entry<fastcf::bind::Real> {
+    static constexpr auto name = const_name("numpy.floating[typing.Any]");
+};
+template <>
+struct array_entry<fastcf::bind::Any> {
+    static constexpr auto name = const_name("typing.Any");
+};
+template <class T>
+struct handle_type_name<fastcf::bind::Array<T>> {
+    static constexpr auto name = const_name("numpy.typing.NDArray[") + array_entry<T>::name + const_name("]");
+};
+template <class T>
+struct handle_type_name<fastcf::bind::ArrayOrNone<T>> {
+    static constexpr auto name = handle_type_name<fastcf::bind::Array<T>>::name + const_name(" | None");
+};
+template <class Form>
+struct handle_type_name<fastcf::bind::Formed<Form>> {
+    static constexpr auto name = Form::name;
+};
+
+}  // namespace pybind11::detail
+
+namespace fastcf::bind {
 
 template <class T>
 py::array checked_array(const py::object& object, int ndim, bool writable, const char* caller, const char* name) {
@@ -26,6 +92,10 @@ py::array checked_array(const py::object& object, int ndim, bool writable, const
     check((array.flags() & py::array::c_style) != 0, caller, ": ", name, " must be C-contiguous");
     check(!writable || array.writeable(), caller, ": ", name, " must be writable");
     return array;
+}
+
+inline bool is_double(const py::object& array) {
+    return py::isinstance<py::array_t<double>>(array);
 }
 
 template <class T>
@@ -50,6 +120,30 @@ template <class T>
 MatrixView<T> matrix_out(const py::object& object, const char* caller, const char* name) {
     py::array array = checked_array<T>(object, 2, true, caller, name);
     return {static_cast<T*>(array.mutable_data()), array.shape(0), array.shape(1), array.shape(1)};
+}
+
+// Of either kind; what is only read may be read-only.
+template <class T>
+MatrixView<T> array_matrix(const py::handle& object, bool writable, const char* caller, const char* name) {
+    const auto array = checked_array<T>(py::reinterpret_borrow<py::object>(object), 2, writable, caller, name);
+    return {static_cast<T*>(const_cast<void*>(array.data())), array.shape(0), array.shape(1), array.shape(1)};
+}
+template <class T>
+VectorView<T> array_vector(const py::handle& object, bool writable, const char* caller, const char* name) {
+    const auto array = checked_array<T>(py::reinterpret_borrow<py::object>(object), 1, writable, caller, name);
+    return {static_cast<T*>(const_cast<void*>(array.data())), array.shape(0)};
+}
+
+// The entries of a tuple or list.
+inline py::tuple parts_in(const py::object& object, const char* caller, const char* name) {
+    if (!py::isinstance<py::sequence>(object) || py::isinstance<py::str>(object))
+        throw py::type_error(concat(caller, ": ", name, " must be a tuple or a list; got ",
+                                    std::string(py::str(py::type::of(object).attr("__name__")))));
+    return py::tuple(object);
+}
+
+inline MatrixView<float> view_of(py::array_t<float>& array) {
+    return {array.mutable_data(), array.shape(0), array.shape(1), array.shape(1)};
 }
 
 // None means absent: an empty view.

@@ -1,4 +1,4 @@
-// A fixed-size buffer on a 64-byte boundary: one cache line, one AVX-512 vector.
+// Memory on 64-byte boundaries: one cache line, one AVX-512 vector.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,14 @@
 namespace fastcf {
 
 inline constexpr std::size_t kAlignment = 64;
+inline constexpr std::int64_t kRowAlign = 16;  // floats on a cache line
 
+// Floats from one row to the next so that every row begins on a cache line.
+inline std::int64_t row_stride(std::int64_t n) {
+    return (n + kRowAlign - 1) / kRowAlign * kRowAlign;
+}
+
+// A buffer of a fixed size.
 template <class T>
 class AlignedBuffer {
     static_assert(std::is_trivially_copyable_v<T>);

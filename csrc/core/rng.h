@@ -17,9 +17,8 @@ class Rng {
     FASTCF_HD std::uint64_t at(std::uint64_t n) const { return random_word(key_, n); }
     FASTCF_HD std::uint64_t next() { return at(counter_++); }
 
-    // Uniform on [0, 1) with 53 (double) or 24 (float) random bits.
+    // Uniform on [0, 1) with 53 random bits.
     FASTCF_HD double uniform() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
-    FASTCF_HD float uniformf() { return static_cast<float>(next() >> 40) * 0x1.0p-24f; }
 
     // Uniform on [0, bound) (Lemire's multiply-shift; the bias is below bound / 2^64). bound must be positive.
     FASTCF_HD std::uint64_t below(std::uint64_t bound) {

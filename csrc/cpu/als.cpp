@@ -11,6 +11,8 @@
 #include "cpu/als_kernels.h"
 #include "cpu/random_kernels.h"
 #include "math/als.h"
+#include "math/dot.h"
+#include "math/penalty.h"
 
 namespace fastcf {
 namespace {
@@ -129,7 +131,7 @@ class Solver {
             return;
         }
         gather(row, work);
-        const float reg = als_penalty(n, prior_.reg, prior_.reg_exponent);
+        const float reg = row_penalty(n, prior_.reg, prior_.reg_exponent);
         const bool few =
             n * kDualPays <= k_ && std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
         if (method_.cg_steps > 0)
@@ -305,26 +307,21 @@ class Solver {
                 out[k_] = precision * total - bias_reg * bias;
             }
         };
-        const auto dot = [&](const float* u, const float* v) {
-            double total = 0;
-            for (std::int64_t f = 0; f < d_; ++f) total += static_cast<double>(u[f]) * static_cast<double>(v[f]);
-            return total;
-        };
         apply(x, work.targets.data(), residual);
         std::copy_n(residual, ld, direction);
-        double size = dot(residual, residual);
+        double size = squared_norm(residual, d_);
         const double enough = 1e-12 * size;
         work.zeros.assign(work.targets.size(), 0.0f);
         for (int step = 0; step < method_.cg_steps && size > 0 && size >= enough; ++step) {
             apply(direction, work.zeros.data(), product);  // minus A times the direction
-            const double curvature = -dot(direction, product);
+            const double curvature = -dot(direction, product, d_);
             if (!(curvature > 0)) break;
             const auto length = static_cast<float>(size / curvature);
             for (std::int64_t f = 0; f < d_; ++f) {
                 x[f] += length * direction[f];
                 residual[f] += length * product[f];
             }
-            const double next = dot(residual, residual);
+            const double next = squared_norm(residual, d_);
             const auto share = static_cast<float>(next / size);
             for (std::int64_t f = 0; f < d_; ++f) direction[f] = residual[f] + share * direction[f];
             size = next;

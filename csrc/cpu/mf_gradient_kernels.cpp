@@ -4,6 +4,7 @@
 #include "cpu/mf_gradient_kernels.h"
 
 #include "cpu/vec.h"
+#include "math/dot.h"
 #include "math/loss.h"
 #include "math/mf.h"
 
@@ -21,6 +22,7 @@ FASTCF_INLINE void prefetch_row(const MfRow<T>& row, int64_t j) {
     for (int64_t b = 0; b < bytes && b < kMaxBytes; b += kLine) __builtin_prefetch(p + b);
 }
 
+using fastcf::dot;  // of float64; of float32, which training takes:
 FASTCF_INLINE float dot(const float* a, const float* b, int64_t k) {
     Vec s0 = broadcast(0.0f), s1 = s0, s2 = s0, s3 = s0;
     int64_t f = 0;
@@ -36,15 +38,6 @@ FASTCF_INLINE float dot(const float* a, const float* b, int64_t k) {
         s1 = fma(load_first(a + f, left), load_first(b + f, left), s1);
     }
     return sum((s0 + s1) + (s2 + s3));
-}
-
-FASTCF_INLINE double dot(const double* a, const double* b, int64_t k) {
-    double s[8] = {};
-    int64_t f = 0;
-    for (; f + 8 <= k; f += 8)
-        for (int lane = 0; lane < 8; ++lane) s[lane] += a[f + lane] * b[f + lane];
-    for (; f < k; ++f) s[0] += a[f] * b[f];
-    return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
 }
 
 // gradient += sum over m ratings of e[j] times the factor row.

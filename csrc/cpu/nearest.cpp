@@ -8,7 +8,7 @@
 
 #include "core/aligned.h"
 #include "core/parallel.h"
-#include "math/mf.h"
+#include "math/dot.h"
 #include "math/order.h"
 #include "ops/normalize.h"
 #include "ops/topk.h"

@@ -4,18 +4,10 @@
 #include <cmath>
 
 #include "core/parallel.h"
-#include "math/mf.h"
+#include "math/dot.h"
 
 namespace fastcf {
 namespace {
-
-// In float64, with eight sums in flight, as squared_norm.
-template <class T>
-double product(const T* a, const T* b, std::int64_t n) {
-    double sums[8] = {};
-    for (std::int64_t f = 0; f < n; ++f) sums[f % 8] += static_cast<double>(a[f]) * static_cast<double>(b[f]);
-    return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
 
 template <class T, class Body>
 void over_rows(const MatrixView<T>& x, int n_threads, Body&& body) {
@@ -48,7 +40,7 @@ void normalize_gradient(MatrixView<const T> x, double length, MatrixView<T> grad
         T* const slope = gradient.row(r);
         const double square = squared_norm(row, x.cols);
         const double scale = square == 0.0 ? 0.0 : length / std::sqrt(square);
-        const double along = square == 0.0 ? 0.0 : product<T>(row, slope, x.cols) / square;
+        const double along = square == 0.0 ? 0.0 : dot<T>(row, slope, x.cols) / square;
         for (std::int64_t f = 0; f < x.cols; ++f)
             slope[f] = static_cast<T>(scale * (static_cast<double>(slope[f]) - along * static_cast<double>(row[f])));
     });

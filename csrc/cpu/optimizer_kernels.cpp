@@ -15,22 +15,24 @@ void step_run(OptimizerKind kind, const OptimizerStep<T>& step, int64_t n, T* __
     const OptimizerStep<T> s = step;
     switch (kind) {
         case OptimizerKind::gradient_descent:
-            for (int64_t i = 0; i < n; ++i) gradient_descent_step(s, penalised(s, g[i], p[i]), p + i);
+            for (int64_t i = 0; i < n; ++i) gradient_descent_step(s, penalised(g[i], s.weight_decay, p[i]), p + i);
             break;
         case OptimizerKind::momentum:
-            for (int64_t i = 0; i < n; ++i) momentum_step(s, penalised(s, g[i], p[i]), p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) momentum_step(s, penalised(g[i], s.weight_decay, p[i]), p + i, first + i);
             break;
         case OptimizerKind::nesterov:
-            for (int64_t i = 0; i < n; ++i) nesterov_step(s, penalised(s, g[i], p[i]), p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) nesterov_step(s, penalised(g[i], s.weight_decay, p[i]), p + i, first + i);
             break;
         case OptimizerKind::adagrad:
-            for (int64_t i = 0; i < n; ++i) adagrad_step(s, penalised(s, g[i], p[i]), p + i, first + i);
+            for (int64_t i = 0; i < n; ++i) adagrad_step(s, penalised(g[i], s.weight_decay, p[i]), p + i, first + i);
             break;
         case OptimizerKind::adadelta:
-            for (int64_t i = 0; i < n; ++i) adadelta_step(s, penalised(s, g[i], p[i]), p + i, first + i, second + i);
+            for (int64_t i = 0; i < n; ++i)
+                adadelta_step(s, penalised(g[i], s.weight_decay, p[i]), p + i, first + i, second + i);
             break;
         case OptimizerKind::adam:
-            for (int64_t i = 0; i < n; ++i) adam_step(s, penalised(s, g[i], p[i]), p + i, first + i, second + i);
+            for (int64_t i = 0; i < n; ++i)
+                adam_step(s, penalised(g[i], s.weight_decay, p[i]), p + i, first + i, second + i);
             break;
     }
 }

@@ -4,11 +4,12 @@
 #include <vector>
 
 #include "core/parallel.h"
-#include "math/mf.h"
+#include "math/dot.h"
 
 namespace fastcf {
 
-double penalty(MatrixView<const float> rows, VectorView<const float> weights, int n_threads) {
+template <class T>
+double penalty(MatrixView<const T> rows, VectorView<const T> weights, int n_threads) {
     constexpr std::int64_t kRowsPerTask = 4096;
     check_penalty(rows, weights);
     std::vector<double> partial(static_cast<std::size_t>((rows.rows + kRowsPerTask - 1) / kRowsPerTask));
@@ -16,10 +17,14 @@ double penalty(MatrixView<const float> rows, VectorView<const float> weights, in
                     [&](std::int64_t begin, std::int64_t end, int) {
                         double sum = 0.0;
                         for (std::int64_t r = begin; r < end; ++r)
-                            sum += static_cast<double>(weights[r]) * squared_norm(rows.row(r), rows.cols);
+                            sum += (weights.data == nullptr ? 1.0 : static_cast<double>(weights[r])) *
+                                   squared_norm(rows.row(r), rows.cols);
                         partial[static_cast<std::size_t>(begin / kRowsPerTask)] = sum;
                     });
     return std::accumulate(partial.begin(), partial.end(), 0.0);
 }
+
+FASTCF_INSTANTIATE_PENALTY(float)
+FASTCF_INSTANTIATE_PENALTY(double)
 
 }  // namespace fastcf

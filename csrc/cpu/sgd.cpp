@@ -7,6 +7,7 @@
 #include "core/aligned.h"
 #include "core/parallel.h"
 #include "cpu/sgd_kernels.h"
+#include "math/sgd.h"
 
 namespace fastcf {
 namespace {
@@ -18,10 +19,10 @@ constexpr std::int64_t kItemBlockBytes = std::int64_t{1} << 20;
 constexpr double kRatingsPerTile = 160'000;
 constexpr double kMostParallelTiles = 16;
 
-// 1 / (1 + lr rate) for every row: what a row keeps at each of its ratings.
+// What every row keeps of itself at each of its ratings.
 AlignedBuffer<float> kept(const DeviceArray<float>& rates, float learning_rate) {
     AlignedBuffer<float> keep(rates.size());
-    for (std::int64_t r = 0; r < rates.size(); ++r) keep[r] = 1.0f / (1.0f + learning_rate * rates.data()[r]);
+    for (std::int64_t r = 0; r < rates.size(); ++r) keep[r] = sgd_keep(learning_rate, rates.data()[r]);
     return keep;
 }
 

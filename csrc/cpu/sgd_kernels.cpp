@@ -2,6 +2,7 @@
 
 #include "cpu/vec.h"
 #include "math/loss.h"
+#include "math/sgd.h"
 
 namespace fastcf::FASTCF_ISA_NAMESPACE {
 namespace {
@@ -35,6 +36,8 @@ FASTCF_INLINE f4 row_sums4(Vec a, Vec b, Vec c, Vec d) {
 // 168 M ratings/s, 5 runs 164, 6 runs 116 (spills); k = 128: 2 runs 62 to 65, 3 runs 56 (spills).
 constexpr int kMostResident = kLanes == 16 ? 16 : 8;
 constexpr int kRowAlign = 16;
+constexpr int kPerBlock = kRowAlign / int{kLanes};
+constexpr int kBlocks = kLanes == 8 ? 8 : 1;  // of rows of any length, unrolled
 
 constexpr int interleave_of(int nv) {
     return nv > 0 && nv * 4 > kMostResident && nv * 2 <= kMostResident ? 2 : 4;
@@ -75,6 +78,7 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
                              const float* values, const float* weights) {
     constexpr bool kResident = NV > 0 && NV * U <= kMostResident;
     const long nv = NV > 0 ? NV : args.stride / kLanes;
+    constexpr long kFirst = NV > 0 ? NV : kPerBlock;  // vectors whose loop is unrolled
     Vec resident[U][kResident ? NV : 1];
     float* rows[U];
     float bias[4] = {0, 0, 0, 0};
@@ -109,15 +113,20 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
             const float* q = args.item_factors + items[j] * args.stride;
             acc[j] = user_vector(j, 0) * load(q);
 #pragma GCC unroll 16
-            for (long v = 1; v < nv; ++v) acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
+            for (long v = 1; v < kFirst; ++v) acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
+#pragma GCC unroll kBlocks
+            for (long block = kFirst; block < nv; block += kPerBlock)
+#pragma GCC unroll 4
+                for (long v = block; v < block + kPerBlock; ++v)
+                    acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
         }
-        f4 error = LOSS == Loss::squared ? gather<U>(values) - row_sums<U>(acc) : row_sums<U>(acc);
+        f4 error = LOSS == Loss::squared ? sgd_error(gather<U>(values), row_sums<U>(acc)) : row_sums<U>(acc);
         if constexpr (BIAS) {
             float item_bias[4] = {0, 0, 0, 0};
             for (int j = 0; j < U; ++j) item_bias[j] = args.item_bias[items[j]];
             const f4 biases =
                 f4{bias[0], bias[1], bias[2], bias[3]} + f4{item_bias[0], item_bias[1], item_bias[2], item_bias[3]};
-            error = LOSS == Loss::squared ? error - biases : error + biases;
+            error = LOSS == Loss::squared ? sgd_error(error, biases) : error + biases;
         }
         f4 cost;
         if constexpr (LOSS == Loss::logistic) cost = logistic_losses(error + args.offset, gather<U>(values), &error);
@@ -129,31 +138,36 @@ FASTCF_INLINE double advance(const SgdTileArgs& args, const SgdRun* runs, int st
         }
         if constexpr (LOSS == Loss::squared) cost = gradient * error;
         loss += cost;
-        // Keeping is folded into the step sizes: keep (q + g p) = keep q + (keep g) p, whose first term needs no error.
         float item_keep[4] = {0, 0, 0, 0};
         for (int j = 0; j < U; ++j) item_keep[j] = args.item_keep[items[j]];
-        float user_step[4], item_step[4];
-        *reinterpret_cast<f4*>(user_step) = gradient * lr * f4{keep[0], keep[1], keep[2], keep[3]};
-        *reinterpret_cast<f4*>(item_step) = gradient * lr * f4{item_keep[0], item_keep[1], item_keep[2], item_keep[3]};
+        float user_pull[4], item_pull[4];
+        *reinterpret_cast<f4*>(user_pull) = sgd_pull(gradient, lr, f4{keep[0], keep[1], keep[2], keep[3]});
+        *reinterpret_cast<f4*>(item_pull) =
+            sgd_pull(gradient, lr, f4{item_keep[0], item_keep[1], item_keep[2], item_keep[3]});
 #pragma GCC unroll 4
         for (int j = 0; j < U; ++j) {
             float* q = args.item_factors + items[j] * args.stride;
-            const Vec user_by = broadcast(user_step[j]);
-            const Vec item_by = broadcast(item_step[j]);
+            const Vec user_by = broadcast(user_pull[j]);
+            const Vec item_by = broadcast(item_pull[j]);
             const Vec user_kept = broadcast(keep[j]);
             const Vec item_kept = broadcast(item_keep[j]);
-#pragma GCC unroll 16
-            for (long v = 0; v < nv; ++v) {
+            const auto update = [&](long v) __attribute__((always_inline)) {
                 const Vec q_old = load(q + v * kLanes);
                 const Vec p_old = user_vector(j, v);
-                store(q + v * kLanes, fma(item_by, p_old, item_kept * q_old));
-                set_user_vector(j, v, fma(user_by, q_old, user_kept * p_old));
-            }
+                store(q + v * kLanes, sgd_factor(q_old, p_old, item_by, item_kept, MultiplyAdd{}));
+                set_user_vector(j, v, sgd_factor(p_old, q_old, user_by, user_kept, MultiplyAdd{}));
+            };
+#pragma GCC unroll 16
+            for (long v = 0; v < kFirst; ++v) update(v);
+#pragma GCC unroll kBlocks
+            for (long block = kFirst; block < nv; block += kPerBlock)
+#pragma GCC unroll 4
+                for (long v = block; v < block + kPerBlock; ++v) update(v);
             if constexpr (BIAS) {
                 const float step = gradient[j] * args.bias_learning_rate;
                 float& item_bias = args.item_bias[items[j]];
-                item_bias = args.item_bias_keep[items[j]] * (item_bias + step);
-                bias[j] = bias_keep[j] * (bias[j] + step);
+                item_bias = sgd_bias(item_bias, step, args.item_bias_keep[items[j]]);
+                bias[j] = sgd_bias(bias[j], step, bias_keep[j]);
             }
         }
     }
@@ -212,31 +226,35 @@ double tile_for(const SgdTileArgs& args) {
     return args.loss == Loss::logistic ? tile_of<NV, Loss::logistic>(args) : tile_of<NV, Loss::squared>(args);
 }
 
-// The number of vectors of a row when it has a kernel of its own, else 0.
-constexpr int kPerBlock = kRowAlign / int{kLanes};
+// The number of vectors of a row when it has a kernel of its own, else 0. With four lanes longer rows fill the
+// processor as well by blocks of four vectors, and their kernels would take a third of the time that this file
+// compiles.
+constexpr int own(long nv) {
+    return nv <= (kLanes == 4 ? 2 : 8) * kPerBlock ? static_cast<int>(nv) : 0;
+}
 int specialised(long stride) {
-    return stride <= 8 * kRowAlign ? static_cast<int>(stride / kLanes) : 0;
+    return own(stride / kLanes);
 }
 
 double tile(const SgdTileArgs& args) {
     [[maybe_unused]] const FlushDenormals flush;
     switch (args.stride / kRowAlign) {
         case 1:
-            return tile_for<1 * kPerBlock>(args);
+            return tile_for<own(1 * kPerBlock)>(args);
         case 2:
-            return tile_for<2 * kPerBlock>(args);
+            return tile_for<own(2 * kPerBlock)>(args);
         case 3:
-            return tile_for<3 * kPerBlock>(args);
+            return tile_for<own(3 * kPerBlock)>(args);
         case 4:
-            return tile_for<4 * kPerBlock>(args);
+            return tile_for<own(4 * kPerBlock)>(args);
         case 5:
-            return tile_for<5 * kPerBlock>(args);
+            return tile_for<own(5 * kPerBlock)>(args);
         case 6:
-            return tile_for<6 * kPerBlock>(args);
+            return tile_for<own(6 * kPerBlock)>(args);
         case 7:
-            return tile_for<7 * kPerBlock>(args);
+            return tile_for<own(7 * kPerBlock)>(args);
         case 8:
-            return tile_for<8 * kPerBlock>(args);
+            return tile_for<own(8 * kPerBlock)>(args);
         default:
             return tile_for<0>(args);
     }

@@ -212,6 +212,11 @@ FASTCF_INLINE void load_columns4(Rows rows, int64_t offset, Vec* columns) {
 
 #endif
 
+// fma() as an argument of formulas.
+struct MultiplyAdd {
+    FASTCF_METHOD Vec operator()(Vec a, Vec b, Vec c) const { return fma(a, b, c); }
+};
+
 // Penalties shrink factors that nothing supports until they are denormal, where arithmetic is far slower: while one of
 // these lives, they become zero instead. 40 epochs of SGD on 90,000 sparse ratings with 27,000 rows: 0.77 s before,
 // 0.10 s with this.

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// 8 bytes per float32 element: bound by memory, on an H200 600 G elements/s. 256 threads. Deterministic.
+// 8 bytes per float32 element: bound by memory, on an H200 at most 600 G elements/s. 256 threads. Deterministic.
 template <Activation A, class T>
 FASTCF_KERNEL(kThreads)
 void activate_kernel(Global<T> x, std::int64_t n, std::int64_t cols, std::int64_t stride, Global<const T> bias) {
@@ -19,7 +19,7 @@ void activate_kernel(Global<T> x, std::int64_t n, std::int64_t cols, std::int64_
     x[place] = activation<A>(z);
 }
 
-// 12 bytes per float32 element: bound by memory, on an H200 400 G elements/s.
+// 12 bytes per float32 element: bound by memory, on an H200 at most 400 G elements/s.
 template <Activation A, class T>
 FASTCF_KERNEL(kThreads)
 void slope_kernel(Global<const T> y, std::int64_t y_stride, Global<T> gradient, std::int64_t stride, std::int64_t n,

@@ -23,7 +23,7 @@ void plan_kernel(Global<const std::int64_t> indptr, std::int64_t rows, double re
     const std::int64_t row = global_thread();
     if (row >= rows) return;
     const std::int64_t begin = indptr[row], n = indptr[row + 1] - begin;
-    penalties[row] = als_penalty(n, reg, reg_exponent);
+    penalties[row] = row_penalty(n, reg, reg_exponent);
     if (n <= long_rows.piece) return;
     const int pieces = static_cast<int>((n + long_rows.piece - 1) / long_rows.piece);
     const int place = atomic_add(long_rows.counts, 1), first = atomic_add(long_rows.counts + 1, pieces);
@@ -44,10 +44,10 @@ void prior_kernel(Global<const float> matrix, std::int64_t stride, Global<const 
 }
 
 // One block per row: per rating 4 k + 16 bytes and k^2 + 3 k flops, per row d^3 / 3 + 2 d^2 flops and 4 d bytes.
-// Bound by the multipliers: on an H200, 67 TFLOP/s are 16 G ratings/s at k = 64 (the bytes alone would allow 17), 4 G
-// at k = 128, and for rows of few ratings by the chain of d pivots, some 100 cycles each. The threads of the smallest
-// block that leaves few without a tile: 64, 128 and 160 at k = 32, 64 and 128; 6, 20 and 72 KB of shared memory.
-// Deterministic.
+// Bound by the multipliers: on an H200, 67 TFLOP/s are at most 16 G ratings/s at k = 64 (the bytes alone would allow
+// 17), 4 G at k = 128, and for rows of few ratings by the chain of d pivots, some 100 cycles each. The threads of the
+// smallest block that leaves few without a tile: 64, 128 and 160 at k = 32, 64 and 128; 6, 20 and 72 KB of shared
+// memory. Deterministic.
 FASTCF_KERNEL(kMostThreads)
 void exact_kernel(Problem problem, Prior prior, Shape shape, std::int64_t longest) {
     FASTCF_WORKSPACE(work, shape, shape.area);
@@ -95,8 +95,8 @@ void join_kernel(Problem problem, Prior prior, Shape shape, LongRows long_rows, 
 }
 
 // The squared errors of a row's ratings, one block per row: 4 k + 16 bytes and 2 k flops per rating. Bound by fetching
-// rows: on an H200 17 G ratings/s at k = 64 from memory, more from cache. 128 threads, 512 for long rows, eight to a
-// rating, 256 bytes of shared memory. Deterministic: sums are float64 in a fixed order.
+// rows: on an H200 at most 17 G ratings/s at k = 64 from memory, more from cache. 128 threads, 512 for long rows, eight
+// to a rating, 256 bytes of shared memory. Deterministic: sums are float64 in a fixed order.
 FASTCF_KERNEL(kMostThreads)
 void error_kernel(Problem problem, LongRows long_rows, bool only_long, Global<double> sums) {
     FASTCF_SHARED(double, scratch, kWarp);

@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "cuda/kernel.h"
 #include "math/als.h"
+#include "math/penalty.h"
 #include "ops/als.h"
 
 namespace fastcf::als {

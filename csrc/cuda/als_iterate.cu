@@ -139,8 +139,8 @@ FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::
 }
 
 // One block per row: per rating and pass 4 k + 16 bytes and 4 k flops, cg_steps + 1 passes. Bound by fetching rows: on
-// an H200 4.8 TB/s are 17 G ratings/s and pass at k = 64 where they come from memory. 128 threads, 256 for long rows;
-// 0.8 KB of shared memory and 20 d bytes. Deterministic.
+// an H200 4.8 TB/s are at most 17 G ratings/s and pass at k = 64 where they come from memory. 128 threads, 256 for long
+// rows; 0.8 KB of shared memory and 20 d bytes. Deterministic.
 template <bool kInShared>
 FASTCF_KERNEL(kThreads, 4)
 void iterate_kernel(Problem problem, Prior prior, Split split, int steps, LongRows long_rows, bool only_long,

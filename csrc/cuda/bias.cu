@@ -91,8 +91,8 @@ struct Pass {
 };
 
 // Users' biases, but for the first pass; then what is left of every rating, added up by item. 8 bytes per rating from
-// memory, on an H200 600 G ratings/s; and an addition in L2, where all items are, which is the bound, the more so where
-// a few items have most ratings. 256 threads, a warp per user at a time. Deterministic.
+// memory, on an H200 at most 600 G ratings/s; and an addition in L2, where all items are, which is the bound, the more
+// so where a few items have most ratings. 256 threads, a warp per user at a time. Deterministic.
 FASTCF_KERNEL(kThreads)
 void pass_kernel(Pass pass, Global<double> sums) {
     FASTCF_SHARED(double, scratch, kWarp);

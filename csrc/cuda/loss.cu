@@ -9,7 +9,7 @@ constexpr int kThreads = 256;
 constexpr std::int64_t kPerBlock = 8192;
 
 // 12 bytes per float32 prediction (16 with weights); 5 flops for the squared loss, some 30 for the logistic one: bound
-// by memory, on an H200 400 G predictions/s. 256 threads, 256 bytes of shared memory. Deterministic.
+// by memory, on an H200 at most 400 G predictions/s. 256 threads, 256 bytes of shared memory. Deterministic.
 template <Loss L, class T>
 FASTCF_KERNEL(kThreads)
 void loss_gradient_kernel(Global<const T> predicted, Global<const T> target, Global<const T> weights, std::int64_t n,

@@ -146,9 +146,9 @@ FASTCF_DEVICE T loss_of(T z, T value, bool logistic, T* slope) {
 }
 
 // The pass by user. Per rating k elements gathered, 12 to 20 bytes and 4 k flops: bound by gathering, on an H200 from
-// memory 17 G ratings/s at k = 64 in float32, more where the items stay in L2. AHEAD ratings of a group are under way
-// at a time; their products are summed over the lanes of the group by halving, after which each share of the lanes has
-// one of them and works out its loss. 256 threads, a part of a row per warp. Deterministic.
+// memory at most 17 G ratings/s at k = 64 in float32, more where the items stay in L2. AHEAD ratings of a group are
+// under way at a time; their products are summed over the lanes of the group by halving, after which each share of the
+// lanes has one of them and works out its loss. 256 threads, a part of a row per warp. Deterministic.
 template <class T, int LANES, int CHUNKS, int AHEAD>
 FASTCF_KERNEL(kThreads, CHUNKS * sizeof(T) == 4 ? 3 : 2)
 void forward_kernel(Side<T> side, Target<T> target, Global<T> errors, Global<double> losses, Global<double> penalties) {
@@ -225,8 +225,8 @@ void forward_kernel(Side<T> side, Target<T> target, Global<T> errors, Global<dou
 }
 
 // The pass by item, from errors known already; `positions` says where those stand, null: in order. Per rating k
-// elements gathered, 12 bytes and a sector of errors, 2 k flops: bound by gathering, on an H200 from memory 16 G
-// ratings/s at k = 64 in float32. 256 threads, a part of a row per warp, and a row of blocks per LANES chunks of
+// elements gathered, 12 bytes and a sector of errors, 2 k flops: bound by gathering, on an H200 from memory at most 16
+// G ratings/s at k = 64 in float32. 256 threads, a part of a row per warp, and a row of blocks per LANES chunks of
 // factors. Deterministic.
 template <class T, int LANES>
 FASTCF_KERNEL(kThreads, sizeof(T) == 4 ? 4 : 3)
@@ -302,7 +302,8 @@ void join_kernel(Side<T> side) {
 
 // One rating per eight lanes, whatever k is: predictions (`losses` null), or errors and their losses for rows too wide
 // for forward_kernel. Per rating 2 k elements, of which the user's come from cache, and 2 k flops: bound by gathering
-// items, on an H200 from memory 17 G ratings/s at k = 64 in float32. 256 threads, 1024 ratings a block. Deterministic.
+// items, on an H200 from memory at most 17 G ratings/s at k = 64 in float32. 256 threads, 1024 ratings a block.
+// Deterministic.
 template <class T>
 FASTCF_KERNEL(kThreads)
 void score_kernel(Side<T> side, Target<T> target, Global<T> out, Global<double> losses) {

@@ -45,7 +45,7 @@ FASTCF_DEVICE Coast<T> coast_at(const Rule& rule, std::int64_t n) {
 // Parameters, gradient and what is remembered, one element of each.
 template <class T>
 FASTCF_DEVICE void step_element(OptimizerKind kind, const OptimizerStep<T>& s, T slope, T* p, T* first, T* second) {
-    const T g = penalised(s, slope, *p);
+    const T g = penalised(slope, s.weight_decay, *p);
     switch (kind) {
         case OptimizerKind::gradient_descent:
             gradient_descent_step(s, g, p);
@@ -113,8 +113,8 @@ FASTCF_DEVICE void step_run(OptimizerKind kind, const OptimizerStep<T>& s, const
     if (second != nullptr) Run<T, N>::store(second, b);
 }
 
-// 12 (gradient descent) to 28 bytes (AdaDelta, Adam) per float32 parameter: bound by memory, on an H200 400 to 170 G
-// parameters/s. 256 threads, a chunk each. Deterministic.
+// 12 (gradient descent) to 28 bytes (AdaDelta, Adam) per float32 parameter: bound by memory, on an H200 at most 400 to
+// 170 G parameters/s. 256 threads, a chunk each. Deterministic.
 template <class T>
 FASTCF_KERNEL(kThreads)
 void step_kernel(OptimizerKind kind, OptimizerStep<T> s, bool chunks, std::int64_t n, Global<T> parameters,
@@ -178,8 +178,8 @@ void step_rows_kernel(Rule rule, OptimizerStep<T> shared, std::int64_t step, Sta
 }
 
 // Brings rows, all of them where `rows` is null, to where they are after `step` steps. 16 bytes per float32 parameter
-// of a row that is behind, 8 per row else: bound by memory, on an H200 300 G parameters/s. 256 threads, `lanes` to a
-// row. Deterministic.
+// of a row that is behind, 8 per row else: bound by memory, on an H200 at most 300 G parameters/s. 256 threads, `lanes`
+// to a row. Deterministic.
 template <class T, int N>
 FASTCF_KERNEL(kThreads)
 void coast_kernel(Rule rule, std::int64_t step, State<T> state, Global<const std::int32_t> rows, std::int64_t n_rows,

@@ -69,8 +69,8 @@ FASTCF_DEVICE float pair_product(const Model& model, std::int32_t user, std::int
     return sum;
 }
 
-// 8 k + 12 bytes and 2 k flops per pair: bound by fetching rows, on an H200 9 G pairs/s at k = 64 from memory, more
-// where rows repeat. 256 threads, eight to a pair. Deterministic.
+// 8 k + 12 bytes and 2 k flops per pair: bound by fetching rows, on an H200 at most 9 G pairs/s at k = 64 from memory,
+// more where rows repeat. 256 threads, eight to a pair. Deterministic.
 FASTCF_KERNEL(kThreads)
 void predict_pairs_kernel(Model model, Global<const std::int32_t> users, Global<const std::int32_t> items,
                           std::int64_t n, Global<float> out) {
@@ -138,7 +138,7 @@ void evaluate_kernel(Model model, Pairs pairs, Sum sum, Global<double> first_sum
     }
 }
 
-// 8 bytes per factor: bound by memory, on an H200 600 G factors/s. 256 threads. Deterministic.
+// 8 bytes per factor: bound by memory, on an H200 at most 600 G factors/s. 256 threads. Deterministic.
 FASTCF_KERNEL(kThreads)
 void take_users_kernel(Model model, Global<const std::int32_t> users, std::int64_t m, Global<float> out) {
     const std::int64_t e = global_thread();
@@ -147,7 +147,8 @@ void take_users_kernel(Model model, Global<const std::int32_t> users, std::int64
     out[e] = user < 0 ? 0.0f : model.user_factors[user * model.user_stride + e % model.k];
 }
 
-// Turns inner products into predictions: 8 bytes each, bound by memory, on an H200 600 G/s. 256 threads. Deterministic.
+// Turns inner products into predictions: 8 bytes each, bound by memory, on an H200 at most 600 G/s. 256 threads.
+// Deterministic.
 FASTCF_KERNEL(kThreads)
 void add_biases_kernel(Model model, Global<const std::int32_t> users, std::int64_t n, std::int64_t n_items,
                        Global<float> out) {

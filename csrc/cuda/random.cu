@@ -10,7 +10,8 @@ namespace {
 constexpr int kThreads = 256;
 
 // 4 bytes written per number, 2 products of 64 bits and for normal ones 30 multiply-adds: bound by memory, on an H200
-// 1200 G numbers/s. 256 threads, a word of random bits each, which makes two neighbouring numbers. Deterministic.
+// at most 1200 G numbers/s. 256 threads, a word of random bits each, which makes two neighbouring numbers.
+// Deterministic.
 template <Distribution KIND>
 FASTCF_KERNEL(kThreads)
 void random_kernel(std::uint64_t key, float scale, Global<float> out, std::int64_t n) {

@@ -7,8 +7,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// 8 bytes per element, 8 per row: bound by memory, on an H200 600 G elements/s where rows are long. 256 threads, one
-// to a run of N neighbouring elements: 16 bytes of them, or one. Deterministic.
+// 8 bytes per element, 8 per row: bound by memory, on an H200 at most 600 G elements/s where rows are long. 256
+// threads, one to a run of N neighbouring elements: 16 bytes of them, or one. Deterministic.
 template <int N, class T>
 FASTCF_KERNEL(kThreads)
 void gather_kernel(Global<const T> from, std::int64_t from_stride, std::int64_t runs, Global<const std::int32_t> rows,

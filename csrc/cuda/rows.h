@@ -24,7 +24,7 @@ FASTCF_DEVICE void store_as(Global<half_t> place, float value) {
     *place = to_half(value);
 }
 
-// 4 k bytes read and 4 k or 2 k written per row, bound by memory: on an H200 9 G or 12 G rows/s at k = 64.
+// 4 k bytes read and 4 k or 2 k written per row, bound by memory: on an H200 at most 9 G or 12 G rows/s at k = 64.
 // Deterministic.
 template <class Stored>
 FASTCF_KERNEL(256)

@@ -4,6 +4,7 @@
 #include "core/interrupt.h"
 #include "cuda/kernel.h"
 #include "cuda/staging.h"
+#include "math/sgd.h"
 #include "ops/sgd.h"
 
 namespace fastcf {
@@ -62,10 +63,13 @@ FASTCF_DEVICE void step_item(Global<T> row, std::int64_t f, float4 old, float4 v
 FASTCF_DEVICE float dot4(float4 a, float4 b) {
     return a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
 }
-// keep (a + by b)
-FASTCF_DEVICE float4 stepped(float4 a, float4 b, float by, float keep) {
-    return make_float4(keep * (a.x + by * b.x), keep * (a.y + by * b.y), keep * (a.z + by * b.z),
-                       keep * (a.w + by * b.w));
+struct MultiplyAdd {  // the compiler fuses it
+    FASTCF_HD float operator()(float a, float b, float c) const { return a * b + c; }
+};
+FASTCF_DEVICE float4 stepped(float4 own, float4 other, float pull, float keep) {
+    return make_float4(
+        sgd_factor(own.x, other.x, pull, keep, MultiplyAdd{}), sgd_factor(own.y, other.y, pull, keep, MultiplyAdd{}),
+        sgd_factor(own.z, other.z, pull, keep, MultiplyAdd{}), sgd_factor(own.w, other.w, pull, keep, MultiplyAdd{}));
 }
 
 FASTCF_DEVICE float read_bias(Global<float> bias, std::int64_t row, bool racing) {
@@ -79,10 +83,10 @@ FASTCF_DEVICE float read_bias(Global<float> bias, std::int64_t row, bool racing)
 // At stride s, with b bytes per factor (4, or 2 for halves), a step fetches and stores s b bytes of item row each, from
 // L2 as far as the item block fits there, 2 s b / run length of user row and 6 bytes of rating, and takes 8 s flops.
 // Racing, with the device full of runs, the bound is L2's bandwidth, or the 2 s b / run length + 6 bytes that come from
-// memory: for runs of 13 ratings, k = 128 and halves 45 bytes, on an H200 107 G steps/s; the item row's 512 bytes
-// through L2 are the lower bound of the two. Deterministic, a group's chain of dependent steps is the bound: about one
-// fetch from L2 a step. 256 threads; sums of the cost are float32 over a run, then
-// float64, in a fixed order.
+// memory: for runs of 13 ratings, k = 128 and halves 45 bytes, on an H200 at most 107 G steps/s (4.8 TB/s / 45 B); the
+// item row's 512 bytes through L2 are the lower bound of the two. Deterministic, a group's chain of dependent steps is
+// the bound: about one fetch from L2 a step. 256 threads; sums of the cost are float32 over a run, then float64, in a
+// fixed order.
 template <class T, bool Racing, int Lanes, int Chunks>
 FASTCF_KERNEL(kThreads)
 void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int round, Global<double> costs) {
@@ -126,10 +130,10 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
             const SgdRun now = epoch.runs[run++];
             user = now.user;
             left = now.length;
-            user_keep = 1.0f / (1.0f + epoch.learning_rate * epoch.user_rate[user]);
+            user_keep = sgd_keep<float>(epoch.learning_rate, epoch.user_rate[user]);
             if (epoch.bias && part == 0) {
                 user_bias = epoch.user_bias[user];
-                user_bias_keep = 1.0f / (1.0f + epoch.bias_learning_rate * epoch.user_bias_rate[user]);
+                user_bias_keep = sgd_keep<float>(epoch.bias_learning_rate, epoch.user_bias_rate[user]);
             }
             next_item = first_item + epoch.items[e];
         }
@@ -140,7 +144,7 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
             const Global<T> item_row = item_factors + item * epoch.stride;
             if (left > 1) next_item = first_item + epoch.items[e + 1];
             const Global<T> next_row = item_factors + next_item * epoch.stride;
-            item_keep = 1.0f / (1.0f + epoch.learning_rate * epoch.item_rate[item]);
+            item_keep = sgd_keep<float>(epoch.learning_rate, epoch.item_rate[item]);
             for (int c = 0; c < chunks; ++c) {
                 if (factor(c) >= epoch.stride) continue;
                 if (Chunks > 0) {
@@ -170,23 +174,25 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
             loss = logistic_loss(epoch.offset + product, value, &slope);
             error = -slope;
         } else {
-            error = value - product;
+            error = sgd_error(value, product);
             loss = error * error;
         }
-        const float by = epoch.learning_rate * weight * error;
+        const float weighted = weight * error;
+        const float user_pull = sgd_pull(weighted, epoch.learning_rate, user_keep);
+        const float item_pull = sgd_pull(weighted, epoch.learning_rate, item_keep);
         const Global<T> item_row = item_factors + item * epoch.stride;
         FASTCF_UNROLL_BY(kHeld)
         for (int c = 0; c < chunks; ++c) {
             if (factor(c) >= epoch.stride) continue;
             if (Chunks > 0) {
-                step_item<Racing>(item_row, factor(c), q[c], stepped(q[c], p[c], by, item_keep));
-                p[c] = stepped(p[c], q[c], by, user_keep);
+                step_item<Racing>(item_row, factor(c), q[c], stepped(q[c], p[c], item_pull, item_keep));
+                p[c] = stepped(p[c], q[c], user_pull, user_keep);
                 if (left == 1) store_factors(user_row, factor(c), p[c]);
             } else {
                 const float4 old_p = load_factors<false>(user_row, factor(c));
                 const float4 old_q = load_factors<Racing>(item_row, factor(c));
-                step_item<Racing>(item_row, factor(c), old_q, stepped(old_q, old_p, by, item_keep));
-                store_factors(user_row, factor(c), stepped(old_p, old_q, by, user_keep));
+                step_item<Racing>(item_row, factor(c), old_q, stepped(old_q, old_p, item_pull, item_keep));
+                store_factors(user_row, factor(c), stepped(old_p, old_q, user_pull, user_keep));
             }
         }
         if (part == 0) {
@@ -196,14 +202,14 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
                 run_cost = 0.0f;
             }
             if (epoch.bias) {
-                const float bias_step = epoch.bias_learning_rate * weight * error;
-                const float keep = 1.0f / (1.0f + epoch.bias_learning_rate * epoch.item_bias_rate[item]);
-                const float new_bias = keep * (item_bias + bias_step);
+                const float bias_step = weighted * epoch.bias_learning_rate;
+                const float keep = sgd_keep<float>(epoch.bias_learning_rate, epoch.item_bias_rate[item]);
+                const float new_bias = sgd_bias(item_bias, bias_step, keep);
                 if (Racing)
                     atomic_add(epoch.item_bias + item, new_bias - item_bias);
                 else
                     epoch.item_bias[item] = new_bias;
-                user_bias = user_bias_keep * (user_bias + bias_step);
+                user_bias = sgd_bias(user_bias, bias_step, user_bias_keep);
                 if (left == 1) epoch.user_bias[user] = user_bias;
             }
         }
@@ -213,7 +219,8 @@ void sgd_kernel(Epoch epoch, Global<T> user_factors, Global<T> item_factors, int
     if (threadIdx.x == 0) costs[blockIdx.y * static_cast<std::int64_t>(gridDim.x) + blockIdx.x] = cost;
 }
 
-// 12 bytes per factor: 4 read, 2 written, once each way per epoch. Bound by memory: on an H200 800 G factors/s.
+// 6 bytes per factor: 4 read and 2 written, or the other way round, once each per epoch. Bound by memory: on an H200 at
+// most 800 G factors/s (4.8 TB/s / 6 B).
 FASTCF_KERNEL(kThreads)
 void to_halves_kernel(Global<const float> from, Global<std::uint16_t> to, std::int64_t n) {
     const std::int64_t e = global_thread();

@@ -9,8 +9,8 @@ constexpr int kThreads = 256;
 constexpr int kHeld = 4;  // columns per lane and pass
 
 // A warp per row, 128 columns at a time: cols elements of x, an index, a place and a value per entry, 2 cols flops.
-// Bound by fetching rows of x, in float32 on an H200 9 G entries/s at 128 columns from memory, more from L2. 256
-// threads. Rows of very many entries take one warp all the same: batches have none. Deterministic.
+// Bound by fetching rows of x, in float32 on an H200 at most 9 G entries/s at 128 columns from memory, more from L2.
+// 256 threads. Rows of very many entries take one warp all the same: batches have none. Deterministic.
 template <class T>
 FASTCF_KERNEL(kThreads)
 void spmm_kernel(Global<const std::int64_t> indptr, Global<const std::int32_t> indices,

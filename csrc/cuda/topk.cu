@@ -115,10 +115,10 @@ FASTCF_DEVICE int tidy(const Task& task, Global<std::uint64_t> keys, std::int64_
 }
 
 // 2 k flops per pair of user and item and 4 k / users-of-a-tile + 4 k / items-of-a-tile bytes read, mostly from L2;
-// 8 bytes per entry of a list. Bound by the multipliers where users are many: on an H200 67 TFLOP/s are 523 G pairs/s
-// at k = 64; by reading the items where they are few: 4.8 TB/s are 19 G items/s at k = 64, twice that in half
-// precision. 256 threads with 8 x 8, 8 x 4 or 8 x 1 pairs each. Deterministic: which entries a list holds between two
-// cuts does not depend on their order.
+// 8 bytes per entry of a list. Bound by the multipliers where users are many: on an H200 67 TFLOP/s are at most 523 G
+// pairs/s at k = 64; by reading the items where they are few: 4.8 TB/s are at most 19 G items/s at k = 64, twice that
+// in half precision. 256 threads with 8 x 8, 8 x 4 or 8 x 1 pairs each. Deterministic: which entries a list holds
+// between two cuts does not depend on their order.
 template <class Stored, int UserThreads>
 FASTCF_KERNEL(kThreads, 2)
 void topk_scan_kernel(Task task, Rows<Stored> queries, Rows<Stored> items, Lists lists) {

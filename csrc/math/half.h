@@ -8,6 +8,9 @@
 
 namespace fastcf {
 
+// How numbers are stored that arithmetic takes as float32.
+enum class Storage { float32, float16 };
+
 // The nearest number that half precision holds, ties to even: what storing as half and reading back gives. From 65520
 // on it is infinity; below 2^-14 the numbers are multiples of 2^-24.
 FASTCF_FORMULA float round_to_half(float value) {

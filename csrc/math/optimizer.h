@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "core/device.h"
+#include "math/penalty.h"
 
 namespace fastcf {
 
@@ -44,12 +45,6 @@ FASTCF_FORMULA OptimizerStep<T> optimizer_step_of(OptimizerKind kind, double lea
     s.epsilon = static_cast<T>(epsilon);
     s.weight_decay = static_cast<T>(weight_decay);
     return s;
-}
-
-// The gradient of a parameter with that of its penalty, weight_decay p^2 / 2.
-template <class T>
-FASTCF_FORMULA T penalised(const OptimizerStep<T>& s, T g, T p) {
-    return g + s.weight_decay * p;
 }
 
 // What steps without a gradient make of a parameter and its velocity: (p, v) <- (pp p + pv v, vp p + vv v).

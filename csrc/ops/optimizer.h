@@ -119,4 +119,11 @@ inline void check_optimizer_rows(VectorView<const std::int32_t> rows, std::int64
                                         VectorView<const std::int32_t>, int);                                         \
     template void optimizer_flush<T>(const Optimizer&, std::int64_t, const OptimizerRows<T>&, int);
 
+inline void check_optimizer(const Optimizer& optimizer, const char* caller) {
+    check(optimizer.decay >= 0 && optimizer.decay < 1 && optimizer.second_decay >= 0 && optimizer.second_decay < 1,
+          caller, ": decays must lie in [0, 1); got ", optimizer.decay, " and ", optimizer.second_decay);
+    check(optimizer.weight_decay >= 0 && optimizer.weight_decay <= 1e30, caller,
+          ": weight_decay must not be negative; got ", optimizer.weight_decay);
+}
+
 }  // namespace fastcf

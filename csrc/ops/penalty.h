@@ -6,13 +6,19 @@
 
 namespace fastcf {
 
-// sum_r weights_r |rows_r|^2 in float64; weights (rows,). Sums of chunks of rows are added in order: the same bits for
-// any number of threads. Bound by reading the rows once. Throws std::invalid_argument where lengths disagree.
-double penalty(MatrixView<const float> rows, VectorView<const float> weights, int n_threads);
+// sum_r weights_r |rows_r|^2 in float64; weights (rows,), or empty: all are 1. Sums of chunks of rows are added in
+// order: the same bits for any number of threads. Bound by reading the rows once. Throws std::invalid_argument where
+// lengths disagree. For float and double.
+template <class T>
+double penalty(MatrixView<const T> rows, VectorView<const T> weights, int n_threads);
 
-inline void check_penalty(const MatrixView<const float>& rows, const VectorView<const float>& weights) {
-    check(weights.size == rows.rows, "penalty: weights must have one entry per row (", rows.rows, "); got ",
-          weights.size);
+template <class T>
+void check_penalty(const MatrixView<const T>& rows, const VectorView<const T>& weights) {
+    check(weights.data == nullptr || weights.size == rows.rows, "penalty: weights must have one entry per row (",
+          rows.rows, "); got ", weights.size);
 }
+
+// Both element types, for the end of an implementation.
+#define FASTCF_INSTANTIATE_PENALTY(T) template double penalty<T>(MatrixView<const T>, VectorView<const T>, int);
 
 }  // namespace fastcf

@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 #include "core/parallel.h"
-#include "math/als.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 
 namespace fastcf {
@@ -50,8 +50,8 @@ AlsTrainer::Side AlsTrainer::make_side(const CsrView& ratings, VectorView<const 
     std::vector<float> factors(static_cast<std::size_t>(ratings.rows)), biases(factors.size());
     for (std::int64_t r = 0; r < ratings.rows; ++r) {
         const auto at = static_cast<std::size_t>(r);
-        factors[at] = als_penalty(ratings.row_size(r), config.reg, config.reg_exponent);
-        biases[at] = als_penalty(ratings.row_size(r), bias_reg, 0.0);
+        factors[at] = row_penalty(ratings.row_size(r), config.reg, config.reg_exponent);
+        biases[at] = row_penalty(ratings.row_size(r), bias_reg, 0.0);
     }
     side.penalty = DeviceArray<float>(factors);
     side.bias_penalty = DeviceArray<float>(biases);
@@ -59,23 +59,23 @@ AlsTrainer::Side AlsTrainer::make_side(const CsrView& ratings, VectorView<const 
 }
 
 AlsTrainer::AlsTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
-                       float global_offset, const AlsConfig& config)
-    : config_(config), cg_steps_(config.cg_steps), global_offset_(global_offset) {
+                       const CsrView& ratings_by_item, VectorView<const float> item_weights, const AlsConfig& config)
+    : config_(config) {
     const char* caller = "AlsTrainer";
     check_training(ratings, weights, item_offset, config, caller);
     check(config.loss == Loss::squared, caller, ": cost must be 'squared'; got 'logistic'");
     check(config.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", config.cg_steps);
-    CsrView by_item = config.by_item;
+    CsrView by_item = ratings_by_item;
     by_item.cols = ratings.rows;
     check(by_item.rows == ratings.cols && by_item.nnz() == ratings.nnz(), caller,
           ": the ratings by item must be as many, of as many items, as those by user (", ratings.nnz(), " of ",
           ratings.cols, "); got ", by_item.nnz(), " of ", by_item.rows);
     check_csr(by_item, ratings.nnz(), caller);
-    check(config.item_weights.size == weights.size, caller, ": item_weights must have as many entries as weights (",
-          weights.size, "); got ", config.item_weights.size);
+    check(item_weights.size == weights.size, caller, ": item_weights must have as many entries as weights (",
+          weights.size, "); got ", item_weights.size);
     config_.n_threads = resolve_threads(config.n_threads);
     user_ = make_side(ratings, weights, config, config.user_bias_reg);
-    item_ = make_side(by_item, config.item_weights, config, config.item_bias_reg);
+    item_ = make_side(by_item, item_weights, config, config.item_bias_reg);
     item_offset_ = DeviceArray<float>(item_offset.data, item_offset.size);
     now_.user_factors = DeviceArray<float>::zeros(user_.rows * config.n_factors);
     now_.item_factors = DeviceArray<float>::zeros(item_.rows * config.n_factors);
@@ -118,13 +118,13 @@ VectorView<const float> AlsTrainer::column_offset_of_users() {
 
 void AlsTrainer::solve(AlsProblem problem, const Side& side, double bias_reg, DeviceArray<float>& factors,
                        DeviceArray<float>& bias, VectorView<double> squared_errors) {
-    problem.offset = item_offset_.empty() ? global_offset_ : 0.0f;
+    problem.offset = item_offset_.empty() ? config_.global_offset : 0.0f;
     AlsPrior prior;
     prior.reg = config_.reg;
     prior.reg_exponent = config_.reg_exponent;
     prior.bias_reg = bias_reg;
     AlsMethod method;
-    method.cg_steps = cg_steps_;
+    method.cg_steps = config_.cg_steps;
     method.squared_errors = squared_errors;
     als_update(problem, prior, method, {factors.data(), side.rows, config_.n_factors, config_.n_factors}, view(bias),
                config_.n_threads);
@@ -148,7 +148,7 @@ double AlsTrainer::epoch() {
 double AlsTrainer::penalty() const {
     const auto of_rows = [&](const DeviceArray<float>& rows, const DeviceArray<float>& weights, std::int64_t cols) {
         if (rows.empty()) return 0.0;
-        return fastcf::penalty({rows.data(), weights.size(), cols, cols}, view(weights), config_.n_threads);
+        return fastcf::penalty<float>({rows.data(), weights.size(), cols, cols}, view(weights), config_.n_threads);
     };
     return 0.5 * (of_rows(now_.user_factors, user_.penalty, config_.n_factors) +
                   of_rows(now_.item_factors, item_.penalty, config_.n_factors) +
@@ -168,7 +168,7 @@ double AlsTrainer::validation_squared_error() const {
     model.user_bias = view(now_.user_bias);
     model.item_bias = view(now_.item_bias);
     model.item_offset = view(item_offset_);
-    model.global_offset = global_offset_;
+    model.global_offset = config_.global_offset;
     return held_out_.squared_error(model, config_.lowest, config_.highest, config_.n_threads);
 }
 

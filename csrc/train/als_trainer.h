@@ -13,22 +13,21 @@
 namespace fastcf {
 
 struct AlsConfig : TrainerConfig {
-    int cg_steps = 0;                      // as in ops/als.h
-    CsrView by_item;                       // the ratings by item; their columns are users
-    VectorView<const float> item_weights;  // in that order; empty without weights
+    int cg_steps = 0;  // as in ops/als.h
 };
 
 class AlsTrainer {
   public:
-    // `weights` (one per rating) and `item_offset` (one per item) may be empty. That both orders hold the same ratings
-    // is the caller's to know. The cost must be the squared one.
+    // `weights` (one per rating) and `item_offset` (one per item) may be empty. by_item: the same ratings by item,
+    // whose columns are users, and item_weights their weights in that order; that both orders hold the same ratings is
+    // not checked. The cost must be the squared one.
     AlsTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
-               float global_offset, const AlsConfig& config);
+               const CsrView& by_item, VectorView<const float> item_weights, const AlsConfig& config);
 
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to) const;
 
-    // Solves for all users, then for all items; returns the sum of w e^2 thereafter.
+    // Solves for all users, then for all items; returns the sum of w e^2 after both.
     double epoch();
 
     // The L2 term of the objective, over rows that have ratings.
@@ -64,14 +63,12 @@ class AlsTrainer {
                DeviceArray<float>& bias, VectorView<double> squared_errors);
     VectorView<const float> column_offset_of_users();
 
-    TrainerConfig config_;
-    int cg_steps_;
+    AlsConfig config_;
     Side user_, item_;
     Parameters now_, best_;
     bool saved_ = false;
     DeviceArray<float> item_offset_, item_offset_and_bias_;
     DeviceArray<double> squared_errors_;  // of the items
-    float global_offset_;
     HeldOut held_out_;
 };
 

@@ -17,11 +17,10 @@ std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
-void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& config,
-                    const AutoencoderTraining& training) {
+void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& training) {
     const char* caller = "AutoencoderTrainer";
-    check(rows.structure.cols == config.n_columns, caller, ": rows must have ", config.n_columns, " columns; got ",
-          rows.structure.cols);
+    check_autoencoder(training.network, caller);
+    check_optimizer(training.optimizer, caller);
     check(rows.structure.rows < INT32_MAX && rows.structure.cols < INT32_MAX, caller,
           ": rows and columns must be fewer than 2^31");
     check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
@@ -31,10 +30,8 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
           training.input_dropout);
     check(training.rated_input >= 0 && std::isfinite(training.rated_input), caller,
           ": rated_input must be finite and not negative; got ", training.rated_input);
-    check(config.rated == (training.rated_input > 0), caller, ": rated weights go with a rated_input above 0; got ",
-          training.rated_input);
-    check(config.loss == Loss::squared ||
-              (config.output_activation == Activation::identity && training.dense_refeeding == 0),
+    check(training.network.loss == Loss::squared ||
+              (training.network.output_activation == Activation::identity && training.dense_refeeding == 0),
           caller, ": cost='logistic' goes with output_activation='identity' and without dense_refeeding");
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
@@ -42,10 +39,12 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderConfig& co
 
 }  // namespace
 
-AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
-                                       const AutoencoderTraining& training)
-    : config_(config), training_(training) {
-    check_training(rows, config, training);
+AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderTraining& training)
+    : training_(training) {
+    check_training(rows, training);
+    AutoencoderConfig& config = training_.network;
+    config.n_columns = rows.structure.cols;
+    config.rated = training.rated_input > 0;
     training_.n_threads = resolve_threads(training.n_threads);
     network_ = Autoencoder<float>(config, training.optimizer.kind);
     batches_ =
@@ -53,19 +52,9 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     optimizer_ = TabulatedOptimizer(training.optimizer);
     decay_ = training.optimizer.weight_decay;
     shares_ = decay_ > 0 && !moves_untouched(training.optimizer.kind, decay_);
-    if (shares_) share_penalties(rows.structure);
+    if (shares_) batches_.share_decay(decay_);
     losses_ = DeviceArray<double>::zeros(2);
     held_out_indptr_.resize(at(batches_.n_rows()) + 2);
-}
-
-void AutoencoderTrainer::share_penalties(const CsrView& structure) {
-    std::vector<double> counts(at(structure.cols));
-    for (std::int64_t e = 0; e < structure.nnz(); ++e) ++counts[at(structure.indices[e])];
-    std::vector<float> shares(counts.size());
-    const double whole = decay_ * static_cast<double>(batches_.count());
-    for (std::size_t c = 0; c < counts.size(); ++c)
-        if (counts[c] > 0) shares[c] = static_cast<float>(whole / counts[c]);
-    batches_.set_decay(std::move(shares));
 }
 
 void AutoencoderTrainer::set_parameters(const AutoencoderArrays<float>& from) {
@@ -92,7 +81,7 @@ Optimizer AutoencoderTrainer::rows_optimizer() const {
 }
 
 DropoutSeed AutoencoderTrainer::dropout() {
-    return {config_.dropout > 0, training_.seed, passes_++};
+    return {training_.network.dropout > 0, training_.seed, passes_++};
 }
 
 double AutoencoderTrainer::epoch(double learning_rate) {
@@ -107,11 +96,12 @@ double AutoencoderTrainer::epoch(double learning_rate) {
         network_.gradient(batch, 1 / batch.weight, dropout(), losses_.data(), training_.n_threads);
         if (training_.dense_refeeding > 0) {
             settle();  // all columns are asked for: what they are before the step goes in again
-            const std::int64_t size = batch.rows * config_.n_columns;
+            const std::int64_t size = batch.rows * training_.network.n_columns;
             fed_.reserve(size);
             answer_.reserve(size);
-            network_.last_dense_outputs({fed_.data(), batch.rows, config_.n_columns, config_.n_columns},
-                                        training_.n_threads);
+            network_.last_dense_outputs(
+                {fed_.data(), batch.rows, training_.network.n_columns, training_.network.n_columns},
+                training_.n_threads);
         }
         step(learning_rate, batch.touched);
         refeed(batch, learning_rate);
@@ -125,7 +115,7 @@ void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_
 }
 
 void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_rate) {
-    const std::int64_t n = config_.n_columns;
+    const std::int64_t n = training_.network.n_columns;
     const double scale = 1 / static_cast<double>(batch.rows * n);
     for (int again = 0; again < training_.dense_refeeding; ++again) {
         settle();
@@ -139,7 +129,7 @@ void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_ra
 double AutoencoderTrainer::penalty() {
     if (decay_ == 0) return 0;
     settle();
-    return 0.5 * decay_ * network_.squared_norm();
+    return 0.5 * decay_ * network_.squared_norm(training_.n_threads);
 }
 
 void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
@@ -153,8 +143,8 @@ void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, Vec
     for (std::int64_t e = 0; e < n; ++e) {
         check(rows[e] >= -1 && rows[e] < n_rows, caller, ": rows must lie in [-1, ", n_rows, "); got ", rows[e],
               " at entry ", e);
-        check(columns[e] >= -1 && columns[e] < config_.n_columns, caller, ": columns must lie in [-1, ",
-              config_.n_columns, "); got ", columns[e], " at entry ", e);
+        check(columns[e] >= -1 && columns[e] < training_.network.n_columns, caller, ": columns must lie in [-1, ",
+              training_.network.n_columns, "); got ", columns[e], " at entry ", e);
         if (columns[e] >= 0) ++indptr[at(rows[e] < 0 ? n_rows : rows[e]) + 1];
     }
     std::partial_sum(indptr.begin(), indptr.end(), indptr.begin());

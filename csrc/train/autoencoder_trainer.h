@@ -7,14 +7,15 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/autoencoder.h"
+#include "networks/row_batches.h"
 #include "ops/optimizer.h"
-#include "train/autoencoder.h"
-#include "train/row_batches.h"
 
 namespace fastcf {
 
 struct AutoencoderTraining {
-    Optimizer optimizer;  // with weight_decay, the penalty of weights (not of biases)
+    AutoencoderConfig network;  // n_columns is the rows', rated follows from rated_input
+    Optimizer optimizer;        // with weight_decay, the penalty of weights (not of biases)
     std::int64_t batch_size = 1;
     int dense_refeeding = 0;
     double input_dropout = 0;
@@ -36,10 +37,9 @@ struct AutoencoderTraining {
 // the same penalty.
 class AutoencoderTrainer {
   public:
-    AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderConfig& config,
-                       const AutoencoderTraining& training);
+    AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderTraining& training);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const AutoencoderArrays<float>& from);
     void get_parameters(const AutoencoderArrays<float>& to);
 
@@ -59,7 +59,6 @@ class AutoencoderTrainer {
     void restore_best();
 
   private:
-    void share_penalties(const CsrView& structure);
     Optimizer rows_optimizer() const;
     void refeed(const RowBatch<float>& batch, double learning_rate);
     void step(double learning_rate, VectorView<const std::int32_t> rows);
@@ -69,7 +68,6 @@ class AutoencoderTrainer {
     double over_held_out(Term&& term);
     DropoutSeed dropout();
 
-    AutoencoderConfig config_;
     AutoencoderTraining training_;
     Autoencoder<float> network_;
     RowBatches<float> batches_;

@@ -1,4 +1,4 @@
-// What trainers of factor models share: the arrays that go in and out, and memory on cache lines.
+// What trainers of factor models share: the arrays that go in and out.
 #pragma once
 
 #include <algorithm>
@@ -7,17 +7,11 @@
 #include "core/aligned.h"
 #include "core/check.h"
 #include "core/memory.h"
-#include "core/parallel.h"
 #include "core/view.h"
 
 namespace fastcf {
 
-inline constexpr std::int64_t kRowAlign = 16;  // floats: one cache line, the widest vector
 inline constexpr std::int64_t kRowGrain = 4096;
-
-inline std::int64_t row_stride(std::int64_t n_factors) {
-    return (n_factors + kRowAlign - 1) / kRowAlign * kRowAlign;
-}
 
 // Factors (n_users, k) and (n_items, k); biases are empty for models without them.
 struct FactorArrays {
@@ -52,20 +46,6 @@ inline void upload_rows(const MatrixView<float>& from, DeviceArray<float>& to, s
 inline void download_rows(DeviceArray<float>& from, std::int64_t stride, const MatrixView<float>& to) {
     HostView<float> host(from);
     for (std::int64_t r = 0; r < to.rows; ++r) std::copy_n(host.data() + r * stride, to.cols, to.row(r));
-}
-
-inline AlignedBuffer<float> zeros(std::int64_t n) {
-    AlignedBuffer<float> buffer(n);
-    std::fill_n(buffer.data(), n, 0.0f);
-    return buffer;
-}
-
-// Copies into memory that is kept from one time to the next: fresh pages would cost more than the copy.
-inline void copy_buffer(const AlignedBuffer<float>& from, AlignedBuffer<float>& to, int n_threads) {
-    if (to.size() != from.size()) to = AlignedBuffer<float>(from.size());
-    parallel_chunks(from.size(), std::int64_t{1} << 18, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-        std::copy(from.data() + begin, from.data() + end, to.data() + begin);
-    });
 }
 
 }  // namespace fastcf

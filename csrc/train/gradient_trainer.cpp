@@ -1,8 +1,11 @@
 #include "train/gradient_trainer.h"
 
-#include <cmath>
 #include <stdexcept>
 
+#include "core/check.h"
+#include "core/interrupt.h"
+#include "core/parallel.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 #include "ops/rows.h"
 
@@ -13,11 +16,9 @@ std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
-// λ n^exponent, and 0 where n = 0.
 DeviceArray<float> penalties(const std::vector<std::int64_t>& counts, double reg, double exponent) {
     std::vector<float> rates(counts.size());
-    for (std::size_t r = 0; r < counts.size(); ++r)
-        rates[r] = counts[r] == 0 ? 0.0f : static_cast<float>(reg * std::pow(static_cast<double>(counts[r]), exponent));
+    for (std::size_t r = 0; r < counts.size(); ++r) rates[r] = row_penalty(counts[r], reg, exponent);
     return DeviceArray<float>(rates);
 }
 
@@ -38,11 +39,12 @@ void GradientTrainer::for_each_block(Body&& body) {
 }
 
 GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float> weights,
-                                 VectorView<const float> item_offset, float global_offset, const GradientConfig& config)
-    : config_(config), stride_(row_stride(config.n_factors)), global_offset_(global_offset) {
+                                 VectorView<const float> item_offset, const GradientConfig& config)
+    : config_(config), stride_(row_stride(config.n_factors)) {
     const char* caller = "GradientTrainer";
     const std::int64_t n = ratings.nnz();
     check_training(ratings, weights, item_offset, config, caller);
+    check_optimizer(config.optimizer, caller);
     check(config.batch_size >= 0, caller, ": batch_size must not be negative; got ", config.batch_size);
     check(config.batch_size == 0 || n <= UINT32_MAX, caller, ": ratings must be fewer than 2^32 with batches; got ", n);
     config_.n_threads = resolve_threads(config.n_threads);
@@ -135,7 +137,7 @@ double GradientTrainer::full_step(double learning_rate, double bias_learning_rat
     MfObjective<float> objective;
     objective.loss = config_.loss;
     objective.item_offset = item_offset_.data();
-    objective.global_offset = global_offset_;
+    objective.global_offset = config_.global_offset;
     objective.user_reg = user_.reg.data();
     objective.item_reg = item_.reg.data();
     objective.user_bias_reg = user_.bias_reg.data();
@@ -205,7 +207,7 @@ void GradientTrainer::batch_step(const Batches::Batch& batch, double learning_ra
     MfObjective<float> objective;
     objective.loss = config_.loss;
     objective.item_offset = touched_offset_.data();
-    objective.global_offset = global_offset_;
+    objective.global_offset = config_.global_offset;
     objective.user_reg = users.reg.data();
     objective.item_reg = items.reg.data();
     objective.user_bias_reg = users.bias_reg.data();
@@ -247,8 +249,8 @@ double GradientTrainer::penalty() {
     double sum = 0;
     for (const Side* side : {&user_, &item_}) {
         const auto add = [&](const Block& block, const DeviceArray<float>& weights) {
-            sum += fastcf::penalty({block.values.data(), block.rows, block.cols, block.cols}, view_of(weights),
-                                   config_.n_threads);
+            sum += fastcf::penalty<float>({block.values.data(), block.rows, block.cols, block.cols}, view_of(weights),
+                                          config_.n_threads);
         };
         add(side->factors, side->reg);
         if (config_.bias) add(side->bias, side->bias_reg);
@@ -273,7 +275,7 @@ FactorModel GradientTrainer::model() const {
         model.item_bias = view_of(item_.bias.values);
     }
     model.item_offset = view_of(item_offset_);
-    model.global_offset = global_offset_;
+    model.global_offset = config_.global_offset;
     return model;
 }
 

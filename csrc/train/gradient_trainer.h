@@ -7,13 +7,13 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/all_ratings.h"
+#include "networks/optimized.h"
 #include "ops/mf_gradient.h"
 #include "ops/optimizer.h"
 #include "ops/predict.h"
-#include "train/all_ratings.h"
 #include "train/batches.h"
 #include "train/factors.h"
-#include "train/optimized.h"
 #include "train/trainer.h"
 
 namespace fastcf {
@@ -33,9 +33,9 @@ class GradientTrainer {
   public:
     // `weights` (one per rating) and `item_offset` (one per item) may be empty.
     GradientTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
-                    float global_offset, const GradientConfig& config);
+                    const GradientConfig& config);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to);
 
@@ -88,7 +88,6 @@ class GradientTrainer {
     GradientConfig config_;
     std::int64_t stride_ = 0;
     DeviceArray<float> item_offset_;
-    float global_offset_;
     Side user_, item_;
     std::int64_t steps_ = 0;
     std::uint64_t epochs_ = 0;

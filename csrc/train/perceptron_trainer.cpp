@@ -23,10 +23,12 @@ std::size_t at(std::int64_t i) {
 
 PerceptronTrainer::PerceptronTrainer(const CsrView& ratings, VectorView<const float> weights,
                                      MatrixView<const float> features, VectorView<const std::uint64_t> keys,
-                                     const PerceptronConfig& config, const PerceptronTraining& training)
-    : config_(config), training_(training), n_items_(features.rows) {
+                                     const PerceptronTraining& training)
+    : training_(training), n_items_(features.rows) {
     const char* caller = "PerceptronTrainer";
+    const PerceptronConfig& config = training.network;
     check_perceptron(config, caller);
+    check_optimizer(training.optimizer, caller);
     check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": ratings must have values");
     check(features.cols == config.layers.front(), caller, ": features must have ", config.layers.front(),
           " columns; got ", features.cols);
@@ -61,7 +63,6 @@ PerceptronTrainer::PerceptronTrainer(const CsrView& ratings, VectorView<const fl
                      [&](std::int64_t a, std::int64_t b) { return count(a) > count(b); });
     layout_ = perceptron_layout(config);
     networks_ = OptimizedRows<float>(ratings.rows, layout_.size, training.optimizer.kind);
-    check_on_host(networks_.values.data(), caller);
     Optimizer& optimizer = training_.optimizer;
     powers_ = tabulated_powers(optimizer.decay);
     second_powers_ = tabulated_powers(optimizer.second_decay);
@@ -88,7 +89,7 @@ void PerceptronTrainer::draw(std::int64_t user, VectorView<const float> low, Vec
         Rng random(keys_[at(user)], kWeightStream + static_cast<std::uint64_t>(l));
         float* const weights = parameters + layout_.weights[at(l)];
         const double from = static_cast<double>(low[l]), width = static_cast<double>(high[l]) - from;
-        for (std::int64_t w = 0; w < config_.layers[at(l)] * config_.layers[at(l) + 1]; ++w)
+        for (std::int64_t w = 0; w < training_.network.layers[at(l)] * training_.network.layers[at(l) + 1]; ++w)
             weights[w] = static_cast<float>(from + width * random.uniform());
     }
     const std::int64_t n = count(user);
@@ -98,7 +99,8 @@ void PerceptronTrainer::draw(std::int64_t user, VectorView<const float> low, Vec
         for (std::int64_t e = indptr_[at(user)]; e < indptr_[at(user) + 1]; ++e) {
             const double weight = weights_.empty() ? 1 : static_cast<double>(weights_[at(e)]);
             const float rating = ratings_[at(e)];
-            ones += weight * (config_.levels.empty() ? static_cast<double>(rating) : rating == config_.levels[at(k)]);
+            ones += weight * (training_.network.levels.empty() ? static_cast<double>(rating)
+                                                               : rating == training_.network.levels[at(k)]);
             total += weight;
         }
         const double share = ones / total * static_cast<double>(n), rest = static_cast<double>(n) - share;
@@ -106,7 +108,7 @@ void PerceptronTrainer::draw(std::int64_t user, VectorView<const float> low, Vec
     }
 }
 
-void PerceptronTrainer::set_parameters(MatrixView<const float> from) {
+void PerceptronTrainer::set_parameters(MatrixView<float> from) {
     check(from.rows == networks_.rows && from.cols == layout_.size,
           "PerceptronTrainer.set_parameters: parameters must have shape (", networks_.rows, ", ", layout_.size,
           "); got (", from.rows, ", ", from.cols, ")");
@@ -122,7 +124,7 @@ void PerceptronTrainer::get_parameters(MatrixView<float> to) const {
 }
 
 MatrixView<const float> PerceptronTrainer::features() const {
-    const std::int64_t cols = config_.layers.front();
+    const std::int64_t cols = training_.network.layers.front();
     return {features_.data(), n_items_, cols, cols};
 }
 
@@ -133,7 +135,7 @@ PerceptronEpoch PerceptronTrainer::epoch(double learning_rate) {
                     [&](std::int64_t begin, std::int64_t end, int thread) {
                         Worker& worker = workers_[at(thread)];
                         if (worker.perceptron.network().n_layers() == 0)
-                            worker.perceptron = Perceptron<float>(config_, training_.optimizer.kind);
+                            worker.perceptron = Perceptron<float>(training_.network, training_.optimizer.kind);
                         for (std::int64_t place = begin; place < end; ++place) {
                             const std::int64_t user = longest_first_[at(place)], n = count(user);
                             if (n == 0) continue;
@@ -177,12 +179,12 @@ PerceptronEpoch PerceptronTrainer::train(std::int64_t user, double learning_rate
         network.step(optimizer, learning_rate, ++steps, 1);
     }
     networks_.take_row(user, network.parameters(), 0);
-    return {loss / total + 0.5 * optimizer.weight_decay * network.squared_norm(), loss};
+    return {loss / total + 0.5 * optimizer.weight_decay * network.squared_norm(1), loss};
 }
 
 void PerceptronTrainer::predict(const PairGroups& pairs, MatrixView<float> out) const {
-    perceptron_predict(config_, {networks_.values.data(), networks_.rows, layout_.size, layout_.size}, features(),
-                       pairs, out, training_.n_threads);
+    perceptron_predict(training_.network, {networks_.values.data(), networks_.rows, layout_.size, layout_.size},
+                       features(), pairs, out, training_.n_threads);
 }
 
 }  // namespace fastcf

@@ -1,18 +1,18 @@
 #include "train/sgd_trainer.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "core/mix64.h"
 #include "core/parallel.h"
+#include "math/penalty.h"
 #include "ops/penalty.h"
 #include "train/sgd_tiles.h"
 
 namespace fastcf {
 namespace {
 
-// What training changes; rates are the same for ever.
+// What training changes; rates stay as they are.
 void copy_parameters(const SgdState& from, SgdState& to, int n_threads) {
     to.stride = from.stride;
     to.user_factors.assign(from.user_factors, n_threads);
@@ -29,10 +29,8 @@ struct Shares {
 Shares shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
     std::vector<float> of_row(counts.size()), of_rating(counts.size());
     for (std::size_t r = 0; r < counts.size(); ++r) {
-        if (counts[r] == 0) continue;
-        const auto n = static_cast<double>(counts[r]);
-        of_row[r] = static_cast<float>(scale * std::pow(n, exponent));
-        of_rating[r] = static_cast<float>(scale * std::pow(n, exponent - 1));
+        of_row[r] = row_penalty(counts[r], scale, exponent);
+        of_rating[r] = row_penalty(counts[r], scale, exponent - 1);
     }
     return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
 }
@@ -47,8 +45,8 @@ std::vector<T> in_order(const T* rows, const std::vector<std::int32_t>& position
 }  // namespace
 
 SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
-                       float global_offset, const SgdConfig& config)
-    : config_(config), global_offset_(global_offset) {
+                       const SgdConfig& config)
+    : config_(config) {
     const char* caller = "SgdTrainer";
     check_training(ratings, weights, item_offset, config, caller);
     const bool logistic = config.loss == Loss::logistic;
@@ -57,8 +55,8 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
     state_.stride = row_stride(config.n_factors);
     const SgdGrid grid = sgd_grid(ratings.nnz(), ratings.rows, ratings.cols, state_.stride, config.deterministic);
     tiles_ = build_sgd_tiles(ratings, weights.empty() ? nullptr : weights.data,
-                             item_offset.empty() ? nullptr : item_offset.data, logistic ? 0.0f : global_offset, grid,
-                             config.seed, config_.n_threads);
+                             item_offset.empty() ? nullptr : item_offset.data, logistic ? 0.0f : config.global_offset,
+                             grid, config.seed, config_.n_threads);
     state_.user_factors = DeviceArray<float>::zeros(tiles_.n_users * state_.stride);
     state_.item_factors = DeviceArray<float>::zeros(tiles_.n_items * state_.stride);
     state_.user_bias = DeviceArray<float>::zeros(tiles_.n_users);
@@ -129,8 +127,8 @@ double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
     step.bias_learning_rate = bias_learning_rate;
     step.bias = config_.bias;
     step.loss = config_.loss;
-    step.offset = config_.loss == Loss::logistic ? global_offset_ : 0.0f;
-    step.half = config_.half;
+    step.offset = config_.loss == Loss::logistic ? config_.global_offset : 0.0f;
+    step.half = config_.storage == Storage::float16;
     const std::vector<std::int32_t> rounds = next_rounds();
     ++epochs_;
     return sgd_epoch(tiles_, rounds, state_, step, config_.n_threads);
@@ -184,7 +182,7 @@ double SgdTrainer::penalty() const {
     const auto of_rows = [&](const DeviceArray<float>& rows, const DeviceArray<float>& weights, std::int64_t cols,
                              std::int64_t stride) {
         const std::int64_t n = weights.size();
-        return fastcf::penalty({rows.data(), n, cols, stride}, {weights.data(), n}, config_.n_threads);
+        return fastcf::penalty<float>({rows.data(), n, cols, stride}, {weights.data(), n}, config_.n_threads);
     };
     return 0.5 *
            (of_rows(state_.user_factors, user_penalty_, config_.n_factors, state_.stride) +
@@ -207,7 +205,7 @@ FactorModel SgdTrainer::model() const {
         model.item_bias = {state_.item_bias.data(), tiles_.n_items};
     }
     model.item_offset = {item_offset_.data(), item_offset_.size()};
-    model.global_offset = global_offset_;
+    model.global_offset = config_.global_offset;
     return model;
 }
 

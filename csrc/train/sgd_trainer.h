@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/view.h"
+#include "math/half.h"
 #include "ops/predict.h"
 #include "ops/sgd.h"
 #include "train/factors.h"
@@ -14,8 +15,8 @@
 namespace fastcf {
 
 struct SgdConfig : TrainerConfig {
-    bool deterministic = true;  // false: a GPU may let steps race
-    bool half = false;          // factors as 16-bit floats during epochs, on a GPU
+    bool deterministic = true;           // false: a GPU may let steps race
+    Storage storage = Storage::float32;  // of factors during epochs; float16 on a GPU only
 };
 
 class SgdTrainer {
@@ -23,7 +24,7 @@ class SgdTrainer {
     // `weights` (one per rating) and `item_offset` (one per item) may be empty; the latter must be for the logistic
     // cost.
     SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
-               float global_offset, const SgdConfig& config);
+               const SgdConfig& config);
 
     void set_parameters(const FactorArrays& from);
     void get_parameters(const FactorArrays& to) const;
@@ -56,7 +57,6 @@ class SgdTrainer {
     DeviceArray<float> user_penalty_, item_penalty_, user_bias_penalty_, item_bias_penalty_;
     SgdState state_, best_;
     DeviceArray<float> item_offset_;  // in training order
-    float global_offset_;
     std::uint64_t epochs_ = 0;
     HeldOut held_out_;
 };

@@ -1,4 +1,4 @@
-// What trainers of factor models share: their settings, what they refuse, the order of ratings, and pairs held out.
+// What trainers of factor models share: their settings and their checks, the order of ratings, and pairs held out.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 namespace fastcf {
 
 struct TrainerConfig {
+    float global_offset = 0;  // of every prediction, where items have no offsets of their own
     std::int64_t n_factors = 0;
     double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
     double reg_exponent = 1;
@@ -30,7 +31,7 @@ void check_training(const CsrView& ratings, VectorView<const float> weights, Vec
                     const TrainerConfig& config, const char* caller);
 
 // The rows of every rating in training order, and the number of its step. Ratings of one step take their errors
-// together, before any of them steps. For tests and for the curious.
+// together, before any of them steps. For tests and inspection.
 struct TrainingOrder {
     std::vector<std::int32_t> users, items;
     std::vector<std::int64_t> steps;

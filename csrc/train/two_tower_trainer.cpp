@@ -10,15 +10,14 @@
 namespace fastcf {
 
 TwoTowerTrainer::TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, const Features<float>& users,
-                                 const Features<float>& items, const TwoTowerConfig& config,
-                                 const TwoTowerTraining& training)
-    : config_(config),
-      training_(training),
+                                 const Features<float>& items, const TwoTowerTraining& training)
+    : training_(training),
       optimizer_(training.optimizer),
-      network_(config, training.optimizer.kind),
+      network_(training.network, users.counts(), items.counts(), training.optimizer.kind, "TwoTowerTrainer"),
       users_(users),
       items_(items) {
     const char* caller = "TwoTowerTrainer";
+    check_optimizer(training.optimizer, caller);
     check(ratings.values != nullptr || ratings.nnz() == 0, caller, ": ratings must have values");
     check(ratings.rows <= users_.n_rows() && ratings.cols <= items_.n_rows(), caller,
           ": all users and items of the ratings (", ratings.rows, " and ", ratings.cols, ") must have features; got ",
@@ -89,9 +88,7 @@ double TwoTowerTrainer::penalty() {
     const double decay = training_.optimizer.weight_decay;
     if (decay == 0) return 0;
     settle();
-    double sum = 0;
-    network_.for_each([&](const Tower<float>& tower) { sum += tower.squared_norm(); });
-    return 0.5 * decay * sum;
+    return 0.5 * decay * network_.squared_norm(training_.n_threads);
 }
 
 void TwoTowerTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
@@ -130,7 +127,7 @@ FactorModel TwoTowerTrainer::held_out_model() {
     FactorModel model;
     model.user_factors = vectors(network_.user(), users_, held_out_users_);
     model.item_factors = vectors(network_.item(), items_, held_out_items_);
-    model.global_offset = static_cast<float>(config_.centre);
+    model.global_offset = static_cast<float>(training_.network.centre);
     return model;
 }
 

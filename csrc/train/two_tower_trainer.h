@@ -7,16 +7,17 @@
 
 #include "core/memory.h"
 #include "core/view.h"
+#include "networks/feature_rows.h"
+#include "networks/optimized.h"
+#include "networks/two_tower.h"
 #include "ops/optimizer.h"
 #include "train/batches.h"
-#include "train/feature_rows.h"
-#include "train/optimized.h"
 #include "train/trainer.h"
-#include "train/two_tower.h"
 
 namespace fastcf {
 
 struct TwoTowerTraining {
+    TwoTowerConfig network;
     Optimizer optimizer;  // with weight_decay, the penalty of weights (not of biases)
     std::int64_t batch_size = 1;
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings
@@ -34,9 +35,9 @@ class TwoTowerTrainer {
   public:
     // Ratings name rows of features, which may be more than those rated.
     TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, const Features<float>& users,
-                    const Features<float>& items, const TwoTowerConfig& config, const TwoTowerTraining& training);
+                    const Features<float>& items, const TwoTowerTraining& training);
 
-    // The optimiser begins anew.
+    // Resets the optimiser's state.
     void set_parameters(const TwoTowerArrays<float>& from);
     void get_parameters(const TwoTowerArrays<float>& to);
 
@@ -65,7 +66,6 @@ class TwoTowerTrainer {
     void settle();
     FactorModel held_out_model();
 
-    TwoTowerConfig config_;
     TwoTowerTraining training_;
     TabulatedOptimizer optimizer_;
     TwoTower<float> network_;

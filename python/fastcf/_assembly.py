@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector
+from fastcf._parameters import check_n_threads
 from fastcf.ids import IdMap, distinct
 
 __all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen", "pair_columns"]
@@ -70,17 +71,6 @@ def _encode_categories(chunks: list[Categories], known: IdMap | None, n_threads:
     return _Encoded(known, np.concatenate(rows), True)
 
 
-def _threads(n_threads: int | None, caller: str) -> int:
-    """Return the number of threads, 0 for the default."""
-    if n_threads is None:
-        return 0
-    if isinstance(n_threads, bool) or not isinstance(n_threads, (int, np.integer)):
-        raise TypeError(f"{caller}: n_threads must be a positive integer or None; got {n_threads!r}")
-    if n_threads < 1:
-        raise ValueError(f"{caller}: n_threads must be a positive integer or None; got {n_threads}")
-    return int(n_threads)
-
-
 class Parts(NamedTuple):
     """What :class:`~fastcf.ratings.Ratings` consists of."""
 
@@ -138,7 +128,7 @@ def build(
         As :meth:`fastcf.ratings.Ratings.from_coo`.
     """
     caller = options.caller
-    threads = _threads(options.n_threads, caller)
+    threads = check_n_threads(options.n_threads, caller)
     for name, column in (("users", users), ("items", items), ("timestamps", timestamps), ("weights", weights)):
         if column is None:
             continue
@@ -169,7 +159,7 @@ def build_from_scipy(matrix: Any, options: Options) -> Parts:
         _Encoded(IdMap.range(n), np.ascontiguousarray(codes, dtype=np.int32), True)
         for n, codes in zip(matrix.shape, (coo.row, coo.col), strict=True)
     )
-    return _compress(rows, columns, values, None, None, options, _threads(options.n_threads, caller))
+    return _compress(rows, columns, values, None, None, options, check_n_threads(options.n_threads, caller))
 
 
 def _compress(

@@ -24,11 +24,12 @@ from fastcf._version import __version__
 from fastcf.errors import DeviceError
 
 with briefly_spinning_threads():
-    from fastcf import _cpu, _ingest
+    from fastcf import _cpu, _host, _ingest
 
 __all__ = [
     "DEVICES",
     "Backend",
+    "host",
     "ingest",
     "is_device",
     "resolve_device",
@@ -36,6 +37,7 @@ __all__ = [
     "single_threaded_blas",
 ]
 
+host = _host
 ingest = _ingest
 
 

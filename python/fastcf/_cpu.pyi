@@ -1,84 +1,23 @@
-"""The CPU backend: what csrc/bind/backend registers. Callers validate meaning; these re-check shapes and bounds."""
+"""The CPU backend, csrc/bind/backend. Callers validate meaning; shapes and bounds are re-checked."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-class Config(TypedDict):
-    isa: str
-    best_isa: str
-    threads: int
-    gemm: Literal["own", "blas"]
-    blas_core: str
-    compiler: str
-
-class Device(TypedDict):
-    name: str
-    compute_capability: tuple[int, int]
-    memory_bytes: int
-    multiprocessors: int
-
-class Probe(TypedDict):
-    available: bool
-    reason: str
-    devices: list[Device]
-    in_use: int
-    driver_version: int
-    runtime_version: int
-
-class DeviceArray:
-    def __init__(self, array: NDArray[Any]) -> None: ...
-    def numpy(self) -> NDArray[Any]: ...
-    @property
-    def dtype(self) -> np.dtype[Any]: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-def config() -> Config: ...
-def probe(number: int = -1) -> Probe: ...
-def activate(kind: str, x: NDArray[Any], bias: NDArray[Any] | None = None, n_threads: int = 0) -> None: ...
+def activate(
+    kind: str, x: NDArray[np.floating[Any]], bias: NDArray[np.floating[Any]] | None = None, n_threads: int = 0
+) -> None: ...
 def activation_gradient(
     kind: str,
-    y: NDArray[Any],
-    gradient: NDArray[Any],
-    bias_gradient: NDArray[Any] | None = None,
+    y: NDArray[np.floating[Any]],
+    gradient: NDArray[np.floating[Any]],
+    bias_gradient: NDArray[np.floating[Any]] | None = None,
     n_threads: int = 0,
 ) -> None: ...
 def dropout(
-    x: NDArray[Any], rate: float, key: int, alpha: bool = False, gradient: bool = False, n_threads: int = 0
-) -> None: ...
-def spmm(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    values: NDArray[Any],
-    x: NDArray[Any],
-    entries: NDArray[np.int64] | None = None,
-    n_threads: int = 0,
-    add_to: NDArray[Any] | None = None,
-) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def normalize(x: NDArray[Any], length: float = 1.0, n_threads: int = 0) -> NDArray[Any]: ...
-def normalize_gradient(x: NDArray[Any], gradient: NDArray[Any], length: float = 1.0, n_threads: int = 0) -> None: ...
-def loss_gradient(
-    predicted: NDArray[Any],
-    target: NDArray[Any],
-    gradient: NDArray[Any],
-    weights: NDArray[Any] | None = None,
-    loss: Literal["squared", "logistic"] = "squared",
-    scale: float = 1.0,
-    n_threads: int = 0,
-) -> float: ...
-def set_gemm(which: Literal["auto", "blas", "own"]) -> None: ...
-def gemm(
-    a: NDArray[Any],
-    b: NDArray[Any],
-    c: NDArray[Any],
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    alpha: float = 1.0,
-    beta: float = 0.0,
-    n_threads: int = 0,
+    x: NDArray[np.floating[Any]], rate: float, key: int, alpha: bool = False, gradient: bool = False, n_threads: int = 0
 ) -> None: ...
 def als_update(
     indptr: NDArray[np.int64],
@@ -104,60 +43,432 @@ def als_update(
     squared_errors: NDArray[np.float64] | None = None,
     n_threads: int = 0,
 ) -> None: ...
-def random(
-    rows: int,
-    cols: int,
-    distribution: str,
-    scale: float,
-    seed: int,
-    stream: int = 0,
+
+class AlsTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        item_indptr: NDArray[np.int64],
+        item_users: NDArray[np.int32],
+        item_values: NDArray[np.float32],
+        item_weights: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
+        cg_steps: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self) -> float: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+def autoencoder_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    inputs: NDArray[np.floating[Any]],
+    targets: NDArray[np.floating[Any]],
+    n_columns: int,
+    parameters: tuple[
+        NDArray[Any],
+        NDArray[Any] | None,
+        NDArray[Any],
+        Sequence[NDArray[Any]],
+        Sequence[NDArray[Any]],
+        NDArray[Any] | None,
+    ],
+    gradient: tuple[
+        NDArray[Any],
+        NDArray[Any] | None,
+        NDArray[Any],
+        Sequence[NDArray[Any]],
+        Sequence[NDArray[Any]],
+        NDArray[Any] | None,
+    ],
+    *,
+    weights: NDArray[np.floating[Any]] | None = None,
+    offsets: NDArray[np.floating[Any]] | None = None,
+    layers: Sequence[int],
+    activation: str,
+    output_activation: str = "identity",
+    tied: bool = False,
+    dropout: float = 0.0,
+    alpha_dropout: bool = False,
+    cost: str = "squared",
+    penalised_bias: bool = False,
+    input_dropout: float = 0.0,
+    rated_input: float = 0.0,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    dense: bool = False,
+    n_threads: int = 0,
+) -> float: ...
+def autoencoder_hidden(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    input_weights: NDArray[np.float32],
+    hidden_weights: Sequence[NDArray[np.float32]],
+    hidden_biases: Sequence[NDArray[np.float32]],
+    rated_weights: NDArray[np.float32] | None = None,
+    *,
+    layers: Sequence[int],
+    activation: str,
+    tied: bool,
+    rated_input: float = 0.0,
+    depth: int,
     n_threads: int = 0,
 ) -> NDArray[np.float32]: ...
+
+class AutoencoderTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        inputs: NDArray[np.float32],
+        targets: NDArray[np.float32],
+        n_columns: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        offsets: NDArray[np.float32] | None = None,
+        layers: Sequence[int],
+        activation: str,
+        output_activation: str,
+        tied: bool,
+        dropout: float = 0.0,
+        alpha_dropout: bool = False,
+        cost: str = "squared",
+        penalised_bias: bool = False,
+        input_dropout: float = 0.0,
+        rated_input: float = 0.0,
+        dense_refeeding: int = 0,
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        weight_decay: float = 0.0,
+        batch_size: int,
+        lowest: float,
+        highest: float,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def epoch(self, learning_rate: float) -> float: ...
+    def set_validation(
+        self,
+        rows: NDArray[np.int32],
+        columns: NDArray[np.int32],
+        offsets: NDArray[np.float32],
+        values: NDArray[np.float32],
+        scale: float = 1.0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        parameters: tuple[
+            NDArray[Any],
+            NDArray[Any] | None,
+            NDArray[Any],
+            Sequence[NDArray[Any]],
+            Sequence[NDArray[Any]],
+            NDArray[Any] | None,
+        ],
+    ) -> None: ...
+    def get_parameters(
+        self,
+        parameters: tuple[
+            NDArray[Any],
+            NDArray[Any] | None,
+            NDArray[Any],
+            Sequence[NDArray[Any]],
+            Sequence[NDArray[Any]],
+            NDArray[Any] | None,
+        ],
+    ) -> None: ...
+    def penalty(self) -> float: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+def fit_biases(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    user_bias: NDArray[np.float32],
+    item_bias: NDArray[np.float32],
+    *,
+    weights: NDArray[np.float32] | None = None,
+    item_offset: NDArray[np.float32] | None = None,
+    user_reg: float = -1.0,
+    item_reg: float = -1.0,
+    max_iterations: int = 50,
+    tolerance: float = 0.0001,
+    n_threads: int = 0,
+) -> dict[str, Any]: ...
+def config() -> dict[str, Any]: ...
+def probe(number: int = -1) -> dict[str, Any]: ...
+
+class DeviceArray:
+    def __init__(self, array: NDArray[Any]) -> None: ...
+    def numpy(self) -> NDArray[Any]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
 def random_on_device(
-    rows: int,
-    cols: int,
-    distribution: str,
-    scale: float,
-    seed: int,
-    stream: int = 0,
-    n_threads: int = 0,
+    rows: int, cols: int, distribution: str, scale: float, seed: int, stream: int = 0, n_threads: int = 0
 ) -> DeviceArray: ...
-def topk(
-    queries: NDArray[np.float32],
-    items: NDArray[np.float32],
-    item_bias: NDArray[np.float32] | None,
-    n: int,
-    seen_indptr: NDArray[np.int64] | None = None,
-    seen_indices: NDArray[np.int32] | None = None,
-    candidates: NDArray[np.int32] | None = None,
-    excluded: NDArray[np.int32] | None = None,
-    storage: Literal["float32", "float16"] = "float32",
+def set_gemm(which: str) -> None: ...
+def gemm(
+    a: NDArray[np.floating[Any]],
+    b: NDArray[np.floating[Any]],
+    c: NDArray[np.floating[Any]],
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    alpha: float = 1.0,
+    beta: float = 0.0,
     n_threads: int = 0,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
-def merge_candidates(
-    list_indptr: NDArray[np.int64],
-    list_items: NDArray[np.int32],
-    list_scores: NDArray[np.float32] | None,
-    user_indptr: NDArray[np.int64],
-    user_lists: NDArray[np.int32],
-    seen_indptr: NDArray[np.int64] | None = None,
-    seen_indices: NDArray[np.int32] | None = None,
-    limit: int = -1,
+) -> None: ...
+
+class GradientTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
+        optimizer: str = "gd",
+        decay: float = 0.0,
+        second_decay: float = 0.0,
+        epsilon: float = 0.0,
+        batch_size: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
+    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+def random(
+    rows: int, cols: int, distribution: str, scale: float, seed: int, stream: int = 0, n_threads: int = 0
+) -> NDArray[np.float32]: ...
+def loss_gradient(
+    predicted: NDArray[np.floating[Any]],
+    target: NDArray[np.floating[Any]],
+    gradient: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]] | None = None,
+    loss: str = "squared",
+    scale: float = 1.0,
     n_threads: int = 0,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32] | None, NDArray[np.uint64]]: ...
-def top_candidates(
-    indptr: NDArray[np.int64], scores: NDArray[np.float32], n: int, n_threads: int = 0
-) -> NDArray[np.int64]: ...
+) -> float: ...
+
+class SgdTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        weights: NDArray[np.float32] | None = None,
+        item_offset: NDArray[np.float32] | None = None,
+        global_offset: float = 0.0,
+        n_factors: int,
+        reg: float,
+        reg_exponent: float,
+        bias: bool,
+        user_bias_reg: float,
+        item_bias_reg: float,
+        lowest: float,
+        highest: float,
+        cost: str = "squared",
+        seed: int,
+        n_threads: int = 0,
+        deterministic: bool = True,
+        storage: str = "float32",
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
+    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+    def penalty(self) -> float: ...
+    def set_validation(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
+    ) -> None: ...
+    def validation_squared_error(self) -> float: ...
+    def validation_log_loss(self) -> float: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+
+def mf_gradient(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.floating[Any]],
+    item_indptr: NDArray[np.int64],
+    item_users: NDArray[np.int32],
+    item_entries: NDArray[np.int64],
+    user_factors: NDArray[np.floating[Any]],
+    item_factors: NDArray[np.floating[Any]],
+    user_bias: NDArray[np.floating[Any]] | None = None,
+    item_bias: NDArray[np.floating[Any]] | None = None,
+    *,
+    weights: NDArray[np.floating[Any]] | None = None,
+    item_offset: NDArray[np.floating[Any]] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    user_reg: NDArray[np.floating[Any]] | None = None,
+    item_reg: NDArray[np.floating[Any]] | None = None,
+    user_bias_reg: NDArray[np.floating[Any]] | None = None,
+    item_bias_reg: NDArray[np.floating[Any]] | None = None,
+    n_threads: int = 0,
+) -> tuple[
+    float,
+    float,
+    NDArray[np.floating[Any]],
+    NDArray[np.floating[Any]],
+    NDArray[np.floating[Any]] | None,
+    NDArray[np.floating[Any]] | None,
+    NDArray[np.floating[Any]],
+]: ...
+def mf_predict(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    user_factors: NDArray[np.floating[Any]],
+    item_factors: NDArray[np.floating[Any]],
+    user_bias: NDArray[np.floating[Any]] | None = None,
+    item_bias: NDArray[np.floating[Any]] | None = None,
+    *,
+    item_offset: NDArray[np.floating[Any]] | None = None,
+    global_offset: float = 0.0,
+    cost: str = "squared",
+    n_threads: int = 0,
+) -> NDArray[np.floating[Any]]: ...
 def nearest(
     queries: NDArray[np.float32],
     items: NDArray[np.float32],
     n: int,
-    metric: Literal["dot", "cosine", "euclidean"] = "cosine",
+    metric: str = "cosine",
     query_rows: NDArray[np.int32] | None = None,
     candidates: NDArray[np.int32] | None = None,
     excluded: NDArray[np.int32] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+def normalize(x: NDArray[np.floating[Any]], length: float = 1.0, n_threads: int = 0) -> NDArray[Any]: ...
+def normalize_gradient(
+    x: NDArray[np.floating[Any]], gradient: NDArray[np.floating[Any]], length: float = 1.0, n_threads: int = 0
+) -> None: ...
+def optimizer_step(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    learning_rate: float,
+    step: int,
+    parameters: NDArray[np.floating[Any]],
+    gradient: NDArray[np.floating[Any]],
+    first: NDArray[np.floating[Any]] | None = None,
+    second: NDArray[np.floating[Any]] | None = None,
+    rows: NDArray[np.int32] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    weight_decay: float = 0.0,
+    n_threads: int = 0,
+) -> None: ...
+def optimizer_flush(
+    name: str,
+    decay: float,
+    second_decay: float,
+    epsilon: float,
+    step: int,
+    parameters: NDArray[np.floating[Any]],
+    first: NDArray[np.floating[Any]] | None = None,
+    second: NDArray[np.floating[Any]] | None = None,
+    row_steps: NDArray[np.int64] | None = None,
+    weight_decay: float = 0.0,
+    learning_rate: float = 0.0,
+    n_threads: int = 0,
+) -> None: ...
+def penalty(
+    rows: NDArray[np.floating[Any]], weights: NDArray[np.floating[Any]] | None = None, n_threads: int = 0
+) -> float: ...
 def predict_pairs(
     user_rows: NDArray[np.int32],
     item_rows: NDArray[np.int32],
@@ -220,464 +531,49 @@ def log_loss_pairs(
     global_offset: float = 0.0,
     n_threads: int = 0,
 ) -> float: ...
-def penalty(rows: NDArray[np.float32], weights: NDArray[np.float32], n_threads: int = 0) -> float: ...
 def gather_rows(
-    matrix: NDArray[Any],
+    matrix: NDArray[np.floating[Any]],
     rows: NDArray[np.int32],
-    weights: NDArray[Any] | None = None,
+    weights: NDArray[np.floating[Any]] | None = None,
     n_threads: int = 0,
 ) -> NDArray[Any]: ...
-def mf_gradient(
+def spmm(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
-    values: NDArray[np.floating],
-    item_indptr: NDArray[np.int64],
-    item_users: NDArray[np.int32],
-    item_entries: NDArray[np.int64],
-    user_factors: NDArray[np.floating],
-    item_factors: NDArray[np.floating],
-    user_bias: NDArray[np.floating] | None = None,
-    item_bias: NDArray[np.floating] | None = None,
-    *,
-    weights: NDArray[np.floating] | None = None,
-    item_offset: NDArray[np.floating] | None = None,
-    global_offset: float = 0.0,
-    cost: str = "squared",
-    user_reg: NDArray[np.floating] | None = None,
-    item_reg: NDArray[np.floating] | None = None,
-    user_bias_reg: NDArray[np.floating] | None = None,
-    item_bias_reg: NDArray[np.floating] | None = None,
+    values: NDArray[np.floating[Any]],
+    x: NDArray[np.floating[Any]],
+    entries: NDArray[np.int64] | None = None,
     n_threads: int = 0,
-) -> tuple[
-    float,
-    float,
-    NDArray[np.floating],
-    NDArray[np.floating],
-    NDArray[np.floating] | None,
-    NDArray[np.floating] | None,
-    NDArray[np.floating],
-]: ...
-def mf_predict(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    user_factors: NDArray[np.floating],
-    item_factors: NDArray[np.floating],
-    user_bias: NDArray[np.floating] | None = None,
-    item_bias: NDArray[np.floating] | None = None,
-    *,
-    item_offset: NDArray[np.floating] | None = None,
-    global_offset: float = 0.0,
-    cost: str = "squared",
+    add_to: NDArray[np.floating[Any]] | None = None,
+) -> tuple[NDArray[Any], NDArray[Any]]: ...
+def topk(
+    queries: NDArray[np.float32],
+    items: NDArray[np.float32],
+    item_bias: NDArray[np.float32] | None,
+    n: int,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: NDArray[np.int32] | None = None,
+    candidates: NDArray[np.int32] | None = None,
+    excluded: NDArray[np.int32] | None = None,
+    storage: str = "float32",
     n_threads: int = 0,
-) -> NDArray[np.floating]: ...
-def optimizer_step(
-    name: str,
-    decay: float,
-    second_decay: float,
-    epsilon: float,
-    learning_rate: float,
-    step: int,
-    parameters: NDArray[np.floating],
-    gradient: NDArray[np.floating],
-    first: NDArray[np.floating] | None = None,
-    second: NDArray[np.floating] | None = None,
-    rows: NDArray[np.int32] | None = None,
-    row_steps: NDArray[np.int64] | None = None,
-    weight_decay: float = 0.0,
-    n_threads: int = 0,
-) -> None: ...
-def optimizer_flush(
-    name: str,
-    decay: float,
-    second_decay: float,
-    epsilon: float,
-    step: int,
-    parameters: NDArray[np.floating],
-    first: NDArray[np.floating] | None = None,
-    second: NDArray[np.floating] | None = None,
-    row_steps: NDArray[np.int64] | None = None,
-    weight_decay: float = 0.0,
-    learning_rate: float = 0.0,
-    n_threads: int = 0,
-) -> None: ...
-
-class BiasFit(TypedDict):
-    mean: float
-    user_reg: float
-    item_reg: float
-    noise_variance: float
-    iterations: int
-
-def fit_biases(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    values: NDArray[np.float32],
-    user_bias: NDArray[np.float32],
-    item_bias: NDArray[np.float32],
-    *,
-    weights: NDArray[np.float32] | None = None,
-    item_offset: NDArray[np.float32] | None = None,
-    user_reg: float = -1.0,
-    item_reg: float = -1.0,
-    max_iterations: int = 50,
-    tolerance: float = 1e-4,
-    n_threads: int = 0,
-) -> BiasFit: ...
-
-class RegressionReport(TypedDict):
-    iterations: int
-    unconverged: int
-
-def regress_rows(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    values: NDArray[np.float32],
-    features: NDArray[np.float32] | tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]],
-    weights: NDArray[np.float32],
-    intercept: NDArray[np.float32],
-    *,
-    sample_weights: NDArray[np.float32] | None = None,
-    cost: Literal["squared", "logistic"] = "squared",
-    solver: Literal["exact", "gradient"] = "exact",
-    reg: float = 1.0,
-    fit_intercept: bool = True,
-    max_iterations: int = 100,
-    tolerance: float = 1e-8,
-    n_threads: int = 0,
-) -> RegressionReport: ...
-
-class AlsTrainer:
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        values: NDArray[np.float32],
-        n_items: int,
-        *,
-        weights: NDArray[np.float32] | None = None,
-        item_offset: NDArray[np.float32] | None = None,
-        global_offset: float = 0.0,
-        n_factors: int,
-        reg: float,
-        reg_exponent: float,
-        bias: bool,
-        user_bias_reg: float,
-        item_bias_reg: float,
-        lowest: float,
-        highest: float,
-        cost: str = "squared",
-        seed: int,
-        n_threads: int = 0,
-        cg_steps: int = 0,
-        item_indptr: NDArray[np.int64],
-        item_users: NDArray[np.int32],
-        item_values: NDArray[np.float32],
-        item_weights: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def set_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def get_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def epoch(self) -> float: ...
-    def penalty(self) -> float: ...
-    def set_validation(
-        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
-    ) -> None: ...
-    def validation_squared_error(self) -> float: ...
-    def save_best(self) -> None: ...
-    def restore_best(self) -> None: ...
-
-class SgdTrainer:
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        values: NDArray[np.float32],
-        n_items: int,
-        *,
-        weights: NDArray[np.float32] | None = None,
-        item_offset: NDArray[np.float32] | None = None,
-        global_offset: float = 0.0,
-        n_factors: int,
-        reg: float,
-        reg_exponent: float,
-        bias: bool,
-        user_bias_reg: float,
-        item_bias_reg: float,
-        lowest: float,
-        highest: float,
-        cost: str = "squared",
-        seed: int,
-        n_threads: int = 0,
-        deterministic: bool = True,
-        storage: str = "float32",
-    ) -> None: ...
-    def set_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def get_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
-    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
-    def penalty(self) -> float: ...
-    def set_validation(
-        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
-    ) -> None: ...
-    def validation_squared_error(self) -> float: ...
-    def validation_log_loss(self) -> float: ...
-    def save_best(self) -> None: ...
-    def restore_best(self) -> None: ...
-
-class GradientTrainer:
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        values: NDArray[np.float32],
-        n_items: int,
-        *,
-        weights: NDArray[np.float32] | None = None,
-        item_offset: NDArray[np.float32] | None = None,
-        global_offset: float = 0.0,
-        n_factors: int,
-        reg: float,
-        reg_exponent: float,
-        bias: bool,
-        user_bias_reg: float,
-        item_bias_reg: float,
-        lowest: float,
-        highest: float,
-        cost: str = "squared",
-        seed: int,
-        n_threads: int = 0,
-        optimizer: str = "gd",
-        decay: float = 0.0,
-        second_decay: float = 0.0,
-        epsilon: float = 0.0,
-        batch_size: int = 0,
-    ) -> None: ...
-    def set_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def get_parameters(
-        self,
-        user_factors: NDArray[np.float32],
-        item_factors: NDArray[np.float32],
-        user_bias: NDArray[np.float32] | None = None,
-        item_bias: NDArray[np.float32] | None = None,
-    ) -> None: ...
-    def epoch(self, learning_rate: float, bias_learning_rate: float) -> float: ...
-    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
-    def penalty(self) -> float: ...
-    def set_validation(
-        self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]
-    ) -> None: ...
-    def validation_squared_error(self) -> float: ...
-    def validation_log_loss(self) -> float: ...
-    def save_best(self) -> None: ...
-    def restore_best(self) -> None: ...
-
-_NetworkArrays = tuple[
-    NDArray[Any],
-    NDArray[Any] | None,
-    NDArray[Any],
-    Sequence[NDArray[Any]],
-    Sequence[NDArray[Any]],
-    NDArray[Any] | None,
-]
-
-def autoencoder_gradient(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    inputs: NDArray[Any],
-    targets: NDArray[Any],
-    n_columns: int,
-    parameters: _NetworkArrays,
-    gradient: _NetworkArrays,
-    *,
-    weights: NDArray[Any] | None = None,
-    layers: Sequence[int],
-    activation: str,
-    output_activation: str = "identity",
-    tied: bool = False,
-    dropout: float = 0.0,
-    alpha_dropout: bool = False,
-    input_dropout: float = 0.0,
-    rated_input: float = 0.0,
-    offsets: NDArray[Any] | None = None,
-    cost: str = "squared",
-    seed: int = 0,
-    dense: bool = False,
-    n_threads: int = 0,
-) -> float: ...
-def autoencoder_hidden(
-    indptr: NDArray[np.int64],
-    indices: NDArray[np.int32],
-    values: NDArray[np.float32],
-    input_weights: NDArray[np.float32],
-    hidden_weights: Sequence[NDArray[np.float32]],
-    hidden_biases: Sequence[NDArray[np.float32]],
-    rated_weights: NDArray[np.float32] | None = None,
-    *,
-    layers: Sequence[int],
-    activation: str,
-    tied: bool,
-    rated_input: float = 0.0,
-    depth: int,
-    n_threads: int = 0,
-) -> NDArray[np.float32]: ...
-def perceptron_layout(layers: Sequence[int], bias: bool) -> tuple[int, list[int], list[int]]: ...
-def perceptron_gradient(
-    features: NDArray[Any],
-    items: NDArray[np.int32],
-    ratings: NDArray[Any],
-    parameters: NDArray[Any],
-    gradient: NDArray[Any],
-    weights: NDArray[Any] | None = None,
-    *,
-    layers: Sequence[int],
-    activation: str,
-    bias: bool,
-    levels: Sequence[float],
-) -> float: ...
-def perceptron_predict(
-    parameters: NDArray[np.float32],
-    features: NDArray[np.float32],
-    networks: NDArray[np.int32],
-    indptr: NDArray[np.int64] | None = None,
-    items: NDArray[np.int32] | None = None,
-    *,
-    layers: Sequence[int],
-    activation: str,
-    bias: bool,
-    levels: Sequence[float],
-    n_threads: int = 0,
-) -> NDArray[np.float32]: ...
-
-class PerceptronTrainer:
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        values: NDArray[np.float32],
-        features: NDArray[np.float32],
-        keys: NDArray[np.uint64],
-        *,
-        weights: NDArray[np.float32] | None = None,
-        layers: Sequence[int],
-        activation: str,
-        bias: bool,
-        levels: Sequence[float],
-        reg: float,
-        optimizer: str,
-        decay: float = 0.0,
-        second_decay: float = 0.0,
-        epsilon: float = 0.0,
-        batch_size: int,
-        seed: int,
-        n_threads: int = 0,
-    ) -> None: ...
-    def draw_parameters(self, low: NDArray[np.float32], high: NDArray[np.float32]) -> None: ...
-    def set_parameters(self, parameters: NDArray[np.float32]) -> None: ...
-    def get_parameters(self, parameters: NDArray[np.float32]) -> None: ...
-    def epoch(self, learning_rate: float) -> tuple[float, float]: ...
-    def predict(
-        self,
-        networks: NDArray[np.int32],
-        indptr: NDArray[np.int64] | None = None,
-        items: NDArray[np.int32] | None = None,
-    ) -> NDArray[np.float32]: ...
-    def save_best(self) -> None: ...
-    def restore_best(self) -> None: ...
-
-class AutoencoderTrainer:
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        indices: NDArray[np.int32],
-        inputs: NDArray[np.float32],
-        targets: NDArray[np.float32],
-        n_columns: int,
-        *,
-        weights: NDArray[np.float32] | None = None,
-        layers: Sequence[int],
-        activation: str,
-        output_activation: str,
-        tied: bool,
-        dropout: float = 0.0,
-        alpha_dropout: bool = False,
-        input_dropout: float = 0.0,
-        rated_input: float = 0.0,
-        offsets: NDArray[np.float32] | None = None,
-        cost: str = "squared",
-        dense_refeeding: int = 0,
-        optimizer: str = "gd",
-        decay: float = 0.0,
-        second_decay: float = 0.0,
-        epsilon: float = 0.0,
-        weight_decay: float = 0.0,
-        penalised_bias: bool = False,
-        batch_size: int,
-        lowest: float,
-        highest: float,
-        seed: int,
-        n_threads: int = 0,
-    ) -> None: ...
-    def set_parameters(self, parameters: _NetworkArrays) -> None: ...
-    def get_parameters(self, parameters: _NetworkArrays) -> None: ...
-    def epoch(self, learning_rate: float) -> float: ...
-    def penalty(self) -> float: ...
-    def set_validation(
-        self,
-        rows: NDArray[np.int32],
-        columns: NDArray[np.int32],
-        offsets: NDArray[np.float32],
-        values: NDArray[np.float32],
-        scale: float = 1.0,
-    ) -> None: ...
-    def validation_squared_error(self) -> float: ...
-    def validation_log_loss(self) -> float: ...
-    def save_best(self) -> None: ...
-    def restore_best(self) -> None: ...
-
-# Features of rows: indptr, indices and values of sparse ones, how many of these, dense ones.
-_Features = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]]
-# Of a tower: first weights of sparse and of dense features, weights and biases of all layers.
-_TowerArrays = tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]]
-
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def two_tower_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],
-    values: NDArray[Any],
-    user_features: _Features,
-    item_features: _Features,
-    parameters: tuple[_TowerArrays, _TowerArrays],
-    gradient: tuple[_TowerArrays, _TowerArrays],
+    values: NDArray[np.floating[Any]],
+    user_features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
+    item_features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
+    parameters: tuple[
+        tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+        tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+    ],
+    gradient: tuple[
+        tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+        tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+    ],
     *,
-    weights: NDArray[Any] | None = None,
+    weights: NDArray[np.floating[Any]] | None = None,
     user_layers: Sequence[int],
     item_layers: Sequence[int],
     activation: str,
@@ -685,12 +581,13 @@ def two_tower_gradient(
     length: float = 0.0,
     cost: str = "squared",
     centre: float = 0.0,
+    weight_decay: float = 0.0,
     seed: int = 0,
     n_threads: int = 0,
 ) -> float: ...
 def tower_vectors(
-    features: _Features,
-    parameters: _TowerArrays,
+    features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
+    parameters: tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
     *,
     layers: Sequence[int],
     activation: str,
@@ -705,8 +602,8 @@ class TwoTowerTrainer:
         indices: NDArray[np.int32],
         values: NDArray[np.float32],
         n_items: int,
-        user_features: _Features,
-        item_features: _Features,
+        user_features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
+        item_features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
         *,
         weights: NDArray[np.float32] | None = None,
         user_layers: Sequence[int],
@@ -727,9 +624,21 @@ class TwoTowerTrainer:
         seed: int,
         n_threads: int = 0,
     ) -> None: ...
-    def set_parameters(self, parameters: tuple[_TowerArrays, _TowerArrays]) -> None: ...
-    def get_parameters(self, parameters: tuple[_TowerArrays, _TowerArrays]) -> None: ...
     def epoch(self, learning_rate: float) -> float: ...
+    def set_parameters(
+        self,
+        parameters: tuple[
+            tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+            tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+        ],
+    ) -> None: ...
+    def get_parameters(
+        self,
+        parameters: tuple[
+            tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+            tuple[NDArray[Any], NDArray[Any], Sequence[NDArray[Any]], Sequence[NDArray[Any]]],
+        ],
+    ) -> None: ...
     def penalty(self) -> float: ...
     def set_validation(
         self, users: NDArray[np.int32], items: NDArray[np.int32], values: NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -218,10 +218,10 @@ def check_n_threads(n_threads: Any, caller: str) -> int:
     Raises
     ------
     TypeError, ValueError
-        If it is neither None nor an integer from 1 to 1,024.
+        If it is neither None nor an integer of at least 1. More than 1,024 are 1,024.
     """
-    validate_parameters({"n_threads": THREADS}, {"n_threads": n_threads}, caller)
-    return 0 if n_threads is None else int(n_threads)
+    validate_parameters({"n_threads": (Interval(1, integer=True), Nothing())}, {"n_threads": n_threads}, caller)
+    return 0 if n_threads is None else min(int(n_threads), 1024)
 
 
 def positive_count(n: Any, caller: str, name: str = "n") -> int:
@@ -273,7 +273,7 @@ def refuse_ignored(
 
 
 class Settings:
-    """A group of parameters as an object: an optimiser or a solver.
+    """A group of parameters as an object: an optimiser or a solver. Subclasses are dataclasses; fields are parameters.
 
     Follows scikit-learn's protocol of parameters, so that a search reaches them as ``solver__cg_steps`` and ``clone``
     copies them. Two objects are equal if class and parameters are.
@@ -286,9 +286,8 @@ class Settings:
         super().__init_subclass__(**options)
         Settings._kinds.setdefault(f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", cls)
 
-    @classmethod
-    def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    def __post_init__(self) -> None:
+        self.validate()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters.
@@ -302,7 +301,7 @@ class Settings:
         -------
         dict
         """
-        own = {name: getattr(self, name) for name in self._names()}
+        own = {each.name: getattr(self, each.name) for each in fields(self)}  # type: ignore[arg-type]  # of subclasses
         if deep:
             for name, value in list(own.items()):
                 if isinstance(value, Settings):
@@ -389,17 +388,10 @@ class Settings:
         }
         return Settings._kinds[described["settings"]](**params)
 
-    def __eq__(self, other: object) -> bool:
-        if type(self) is not type(other):
-            return NotImplemented
-        return self.get_params(deep=False) == other.get_params(deep=False)
-
-    __hash__ = None  # type: ignore[assignment]  # parameters may change
-
     def __repr__(self) -> str:
-        parameters = inspect.signature(type(self).__init__).parameters
+        defaults = {each.name: each.default for each in fields(self)}  # type: ignore[arg-type]  # the same
         own = self.get_params(deep=False)
-        shown = ", ".join(f"{name}={own[name]!r}" for name in own if own[name] != parameters[name].default)
+        shown = ", ".join(f"{name}={own[name]!r}" for name in own if own[name] != defaults[name])
         return f"{type(self).__name__}({shown})"
 
 

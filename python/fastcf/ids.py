@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
+from fastcf._parameters import check_n_threads
 
 __all__ = ["IdMap", "as_id_array", "distinct", "extended", "joined"]
 
@@ -197,7 +198,7 @@ class IdMap:
         ValueError
             If the array is not one-dimensional.
         """
-        return self._rows(as_id_array(ids, "IdMap.rows", "ids"), n_threads or 0)
+        return self._rows(as_id_array(ids, "IdMap.rows", "ids"), check_n_threads(n_threads, "IdMap.rows"))
 
     def _rows(self, query: NDArray[Any], n_threads: int) -> NDArray[np.int32]:
         """Look up what :func:`as_id_array` returned."""

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import resolve_device
-from fastcf.optimizers import Optimizer, as_optimizer
+from fastcf._parameters import check_n_threads
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.training.optimizers import Optimizer, as_optimizer
 
 __all__ = [
     "MfGradient",
@@ -169,7 +170,7 @@ def mf_cost_and_gradient(
         item_reg=_penalties(items, reg, reg_exponent, dtype),
         user_bias_reg=_penalties(users, user_bias_reg, 0.0, dtype),
         item_bias_reg=_penalties(items, item_bias_reg, 0.0, dtype),
-        n_threads=n_threads or 0,
+        n_threads=check_n_threads(n_threads, caller),
     )
     return MfGradient(loss + penalty, loss, *gradient)
 
@@ -229,7 +230,7 @@ def mf_predict(
         item_offset=item_offset,
         global_offset=global_offset,
         cost=cost,
-        n_threads=n_threads or 0,
+        n_threads=check_n_threads(n_threads, caller),
     )
     return predicted
 
@@ -335,7 +336,7 @@ def optimizer_step(
         row_steps = np.full(len(parameters), state.step, np.int64) if row_steps is None else row_steps
     resolve_device("auto", caller).module.optimizer_step(
         *constants, learning_rate, state.step + 1, parameters, gradient, state.first, state.second, named, row_steps,
-        weight_decay, n_threads or 0,
+        weight_decay, check_n_threads(n_threads, caller),
     )  # fmt: skip
     return parameters, OptimizerState(state.step + 1, state.first, state.second, row_steps)
 
@@ -385,7 +386,7 @@ def optimizer_flush(
     if state.row_steps is not None:
         resolve_device("auto", caller).module.optimizer_flush(
             *constants, state.step, parameters, state.first, state.second, state.row_steps,
-            weight_decay, learning_rate, n_threads or 0,
+            weight_decay, learning_rate, check_n_threads(n_threads, caller),
         )  # fmt: skip
     return parameters, state
 

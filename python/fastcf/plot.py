@@ -45,9 +45,9 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     model_or_history : fitted model, or sequence of dict
-        A model with ``history_``, or such a history: one dict per epoch with ``epoch`` and any of ``cost``,
-        ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``; missing values and None are
-        left out.
+        A model with ``history_``, or such a history: one dict per epoch, from epoch 0 on, with ``epoch`` and any of
+        ``cost``, ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``;
+        missing values and None are left out.
     ax : matplotlib.axes.Axes, optional
         Where to draw; by default a new figure.
 
@@ -79,7 +79,8 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     if ax is None:
         _, ax = plt.subplots(layout="constrained")
     lines = []
-    kind, title = next((pair for pair in _ERRORS if f"train_{pair[0]}" in records[0]), _ERRORS[0])
+    recorded: set[str] = set().union(*records)
+    kind, title = next((pair for pair in _ERRORS if f"train_{pair[0]}" in recorded), _ERRORS[0])
     for name, label in ((f"train_{kind}", f"training {title}"), (f"validation_{kind}", f"validation {title}")):
         epochs, values = _curve(records, name)
         if epochs:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf import _columns
 from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen, pair_columns
 from fastcf._backend import ingest
-from fastcf._columns import float_vector, time_vector
+from fastcf._columns import Categories, float_vector, time_vector
 from fastcf.ids import IdMap, as_id_array
 
 __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings"]
@@ -126,7 +126,6 @@ class Ratings:
         user_ids: IdMap | None = None,
         item_ids: IdMap | None = None,
         n_threads: int | None = None,
-        caller: str = "Ratings.from_coo",
     ) -> Ratings:
         """Build from arrays with one entry per rating, in any order.
 
@@ -149,8 +148,6 @@ class Ratings:
             ids of the data.
         n_threads : int, optional
             Threads to use; all by default. The result does not depend on it.
-        caller : str, default "Ratings.from_coo"
-            Named in error messages.
 
         Returns
         -------
@@ -170,31 +167,8 @@ class Ratings:
         Takes time linear in n, and 14 bytes per rating beside the arguments while it works (int32 and int64 ids within
         a modest range), 8 of which are the result.
         """
-        parts = build(
-            as_id_array(users, caller, "users"),
-            as_id_array(items, caller, "items"),
-            float_vector(values, caller, "ratings"),
-            None if timestamps is None else time_vector(timestamps, caller, "timestamps"),
-            None if weights is None else float_vector(weights, caller, "weights", non_negative=True),
-            Options(duplicates, n_threads, caller, user_ids, item_ids),
-        )
-        return cls.__new__(cls)._set(*parts)
-
-    @classmethod
-    def _from_columns(
-        cls,
-        users: NDArray[Any],
-        items: NDArray[Any],
-        values: NDArray[np.float32],
-        timestamps: NDArray[np.int64] | None,
-        *,
-        duplicates: str,
-        n_threads: int | None,
-        caller: str,
-    ) -> Ratings:
-        """Build from the columns of a loader: already checked, and nobody else's, so that they may be reused."""
-        options = Options(duplicates, n_threads, caller, consume=True)
-        return cls.__new__(cls)._set(*build(users, items, values, timestamps, None, options))
+        options = Options(duplicates, n_threads, "Ratings.from_coo", user_ids, item_ids)
+        return assembled(users, items, values, options, timestamps, weights)
 
     @classmethod
     def from_rows(cls, X: ArrayLike, y: ArrayLike, **options: Any) -> Ratings:
@@ -218,8 +192,7 @@ class Ratings:
         TypeError, ValueError
             As :meth:`from_coo`, and if ``X`` does not have two columns.
         """
-        caller = options.setdefault("caller", "Ratings.from_rows")
-        return cls.from_coo(*pair_columns(X, caller), y, **options)
+        return cls.from_coo(*pair_columns(X, "Ratings.from_rows"), y, **options)
 
     @classmethod
     def from_scipy(
@@ -228,7 +201,6 @@ class Ratings:
         *,
         duplicates: str = "error",
         n_threads: int | None = None,
-        caller: str = "Ratings.from_scipy",
     ) -> Ratings:
         """Build from a SciPy sparse matrix, users x items; ids are 0..n-1.
 
@@ -236,7 +208,7 @@ class Ratings:
         ----------
         matrix : sparse matrix or array of shape (n_users, n_items)
             Every stored entry is a rating, stored zeros too.
-        duplicates, n_threads, caller
+        duplicates, n_threads
             As for :meth:`from_coo`.
 
         Returns
@@ -249,7 +221,8 @@ class Ratings:
         TypeError, ValueError
             If it is no two-dimensional sparse matrix of finite real numbers, or stores nothing.
         """
-        return cls.__new__(cls)._set(*build_from_scipy(matrix, Options(duplicates, n_threads, caller)))
+        options = Options(duplicates, n_threads, "Ratings.from_scipy")
+        return cls.__new__(cls)._set(*build_from_scipy(matrix, options))
 
     @classmethod
     def from_arrow(
@@ -265,7 +238,6 @@ class Ratings:
         user_ids: IdMap | None = None,
         item_ids: IdMap | None = None,
         n_threads: int | None = None,
-        caller: str = "Ratings.from_arrow",
     ) -> Ratings:
         """Build from any Arrow table or stream: pandas, Polars, DuckDB, pyarrow. Needs the extra ``fastcf[arrow]``.
 
@@ -278,7 +250,7 @@ class Ratings:
             floats or decimals.
         timestamp, weight : str, optional
             Names of further columns. Dates and timestamps become seconds since 1970.
-        duplicates, user_ids, item_ids, n_threads, caller
+        duplicates, user_ids, item_ids, n_threads
             As for :meth:`from_coo`.
 
         Returns
@@ -292,9 +264,10 @@ class Ratings:
         TypeError, ValueError
             As :meth:`from_coo`, and for a missing column or a null; the message names the column and the row.
         """
+        caller = "Ratings.from_arrow"
         wanted = [name for name in (user, item, rating, timestamp, weight) if name is not None]
         columns = _columns.arrow_columns(table, wanted, caller)
-        parts = build(
+        return from_columns(
             _columns.arrow_ids(columns[user], user, caller),
             _columns.arrow_ids(columns[item], item, caller),
             _columns.arrow_numbers(columns[rating], rating, caller),
@@ -302,7 +275,6 @@ class Ratings:
             None if weight is None else _columns.arrow_numbers(columns[weight], weight, caller, non_negative=True),
             Options(duplicates, n_threads, caller, user_ids, item_ids),
         )
-        return cls.__new__(cls)._set(*parts)
 
     # --------------------------------------------------------------------------------------------------- access
 
@@ -460,6 +432,38 @@ def _restore(*parts: Any) -> Ratings:
     return Ratings(indptr, indices, values, users=users, items=items, timestamps=timestamps, weights=weights)
 
 
+def assembled(
+    users: ArrayLike,
+    items: ArrayLike,
+    values: ArrayLike,
+    options: Options,
+    timestamps: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> Ratings:
+    """Return ratings as :meth:`Ratings.from_coo` does; ``options`` name the caller for messages."""
+    caller = options.caller
+    return from_columns(
+        as_id_array(users, caller, "users"),
+        as_id_array(items, caller, "items"),
+        float_vector(values, caller, "ratings"),
+        None if timestamps is None else time_vector(timestamps, caller, "timestamps"),
+        None if weights is None else float_vector(weights, caller, "weights", non_negative=True),
+        options,
+    )
+
+
+def from_columns(
+    users: NDArray[Any] | list[Categories],
+    items: NDArray[Any] | list[Categories],
+    values: NDArray[np.float32],
+    timestamps: NDArray[np.int64] | None,
+    weights: NDArray[np.float32] | None,
+    options: Options,
+) -> Ratings:
+    """Return ratings built from checked columns; see :func:`fastcf._assembly.build`."""
+    return Ratings.__new__(Ratings)._set(*build(users, items, values, timestamps, weights, options))
+
+
 def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
     """Return as :class:`Ratings` what an estimator was given.
 
@@ -499,6 +503,4 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
             f"{caller}: y must hold the ratings where X is an (n, 2) array of ids; got None "
             "(or hand over Ratings or a SciPy sparse matrix)"
         )
-    pairs = pair_columns(X, caller)
-    users, items = (as_id_array(ids, caller, name) for ids, name in zip(pairs, ("users", "items"), strict=True))
-    return Ratings.__new__(Ratings)._set(*build(users, items, float_vector(y, caller, "ratings"), None, None, options))
+    return assembled(*pair_columns(X, caller), y, options)

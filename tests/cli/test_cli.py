@@ -19,7 +19,8 @@ from click.testing import CliRunner
 import fastcf
 from commands import run, train_on_text_ids, write_set
 from fastcf.cli import main
-from fastcf.cli._tables import clip, display_width, printable
+from fastcf.cli._outputs import clip, display_width, printable
+from fastcf.solvers import as_solver
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +96,8 @@ def test_train_passes_options_on(folder: Path, tmp_path: Path) -> None:
     options = ["--factors", 3, "--epochs", 2, "--reg", 0.5, "--learning-rate", 0.01, "--normalize", "none"]
     run("train", folder, "-o", tmp_path / "model", *options, "--seed", 7, "--patience", 2, "--threads", 1, "--no-seen")
     model = fastcf.load(tmp_path / "model")
-    assert (model.n_factors, model.n_epochs, model.reg, model.learning_rate) == (3, 2, 0.5, 0.01)
-    assert (model.normalize, model.random_state, model.patience, model.n_threads) == (None, 7, 2, 1)
+    assert (model.n_factors, model.n_epochs, model.reg, model.solver) == (3, 2, 0.5, fastcf.solvers.SGD(0.01))
+    assert (model.normalize, model.random_state, model.patience) == (None, 7, 2)
     assert model.seen_ is None
 
 
@@ -318,6 +319,10 @@ def test_divergence_is_said_and_saves_nothing(folder: Path, tmp_path: Path) -> N
         ["train", "x", "-o", "y", "--threshold", "4"],
         ["train", "x", "-o", "y", "--model", "logistic", "--solver", "als"],
         ["train", "x", "-o", "y", "--model", "logistic", "--normalize", "item"],
+        ["train", "x", "-o", "y", "--solver", "als", "--learning-rate", "0.1"],
+        ["train", "x", "-o", "y", "--optimizer", "adam"],
+        ["train", "x", "-o", "y", "--solver", "bayes", "--reg", "1"],
+        ["train", "x", "-o", "y", "--solver", "bayes", "--patience", "2"],
         ["train", "x", "-o", "y", "--nonsense"],
         ["train", "x"],
         ["recommend", "x"],
@@ -419,7 +424,7 @@ def test_text_is_measured_and_cut_by_columns() -> None:
 
 
 def test_tables_fit_the_window_but_stay_whole_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastcf.cli import _tables as tables
+    from fastcf.cli import _outputs as tables
 
     @click.command()
     def show() -> None:
@@ -447,5 +452,39 @@ def test_titles_of_other_kinds_of_ids_are_found() -> None:
 def test_train_by_every_solver(folder: Path, tmp_path: Path, options: list[object]) -> None:
     result = run("train", folder, "-o", tmp_path / "model", *options)
     assert "training RMSE" in result.stdout
-    assert fastcf.load(tmp_path / "model").solver == options[1]
+    wanted = {"gd": fastcf.solvers.GradientDescent("adam", batch_size="whole")}.get(options[1], options[1])
+    assert as_solver(fastcf.load(tmp_path / "model").solver) == as_solver(wanted)
     run("info", tmp_path / "model")
+
+
+def test_train_gives_step_sizes_to_what_takes_steps(folder: Path, tmp_path: Path) -> None:
+    options = ["--solver", "minibatch", "--optimizer", "momentum", "--learning-rate", 0.02, "--batch-size", 64]
+    run("train", folder, "-o", tmp_path / "model", *options, "--epochs", 1)
+    steps = fastcf.optimizers.Momentum(learning_rate=0.02)
+    assert fastcf.load(tmp_path / "model").solver == fastcf.solvers.GradientDescent(steps, batch_size=64)
+
+
+def test_ids_of_a_file_are_matched_without_changing_the_model(folder: Path, tmp_path: Path) -> None:
+    from fastcf.cli._inputs import alike
+
+    known = fastcf.IdMap([3, 1, 2**70])
+    given = np.array(["1", "01", "x", "1", str(2**70), "7"])
+    found = alike(known, given)
+    assert known.rows(found).tolist() == [1, -1, -1, 1, 2, -1]
+    assert len(set(found.tolist())) == 5  # different texts stay different
+    assert alike(fastcf.IdMap(["a", "1"]), np.array([1, 2])).tolist() == ["1", "2"]
+    assert known.ids.tolist() == [3, 1, 2**70]
+
+
+def test_recommend_keeps_to_a_least_score(folder: Path, tmp_path: Path) -> None:
+    model = fastcf.load(folder / "mf.fastcf")
+    least = float(np.sort(model.recommend(13, 4).scores)[1])
+    arguments = ["recommend", folder / "mf.fastcf", "-n", 4, "--min-score", least]
+    result = json.loads(run(*arguments, "-u", 13, "--json").stdout)[0]["results"]
+    assert [entry["item"] for entry in result] == model.recommend(13, 3).items.tolist()
+    rows = list(csv.reader(io.StringIO(run(*arguments, "--all").stdout)))[1:]
+    expected = model.recommend(model.users_.ids, 4, min_score=least)
+    assert len(rows) == np.isfinite(expected.scores).sum()
+    assert min(float(row[3]) for row in rows) >= least - 1e-6
+    nothing = run("recommend", folder / "mf.fastcf", "-u", 13, "--min-score", 99).stdout
+    assert "nothing left to show" in nothing

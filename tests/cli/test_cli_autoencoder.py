@@ -27,10 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_train_autoencoder_saves_a_model_that_the_library_loads_and_info_describes(folder: Path) -> None:
     model = fastcf.load(folder / "item.fastcf")
     assert isinstance(model, fastcf.Autoencoder)
-    assert (model.layers, model.orientation, len(model.history_)) == ((8, 4), "item", 3)
+    assert (model.layers, model.orientation, len(model.history_)) == ((8, 4), "item", 4)
     described = run("info", folder / "item.fastcf").stdout
     assert "8, 4; a row is the ratings of one item" in described
-    assert f"validation RMSE {model.history_[model.n_epochs_ - 1]['validation_rmse']:.4f}" in described
+    assert f"validation RMSE {model.history_[model.n_epochs_]['validation_rmse']:.4f}" in described
     assert "stored, 1,200 ratings" in described
     assert f"mean {model.mean_rating_:.3f}" in described
     assert "one user" in run("info", folder / "user.fastcf").stdout
@@ -52,8 +52,8 @@ def test_train_autoencoder_passes_options_on(folder: Path, tmp_path: Path) -> No
     result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, *arguments, "--tied", "-v")
     wanted = fastcf.Autoencoder(
         (6,), orientation="user", activation="selu", input_dropout=0.2, rated_input=3.0, dropout=0.1,
-        dense_refeeding=1, n_epochs=2, reg=7.0, optimizer="momentum", learning_rate=0.01, normalize="user",
-        batch_size=16, patience=2, random_state=5, n_threads=1, tied=True,
+        dense_refeeding=1, n_epochs=2, reg=7.0, normalize="user", optimizer=fastcf.optimizers.Momentum(0.01),
+        batch_size=16, patience=2, random_state=5, tied=True,
     )  # fmt: skip
     assert repr(fastcf.load(tmp_path / "model")) == repr(wanted)
     assert "epoch    2" in result.stdout
@@ -126,7 +126,7 @@ def test_train_refuses_options_that_do_not_go_together(
 
 def test_train_batches_of_a_factorisation(folder: Path, tmp_path: Path) -> None:
     run("train", folder, "-o", tmp_path / "model", "--solver", "minibatch", "--batch-size", 64, "--epochs", 1)
-    assert fastcf.load(tmp_path / "model").batch_size == 64
+    assert fastcf.load(tmp_path / "model").solver == fastcf.solvers.GradientDescent(batch_size=64)
 
 
 def test_autoencoder_diverging_is_one_line(folder: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_predict_labels_writes_probabilities(folder: Path, tmp_path: Path) -> No
     (tmp_path / "pairs.csv").write_text("".join(f"{user},{item}\n" for user, item in PAIRS))
     text = run("predict", folder / "likes.fastcf", tmp_path / "pairs.csv").stdout
     assert records(text)[0] == ["user", "item", "probability"]
-    expected = fastcf.load(folder / "likes.fastcf").predict_proba(PAIRS)
+    expected = fastcf.load(folder / "likes.fastcf").predict(PAIRS)
     np.testing.assert_array_equal(predictions(text), expected)
 
 
@@ -157,10 +157,10 @@ def test_predict_writes_the_file_whole_or_not_at_all(
     assert text == run(*arguments).stdout
     assert len(records(text)) == 3
 
-    def interrupted(*arguments: object) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_predict, "predictions_of", interrupted)
+    monkeypatch.setattr(fastcf.MatrixFactorization, "predict", interrupted)
     run(*arguments, "-o", tmp_path / "out.csv", code=130)
     assert (tmp_path / "out.csv").read_text() == text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "pairs.csv"]

@@ -134,7 +134,7 @@ def test_ratings_from_coo_with_known_ids_uses_them():
 
 NAN_AT_41 = np.where(np.arange(50) == 41, np.nan, 1.0)
 BAD = {
-    "nan": ({"values": NAN_AT_41}, ValueError, "f: ratings must be finite; got nan at entry 41"),
+    "nan": ({"values": NAN_AT_41}, ValueError, "Ratings.from_coo: ratings must be finite; got nan at entry 41"),
     "inf": ({"values": np.full(50, -np.inf)}, ValueError, "ratings must be finite; got -inf at entry 0"),
     "too large": (
         {"values": np.full(50, 1e300)},
@@ -176,8 +176,8 @@ BAD = {
         ValueError,
         "duplicates must be one of error, last, mean, sum; got 'first'",
     ),
-    "no threads": ({"n_threads": 0}, ValueError, "n_threads must be a positive integer or None; got 0"),
-    "half a thread": ({"n_threads": 0.5}, TypeError, "n_threads must be a positive integer or None; got 0.5"),
+    "no threads": ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1, or None; got 0"),
+    "half a thread": ({"n_threads": 0.5}, ValueError, "n_threads must be an integer of at least 1, or None; got 0.5"),
     "repeated": (
         {"users": np.arange(50) // 2 * 2, "items": np.zeros(50, int)},
         ValueError,
@@ -188,7 +188,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_ratings_bad_input_raises(name):
-    arguments = {"users": np.arange(50), "items": np.arange(50), "values": np.ones(50), "caller": "f"}
+    arguments = {"users": np.arange(50), "items": np.arange(50), "values": np.ones(50)}
     Ratings.from_coo(**arguments)
     change, error, message = BAD[name]
     with pytest.raises(error, match=message):

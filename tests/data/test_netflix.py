@@ -231,7 +231,7 @@ def test_load_netflix_other_folders_and_arguments(tmp_path):
     write_combined(tmp_path)
     with pytest.raises(ValueError, match="read_log: separator must not be given for the Netflix Prize layout"):
         read_log(tmp_path, separator=",")
-    with pytest.raises(ValueError, match="load_netflix: n_threads must be positive; got -1"):
+    with pytest.raises(ValueError, match="load_netflix: n_threads must be an integer of at least 1, or None; got -1"):
         load_netflix(tmp_path, n_threads=-1)
     with pytest.raises(fastcf.DataError, match="not the movielens layout"):
         read_log(tmp_path, format="movielens")

@@ -317,8 +317,8 @@ def test_read_log_files_without_ratings_are_data_errors(tmp_path, content, probl
         ({"timestamp": True}, TypeError, "read_log: timestamp must be"),
         ({"format": "json"}, ValueError, "read_log: format must be one of .* got 'json'"),
         ({"format": "netflix"}, fastcf.DataError, "this is not the netflix layout"),
-        ({"n_threads": 0}, ValueError, "read_log: n_threads must be positive; got 0"),
-        ({"n_threads": "2"}, TypeError, "read_log: n_threads must be an integer or None; got str"),
+        ({"n_threads": 0}, ValueError, "read_log: n_threads must be an integer of at least 1, or None; got 0"),
+        ({"n_threads": "2"}, TypeError, "read_log: n_threads must be an integer of at least 1, or None; got '2'"),
     ],
 )
 def test_read_log_bad_argument_is_named(tmp_path, arguments, error, message):

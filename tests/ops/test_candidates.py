@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import reference
+from fastcf import _host
 
 
 def compressed(rows, dtype):
@@ -13,12 +14,12 @@ def compressed(rows, dtype):
     return indptr, np.array([entry for row in rows for entry in row], dtype)
 
 
-def merge(backend, lists, users, seen=None, limit=-1, scored=True, n_threads=0):
+def merge(lists, users, seen=None, limit=-1, scored=True, n_threads=0):
     list_indptr, items = compressed([[item for item, _ in row] for row in lists], np.int32)
     scores = compressed([[score for _, score in row] for row in lists], np.float32)[1] if scored else None
     seen_arrays = (None, None) if seen is None else compressed([sorted(row) for row in seen], np.int32)
     arrays = list_indptr, items, scores, *compressed(users, np.int32), *seen_arrays
-    return backend.merge_candidates(*arrays, limit=limit, n_threads=n_threads)
+    return _host.merge_candidates(*arrays, limit=limit, n_threads=n_threads)
 
 
 def assert_merged(got, expected, scored=True):
@@ -41,7 +42,7 @@ def assert_merged(got, expected, scored=True):
     st.booleans(),
     st.sampled_from([1, 2]),
 )
-def test_candidates_merged_equal_reference(backend, seed, n_users, n_lists, length, limit, scored, n_threads):
+def test_candidates_merged_equal_reference(seed, n_users, n_lists, length, limit, scored, n_threads):
     rng = np.random.default_rng(seed)
     sizes = rng.integers(0, length + 1, n_lists)
     lists = [
@@ -51,33 +52,33 @@ def test_candidates_merged_equal_reference(backend, seed, n_users, n_lists, leng
     users = [rng.integers(-1, n_lists, rng.integers(0, n_lists + 1)).tolist() for _ in range(n_users)]
     seen = [set(rng.integers(0, 60, rng.integers(0, 20)).tolist()) for _ in range(n_users)]
     expected = reference.merge_candidates(lists, users, seen, limit)
-    assert_merged(merge(backend, lists, users, seen, limit, scored, n_threads), expected, scored)
+    assert_merged(merge(lists, users, seen, limit, scored, n_threads), expected, scored)
     expected = reference.merge_candidates(lists, users, [()] * n_users, limit)
-    assert_merged(merge(backend, lists, users, None, limit, scored, n_threads), expected, scored)
+    assert_merged(merge(lists, users, None, limit, scored, n_threads), expected, scored)
 
 
-def test_candidates_of_nan_score_are_left_out_and_do_not_count(backend):
+def test_candidates_of_nan_score_are_left_out_and_do_not_count():
     lists = [[(4, np.nan), (3, 1.0), (2, 2.0), (1, 3.0)], [(4, 0.5)]]
-    got = merge(backend, lists, [[0, 1], [0]], limit=2)
+    got = merge(lists, [[0, 1], [0]], limit=2)
     assert_merged(got, [{2: (2.0, 1), 3: (1.0, 1), 4: (0.5, 2)}, {2: (2.0, 1), 3: (1.0, 1)}])
 
 
-def test_candidates_last_bit_stands_for_all_later_lists(backend):
-    bits = merge(backend, [[(7, 1.0)]], [[0] * 63, [-1] * 63 + [0], [-1] * 99 + [0]])[3]
+def test_candidates_last_bit_stands_for_all_later_lists():
+    bits = merge([[(7, 1.0)]], [[0] * 63, [-1] * 63 + [0], [-1] * 99 + [0]])[3]
     assert bits.tolist() == [2**63 - 1, 2**63, 2**63]
 
 
-def test_candidates_same_for_any_number_of_threads(backend):
+def test_candidates_same_for_any_number_of_threads():
     rng = np.random.default_rng(0)
     lists = [list(zip(rng.permutation(5000)[:200], rng.random(200), strict=True)) for _ in range(60)]
     users = rng.integers(0, 60, (3000, 5))
     seen = rng.integers(0, 5000, (3000, 30))
-    merged = merge(backend, lists, users, seen, 100, n_threads=1)
-    best = backend.top_candidates(merged[0], merged[2], 10, n_threads=1)
+    merged = merge(lists, users, seen, 100, n_threads=1)
+    best = _host.top_candidates(merged[0], merged[2], 10, n_threads=1)
     for n_threads in (2, 4):
-        for one, other in zip(merged, merge(backend, lists, users, seen, 100, n_threads=n_threads), strict=True):
+        for one, other in zip(merged, merge(lists, users, seen, 100, n_threads=n_threads), strict=True):
             np.testing.assert_array_equal(one, other)
-        np.testing.assert_array_equal(backend.top_candidates(merged[0], merged[2], 10, n_threads=n_threads), best)
+        np.testing.assert_array_equal(_host.top_candidates(merged[0], merged[2], 10, n_threads=n_threads), best)
 
 
 @given(
@@ -86,12 +87,12 @@ def test_candidates_same_for_any_number_of_threads(backend):
     st.sampled_from([0, 1, 32, 200]),
     st.sampled_from([0, 1, 10, 250]),
 )
-def test_candidates_best_equal_reference(backend, seed, n_users, length, n):
+def test_candidates_best_equal_reference(seed, n_users, length, n):
     rng = np.random.default_rng(seed)
     values = np.array([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.inf, np.nan], np.float32)
     rows = [rng.choice(values, rng.integers(0, length + 1)) for _ in range(n_users)]
     indptr, scores = compressed(rows, np.float32)
-    got = backend.top_candidates(indptr, scores, n)
+    got = _host.top_candidates(indptr, scores, n)
     assert got.shape == (n_users, n)
     for row, begin, best in zip(got, indptr, reference.top_candidates(rows, n), strict=False):
         assert row.tolist() == [int(begin) + e for e in best] + [-1] * (n - len(best))
@@ -131,9 +132,9 @@ LISTS = {
         ),
     ],
 )
-def test_candidates_bad_lists_raise(backend, arguments, error, message):
+def test_candidates_bad_lists_raise(arguments, error, message):
     with pytest.raises(error, match=f"merge_candidates: {message}"):
-        backend.merge_candidates(**{**LISTS, **arguments})
+        _host.merge_candidates(**{**LISTS, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,6 @@ def test_candidates_bad_lists_raise(backend, arguments, error, message):
         (np.int64([0, 2]), -1, "n must not be negative; got -1"),
     ],
 )
-def test_candidates_bad_scores_raise(backend, indptr, n, message):
+def test_candidates_bad_scores_raise(indptr, n, message):
     with pytest.raises(ValueError, match=f"top_candidates: {message}"):
-        backend.top_candidates(indptr, np.float32([1, 2]), n)
+        _host.top_candidates(indptr, np.float32([1, 2]), n)

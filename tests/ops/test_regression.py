@@ -14,7 +14,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastcf import _cpu
+from fastcf import _host
 from reference import logistic_cost, ridge
 
 pytestmark = pytest.mark.every_isa
@@ -25,7 +25,7 @@ def _run(csr, features, *, n_features=None, **options):
     n_features = n_features if n_features is not None else features.shape[1]
     weights = np.full((n_rows, n_features), np.nan, np.float32)
     intercept = np.full(n_rows, np.nan, np.float32)
-    report = _cpu.regress_rows(*csr, features, weights, intercept, **options)
+    report = _host.regress_rows(*csr, features, weights, intercept, **options)
     return weights, intercept, report
 
 

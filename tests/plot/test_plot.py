@@ -76,6 +76,20 @@ def test_plot_history_uses_given_axes_and_skips_what_is_missing(plt):
     assert ax.get_ylabel() == "cost"
 
 
+def test_plot_history_begins_with_epoch_0_where_the_history_does(plt):
+    ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
+    train, validation = fastcf.data.train_test_split(ratings, random_state=0)
+    for options, name in (({}, "RMSE"), ({"cost": "logistic", "threshold": 4.0, "reg": 1.0}, "log-loss")):
+        model = fastcf.MatrixFactorization(4, n_epochs=3, random_state=0, **options).fit(train, validation=validation)
+        ax = plot_history(model)
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        assert list(lines[f"validation {name}"].get_xdata()) == [0, 1, 2, 3]
+        key = "validation_rmse" if name == "RMSE" else "validation_log_loss"
+        assert list(lines[f"validation {name}"].get_ydata()) == [record[key] for record in model.history_]
+        best = min(model.history_, key=lambda record: record[key])
+        assert f"best: {best[key]:.4f} in epoch {best['epoch']}" in lines
+
+
 def test_plot_history_without_history_says_why(plt):
     with pytest.raises(NotFittedError, match="this Estimator has no history yet; call fit first"):
         plot_history(Estimator())

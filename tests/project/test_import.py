@@ -26,8 +26,8 @@ def test_import_of_every_public_name():
 
 
 def test_import_of_modules_and_names_as_statements():
-    code = "from fastcf import MatrixFactorization, solvers; import fastcf.callbacks; print(MatrixFactorization(solver=solvers.ALS()))"
-    assert run(code) == "MatrixFactorization(solver=ALS())"
+    imports = "from fastcf import MatrixFactorization, solvers; import fastcf.callbacks"
+    assert run(f"{imports}; print(MatrixFactorization(solver=solvers.ALS()))") == "MatrixFactorization(solver=ALS())"
 
 
 def test_import_of_an_unknown_name_raises():

@@ -114,12 +114,44 @@ def test_autoencoder_gradient_equals_reference(backend):
     check()
 
 
+def penalised(at, bias):
+    """Return the arrays that a penalty counts."""
+    return [
+        at[0],
+        *([] if at[1] is None else [at[1]]),
+        *([at[2]] if bias else []),
+        *at[3],
+        *([] if at[5] is None else [at[5]]),
+    ]
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("rated", [False, True])
+def test_autoencoder_gradient_has_the_penalty_of_training(backend, bias, dense, tied, rated):
+    csr, inputs, targets, weights, at = problem(11, 3, 40, (4, 3), tied, True, rated=rated)  # most columns are empty
+    options = {"layers": (4, 3), "activation": "tanh", "tied": tied, "rated_input": 1.5 * rated, "dense": dense}
+    free, whole = empty(at), empty(at)
+    cost = backend.autoencoder_gradient(*csr, inputs, targets, 40, at, free, weights=weights, **options)
+    with_penalty = backend.autoencoder_gradient(
+        *csr, inputs, targets, 40, at, whole, weights=weights, weight_decay=0.3, penalised_bias=bias, **options
+    )
+    squares = sum(float((array**2).sum()) for array in penalised(at, bias))
+    np.testing.assert_allclose(with_penalty - cost, 0.15 * squares, rtol=1e-12)
+    counted = {id(array) for array in penalised(at, bias)}
+    for array, without, slopes in zip(flat(at), flat(free), flat(whole), strict=True):
+        expected = 0.3 * array if id(array) in counted else np.zeros_like(array)
+        np.testing.assert_allclose(slopes - without, expected, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.4])
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("output", ["identity", "sigmoid", "selu"])
 @pytest.mark.parametrize("kind", ["selu", "tanh", "elu"])
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
-def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied, dense):
+def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied, dense, decay):
     layers = (4, 3)
     csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True)
     of_cost = {"cost": cost}
@@ -133,7 +165,9 @@ def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied,
             return
         targets, of_cost["offsets"] = as_labels(np.random.default_rng(4), targets)
     options = {"layers": layers, "activation": kind, "output_activation": output, "tied": tied, "dense": dense}
-    options.update(dropout=0.3, input_dropout=0.2, rated_input=1.5, alpha_dropout=kind == "selu", seed=5)
+    options.update(
+        dropout=0.3, input_dropout=0.2, rated_input=1.5, alpha_dropout=kind == "selu", seed=5, weight_decay=decay
+    )
     names = [str(i) for i in range(len(flat(start)))]
 
     def evaluate(at):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from fastcf import _cpu
+from fastcf import _host
 from fastcf._backend import single_threaded_blas
 from reference_perceptron import cost_and_gradient, drawn, forward, pack, targets, trained, unpack
 
@@ -53,7 +53,7 @@ class Case:
         if weighted:
             self.weights[rng.random(self.items.size) < 0.2] = 0
         self.keys = rng.integers(0, 2**63, n_users).astype(np.uint64)
-        self.layout = _cpu.perceptron_layout(self.layers, bias)
+        self.layout = _host.perceptron_layout(self.layers, bias)
         self.low, self.high = np.full(len(self.layers) - 1, -0.4, np.float32), np.full(len(hidden) + 1, 0.6, np.float32)
         self.shape = {"layers": self.layers, "activation": kind, "bias": bias, "levels": self.levels}
 
@@ -63,7 +63,7 @@ class Case:
         entries = np.concatenate([np.arange(self.indptr[u], self.indptr[u + 1]) for u in users])
         indptr = np.concatenate([[0], np.cumsum(np.diff(self.indptr)[users])]).astype(np.int64)
         options = {"reg": 0.3, "batch_size": 4, "seed": 7, **OPTIMIZERS[optimizer][1], **options}
-        made = _cpu.PerceptronTrainer(
+        made = _host.PerceptronTrainer(
             indptr, self.items[entries], self.values[entries], self.features, self.keys[users],
             weights=None if self.weights is None else self.weights[entries], optimizer=optimizer, n_threads=n_threads,
             **self.shape, **options,
@@ -164,12 +164,26 @@ def test_perceptron_gradient_equals_reference(seed, n_features, hidden, kind, bi
     row = pack(unpack(row, case.layers, case.layout, bias), case.layout, bias)
     gradient = np.full_like(row, np.nan)
     items = np.arange(len(ratings), dtype=np.int32)
-    cost = _cpu.perceptron_gradient(x, items, ratings.astype(float), row, gradient, w, **case.shape)
+    cost = _host.perceptron_gradient(x, items, ratings.astype(float), row, gradient, w, **case.shape)
     wanted, slopes = cost_and_gradient(
         unpack(row, case.layers, case.layout, bias), x, targets(ratings, case.levels), w, kind
     )
     np.testing.assert_allclose(cost, wanted, rtol=1e-12)
     np.testing.assert_allclose(gradient, pack(slopes, case.layout, bias), rtol=1e-9, atol=1e-12)
+
+    whole, decay = np.full_like(row, np.nan), 0.7 / len(ratings)
+    layers = unpack(row, case.layers, case.layout, bias)
+    cost = _host.perceptron_gradient(x, items, ratings.astype(float), row, whole, w, reg=0.7, **case.shape)
+    squares = sum(float((weights**2).sum()) for weights, *_ in layers)
+    np.testing.assert_allclose(cost, wanted + decay / 2 * squares, rtol=1e-12)
+    for (weights, *_), (before, *rest), (after, *same) in zip(
+        layers,
+        unpack(gradient, case.layers, case.layout, bias),
+        unpack(whole, case.layers, case.layout, bias),
+        strict=True,
+    ):
+        np.testing.assert_allclose(after, before + decay * weights, rtol=1e-12, atol=1e-14)
+        np.testing.assert_array_equal(same, rest)
 
 
 @settings(max_examples=30)
@@ -180,12 +194,12 @@ def test_perceptron_predict_equals_reference(seed, hidden, bias, by_level):
     rows = case.parameters(case.trainer())
     users = np.array([3, 0], np.int32)
     items = np.array([5, -1, 7, 0], np.int32)
-    got = _cpu.perceptron_predict(rows, case.features, users, np.array([0, 3, 4]), items, **case.shape)
+    got = _host.perceptron_predict(rows, case.features, users, np.array([0, 3, 4]), items, **case.shape)
     known = np.vstack([case.features, np.zeros(4)])[items]
     for place, user in enumerate([3, 3, 3, 0]):
         _, h = forward(unpack(rows[user], case.layers, case.layout, bias), known[place : place + 1], "tanh")
         np.testing.assert_allclose(got[place], h[0], rtol=2e-5, atol=1e-6)
-    everything = _cpu.perceptron_predict(rows, case.features, users, **case.shape)
+    everything = _host.perceptron_predict(rows, case.features, users, **case.shape)
     _, h = forward(unpack(rows[0], case.layers, case.layout, bias), case.features, "tanh")
     np.testing.assert_allclose(everything[len(case.features) :], h, rtol=2e-5, atol=1e-6)
 
@@ -299,19 +313,5 @@ def test_perceptron_without_hidden_layers_is_logistic_regression():
     case = Case(np.random.default_rng(0), 3, ())
     rows = case.parameters(case.trainer())
     (weights, bias), *_ = unpack(rows[0], case.layers, case.layout, True)
-    got = _cpu.perceptron_predict(rows, case.features, np.array([0], np.int32), **case.shape)
+    got = _host.perceptron_predict(rows, case.features, np.array([0], np.int32), **case.shape)
     np.testing.assert_allclose(got, expit(case.features @ weights + bias), rtol=1e-5)
-
-
-def test_perceptrons_are_for_the_host(backend):
-    if backend.__name__.endswith("_cpu"):
-        return
-    case = Case(np.random.default_rng(0), 4, (5,), n_users=2)
-    rows = case.parameters(case.trainer())
-    with pytest.raises(ValueError, match="perceptron_predict: networks are trained and asked on the host"):
-        backend.perceptron_predict(rows, case.features, np.array([0], np.int32), **case.shape)
-    options = {"reg": 0.0, "optimizer": "gd", "batch_size": 1, "seed": 0}
-    with pytest.raises(ValueError, match="PerceptronTrainer: networks are trained and asked on the host"):
-        backend.PerceptronTrainer(
-            case.indptr, case.items, case.values, case.features, case.keys, **case.shape, **options
-        )

@@ -112,10 +112,31 @@ def test_two_tower_gradient_equals_reference(backend):
     check()
 
 
+@pytest.mark.parametrize("kinds", [("mixed", "mixed"), ("sparse", "dense")])
+def test_two_tower_gradient_has_the_penalty_of_training(backend, kinds):
+    problem = Problem(5, (10, 9), kinds, ((5, 4), (6,)), "squared", True, np.float64)
+    free, whole = empty(problem.towers), empty(problem.towers)
+    arguments = {"weights": problem.weights, "activation": "tanh", **problem.layers}
+    cost = backend.two_tower_gradient(*problem.csr, *problem.native, problem.towers, free, **arguments)
+    with_penalty = backend.two_tower_gradient(
+        *problem.csr, *problem.native, problem.towers, whole, weight_decay=0.3, **arguments
+    )
+    squares = sum(float((a**2).sum()) for tower in problem.towers for a in (*tower[:2], *tower[2]))
+    np.testing.assert_allclose(with_penalty - cost, 0.15 * squares, rtol=1e-12)
+    for tower, without, slopes in zip(problem.towers, free, whole, strict=True):
+        for array, a, b in zip(
+            (*tower[:2], *tower[2]), (*without[:2], *without[2]), (*slopes[:2], *slopes[2]), strict=True
+        ):
+            np.testing.assert_allclose(b - a, 0.3 * array, rtol=0, atol=1e-13)
+        for a, b in zip(without[3], slopes[3], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.4])
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
 @pytest.mark.parametrize("length", [0.0, 1.7])
 @pytest.mark.parametrize("activation", ["selu", "tanh", "elu"])
-def test_two_tower_gradients_pass_the_check(backend, activation, length, loss):
+def test_two_tower_gradients_pass_the_check(backend, activation, length, loss, decay):
     problem = Problem(3, (10, 9), ("mixed", "mixed"), ((5, 4), (6,)), loss, True, np.float64)
     names = [str(i) for i in range(len(flat(problem.towers)))]
 
@@ -123,7 +144,7 @@ def test_two_tower_gradients_pass_the_check(backend, activation, length, loss):
         parameters, gradient = rebuilt([at[name] for name in names], problem.towers), empty(problem.towers)
         cost = backend.two_tower_gradient(
             *problem.csr, *problem.native, parameters, gradient, weights=problem.weights, activation=activation,
-            dropout=0.3, length=length, cost=loss, centre=0.3, seed=5, **problem.layers,
+            dropout=0.3, length=length, cost=loss, centre=0.3, seed=5, weight_decay=decay, **problem.layers,
         )  # fmt: skip
         return cost, dict(zip(names, flat(gradient), strict=True))
 

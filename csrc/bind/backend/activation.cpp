@@ -1,18 +1,15 @@
-#include "bind/backend/activation.h"
+#include "ops/activation.h"
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/names.h"
 #include "ops/activation.h"
 
 namespace fastcf::bind {
 namespace {
 
-bool is_double(const py::object& array) {
-    return py::isinstance<py::array_t<double>>(array);
-}
-
 template <class T>
-void forward(Activation kind, const py::object& x, const py::object& bias, int n_threads) {
+void forward(Activation kind, const Array<Real>& x, const ArrayOrNone<Real>& bias, int n_threads) {
     const auto values = matrix_out<T>(x, "activate", "x");
     const auto biases = optional_vector_in<T>(bias, "activate", "bias");
     const py::gil_scoped_release release;
@@ -20,8 +17,8 @@ void forward(Activation kind, const py::object& x, const py::object& bias, int n
 }
 
 template <class T>
-void backward(Activation kind, const py::object& y, const py::object& gradient, const py::object& bias_gradient,
-              int n_threads) {
+void backward(Activation kind, const Array<Real>& y, const Array<Real>& gradient,
+              const ArrayOrNone<Real>& bias_gradient, int n_threads) {
     const char* caller = "activation_gradient";
     const auto values = matrix_in<T>(y, caller, "y");
     const auto slopes = matrix_out<T>(gradient, caller, "gradient");
@@ -32,7 +29,7 @@ void backward(Activation kind, const py::object& y, const py::object& gradient, 
 }
 
 template <class T>
-void drop(const Dropout& how, const py::object& x, bool gradient, int n_threads) {
+void drop(const Dropout& how, const Array<Real>& x, bool gradient, int n_threads) {
     const auto values = matrix_out<T>(x, "dropout", "x");
     const py::gil_scoped_release release;
     (gradient ? dropout_gradient<T> : dropout<T>)(how, values, n_threads);
@@ -43,23 +40,23 @@ void drop(const Dropout& how, const py::object& x, bool gradient, int n_threads)
 void register_activation(py::module_& module) {
     module.def(
         "activate",
-        [](const std::string& kind, const py::object& x, const py::object& bias, int n_threads) {
-            const Activation which = activation_in(kind, "activate");
+        [](const std::string& kind, const Array<Real>& x, const ArrayOrNone<Real>& bias, int n_threads) {
+            const Activation which = named<Activation>(kind, "activate", "kind");
             (is_double(x) ? forward<double> : forward<float>)(which, x, bias, n_threads);
         },
         py::arg("kind"), py::arg("x"), py::arg("bias") = py::none(), py::arg("n_threads") = 0);
     module.def(
         "activation_gradient",
-        [](const std::string& kind, const py::object& y, const py::object& gradient, const py::object& bias_gradient,
-           int n_threads) {
-            const Activation which = activation_in(kind, "activation_gradient");
+        [](const std::string& kind, const Array<Real>& y, const Array<Real>& gradient,
+           const ArrayOrNone<Real>& bias_gradient, int n_threads) {
+            const Activation which = named<Activation>(kind, "activation_gradient", "kind");
             (is_double(y) ? backward<double> : backward<float>)(which, y, gradient, bias_gradient, n_threads);
         },
         py::arg("kind"), py::arg("y"), py::arg("gradient"), py::arg("bias_gradient") = py::none(),
         py::arg("n_threads") = 0);
     module.def(
         "dropout",
-        [](const py::object& x, double rate, std::uint64_t key, bool alpha, bool gradient, int n_threads) {
+        [](const Array<Real>& x, double rate, std::uint64_t key, bool alpha, bool gradient, int n_threads) {
             (is_double(x) ? drop<double> : drop<float>)({rate, alpha, key}, x, gradient, n_threads);
         },
         py::arg("x"), py::arg("rate"), py::arg("key"), py::arg("alpha") = false, py::arg("gradient") = false,

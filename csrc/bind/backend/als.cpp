@@ -7,12 +7,14 @@
 namespace fastcf::bind {
 namespace {
 
-void als_update_arrays(const py::object& indptr, const py::object& indices, const py::object& values,
-                       const py::object& column_factors, const py::object& factors, const py::object& bias,
-                       const py::object& weights, const py::object& row_offset, const py::object& column_offset,
-                       float offset, double reg, double reg_exponent, double bias_reg, double precision,
-                       const py::object& prior, const py::object& prior_mean, const py::object& noise,
-                       std::uint64_t noise_seed, int cg_steps, const py::object& squared_errors, int n_threads) {
+void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                       const Array<float>& values, const Array<float>& column_factors, const Array<float>& factors,
+                       const ArrayOrNone<float>& bias, const ArrayOrNone<float>& weights,
+                       const ArrayOrNone<float>& row_offset, const ArrayOrNone<float>& column_offset, float offset,
+                       double reg, double reg_exponent, double bias_reg, double precision,
+                       const ArrayOrNone<float>& prior, const ArrayOrNone<float>& prior_mean,
+                       const ArrayOrNone<float>& noise, std::uint64_t noise_seed, int cg_steps,
+                       const ArrayOrNone<double>& squared_errors, int n_threads) {
     const char* caller = "als_update";
     AlsProblem problem;
     problem.column_factors = matrix_in<float>(column_factors, caller, "column_factors");

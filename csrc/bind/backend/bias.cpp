@@ -8,9 +8,10 @@ namespace fastcf::bind {
 void register_bias(py::module_& module) {
     module.def(
         "fit_biases",
-        [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& user_bias,
-           const py::object& item_bias, const py::object& weights, const py::object& item_offset, double user_reg,
-           double item_reg, int max_iterations, double tolerance, int n_threads) {
+        [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
+           const Array<float>& user_bias, const Array<float>& item_bias, const ArrayOrNone<float>& weights,
+           const ArrayOrNone<float>& item_offset, double user_reg, double item_reg, int max_iterations,
+           double tolerance, int n_threads) -> Record {
             const char* caller = "fit_biases";
             const auto users = vector_out<float>(user_bias, caller, "user_bias");
             const auto items = vector_out<float>(item_bias, caller, "item_bias");

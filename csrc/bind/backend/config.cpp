@@ -1,3 +1,4 @@
+#include "bind/arrays.h"
 #include "bind/backend/register.h"
 #include "core/isa.h"
 #include "core/parallel.h"
@@ -7,7 +8,7 @@
 namespace fastcf::bind {
 
 void register_config(pybind11::module_& module) {
-    module.def("config", [] {
+    module.def("config", []() -> Record {
         pybind11::dict config;
         config["isa"] = isa_name(active_isa());
         config["best_isa"] = isa_name(best_isa());
@@ -19,7 +20,7 @@ void register_config(pybind11::module_& module) {
     });
     module.def(
         "probe",
-        [](int number) {
+        [](int number) -> Record {
             DeviceReport report;
             {
                 const pybind11::gil_scoped_release release;

@@ -34,7 +34,7 @@ HeldArray hold_random(std::int64_t rows, std::int64_t cols, const std::string& d
     return held;
 }
 
-py::array fetch(const HeldArray& held) {
+Array<Any> fetch(const HeldArray& held) {
     py::array array(held.dtype, held.shape);
     auto* data = static_cast<unsigned char*>(array.mutable_data());
     const py::gil_scoped_release release;
@@ -49,7 +49,7 @@ void register_device_array(py::module_& module) {
         .def(py::init(&hold), py::arg("array"))
         .def("numpy", &fetch)
         .def_property_readonly("dtype", [](const HeldArray& held) { return held.dtype; })
-        .def_property_readonly("shape", [](const HeldArray& held) {
+        .def_property_readonly("shape", [](const HeldArray& held) -> Tuple<py::int_, py::ellipsis> {
             py::tuple shape(held.shape.size());
             for (std::size_t d = 0; d < held.shape.size(); ++d) shape[d] = held.shape[d];
             return shape;

@@ -3,15 +3,15 @@
 #include <string>
 
 #include "bind/arrays.h"
-#include "bind/backend/loss.h"
 #include "bind/backend/register.h"
+#include "bind/names.h"
 
 namespace fastcf::bind {
 namespace {
 
 template <class T>
-double gradient_of(Loss loss, const py::object& predicted, const py::object& target, const py::object& weights,
-                   double scale, const py::object& gradient, int n_threads) {
+double loss_gradient_of(Loss loss, const Array<Real>& predicted, const Array<Real>& target, const ArrayOrNone<Real>& weights,
+                   double scale, const Array<Real>& gradient, int n_threads) {
     const char* caller = "loss_gradient";
     const auto z = vector_in<T>(predicted, caller, "predicted"), y = vector_in<T>(target, caller, "target");
     const auto w = optional_vector_in<T>(weights, caller, "weights");
@@ -27,10 +27,10 @@ double gradient_of(Loss loss, const py::object& predicted, const py::object& tar
 void register_loss(py::module_& module) {
     module.def(
         "loss_gradient",
-        [](const py::object& predicted, const py::object& target, const py::object& gradient, const py::object& weights,
-           const std::string& loss, double scale, int n_threads) {
-            const Loss kind = loss_in(loss, "loss_gradient", "loss");
-            const auto run = py::isinstance<py::array_t<double>>(predicted) ? gradient_of<double> : gradient_of<float>;
+        [](const Array<Real>& predicted, const Array<Real>& target, const Array<Real>& gradient,
+           const ArrayOrNone<Real>& weights, const std::string& loss, double scale, int n_threads) {
+            const Loss kind = named<Loss>(loss, "loss_gradient", "loss");
+            const auto run = is_double(predicted) ? loss_gradient_of<double> : loss_gradient_of<float>;
             return run(kind, predicted, target, weights, scale, gradient, n_threads);
         },
         py::arg("predicted"), py::arg("target"), py::arg("gradient"), py::arg("weights") = py::none(),

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "bind/arrays.h"
-#include "bind/backend/loss.h"
 #include "bind/backend/register.h"
+#include "bind/names.h"
 #include "core/parallel.h"
 
 namespace fastcf::bind {
@@ -53,7 +53,7 @@ Problem<T> problem_in(const Arguments& in, bool by_item, const char* caller) {
         p.data, q.data, optional(in.user_bias, p.rows, "user_bias"), optional(in.item_bias, q.rows, "item_bias"),
         p.cols, p.cols};
     check(in.user_bias.is_none() == in.item_bias.is_none(), caller, ": user_bias and item_bias must be given together");
-    problem.objective.loss = loss_in(in.cost, caller);
+    problem.objective.loss = named<Loss>(in.cost, caller, "cost");
     problem.objective.item_offset = optional(in.item_offset, q.rows, "item_offset");
     problem.objective.global_offset = static_cast<T>(in.global_offset);
     if (!by_item) return problem;
@@ -72,7 +72,7 @@ Problem<T> problem_in(const Arguments& in, bool by_item, const char* caller) {
 }
 
 // Throws unless both orders are compressed structures of `nnz` ratings, and indices and positions are in range: then
-// nothing reads or writes out of bounds. That they describe the same ratings is the caller's to know.
+// nothing reads or writes out of bounds. That both describe the same ratings is not checked.
 template <class T>
 void check_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads, const char* caller) {
     const auto structure = [&](const std::int64_t* indptr, std::int64_t rows, const char* name) {
@@ -99,12 +99,11 @@ void check_ratings(const MfRatings<T>& ratings, std::int64_t nnz, int n_threads,
     range(ratings.item_entries, nnz, "item_entries");
 }
 
-bool is_double(const py::object& factors) {
-    return py::isinstance<py::array_t<double>>(factors);
-}
+using Gradient =
+    Tuple<py::float_, py::float_, Array<Real>, Array<Real>, ArrayOrNone<Real>, ArrayOrNone<Real>, Array<Real>>;
 
 template <class T>
-py::tuple gradient_arrays(const Arguments& in, int n_threads) {
+Gradient gradient_arrays(const Arguments& in, int n_threads) {
     const char* caller = "mf_gradient";
     const Problem<T> problem = problem_in<T>(in, true, caller);
     const std::int64_t n_users = problem.ratings.n_users, n_items = problem.ratings.n_items, k = problem.at.k;
@@ -130,7 +129,7 @@ py::tuple gradient_arrays(const Arguments& in, int n_threads) {
 }
 
 template <class T>
-py::array predict_array(const Arguments& in, int n_threads) {
+Array<Real> predict_array(const Arguments& in, int n_threads) {
     const char* caller = "mf_predict";
     const Problem<T> problem = problem_in<T>(in, false, caller);
     py::array_t<T> out(problem.nnz);
@@ -148,12 +147,13 @@ py::array predict_array(const Arguments& in, int n_threads) {
 void register_mf_gradient(py::module_& module) {
     module.def(
         "mf_gradient",
-        [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& item_indptr,
-           const py::object& item_users, const py::object& item_entries, const py::object& user_factors,
-           const py::object& item_factors, const py::object& user_bias, const py::object& item_bias,
-           const py::object& weights, const py::object& item_offset, double global_offset, const std::string& cost,
-           const py::object& user_reg, const py::object& item_reg, const py::object& user_bias_reg,
-           const py::object& item_bias_reg, int n_threads) {
+        [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
+           const Array<std::int64_t>& item_indptr, const Array<std::int32_t>& item_users,
+           const Array<std::int64_t>& item_entries, const Array<Real>& user_factors, const Array<Real>& item_factors,
+           const ArrayOrNone<Real>& user_bias, const ArrayOrNone<Real>& item_bias, const ArrayOrNone<Real>& weights,
+           const ArrayOrNone<Real>& item_offset, double global_offset, const std::string& cost,
+           const ArrayOrNone<Real>& user_reg, const ArrayOrNone<Real>& item_reg, const ArrayOrNone<Real>& user_bias_reg,
+           const ArrayOrNone<Real>& item_bias_reg, int n_threads) {
             const Arguments in{indptr,       indices,      values,        weights,       item_indptr,   item_users,
                                item_entries, user_factors, item_factors,  user_bias,     item_bias,     item_offset,
                                user_reg,     item_reg,     user_bias_reg, item_bias_reg, global_offset, cost};
@@ -168,9 +168,9 @@ void register_mf_gradient(py::module_& module) {
         py::arg("item_bias_reg") = py::none(), py::arg("n_threads") = 0);
     module.def(
         "mf_predict",
-        [](const py::object& indptr, const py::object& indices, const py::object& user_factors,
-           const py::object& item_factors, const py::object& user_bias, const py::object& item_bias,
-           const py::object& item_offset, double global_offset, const std::string& cost, int n_threads) {
+        [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& user_factors,
+           const Array<Real>& item_factors, const ArrayOrNone<Real>& user_bias, const ArrayOrNone<Real>& item_bias,
+           const ArrayOrNone<Real>& item_offset, double global_offset, const std::string& cost, int n_threads) {
             Arguments in{};
             in.indptr = indptr;
             in.indices = indices;

@@ -12,7 +12,6 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_als_trainer(module);
     fastcf::bind::register_autoencoder(module);
     fastcf::bind::register_bias(module);
-    fastcf::bind::register_candidates(module);
     fastcf::bind::register_config(module);
     fastcf::bind::register_device_array(module);
     fastcf::bind::register_gemm(module);
@@ -25,9 +24,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_normalize(module);
     fastcf::bind::register_optimizer(module);
     fastcf::bind::register_penalty(module);
-    fastcf::bind::register_perceptron(module);
     fastcf::bind::register_predict(module);
-    fastcf::bind::register_regression(module);
     fastcf::bind::register_rows(module);
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_topk(module);

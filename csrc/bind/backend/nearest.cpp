@@ -16,9 +16,10 @@ Metric metric_in(const std::string& name, const char* caller) {
     return Metric::euclidean;
 }
 
-py::tuple nearest_arrays(const py::object& queries, const py::object& items, std::int64_t n, const std::string& metric,
-                         const py::object& query_rows, const py::object& candidates, const py::object& excluded,
-                         int n_threads) {
+Tuple<py::array_t<std::int32_t>, py::array_t<float>> nearest_arrays(
+    const Array<float>& queries, const Array<float>& items, std::int64_t n, const std::string& metric,
+    const ArrayOrNone<std::int32_t>& query_rows, const ArrayOrNone<std::int32_t>& candidates,
+    const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
     const char* caller = "nearest";
     NearestQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");

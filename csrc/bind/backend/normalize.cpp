@@ -7,7 +7,7 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-py::array_t<T> forward(const py::object& x, double length, int n_threads) {
+py::array_t<T> normalized(const Array<Real>& x, double length, int n_threads) {
     const auto rows = matrix_in<T>(x, "normalize", "x");
     py::array_t<T> out({rows.rows, rows.cols});
     const MatrixView<T> y{out.mutable_data(), rows.rows, rows.cols, rows.cols};
@@ -19,7 +19,7 @@ py::array_t<T> forward(const py::object& x, double length, int n_threads) {
 }
 
 template <class T>
-void backward(const py::object& x, double length, const py::object& gradient, int n_threads) {
+void normalized_backward(const Array<Real>& x, double length, const Array<Real>& gradient, int n_threads) {
     const char* caller = "normalize_gradient";
     const auto rows = matrix_in<T>(x, caller, "x");
     const auto slopes = matrix_out<T>(gradient, caller, "gradient");
@@ -32,15 +32,15 @@ void backward(const py::object& x, double length, const py::object& gradient, in
 void register_normalize(py::module_& module) {
     module.def(
         "normalize",
-        [](const py::object& x, double length, int n_threads) -> py::array {
-            if (py::isinstance<py::array_t<double>>(x)) return forward<double>(x, length, n_threads);
-            return forward<float>(x, length, n_threads);
+        [](const Array<Real>& x, double length, int n_threads) -> py::array {
+            if (is_double(x)) return normalized<double>(x, length, n_threads);
+            return normalized<float>(x, length, n_threads);
         },
         py::arg("x"), py::arg("length") = 1.0, py::arg("n_threads") = 0);
     module.def(
         "normalize_gradient",
-        [](const py::object& x, const py::object& gradient, double length, int n_threads) {
-            const auto run = py::isinstance<py::array_t<double>>(x) ? backward<double> : backward<float>;
+        [](const Array<Real>& x, const Array<Real>& gradient, double length, int n_threads) {
+            const auto run = is_double(x) ? normalized_backward<double> : normalized_backward<float>;
             run(x, length, gradient, n_threads);
         },
         py::arg("x"), py::arg("gradient"), py::arg("length") = 1.0, py::arg("n_threads") = 0);

@@ -1,7 +1,8 @@
-#include "bind/backend/optimizer.h"
+#include "ops/optimizer.h"
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/names.h"
 
 namespace fastcf::bind {
 namespace {
@@ -23,8 +24,9 @@ Rows<T> rows_in(const py::object& object, bool writable, const char* caller, con
 }
 
 template <class T>
-OptimizerRows<T> state_in(const Optimizer& optimizer, const py::object& parameters, const py::object& first,
-                          const py::object& second, const py::object& row_steps, const char* caller) {
+OptimizerRows<T> state_in(const Optimizer& optimizer, const Array<Real>& parameters, const ArrayOrNone<Real>& first,
+                          const ArrayOrNone<Real>& second, const ArrayOrNone<std::int64_t>& row_steps,
+                          const char* caller) {
     const auto p = rows_in<T>(parameters, true, caller, "parameters");
     check(p.data != nullptr || p.rows == 0, caller, ": parameters must be given");
     const auto kept = [&](const py::object& object, bool needed, const char* name) -> T* {
@@ -46,9 +48,9 @@ OptimizerRows<T> state_in(const Optimizer& optimizer, const py::object& paramete
 }
 
 template <class T>
-void step(const Optimizer& optimizer, double learning_rate, std::int64_t number, const py::object& parameters,
-          const py::object& gradient, const py::object& first, const py::object& second, const py::object& rows,
-          const py::object& row_steps, int n_threads) {
+void step(const Optimizer& optimizer, double learning_rate, std::int64_t number, const Array<Real>& parameters,
+          const Array<Real>& gradient, const ArrayOrNone<Real>& first, const ArrayOrNone<Real>& second,
+          const ArrayOrNone<std::int32_t>& rows, const ArrayOrNone<std::int64_t>& row_steps, int n_threads) {
     const char* caller = "optimizer_step";
     const OptimizerRows<T> state = state_in<T>(optimizer, parameters, first, second, row_steps, caller);
     const auto g = rows_in<T>(gradient, false, caller, "gradient");
@@ -67,8 +69,9 @@ void step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
 }
 
 template <class T>
-void flush(const Optimizer& optimizer, std::int64_t number, const py::object& parameters, const py::object& first,
-           const py::object& second, const py::object& row_steps, int n_threads) {
+void flush(const Optimizer& optimizer, std::int64_t number, const Array<Real>& parameters,
+           const ArrayOrNone<Real>& first, const ArrayOrNone<Real>& second, const ArrayOrNone<std::int64_t>& row_steps,
+           int n_threads) {
     const char* caller = "optimizer_flush";
     const OptimizerRows<T> state = state_in<T>(optimizer, parameters, first, second, row_steps, caller);
     check(state.row_steps != nullptr, caller, ": row_steps must be given");
@@ -76,8 +79,17 @@ void flush(const Optimizer& optimizer, std::int64_t number, const py::object& pa
     optimizer_flush<T>(optimizer, number, state, n_threads);
 }
 
-bool is_double(const py::object& array) {
-    return py::isinstance<py::array_t<double>>(array);
+Optimizer optimizer_in(const std::string& name, double decay, double second_decay, double epsilon, double weight_decay,
+                       double learning_rate, const char* caller) {
+    Optimizer optimizer;
+    optimizer.kind = named<OptimizerKind>(name, caller, "name");
+    optimizer.decay = decay;
+    optimizer.second_decay = second_decay;
+    optimizer.epsilon = epsilon;
+    optimizer.weight_decay = weight_decay;
+    optimizer.coasting_rate = learning_rate;
+    check_optimizer(optimizer, caller);
+    return optimizer;
 }
 
 }  // namespace
@@ -86,11 +98,11 @@ void register_optimizer(py::module_& module) {
     module.def(
         "optimizer_step",
         [](const std::string& name, double decay, double second_decay, double epsilon, double learning_rate,
-           std::int64_t number, const py::object& parameters, const py::object& gradient, const py::object& first,
-           const py::object& second, const py::object& rows, const py::object& row_steps, double weight_decay,
-           int n_threads) {
-            Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, weight_decay, "optimizer_step");
-            optimizer.coasting_rate = learning_rate;
+           std::int64_t number, const Array<Real>& parameters, const Array<Real>& gradient,
+           const ArrayOrNone<Real>& first, const ArrayOrNone<Real>& second, const ArrayOrNone<std::int32_t>& rows,
+           const ArrayOrNone<std::int64_t>& row_steps, double weight_decay, int n_threads) {
+            const Optimizer optimizer =
+                optimizer_in(name, decay, second_decay, epsilon, weight_decay, learning_rate, "optimizer_step");
             const auto run = is_double(parameters) ? step<double> : step<float>;
             run(optimizer, learning_rate, number, parameters, gradient, first, second, rows, row_steps, n_threads);
         },
@@ -101,10 +113,10 @@ void register_optimizer(py::module_& module) {
     module.def(
         "optimizer_flush",
         [](const std::string& name, double decay, double second_decay, double epsilon, std::int64_t number,
-           const py::object& parameters, const py::object& first, const py::object& second, const py::object& row_steps,
-           double weight_decay, double learning_rate, int n_threads) {
-            Optimizer optimizer = optimizer_in(name, decay, second_decay, epsilon, weight_decay, "optimizer_flush");
-            optimizer.coasting_rate = learning_rate;
+           const Array<Real>& parameters, const ArrayOrNone<Real>& first, const ArrayOrNone<Real>& second,
+           const ArrayOrNone<std::int64_t>& row_steps, double weight_decay, double learning_rate, int n_threads) {
+            const Optimizer optimizer =
+                optimizer_in(name, decay, second_decay, epsilon, weight_decay, learning_rate, "optimizer_flush");
             const auto run = is_double(parameters) ? flush<double> : flush<float>;
             run(optimizer, number, parameters, first, second, row_steps, n_threads);
         },

@@ -15,9 +15,9 @@ VectorView<const float> bias_in(const py::object& object, std::int64_t size, con
     return bias;
 }
 
-FactorModel model_in(const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
-                     const py::object& item_bias, const py::object& item_offset, double global_offset,
-                     const char* caller) {
+FactorModel model_in(const Array<float>& user_factors, const Array<float>& item_factors,
+                     const ArrayOrNone<float>& user_bias, const ArrayOrNone<float>& item_bias,
+                     const ArrayOrNone<float>& item_offset, double global_offset, const char* caller) {
     FactorModel model;
     model.user_factors = held_matrix_in<float>(user_factors, caller, "user_factors");
     model.item_factors = held_matrix_in<float>(item_factors, caller, "item_factors");
@@ -28,10 +28,10 @@ FactorModel model_in(const py::object& user_factors, const py::object& item_fact
     return model;
 }
 
-py::array_t<float> predict_pairs_array(const py::object& user_rows, const py::object& item_rows,
-                                       const py::object& user_factors, const py::object& item_factors,
-                                       const py::object& user_bias, const py::object& item_bias,
-                                       const py::object& item_offset, double global_offset, int n_threads) {
+py::array_t<float> predict_pairs_array(const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows,
+                                       const Array<float>& user_factors, const Array<float>& item_factors,
+                                       const ArrayOrNone<float>& user_bias, const ArrayOrNone<float>& item_bias,
+                                       const ArrayOrNone<float>& item_offset, double global_offset, int n_threads) {
     const char* caller = "predict_pairs";
     const FactorModel model =
         model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
@@ -46,10 +46,10 @@ py::array_t<float> predict_pairs_array(const py::object& user_rows, const py::ob
     return out;
 }
 
-py::array_t<float> predict_block_array(const py::object& user_rows, const py::object& user_factors,
-                                       const py::object& item_factors, const py::object& user_bias,
-                                       const py::object& item_bias, const py::object& item_offset, double global_offset,
-                                       int n_threads) {
+py::array_t<float> predict_block_array(const Array<std::int32_t>& user_rows, const Array<float>& user_factors,
+                                       const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
+                                       const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset,
+                                       double global_offset, int n_threads) {
     const char* caller = "predict_block";
     const FactorModel model =
         model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
@@ -64,10 +64,11 @@ py::array_t<float> predict_block_array(const py::object& user_rows, const py::ob
     return out;
 }
 
-py::tuple evaluate_csr_arrays(const py::object& indptr, const py::object& indices, const py::object& values,
-                              const py::object& user_factors, const py::object& item_factors,
-                              const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
-                              double global_offset, const py::object& weights, double low, double high, int n_threads) {
+Tuple<py::float_, py::float_, py::int_> evaluate_csr_arrays(
+    const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
+    const Array<float>& user_factors, const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
+    const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset, double global_offset,
+    const ArrayOrNone<float>& weights, double low, double high, int n_threads) {
     const char* caller = "evaluate_csr";
     const FactorModel model =
         model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller);
@@ -89,19 +90,20 @@ struct PairArguments {
     VectorView<const float> values;
 };
 
-PairArguments pairs_in(const py::object& user_rows, const py::object& item_rows, const py::object& values,
-                       const py::object& user_factors, const py::object& item_factors, const py::object& user_bias,
-                       const py::object& item_bias, const py::object& item_offset, double global_offset,
-                       const char* caller) {
+PairArguments pairs_in(const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows,
+                       const Array<float>& values, const Array<float>& user_factors, const Array<float>& item_factors,
+                       const ArrayOrNone<float>& user_bias, const ArrayOrNone<float>& item_bias,
+                       const ArrayOrNone<float>& item_offset, double global_offset, const char* caller) {
     return {model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller),
             vector_in<std::int32_t>(user_rows, caller, "user_rows"),
             vector_in<std::int32_t>(item_rows, caller, "item_rows"), held_vector_in<float>(values, caller, "values")};
 }
 
-py::tuple evaluate_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
-                                const py::object& user_factors, const py::object& item_factors,
-                                const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
-                                double global_offset, double low, double high, int n_threads) {
+Tuple<py::float_, py::float_, py::int_> evaluate_pairs_arrays(
+    const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows, const Array<float>& values,
+    const Array<float>& user_factors, const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
+    const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset, double global_offset, double low,
+    double high, int n_threads) {
     const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
                                          item_offset, global_offset, "evaluate_pairs");
     ErrorSums sums;
@@ -113,9 +115,10 @@ py::tuple evaluate_pairs_arrays(const py::object& user_rows, const py::object& i
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
 }
 
-double log_loss_pairs_arrays(const py::object& user_rows, const py::object& item_rows, const py::object& values,
-                             const py::object& user_factors, const py::object& item_factors,
-                             const py::object& user_bias, const py::object& item_bias, const py::object& item_offset,
+double log_loss_pairs_arrays(const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows,
+                             const Array<float>& values, const Array<float>& user_factors,
+                             const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
+                             const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset,
                              double global_offset, int n_threads) {
     const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
                                          item_offset, global_offset, "log_loss_pairs");

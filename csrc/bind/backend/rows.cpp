@@ -8,7 +8,8 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-py::array_t<T> gather(const py::object& matrix, const py::object& rows, const py::object& weights, int n_threads) {
+py::array_t<T> gather(const Array<Real>& matrix, const Array<std::int32_t>& rows, const ArrayOrNone<Real>& weights,
+                      int n_threads) {
     const char* caller = "gather_rows";
     const auto from = matrix_in<T>(matrix, caller, "matrix");
     const auto named = vector_in<std::int32_t>(rows, caller, "rows");
@@ -27,8 +28,9 @@ py::array_t<T> gather(const py::object& matrix, const py::object& rows, const py
 void register_rows(py::module_& module) {
     module.def(
         "gather_rows",
-        [](const py::object& matrix, const py::object& rows, const py::object& weights, int n_threads) -> py::array {
-            if (py::isinstance<py::array_t<double>>(matrix)) return gather<double>(matrix, rows, weights, n_threads);
+        [](const Array<Real>& matrix, const Array<std::int32_t>& rows, const ArrayOrNone<Real>& weights,
+           int n_threads) -> py::array {
+            if (is_double(matrix)) return gather<double>(matrix, rows, weights, n_threads);
             return gather<float>(matrix, rows, weights, n_threads);
         },
         py::arg("matrix"), py::arg("rows"), py::arg("weights") = py::none(), py::arg("n_threads") = 0);

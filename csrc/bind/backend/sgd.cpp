@@ -1,21 +1,13 @@
+#include "bind/backend/factor_trainer.h"
 #include "bind/backend/register.h"
-#include "bind/backend/trainer.h"
 #include "train/sgd_trainer.h"
 
 namespace fastcf::bind {
-namespace {
-
-SgdConfig configure(const TrainerConfig& config, const char* caller, bool deterministic, const std::string& storage) {
-    check(storage == "float32" || storage == "float16", caller, ": storage must be 'float32' or 'float16'; got '",
-          storage, "'");
-    return {config, deterministic, storage == "float16"};
-}
-
-}  // namespace
 
 void register_sgd(py::module_& module) {
-    register_trainer<SgdTrainer>(module, "SgdTrainer", configure, py::arg("deterministic") = true,
-                                 py::arg("storage") = "float32");
+    auto keywords = factor_keywords<SgdConfig>();
+    keywords.optional("deterministic", &SgdConfig::deterministic).optional("storage", &SgdConfig::storage);
+    register_factor_trainer<SgdTrainer>(module, "SgdTrainer", keywords);
 }
 
 }  // namespace fastcf::bind

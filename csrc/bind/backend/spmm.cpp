@@ -7,8 +7,10 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-py::tuple product(const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
-                  const py::object& entries, int n_threads, const py::object& add_to) {
+Tuple<Array<Any>, Array<Any>> sparse_product(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                                      const Array<Real>& values, const Array<Real>& x,
+                                      const ArrayOrNone<std::int64_t>& entries, int n_threads,
+                                      const ArrayOrNone<Real>& add_to) {
     const char* caller = "spmm";
     const auto dense = matrix_in<T>(x, caller, "x");
     const CsrView csr = csr_in(indptr, indices, py::none(), dense.rows, caller);
@@ -38,9 +40,10 @@ py::tuple product(const py::object& indptr, const py::object& indices, const py:
 void register_spmm(py::module_& module) {
     module.def(
         "spmm",
-        [](const py::object& indptr, const py::object& indices, const py::object& values, const py::object& x,
-           const py::object& entries, int n_threads, const py::object& add_to) {
-            const auto run = py::isinstance<py::array_t<double>>(x) ? product<double> : product<float>;
+        [](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
+           const Array<Real>& x, const ArrayOrNone<std::int64_t>& entries, int n_threads,
+           const ArrayOrNone<Real>& add_to) {
+            const auto run = is_double(x) ? sparse_product<double> : sparse_product<float>;
             return run(indptr, indices, values, x, entries, n_threads, add_to);
         },
         py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("x"), py::arg("entries") = py::none(),

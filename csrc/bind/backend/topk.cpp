@@ -5,13 +5,18 @@
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
+#include "bind/names.h"
 
 namespace fastcf::bind {
 namespace {
 
-py::tuple topk_arrays(const py::object& queries, const py::object& items, const py::object& item_bias, std::int64_t n,
-                      const py::object& seen_indptr, const py::object& seen_indices, const py::object& candidates,
-                      const py::object& excluded, const std::string& storage, int n_threads) {
+Tuple<py::array_t<std::int32_t>, py::array_t<float>> topk_arrays(const Array<float>& queries, const Array<float>& items,
+                                                                 const ArrayOrNone<float>& item_bias, std::int64_t n,
+                                                                 const ArrayOrNone<std::int64_t>& seen_indptr,
+                                                                 const ArrayOrNone<std::int32_t>& seen_indices,
+                                                                 const ArrayOrNone<std::int32_t>& candidates,
+                                                                 const ArrayOrNone<std::int32_t>& excluded,
+                                                                 const std::string& storage, int n_threads) {
     const char* caller = "topk";
     TopkQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");
@@ -28,9 +33,7 @@ py::tuple topk_arrays(const py::object& queries, const py::object& items, const 
     query.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
-    check(storage == "float32" || storage == "float16", caller, ": storage must be 'float32' or 'float16'; got '",
-          storage, "'");
-    query.half_storage = storage == "float16";
+    query.half_storage = named<Storage>(storage, caller, "storage") == Storage::float16;
     query.n_threads = n_threads;
     check(n >= 0, caller, ": n must not be negative; got ", n);
 

@@ -8,6 +8,10 @@
 namespace fastcf::bind {
 namespace {
 
+struct IndexForm {
+    static constexpr auto name = py::detail::const_name("IdIndex | None");
+};
+
 Duplicates parse_duplicates(const std::string& name) {
     if (name == "error") return Duplicates::error;
     if (name == "last") return Duplicates::last;
@@ -25,10 +29,10 @@ py::object allocate(std::int64_t n, T*& data) {
 
 // Returns (indptr, indices, values, timestamps or None, weights or None, kept, first, second); see CsrSummary. With
 // `consume`, the last three columns may be overwritten, and returned, which spares memory.
-py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const py::object& item_index,
-                        const py::object& values, const py::object& timestamps, const py::object& weights,
-                        std::int64_t n_users, std::int64_t n_items, const std::string& duplicates, int n_threads,
-                        bool consume) {
+py::tuple coo_to_csr_py(const Array<std::int32_t>& users, const Array<Any>& items, const Formed<IndexForm>& item_index,
+                        const Array<float>& values, const ArrayOrNone<std::int64_t>& timestamps,
+                        const ArrayOrNone<float>& weights, std::int64_t n_users, std::int64_t n_items,
+                        const std::string& duplicates, int n_threads, bool consume) {
     constexpr const char* kCaller = "coo_to_csr";
     const auto user_codes = vector_in<std::int32_t>(users, kCaller, "users");
     const auto stored = vector_in<float>(values, kCaller, "values");
@@ -94,8 +98,9 @@ py::tuple coo_to_csr_py(const py::object& users, const py::object& items, const 
 }
 
 // Returns (indptr, row indices, values).
-py::tuple csr_to_csc_py(const py::object& indptr, const py::object& indices, const py::object& values,
-                        std::int64_t n_columns, int n_threads) {
+Tuple<py::array_t<std::int64_t>, py::array_t<std::int32_t>, py::array_t<float>> csr_to_csc_py(
+    const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
+    std::int64_t n_columns, int n_threads) {
     const CsrView csr = csr_in(indptr, indices, values, n_columns, "csr_to_csc");
     std::int64_t* offsets = nullptr;
     std::int32_t* rows = nullptr;
@@ -110,7 +115,8 @@ py::tuple csr_to_csc_py(const py::object& indptr, const py::object& indices, con
     return py::make_tuple(out_indptr, out_rows, out_values);
 }
 
-py::object csc_entries(const py::object& indptr, const py::object& indices, std::int64_t n_columns, int n_threads) {
+Array<std::int64_t> csc_entries(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                                std::int64_t n_columns, int n_threads) {
     const CsrView csr = csr_in(indptr, indices, py::none(), n_columns, "csc_entries");
     std::int64_t* offsets = nullptr;
     std::int64_t* entries = nullptr;
@@ -124,7 +130,10 @@ py::object csc_entries(const py::object& indptr, const py::object& indices, std:
 }
 
 // Returns (indptr, subset of each array).
-py::tuple csr_subset(const py::object& indptr, const py::object& mask, const py::list& arrays, int n_threads) {
+Tuple<py::array_t<std::int64_t>, py::typing::List<Array<Any>>> csr_subset(const Array<std::int64_t>& indptr,
+                                                                          const Array<bool>& mask,
+                                                                          const py::typing::List<Array<Any>>& arrays,
+                                                                          int n_threads) {
     constexpr const char* kCaller = "csr_subset";
     const auto offsets = vector_in<std::int64_t>(indptr, kCaller, "indptr");
     const auto selected = vector_in<bool>(mask, kCaller, "mask");
@@ -158,13 +167,13 @@ py::tuple csr_subset(const py::object& indptr, const py::object& mask, const py:
     return py::make_tuple(out_indptr, results);
 }
 
-std::int64_t first_invalid_py(const py::object& values, bool non_negative, int n_threads) {
+std::int64_t first_invalid_py(const Array<float>& values, bool non_negative, int n_threads) {
     const auto view = vector_in<float>(values, "first_invalid", "values");
     const py::gil_scoped_release release;
     return first_invalid(view, non_negative, n_threads);
 }
 
-void check_ratings(const py::object& indptr, const py::object& indices, const py::object& values,
+void check_ratings(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
                    std::int64_t n_columns, const std::string& caller) {
     const CsrView csr = csr_in(indptr, indices, values, n_columns, caller.c_str());
     const py::gil_scoped_release release;

@@ -32,7 +32,7 @@ IdArray ids_in(const py::object& object, const char* caller, const char* name) {
 
 namespace {
 
-py::array unique_ids(const py::object& ids, std::int64_t limit, int n_threads) {
+py::array unique_ids(const Array<Any>& ids, std::int64_t limit, int n_threads) {
     const IdArray input = ids_in(ids, "unique_ids", "ids");
     check(limit >= 0 && limit <= kMaxDistinctIds, "unique_ids: limit must lie in [0, ", kMaxDistinctIds, "]; got ",
           limit);
@@ -54,7 +54,7 @@ py::array unique_ids(const py::object& ids, std::int64_t limit, int n_threads) {
     return py::array(py::reinterpret_borrow<py::array>(ids).dtype(), py::array::ShapeContainer{n}, texts.data());
 }
 
-py::array_t<std::int32_t> encode(const IdIndex& index, const py::object& ids, int n_threads) {
+py::array_t<std::int32_t> encode(const IdIndex& index, const Array<Any>& ids, int n_threads) {
     const IdArray input = ids_in(ids, "IdIndex.encode", "ids");
     py::array_t<std::int32_t> rows(input.size);
     std::int32_t* out = rows.mutable_data();
@@ -70,7 +70,7 @@ py::array_t<std::int32_t> encode(const IdIndex& index, const py::object& ids, in
 void register_ids(py::module_& module) {
     module.def("unique_ids", &unique_ids, py::arg("ids"), py::arg("limit") = kMaxDistinctIds, py::arg("n_threads") = 0);
     py::class_<IdIndex, std::shared_ptr<IdIndex>>(module, "IdIndex")
-        .def(py::init([](const py::object& ids) {
+        .def(py::init([](const Array<Any>& ids) {
                  const IdArray input = ids_in(ids, "IdIndex", "ids");
                  const py::gil_scoped_release release;
                  return std::make_shared<IdIndex>(input);

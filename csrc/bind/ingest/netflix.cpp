@@ -1,5 +1,6 @@
 #include "ingest/netflix.h"
 
+#include "bind/arrays.h"
 #include "bind/ingest/register.h"
 #include "bind/ingest/text.h"
 
@@ -9,13 +10,18 @@ namespace {
 
 using namespace fastcf::ingest;
 
+struct SourcesForm {
+    static constexpr auto name = py::detail::const_name("list[collections.abc.Buffer | str]");
+};
+
 // sources: list of texts (buffers) and of paths (str) of small files, which the threads read themselves.
-py::tuple read_netflix_arrays(const py::list& sources, int n_fields, int n_threads, std::int64_t piece_bytes) {
+Tuple<py::array_t<std::int32_t>, py::array_t<std::int32_t>, ArrayOrNone<float>, ArrayOrNone<std::int64_t>>
+read_netflix_arrays(const Formed<SourcesForm>& sources, int n_fields, int n_threads, std::int64_t piece_bytes) {
     check(n_fields >= 1 && n_fields <= 3, "read_netflix: n_fields must be 1, 2 or 3; got ", n_fields);
     check(piece_bytes > 0, "read_netflix: piece_bytes must be positive; got ", piece_bytes);
     std::vector<std::unique_ptr<TextView>> views;
     std::vector<NetflixSource> inputs;
-    for (const py::handle source : sources) {
+    for (const py::handle source : parts_in(sources, "read_netflix", "sources")) {
         if (py::isinstance<py::str>(source)) {
             const auto encoded = py::reinterpret_steal<py::bytes>(PyUnicode_EncodeFSDefault(source.ptr()));
             if (!encoded) throw py::error_already_set();

@@ -13,11 +13,11 @@ constexpr const char* kCaller = "make_ratings";
 std::pair<double, double> make_ratings(std::int64_t n_users, std::int64_t n_items, std::int64_t n_ratings,
                                        double popularity, double activity, double mean, double user_bias_deviation,
                                        double item_bias_deviation, double signal, double noise,
-                                       const py::object& levels, std::uint64_t seed, const py::object& indptr,
-                                       const py::object& indices, const py::object& values,
-                                       const py::object& timestamps, const py::object& user_factors,
-                                       const py::object& item_factors, const py::object& user_bias,
-                                       const py::object& item_bias, int n_threads) {
+                                       const ArrayOrNone<float>& levels, std::uint64_t seed,
+                                       const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                                       const Array<float>& values, const ArrayOrNone<std::int64_t>& timestamps,
+                                       const Array<float>& user_factors, const Array<float>& item_factors,
+                                       const Array<float>& user_bias, const Array<float>& item_bias, int n_threads) {
     ingest::SynthOptions options;
     options.n_users = n_users;
     options.n_items = n_items;

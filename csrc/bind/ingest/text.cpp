@@ -2,6 +2,7 @@
 
 #include <pybind11/stl.h>
 
+#include "bind/arrays.h"
 #include "bind/ingest/register.h"
 #include "bind/ingest/text.h"
 #include "core/check.h"
@@ -63,9 +64,9 @@ void check_format(const LogFormat& format) {
           caller, ": columns must differ");
 }
 
-py::tuple read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_line,
-                          const std::string& separator, int n_fields, const std::array<int, 4>& columns, bool narrow,
-                          int n_threads, std::int64_t piece_bytes) {
+Tuple<Array<Any>, Array<Any>, py::array_t<float>, ArrayOrNone<std::int64_t>> read_log_arrays(
+    const py::buffer& text, std::int64_t offset, std::int64_t first_line, const std::string& separator, int n_fields,
+    const std::array<int, 4>& columns, bool narrow, int n_threads, std::int64_t piece_bytes) {
     const LogFormat format{separator, n_fields, columns[0], columns[1], columns[2], columns[3]};
     check_format(format);
     const TextView view(text, "read_log");

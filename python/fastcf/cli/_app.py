@@ -10,9 +10,8 @@ import click
 
 from fastcf._version import __version__
 from fastcf.cli._demo import demo
-from fastcf.cli._evaluate import evaluate
 from fastcf.cli._info import info
-from fastcf.cli._predict import predict
+from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
@@ -24,7 +23,7 @@ INTERRUPTED = 130
 
 
 def _one_line(error: BaseException) -> str:
-    """Say what went wrong on one line."""
+    """Return the message of an error as one line."""
     if isinstance(error, OSError) and error.strerror:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else error.filename
         return error.strerror if name is None else f"{name}: {error.strerror}"
@@ -34,7 +33,7 @@ def _one_line(error: BaseException) -> str:
 
 
 class _Commands(click.Group):
-    """Turns what users can cause into messages; a bug keeps its traceback."""
+    """Turns errors that users can cause into messages; a bug keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -43,7 +42,7 @@ class _Commands(click.Group):
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)
         except BrokenPipeError:
-            raise  # click's own: whoever read the output has had enough
+            raise  # click handles it: the reader has closed the pipe
         except (ValueError, OSError, MemoryError, DeviceError, DivergenceError) as error:
             raise click.ClickException(_one_line(error)) from error
 
@@ -60,7 +59,7 @@ class _Commands(click.Group):
 def main() -> None:
     """Collaborative filtering at the speed of the machine.
 
-    Learn from a file of ratings what users will like, measure how well that works, and get recommendations.
+    Train models on files of ratings, measure their errors, and get recommendations.
     """
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

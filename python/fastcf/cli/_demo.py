@@ -1,4 +1,4 @@
-"""``fastcf demo``: the whole way, from ratings to recommendations, in one command."""
+"""``fastcf demo``: from ratings to recommendations in one command."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from fastcf.callbacks import ProgressBar
 from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
 from fastcf.cli._measures import error_table, item_mean_predictions
-from fastcf.cli._outputs import check_output
+from fastcf.cli._outputs import check_output, heading
 from fastcf.cli._query import rank_table
-from fastcf.cli._tables import heading
 from fastcf.cli._train import save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
-from fastcf.models import BiasModel, MatrixFactorization
+from fastcf.models.bias import BiasModel
+from fastcf.models.factorization import MatrixFactorization
 from fastcf.ratings import Ratings
 
 __all__ = ["demo", "make_titles"]
@@ -44,7 +44,7 @@ _ADJECTIVES = (
 
 
 def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
-    """Invent a title for each item, of the genre that its true factors lean to most; no title comes twice."""
+    """Return an invented title for each item, of the genre of its largest true factor; titles are distinct."""
     genres = list(_GENRES)
     leaning = item_factors[:, : len(genres)].argmax(axis=1)
     random = np.random.default_rng(seed)
@@ -68,7 +68,7 @@ def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
 
 def _typical_user(train: Ratings) -> int:
     """Return the row of a user with a middling number of ratings."""
-    counts = np.diff(train.indptr)
+    counts = train.user_counts()
     return int(np.argsort(counts, kind="stable")[int(counts.size * 0.6)])
 
 
@@ -84,9 +84,9 @@ def _typical_user(train: Ratings) -> int:
 def demo(
     data: Path | None, output: Path | None, titles: Path | None, seed: int, threads: int | None, **reading: Any
 ) -> None:
-    """Show the whole way: ratings, models, errors, recommendations.
+    """Show every step: ratings, models, errors, recommendations.
 
-    Needs neither files nor downloads: it makes up the ratings. With --data it
+    Needs neither files nor downloads: the ratings are made up. With --data it
     runs on real ones.
     """
     if output is not None:
@@ -115,7 +115,7 @@ def demo(
     train, rest = train_test_split(ratings, 0.2, random_state=seed)
     validation, test = train_test_split(rest, 0.5, random_state=seed)
     click.echo(
-        f"  {train.n_ratings:,} to learn from, {validation.n_ratings:,} to stop in time, {test.n_ratings:,} to test"
+        f"  {train.n_ratings:,} for training, {validation.n_ratings:,} for validation, {test.n_ratings:,} for testing"
     )
 
     heading("2. Models")
@@ -129,7 +129,7 @@ def demo(
     )
     seconds = time.perf_counter() - started
     click.echo(
-        f"  matrix factorisation: {model.user_factors_.shape[1]} factors, {len(model.history_)} epochs, "
+        f"  matrix factorisation: {model.user_factors_.shape[1]} factors, {model.history_[-1]['epoch']} epochs, "
         f"{seconds:.2f} s; epoch {model.n_epochs_} was the best"
     )
 
@@ -143,7 +143,7 @@ def demo(
         ],
     )
     if best_possible is not None:
-        click.echo(f"  The rest is noise: even the truth behind these ratings would score {best_possible:.4f}.")
+        click.echo(f"  The rest is noise: the true parameters have an RMSE of {best_possible:.4f}.")
 
     row = _typical_user(train)
     user = train.users.ids[row]
@@ -155,7 +155,7 @@ def demo(
     found = model.recommend(user, 10)
     rank_table(found.items, found.scores, names, "score")
 
-    item = train.items.ids[int(np.bincount(train.indices, minlength=train.n_items).argmax())]
+    item = train.items.ids[int(train.item_counts().argmax())]
     title = names.of(np.array([item]))[0]
     heading(f"6. Similar to item {item}" + (f", {title}" if title else ""))
     near = model.similar_items(item, 5)

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from fastcf._backend import show_config
 from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, rating_options, read_ratings, threads_option
-from fastcf.cli._kinds import layers_of
 from fastcf.cli._measures import LABEL_MEASURES, measures_of
-from fastcf.cli._tables import heading, key_values, table
+from fastcf.cli._models import layers_of
+from fastcf.cli._outputs import heading, key_values, table
 from fastcf.ids import IdMap
-from fastcf.models import Autoencoder, UserPerceptron
 from fastcf.ratings import Ratings
 
 __all__ = ["info"]
@@ -64,11 +63,9 @@ def _described(ratings: Ratings) -> list[tuple[str, str]]:
     def spread(counts: NDArray[np.int64]) -> str:
         return f"{counts.min():,} to {counts.max():,} ratings each, median {np.median(counts):,.0f}"
 
-    per_user = np.diff(ratings.indptr)
-    per_item = np.bincount(ratings.indices, minlength=ratings.n_items)
     pairs = [
-        ("users", f"{ratings.n_users:,}: {spread(per_user)}"),
-        ("items", f"{ratings.n_items:,}: {spread(per_item)}"),
+        ("users", f"{ratings.n_users:,}: {spread(ratings.user_counts())}"),
+        ("items", f"{ratings.n_items:,}: {spread(ratings.item_counts())}"),
         ("user ids", _examples(ratings.users)),
         ("item ids", _examples(ratings.items)),
         ("ratings", f"{ratings.n_ratings:,}: {ratings.n_ratings / ratings.n_users / ratings.n_items:.3%} of all pairs"),
@@ -99,8 +96,9 @@ def _histogram(values: NDArray[np.float32]) -> None:
 
 def _scale(model: Any) -> str:
     """Return the scale of a model's predictions."""
-    if measures_of(model) is LABEL_MEASURES:
-        cut = "" if model.threshold is None else f", 1 for ratings of at least {model.threshold:g}"
+    targets = model.state.targets
+    if targets.labels:
+        cut = "" if targets.threshold is None else f", 1 for ratings of at least {targets.threshold:g}"
         return f"labels 0 and 1{cut}"
     low, high = model.rating_range_
     return f"{low:g} to {high:g}, mean {getattr(model, 'mean_rating_', model.global_mean_):.3f}"
@@ -123,15 +121,15 @@ def _describe_model(path: Path) -> None:
     ]
     history = getattr(model, "history_", None)
     if history:
-        kept = history[max(model.n_epochs_, 1) - 1]
-        measures = *measures_of(model), *LABEL_MEASURES  # networks for levels of ratings record their log-loss
+        kept = next((record for record in history if record["epoch"] == model.n_epochs_), history[0])
+        measures = *measures_of(model.state.targets), *LABEL_MEASURES  # networks of levels record their log-loss
         error = next(measure for measure in measures if f"train_{measure.key}" in kept)
         errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
         if kept.get(f"validation_{error.key}") is not None:
             errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
-        if isinstance(model, Autoencoder):
+        if hasattr(model, "orientation"):
             size = "layers", layers_of(model)
-        elif isinstance(model, UserPerceptron):
+        elif hasattr(model, "base_rate_"):
             sizes = [model.item_features_.shape[1], *model.hidden, model.base_rate_.size]
             size = "a user's layers", ", ".join(map(str, sizes))
         else:
@@ -140,7 +138,7 @@ def _describe_model(path: Path) -> None:
             size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
         pairs += [
             size,
-            ("epoch kept", f"{model.n_epochs_} of {len(history)}: {errors}"),
+            ("epoch kept", f"{model.n_epochs_} of {history[-1]['epoch']}: {errors}"),
             ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
         ]
     parameters = model.get_params(deep=False)

@@ -1,7 +1,8 @@
-"""What commands read: ratings, models, titles, and ids as they are typed."""
+"""What commands read: options, ratings, models, titles, and ids from the command line and from files."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.data import ItemTable, RatingFiles, RatingLog, detect_format, read_items, read_log
+from fastcf.data.log import ratings_of
 from fastcf.errors import DataError
-from fastcf.ids import IdMap
+from fastcf.ids import IdMap, as_id_array
 from fastcf.ratings import Ratings
 from fastcf.serialization import Archive, from_archive, load_archive
 
 __all__ = [
+    "READING",
+    "TITLES_ARRAY",
     "LoadedModel",
     "Titles",
     "alike",
@@ -39,6 +43,9 @@ __all__ = [
 TITLES_ARRAY = "item_titles"
 """The array of a model file that holds the titles of its items, in the order of their rows."""
 
+READING = "separator", "user_column", "item_column", "rating_column", "duplicates"
+"""The options of :func:`rating_options`."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -54,25 +61,25 @@ def column(value: str) -> str | int:
 
 
 def pair_options(command: _Command) -> _Command:
-    """Add the options that say which columns of a file are users and items."""
+    """Add the options for the columns of users and items."""
     for option in (
         click.option("--item-column", type=column, help="Column of items, likewise."),
         click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
-        click.option("--separator", help="What stands between fields, if not recognised."),
+        click.option("--separator", help="Separator of fields, if not recognised."),
     ):
         command = option(command)
     return command
 
 
 def rating_options(command: _Command) -> _Command:
-    """Add the options that say how a file of ratings is read."""
+    """Add the options for reading a file of ratings."""
     for option in (
         click.option(
             "--duplicates",
             type=click.Choice(["error", "last", "mean", "sum"]),
             default="error",
             show_default=True,
-            help="What becomes of several ratings of one item by the same user.",
+            help="How several ratings of one item by the same user are combined.",
         ),
         click.option("--rating-column", type=column, help="Column of ratings, likewise."),
         pair_options,
@@ -127,7 +134,7 @@ def read_ratings(
         path, separator=separator, user=user_column, item=item_column, rating=rating_column, n_threads=threads
     )
     try:
-        ratings = log.to_ratings(duplicates, n_threads=threads, caller=str(path))
+        ratings = ratings_of(log, duplicates, threads, str(path))
     except ValueError as error:
         hint = "; choose with --duplicates last, mean or sum" if "duplicates=" in str(error) else ""
         raise DataError(f"{error}{hint}") from None
@@ -181,19 +188,21 @@ def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     return LoadedModel(model, archive, path)
 
 
-def alike(model: Any, name: str, given: NDArray[Any]) -> NDArray[Any]:
-    """Return ids as the kind that the model, and its members, have; or where those are integers make all strings.
+def alike(known: IdMap, given: NDArray[Any]) -> NDArray[Any]:
+    """Return ids of a file as the kind that a model's ids have, integers or strings, to look them up.
 
-    ``name`` is that of the model's id map: ``"users_"`` or ``"items_"``.
+    Texts that are no integers become integers that the model does not have, different texts different ones.
     """
-    known: IdMap = getattr(model, name)
-    if {known.ids.dtype.kind == "U", given.dtype.kind == "U"} != {False, True}:
+    strings = known.ids.dtype.kind == "U"
+    if strings == (given.dtype.kind == "U"):
         return given
-    for member in getattr(model, "models_", {}).values():
-        alike(member, name, given)
-    if known.ids.dtype.kind != "U":
-        setattr(model, name, IdMap(known.ids.astype(str)))
-    return given.astype(str)
+    if strings:
+        return given.astype(str)
+    texts, entries = np.unique(given, return_inverse=True)
+    numbers = {text: int(text) for text in texts.tolist() if _INTEGER.fullmatch(text)}
+    unknown = itertools.count(max([0, int(known.ids.max()), *numbers.values()]) + 1)
+    found = [numbers[text] if text in numbers else next(unknown) for text in texts.tolist()]
+    return as_id_array(found, "fastcf", "ids")[entries.reshape(-1)]
 
 
 def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What predictions are measured by: errors of ratings, or of probabilities of labels."""
+"""What predictions are measured by: errors of ratings, or of probabilities of labels; and simple predictions."""
 
 from __future__ import annotations
 
@@ -7,29 +7,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from fastcf.cli._tables import table
+from fastcf._backend import resolve_device
+from fastcf.cli._outputs import table
 from fastcf.metrics import accuracy, log_loss, mae, rmse, roc_auc
-from fastcf.models import UserPerceptron
-from fastcf.models._labels import as_labels
+from fastcf.models.bias import BiasModel, fit_label_biases
+from fastcf.preprocessing import row_means
 from fastcf.ratings import Ratings
+from fastcf.scores import Targets
 
-__all__ = [
-    "LABEL_MEASURES",
-    "RATING_MEASURES",
-    "Measure",
-    "error_table",
-    "item_mean_predictions",
-    "measured",
-    "measures_of",
-    "predictions_of",
-    "predicts_labels",
-    "shown",
-    "targets_of",
-]
+__all__ = ["Measure", "bias_predictions", "error_table", "item_mean_predictions", "measured", "measures_of", "shown"]
+
+Floats = NDArray[np.float32]
 
 
-def _binary(true: NDArray[np.float32]) -> bool:
+def _binary(true: Floats) -> bool:
     return bool(((true == 0) | (true == 1)).all())
 
 
@@ -39,7 +32,7 @@ class Measure(NamedTuple):
     key: str
     title: str
     of: Callable[..., float]
-    defined: Callable[[NDArray[np.float32]], bool] = lambda true: True
+    defined: Callable[[Floats], bool] = lambda true: True
 
 
 # The first of each is what training records and chooses the best epoch by.
@@ -51,63 +44,43 @@ LABEL_MEASURES = (
 )
 
 
-def predicts_labels(model: Any) -> bool:
-    """Whether a model learns labels 0 and 1, and predicts probabilities."""
-    if isinstance(model, UserPerceptron) and model.targets == "levels":
-        return False
-    return hasattr(model, "predict_proba") and getattr(model, "cost", "logistic") == "logistic"
+def measures_of(targets: Targets) -> tuple[Measure, ...]:
+    """Return the measures of predictions of ratings, or of probabilities of labels."""
+    return LABEL_MEASURES if targets.labels else RATING_MEASURES
 
 
-def measures_of(model: Any) -> tuple[Measure, ...]:
-    """Return what a model is measured by."""
-    return LABEL_MEASURES if predicts_labels(model) else RATING_MEASURES
-
-
-def targets_of(model: Any, ratings: Ratings, caller: str) -> NDArray[np.float32]:
-    """Return what a model predicts of ratings: themselves or, cut as it cuts them, labels."""
-    if not predicts_labels(model):
-        return ratings.values
-    return as_labels(ratings.values, model.threshold, caller, soft=hasattr(model, "cost"))
-
-
-def predictions_of(model: Any, X: Any) -> NDArray[np.float32]:
-    """Return a model's predictions of ratings or pairs, or its probabilities of label 1."""
-    predicted: NDArray[np.float32] = (model.predict_proba if predicts_labels(model) else model.predict)(X)
-    return predicted
-
-
-def item_mean_predictions(
-    train: Ratings, test: Ratings, labels: NDArray[np.float32] | None = None
-) -> NDArray[np.float64]:
+def item_mean_predictions(train: Ratings, test: Ratings, *, labels: bool = False) -> Floats:
     """Return each test item's mean training rating, the simplest prediction there is (same id maps).
 
-    With the ``labels`` of the training ratings, their share of 1, one average label added: no item is certain.
+    Of labels it is their share of 1, one average label added: no item is certain.
     """
-    values, added = (train.values, 0) if labels is None else (labels, 1)
-    counts = np.bincount(train.indices, minlength=train.n_items) + added
-    mean = float(values.mean(dtype=np.float64))
-    sums = np.bincount(train.indices, values, train.n_items) + added * mean
-    means = np.where(counts > 0, sums / np.maximum(counts, 1), mean)
-    predicted: NDArray[np.float64] = means[test.indices]
+    by_item = train.by_item()
+    return row_means(by_item.indptr, by_item.values, None, train.mean, 1.0 if labels else 0.0)[test.indices]
+
+
+def bias_predictions(train: Ratings, test: Ratings, *, labels: bool, n_threads: int | None) -> Floats:
+    """Return what biases of users and items predict of test ratings (same id maps); of labels probabilities."""
+    if not labels:
+        return BiasModel(n_threads=n_threads).fit(train).predict(test)
+    biases = fit_label_biases(train, resolve_device("auto", "fastcf"), n_threads=n_threads or 0)
+    predicted: Floats = expit(biases.mean + biases.users[test.row_of_entry()] + biases.items[test.indices])
     return predicted
 
 
-def measured(true: NDArray[np.float32], predicted: Any, measures: Sequence[Measure]) -> dict[str, float | None]:
+def measured(true: Floats, predicted: Any, measures: Sequence[Measure]) -> dict[str, float | None]:
     """Return every measure by its key; None where it is not defined."""
     return {one.key: one.of(true, predicted) if one.defined(true) else None for one in measures}
 
 
-def shown(true: NDArray[np.float32], predicted: Any, measures: Sequence[Measure]) -> list[str]:
+def shown(true: Floats, predicted: Any, measures: Sequence[Measure]) -> list[str]:
     """Return every measure as the cell of a table."""
     return ["–" if value is None else f"{value:.4f}" for value in measured(true, predicted, measures).values()]
 
 
 def error_table(
-    true: NDArray[np.float32],
-    predictions: Sequence[tuple[str, Any, float]],
-    measures: Sequence[Measure] = RATING_MEASURES,
+    true: Floats, predictions: Sequence[tuple[str, Any, float]], measures: Sequence[Measure] = RATING_MEASURES
 ) -> None:
-    """Print the errors of several predictions of the same ratings, and the seconds that they took to learn."""
+    """Print the errors of several predictions of the same ratings, and the seconds of training."""
     rows = [[name, *shown(true, predicted, measures), f"{seconds:.2f}"] for name, predicted, seconds in predictions]
     titles = [measure.title for measure in measures]
     table(rows, ("model", *titles, "seconds"), "<" + ">" * len(titles) + ">")

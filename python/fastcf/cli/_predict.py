@@ -1,7 +1,8 @@
-"""``fastcf predict``: a model's predictions of many pairs."""
+"""``fastcf predict`` and ``fastcf evaluate``: a model's predictions of many pairs, and their errors."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,23 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.cli._inputs import alike, load_model, pair_options, refuse_model, threads_option
-from fastcf.cli._measures import predictions_of, predicts_labels
-from fastcf.cli._outputs import blocks, check_output, csv_writer, output_option
+from fastcf.cli._inputs import (
+    alike,
+    json_option,
+    load_model,
+    pair_options,
+    rating_options,
+    read_ratings,
+    refuse_model,
+    threads_option,
+)
+from fastcf.cli._measures import measured, measures_of, shown
+from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, key_values, output_option, table
 from fastcf.data.pairs import read_pairs
+from fastcf.ids import IdMap
+from fastcf.ratings import Ratings
 
-__all__ = ["predict"]
+__all__ = ["evaluate", "predict"]
 
 _BLOCK = 1 << 17
 """Pairs at a time."""
@@ -25,7 +37,7 @@ def _count(n: int, what: str) -> str:
 
 
 def _note_unknown(model: Any, users: NDArray[Any], items: NDArray[Any]) -> None:
-    """Say on one line of standard error how much the model does not know."""
+    """Print on one line of standard error how many ids the model does not know."""
     unknown = [model.users_.rows(users) < 0, model.items_.rows(items) < 0]
     affected = int((unknown[0] | unknown[1]).sum())
     if affected:
@@ -66,12 +78,76 @@ def predict(
     fitted = load_model(model, threads).model
     refuse_model(pairs, "pairs")
     read = read_pairs(pairs, separator=separator, user=user_column, item=item_column, n_threads=threads)
-    users, items = alike(fitted, "users_", read.users), alike(fitted, "items_", read.items)
+    users, items = alike(fitted.users_, read.users), alike(fitted.items_, read.items)
     _note_unknown(fitted, users, items)
     with csv_writer(output) as write:
-        write([("user", "item", "probability" if predicts_labels(fitted) else "prediction")])
+        write([("user", "item", "probability" if fitted.state.targets.labels else "prediction")])
         for block in blocks(len(users), _BLOCK, "pair", output):
             X = np.empty((block.stop - block.start, 2), dtype=object)  # users may be integers where items are strings
             X[:, 0], X[:, 1] = users[block], items[block]
             # As text, a number is the shortest that is the same float32.
-            write(zip(X[:, 0], X[:, 1], predictions_of(fitted, X).astype(str), strict=True))
+            write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("ratings", type=click.Path(path_type=Path))
+@threads_option
+@json_option
+@rating_options
+def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **reading: Any) -> None:
+    """Measure the errors of MODEL on RATINGS.
+
+    They should be ratings that the model was not trained on; a model of labels
+    cuts them at its own threshold. Those of users or items that the model does
+    not know are predicted by what is known of the other side, and counted
+    apart.
+    """
+    loaded = load_model(model, threads)
+    fitted, targets = loaded.model, loaded.model.state.targets
+    data = read_ratings(ratings, threads=threads, **reading).ratings
+    users, items = IdMap(alike(fitted.users_, data.users.ids)), IdMap(alike(fitted.items_, data.items.ids))
+    data = Ratings(data.indptr, data.indices, data.values, users=users, items=items)
+
+    user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
+    of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
+    known = (of_user >= 0) & (of_item >= 0)
+    true, predicted = targets.of(data.values, str(ratings)), fitted.predict(data)
+    measures = measures_of(targets)
+    result: dict[str, Any] = {
+        "model": str(model),
+        "class": loaded.archive.class_name,
+        "ratings": data.n_ratings,
+        **measured(true, predicted, measures),
+        "cold_start": int((~known).sum()),
+        "unknown_users": int((user_rows < 0).sum()),
+        "unknown_items": int((item_rows < 0).sum()),
+        "seen_in_training": None,
+    }
+    if fitted.seen_ is not None:
+        result["seen_in_training"] = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        return
+
+    heading(f"{loaded.archive.class_name} {model.name} on {data.n_ratings:,} ratings", first=True)
+    rows = []
+    for name, mask in (("all", np.ones_like(known)), ("user and item known", known), ("cold start", ~known)):
+        if mask.any() and (name == "all" or not known.all()):
+            rows.append([name, f"{mask.sum():,}", *shown(true[mask], predicted[mask], measures)])
+    table(rows, ("ratings", "count", *(measure.title for measure in measures)), "<>" + ">" * len(measures))
+    click.echo()
+    key_values(
+        [
+            ("users", f"{data.n_users:,}, of which the model does not know {result['unknown_users']:,}"),
+            ("items", f"{data.n_items:,}, of which the model does not know {result['unknown_items']:,}"),
+        ]
+    )
+    if not known.any():
+        click.echo("\nNote: the model knows none of these pairs; are they ids of the same set?", err=True)
+    elif result["seen_in_training"]:
+        click.echo(
+            f"\nNote: {result['seen_in_training']:,} of these ratings were in the file that the model was trained "
+            "on;\nits error on ratings it has not seen is larger.",
+            err=True,
+        )

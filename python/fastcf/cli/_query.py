@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.cli._inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
-from fastcf.cli._outputs import blocks, check_output, csv_writer, output_option
-from fastcf.cli._tables import heading, table
+from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
 from fastcf.errors import DataError
 
 __all__ = ["rank_table", "recommend", "similar"]
@@ -47,7 +46,7 @@ def rank_table(
 
 
 def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> Iterator[list[list[Any]]]:
-    """Yield what was found for each id asked for: id, score and, where there are any, title; padding is left out."""
+    """Yield the results of each query: id, score and, where there are any, title; padding is left out."""
     for row, values in zip(ids, scores, strict=True):
         found = np.isfinite(values)
         columns = [row[found].tolist(), [round(value, 6) for value in values[found].tolist()]]
@@ -55,19 +54,19 @@ def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> 
 
 
 def _ranked(records: Iterable[tuple[Any, list[list[Any]]]]) -> Iterator[list[Any]]:
-    """Yield the rows of a CSV file: the id asked for, the rank, and what was found."""
+    """Yield the rows of a CSV file: the queried id, the rank, and the result."""
     for one, entries in records:
         for rank, entry in enumerate(entries, start=1):
             yield [one, rank, *entry]
 
 
-def _recommend_to_all(model: Any, number: int, titles: Titles, output: Path | None, *, exclude_seen: bool) -> None:
+def _recommend_to_all(model: Any, number: int, titles: Titles, output: Path | None, options: dict[str, Any]) -> None:
     """Write recommendations of all users as CSV."""
     users = model.users_.ids
     with csv_writer(output) as write:
         write([["user", "rank", "item", "score", *(["title"] if titles else [])]])
         for block in blocks(len(users), _BLOCK, "user", output):
-            found = model.recommend(users[block], number, exclude_seen=exclude_seen)
+            found = model.recommend(users[block], number, **options)
             write(_ranked(zip(users[block].tolist(), _entries(found.items, found.scores, titles), strict=True)))
 
 
@@ -82,7 +81,7 @@ def _print(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Print what was found for each id asked for; ``names`` are those of the key, the results' id and the score."""
+    """Print the results of each query; ``names`` are those of the queried id, the result's id and the score."""
     key, result, score = names
     if not as_json and not as_csv:
         for i, text in enumerate(headings):
@@ -106,11 +105,17 @@ def _print(
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-u", "--user", "users", multiple=True, metavar="ID", help="User id; may be given several times.")
-@click.option("--all", "everyone", is_flag=True, help="Every user that MODEL knows, as CSV; -o goes with it.")
+@click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; goes with -o.")
 @number_option
 @output_option
 @titles_option
-@click.option("--include-seen", is_flag=True, help="Also what the user has rated.")
+@click.option("--include-seen", is_flag=True, help="Also items that the user has rated.")
+@click.option(
+    "--min-score",
+    type=float,
+    metavar="X",
+    help="Only items whose score (predicted rating or probability) is at least X.",
+)
 @threads_option
 @json_option
 @csv_option
@@ -122,6 +127,7 @@ def recommend(
     output: Path | None,
     titles: Path | None,
     include_seen: bool,
+    min_score: float | None,
     threads: int | None,
     as_json: bool,
     as_csv: bool,
@@ -149,10 +155,11 @@ def recommend(
     wanted = parse_ids(users, loaded.model.users_, "user")
     if loaded.model.seen_ is None and not include_seen:
         raise DataError(f"{model}: was saved without what users have seen; add --include-seen")
+    options = {"exclude_seen": not include_seen, "min_score": min_score}
     if everyone:
-        _recommend_to_all(loaded.model, number, names, output, exclude_seen=not include_seen)
+        _recommend_to_all(loaded.model, number, names, output, options)
         return
-    found = loaded.model.recommend(wanted, number, exclude_seen=not include_seen)
+    found = loaded.model.recommend(wanted, number, **options)
     _print(
         wanted,
         found.items,

@@ -1,4 +1,4 @@
-"""``fastcf train``: learn a model from a file of ratings."""
+"""``fastcf train``: train a model on a file of ratings."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
 from fastcf.cli._inputs import (
+    READING,
     TITLES_ARRAY,
     Titles,
     rating_options,
@@ -21,24 +22,15 @@ from fastcf.cli._inputs import (
     titles_for,
     titles_option,
 )
-from fastcf.cli._kinds import KINDS, Trained, check_choices, make_model, network_options, settings_of
-from fastcf.cli._measures import (
-    error_table,
-    item_mean_predictions,
-    measures_of,
-    predictions_of,
-    predicts_labels,
-    targets_of,
-)
-from fastcf.cli._outputs import check_output
-from fastcf.cli._tables import heading, key_values
+from fastcf.cli._measures import bias_predictions, error_table, item_mean_predictions, measures_of
+from fastcf.cli._models import KINDS, Trained, check_choices, make_model, network_options, settings_of
+from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
-from fastcf.models import BiasModel, LogisticMatrixFactorization
-from fastcf.models.base import SeenItems
+from fastcf.models.bias import BiasModel
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
-from fastcf.serialization import save
+from fastcf.scores import Targets
 
 __all__ = ["save_with_titles", "train"]
 
@@ -55,16 +47,16 @@ def _number_or_auto(value: str) -> float | str:
     return number
 
 
-def save_with_titles(model: Any, path: Path, titles: Titles) -> None:
+def save_with_titles(model: Any, path: Path, titles: Titles, *, seen: bool = True) -> None:
     """Save a model, and the titles of its items where there are any."""
     extra = {TITLES_ARRAY: np.array(titles.of(model.items_.ids), dtype=str)} if titles else None
-    save(model, path, extra_arrays=extra)
+    model.save(path, include_seen=seen, extra_arrays=extra)
 
 
-def _check_labels(model: Any, ratings: Ratings, path: Path) -> None:
-    """Refuse ratings that are no labels, with what can be done about it."""
+def _check_labels(targets: Targets, ratings: Ratings, path: Path) -> None:
+    """Refuse ratings that are no labels, and name the remedy."""
     try:
-        targets_of(model, ratings, str(path))
+        targets.of(ratings.values, str(path))
     except ValueError as error:
         raise DataError(f"{error}; --threshold X makes labels of ratings: 1 for those of at least X") from None
 
@@ -80,30 +72,20 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     return train_test_split(ratings, validation, random_state=seed)
 
 
-def _compare(
-    model: Trained,
-    title: str,
-    seconds: float,
-    learnt: Ratings,
-    held_out: Ratings,
-) -> None:
-    """Print the errors of a model, which took so many seconds to learn, beside those of simpler ones."""
+def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
+    """Print the errors of a model, trained in so many seconds, beside those of simpler ones."""
     started = time.perf_counter()
-    baseline: BiasModel | LogisticMatrixFactorization | None = None
-    labels = None
-    if predicts_labels(model):
-        labels = targets_of(model, learnt, "train")
-        # Factors of zero stay zero: what is learnt are the biases, their best epoch chosen likewise.
-        baseline = LogisticMatrixFactorization(
-            1, threshold=model.threshold, init_scale=0.0, random_state=model.random_state, n_threads=model.n_threads
-        ).fit(learnt, validation=held_out)
-    elif not isinstance(model, BiasModel):
-        baseline = BiasModel(n_threads=model.n_threads).fit(learnt)
-    compared: list[tuple[str, Any, float]] = [("item means", item_mean_predictions(learnt, held_out, labels), 0.0)]
-    if baseline is not None:
-        compared.append((KINDS["bias"], predictions_of(baseline, held_out), time.perf_counter() - started))
-    compared.append((title, predictions_of(model, held_out), seconds))
-    error_table(targets_of(model, held_out, "train"), compared, measures_of(model))
+    targets = model.state.targets
+    labels, threads = targets.labels, model.n_threads
+    learnt, held_out = (targets.of_ratings(ratings, "train") for ratings in (learnt, held_out))
+    compared: list[tuple[str, Any, float]] = [
+        ("item means", item_mean_predictions(learnt, held_out, labels=labels), 0.0)
+    ]
+    if not isinstance(model, BiasModel):
+        predicted = bias_predictions(learnt, held_out, labels=labels, n_threads=threads)
+        compared.append((KINDS["bias"], predicted, time.perf_counter() - started))
+    compared.append((title, model.predict(held_out), seconds))
+    error_table(held_out.values, compared, measures_of(targets))
 
 
 @click.command()
@@ -214,18 +196,13 @@ def train(
     titles: Path | None,
     seen: bool,
     verbose: bool,
-    separator: str | None,
-    user_column: str | int | None,
-    item_column: str | int | None,
-    rating_column: str | int | None,
-    duplicates: str,
     **options: Any,
 ) -> None:
-    """Learn a model from RATINGS, a file or folder, and save it.
+    """Train a model on RATINGS, a file or folder, and save it.
 
     RATINGS may be delimited text with any separator, a MovieLens folder, or the
-    Netflix Prize folder; each is recognised by looking, compressed (.gz) or not.
-    Titles that lie beside the ratings are stored with the model.
+    Netflix Prize folder, compressed (.gz) or not; the format is recognised.
+    Titles found beside the ratings are stored with the model.
 
     Example: fastcf train ml-latest-small -o movies.fastcf
 
@@ -235,15 +212,7 @@ def train(
     """
     check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
-    whole, files, seconds = read_ratings(
-        ratings,
-        separator=separator,
-        user_column=user_column,
-        item_column=item_column,
-        rating_column=rating_column,
-        duplicates=duplicates,
-        threads=threads,
-    )
+    whole, files, seconds = read_ratings(ratings, threads=threads, **{name: options.pop(name) for name in READING})
     names = titles_for(titles, files)
     click.echo(
         f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users, read in {seconds:.2f} s"
@@ -251,9 +220,9 @@ def train(
     learnt, held_out = _split(whole, validation, seed)
 
     model = make_model(kind, {**options, "seed": seed, "threads": threads})
-    if predicts_labels(model):
-        _check_labels(model, whole, ratings)
-    error = measures_of(model)[0]
+    targets = Targets(getattr(model, "cost", "squared"), options["threshold"], soft=kind == "autoencoder")
+    _check_labels(targets, whole, ratings)
+    error = measures_of(targets)[0]
     started = time.perf_counter()
     if isinstance(model, BiasModel):
         model.fit(learnt)
@@ -265,13 +234,12 @@ def train(
 
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
     if not isinstance(model, BiasModel):
-        last = model.history_[model.n_epochs_ - 1][f"train_{error.key}"]
+        last = model.history_[model.n_epochs_][f"train_{error.key}"]
         key_values([*settings_of(model, held_out is not None), (f"training {error.title}", f"{last:.4f}")])
     if held_out is not None:
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
         _compare(model, KINDS[kind], seconds, learnt, held_out)
 
-    # What was held out has been rated, too: nobody is to be recommended what they know.
-    model.seen_ = SeenItems(whole.indptr, whole.indices) if seen else None
-    save_with_titles(model, output, names)
+    # What was held out has been rated, too: it is not recommended either.
+    save_with_titles(model.with_seen(whole), output, names, seen=seen)
     click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from fastcf._backend import ingest
 from fastcf.errors import DataError
 
@@ -27,7 +25,6 @@ __all__ = [
     "netflix_files",
     "netflix_titles",
     "open_text",
-    "thread_count",
 ]
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -202,14 +199,3 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
             "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize)"
         )
     return found[0]
-
-
-def thread_count(n_threads: int | None, caller: str) -> int:
-    """Return the native meaning of ``n_threads``: 0 for all."""
-    if n_threads is None:
-        return 0
-    if isinstance(n_threads, bool) or not isinstance(n_threads, (int, np.integer)):
-        raise TypeError(f"{caller}: n_threads must be an integer or None; got {type(n_threads).__name__}")
-    if n_threads < 1:
-        raise ValueError(f"{caller}: n_threads must be positive; got {n_threads}")
-    return int(n_threads)

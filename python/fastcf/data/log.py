@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.ratings import Ratings
+from fastcf._assembly import Options
+from fastcf.ratings import Ratings, assembled
 
-__all__ = ["RatingLog"]
+__all__ = ["RatingLog", "ratings_of"]
 
 
 class RatingLog(NamedTuple):
@@ -46,7 +47,12 @@ class RatingLog(NamedTuple):
         ValueError
             If a pair comes twice and ``duplicates="error"``, or the log is empty.
         """
-        options.setdefault("caller", "RatingLog.to_ratings")
         return Ratings.from_coo(
             self.users, self.items, self.ratings, timestamps=self.timestamps, duplicates=duplicates, **options
         )
+
+
+def ratings_of(log: RatingLog, duplicates: str, n_threads: int | None, caller: str) -> Ratings:
+    """Return a log as ratings; ``caller`` heads messages."""
+    options = Options(duplicates, n_threads, caller)
+    return assembled(log.users, log.items, log.ratings, options, log.timestamps)

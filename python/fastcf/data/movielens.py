@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fastcf.data.files import detect_format
 from fastcf.data.items import ItemTable, read_items
-from fastcf.data.log import RatingLog
+from fastcf.data.log import RatingLog, ratings_of
 from fastcf.data.text import read_log
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings
@@ -72,4 +72,4 @@ def load_movielens(path: str | os.PathLike[str], *, duplicates: str = "error", n
         raise DataError(f"{os.fspath(path)}: this is not a MovieLens layout (it looks like {found.format})")
     log = read_log(found.ratings[0], format="delimited", n_threads=n_threads)
     items = None if found.items is None else read_items(found.items)
-    return Dataset(log.to_ratings(duplicates, n_threads=n_threads, caller="load_movielens"), log, items)
+    return Dataset(ratings_of(log, duplicates, n_threads, "load_movielens"), log, items)

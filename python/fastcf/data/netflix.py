@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._assembly import Options
 from fastcf._backend import ingest
+from fastcf._parameters import check_n_threads
 from fastcf.data.files import (
     first_that_exists,
     is_gzip,
@@ -19,11 +21,10 @@ from fastcf.data.files import (
     netflix_files,
     netflix_titles,
     open_text,
-    thread_count,
 )
 from fastcf.data.items import ItemTable, read_items
 from fastcf.errors import DataError
-from fastcf.ratings import Ratings
+from fastcf.ratings import Ratings, from_columns
 
 __all__ = ["NetflixData", "Qualifying", "load_netflix", "read_netflix_rows"]
 
@@ -162,7 +163,7 @@ def load_netflix(
     J. Bennett and S. Lanning. The Netflix Prize. KDD Cup and Workshop, 2007.
     """
     caller = "load_netflix"
-    threads = thread_count(n_threads, caller)
+    threads = check_n_threads(n_threads, caller)
     folder = Path(folder)
     files = netflix_files(folder)
     if not files:
@@ -170,15 +171,8 @@ def load_netflix(
     rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
     if rows.ratings is None or rows.ratings.size == 0:
         raise DataError(f"{folder}: there are no ratings")
-    ratings = Ratings._from_columns(
-        rows.users,
-        rows.items,
-        rows.ratings,
-        rows.timestamps,
-        duplicates=duplicates,
-        n_threads=n_threads,
-        caller=caller,
-    )
+    options = Options(duplicates, n_threads, caller, consume=True)
+    ratings = from_columns(rows.users, rows.items, rows.ratings, rows.timestamps, None, options)
     del rows  # before the split, which needs as much again
 
     train, probe = ratings, None

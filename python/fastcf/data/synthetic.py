@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import ingest
+from fastcf._parameters import check_n_threads
 from fastcf._random import RandomState, seed_from
 from fastcf.ratings import IdMap, Ratings
 
@@ -219,7 +220,7 @@ def make_ratings(
     n_items = _integer("n_items", n_items, 1, 2**31 - 1)
     n_ratings = _integer("n_ratings", n_ratings, 0, n_users * n_items)
     n_factors = _integer("n_factors", n_factors, 0, 2**16)
-    threads = 0 if n_threads is None else _integer("n_threads", n_threads, 1, 2**16)
+    threads = check_n_threads(n_threads, "make_ratings")
     scale = _levels(levels)
     if mean is None:
         centre = 3.5 if scale is None else float(scale[0] + (scale[-1] - scale[0]) * 2 / 3)

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from fastcf._assembly import Options
 from fastcf._backend import ingest
+from fastcf._parameters import check_n_threads
 from fastcf.data.columns import choose_columns
-from fastcf.data.files import detect_format, naming_file, open_text, thread_count
+from fastcf.data.files import detect_format, naming_file, open_text
 from fastcf.data.log import RatingLog
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
-from fastcf.ratings import Ratings
+from fastcf.ratings import Ratings, from_columns
 
 __all__ = ["RatingLog", "load_ratings", "read_log"]
 
@@ -161,7 +163,7 @@ def _read(
     """Read a log; ``narrow``: with int32 ids where all of them fit, which is what building ratings needs."""
     if format not in _FORMATS:
         raise ValueError(f"{caller}: format must be one of {', '.join(map(repr, _FORMATS))}; got {format!r}")
-    threads = thread_count(n_threads, caller)
+    threads = check_n_threads(n_threads, caller)
     path = Path(path)
     if format == "delimited" and not path.is_dir():
         files: tuple[Path, ...] = (path,)
@@ -233,4 +235,4 @@ def load_ratings(
         n_threads=n_threads,
         caller=caller,
     )
-    return Ratings._from_columns(*log, duplicates=duplicates, n_threads=n_threads, caller=caller)
+    return from_columns(*log, None, Options(duplicates, n_threads, caller, consume=True))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf.features.reading import read_ids
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable, as_feature_table
+from fastcf.preprocessing.means import shrunk_means
 from fastcf.ratings import Ratings, as_ratings
 
 __all__ = ["item_features", "user_features"]
@@ -153,8 +154,7 @@ def _by_user(ratings: Ratings) -> _Rows:
 
 def _by_item(ratings: Ratings) -> _Rows:
     view = ratings.by_item()
-    weights = None if ratings.weights is None else ratings.weights[view.entries]
-    return _Rows(ratings.items, ratings.users, view.indptr, view.indices, view.values, weights)
+    return _Rows(ratings.items, ratings.users, view.indptr, view.indices, view.values, view.weights)
 
 
 def _describe(
@@ -181,12 +181,12 @@ def _describe(
 
     totals, sums = (np.bincount(row, each, counts.size) for each in (weights, weighted))
     expected = sums.sum() / totals.sum()
-    deviations = rows.values - _shrunk(sums, totals, expected, 0)[row]
+    deviations = rows.values - shrunk_means(sums, totals, expected, 0)[row]
     squares = np.bincount(row, weights * deviations**2, counts.size)
     variance = squares.sum() / totals.sum()
-    mean = _shrunk(sums, totals, expected, shrinkage)
-    blocks = [np.log1p(counts), mean, np.sqrt(_shrunk(squares, totals, variance, shrinkage))]
-    unknown = [0.0, expected, np.sqrt(variance)]  # of who has no ratings
+    mean = shrunk_means(sums, totals, expected, shrinkage)
+    blocks = [np.log1p(counts), mean, np.sqrt(shrunk_means(squares, totals, variance, shrinkage))]
+    unknown = [0.0, expected, np.sqrt(variance)]  # of rows without ratings
     names = ["log_count", "mean", "spread"]
     if features is not None:
         table = as_feature_table(features, caller, f"{other}_features")
@@ -194,7 +194,7 @@ def _describe(
         known = table.align(rows.others, caller=caller, what=f"all {other}s of the ratings").astype(np.float64)
         held = rows.product(weights, known)
         numbers = held if rows.weights is None else rows.product(ones, known)
-        blocks += [_shrunk(rows.product(weighted, known), held, mean[:, None], shrinkage), np.log1p(numbers)]
+        blocks += [shrunk_means(rows.product(weighted, known), held, mean[:, None], shrinkage), np.log1p(numbers)]
         unknown += [expected] * table.n_features + [0.0] * table.n_features
         given = map(str, range(table.n_features)) if table.names is None else table.names
         names += [f"{what}_{name}" for what, name in product(("mean", "log_count"), given)]
@@ -203,14 +203,6 @@ def _describe(
         return FeatureTable(rows.ids, described, names)
     id_map = read_ids(ids, caller, f"{own}s")
     return FeatureTable(id_map, np.vstack([described, unknown])[rows.ids.rows(id_map.ids)], names)  # row -1: unknown
-
-
-def _shrunk(sums: NDArray[Any], totals: NDArray[Any], expected: Any, shrinkage: float) -> NDArray[np.float64]:
-    """Return ``(sums + shrinkage expected) / (totals + shrinkage)``, the expected where that is 0 / 0."""
-    denominator = totals + shrinkage
-    known = denominator > 0
-    averages: NDArray[np.float64] = (sums + shrinkage * expected) / np.where(known, denominator, 1)
-    return np.where(known, averages, expected)
 
 
 def _refuse_negative(table: FeatureTable, caller: str, name: str) -> None:

@@ -10,16 +10,17 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from fastcf._assembly import pair_columns
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["MeanNormalizer", "row_means"]
+__all__ = ["MeanNormalizer", "row_means", "shrunk_means"]
 
 
 class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Subtracts the mean rating of the item, of the user, or of all.
 
-    A model of normalised ratings that says 0 for a user without ratings says the item's mean once the normalisation is
-    undone (Ng, "Machine Learning", lecture on recommender systems: mean normalisation).
+    A model of normalised ratings that predicts 0 for a user without ratings predicts the item's mean once the
+    normalisation is undone (Ng, "Machine Learning", lecture on recommender systems: mean normalisation).
 
     Parameters
     ----------
@@ -83,9 +84,8 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             return self
         self.ids_ = ratings.items if self.by == "item" else ratings.users
         rows = ratings.indices if self.by == "item" else ratings.row_of_entry()
-        totals = np.bincount(rows, weights, len(self.ids_))
-        sums = np.bincount(rows, weighted, len(self.ids_))
-        self.mean_ = np.where(totals > 0, sums / np.where(totals > 0, totals, 1), self.global_mean_)
+        totals, sums = (np.bincount(rows, each, len(self.ids_)) for each in (weights, weighted))
+        self.mean_ = shrunk_means(sums, totals, self.global_mean_)
         return self
 
     def transform(self, X: Any, y: ArrayLike | None = None) -> Any:
@@ -163,16 +163,14 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
                 timestamps=ratings.timestamps,
                 weights=ratings.weights,
             )
-        pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
-        if pairs.ndim != 2 or pairs.shape[1] != 2:
-            raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
+        column = pair_columns(X, caller)[1 if self.by == "item" else 0]
         given = np.asarray(y)
-        if given.shape != (len(pairs),) or given.dtype.kind not in "fiu":
+        if given.shape != (len(column),) or given.dtype.kind not in "fiu":
             raise ValueError(
-                f"{caller}: y must hold a number for each of {len(pairs)} pairs; "
+                f"{caller}: y must hold a number for each of {len(column)} pairs; "
                 f"got shape {given.shape}, dtype {given.dtype}"
             )
-        means = self._means_of(pairs[:, 1 if self.by == "item" else 0])
+        means = self._means_of(column)
         shifted: NDArray[np.float32] = (given + sign * means).astype(np.float32)
         return shifted
 
@@ -187,7 +185,11 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
 
 def row_means(
-    indptr: NDArray[np.int64], values: NDArray[np.float32], weights: NDArray[np.float32] | None, fallback: float
+    indptr: NDArray[np.int64],
+    values: NDArray[np.float32],
+    weights: NDArray[np.float32] | None,
+    fallback: float,
+    strength: float = 0.0,
 ) -> NDArray[np.float32]:
     """Return the mean value of each compressed row.
 
@@ -201,6 +203,8 @@ def row_means(
         Their weights.
     fallback : float
         The mean of rows without values, or with weights of 0 only.
+    strength : float, default 0.0
+        Weight of ``fallback`` as a further value of every row.
 
     Returns
     -------
@@ -209,6 +213,27 @@ def row_means(
     n_rows = indptr.size - 1
     rows = np.repeat(np.arange(n_rows), np.diff(indptr))
     w = np.ones(values.size, np.float32) if weights is None else weights
-    total = np.bincount(rows, w, n_rows)
-    sums = np.bincount(rows, w * values, n_rows)
-    return np.where(total > 0, sums / np.where(total > 0, total, 1), fallback).astype(np.float32)
+    totals, sums = (np.bincount(rows, each, n_rows) for each in (w, w * values))
+    return shrunk_means(sums, totals, fallback, strength).astype(np.float32)
+
+
+def shrunk_means(sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0) -> NDArray[np.float64]:
+    """Return ``(sums + strength expected) / (totals + strength)``, and ``expected`` where that is 0 / 0.
+
+    Parameters
+    ----------
+    sums, totals : ndarray of float64
+        Sums of weighted values, and of their weights.
+    expected : float or ndarray
+        The mean that is expected.
+    strength : float, default 0.0
+        Its weight.
+
+    Returns
+    -------
+    ndarray of float64
+    """
+    denominator = totals + strength
+    known = denominator > 0
+    means: NDArray[np.float64] = (sums + strength * expected) / np.where(known, denominator, 1)
+    return np.where(known, means, expected)

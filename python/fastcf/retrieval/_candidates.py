@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from fastcf._backend import resolve_device
+from fastcf._backend import host
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, validate_parameters
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
@@ -19,7 +19,7 @@ from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
 from fastcf.scores.seen import seen_in
 
-__all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "Retriever", "native", "user_ids"]
+__all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "Retriever", "user_ids"]
 
 _Own = TypeVar("_Own", bound="BaseRetriever")
 
@@ -93,11 +93,6 @@ class Lists(NamedTuple):
         """Return the rows of a table as lists."""
         n, width = items.shape
         return cls(np.arange(n + 1, dtype=np.int64) * width, items.reshape(-1), scores.reshape(-1))
-
-
-def native() -> Any:
-    """Return the module that merges candidates: the host's, whatever the device of the models."""
-    return resolve_device("cpu", "fastcf.retrieval").module
 
 
 def user_ids(users: Any) -> Any:
@@ -219,14 +214,18 @@ class BaseRetriever(Fitted):
         seen: Seen = built.seen.of(rows) if exclude_seen and built.seen is not None else (None, None)
         lists, chosen = self._lists_of(built, ids, rows, seen)
         m, width = chosen.shape
-        indptr, indices, scores, _ = native().merge_candidates(
-            *lists,
+        indptr, indices, scores, _ = host.merge_candidates(
+            lists.indptr,
+            lists.items,
+            lists.scores,
             np.arange(m + 1, dtype=np.int64) * width,
             np.ascontiguousarray(chosen.reshape(-1)),
-            *seen,
+            seen[0],
+            seen[1],
             limit=self.k,
             n_threads=n_threads,
         )
+        assert scores is not None  # there are scores where lists have them
         return Candidates(indptr, indices, scores, built.items)
 
     def _lists_of(

@@ -8,10 +8,11 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from fastcf._backend import host
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import Lists, native
+from fastcf.retrieval._candidates import Lists
 
 __all__ = ["Groups", "as_groups", "best_lists", "entry_weights", "popularity"]
 
@@ -98,7 +99,7 @@ def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkag
 def best_lists(scores: Any, width: int) -> Lists:
     """Return the ``width`` best of each row of a CSR array, best first, ties by the smaller column."""
     values = scores.data.astype(np.float32)
-    entries = native().top_candidates(scores.indptr.astype(np.int64), values, min(width, scores.shape[1]))
+    entries = host.top_candidates(scores.indptr.astype(np.int64), values, min(width, scores.shape[1]))
     found, safe = entries >= 0, np.where(entries >= 0, entries, 0)
     if values.size == 0:
         return Lists.of_table(np.full(entries.shape, -1, np.int32), np.zeros(entries.shape, np.float32))

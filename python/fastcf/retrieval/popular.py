@@ -9,10 +9,11 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from fastcf._backend import host
 from fastcf._parameters import Constraint, Interval, Nothing, OneOf
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists, native
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists
 from fastcf.retrieval._groups import Groups, as_groups, best_lists, entry_weights, popularity
 from fastcf.scores.protocol import Seen
 
@@ -221,7 +222,7 @@ class TopPerGroup(BaseRetriever):
         for begin in range(0, ratings.n_users, _USERS_AT_ONCE):
             counts = scipy.sparse.csr_array(rated[begin : begin + _USERS_AT_ONCE] @ members)
             counts.sort_indices()
-            entries = native().top_candidates(
+            entries = host.top_candidates(
                 counts.indptr.astype(np.int64), counts.data.astype(np.float32), self.n_groups, self.n_threads or 0
             )
             own = table[begin : begin + _USERS_AT_ONCE]

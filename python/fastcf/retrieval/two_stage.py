@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
-from fastcf._backend import resolve_device
+from fastcf._backend import host, resolve_device
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
 from fastcf.ids import IdMap, as_id_array
 from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
-from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, native, user_ids
+from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.scores import Compute, Recommender, SeenItems, State
+from fastcf.scores.protocol import Seen
 from fastcf.scores.results import ids_of
 from fastcf.scores.seen import seen_in
 
@@ -277,7 +278,7 @@ class TwoStageRecommender(Fitted):
             indptr, candidates, bits = self._merge(built, ids[batch], exclude_seen, n_threads, caller)
             owners = np.repeat(np.arange(ids[batch].size), np.diff(indptr))
             ranked = built.ranker.scores(ids[batch], owners, candidates)
-            entries = native().top_candidates(indptr, ranked, n, n_threads)
+            entries = host.top_candidates(indptr, ranked, n, n_threads)
             place = entries >= 0
             best = entries[place]
             items[batch][place] = candidates[best]
@@ -296,13 +297,15 @@ class TwoStageRecommender(Fitted):
         begins = [indptr[:-1] + end - items.size for (indptr, items), end in zip(found, ends, strict=True)]
         lists = np.arange(len(found) * users.size, dtype=np.int32).reshape(len(found), users.size)
         rows = built.users.rows(users, n_threads=self.n_threads)
-        indptr, items, _, bits = native().merge_candidates(
+        seen: Seen = built.seen.of(rows) if exclude_seen else (None, None)
+        indptr, items, _, bits = host.merge_candidates(
             np.concatenate([*begins, ends[-1:]]),
             np.concatenate([items for _, items in found]),
             None,
             np.arange(users.size + 1, dtype=np.int64) * len(found),
             np.ascontiguousarray(lists.T).reshape(-1),
-            *(built.seen.of(rows) if exclude_seen else (None, None)),
+            seen[0],
+            seen[1],
             n_threads=n_threads,
         )
         return indptr, items, bits

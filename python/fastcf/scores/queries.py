@@ -171,4 +171,4 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
             f"{what}: pairs must begin with row numbers from 0, one per newcomer; got "
             f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of newcomers)"
         )
-    return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1), caller=what)
+    return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1))

@@ -21,7 +21,7 @@ from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
 from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
 from fastcf.scores.results import Neighbours, Recommendations, ids_of, padded
-from fastcf.scores.seen import SeenItems
+from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
 
 __all__ = ["Recommender"]
@@ -94,6 +94,30 @@ class Recommender:
         other.__dict__.update(self.__dict__)
         other._state = state
         return other
+
+    def with_seen(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
+        """Return a copy of the fitted model for which users have seen what some ratings hold, and nothing else.
+
+        Parameters
+        ----------
+        X, y
+            Ratings as for ``fit``; users and items that the model does not know are left out.
+
+        Returns
+        -------
+        model of the same class
+            It shares everything but ``seen_`` with this one.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If the ratings are not as described.
+        """
+        state = self._fitted("with_seen")
+        ratings = as_ratings(X, y, caller=f"{type(self).__name__}.with_seen")
+        return self._with_state(state.replaced(seen=seen_in(ratings, state.users, state.items)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._state is not None

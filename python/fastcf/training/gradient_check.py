@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from fastcf._random import RandomState, seed_from
 from fastcf.errors import GradientCheckError
 from fastcf.ratings import Ratings, as_ratings
 
-__all__ = ["BlockCheck", "GradientReport", "Objective", "check_gradients", "compare_gradients", "penalised"]
+__all__ = ["BlockCheck", "GradientReport", "Objective", "check_gradients", "compare_gradients"]
 
 Parameters = dict[str, NDArray[np.float64]]
 Evaluate = Callable[[Parameters], tuple[float, Mapping[str, NDArray[np.float64]]]]
@@ -35,32 +35,6 @@ class Objective(NamedTuple):
     parameters: Parameters
     evaluate: Evaluate
     step: float = 1e-4
-
-
-def penalised(evaluate: Evaluate, names: Iterable[str], penalty: float) -> Evaluate:
-    """Return a function that adds ``penalty/2 ‖·‖²`` of the named arrays to a cost, and its gradient.
-
-    Parameters
-    ----------
-    evaluate : callable
-        As in :class:`Objective`.
-    names : iterable of str
-        The arrays.
-    penalty : float
-        The factor.
-
-    Returns
-    -------
-    callable
-    """
-    penalised_names = list(names)
-
-    def with_penalty(at: Parameters) -> tuple[float, Mapping[str, NDArray[np.float64]]]:
-        cost, slopes = evaluate(at)
-        cost += penalty / 2 * sum(float(np.vdot(at[name], at[name])) for name in penalised_names)
-        return cost, {**slopes, **{name: slopes[name] + penalty * at[name] for name in penalised_names}}
-
-    return with_penalty
 
 
 class HasObjective(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from fastcf._parameters import Constraint, Interval, Nothing, OneOf, Settings
@@ -71,6 +72,7 @@ def scheduled_rate(settings: Any, first: float, epoch: int, n_epochs: int) -> fl
     return learning_rate_at(settings.schedule, first, epoch, n_epochs, decay)
 
 
+@dataclass(repr=False)
 class Optimizer(Settings):
     """Base class of the optimisers: a step size, a schedule, and constants. The state of a training lies elsewhere.
 
@@ -82,9 +84,9 @@ class Optimizer(Settings):
     shorthands: ClassVar[tuple[str, ...]] = ()
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = SCHEDULED
 
-    learning_rate: float | str
-    schedule: str
-    decay: float | None
+    learning_rate: float | str = "auto"
+    schedule: str = field(default="linear", kw_only=True)
+    decay: float | None = field(default=None, kw_only=True)
 
     def validate(self, caller: str = "") -> None:
         """Check the parameters; ``decay`` is refused where the schedule has none."""
@@ -127,6 +129,7 @@ class Optimizer(Settings):
         return scheduled_rate(self, first, epoch, n_epochs)
 
 
+@dataclass(repr=False)
 class GradientDescent(Optimizer):
     """Gradient descent: ``p <- p - a g``. Rows without a gradient stay as they are.
 
@@ -147,15 +150,8 @@ class GradientDescent(Optimizer):
     name: ClassVar[str] = "gd"
     shorthands: ClassVar[tuple[str, ...]] = ("gd",)
 
-    def __init__(
-        self, learning_rate: float | str = "auto", *, schedule: str = "linear", decay: float | None = None
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
 
-
+@dataclass(repr=False)
 class Momentum(Optimizer):
     """Momentum: ``v <- b v - a g``, ``p <- p + v``.
 
@@ -180,19 +176,7 @@ class Momentum(Optimizer):
     shorthands: ClassVar[tuple[str, ...]] = ("momentum",)
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {**Optimizer._constraints, "momentum": _FRACTION}
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        momentum: float = 0.9,
-        schedule: str = "linear",
-        decay: float | None = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
+    momentum: float = field(default=0.9, kw_only=True)
 
     @property
     def constants(self) -> _Constants:
@@ -200,6 +184,7 @@ class Momentum(Optimizer):
         return _Constants(self.name, decay=self.momentum)
 
 
+@dataclass(repr=False)
 class Nesterov(Optimizer):
     """Nesterov's accelerated gradient: ``v <- b v - a g(p + b v)``, ``p <- p + v``.
 
@@ -221,19 +206,7 @@ class Nesterov(Optimizer):
     shorthands: ClassVar[tuple[str, ...]] = ("nesterov",)
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = Momentum._constraints
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        momentum: float = 0.9,
-        schedule: str = "linear",
-        decay: float | None = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.momentum = momentum
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
+    momentum: float = field(default=0.9, kw_only=True)
 
     @property
     def constants(self) -> _Constants:
@@ -241,6 +214,7 @@ class Nesterov(Optimizer):
         return _Constants(self.name, decay=self.momentum)
 
 
+@dataclass(repr=False)
 class AdaGrad(Optimizer):
     """AdaGrad: ``s <- s + g^2``, ``p <- p - a g / (sqrt(s) + e)``. Rows without a gradient stay as they are.
 
@@ -263,19 +237,7 @@ class AdaGrad(Optimizer):
     shorthands: ClassVar[tuple[str, ...]] = ("adagrad",)
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {**Optimizer._constraints, "epsilon": _SMALL}
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        epsilon: float = 1e-8,
-        schedule: str = "linear",
-        decay: float | None = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.epsilon = epsilon
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
+    epsilon: float = field(default=1e-8, kw_only=True)
 
     @property
     def constants(self) -> _Constants:
@@ -283,6 +245,7 @@ class AdaGrad(Optimizer):
         return _Constants(self.name, epsilon=self.epsilon)
 
 
+@dataclass(repr=False)
 class AdaDelta(Optimizer):
     """AdaDelta: steps in the parameter's own unit, from running averages of squared gradients and squared steps.
 
@@ -313,21 +276,8 @@ class AdaDelta(Optimizer):
         "epsilon": _SMALL,
     }
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        rho: float = 0.95,
-        epsilon: float = 1e-6,
-        schedule: str = "linear",
-        decay: float | None = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.rho = rho
-        self.epsilon = epsilon
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
+    rho: float = field(default=0.95, kw_only=True)
+    epsilon: float = field(default=1e-6, kw_only=True)
 
     @property
     def constants(self) -> _Constants:
@@ -335,6 +285,7 @@ class AdaDelta(Optimizer):
         return _Constants(self.name, decay=self.rho, epsilon=self.epsilon)
 
 
+@dataclass(repr=False)
 class Adam(Optimizer):
     """Adam: running averages of gradients and of their squares, corrected for their start at 0.
 
@@ -367,23 +318,9 @@ class Adam(Optimizer):
         "epsilon": _SMALL,
     }
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        epsilon: float = 1e-8,
-        schedule: str = "linear",
-        decay: float | None = None,
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.beta1 = beta1
-        self.beta2 = beta2
-        self.epsilon = epsilon
-        self.schedule = schedule
-        self.decay = decay
-        self.validate()
+    beta1: float = field(default=0.9, kw_only=True)
+    beta2: float = field(default=0.999, kw_only=True)
+    epsilon: float = field(default=1e-8, kw_only=True)
 
     @property
     def constants(self) -> _Constants:

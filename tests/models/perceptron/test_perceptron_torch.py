@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 import pytest
 
-from fastcf import _cpu
+from fastcf import _host
 from fastcf.optimizers import as_optimizer
 from reference_perceptron import order, pack, unpack
 
@@ -67,13 +67,13 @@ def test_perceptron_learns_what_pytorch_learns(hidden, activation, levels, optim
     ratings = (rng.choice(levels, N) if levels else rng.integers(0, 2, N)).astype(np.float32)
     y = (ratings[:, None] == np.float32(levels)).astype(np.float32) if levels else ratings[:, None]
     layers = [7, *hidden, y.shape[1]]
-    layout = _cpu.perceptron_layout(layers, True)
+    layout = _host.perceptron_layout(layers, True)
     start = [
         (rng.normal(0, 0.4, shape).astype(np.float32), rng.normal(0, 0.2, shape[1]).astype(np.float32))
         for shape in itertools.pairwise(layers)
     ]
     name, *constants = as_optimizer(optimizer).constants
-    trainer = _cpu.PerceptronTrainer(
+    trainer = _host.PerceptronTrainer(
         np.array([0, N]), np.arange(N, dtype=np.int32), ratings, x, np.array([123], np.uint64), layers=layers,
         activation=activation, bias=True, levels=levels, reg=reg, optimizer=name, batch_size=BATCH, seed=SEED,
         **dict(zip(("decay", "second_decay", "epsilon"), constants, strict=True)),

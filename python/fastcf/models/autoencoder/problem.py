@@ -15,7 +15,7 @@ from fastcf.models.autoencoder.rows import Scale, TrainingRows, rows_to_train_on
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, Targets
 from fastcf.scores.queries import pair_rows
-from fastcf.training.gradient_check import Objective, penalised
+from fastcf.training.gradient_check import Objective
 from fastcf.training.optimizers import Optimizer
 
 __all__ = ["HeldOut", "NetworkProblem", "network_objective"]
@@ -147,9 +147,6 @@ def network_objective(problem: NetworkProblem) -> Objective:
     rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
     start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)
     named = start.named()
-    penalised_names = [
-        name for name in named if "weights" in name or (name == "output_bias" and problem.penalised_bias)
-    ]
     penalty = 0.0 if problem.reg == 0 else _CHECKED_PENALTY
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
@@ -167,11 +164,13 @@ def network_objective(problem: NetworkProblem) -> Objective:
                 weights=weights,
                 offsets=offsets,
                 dense=problem.dense_refeeding > 0,
+                weight_decay=penalty,
+                penalised_bias=problem.penalised_bias,
                 **{**problem.native_options, "rated_input": rated_input},
             )
         return cost, gradient.named()
 
-    return Objective(named, penalised(evaluate, penalised_names, penalty), 1e-6 if kinked else 1e-5)
+    return Objective(named, evaluate, 1e-6 if kinked else 1e-5)
 
 
 def _random_parameters(

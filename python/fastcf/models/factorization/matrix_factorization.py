@@ -50,7 +50,8 @@ class MatrixFactorization(Estimator):
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
     n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
     models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
-    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the squares.
+    of label 1, ``ŷ_ui = σ(z_ui)`` its probability, and ``Σ w_ui (softplus(z_ui) − y_ui z_ui)`` takes the place of the
+    squares.
 
     Parameters
     ----------

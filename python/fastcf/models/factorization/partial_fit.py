@@ -61,7 +61,6 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         weights=ratings.weights,
         user_ids=users,
         item_ids=items,
-        caller=caller,
     )
     parameters, item_mean = _with_new_rows(state, new, seed, compute, caller)
     low, high = (pick(a, b) for pick, a, b in zip((min, max), state.rating_range, new.rating_range, strict=True))

@@ -6,6 +6,7 @@ A new solver is a class here: parameters with constraints, ``auto`` for the cost
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from fastcf._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, Settings
@@ -85,6 +86,7 @@ class Solver(Settings):
         raise NotImplementedError
 
 
+@dataclass(repr=False)
 class SGD(Solver):
     """Stochastic gradient descent over tiles of users and items, a step per rating: the fastest solver.
 
@@ -121,21 +123,11 @@ class SGD(Solver):
         "storage": (OneOf(("float32", "float16")),),
     }
 
-    def __init__(
-        self,
-        learning_rate: float | str = "auto",
-        *,
-        schedule: str = "linear",
-        decay: float | None = None,
-        deterministic: bool = True,
-        storage: str = "float32",
-    ) -> None:
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.decay = decay
-        self.deterministic = deterministic
-        self.storage = storage
-        self.validate()
+    learning_rate: float | str = "auto"
+    schedule: str = field(default="linear", kw_only=True)
+    decay: float | None = field(default=None, kw_only=True)
+    deterministic: bool = field(default=True, kw_only=True)
+    storage: str = field(default="float32", kw_only=True)
 
     def validate(self, caller: str = "") -> None:
         """Check the parameters; ``decay`` is refused where the schedule has none."""
@@ -160,6 +152,7 @@ class SGD(Solver):
         return NativeTrainer(problem, start, native, SgdSteps(rate_at, learnt.sigma))
 
 
+@dataclass(repr=False)
 class ALS(Solver):
     """Alternating least squares: every sweep solves all users, then all items, exactly or nearly.
 
@@ -182,9 +175,7 @@ class ALS(Solver):
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 15, 1.75, 0.5)}
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"cg_steps": (Interval(1, integer=True), Nothing())}
 
-    def __init__(self, cg_steps: int | None = None) -> None:
-        self.cg_steps = cg_steps
-        self.validate()
+    cg_steps: int | None = None
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:
         """Return the trainer of a problem."""
@@ -200,6 +191,7 @@ class ALS(Solver):
         return NativeTrainer(problem, start, native, AlsSteps())
 
 
+@dataclass(repr=False)
 class Gibbs(Solver):
     """Gibbs sampling of Bayesian matrix factorisation, usually the most accurate on dense ratings.
 
@@ -229,10 +221,8 @@ class Gibbs(Solver):
         "thin": (Interval(1, integer=True),),
     }
 
-    def __init__(self, burn_in: int = 20, thin: int = 1) -> None:
-        self.burn_in = burn_in
-        self.thin = thin
-        self.validate()
+    burn_in: int = 20
+    thin: int = 1
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse a burn-in as long as the training."""
@@ -244,6 +234,7 @@ class Gibbs(Solver):
         return GibbsTrainer(problem, start, self.burn_in, self.thin)
 
 
+@dataclass(repr=False)
 class GradientDescent(Solver):
     """Steps of an optimiser along the gradient of batches of ratings, or of all ratings at once.
 
@@ -267,10 +258,8 @@ class GradientDescent(Solver):
     }
     _ADAPTIVE_RATES: ClassVar[dict[str, float]] = {"adam": 0.01, "adagrad": 0.03}  # in units of a factor, √σ
 
-    def __init__(self, optimizer: str | Optimizer = "adam", batch_size: int | str = 1024) -> None:
-        self.optimizer = optimizer
-        self.batch_size = batch_size
-        self.validate()
+    optimizer: str | Optimizer = "adam"
+    batch_size: int | str = 1024
 
     @property
     def whole(self) -> bool:

@@ -9,15 +9,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf._backend import resolve_device, single_threaded_blas
-from fastcf.training.gradient_check import Objective, penalised
+from fastcf._backend import host, single_threaded_blas
+from fastcf.training.gradient_check import Objective
 
-__all__ = ["NetworkShape", "Pairs", "group_pairs", "native", "perceptron_objective"]
-
-
-def native() -> Any:
-    """Return the module that trains and evaluates networks: only the host does, each being too small for a GPU."""
-    return resolve_device("cpu", "perceptron").module
+__all__ = ["NetworkShape", "Pairs", "group_pairs", "perceptron_objective"]
 
 
 class Place(NamedTuple):
@@ -55,7 +50,7 @@ class NetworkShape(NamedTuple):
     @property
     def layout(self) -> Layout:
         """Where arrays lie in a row of parameters."""
-        size, weights, biases = native().perceptron_layout(self.layers, self.bias)
+        size, weights, biases = host.perceptron_layout(self.layers, self.bias)
         shapes = itertools.pairwise(self.layers)
         return Layout(
             size,
@@ -89,7 +84,6 @@ def perceptron_objective(
     """Return the objective of a user who rated some items, at random parameters; ``rated``: items, ratings, weights."""
     layout = shape.layout
     places = {f"coefs_{n}": place for n, place in enumerate(layout.coefs)}
-    weights_of_layers = list(places)
     places.update({f"intercepts_{n}": place for n, place in enumerate(layout.intercepts)})
     random = np.random.default_rng(seed)
     start = {name: random.normal(0, 1 / np.sqrt(place.shape[0]), place.shape) for name, place in places.items()}
@@ -101,8 +95,7 @@ def perceptron_objective(
         for name, place in places.items():
             place.of(row)[...] = at[name]
         with single_threaded_blas():
-            cost = native().perceptron_gradient(x, items, y, row, gradient, weights, **shape._asdict())
+            cost = host.perceptron_gradient(x, items, y, row, gradient, weights, reg=reg, **shape._asdict())
         return cost, {name: place.of(gradient) for name, place in places.items()}
 
-    step = 1e-6 if shape.activation == "relu" else 1e-5
-    return Objective(start, penalised(evaluate, weights_of_layers, reg / items.size), step)
+    return Objective(start, evaluate, 1e-6 if shape.activation == "relu" else 1e-5)

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf._backend import single_threaded_blas
-from fastcf.models.perceptron.networks import NetworkShape, group_pairs, native
+from fastcf._backend import host, single_threaded_blas
+from fastcf.models.perceptron.networks import NetworkShape, group_pairs
 from fastcf.scores import Compute, Identity, Link, Scores, Selection
 from fastcf.scores.blocks import batches, best_of_blocks
 
@@ -88,7 +88,7 @@ class PerceptronScores(Scores):
         out = np.tile(self.base_rate, (users.size, 1))
         pairs = group_pairs(users, items, self._known(users))
         with single_threaded_blas():
-            out[pairs.entries] = native().perceptron_predict(
+            out[pairs.entries] = host.perceptron_predict(
                 self.parameters, self.item_features, *pairs[:3], **self.shape._asdict(), n_threads=compute.n_threads
             )
         return out
@@ -98,7 +98,7 @@ class PerceptronScores(Scores):
         known = self._known(users)
         some = np.ascontiguousarray(users[known])
         with single_threaded_blas():
-            found: Floats = native().perceptron_predict(
+            found: Floats = host.perceptron_predict(
                 self.parameters, self.item_features, some, **self.shape._asdict(), n_threads=compute.n_threads
             )
         if known.all():

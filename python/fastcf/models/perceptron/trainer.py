@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import xlog1py, xlogy
 
-from fastcf._backend import Backend
+from fastcf._backend import Backend, host
 from fastcf.ids import IdMap
 from fastcf.metrics import log_loss
 from fastcf.models.perceptron.features import LearntPerceptrons, PerceptronFolding
 from fastcf.models.perceptron.keys import user_keys
-from fastcf.models.perceptron.networks import NetworkShape, Pairs, group_pairs, native
+from fastcf.models.perceptron.networks import NetworkShape, Pairs, group_pairs
 from fastcf.models.perceptron.scores import PerceptronScores
 from fastcf.ratings import Ratings
 from fastcf.scores import State, Targets
@@ -83,7 +83,7 @@ class PerceptronTrainer:
         self._problem, self._settings, self._backend = problem, settings, backend
         self.validated = problem.held_out is not None
         ratings = problem.ratings
-        self._native = native().PerceptronTrainer(
+        self._native = host.PerceptronTrainer(
             ratings.indptr,
             ratings.indices,
             problem.values,

@@ -12,7 +12,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from fastcf._backend import Backend, resolve_device
+from fastcf._backend import Backend, host
 from fastcf._parameters import Boolean, Constraint, Interval, Nothing, OneOf
 from fastcf.ids import extended
 from fastcf.models.estimator import Estimator, Packed
@@ -41,11 +41,6 @@ CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
 }
 _MAX_ITER = {"exact": 100, "gradient": 10_000}
 _OTHER = {"user": "item", "item": "user"}
-
-
-def _native() -> Any:
-    """Return the module that solves regressions: only the host does."""
-    return resolve_device("cpu", "regression").module
 
 
 def _factors(state: State) -> FactorScores:
@@ -99,7 +94,7 @@ class RowRegression:
         if scipy.sparse.issparse(features):
             features = features.indptr.astype(np.int64), features.indices.astype(np.int32), features.data
         solver = "gradient" if self.solver == "gradient" else "exact"
-        report = _native().regress_rows(
+        report = host.regress_rows(
             indptr,
             indices,
             np.ascontiguousarray(labels),

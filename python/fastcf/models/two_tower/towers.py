@@ -14,7 +14,7 @@ from fastcf._backend import single_threaded_blas
 from fastcf.ids import IdMap
 from fastcf.preprocessing import as_feature_table
 from fastcf.scores import Compute
-from fastcf.training.gradient_check import Objective, penalised
+from fastcf.training.gradient_check import Objective
 
 __all__ = [
     "ACTIVATIONS",
@@ -223,6 +223,7 @@ def towers_objective(
     """Return the mean cost of ratings (indptr, indices, values, weights) and its penalty, at random parameters."""
     layers = shape.user_layers, shape.item_layers
     indptr, indices, values, weights = ratings
+    n = max(values.size, 1)
     features = [side.native(np.float64) for side in sides]
     wide = values.astype(np.float64), None if weights is None else weights.astype(np.float64)
     random = np.random.default_rng(seed)
@@ -230,12 +231,12 @@ def towers_objective(
     for name, side, sizes in zip(("user", "item"), sides, layers, strict=True):
         shapes = [(side.inputs.dense.size, sizes[0]), *itertools.pairwise(sizes)]
         fed = [max(side.mean_square, 1e-12), *sizes]
-        for n, (size, inputs) in enumerate(zip(shapes, fed, strict=False)):
-            start[f"{name}_weights_{n}"] = random.normal(0, 1 / math.sqrt(inputs), size)
-            start[f"{name}_biases_{n}"] = random.normal(0, 0.5, size[1])
+        for layer, (size, inputs) in enumerate(zip(shapes, fed, strict=False)):
+            start[f"{name}_weights_{layer}"] = random.normal(0, 1 / math.sqrt(inputs), size)
+            start[f"{name}_biases_{layer}"] = random.normal(0, 0.5, size[1])
 
     def rebuilt(named: dict[str, NDArray[np.float64]], name: str, n_layers: int) -> TowerParameters:
-        parts = [[named[f"{name}_{what}_{n}"] for n in range(n_layers)] for what in ("weights", "biases")]
+        parts = [[named[f"{name}_{what}_{layer}"] for layer in range(n_layers)] for what in ("weights", "biases")]
         return TowerParameters(parts[0], parts[1])
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
@@ -256,16 +257,16 @@ def towers_objective(
                 weights=wide[1],
                 seed=seed,
                 n_threads=compute.n_threads,
+                weight_decay=penalty * n,
                 **shape._asdict(),
                 **options,
-            ) / max(values.size, 1)
-        slopes = {}
+            )
+        slopes: dict[str, NDArray[np.float64]] = {}
         for name, side, part in zip(("user", "item"), sides, gradient, strict=True):
             joined = side.inputs.joined(part)
-            for n, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
-                slopes[f"{name}_weights_{n}"] = of_weights / max(values.size, 1)
-                slopes[f"{name}_biases_{n}"] = of_biases / max(values.size, 1)
-        return cost, slopes
+            for layer, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
+                slopes[f"{name}_weights_{layer}"] = of_weights / n
+                slopes[f"{name}_biases_{layer}"] = of_biases / n
+        return cost / n, slopes
 
-    penalties = [name for name in start if "weights" in name]
-    return Objective(start, penalised(evaluate, penalties, penalty), 1e-5 if shape.activation in _SMOOTH else 1e-6)
+    return Objective(start, evaluate, 1e-5 if shape.activation in _SMOOTH else 1e-6)

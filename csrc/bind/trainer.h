@@ -1,0 +1,72 @@
+// Trainers as Python classes. A trainer is made of data (arrays, which are arguments) and a struct of settings
+// (keywords); what it has of the methods below is bound by register_methods().
+#pragma once
+
+#include <string>
+
+#include "bind/arrays.h"
+#include "bind/settings.h"
+#include "ops/optimizer.h"
+
+namespace fastcf::bind {
+
+// The keywords of a struct's optimiser.
+template <class Settings, class... Members>
+void add_optimizer(Keywords<Settings>& keywords, bool required, Members... optimizer) {
+    if (required)
+        keywords.required("optimizer", optimizer..., &Optimizer::kind);
+    else
+        keywords.optional("optimizer", optimizer..., &Optimizer::kind);
+    keywords.optional("decay", optimizer..., &Optimizer::decay)
+        .optional("second_decay", optimizer..., &Optimizer::second_decay)
+        .optional("epsilon", optimizer..., &Optimizer::epsilon);
+}
+
+// Methods that are named and called alike whatever is trained.
+template <class Trainer>
+void register_methods(py::class_<Trainer>& trainer, const char* name) {
+    const auto without_gil = py::call_guard<py::gil_scoped_release>();
+    if constexpr (requires(Trainer& t) { t.penalty(); }) trainer.def("penalty", &Trainer::penalty, without_gil);
+    if constexpr (requires(Trainer& t, VectorView<const std::int32_t> rows, VectorView<const float> values) {
+                      t.set_validation(rows, rows, values);
+                  })
+        trainer.def(
+            "set_validation",
+            [caller = std::string(name) + ".set_validation"](Trainer& self, const Array<std::int32_t>& users,
+                                                             const Array<std::int32_t>& items,
+                                                             const Array<float>& values) {
+                self.set_validation(vector_in<std::int32_t>(users, caller.c_str(), "users"),
+                                    vector_in<std::int32_t>(items, caller.c_str(), "items"),
+                                    vector_in<float>(values, caller.c_str(), "values"));
+            },
+            py::arg("users"), py::arg("items"), py::arg("values"));
+    if constexpr (requires(Trainer& t) { t.validation_squared_error(); })
+        trainer.def("validation_squared_error", &Trainer::validation_squared_error, without_gil);
+    if constexpr (requires(Trainer& t) { t.validation_log_loss(); })
+        trainer.def("validation_log_loss", &Trainer::validation_log_loss, without_gil);
+    trainer.def("save_best", &Trainer::save_best, without_gil).def("restore_best", &Trainer::restore_best, without_gil);
+}
+
+// set_parameters and get_parameters of trainers whose parameters come in one argument: arrays_in(object, writable,
+// caller) has the views of them.
+template <class Parameters, class Trainer, class ArraysIn>
+void register_parameters(py::class_<Trainer>& trainer, const char* name, ArraysIn arrays_in) {
+    trainer.def(
+        "set_parameters",
+        [arrays_in, caller = std::string(name) + ".set_parameters"](Trainer& self, const Parameters& parameters) {
+            const auto arrays = arrays_in(parameters, false, caller.c_str());
+            const py::gil_scoped_release release;
+            self.set_parameters(arrays);
+        },
+        py::arg("parameters"));
+    trainer.def(
+        "get_parameters",
+        [arrays_in, caller = std::string(name) + ".get_parameters"](Trainer& self, const Parameters& parameters) {
+            const auto arrays = arrays_in(parameters, true, caller.c_str());
+            const py::gil_scoped_release release;
+            self.get_parameters(arrays);
+        },
+        py::arg("parameters"));
+}
+
+}  // namespace fastcf::bind

@@ -1,0 +1,94 @@
+// Whole rows of a sparse matrix in random order, a batch at a time. The host keeps them and plans what the device does.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/view.h"
+
+namespace fastcf {
+
+// Some rows on the device, and the same entries by column.
+template <class T>
+struct RowBatch {
+    std::int64_t rows = 0, n = 0;
+    const std::int64_t* indptr = nullptr;          // (rows + 1,)
+    const std::int32_t* columns = nullptr;         // (n,)
+    const T* inputs = nullptr;                     // (n,), what the network is fed
+    const T* rated = nullptr;                      // (n,) or null: what it is fed beside it, for being rated at all
+    const T* targets = nullptr;                    // (n,), what it is asked for, or null: nothing
+    const T* offsets = nullptr;                    // (n,) or null: what is added to its outputs
+    const T* weights = nullptr;                    // (n,) or null: 1
+    VectorView<const std::int32_t> touched;        // columns with entries, ascending
+    const std::int64_t* column_indptr = nullptr;   // (touched.size + 1,)
+    const std::int64_t* column_entries = nullptr;  // (n,), places among the entries by row
+    const std::int32_t* column_rows = nullptr;     // (n,), their rows within the batch
+    const T* decay = nullptr;                      // (touched.size,) or null: see RowBatches::share_decay
+    double weight = 0;                             // sum of the weights
+};
+
+// Rows to train on, in host memory of the caller's. targets, weights and offsets may be null.
+template <class T>
+struct TrainingRows {
+    CsrView structure;
+    const T* inputs = nullptr;
+    const T* targets = nullptr;
+    const T* weights = nullptr;
+    const T* offsets = nullptr;
+};
+
+// What an entry of a row of n is fed for being rated at all: the squares of a row's add up to rated_input squared.
+template <class T>
+T rated_value(double rated_input, std::int64_t n) {
+    return static_cast<T>(rated_input / std::sqrt(static_cast<double>(n)));
+}
+
+template <class T>
+class RowBatches {
+  public:
+    RowBatches() = default;
+    // Copies the rows. What an entry is fed is dropped with probability input_dropout, anew in each epoch, and divided
+    // by 1 - input_dropout where it stays; it is asked for all the same. rated_input 0: batches have no `rated`.
+    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, double rated_input,
+               std::uint64_t seed);
+
+    // Lets batches carry `decay`: every entry of a column adds its share of weight_decay times the number of batches,
+    // so that over an epoch each column with entries pays weight_decay once per batch.
+    void share_decay(double weight_decay);
+
+    std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
+    std::int64_t n_columns() const { return static_cast<std::int64_t>(place_.size()); }
+    std::int64_t count() const { return (n_rows() + batch_size_ - 1) / batch_size_; }
+    std::vector<std::int32_t> shuffled(std::uint64_t epoch) const;
+    void start(std::uint64_t epoch);
+    // The number-th batch of the epoch that was started; its arrays last until the next is asked for.
+    RowBatch<T> batch(std::int64_t number) { return plan(order_.data() + number * batch_size_, size_of(number), true); }
+    // Rows in their own order, inputs whole; row n_rows() is one without entries.
+    RowBatch<T> consecutive(std::int64_t begin, std::int64_t end);
+    // These rows, whose numbers the host can read, inputs whole.
+    RowBatch<T> of(VectorView<const std::int32_t> rows) { return plan(rows.data, rows.size, false); }
+
+  private:
+    std::int64_t size_of(std::int64_t number) const;
+    RowBatch<T> plan(const std::int32_t* rows, std::int64_t n_rows, bool drop);
+    void group_by_column(std::int64_t n_rows, const std::int64_t* indptr, const std::int32_t* columns,
+                         RowBatch<T>& batch);
+
+    std::int64_t batch_size_ = 0;
+    double input_dropout_ = 0, rated_input_ = 0;
+    std::uint64_t seed_ = 0, epoch_ = 0;
+    std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
+    std::vector<std::int32_t> columns_;
+    std::vector<T> inputs_, targets_, weights_, offsets_, decay_;
+    std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
+
+    UploadBlock block_;
+    std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
+    UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
+    UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_;
+    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, offsets_part_, decay_part_;
+};
+
+}  // namespace fastcf

@@ -1,0 +1,189 @@
+"""The models that ``fastcf train`` fits: which options each takes, and the estimators made of the options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from fastcf.models.autoencoder import ACTIVATIONS, Autoencoder
+from fastcf.models.bias import BiasModel
+from fastcf.models.factorization import MatrixFactorization
+from fastcf.optimizers import Optimizer, as_optimizer
+from fastcf.solvers import SGD, GradientDescent, Solver
+
+__all__ = ["KINDS", "Trained", "check_choices", "layers_of", "make_model", "network_options", "settings_of"]
+
+Trained = Autoencoder | BiasModel | MatrixFactorization
+
+KINDS = {
+    "mf": "matrix factorisation",
+    "logistic": "logistic factorisation",
+    "autoencoder": "autoencoder",
+    "bias": "bias model",
+}
+_FACTORISATIONS = "mf", "logistic"
+_TRAINED = *_FACTORISATIONS, "autoencoder"
+_NETWORKS = ("autoencoder",)
+
+# Options that do not go with every kind.
+_TAKEN_BY = {
+    "threshold": ("logistic", "autoencoder"),
+    **dict.fromkeys(("solver", "factors", "bias"), _FACTORISATIONS),
+    **dict.fromkeys(("optimizer", "epochs", "reg", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
+    **dict.fromkeys(
+        ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "refeeding"),
+        _NETWORKS,
+    ),
+}
+_NORMALIZE = {
+    "mf": ("global", "item", "none"),
+    "logistic": ("global", "none"),
+    "autoencoder": ("bias", "item", "user", "global", "none"),
+}
+# Options that do not go with every solver.
+_SOLVED_BY = {
+    "batch_size": ("minibatch",),
+    "optimizer": ("minibatch", "gd"),
+    "learning_rate": ("sgd", "minibatch", "gd"),
+    "reg": ("sgd", "als", "minibatch", "gd"),
+    "patience": ("sgd", "als", "minibatch", "gd"),
+}
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _layers(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    sizes = [int(size) if size.isdecimal() else 0 for size in value.replace(" ", "").split(",")]
+    if min(sizes) < 1:
+        raise click.BadParameter(f"{value!r} is not a list of sizes such as 128,64.")
+    return tuple(sizes)
+
+
+def network_options(command: _Command) -> _Command:
+    """Add the options that only networks have."""
+    share = click.FloatRange(0, 1, max_open=True)
+    for option in (
+        click.option(
+            "--refeeding",
+            type=click.IntRange(0),
+            metavar="N",
+            help="Autoencoder: how often outputs are fed again.",
+        ),
+        click.option("--tied", is_flag=True, help="Autoencoder: the decoder has the encoder's weights, transposed."),
+        click.option("--dropout", type=share, metavar="SHARE", help="Autoencoder: share of hidden values dropped."),
+        click.option(
+            "--rated-input",
+            type=click.FloatRange(0),
+            metavar="X",
+            help="Autoencoder: what it is fed for being rated at all.",
+        ),
+        click.option(
+            "--input-dropout",
+            type=share,
+            metavar="SHARE",
+            help="Autoencoder: share of ratings not fed.",
+        ),
+        click.option("--activation", type=click.Choice(ACTIVATIONS), help="Autoencoder: of the hidden layers."),
+        click.option(
+            "--orientation",
+            type=click.Choice(["item", "user"]),
+            help="Autoencoder: whose ratings it is fed, an item's or a user's.",
+        ),
+        click.option(
+            "--layers",
+            callback=_layers,
+            metavar="N,N,…",
+            help="Autoencoder: sizes of the encoder's layers.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _either(names: tuple[str, ...]) -> str:
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def check_choices(context: click.Context, kind: str, solver: str, normalize: str | None) -> None:
+    """Refuse options that do not go together."""
+    given = {
+        one.name: one.opts[0]
+        for one in context.command.params
+        if one.name and context.get_parameter_source(one.name) is not ParameterSource.DEFAULT
+    }
+    for name, kinds in _TAKEN_BY.items():
+        if name in given and kind not in kinds:
+            raise click.UsageError(f"{given[name]} goes with --model {_either(kinds)}, not {kind}")
+    if kind == "logistic" and solver in ("als", "bayes"):
+        raise click.UsageError(f"--model logistic takes --solver sgd, minibatch or gd, not {solver}")
+    if kind in _FACTORISATIONS:
+        for name, solvers in _SOLVED_BY.items():
+            if name in given and solver not in solvers:
+                also = " or --model autoencoder" if "autoencoder" in _TAKEN_BY[name] else ""
+                raise click.UsageError(
+                    f"{given[name]} goes with --solver {_either(solvers)}{also}, not --solver {solver}"
+                )
+    if normalize is not None and normalize not in _NORMALIZE[kind]:
+        raise click.UsageError(f"--model {kind} takes --normalize {_either(_NORMALIZE[kind])}, not {normalize}")
+
+
+def _optimizer(options: Mapping[str, Any]) -> Optimizer | str:
+    """Return the optimiser of the options: an object where the step size is chosen, else its name."""
+    name: str = "adam" if options["optimizer"] == "auto" else options["optimizer"]
+    rate = options["learning_rate"]
+    optimizer: Optimizer | str = name if rate == "auto" else as_optimizer(name).set_params(learning_rate=rate)
+    return optimizer
+
+
+def _solver(options: Mapping[str, Any]) -> Solver | str:
+    """Return the solver of the options: an object where something of its own is chosen, else its name."""
+    name: str = options["solver"]
+    if name == "sgd" and options["learning_rate"] != "auto":
+        return SGD(options["learning_rate"])
+    if name in ("minibatch", "gd"):
+        return GradientDescent(_optimizer(options), "whole" if name == "gd" else options["batch_size"] or 1024)
+    return name
+
+
+def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
+    """Return a model of the options of ``train``; None stands for the default of the model."""
+    if kind == "bias":
+        return BiasModel(n_threads=options["threads"])
+    names = {"n_epochs": "epochs", "n_threads": "threads", "random_state": "seed", "patience": "patience"}
+    if kind in _FACTORISATIONS:
+        names |= {"n_factors": "factors", "bias": "bias", "reg": "reg"}
+    else:
+        names |= {"dense_refeeding": "refeeding"}
+        own = "layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "batch_size"
+        names |= {name: name for name in (*own, "reg")}
+    chosen = {name: options[option] for name, option in names.items() if options[option] is not None}
+    if options["normalize"] is not None:
+        chosen["normalize"] = None if options["normalize"] == "none" else options["normalize"]
+    if kind == "logistic" or options["threshold"] is not None:
+        chosen |= {"cost": "logistic", "threshold": options["threshold"]}
+    if kind in _FACTORISATIONS:
+        return MatrixFactorization(solver=_solver(options), **chosen)
+    return Autoencoder(optimizer=_optimizer(options), **chosen)
+
+
+def layers_of(model: Autoencoder) -> str:
+    """Return the sizes of an autoencoder's layers, and what it is fed."""
+    return f"{', '.join(map(str, model.layers))}; a row is the ratings of one {model.orientation}"
+
+
+def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:
+    """Return the settings of a fitted model, those that were "auto" included."""
+    if isinstance(model, BiasModel):
+        return []
+    k = model.user_factors_.shape[1]
+    if hasattr(model, "n_samples_"):
+        return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]
+    stopped = f", the best of {model.history_[-1]['epoch']}" if validated else ""
+    size = ("layers", layers_of(model)) if isinstance(model, Autoencoder) else ("factors", str(k))
+    lines = [size, ("epoch kept", f"{model.n_epochs_}{stopped}"), ("reg", f"{model.reg_:.4g}")]
+    steps = model.history_[-1]["learning_rate"] is not None
+    return [*lines, ("learning rate", f"{model.learning_rate_:.4g}")] if steps else lines
