@@ -86,7 +86,7 @@ def test_plot_history_begins_with_epoch_0_where_the_history_does(plt):
         assert list(lines[f"validation {name}"].get_xdata()) == [0, 1, 2, 3]
         key = "validation_rmse" if name == "RMSE" else "validation_log_loss"
         assert list(lines[f"validation {name}"].get_ydata()) == [record[key] for record in model.history_]
-        best = min(model.history_, key=lambda record: record[key])
+        best = model.history_[model.n_epochs_]  # which is never epoch 0
         assert f"best: {best[key]:.4f} in epoch {best['epoch']}" in lines
 
 
