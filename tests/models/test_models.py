@@ -376,6 +376,8 @@ def test_model_works_in_a_forked_child(ratings):
         ({"meta": {"rating_range": None}}, "ids, range, targets or history are damaged"),
         ({"meta": {"rating_range": [1, 2, 3]}}, "ids, range, targets or history are damaged"),
         ({"meta": {"targets": {"cost": "squared", "level": 3}}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": {"cost": "hinge"}}}, "ids, range, targets or history are damaged"),
+        ({"meta": {"targets": {"cost": "logistic", "threshold": "x"}}}, "ids, range, targets or history are damaged"),
         ({"meta": {"targets": 3}}, "ids, range, targets or history are damaged"),
         ({"meta": {"history": 5}}, "ids, range, targets or history are damaged"),
         ({"meta": {"user_reg": "x"}}, "what BiasModel has learnt is damaged"),

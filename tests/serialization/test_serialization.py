@@ -170,6 +170,12 @@ def forge(path, tensors, **changes):
     save_file(tensors, path, metadata=metadata)
 
 
+def nested_parts(depth):
+    """Return a description of parts within parts."""
+    begin = '{"a": {"class": "M", "params": {}, "meta": {}, "shared": [], "parts": '
+    return begin * depth + "{}" + "}}" * depth
+
+
 BYTES = np.frombuffer(b"abc", np.uint8)
 
 
@@ -190,6 +196,8 @@ BYTES = np.frombuffer(b"abc", np.uint8)
         ({}, {"metadata": "[]"}, "parameters, meta and parts must be JSON objects"),
         ({}, {"parts": "[]"}, "parameters, meta and parts must be JSON objects"),
         ({}, {"parts": '{"a": 3}'}, "not what fastcf writes"),
+        ({}, {"meta": '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"}, "not what fastcf writes: RecursionError"),
+        ({}, {"parts": nested_parts(5_000)}, "not what fastcf writes"),
         ({}, {"parts": '{"a": {"class": "Model"}}'}, "not what fastcf writes"),
         (
             {},

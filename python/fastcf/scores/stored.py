@@ -46,7 +46,7 @@ def read_common(archive: Archive) -> State:
         low, high = map(float, archive.meta["rating_range"])
         history = tuple(dict(record) for record in archive.meta.get("history", ()))
         n_epochs = int(archive.meta.get("n_epochs", 0))
-        targets = Targets(**archive.meta.get("targets", {}))
+        targets = _targets(**archive.meta.get("targets", {}))
     except DataError:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -62,6 +62,13 @@ def read_common(archive: Archive) -> State:
         seen = SeenItems(indptr, indices)
     device = resolve_device("auto", "load").device
     return State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
+
+
+def _targets(cost: str = "squared", threshold: float | None = None, soft: bool = False) -> Targets:
+    """Return the targets that a file describes, checked."""
+    if cost not in ("squared", "logistic"):
+        raise ValueError(f"cost must be 'squared' or 'logistic'; got {cost!r}")
+    return Targets(cost, None if threshold is None else float(threshold), bool(soft))
 
 
 def factor_arrays(scores: FactorScores) -> dict[str, NDArray[Any]]:

@@ -257,7 +257,7 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
         return _nested(archive, arrays, parts)
     except DataError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, MemoryError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:
         raise DataError(f"{name}: is not what fastcf writes: {type(error).__name__}: {error}") from error
 
 
