@@ -27,23 +27,32 @@ template <class Trainer>
 void register_methods(py::class_<Trainer>& trainer, const char* name) {
     const auto without_gil = py::call_guard<py::gil_scoped_release>();
     if constexpr (requires(Trainer& t) { t.penalty(); }) trainer.def("penalty", &Trainer::penalty, without_gil);
+    const auto set_pairs = [&](const std::string& method, auto use) {
+        trainer.def(
+            method.c_str(),
+            [caller = std::string(name) + "." + method, use](Trainer& self, const Array<std::int32_t>& users,
+                                                             const Array<std::int32_t>& items,
+                                                             const Array<float>& values) {
+                use(self, vector_in<std::int32_t>(users, caller.c_str(), "users"),
+                    vector_in<std::int32_t>(items, caller.c_str(), "items"),
+                    vector_in<float>(values, caller.c_str(), "values"));
+            },
+            py::arg("users"), py::arg("items"), py::arg("values"));
+    };
     if constexpr (requires(Trainer& t, VectorView<const std::int32_t> rows, VectorView<const float> values) {
                       t.set_validation(rows, rows, values);
                   })
-        trainer.def(
-            "set_validation",
-            [caller = std::string(name) + ".set_validation"](Trainer& self, const Array<std::int32_t>& users,
-                                                             const Array<std::int32_t>& items,
-                                                             const Array<float>& values) {
-                self.set_validation(vector_in<std::int32_t>(users, caller.c_str(), "users"),
-                                    vector_in<std::int32_t>(items, caller.c_str(), "items"),
-                                    vector_in<float>(values, caller.c_str(), "values"));
-            },
-            py::arg("users"), py::arg("items"), py::arg("values"));
+        set_pairs("set_validation", [](Trainer& self, const auto&... pairs) { self.set_validation(pairs...); });
     if constexpr (requires(Trainer& t) { t.validation_squared_error(); })
         trainer.def("validation_squared_error", &Trainer::validation_squared_error, without_gil);
     if constexpr (requires(Trainer& t) { t.validation_log_loss(); })
         trainer.def("validation_log_loss", &Trainer::validation_log_loss, without_gil);
+    if constexpr (requires(Trainer& t) { t.sample_squared_error(); }) {
+        set_pairs("set_sample", [](Trainer& self, const auto&... pairs) { self.set_sample(pairs...); });
+        trainer.def("sample_squared_error", &Trainer::sample_squared_error, without_gil);
+    }
+    if constexpr (requires(Trainer& t) { t.sample_log_loss(); })
+        trainer.def("sample_log_loss", &Trainer::sample_log_loss, without_gil);
     trainer.def("save_best", &Trainer::save_best, without_gil).def("restore_best", &Trainer::restore_best, without_gil);
 }
 

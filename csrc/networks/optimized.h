@@ -62,6 +62,17 @@ struct OptimizedRows {
         take(second, other.second);
     }
 
+    // Becomes other, brought up to date.
+    void settled_copy(const OptimizedRows& other, const Optimizer& optimizer, std::int64_t step, int n_threads) {
+        rows = other.rows;
+        cols = other.cols;
+        values.assign(other.values, n_threads);
+        first.assign(other.first, n_threads);
+        second.assign(other.second, n_threads);
+        row_steps.assign(other.row_steps, n_threads);
+        optimizer_flush(optimizer, step, state(), n_threads);
+    }
+
     // The optimiser begins anew.
     void forget() {
         first.clear();
