@@ -193,4 +193,16 @@ void AlsTrainer::restore_best() {
     now_.assign(best_, config_.n_threads);
 }
 
+void AlsTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
+        fields.array(name, now);
+        fields.best_array(name + ".best", best, now.size());
+    };
+    list("user_factors", now_.user_factors, best_.user_factors);
+    list("item_factors", now_.item_factors, best_.item_factors);
+    if (config_.user_bias) list("user_bias", now_.user_bias, best_.user_bias);
+    if (config_.item_bias) list("item_bias", now_.item_bias, best_.item_bias);
+}
+
 }  // namespace fastcf

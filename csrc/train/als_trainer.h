@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "ops/als.h"
 #include "ops/predict.h"
@@ -46,6 +47,7 @@ class AlsTrainer {
 
     void save_best();                      // remembers the parameters as they are
     void restore_best();                   // and brings them back; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     // The ratings in the order of one side's rows, and what those pay.

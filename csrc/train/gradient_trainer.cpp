@@ -326,4 +326,14 @@ void GradientTrainer::restore_best() {
     start_optimizer();
 }
 
+void GradientTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    fields.counter("steps", steps_);
+    user_.factors.list_state(fields, "user_factors");
+    item_.factors.list_state(fields, "item_factors");
+    if (config_.user_bias) user_.bias.list_state(fields, "user_bias");
+    if (config_.item_bias) item_.bias.list_state(fields, "item_bias");
+}
+
 }  // namespace fastcf

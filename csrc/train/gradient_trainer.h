@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/all_ratings.h"
 #include "networks/optimized.h"
@@ -64,6 +65,7 @@ class GradientTrainer {
 
     void save_best();     // remembers the parameters as they are
     void restore_best();  // and brings them back, the optimiser as new; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     // One matrix of parameters, and where all ratings are taken at once its gradient.

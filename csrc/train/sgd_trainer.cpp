@@ -250,4 +250,17 @@ void SgdTrainer::restore_best() {
     copy_parameters(best_, state_, config_.n_threads);
 }
 
+void SgdTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
+        fields.array(name, now);
+        fields.best_array(name + ".best", best, now.size());
+    };
+    list("user_factors", state_.user_factors, best_.user_factors);
+    list("item_factors", state_.item_factors, best_.item_factors);
+    if (config_.user_bias) list("user_bias", state_.user_bias, best_.user_bias);
+    if (config_.item_bias) list("item_bias", state_.item_bias, best_.item_bias);
+}
+
 }  // namespace fastcf

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/state.h"
 #include "core/view.h"
 #include "math/half.h"
 #include "ops/predict.h"
@@ -52,6 +53,7 @@ class SgdTrainer {
 
     void save_best();                      // remembers the parameters as they are
     void restore_best();                   // and brings them back; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     HeldOut::Rows user_rows() const { return {tiles_.n_users, tiles_.user_position.data()}; }
