@@ -55,8 +55,8 @@ def make_trainer(
 ) -> Any:
     made = _cpu.GradientTrainer(
         data.indptr, data.indices, data.values, data.n_items, global_offset=data.mean, n_factors=p.shape[1], reg=REG,
-        reg_exponent=1.0, bias=False, user_bias_reg=0.0, item_bias_reg=0.0, lowest=1.0, highest=5.0,
-        **as_optimizer(optimizer).constants.options, batch_size=batch_size, seed=1, n_threads=threads,
+        reg_exponent=1.0, user_bias=False, item_bias=False, user_bias_reg=0.0, item_bias_reg=0.0, lowest=1.0,
+        highest=5.0, **as_optimizer(optimizer).constants.options, batch_size=batch_size, seed=1, n_threads=threads,
     )  # fmt: skip
     made.set_parameters(p, q)
     return made

@@ -220,7 +220,8 @@ def trainer_of(module: ModuleType, name: str, ratings: fastcf.Ratings, k: int, o
     low, high = ratings.rating_range
     return getattr(module, name)(
         ratings.indptr, ratings.indices, ratings.values, ratings.n_items, global_offset=offset, n_factors=k, reg=0.05,
-        reg_exponent=1.0, bias=True, user_bias_reg=1.0, item_bias_reg=1.0, lowest=low, highest=high, seed=0, **options,
+        reg_exponent=1.0, user_bias=True, item_bias=True, user_bias_reg=1.0, item_bias_reg=1.0, lowest=low,
+        highest=high, seed=0, **options,
     )  # fmt: skip
 
 

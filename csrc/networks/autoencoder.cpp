@@ -292,6 +292,15 @@ void Autoencoder<T>::restore_best(int n_threads) {
     hidden_.restore_best(n_threads);
 }
 
+template <class T>
+void Autoencoder<T>::list_state(StateFields& fields) {
+    input_.list_state(fields, "input");
+    if (!config_.tied) output_.list_state(fields, "output");
+    if (config_.rated) rated_.list_state(fields, "rated");
+    output_bias_.list_state(fields, "output_bias");
+    hidden_.parameters().list_state(fields, "hidden");
+}
+
 template class Autoencoder<float>;
 template class Autoencoder<double>;
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "math/loss.h"
 #include "networks/mlp.h"
@@ -90,6 +91,7 @@ class Autoencoder {
     double squared_norm(int n_threads) const;  // of all that is penalised
     void save_best(int n_threads);
     void restore_best(int n_threads);
+    void list_state(StateFields& fields);
 
   private:
     Optimizer bias_optimizer(Optimizer optimizer) const;

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "math/penalty.h"
 #include "ops/optimizer.h"
@@ -62,6 +64,17 @@ struct OptimizedRows {
         take(second, other.second);
     }
 
+    // Becomes other, brought up to date.
+    void settled_copy(const OptimizedRows& other, const Optimizer& optimizer, std::int64_t step, int n_threads) {
+        rows = other.rows;
+        cols = other.cols;
+        values.assign(other.values, n_threads);
+        first.assign(other.first, n_threads);
+        second.assign(other.second, n_threads);
+        row_steps.assign(other.row_steps, n_threads);
+        optimizer_flush(optimizer, step, state(), n_threads);
+    }
+
     // Resets the optimiser's state.
     void forget() {
         first.clear();
@@ -72,6 +85,14 @@ struct OptimizedRows {
     void restore_best(int n_threads) {
         values.assign(best, n_threads);
         forget();
+    }
+    // Rows that are behind stay behind; `steps` is the counter that they follow, where there is one.
+    void list_state(StateFields& fields, const std::string& name, const std::string& steps = "steps") {
+        fields.array(name, values);
+        if (!first.empty()) fields.array(name + ".first", first);
+        if (!second.empty()) fields.array(name + ".second", second);
+        fields.row_counters(name + ".row_steps", row_steps, steps);
+        fields.best_array(name + ".best", best, values.size());
     }
 };
 
@@ -95,12 +116,21 @@ class TabulatedOptimizer {
         const double decay = optimizer_.weight_decay;
         if (decay == 0 || !moves_untouched(optimizer_.kind, decay) || optimizer_.coasting_rate == learning_rate) return;
         settle();
+        tabulate_coasts(learning_rate);
+    }
+    void list_state(StateFields& fields) {
+        fields.number<double>(
+            "coasting_rate", [this] { return optimizer_.coasting_rate; },
+            [this](double rate) { tabulate_coasts(rate); });
+    }
+
+  private:
+    void tabulate_coasts(double learning_rate) {
         optimizer_.coasting_rate = learning_rate;
         coasts_ = DeviceArray<double>(tabulated_coasts(optimizer_));
         optimizer_.coasts = {coasts_.data(), coasts_.size()};
     }
 
-  private:
     DeviceArray<double> powers_, second_powers_, coasts_;
     Optimizer optimizer_;
 };

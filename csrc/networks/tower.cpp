@@ -176,6 +176,13 @@ void Tower<T>::restore_best(int n_threads) {
     hidden_.restore_best(n_threads);
 }
 
+template <class T>
+void Tower<T>::list_state(StateFields& fields, const std::string& name) {
+    sparse_.list_state(fields, name + ".sparse");
+    dense_.list_state(fields, name + ".dense");
+    hidden_.parameters().list_state(fields, name + ".hidden");
+}
+
 template class Tower<float>;
 template class Tower<double>;
 

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/feature_rows.h"
 #include "networks/mlp.h"
@@ -64,6 +66,7 @@ class Tower {
     double squared_norm(int n_threads) const;  // of all weights
     void save_best(int n_threads);
     void restore_best(int n_threads);
+    void list_state(StateFields& fields, const std::string& name);
 
   private:
     std::int64_t width() const { return config_.layers.front(); }

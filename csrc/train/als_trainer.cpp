@@ -79,34 +79,32 @@ AlsTrainer::AlsTrainer(const CsrView& ratings, VectorView<const float> weights, 
     item_offset_ = DeviceArray<float>(item_offset.data, item_offset.size);
     now_.user_factors = DeviceArray<float>::zeros(user_.rows * config.n_factors);
     now_.item_factors = DeviceArray<float>::zeros(item_.rows * config.n_factors);
-    if (config.bias) {
-        now_.user_bias = DeviceArray<float>::zeros(user_.rows);
-        now_.item_bias = DeviceArray<float>::zeros(item_.rows);
-    }
+    if (config.user_bias) now_.user_bias = DeviceArray<float>::zeros(user_.rows);
+    if (config.item_bias) now_.item_bias = DeviceArray<float>::zeros(item_.rows);
     squared_errors_ = DeviceArray<double>(item_.rows);
 }
 
 void AlsTrainer::set_parameters(const FactorArrays& from) {
-    check_factor_arrays(from, user_.rows, item_.rows, config_.n_factors, config_.bias, "AlsTrainer.set_parameters");
+    check_factor_arrays(from, user_.rows, item_.rows, config_.n_factors, config_.user_bias, config_.item_bias,
+                        "AlsTrainer.set_parameters");
     now_.user_factors.upload(from.user_factors.data);
     now_.item_factors.upload(from.item_factors.data);
-    if (!config_.bias) return;
     now_.user_bias.upload(from.user_bias.data);
     now_.item_bias.upload(from.item_bias.data);
 }
 
 void AlsTrainer::get_parameters(const FactorArrays& to) const {
-    check_factor_arrays(to, user_.rows, item_.rows, config_.n_factors, config_.bias, "AlsTrainer.get_parameters");
+    check_factor_arrays(to, user_.rows, item_.rows, config_.n_factors, config_.user_bias, config_.item_bias,
+                        "AlsTrainer.get_parameters");
     now_.user_factors.download(to.user_factors.data);
     now_.item_factors.download(to.item_factors.data);
-    if (!config_.bias) return;
-    now_.user_bias.download(to.user_bias.data);
-    now_.item_bias.download(to.item_bias.data);
+    download_bias(now_.user_bias, config_.user_bias, to.user_bias);
+    download_bias(now_.item_bias, config_.item_bias, to.item_bias);
 }
 
 // What the users' targets lack: the items' offsets, biases or both. One number per item: the host may add them.
 VectorView<const float> AlsTrainer::column_offset_of_users() {
-    if (!config_.bias) return view(std::as_const(item_offset_));
+    if (!config_.item_bias) return view(std::as_const(item_offset_));
     if (item_offset_.empty()) return view(std::as_const(now_.item_bias));
     std::vector<float> sums = item_offset_.to_host();
     const HostView<const float> bias(now_.item_bias);
@@ -160,7 +158,12 @@ void AlsTrainer::set_validation(VectorView<const std::int32_t> users, VectorView
     held_out_.set(users, items, values, {user_.rows}, {item_.rows}, "AlsTrainer.set_validation");
 }
 
-double AlsTrainer::validation_squared_error() const {
+void AlsTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                            VectorView<const float> values) {
+    sample_.set(users, items, values, {user_.rows}, {item_.rows}, "AlsTrainer.set_sample");
+}
+
+FactorModel AlsTrainer::model() const {
     const std::int64_t k = config_.n_factors;
     FactorModel model;
     model.user_factors = {now_.user_factors.data(), user_.rows, k, k};
@@ -169,7 +172,15 @@ double AlsTrainer::validation_squared_error() const {
     model.item_bias = view(now_.item_bias);
     model.item_offset = view(item_offset_);
     model.global_offset = config_.global_offset;
-    return held_out_.squared_error(model, config_.lowest, config_.highest, config_.n_threads);
+    return model;
+}
+
+double AlsTrainer::validation_squared_error() const {
+    return held_out_.squared_error(model(), config_.lowest, config_.highest, config_.n_threads);
+}
+
+double AlsTrainer::sample_squared_error() const {
+    return sample_.squared_error(model(), config_.n_threads);
 }
 
 void AlsTrainer::save_best() {
@@ -180,6 +191,18 @@ void AlsTrainer::save_best() {
 void AlsTrainer::restore_best() {
     if (!saved_) throw std::logic_error("AlsTrainer.restore_best: nothing was saved");
     now_.assign(best_, config_.n_threads);
+}
+
+void AlsTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
+        fields.array(name, now);
+        fields.best_array(name + ".best", best, now.size());
+    };
+    list("user_factors", now_.user_factors, best_.user_factors);
+    list("item_factors", now_.item_factors, best_.item_factors);
+    if (config_.user_bias) list("user_bias", now_.user_bias, best_.user_bias);
+    if (config_.item_bias) list("item_bias", now_.item_bias, best_.item_bias);
 }
 
 }  // namespace fastcf

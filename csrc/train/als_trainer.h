@@ -5,8 +5,10 @@
 #include <cstdint>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "ops/als.h"
+#include "ops/predict.h"
 #include "train/factors.h"
 #include "train/trainer.h"
 
@@ -38,8 +40,14 @@ class AlsTrainer {
                         VectorView<const float> values);
     double validation_squared_error() const;  // the sum over pairs
 
-    void save_best();     // remembers the parameters as they are
-    void restore_best();  // and brings them back; throws std::logic_error when nothing was saved
+    // A sample of the pairs that are trained on, and the same sums over it, of predictions that are not clipped.
+    void set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                    VectorView<const float> values);
+    double sample_squared_error() const;
+
+    void save_best();                      // remembers the parameters as they are
+    void restore_best();                   // and brings them back; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     // The ratings in the order of one side's rows, and what those pay.
@@ -52,7 +60,7 @@ class AlsTrainer {
         AlsProblem problem() const;
     };
     struct Parameters {
-        DeviceArray<float> user_factors, item_factors, user_bias, item_bias;
+        DeviceArray<float> user_factors, item_factors, user_bias, item_bias;  // no biases where a side has none
 
         void assign(const Parameters& other, int n_threads);
     };
@@ -62,6 +70,7 @@ class AlsTrainer {
     void solve(AlsProblem problem, const Side& side, double bias_reg, DeviceArray<float>& factors,
                DeviceArray<float>& bias, VectorView<double> squared_errors);
     VectorView<const float> column_offset_of_users();
+    FactorModel model() const;
 
     AlsConfig config_;
     Side user_, item_;
@@ -69,7 +78,7 @@ class AlsTrainer {
     bool saved_ = false;
     DeviceArray<float> item_offset_, item_offset_and_bias_;
     DeviceArray<double> squared_errors_;  // of the items
-    HeldOut held_out_;
+    HeldOut held_out_, sample_;
 };
 
 }  // namespace fastcf

@@ -219,4 +219,13 @@ void AutoencoderTrainer::restore_best() {
     steps_ = 0;
 }
 
+void AutoencoderTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    fields.counter("steps", steps_);
+    fields.counter("passes", passes_);
+    optimizer_.list_state(fields);
+    network_.list_state(fields);
+}
+
 }  // namespace fastcf

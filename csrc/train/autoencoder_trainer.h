@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/autoencoder.h"
 #include "networks/row_batches.h"
@@ -57,6 +58,7 @@ class AutoencoderTrainer {
 
     void save_best();
     void restore_best();
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     Optimizer rows_optimizer() const;

@@ -33,9 +33,8 @@ template <class Body>
 void GradientTrainer::for_each_block(Body&& body) {
     body(user_.factors);
     body(item_.factors);
-    if (!config_.bias) return;
-    body(user_.bias);
-    body(item_.bias);
+    if (config_.user_bias) body(user_.bias);
+    if (config_.item_bias) body(item_.bias);
 }
 
 GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float> weights,
@@ -52,8 +51,8 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     std::vector<std::int64_t> user_counts(at(ratings.rows)), item_counts(at(ratings.cols));
     for (std::int64_t u = 0; u < ratings.rows; ++u) user_counts[at(u)] = ratings.row_size(u);
     for (std::int64_t e = 0; e < n; ++e) ++item_counts[at(ratings.indices[e])];
-    start_side(user_, user_counts, config.user_bias_reg);
-    start_side(item_, item_counts, config.item_bias_reg);
+    start_side(user_, user_counts, config.user_bias_reg, config.user_bias);
+    start_side(item_, item_counts, config.item_bias_reg, config.item_bias);
     if (config.batch_size == 0) {
         all_ = AllRatings<float>(ratings, ratings.values, weights);
         errors_ = DeviceArray<float>(n);
@@ -64,7 +63,8 @@ GradientTrainer::GradientTrainer(const CsrView& ratings, VectorView<const float>
     config_.optimizer = optimizer_;
 }
 
-void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg) {
+void GradientTrainer::start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg, bool biased) {
+    side.biased = biased;
     side.reg = penalties(counts, config_.reg, config_.reg_exponent);
     side.share = penalties(counts, config_.reg, config_.reg_exponent - 1);
     side.bias_reg = penalties(counts, bias_reg, 0);
@@ -88,26 +88,23 @@ void GradientTrainer::settle() {
 }
 
 void GradientTrainer::set_parameters(const FactorArrays& from) {
-    check_factor_arrays(from, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.bias,
-                        "GradientTrainer.set_parameters");
+    check_factor_arrays(from, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.user_bias,
+                        config_.item_bias, "GradientTrainer.set_parameters");
     upload_rows(from.user_factors, user_.factors.values, stride_);
     upload_rows(from.item_factors, item_.factors.values, stride_);
-    if (config_.bias) {
-        user_.bias.values.upload(from.user_bias.data);
-        item_.bias.values.upload(from.item_bias.data);
-    }
+    if (config_.user_bias) user_.bias.values.upload(from.user_bias.data);
+    if (config_.item_bias) item_.bias.values.upload(from.item_bias.data);
     start_optimizer();
 }
 
 void GradientTrainer::get_parameters(const FactorArrays& to) {
-    check_factor_arrays(to, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.bias,
-                        "GradientTrainer.get_parameters");
+    check_factor_arrays(to, user_.factors.rows, item_.factors.rows, config_.n_factors, config_.user_bias,
+                        config_.item_bias, "GradientTrainer.get_parameters");
     settle();
     download_rows(user_.factors.values, stride_, to.user_factors);
     download_rows(item_.factors.values, stride_, to.item_factors);
-    if (!config_.bias) return;
-    user_.bias.values.download(to.user_bias.data);
-    item_.bias.values.download(to.item_bias.data);
+    download_bias(user_.bias.values, config_.user_bias, to.user_bias);
+    download_bias(item_.bias.values, config_.item_bias, to.item_bias);
 }
 
 double GradientTrainer::epoch(double learning_rate, double bias_learning_rate) {
@@ -146,7 +143,7 @@ double GradientTrainer::full_step(double learning_rate, double bias_learning_rat
         user_.factors.values.data(), item_.factors.values.data(), nullptr, nullptr, stride_, stride_};
     MfParameters<float> gradient{
         user_.factors.gradient.data(), item_.factors.gradient.data(), nullptr, nullptr, stride_, stride_};
-    if (config_.bias) {
+    if (config_.bias()) {
         point.user_bias = user_.bias.values.data();
         point.item_bias = item_.bias.values.data();
         gradient.user_bias = user_.bias.gradient.data();
@@ -176,8 +173,8 @@ void GradientTrainer::gather(Side& side, const Batches::Side& batch, Touched& to
     take(side.factors.values, side.factors.rows, stride_, {}, touched.factors);
     take(side.share, side.factors.rows, 1, batch.shares, touched.reg);
     touched.factor_gradient.reserve(n * stride_);
-    if (!config_.bias) return;
-    optimizer_catch_up(config_.optimizer, steps_, side.bias.state(), batch.rows, config_.n_threads);
+    if (!config_.bias()) return;
+    if (side.biased) optimizer_catch_up(config_.optimizer, steps_, side.bias.state(), batch.rows, config_.n_threads);
     take(side.bias.values, side.bias.rows, 1, {}, touched.bias);
     take(side.bias_share, side.bias.rows, 1, batch.shares, touched.bias_reg);
     touched.bias_gradient.reserve(n);
@@ -187,7 +184,7 @@ void GradientTrainer::step_rows(Side& side, const Batches::Side& batch, const To
                                 double bias_learning_rate) {
     optimizer_step_rows<float>(config_.optimizer, learning_rate, steps_, side.factors.state(), batch.rows,
                                touched.factor_gradient.data(), stride_, config_.n_threads);
-    if (config_.bias)
+    if (side.biased)
         optimizer_step_rows<float>(config_.optimizer, bias_learning_rate, steps_, side.bias.state(), batch.rows,
                                    touched.bias_gradient.data(), 1, config_.n_threads);
 }
@@ -253,7 +250,7 @@ double GradientTrainer::penalty() {
                                           config_.n_threads);
         };
         add(side->factors, side->reg);
-        if (config_.bias) add(side->bias, side->bias_reg);
+        if (side->biased) add(side->bias, side->bias_reg);
     }
     return 0.5 * sum;
 }
@@ -263,6 +260,11 @@ void GradientTrainer::set_validation(VectorView<const std::int32_t> users, Vecto
     held_out_.set(users, items, values, {user_.factors.rows}, {item_.factors.rows}, "GradientTrainer.set_validation");
 }
 
+void GradientTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                                 VectorView<const float> values) {
+    sample_.set(users, items, values, {user_.factors.rows}, {item_.factors.rows}, "GradientTrainer.set_sample");
+}
+
 FactorModel GradientTrainer::model() const {
     const auto factors = [&](const Block& block) {
         return MatrixView<const float>{block.values.data(), block.rows, config_.n_factors, stride_};
@@ -270,10 +272,8 @@ FactorModel GradientTrainer::model() const {
     FactorModel model;
     model.user_factors = factors(user_.factors);
     model.item_factors = factors(item_.factors);
-    if (config_.bias) {
-        model.user_bias = view_of(user_.bias.values);
-        model.item_bias = view_of(item_.bias.values);
-    }
+    if (config_.user_bias) model.user_bias = view_of(user_.bias.values);
+    if (config_.item_bias) model.item_bias = view_of(item_.bias.values);
     model.item_offset = view_of(item_offset_);
     model.global_offset = config_.global_offset;
     return model;
@@ -289,6 +289,31 @@ double GradientTrainer::validation_log_loss() {
     return held_out_.log_loss(model(), config_.n_threads);
 }
 
+// The model with all rows up to date, which stay as they are.
+FactorModel GradientTrainer::sample_model() {
+    FactorModel seen = model();
+    if (config_.batch_size == 0 || !moves_untouched(config_.optimizer.kind, config_.optimizer.weight_decay))
+        return seen;
+    OptimizedRows<float>* copy = seen_;
+    const auto settled = [&](const Block& block) {
+        copy->settled_copy(block, config_.optimizer, steps_, config_.n_threads);
+        return (copy++)->values.data();
+    };
+    seen.user_factors.data = settled(user_.factors);
+    seen.item_factors.data = settled(item_.factors);
+    if (config_.user_bias) seen.user_bias.data = settled(user_.bias);
+    if (config_.item_bias) seen.item_bias.data = settled(item_.bias);
+    return seen;
+}
+
+double GradientTrainer::sample_squared_error() {
+    return sample_.squared_error(sample_model(), config_.n_threads);
+}
+
+double GradientTrainer::sample_log_loss() {
+    return sample_.log_loss(sample_model(), config_.n_threads);
+}
+
 void GradientTrainer::save_best() {
     settle();
     for_each_block([&](Block& block) { block.save_best(config_.n_threads); });
@@ -299,6 +324,16 @@ void GradientTrainer::restore_best() {
     if (!saved_) throw std::logic_error("GradientTrainer.restore_best: nothing was saved");
     for_each_block([&](Block& block) { block.restore_best(config_.n_threads); });
     start_optimizer();
+}
+
+void GradientTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    fields.counter("steps", steps_);
+    user_.factors.list_state(fields, "user_factors");
+    item_.factors.list_state(fields, "item_factors");
+    if (config_.user_bias) user_.bias.list_state(fields, "user_bias");
+    if (config_.item_bias) item_.bias.list_state(fields, "item_bias");
 }
 
 }  // namespace fastcf

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/all_ratings.h"
 #include "networks/optimized.h"
@@ -54,8 +55,17 @@ class GradientTrainer {
     double validation_squared_error();  // the sum over pairs
     double validation_log_loss();       // the sum of softplus(z) - y z
 
+    // A sample of the pairs that are trained on, and the same sums over it, of predictions that are not clipped.
+    // Looking does not bring rows up to date, so that training goes on as if nobody had looked: where the optimiser
+    // moves rows without a gradient, copies of all parameters are brought there instead.
+    void set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                    VectorView<const float> values);
+    double sample_squared_error();
+    double sample_log_loss();
+
     void save_best();     // remembers the parameters as they are
     void restore_best();  // and brings them back, the optimiser as new; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     // One matrix of parameters, and where all ratings are taken at once its gradient.
@@ -64,6 +74,7 @@ class GradientTrainer {
     };
     struct Side {
         Block factors, bias;
+        bool biased = true;                    // otherwise biases are 0 and take no steps
         DeviceArray<float> reg, bias_reg;      // penalties of rows
         DeviceArray<float> share, bias_share;  // what one rating of a row carries of them
     };
@@ -72,7 +83,7 @@ class GradientTrainer {
         DeviceArray<float> factors, bias, factor_gradient, bias_gradient, reg, bias_reg;
     };
 
-    void start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg);
+    void start_side(Side& side, const std::vector<std::int64_t>& counts, double bias_reg, bool biased);
     void start_optimizer();
     void settle();  // brings rows up to date that the optimiser would move without a gradient
     double full_step(double learning_rate, double bias_learning_rate);
@@ -82,6 +93,7 @@ class GradientTrainer {
     void step_rows(Side& side, const Batches::Side& batch, const Touched& touched, double learning_rate,
                    double bias_learning_rate);
     FactorModel model() const;
+    FactorModel sample_model();
     template <class Body>
     void for_each_block(Body&& body);
 
@@ -103,7 +115,8 @@ class GradientTrainer {
     DeviceArray<float> touched_offset_;
     DeviceArray<double> costs_;  // of an epoch's batches
 
-    HeldOut held_out_;
+    HeldOut held_out_, sample_;
+    OptimizedRows<float> seen_[4];  // copies of parameters, to look at
 };
 
 }  // namespace fastcf

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <stdexcept>
 
 #include "core/check.h"
 #include "core/parallel.h"
@@ -185,6 +186,22 @@ PerceptronEpoch PerceptronTrainer::train(std::int64_t user, double learning_rate
 void PerceptronTrainer::predict(const PairGroups& pairs, MatrixView<float> out) const {
     perceptron_predict(training_.network, {networks_.values.data(), networks_.rows, layout_.size, layout_.size},
                        features(), pairs, out, training_.n_threads);
+}
+
+void PerceptronTrainer::save_best() {
+    networks_.save_best(training_.n_threads);
+    saved_ = true;
+}
+
+void PerceptronTrainer::restore_best() {
+    if (!saved_) throw std::logic_error("PerceptronTrainer.restore_best: nothing was saved");
+    networks_.restore_best(training_.n_threads);
+}
+
+void PerceptronTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    networks_.list_state(fields, "networks", "");  // each counts its own steps
 }
 
 }  // namespace fastcf

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/optimized.h"
 #include "networks/perceptron.h"
@@ -54,8 +55,9 @@ class PerceptronTrainer {
     // h(x), see perceptron_predict.
     void predict(const PairGroups& pairs, MatrixView<float> out) const;
 
-    void save_best() { networks_.save_best(training_.n_threads); }
-    void restore_best() { networks_.restore_best(training_.n_threads); }
+    void save_best();
+    void restore_best();
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     struct Worker {
@@ -82,6 +84,7 @@ class PerceptronTrainer {
     std::vector<Worker> workers_;
     OptimizedRows<float> networks_;
     std::uint64_t epochs_ = 0;
+    bool saved_ = false;
 };
 
 }  // namespace fastcf

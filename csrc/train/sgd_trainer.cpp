@@ -1,7 +1,9 @@
 #include "train/sgd_trainer.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
+#include <stdexcept>
 
 #include "core/mix64.h"
 #include "core/parallel.h"
@@ -14,7 +16,6 @@ namespace {
 
 // What training changes; rates stay as they are.
 void copy_parameters(const SgdState& from, SgdState& to, int n_threads) {
-    to.stride = from.stride;
     to.user_factors.assign(from.user_factors, n_threads);
     to.item_factors.assign(from.item_factors, n_threads);
     to.user_bias.assign(from.user_bias, n_threads);
@@ -77,11 +78,18 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
     pays(item_counts, config.reg, config.reg_exponent, item_penalty_, state_.item_rate);
     pays(user_counts, config.user_bias_reg, 0.0, user_bias_penalty_, state_.user_bias_rate);
     pays(item_counts, config.item_bias_reg, 0.0, item_bias_penalty_, state_.item_bias_rate);
+    // A bias that pays without end is 0 after every step.
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    const auto none = [&](DeviceArray<float>& rate, std::int64_t n) {
+        rate.upload(std::vector<float>(static_cast<std::size_t>(n), infinity).data());
+    };
+    if (!config.user_bias) none(state_.user_bias_rate, tiles_.n_users);
+    if (!config.item_bias) none(state_.item_bias_rate, tiles_.n_items);
     if (!item_offset.empty()) item_offset_ = DeviceArray<float>(in_order(item_offset.data, tiles_.item_position));
 }
 
 void SgdTrainer::set_parameters(const FactorArrays& from) {
-    check_factor_arrays(from, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
+    check_factor_arrays(from, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.user_bias, config_.item_bias,
                         "SgdTrainer.set_parameters");
     const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
                            DeviceArray<float>& array) {
@@ -94,13 +102,12 @@ void SgdTrainer::set_parameters(const FactorArrays& from) {
     };
     place(from.user_factors, tiles_.user_position, state_.user_factors);
     place(from.item_factors, tiles_.item_position, state_.item_factors);
-    if (!config_.bias) return;
-    state_.user_bias.upload(in_order<float>(from.user_bias.data, tiles_.user_position).data());
-    state_.item_bias.upload(in_order<float>(from.item_bias.data, tiles_.item_position).data());
+    if (config_.user_bias) state_.user_bias.upload(in_order<float>(from.user_bias.data, tiles_.user_position).data());
+    if (config_.item_bias) state_.item_bias.upload(in_order<float>(from.item_bias.data, tiles_.item_position).data());
 }
 
 void SgdTrainer::get_parameters(const FactorArrays& to) const {
-    check_factor_arrays(to, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.bias,
+    check_factor_arrays(to, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.user_bias, config_.item_bias,
                         "SgdTrainer.get_parameters");
     const auto fetch = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
                            const DeviceArray<float>& array) {
@@ -113,19 +120,25 @@ void SgdTrainer::get_parameters(const FactorArrays& to) const {
     };
     fetch(to.user_factors, tiles_.user_position, state_.user_factors);
     fetch(to.item_factors, tiles_.item_position, state_.item_factors);
-    if (!config_.bias) return;
-    const HostView<const float> user_bias(state_.user_bias), item_bias(state_.item_bias);
-    for (std::int64_t u = 0; u < tiles_.n_users; ++u)
-        to.user_bias[u] = user_bias.data()[tiles_.user_position[static_cast<std::size_t>(u)]];
-    for (std::int64_t i = 0; i < tiles_.n_items; ++i)
-        to.item_bias[i] = item_bias.data()[tiles_.item_position[static_cast<std::size_t>(i)]];
+    const auto fetch_bias = [](const VectorView<float>& biases, bool there, const std::vector<std::int32_t>& position,
+                               const DeviceArray<float>& array) {
+        if (!there) return std::fill_n(biases.data, biases.size, 0.0f);
+        const HostView<const float> from(array);
+        for (std::int64_t r = 0; r < biases.size; ++r) biases[r] = from.data()[position[static_cast<std::size_t>(r)]];
+        return biases.data + biases.size;
+    };
+    fetch_bias(to.user_bias, config_.user_bias, tiles_.user_position, state_.user_bias);
+    fetch_bias(to.item_bias, config_.item_bias, tiles_.item_position, state_.item_bias);
 }
 
 double SgdTrainer::epoch(float learning_rate, float bias_learning_rate) {
     SgdStep step;
     step.learning_rate = learning_rate;
-    step.bias_learning_rate = bias_learning_rate;
-    step.bias = config_.bias;
+    // Zero times a side's infinite share would be no number; so small a rate moves no bias by more than rounding.
+    const bool both = config_.user_bias && config_.item_bias;
+    step.bias_learning_rate =
+        both ? bias_learning_rate : std::max(bias_learning_rate, std::numeric_limits<float>::min());
+    step.bias = config_.bias();
     step.loss = config_.loss;
     step.offset = config_.loss == Loss::logistic ? config_.global_offset : 0.0f;
     step.half = config_.storage == Storage::float16;
@@ -192,18 +205,20 @@ double SgdTrainer::penalty() const {
 
 void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
                                 VectorView<const float> values) {
-    held_out_.set(users, items, values, {tiles_.n_users, tiles_.user_position.data()},
-                  {tiles_.n_items, tiles_.item_position.data()}, "SgdTrainer.set_validation");
+    held_out_.set(users, items, values, user_rows(), item_rows(), "SgdTrainer.set_validation");
+}
+
+void SgdTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                            VectorView<const float> values) {
+    sample_.set(users, items, values, user_rows(), item_rows(), "SgdTrainer.set_sample");
 }
 
 FactorModel SgdTrainer::model() const {
     FactorModel model;
     model.user_factors = {state_.user_factors.data(), tiles_.n_users, config_.n_factors, state_.stride};
     model.item_factors = {state_.item_factors.data(), tiles_.n_items, config_.n_factors, state_.stride};
-    if (config_.bias) {
-        model.user_bias = {state_.user_bias.data(), tiles_.n_users};
-        model.item_bias = {state_.item_bias.data(), tiles_.n_items};
-    }
+    if (config_.user_bias) model.user_bias = {state_.user_bias.data(), tiles_.n_users};
+    if (config_.item_bias) model.item_bias = {state_.item_bias.data(), tiles_.n_items};
     model.item_offset = {item_offset_.data(), item_offset_.size()};
     model.global_offset = config_.global_offset;
     return model;
@@ -217,13 +232,35 @@ double SgdTrainer::validation_log_loss() const {
     return held_out_.log_loss(model(), config_.n_threads);
 }
 
+double SgdTrainer::sample_squared_error() const {
+    return sample_.squared_error(model(), config_.n_threads);
+}
+
+double SgdTrainer::sample_log_loss() const {
+    return sample_.log_loss(model(), config_.n_threads);
+}
+
 void SgdTrainer::save_best() {
     copy_parameters(state_, best_, config_.n_threads);
+    saved_ = true;
 }
 
 void SgdTrainer::restore_best() {
-    if (best_.stride == 0) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");
+    if (!saved_) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");
     copy_parameters(best_, state_, config_.n_threads);
+}
+
+void SgdTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
+        fields.array(name, now);
+        fields.best_array(name + ".best", best, now.size());
+    };
+    list("user_factors", state_.user_factors, best_.user_factors);
+    list("item_factors", state_.item_factors, best_.item_factors);
+    if (config_.user_bias) list("user_bias", state_.user_bias, best_.user_bias);
+    if (config_.item_bias) list("item_bias", state_.item_bias, best_.item_bias);
 }
 
 }  // namespace fastcf

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/state.h"
 #include "core/view.h"
 #include "math/half.h"
 #include "ops/predict.h"
@@ -44,10 +45,19 @@ class SgdTrainer {
     double validation_squared_error() const;  // the sum over pairs
     double validation_log_loss() const;       // the sum of softplus(z) - y z
 
-    void save_best();     // remembers the parameters as they are
-    void restore_best();  // and brings them back; throws std::logic_error when nothing was saved
+    // A sample of the pairs that are trained on, and the same sums over it, of predictions that are not clipped.
+    void set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                    VectorView<const float> values);
+    double sample_squared_error() const;
+    double sample_log_loss() const;
+
+    void save_best();                      // remembers the parameters as they are
+    void restore_best();                   // and brings them back; throws std::logic_error when nothing was saved
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
+    HeldOut::Rows user_rows() const { return {tiles_.n_users, tiles_.user_position.data()}; }
+    HeldOut::Rows item_rows() const { return {tiles_.n_items, tiles_.item_position.data()}; }
     FactorModel model() const;
     std::vector<std::int32_t> next_rounds() const;
 
@@ -58,7 +68,8 @@ class SgdTrainer {
     SgdState state_, best_;
     DeviceArray<float> item_offset_;  // in training order
     std::uint64_t epochs_ = 0;
-    HeldOut held_out_;
+    bool saved_ = false;
+    HeldOut held_out_, sample_;
 };
 
 }  // namespace fastcf

@@ -1,5 +1,6 @@
 #include "train/trainer.h"
 
+#include <limits>
 #include <utility>
 
 #include "core/check.h"
@@ -45,6 +46,11 @@ double HeldOut::squared_error(const FactorModel& model, float lowest, float high
     return evaluate_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, n_threads, lowest,
                           highest)
         .squared;
+}
+
+double HeldOut::squared_error(const FactorModel& model, int n_threads) const {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    return squared_error(model, -infinity, infinity, n_threads);
 }
 
 double HeldOut::log_loss(const FactorModel& model, int n_threads) const {

@@ -16,14 +16,16 @@ struct TrainerConfig {
     std::int64_t n_factors = 0;
     double reg = 0;  // a factor row with n ratings is penalised by reg n^reg_exponent |p|^2 / 2
     double reg_exponent = 1;
-    bool bias = true;
-    double user_bias_reg = 0;  // a bias by user_bias_reg b^2 / 2
+    bool user_bias = true, item_bias = true;  // a side without biases keeps zeros
+    double user_bias_reg = 0;                 // a bias by user_bias_reg b^2 / 2
     double item_bias_reg = 0;
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with ratings
     float highest = 0;
     Loss loss = Loss::squared;
     std::uint64_t seed = 0;  // of the order of ratings
     int n_threads = 0;
+
+    bool bias() const { return user_bias || item_bias; }
 };
 
 // `weights` (one per rating) and `item_offset` (one per item) may be empty.
@@ -37,7 +39,7 @@ struct TrainingOrder {
     std::vector<std::int64_t> steps;
 };
 
-// Pairs held out and their ratings.
+// Pairs and their ratings, held out or a sample of those that are trained on.
 class HeldOut {
   public:
     // The rows of one side, and where in the trainer each of them stands; nullptr: in its place.
@@ -50,8 +52,10 @@ class HeldOut {
     void set(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items, VectorView<const float> values,
              const Rows& user_rows, const Rows& item_rows, const char* caller);
 
-    // Sums over pairs: of squared errors, predictions clipped to [lowest, highest], and of softplus(z) - y z.
+    // Sums over pairs: of squared errors, predictions clipped to [lowest, highest] or not at all, and of softplus(z) -
+    // y z.
     double squared_error(const FactorModel& model, float lowest, float highest, int n_threads) const;
+    double squared_error(const FactorModel& model, int n_threads) const;
     double log_loss(const FactorModel& model, int n_threads) const;
 
   private:

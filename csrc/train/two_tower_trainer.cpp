@@ -151,4 +151,14 @@ void TwoTowerTrainer::restore_best() {
     steps_ = 0;
 }
 
+void TwoTowerTrainer::list_state(StateFields& fields) {
+    fields.saved(saved_);
+    fields.counter("epochs", epochs_);
+    fields.counter("steps", steps_);
+    fields.counter("passes", passes_);
+    optimizer_.list_state(fields);
+    network_.user().list_state(fields, "user");
+    network_.item().list_state(fields, "item");
+}
+
 }  // namespace fastcf

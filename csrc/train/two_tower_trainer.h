@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/memory.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "networks/feature_rows.h"
 #include "networks/optimized.h"
@@ -54,6 +55,7 @@ class TwoTowerTrainer {
 
     void save_best();
     void restore_best();
+    void list_state(StateFields& fields);  // all that the next epoch depends on
 
   private:
     // The rows of one side that are held out: ascending, on host and device, and their vectors.

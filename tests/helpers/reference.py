@@ -103,7 +103,8 @@ def sgd_epoch(
     """Take every step of one epoch of SGD, in place; ratings is {(user, item): (residual, weight)}.
 
     ``order`` holds users, items and step numbers; ratings of one step take their errors before any of them steps.
-    Returns the sum of w e^2. With a ``logistic_offset``, ratings hold labels, whose logistic cost is summed.
+    A side whose ``bias_regs`` is None has no biases. Returns the sum of w e^2. With a ``logistic_offset``,
+    ratings hold labels, whose logistic cost is summed.
     """
     P, Q, b_u, b_i = parameters
     users, items, steps = order
@@ -128,10 +129,10 @@ def sgd_epoch(
             p, q = P[u].copy(), Q[i].copy()
             P[u] = (p + learning_rate * w * error * q) / (1 + learning_rate * reg * n_u[u] ** (exponent - 1))
             Q[i] = (q + learning_rate * w * error * p) / (1 + learning_rate * reg * n_i[i] ** (exponent - 1))
-            if bias_regs is not None:
-                step = bias_learning_rate * w * error
-                b_u[u] = (b_u[u] + step) / (1 + bias_learning_rate * bias_regs[0] / n_u[u])
-                b_i[i] = (b_i[i] + step) / (1 + bias_learning_rate * bias_regs[1] / n_i[i])
+            for b, row, bias_reg, n in ((b_u, u, bias_regs[0], n_u), (b_i, i, bias_regs[1], n_i)):
+                if bias_reg is not None:
+                    step = bias_learning_rate * w * error
+                    b[row] = (b[row] + step) / (1 + bias_learning_rate * bias_reg / n[row])
     return loss
 
 

@@ -26,8 +26,8 @@ def _csr(random, n_users, n_items, density, dense_row=False):
 
 def _trainer(backend, csr, n_items, k, **options):
     defaults = {
-        "n_factors": k, "reg": 0.1, "reg_exponent": 1.0, "bias": True, "user_bias_reg": 0.5, "item_bias_reg": 0.25,
-        "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
+        "n_factors": k, "reg": 0.1, "reg_exponent": 1.0, "user_bias": True, "item_bias": True, "user_bias_reg": 0.5,
+        "item_bias_reg": 0.25, "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
     }  # fmt: skip
     return backend.SgdTrainer(*csr, n_items, **{**defaults, **options})
 
@@ -51,14 +51,27 @@ def _fetch(trainer, parameters):
     density=st.sampled_from([0.05, 0.3, 1.0]),
     dense_row=st.booleans(),
     weighted=st.booleans(),
-    bias=st.booleans(),
+    user_bias=st.booleans(),
+    item_bias=st.booleans(),
     item_offset=st.booleans(),
     exponent=st.sampled_from([0.0, 0.5, 1.0]),
     logistic=st.booleans(),
     seed=st.integers(0, 2**64 - 1),
 )
 def test_sgd_epochs_match_reference(
-    backend, n_users, n_items, k, density, dense_row, weighted, bias, item_offset, exponent, logistic, seed
+    backend,
+    n_users,
+    n_items,
+    k,
+    density,
+    dense_row,
+    weighted,
+    user_bias,
+    item_bias,
+    item_offset,
+    exponent,
+    logistic,
+    seed,
 ):
     random = np.random.default_rng(seed)
     csr = _csr(random, n_users, n_items, density, dense_row)
@@ -71,12 +84,12 @@ def test_sgd_epochs_match_reference(
     offset = random.normal(3, 0.5, n_items).astype(np.float32) if item_offset else None
     trainer = _trainer(backend,
         csr, n_items, k, weights=weights, item_offset=offset, global_offset=global_offset, reg_exponent=exponent,
-        bias=bias, cost="logistic" if logistic else "squared", seed=seed,
+        user_bias=user_bias, item_bias=item_bias, cost="logistic" if logistic else "squared", seed=seed,
     )  # fmt: skip
     parameters = _parameters(random, n_users, n_items, k)
-    if not bias:
-        parameters[2][:] = parameters[3][:] = 0
     trainer.set_parameters(*parameters)
+    for bias, wanted in zip(parameters[2:], (user_bias, item_bias), strict=True):
+        bias *= wanted
     expected = [array.astype(np.float64) for array in parameters]
     rows = np.repeat(np.arange(n_users), np.diff(csr[0]))
     means = offset if item_offset else np.full(n_items, 0.0 if logistic else 3.0, np.float32)
@@ -91,21 +104,22 @@ def test_sgd_epochs_match_reference(
         loss = trainer.epoch(0.02, 0.03)
         wanted = sgd_epoch(
             order, ratings, expected, learning_rate=0.02, bias_learning_rate=0.03, reg=0.1, exponent=exponent,
-            bias_regs=(0.5, 0.25) if bias else None, logistic_offset=global_offset if logistic else None,
+            bias_regs=(0.5 if user_bias else None, 0.25 if item_bias else None),
+            logistic_offset=global_offset if logistic else None,
         )  # fmt: skip
         assert loss == pytest.approx(wanted, rel=1e-4, abs=1e-5)
     got = _fetch(trainer, parameters)
     for name, have, want in zip("PQbc", got, expected, strict=True):
-        if name in "PQ" or bias:
-            np.testing.assert_allclose(have, want, rtol=2e-4, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(have, want, rtol=2e-4, atol=2e-5, err_msg=name)
+    assert user_bias or not got[2].any()
+    assert item_bias or not got[3].any()
     squares = [np.float64(array) ** 2 for array in got]
     n_u, n_i = np.diff(csr[0]), np.bincount(csr[1], minlength=n_items)
     penalty = 0.05 * sum(
         (np.where(n > 0, n.astype(float) ** exponent, 0)[:, None] * s).sum()
         for n, s in ((n_u, squares[0]), (n_i, squares[1]))
     )
-    if bias:
-        penalty += 0.25 * squares[2][n_u > 0].sum() + 0.125 * squares[3][n_i > 0].sum()
+    penalty += 0.25 * squares[2][n_u > 0].sum() + 0.125 * squares[3][n_i > 0].sum()
     assert trainer.penalty() == pytest.approx(penalty, rel=1e-5, abs=1e-6)
 
 
@@ -261,6 +275,42 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips(backend):
     ]
     wanted = ((np.clip(predicted, 2, 4) - y) ** 2).sum()
     assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_sgd_sample_sums_are_of_predictions_as_they_are_and_same_for_any_threads(backend):
+    random = np.random.default_rng(0)
+    csr, parameters = _csr(random, 30, 20, 0.5), _parameters(random, 30, 20, 8)
+    users, items = np.repeat(np.arange(30), np.diff(csr[0])).astype(np.int32), csr[1]
+    labels = random.integers(0, 2, items.size).astype(np.float32)
+    seen = []
+    for n_threads in (1, 2):
+        trainer = _trainer(backend, csr, 20, 8, global_offset=2.5, lowest=2.0, highest=2.1, n_threads=n_threads)
+        trainer.set_parameters(*parameters)
+        trainer.set_sample(users, items, labels)
+        trainer.epoch(0.02, 0.03)
+        seen.append((trainer.sample_squared_error(), trainer.sample_log_loss()))
+    P, Q, b_u, b_i = (array.astype(float) for array in _fetch(trainer, parameters))
+    z = 2.5 + b_u[users] + b_i[items] + (P[users] * Q[items]).sum(axis=1)
+    assert seen[0] == pytest.approx((((z - labels) ** 2).sum(), (np.logaddexp(0, z) - labels * z).sum()), rel=1e-5)
+    assert seen[1] == seen[0]
+    with pytest.raises(ValueError, match=r"SgdTrainer.set_sample: items must lie in \[-1, 20\); got 20 at entry 0"):
+        trainer.set_sample(np.int32([0]), np.int32([20]), np.float32([1]))
+
+
+@pytest.mark.parametrize("side", ["user", "item"])
+def test_sgd_side_without_biases_stays_so_at_any_rate(backend, side):
+    random = np.random.default_rng(0)
+    csr, parameters = _csr(random, 30, 20, 0.5), _parameters(random, 30, 20, 8)
+    trainer = _trainer(backend, csr, 20, 8, **{f"{side}_bias": False})
+    trainer.set_parameters(*parameters)
+    kept, none = (3, 2) if side == "user" else (2, 3)
+    for rate in (0.0, 0.05, 0.0):
+        before = _fetch(trainer, parameters)
+        assert np.isfinite(trainer.epoch(0.01, rate))
+        got = _fetch(trainer, parameters)
+        assert not got[none].any()
+        assert np.array_equal(got[kept], before[kept]) == (rate != 0.05)
+        assert np.isfinite(trainer.penalty())
 
 
 def test_sgd_logistic_validation_counts_unknown_rows(backend):

@@ -12,7 +12,7 @@ REG, EXPONENT, USER_BIAS_REG, ITEM_BIAS_REG = 0.7, 0.5, 1.5, 2.5
 class Setting:
     """Ratings both ways, parameters, and what the trainer and als_update take."""
 
-    def __init__(self, *, weighted=False, offset=False, bias=True):
+    def __init__(self, *, weighted=False, offset=False, bias=(True, True)):
         rng = np.random.default_rng(0)
         rated = rng.random((N_USERS, N_ITEMS)) < 0.3
         rated[3] = rated[:, 5] = False
@@ -35,8 +35,8 @@ class Setting:
         names = ("item_indptr", "item_users", "item_values")
         arguments = {
             "weights": self.weights, "item_offset": self.item_offset, "global_offset": 2.5, "n_factors": K,
-            "reg": REG, "reg_exponent": EXPONENT, "bias": self.bias, "user_bias_reg": USER_BIAS_REG,
-            "item_bias_reg": ITEM_BIAS_REG, "lowest": 1.0, "highest": 5.0, "seed": 0,
+            "reg": REG, "reg_exponent": EXPONENT, "user_bias": self.bias[0], "item_bias": self.bias[1],
+            "user_bias_reg": USER_BIAS_REG, "item_bias_reg": ITEM_BIAS_REG, "lowest": 1.0, "highest": 5.0, "seed": 0,
             "item_weights": self.item_weights, **dict(zip(names, self.by_item, strict=True)), **options,
         }  # fmt: skip
         trainer = backend.AlsTrainer(*self.by_user, N_ITEMS, **arguments)
@@ -46,14 +46,14 @@ class Setting:
     def got(self, trainer):
         result = [np.empty_like(array) for array in self.parameters]
         trainer.get_parameters(*result)
-        return result[: 4 if self.bias else 2]
+        return result
 
     def sweep(self, backend, P, Q, bu, bi, **options):
         """Solve for users, then for items, in place."""
         options |= {"reg": REG, "reg_exponent": EXPONENT, "offset": 0.0 if self.item_offset is not None else 2.5}
-        bu, bi = (bu, bi) if self.bias else (None, None)
+        bu, bi = (b if wanted else None for b, wanted in zip((bu, bi), self.bias, strict=True))
         of_items = self.item_offset
-        if self.bias:
+        if self.bias[1]:
             of_items = bi if of_items is None else of_items + bi
         backend.als_update(
             *self.by_user, Q, P, bu, weights=self.weights, column_offset=of_items, bias_reg=USER_BIAS_REG, **options
@@ -70,7 +70,7 @@ class Setting:
 
 
 @pytest.mark.parametrize("cg_steps", [0, 2])
-@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("bias", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize(("weighted", "offset"), [(False, False), (True, False), (True, True)])
 def test_als_trainer_sweeps_are_those_of_als_update(backend, weighted, offset, bias, cg_steps):
     setting = Setting(weighted=weighted, offset=offset, bias=bias)
@@ -80,15 +80,14 @@ def test_als_trainer_sweeps_are_those_of_als_update(backend, weighted, offset, b
         squared_error = trainer.epoch()
         setting.sweep(backend, *expected, cg_steps=cg_steps)
     got = setting.got(trainer)
-    for array, wanted in zip(got, expected, strict=False):
+    for array, wanted in zip(got, expected, strict=True):
         np.testing.assert_array_equal(array, wanted)
     errors = setting.predicted(*got)[setting.users, setting.items] - setting.values
     weights = 1 if setting.weights is None else setting.weights
     assert squared_error == pytest.approx((weights * errors**2).sum(), rel=1e-5)
     counts = np.bincount(setting.users, minlength=N_USERS), np.bincount(setting.items, minlength=N_ITEMS)
     penalty = sum(REG * (n**EXPONENT * (array**2).sum(axis=1)).sum() for n, array in zip(counts, got, strict=False))
-    if bias:
-        penalty += USER_BIAS_REG * (got[2] ** 2).sum() + ITEM_BIAS_REG * (got[3] ** 2).sum()
+    penalty += USER_BIAS_REG * (got[2] ** 2).sum() + ITEM_BIAS_REG * (got[3] ** 2).sum()
     assert trainer.penalty() == pytest.approx(0.5 * penalty, rel=1e-5)
 
 
@@ -103,6 +102,21 @@ def test_als_trainer_validation_error_is_that_of_clipped_predictions(backend, of
     predicted = setting.predicted(*setting.got(trainer))[users, items]
     errors = np.clip(np.append(predicted, 2.5), 1, 5) - np.append(values, values[0])
     assert trainer.validation_squared_error() == pytest.approx((errors**2).sum(), rel=1e-5)
+
+
+def test_als_trainer_sample_error_is_not_clipped_and_same_for_any_threads(backend):
+    setting = Setting()
+    sums = []
+    for n_threads in (1, 2):
+        trainer = setting.trainer(backend, lowest=2.0, highest=3.0, n_threads=n_threads)
+        trainer.set_sample(setting.users, setting.items, setting.values)
+        trainer.epoch()
+        sums.append(trainer.sample_squared_error())
+    errors = setting.predicted(*setting.got(trainer))[setting.users, setting.items] - setting.values
+    assert sums[0] == pytest.approx((errors**2).sum(), rel=1e-5)
+    assert sums[1] == sums[0]
+    with pytest.raises(ValueError, match=r"AlsTrainer.set_sample: users must lie in \[-1, 40\); got 40"):
+        trainer.set_sample(np.int32([40]), np.int32([0]), np.float32([3]))
 
 
 def test_als_trainer_best_parameters_come_back(backend):

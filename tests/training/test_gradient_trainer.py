@@ -34,9 +34,9 @@ def make_csr(random, n_users, n_items, density, *, labels=False, dense_row=False
 def make_trainer(backend, csr, n_items, k, method="gd", **options):
     name, decay, second_decay, epsilon = as_optimizer(method).constants
     defaults = {
-        "n_factors": k, "reg": REG, "reg_exponent": 1.0, "bias": True, "user_bias_reg": USER_BIAS_REG,
-        "item_bias_reg": ITEM_BIAS_REG, "lowest": -10.0, "highest": 10.0, "seed": 7, "n_threads": 1,
-        "optimizer": name, "decay": decay, "second_decay": second_decay, "epsilon": epsilon,
+        "n_factors": k, "reg": REG, "reg_exponent": 1.0, "user_bias": True, "item_bias": True,
+        "user_bias_reg": USER_BIAS_REG, "item_bias_reg": ITEM_BIAS_REG, "lowest": -10.0, "highest": 10.0, "seed": 7,
+        "n_threads": 1, "optimizer": name, "decay": decay, "second_decay": second_decay, "epsilon": epsilon,
     }  # fmt: skip
     return backend.GradientTrainer(*csr, n_items, **{**defaults, **options})
 
@@ -88,8 +88,8 @@ class Plain:
         parts = [
             E @ Q + (n_u * s_p)[:, None] * P,
             E.T @ P + (n_i * s_q)[:, None] * Q,
-            E.sum(axis=1) + n_u * s_u * b_u if self.bias else 0 * b_u,
-            E.sum(axis=0) + n_i * s_i * b_i if self.bias else 0 * b_i,
+            E.sum(axis=1) + n_u * s_u * b_u if self.bias[0] else 0 * b_u,
+            E.sum(axis=0) + n_i * s_i * b_i if self.bias[1] else 0 * b_i,
         ]
         for part, n in zip(parts, (n_u, n_i, n_u, n_i), strict=True):
             part[n == 0] = np.nan
@@ -105,7 +105,7 @@ class Plain:
     density=st.sampled_from([0.05, 0.3]),
     batch_size=st.sampled_from([0, 1, 7, 31, 10_000]),
     weighted=st.booleans(),
-    bias=st.booleans(),
+    bias=st.tuples(st.booleans(), st.booleans()),
     by_item=st.booleans(),
     logistic=st.booleans(),
     exponent=st.sampled_from([0.0, 0.5, 1.0]),
@@ -120,8 +120,8 @@ def test_gradient_trainer_epochs_equal_trace(backend, **case):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_gradient_trainer_epochs_equal_trace_with_everything_on(backend, optimizer, batch_size, logistic):
     check_epochs(
-        backend, optimizer, n_users=33, n_items=32, k=17, density=0.1, batch_size=batch_size, weighted=True, bias=True,
-        by_item=True, logistic=logistic, exponent=0.5, seed=1,
+        backend, optimizer, n_users=33, n_items=32, k=17, density=0.1, batch_size=batch_size, weighted=True,
+        bias=(True, True), by_item=True, logistic=logistic, exponent=0.5, seed=1,
     )  # fmt: skip
 
 
@@ -134,13 +134,14 @@ def check_epochs(
     weights = random.uniform(0, 2, rows.size).astype(np.float32) if weighted else None
     offset = random.normal(1, 0.5, n_items).astype(np.float32) if by_item else None
     trainer = make_trainer(
-        backend, csr, n_items, k, optimizer, weights=weights, item_offset=offset, global_offset=1.5, bias=bias,
-        reg_exponent=exponent, batch_size=batch_size, seed=seed, cost="logistic" if logistic else "squared",
+        backend, csr, n_items, k, optimizer, weights=weights, item_offset=offset, global_offset=1.5, user_bias=bias[0],
+        item_bias=bias[1], reg_exponent=exponent, batch_size=batch_size, seed=seed,
+        cost="logistic" if logistic else "squared",
     )  # fmt: skip
     parameters = make_parameters(random, n_users, n_items, k)
-    if not bias:
-        parameters[2][:] = parameters[3][:] = 0
     trainer.set_parameters(*parameters)
+    for array, wanted in zip(parameters[2:], bias, strict=True):
+        array *= wanted
 
     ratings = {
         (u, i): (np.float64(y), np.float64(w))
@@ -172,15 +173,14 @@ def check_epochs(
     assert sum(losses) == pytest.approx(sum(plain.losses), rel=1e-3)
     got = fetch(trainer, parameters)
     for name, have, want in zip("PQbc", got, plain.split(points[-1]), strict=True):
-        if name in "PQ" or bias:
-            np.testing.assert_allclose(have, want, rtol=2e-3, atol=2e-4, err_msg=name)
+        np.testing.assert_allclose(have, want, rtol=2e-3, atol=2e-4, err_msg=name)
+    assert all(wanted or not array.any() for array, wanted in zip(got[2:], bias, strict=True))
     squares = [np.float64(array) ** 2 for array in got]
     penalty = sum(
         (REG * np.where(n > 0, np.maximum(n, 1.0) ** exponent, 0) @ s).sum()
         for n, s in zip(counts, squares[:2], strict=True)
     )
-    if bias:
-        penalty += USER_BIAS_REG * squares[2][counts[0] > 0].sum() + ITEM_BIAS_REG * squares[3][counts[1] > 0].sum()
+    penalty += USER_BIAS_REG * squares[2][counts[0] > 0].sum() + ITEM_BIAS_REG * squares[3][counts[1] > 0].sum()
     assert trainer.penalty() == pytest.approx(penalty / 2, rel=1e-5, abs=1e-6)
 
 
@@ -316,6 +316,38 @@ def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums(backend)
         trainer.set_validation(np.int32([0]), np.int32([0, 1]), np.float32([1]))
 
 
+@pytest.mark.parametrize("batch_size", [0, 40])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_gradient_trainer_sample_sums_errors_and_moves_nothing(backend, optimizer, batch_size):
+    random = np.random.default_rng(0)
+    csr, parameters = make_csr(random, 30, 20, 0.5), make_parameters(random, 30, 20, 8)
+    users, items = np.repeat(np.arange(30), np.diff(csr[0])).astype(np.int32), csr[1]
+    labels = random.integers(0, 2, items.size).astype(np.float32)
+
+    def trained(looks, n_threads=1):
+        trainer = make_trainer(
+            backend, csr, 20, 8, optimizer, global_offset=2.5, lowest=2.0, highest=4.0, batch_size=batch_size,
+            n_threads=n_threads,
+        )  # fmt: skip
+        trainer.set_parameters(*parameters)
+        trainer.set_sample(users, items, labels)
+        seen = []
+        for _ in range(2):
+            trainer.epoch(0.01, 0.01)
+            if looks:
+                seen.append((trainer.sample_squared_error(), trainer.sample_log_loss()))
+        return fetch(trainer, parameters), seen
+
+    got, seen = trained(True)
+    P, Q, b_u, b_i = (array.astype(float) for array in got)
+    z = 2.5 + b_u[users] + b_i[items] + (P[users] * Q[items]).sum(axis=1)
+    assert seen[-1][0] == pytest.approx(((z - labels) ** 2).sum(), rel=1e-5)
+    assert seen[-1][1] == pytest.approx((np.logaddexp(0, z) - labels * z).sum(), rel=1e-5)
+    for have, want in zip(got, trained(False)[0], strict=True):
+        np.testing.assert_array_equal(have, want)
+    assert trained(True, 2)[1] == seen
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -358,8 +390,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a process started in
 data = fastcf.data.make_ratings(20_000, 3_000, 1_000_000, random_state=1)
 trainer = _cpu.GradientTrainer(
     data.indptr, data.indices, data.values, data.n_items, global_offset=data.mean, n_factors=64, reg=0.02,
-    reg_exponent=1.0, bias=True, user_bias_reg=1.0, item_bias_reg=1.0, lowest=1.0, highest=5.0, optimizer="momentum",
-    decay=0.9, batch_size={batch_size}, seed=1, n_threads=2,
+    reg_exponent=1.0, user_bias=True, item_bias=True, user_bias_reg=1.0, item_bias_reg=1.0, lowest=1.0, highest=5.0,
+    optimizer="momentum", decay=0.9, batch_size={batch_size}, seed=1, n_threads=2,
 )
 shapes = (data.n_users, 64), (data.n_items, 64), data.n_users, data.n_items
 random = np.random.default_rng(0)

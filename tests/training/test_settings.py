@@ -8,8 +8,8 @@ import pytest
 from fastcf import _host
 
 FACTORS = {
-    "n_factors": 2, "reg": 0.1, "reg_exponent": 1.0, "bias": True, "user_bias_reg": 0.1, "item_bias_reg": 0.1,
-    "lowest": 0.0, "highest": 5.0, "seed": 0,
+    "n_factors": 2, "reg": 0.1, "reg_exponent": 1.0, "user_bias": True, "item_bias": True, "user_bias_reg": 0.1,
+    "item_bias_reg": 0.1, "lowest": 0.0, "highest": 5.0, "seed": 0,
 }  # fmt: skip
 CSR = np.array([0, 1, 2], np.int64), np.array([0, 1], np.int32), np.array([1, 2], np.float32)
 BY_ITEM = dict(zip(("item_indptr", "item_users", "item_values"), CSR, strict=True))
@@ -86,5 +86,5 @@ def test_settings_are_not_cut_to_another_type(backend):
 
 
 def test_settings_numpy_numbers_are_taken(backend):
-    changed = {"n_factors": np.int32(2), "reg": np.float32(0.5), "bias": np.bool_(True), "seed": np.uint64(2**63)}
+    changed = {"n_factors": np.int32(2), "reg": np.float32(0.5), "item_bias": np.bool_(True), "seed": np.uint64(2**63)}
     backend.SgdTrainer(*CSR, 2, **{**FACTORS, **changed})

@@ -74,9 +74,14 @@ def scheduled_rate(settings: Any, first: float, epoch: int, n_epochs: int) -> fl
 
 @dataclass(repr=False)
 class Optimizer(Settings):
-    """Base class of the optimisers: a step size, a schedule, and constants. The state of a training lies elsewhere.
+    """Base class of the optimisers: a step size, a schedule, and constants. Trainers hold the state of a training.
 
     The formulas use p for a parameter, g for its gradient and a for the learning rate.
+
+    Parameters
+    ----------
+    learning_rate, schedule, decay
+        As for :class:`GradientDescent`.
     """
 
     name: ClassVar[str]

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.models.factorization.problem import MEASURED_RATINGS, Parameters, Problem
+from fastcf.models.factorization.problem import MEASURED_RATINGS, HeldOut, Parameters, Problem
 from fastcf.scores import State
 
 __all__ = ["AlsSteps", "GradientSteps", "NativeTrainer", "SgdSteps"]
@@ -83,6 +83,8 @@ class NativeTrainer:
         if problem.held_out is not None:
             native.set_validation(*problem.held_out)
         self._sample = TrainingSample(problem)
+        if problem.ratings.weights is None:
+            native.set_sample(*self._sample.pairs)
         self.save_best, self.restore_best = native.save_best, native.restore_best
 
     def run_epoch(self, epoch: int) -> float | None:
@@ -92,15 +94,18 @@ class NativeTrainer:
     def measure(self) -> Record:
         """Return the objective and the errors at the current parameters."""
         problem, native = self._problem, self._native
-        total = self._sample.total(self._parameters())
+        held_out = problem.held_out
+        if problem.ratings.weights is not None:
+            total = self._sample.total(self._parameters())
+        else:
+            measured = native.sample_log_loss() if problem.targets.labels else native.sample_squared_error()
+            total = measured / self._sample.share
         if problem.targets.labels:
-            held_out = problem.held_out
             return {
                 "cost": total + native.penalty(),
                 "train_log_loss": total / problem.total_weight,
                 "validation_log_loss": native.validation_log_loss() / held_out.values.size if held_out else None,
             }
-        held_out = problem.held_out
         return {
             "cost": 0.5 * total + native.penalty(),
             "train_rmse": math.sqrt(total / problem.total_weight),
@@ -131,30 +136,39 @@ class NativeTrainer:
 
 
 class TrainingSample:
-    """The training ratings that recorded costs are taken over: all, or a fixed sample."""
+    """The training ratings that recorded costs are taken over: all, or a fixed sample.
+
+    Attributes
+    ----------
+    pairs : HeldOut
+        Rows and values.
+    share : float
+        What share of all weights they have.
+    """
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         ratings = problem.ratings
-        users, items, values, weights = ratings.row_of_entry(), ratings.indices, ratings.values, ratings.weights
-        self._share = 1.0
+        self.pairs = HeldOut(ratings.row_of_entry(), ratings.indices, ratings.values)
+        self.share = 1.0
+        self._weights = ratings.weights
         if ratings.nnz > MEASURED_RATINGS:
             random = np.random.default_rng(problem.seed)
             some = np.sort(random.choice(ratings.nnz, MEASURED_RATINGS, replace=False, shuffle=False))
-            users, items, values = users[some], items[some], values[some]
-            weights = None if weights is None else weights[some]
-            sampled = float(some.size if weights is None else weights.sum(dtype=np.float64))
-            self._share = sampled / problem.total_weight or 1.0
-        self._users, self._items, self._values, self._weights = users, items, values, weights
+            self.pairs = HeldOut(*(column[some] for column in self.pairs))
+            self._weights = None if self._weights is None else self._weights[some]
+            sampled = float(some.size if self._weights is None else self._weights.sum(dtype=np.float64))
+            self.share = sampled / problem.total_weight or 1.0
 
     def total(self, parameters: Parameters) -> float:
         """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
-        scores = self._problem.scores(parameters).pairs(self._users, self._items, self._problem.compute)
+        users, items, values = self.pairs
+        scores = self._problem.scores(parameters).pairs(users, items, self._problem.compute)
         with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverges, which the loop finds out
             if self._problem.targets.labels:
                 z = scores.astype(np.float64)
-                costs = np.logaddexp(0, z) - self._values * z
+                costs = np.logaddexp(0, z) - values * z
             else:
-                costs = np.square(scores - self._values, dtype=np.float64)
+                costs = np.square(scores - values, dtype=np.float64)
             total = costs.sum() if self._weights is None else costs @ self._weights.astype(np.float64)
-        return float(total) / self._share
+        return float(total) / self.share
