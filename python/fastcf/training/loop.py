@@ -21,7 +21,7 @@ from fastcf.training.callbacks import (
 )
 from fastcf.training.view import TrainingView
 
-__all__ = ["Trainer", "Training"]
+__all__ = ["Trainer", "Training", "check_patience"]
 
 Record = dict[str, Any]
 _EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to infinity
@@ -77,6 +77,13 @@ class Trainer(Protocol):
         ...
 
 
+def check_patience(patience: int | None, validated: bool, restorable: bool, caller: str) -> None:
+    """Refuse a patience without an error to watch or without a best epoch; raises ValueError."""
+    if patience is not None and not (validated and restorable):
+        why = "validation ratings, whose error it watches" if restorable else "a solver with a best epoch"
+        raise ValueError(f"{caller}: patience needs {why}; got patience={patience} without")
+
+
 class Training:
     """A training of up to ``n_epochs`` epochs, from which :attr:`state` can be taken whenever it has ended.
 
@@ -115,9 +122,7 @@ class Training:
         self._kept = 0
         self._make_view = view
         given = as_callbacks(callbacks, caller)
-        if patience is not None and not (trainer.validated and trainer.restorable):
-            why = "validation ratings, whose error it watches" if trainer.restorable else "a solver with a best epoch"
-            raise ValueError(f"{caller}: patience needs {why}; got patience={patience} without")
+        check_patience(patience, trainer.validated, trainer.restorable, caller)
         own = []
         if trainer.validated and trainer.restorable:
             own = [EarlyStopping(patience or n_epochs, monitor=self._monitor())]

@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 import fastcf
 from fastcf import MatrixFactorization
 from fastcf._parameters import Settings
+from fastcf.models.factorization import matrix_factorization
 from fastcf.optimizers import Adam, Momentum
 from fastcf.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver
 
@@ -347,6 +348,12 @@ def test_bias_penalty_is_refused_without_biases(options, value):
 def test_patience_is_refused_without_validation_ratings(solver):
     with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: patience needs validation ratings"):
         mf(solver=solver, patience=2).fit(RATINGS)
+
+
+def test_patience_is_refused_before_penalties_of_labels_are_estimated(monkeypatch):
+    monkeypatch.setattr(matrix_factorization, "held_out_penalty", lambda *arguments: pytest.fail("estimated"))
+    with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: patience needs validation ratings"):
+        mf(patience=2, cost="logistic", threshold=4).fit(RATINGS)
 
 
 def test_burn_in_must_leave_epochs():

@@ -36,6 +36,7 @@ from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
+from fastcf.training.loop import check_patience
 
 __all__ = ["MatrixFactorization"]
 
@@ -308,6 +309,7 @@ class MatrixFactorization(Estimator):
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
         solver, targets = self._checked()
+        check_patience(self.patience, validation is not None, not solver.samples, caller)
         ratings = targets.of_ratings(ratings, caller)
         auto = solver.defaults(self.cost)
         n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
