@@ -220,8 +220,10 @@ def check_n_threads(n_threads: Any, caller: str) -> int:
     TypeError, ValueError
         If it is neither None nor an integer of at least 1. More than 1,024 are 1,024.
     """
+    if n_threads is None:
+        return 0
     validate_parameters({"n_threads": (Interval(1, integer=True), Nothing())}, {"n_threads": n_threads}, caller)
-    return 0 if n_threads is None else min(int(n_threads), 1024)
+    return min(int(n_threads), 1024)
 
 
 def positive_count(n: Any, caller: str, name: str = "n") -> int:

@@ -57,7 +57,7 @@ def pair_rows(
     if scipy.sparse.issparse(X):
         entries = X.tocoo()
         columns = entries.row, entries.col
-    elif np.size(X) == 0:
+    elif (len(X) if isinstance(X, (list, tuple)) else np.size(X)) == 0:
         return np.empty(0, np.int32), np.empty(0, np.int32)
     else:
         columns = pair_columns(X, caller)

@@ -155,7 +155,8 @@ class TrainingSample:
         if ratings.nnz > MEASURED_RATINGS:
             random = np.random.default_rng(problem.seed)
             some = np.sort(random.choice(ratings.nnz, MEASURED_RATINGS, replace=False, shuffle=False))
-            self.pairs = HeldOut(*(column[some] for column in self.pairs))
+            users, items, values = self.pairs
+            self.pairs = HeldOut(users[some], items[some], values[some])
             self._weights = None if self._weights is None else self._weights[some]
             sampled = float(some.size if self._weights is None else self._weights.sum(dtype=np.float64))
             self.share = sampled / problem.total_weight or 1.0
