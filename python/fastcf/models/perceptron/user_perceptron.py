@@ -502,7 +502,6 @@ class UserPerceptron(Estimator):
         parameters = archive.array("parameters", np.float32, (n_users, shape.layout.size))
         return common.replaced(
             scores=PerceptronScores(parameters, shape, features, levels, base_rate, n_ratings),
-            targets=self._targets,
             learnt=LearntPerceptrons(scale, float(archive.meta["learning_rate"]), float(archive.meta["reg"])),
             folding=PerceptronFolding(),
         )

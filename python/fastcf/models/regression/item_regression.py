@@ -127,4 +127,4 @@ class ItemRegression(Estimator):
         return packed(state)
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        return loaded_state("item", archive, common, self._regression, self._targets)
+        return loaded_state("item", archive, common, self._regression)

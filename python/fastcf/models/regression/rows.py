@@ -241,8 +241,7 @@ def packed(state: State) -> Packed:
     )
 
 
-def loaded_state(side: str, archive: Archive, common: State, regression: RowRegression, targets: Targets) -> State:
+def loaded_state(side: str, archive: Archive, common: State, regression: RowRegression) -> State:
     """Return the state that a file holds."""
-    scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
-    state = common.replaced(scores=scores, targets=targets)
-    return _state_of(side, state, regression, int(archive.meta["n_iter"]))
+    scores = factors_from(archive, common, Sigmoid() if common.targets.labels else Identity())
+    return _state_of(side, common.replaced(scores=scores), regression, int(archive.meta["n_iter"]))

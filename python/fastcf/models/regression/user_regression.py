@@ -176,4 +176,4 @@ class UserRegression(Estimator):
         return packed(state)
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        return loaded_state("user", archive, common, self._regression, self._targets)
+        return loaded_state("user", archive, common, self._regression)

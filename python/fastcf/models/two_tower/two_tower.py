@@ -470,10 +470,8 @@ class TwoTower(Estimator):
         return params
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        targets = self._targets
         return common.replaced(
-            scores=factors_from(archive, common, Sigmoid() if targets.labels else Identity()),
-            targets=targets,
+            scores=factors_from(archive, common, Sigmoid() if common.targets.labels else Identity()),
             learnt=LearntTowers.unpacked(archive, common, self._shape(1.0)),
             folding=TowerFolding(),
         )
