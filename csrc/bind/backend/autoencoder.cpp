@@ -80,10 +80,11 @@ Keywords<Settings> network_keywords(bool of_training) {
 }
 
 template <class T>
-double autoencoder_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& inputs,
-                   const Array<Real>& targets, std::int64_t n_columns, const Parameters& parameters,
-                   const Parameters& gradient, const ArrayOrNone<Real>& weights, const ArrayOrNone<Real>& offsets,
-                   const AutoencoderObjective& objective) {
+double autoencoder_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                               const Array<Real>& inputs, const Array<Real>& targets, std::int64_t n_columns,
+                               const Parameters& parameters, const Parameters& gradient,
+                               const ArrayOrNone<Real>& weights, const ArrayOrNone<Real>& offsets,
+                               const AutoencoderObjective& objective) {
     const char* caller = "autoencoder_gradient";
     const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, offsets, n_columns, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);

@@ -10,8 +10,8 @@ namespace fastcf::bind {
 namespace {
 
 template <class T>
-double loss_gradient_of(Loss loss, const Array<Real>& predicted, const Array<Real>& target, const ArrayOrNone<Real>& weights,
-                   double scale, const Array<Real>& gradient, int n_threads) {
+double loss_gradient_of(Loss loss, const Array<Real>& predicted, const Array<Real>& target,
+                        const ArrayOrNone<Real>& weights, double scale, const Array<Real>& gradient, int n_threads) {
     const char* caller = "loss_gradient";
     const auto z = vector_in<T>(predicted, caller, "predicted"), y = vector_in<T>(target, caller, "target");
     const auto w = optional_vector_in<T>(weights, caller, "weights");

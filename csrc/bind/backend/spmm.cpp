@@ -8,9 +8,9 @@ namespace {
 
 template <class T>
 Tuple<Array<Any>, Array<Any>> sparse_product(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
-                                      const Array<Real>& values, const Array<Real>& x,
-                                      const ArrayOrNone<std::int64_t>& entries, int n_threads,
-                                      const ArrayOrNone<Real>& add_to) {
+                                             const Array<Real>& values, const Array<Real>& x,
+                                             const ArrayOrNone<std::int64_t>& entries, int n_threads,
+                                             const ArrayOrNone<Real>& add_to) {
     const char* caller = "spmm";
     const auto dense = matrix_in<T>(x, caller, "x");
     const CsrView csr = csr_in(indptr, indices, py::none(), dense.rows, caller);

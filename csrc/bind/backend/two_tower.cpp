@@ -81,10 +81,10 @@ Keywords<Settings> network_keywords() {
 }
 
 template <class T>
-double two_tower_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
-                   const ArrayOrNone<Real>& weights, const Formed<FeaturesForm>& user_features,
-                   const Formed<FeaturesForm>& item_features, const Towers& parameters, const Towers& gradient,
-                   const TwoTowerObjective& objective) {
+double two_tower_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                             const Array<Real>& values, const ArrayOrNone<Real>& weights,
+                             const Formed<FeaturesForm>& user_features, const Formed<FeaturesForm>& item_features,
+                             const Towers& parameters, const Towers& gradient, const TwoTowerObjective& objective) {
     const char* caller = "two_tower_gradient";
     const auto users = features_in<T>(user_features, caller), items = features_in<T>(item_features, caller);
     const CsrView structure = csr_in(indptr, indices, py::none(), items.rows(), caller);
