@@ -118,14 +118,17 @@ class Training:
         self._trainer = trainer
         self._n_epochs = n_epochs
         self._caller = caller
-        self._history: list[Record] = []
         self._kept = 0
         self._make_view = view
         given = as_callbacks(callbacks, caller)
         check_patience(patience, trainer.validated, trainer.restorable, caller)
+        started = time.perf_counter()
+        first = {"epoch": 0, **trainer.measure(), "learning_rate": None}
+        self._history: list[Record] = [{**first, "seconds": time.perf_counter() - started}]
         own = []
         if trainer.validated and trainer.restorable:
-            own = [EarlyStopping(patience or n_epochs, monitor=self._monitor())]
+            monitor = next(name for name in first if name.startswith("validation_"))
+            own = [EarlyStopping(patience or n_epochs, monitor=monitor)]
         stoppers = [callback for callback in given if isinstance(callback, EarlyStopping)]
         self._best = next((stopper for stopper in stoppers if stopper.restore_best), None)
         if not stoppers and own:
@@ -136,9 +139,6 @@ class Training:
         if verbose:
             shown = [ProgressBar(n_epochs)] if int(verbose) == 1 else [LogHistory()]
         self._watchers = CallbackList([*own, *given, *shown])
-
-    def _monitor(self) -> str:
-        return next(name for name in self._trainer.measure() if name.startswith("validation_"))
 
     @property
     def state(self) -> State:
@@ -157,9 +157,6 @@ class Training:
             After Ctrl-C; the trainer holds what was learnt so far.
         """
         trainer = self._trainer
-        started = time.perf_counter()
-        first = trainer.measure()
-        self._history.append({"epoch": 0, **first, "learning_rate": None, "seconds": time.perf_counter() - started})
         trainer.save_best()
         saved = 0
         first_cost = 0.0
