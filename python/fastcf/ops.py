@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastcf._backend import resolve_device
 from fastcf._parameters import check_n_threads
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores.targets import COSTS
 from fastcf.training.optimizers import Optimizer, as_optimizer
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "optimizer_step",
 ]
 
-_COSTS = ("squared", "logistic")
 Floats = NDArray[np.floating[Any]]
 
 
@@ -137,7 +137,7 @@ def mf_cost_and_gradient(
     caller = "mf_cost_and_gradient"
     ratings = _ratings(ratings, caller)
     dtype = _dtype(user_factors, item_factors, caller)
-    _one_of(cost, _COSTS, "cost", caller)
+    _one_of(cost, COSTS, "cost", caller)
     for name, value in (("reg", reg), ("user_bias_reg", user_bias_reg), ("item_bias_reg", item_bias_reg)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{caller}: {name} must be a finite number of at least 0; got {value}")
@@ -219,7 +219,7 @@ def mf_predict(
     caller = "mf_predict"
     ratings = _ratings(ratings, caller)
     _dtype(user_factors, item_factors, caller)
-    _one_of(cost, _COSTS, "cost", caller)
+    _one_of(cost, COSTS, "cost", caller)
     predicted: Floats = resolve_device("auto", caller).module.mf_predict(
         ratings.indptr,
         ratings.indices,

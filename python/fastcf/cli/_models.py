@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastcf.models.autoencoder import ACTIVATIONS, Autoencoder
+from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.bias import BiasModel
 from fastcf.models.factorization import MatrixFactorization
 from fastcf.optimizers import Optimizer, as_optimizer
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.solvers import SGD, GradientDescent, Solver
 
 __all__ = ["KINDS", "Trained", "check_choices", "layers_of", "make_model", "network_options", "settings_of"]

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-__all__ = ["Compute", "Identity", "Link", "Sigmoid", "Squash"]
+__all__ = ["ACTIVATIONS", "Compute", "Identity", "Link", "Sigmoid", "Squash"]
 
 Floats = NDArray[np.float32]
+
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
+"""Names of the activations of networks, computed natively."""
 
 
 class Compute(NamedTuple):
@@ -77,7 +80,7 @@ class Squash:
     Attributes
     ----------
     activation : str
-        Name of g, one of the native activations.
+        Name of g, one of ``ACTIVATIONS``.
     unit, mean : float
         The scale of the ratings.
     """

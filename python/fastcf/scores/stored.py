@@ -16,7 +16,7 @@ from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
 from fastcf.scores.seen import SeenItems
 from fastcf.scores.state import State
-from fastcf.scores.targets import Targets
+from fastcf.scores.targets import COSTS, Targets
 from fastcf.serialization import Archive
 
 __all__ = ["factor_arrays", "factors_from", "read_common", "write_common"]
@@ -66,8 +66,8 @@ def read_common(archive: Archive) -> State:
 
 def _targets(cost: str = "squared", threshold: float | None = None, soft: bool = False) -> Targets:
     """Return the targets that a file describes, checked."""
-    if cost not in ("squared", "logistic"):
-        raise ValueError(f"cost must be 'squared' or 'logistic'; got {cost!r}")
+    if cost not in COSTS:
+        raise ValueError(f"cost must be {' or '.join(map(repr, COSTS))}; got {cost!r}")
     return Targets(cost, None if threshold is None else float(threshold), bool(soft))
 
 

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from fastcf.metrics import log_loss, rmse
 from fastcf.ratings import Ratings
 
-__all__ = ["Targets", "as_labels", "log_odds", "with_values"]
+__all__ = ["COSTS", "Targets", "as_labels", "log_odds", "with_values"]
 
 Floats = NDArray[np.float32]
+
+COSTS = ("squared", "logistic")
+"""Names of the costs: of ratings, and of labels."""
 
 
 def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: bool = False) -> Floats:

@@ -26,15 +26,17 @@ from fastcf._parameters import (
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
-from fastcf.models.autoencoder.network import ACTIVATIONS, INITS, Architecture, Parameters
+from fastcf.models.autoencoder.network import INITS, Architecture, Parameters
 from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
 from fastcf.models.autoencoder.rows import BOUNDED, Scale, fit_label_scale, fit_scale
 from fastcf.models.autoencoder.trainer import NetworkTrainer
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import State, Targets
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import rated_side
 from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -204,7 +206,7 @@ class Autoencoder(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "layers": (Sizes(1 << 20),),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "orientation": (OneOf(("item", "user")),),
         "activation": (OneOf(ACTIVATIONS),),

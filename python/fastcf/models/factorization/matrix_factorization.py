@@ -33,6 +33,7 @@ from fastcf.models.factorization.solvers import SOLVERS, Auto, Solver, as_solver
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
 from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -194,7 +195,7 @@ class MatrixFactorization(Estimator):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
         "solver": (OneOf(SOLVERS), Instance(Solver)),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "normalize": (OneOf(("global", "item")), Nothing()),
         "bias": (Boolean(), OneOf(("user", "item"))),

@@ -21,7 +21,7 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.stored import factor_arrays, factors_from
-from fastcf.scores.targets import log_odds
+from fastcf.scores.targets import COSTS, log_odds
 from fastcf.serialization import Archive
 
 __all__ = ["CONSTRAINTS", "RowRegression", "fitted_state", "loaded_state", "packed"]
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
 
 CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
-    "cost": (OneOf(("squared", "logistic")),),
+    "cost": (OneOf(COSTS),),
     "reg": (Interval(0),),
     "fit_intercept": (Boolean(),),
     "threshold": (Interval(), Nothing()),

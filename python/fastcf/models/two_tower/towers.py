@@ -17,7 +17,6 @@ from fastcf.scores import Compute
 from fastcf.training.gradient_check import Objective
 
 __all__ = [
-    "ACTIVATIONS",
     "INITS",
     "Inputs",
     "Shape",
@@ -29,7 +28,6 @@ __all__ = [
     "towers_objective",
 ]
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity")
 INITS = ("he", "lecun", "glorot", "normal", "uniform")
 _STREAM = 64  # of random numbers: the first weights; other models use those below
 _SMALL = 0.05  # of "normal" and "uniform"

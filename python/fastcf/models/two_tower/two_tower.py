@@ -14,14 +14,15 @@ from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval,
 from fastcf._random import RandomState, seed_from
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
-from fastcf.models.two_tower.towers import ACTIVATIONS, INITS, Shape, Side, draw_tower, side_of, towers_objective
+from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
 from fastcf.models.two_tower.trainer import Spread, TowerProblem, TowerSettings, TowerTrainer, counts
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, Identity, Sigmoid, State, Targets
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.stored import factor_arrays, factors_from
-from fastcf.scores.targets import log_odds
+from fastcf.scores.targets import COSTS, log_odds
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -171,7 +172,7 @@ class TwoTower(Estimator):
         "item_layers": (Sizes(1 << 20),),
         "n_factors": (Interval(1, 1 << 16, integer=True),),
         "ids": (OneOf(("auto", "none", "user", "item", "both")),),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "activation": (OneOf(ACTIVATIONS),),
         "normalize": (Boolean(),),
