@@ -91,8 +91,8 @@ class Options(NamedTuple):
     caller: str
     user_ids: IdMap | None = None
     item_ids: IdMap | None = None
-    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # told where a pair rated twice is an error
-    consume: bool = False  # values, timestamps and weights are nobody else's: they may be sorted where they stand
+    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # of the message where a pair rated twice is an error
+    consume: bool = False  # the caller gives up values, timestamps and weights: they may be sorted in place
 
 
 def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -215,7 +215,7 @@ class ItemView:
     Attributes
     ----------
     indptr : ndarray of shape (n_items + 1,), int64
-        Ratings of item row ``i`` stand at ``indptr[i]:indptr[i + 1]``.
+        Ratings of item row ``i`` are at ``indptr[i]:indptr[i + 1]``.
     indices : ndarray of shape (nnz,), int32
         User rows, ascending within an item.
     values : ndarray of shape (nnz,), float32

@@ -69,7 +69,7 @@ _found: _Cuda | None = None
 
 
 def _look_for_cuda(gpu: int = -1) -> _Cuda:
-    """Import the CUDA module and try the GPU: once, and not before somebody asks; who asks first says which."""
+    """Import the CUDA module and try the GPU: once, at the first call, whose GPU is used."""
     global _found
     if _found is None:
         _found = _try_cuda(gpu)
@@ -131,7 +131,7 @@ def resolve_device(device: str, caller: str) -> Backend:
     ValueError
         If ``device`` is none of these.
     DeviceError
-        If a GPU is asked for that cannot be used; the message says why.
+        If the GPU cannot be used; the message says why.
     """
     if not is_device(device):
         raise ValueError(f"{caller}: device must be {DEVICES}; got {device!r}")
@@ -180,7 +180,7 @@ def _describe_products(gemm: str, blas_core: str) -> str:
 
 
 def show_config() -> None:
-    """Print versions, the instruction set in use, threads, who multiplies matrices, devices, and why one is missing."""
+    """Print versions, instruction set, threads, the source of matrix products, devices, and why one is missing."""
     cpu = _cpu.config()
     lines = {
         "fastcf": __version__,

@@ -29,7 +29,7 @@ def _vector(array: ArrayLike, caller: str, name: str) -> NDArray[Any]:
 
 
 def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool = False) -> NDArray[np.float32]:
-    """Return a contiguous float32 vector of finite (and, where asked, non-negative) numbers.
+    """Return a contiguous float32 vector of finite (and, if ``non_negative``, non-negative) numbers.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool
                 raise TypeError(f"{caller}: {name} must be real numbers; got {value!r} at entry {entry}")
         vector = np.array([float(value) for value in vector])
     if vector.dtype.kind not in "iuf":
-        hint = "; say what they mean with .astype(np.float32)" if vector.dtype.kind == "b" else ""
+        hint = "; convert with .astype(np.float32)" if vector.dtype.kind == "b" else ""
         raise TypeError(f"{caller}: {name} must be real numbers; got dtype {vector.dtype}{hint}")
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(vector, dtype=np.float32)
@@ -109,7 +109,7 @@ class Categories(NamedTuple):
 
 
 def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, Any]:
-    """Read the named columns of anything that speaks the Arrow C stream protocol.
+    """Read the named columns of anything with the Arrow C stream protocol.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, A
     ImportError
         If pyarrow is not installed.
     TypeError
-        If ``source`` does not speak the protocol.
+        If ``source`` does not have the protocol.
     ValueError
         If a column is missing or holds a null; the message names the column and the row.
     """

@@ -43,7 +43,7 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Interval:
-    """A number in an interval; ``integer`` asks for a whole number. The ends belong to it unless they are open."""
+    """A number in an interval; ``integer``: a whole number. The ends are included unless they are open."""
 
     low: float = -np.inf
     high: float = np.inf
@@ -122,7 +122,7 @@ class DeviceName:
     """The name of a device."""
 
     def accepts(self, value: object) -> bool:
-        """Whether ``value`` is one; that it is there is another question."""
+        """Whether ``value`` is one; the device may be unavailable."""
         return is_device(value)
 
     def __str__(self) -> str:
@@ -256,7 +256,7 @@ def refuse_ignored(
     caller : str
         Heads the message.
     defaults : mapping, optional
-        The values that say nothing; by default those of the constructor.
+        The default values; by default those of the constructor.
 
     Raises
     ------
@@ -264,7 +264,7 @@ def refuse_ignored(
         If one of them has another value.
     """
     known = dict(defaults or {})
-    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have a constructor of its own
+    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have another constructor
         if "__init__" in vars(kind) and kind is not object:
             parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # of a class, not an instance
             known |= {name: parameter.default for name, parameter in parameters.items()}
@@ -398,12 +398,12 @@ class Settings:
 
 
 def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
-    """Set parameters of an object with ``get_params``; ``name__parameter`` belongs to the settings object ``name``.
+    """Set parameters of an object with ``get_params``; ``name__parameter`` is one of the settings object ``name``.
 
     Raises
     ------
     ValueError
-        If there is no such parameter, or ``name`` is a string: a shorthand has no parameters of its own.
+        If there is no such parameter, or ``name`` is a string: a shorthand has no parameters.
     """
     valid = owner.get_params(deep=False)
     kind = type(owner).__name__

@@ -17,8 +17,8 @@ def seed_from(random_state: RandomState, caller: str) -> int:
     Parameters
     ----------
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        An integer is the seed itself; a generator is asked for one, and so advances; None draws a fresh one from the
-        operating system.
+        An integer is the seed itself; a generator draws one, and advances; None draws one from the operating
+        system.
     caller : str
         Named in error messages.
 

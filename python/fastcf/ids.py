@@ -43,7 +43,7 @@ def _from_objects(values: NDArray[np.object_], caller: str, name: str) -> NDArra
 
 
 def as_id_array(ids: ArrayLike, caller: str, name: str) -> NDArray[Any]:
-    """Return ids as a contiguous one-dimensional array of a kind that id maps know.
+    """Return ids as a contiguous one-dimensional array of a kind that id maps hold.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class IdMap:
     Parameters
     ----------
     ids : array-like of shape (n,)
-        Distinct ids, integers or strings; row ``i`` belongs to ``ids[i]``.
+        Distinct ids, integers or strings; row ``i`` has the id ``ids[i]``.
 
     Attributes
     ----------

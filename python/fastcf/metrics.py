@@ -299,20 +299,19 @@ class RankingScores(NamedTuple):
 def ranking(
     recommended: Any, users: npt.ArrayLike, held_out: Ratings, *, k: int | None = None, threshold: float | None = None
 ) -> RankingScores:
-    """Compare lists of recommended items with what their users rated later, or were not known to have rated.
+    """Compare lists of recommended items with held-out ratings of their users.
 
     Parameters
     ----------
     recommended : Recommendations or array-like of shape (m, n)
-        What ``model.recommend(users, n)`` returns, or the ids of items, best first, none of them twice. Ids that
-        ``held_out`` does not know are irrelevant.
+        What ``model.recommend(users, n)`` returns, or the ids of items, best first, none of them twice. Ids
+        that are not in ``held_out`` are irrelevant.
     users : array-like of shape (m,)
-        Whose lists they are.
+        The users of the lists.
     held_out : Ratings
         Ratings that the model did not learn from. Users without relevant ones do not count.
     k : int, optional
-        How many places of each list to look at, at most n; by default all. A list that ends before, for want of items,
-        has nothing on its other places.
+        Number of places of each list to evaluate, at most n; by default all. Places after the end of a list are irrelevant.
     threshold : float, optional
         Items that a user rated with at least this are relevant; by default all that they rated.
 

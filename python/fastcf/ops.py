@@ -1,8 +1,8 @@
-"""The building blocks of training, for those who build their own: NumPy arrays in, NumPy arrays out, computed natively.
+"""The parts of training, for loops of your own: NumPy arrays in, NumPy arrays out, computed natively.
 
 Every function takes float32 or float64 factors and computes in that type, so that a gradient can be checked in float64
-on the code that trains in float32. Results are the same bits for any number of threads, and inputs are left as they are
-unless a function is told otherwise.
+on the code that trains in float32. Results are the same bits for any number of threads, and inputs are not
+changed except with ``copy=False``.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def mf_predict(
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What an optimiser remembers of an array of parameters: returned by :func:`optimizer_step`, taken by the next one.
+    """The state of an optimiser for an array of parameters: returned by :func:`optimizer_step`, taken by the next one.
 
     Attributes
     ----------
@@ -289,7 +289,7 @@ def optimizer_step(
         they are. Momentum and Nesterov move them, and so does weight decay under these and gradient descent, which
         happens, exactly, when they are next named, or for all rows by :func:`optimizer_flush`; flush before reading
         parameters and, with weight decay, before changing the learning rate. Under AdaDelta and Adam, which have no
-        closed form, and for AdaGrad's weight decay, time stands still for them.
+        closed form, and for AdaGrad's weight decay, those rows do not change.
     copy : bool, default True
         False changes the arrays of ``parameters`` and ``state`` in place.
     n_threads : int, optional
@@ -414,7 +414,7 @@ def _row_numbers(rows: Any, n_rows: int, caller: str) -> NDArray[np.int32]:
 
 
 def _ratings(ratings: Any, caller: str) -> Ratings:
-    """Ids would be numbered anew, and no longer mean rows of factors: only what has rows is taken."""
+    """Refuse ids, which need not be rows of the factors."""
     if isinstance(ratings, Ratings):
         return ratings
     if not hasattr(ratings, "tocoo"):

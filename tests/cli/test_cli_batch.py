@@ -127,8 +127,8 @@ def test_predict_counts_what_the_model_does_not_know(folder: Path, tmp_path: Pat
     (tmp_path / "pairs.csv").write_text("".join(f"{user},{item}\n" for user, item in pairs))
     result = run("predict", folder / "mf.fastcf", tmp_path / "pairs.csv")
     assert result.stderr == (
-        "Note: the model does not know 2 users and 1 item, of 4 of the 5 pairs; these are predicted by what is known "
-        "of the other side.\n"
+        "Note: 2 users and 1 item are unknown to the model, in 4 of the 5 pairs; these are predicted from the other "
+        "side alone.\n"
     )
     np.testing.assert_array_equal(predictions(result.stdout), fastcf.load(folder / "mf.fastcf").predict(pairs))
 

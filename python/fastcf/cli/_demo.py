@@ -26,7 +26,7 @@ __all__ = ["demo", "make_titles"]
 
 _N_USERS, _N_ITEMS, _N_RATINGS = 2_000, 1_000, 200_000
 
-# One genre for each direction of taste; an invented film belongs to the one that it leans to most.
+# One genre per factor; an invented film has the genre of its largest factor.
 _GENRES: dict[str, str] = {
     "space": "Comet Nebula Orbit Starship Moon Galaxy Satellite Horizon",
     "western": "Saddle Canyon Sheriff Prairie Stagecoach Mustang Frontier Coyote",
@@ -74,7 +74,7 @@ def _typical_user(train: Ratings) -> int:
 
 @click.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Your ratings, a file or folder, instead of made-up ones."
+    "--data", type=click.Path(path_type=Path), help="Your ratings, a file or folder, instead of synthetic ones."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to save the model.")
 @click.option("--titles", type=click.Path(path_type=Path), help="File of titles, with --data.")
@@ -165,7 +165,7 @@ def demo(
     save_with_titles(model, path, names)
     heading("7. Next")
     click.echo(
-        f"  The model is saved. Ask it, or train one on your own ratings:\n\n"
+        f"  The model is saved. Query it, or train one on your own ratings:\n\n"
         f"    fastcf recommend {path} --user {user}\n"
         f"    fastcf similar {path} --item {item}\n"
         f"    fastcf train RATINGS -o MODEL\n"

@@ -63,7 +63,7 @@ def column(value: str) -> str | int:
 def pair_options(command: _Command) -> _Command:
     """Add the options for the columns of users and items."""
     for option in (
-        click.option("--item-column", type=column, help="Column of items, likewise."),
+        click.option("--item-column", type=column, help="Column of items, in the same way."),
         click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
         click.option("--separator", help="Separator of fields, if not recognised."),
     ):
@@ -81,7 +81,7 @@ def rating_options(command: _Command) -> _Command:
             show_default=True,
             help="How several ratings of one item by the same user are combined.",
         ),
-        click.option("--rating-column", type=column, help="Column of ratings, likewise."),
+        click.option("--rating-column", type=column, help="Column of ratings, in the same way."),
         pair_options,
     ):
         command = option(command)
@@ -176,7 +176,7 @@ def looks_like_model(path: Path) -> bool:
 def refuse_model(path: Path, needed: str) -> None:
     """Refuse a model where a file of something else is needed."""
     if looks_like_model(path):
-        raise DataError(f"{path}: is a model; a file of {needed} is needed here")
+        raise DataError(f"{path}: is a model; expected a file of {needed}")
 
 
 def load_model(path: Path, threads: int | None = None) -> LoadedModel:
@@ -224,7 +224,7 @@ def _suggestion(text: str, known: IdMap, what: str) -> str:
         if alike.size:
             return f"; did you mean {str(alike[0])!r}?"
     some = ", ".join(str(one) for one in known.ids[:3])
-    return f"; the model knows {len(known):,} {what}s, such as {some}"
+    return f"; the model has {len(known):,} {what}s, such as {some}"
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -133,7 +133,7 @@ def csv_writer(path: Path | None) -> Iterator[Callable[[Iterable[Sequence[Any]]]
     """Give what writes rows as CSV: to a file, which appears when all are written, or to standard output."""
     if path is None:
         yield csv.writer(sys.stdout, lineterminator="\n").writerows
-        sys.stdout.flush()  # so that a pipe that nobody reads any more is noticed here
+        sys.stdout.flush()  # so that a closed pipe is noticed
         return
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         yield csv.writer(file, lineterminator="\n").writerows

@@ -73,7 +73,7 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
 
 
 def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
-    """Print the errors of a model, trained in so many seconds, beside those of simpler ones."""
+    """Print the errors of a model, and its training time, beside those of simpler ones."""
     started = time.perf_counter()
     targets = model.state.targets
     labels, threads = targets.labels, model.n_threads
@@ -180,7 +180,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 @seed_option
 @threads_option
 @titles_option
-@click.option("--seen/--no-seen", default=True, show_default=True, help="Store who rated what (4 bytes per rating).")
+@click.option("--seen/--no-seen", default=True, show_default=True, help="Store the rated pairs (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
 @rating_options
 @click.pass_context

@@ -69,7 +69,7 @@ _TIMESTAMP = re.compile(r"[+-]?\d{1,19}(\.0*)?|\d{4}-\d\d-\d\d")
 
 
 class Columns(NamedTuple):
-    """The layout of a delimited file: positions of its columns (-1 where there is none, or it was not asked for)."""
+    """The layout of a delimited file: positions of its columns (-1 where there is none, or is not wanted)."""
 
     separator: str
     header: bool
@@ -142,7 +142,7 @@ def choose_columns(
     asked: dict[str, str | int | bool | None],
     caller: str,
 ) -> Columns:
-    """Lay out a file by its first line and what the caller asked for; see :func:`fastcf.data.read_log`.
+    """Lay out a file by its first line and the caller's columns; see :func:`fastcf.data.read_log`.
 
     ``asked`` has an entry for every column that is wanted, of user and item at least; None where it is to be found.
     """

@@ -195,7 +195,7 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
         raise DataError(f"{path}: the folder holds several sets of ratings ({names}); name the file to read")
     if not found:
         raise DataError(
-            f"{path}: no ratings here: expected ratings.csv, ratings.dat or u.data (MovieLens), or "
+            f"{path}: no ratings found: expected ratings.csv, ratings.dat or u.data (MovieLens), or "
             "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize)"
         )
     return found[0]

@@ -183,7 +183,7 @@ def read_items(path: str | os.PathLike[str]) -> ItemTable:
     if path.is_dir():
         found = detect_format(path).items
         if found is None:
-            raise DataError(f"{path}: no titles here: expected movies.csv, movies.dat, u.item or movie_titles.txt")
+            raise DataError(f"{path}: no titles found: expected movies.csv, movies.dat, u.item or movie_titles.txt")
         path = found
     text = decoded(path)
     rows = list(_reader_of(path, text)(path, text))

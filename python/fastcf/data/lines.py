@@ -28,7 +28,7 @@ def file_named(path: str | os.PathLike[str], what: str, *names: str) -> Path:
         return path
     found = first_that_exists(path, *names)
     if found is None:
-        raise DataError(f"{path}: no {what} here: expected {' or '.join(names)}")
+        raise DataError(f"{path}: no {what} found: expected {' or '.join(names)}")
     return found
 
 

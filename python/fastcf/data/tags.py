@@ -19,7 +19,7 @@ __all__ = ["TagTable", "read_tags"]
 
 
 class TagTable(NamedTuple):
-    """Tags in file order: who gave which to what.
+    """Tags in file order, with their users and items.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Columns of tables, whoever made the table: what they hold as ids, categories, numbers and years."""
+"""Columns of tables of any library as ids, categories, numbers and years."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def read_columns(table: Any, names: Iterable[str], caller: str) -> dict[str, NDA
     Parameters
     ----------
     table : pandas or Polars data frame, Arrow table or record batch, mapping or named tuple of arrays
-        Told apart by what they offer; no library is imported for it.
+        Recognised by their attributes; no library is imported.
     names : iterable of str
         The columns wanted.
     caller : str

@@ -80,7 +80,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise AttributeError(f"{type(self).__name__}: n_features_in_ is known after fit only")
         return 2
 
-    def __sklearn_tags__(self) -> Any:  # scikit-learn asks from 1.6 on
+    def __sklearn_tags__(self) -> Any:  # of scikit-learn 1.6 and later
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.string = True
         tags.regressor_tags.poor_score = True  # on scikit-learn's example data, which have features and no ids
@@ -105,7 +105,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         ValueError
-            If there is no such parameter, or what is to be set belongs to a string: that is shorthand for an object.
+            If there is no such parameter, or the solver or optimiser is a string: shorthand for an object.
         """
         set_nested(self, params)
         return self
@@ -129,7 +129,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return ratings, backend
 
     def _constrained(self) -> dict[str, Any]:
-        """Return the parameters that have constraints; a subclass may have a constructor of its own."""
+        """Return the parameters that have constraints; a subclass may have another constructor."""
         return {name: getattr(self, name) for name in self._constraints}
 
     def _validation_ratings(self, validation: Any) -> Ratings:
@@ -204,8 +204,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         path : path-like
             Where to; an existing file is replaced.
         include_seen : bool, default True
-            Whether to keep who rated what in training (4 bytes per rating). Without it the loaded model cannot leave
-            out seen items.
+            Whether to keep the rated pairs (4 bytes per rating). Without them the loaded model cannot leave out seen
+            items.
         metadata : mapping, optional
             JSON values of the caller's own, which :func:`fastcf.serialization.load_archive` gives back.
         extra_arrays : mapping of str to array-like, optional
@@ -281,7 +281,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:
             common = read_common(archive)
-            if "targets" not in archive.meta:  # of a file of version 1, whose parameters tell
+            if "targets" not in archive.meta:  # a file of version 1: derived from the parameters
                 common = common.replaced(targets=model._targets)
             model._swap(model._unpack(archive, common))
         except DataError:

@@ -24,7 +24,7 @@ __all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "
 _Own = TypeVar("_Own", bound="BaseRetriever")
 
 COUNT = (Interval(1, 2**31 - 1, integer=True),)
-"""The constraint of parameters that say how many."""
+"""The constraint of counts."""
 
 
 class Candidates(NamedTuple):
@@ -33,7 +33,7 @@ class Candidates(NamedTuple):
     Attributes
     ----------
     indptr : ndarray of shape (m + 1,), int64
-        Candidates of the ``u``-th user asked for stand at ``indptr[u]:indptr[u + 1]``.
+        Candidates of the ``u``-th user of the query are at ``indptr[u]:indptr[u + 1]``.
     indices : ndarray, int32
         Item rows, ascending and distinct within a user.
     scores : ndarray, float32
@@ -53,7 +53,7 @@ class Candidates(NamedTuple):
         Parameters
         ----------
         position : int
-            Which of the users asked for.
+            The user's position in the query.
 
         Returns
         -------
@@ -67,16 +67,16 @@ class Candidates(NamedTuple):
 
 @runtime_checkable
 class Retriever(Protocol):
-    """What :class:`TwoStageRecommender` asks of a source of candidates: two methods, no base class."""
+    """What :class:`TwoStageRecommender` needs of a source of candidates: two methods, no base class."""
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> Any:
         """Learn what is needed from ratings, as an estimator's ``fit`` takes them."""
         ...
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return candidates for user ids; users that it does not know have an empty row or a default one.
+        """Return candidates for user ids; unknown users have an empty row or a default one.
 
-        ``exclude_seen`` asks not to spend candidates on what a user has rated; those left in are removed later.
+        ``exclude_seen``: leave out items that a user has rated; any that remain are removed later.
         """
         ...
 
@@ -102,7 +102,7 @@ def user_ids(users: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """What a retriever was built to answer with: immutable, and swapped once at the end of ``fit``.
+    """The state of a fitted retriever: immutable, and swapped once at the end of ``fit``.
 
     Attributes
     ----------

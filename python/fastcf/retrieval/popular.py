@@ -29,7 +29,7 @@ _POPULARITY: dict[str, tuple[Constraint, ...]] = {
 
 
 def _longest(ratings: Ratings) -> int:
-    """Return the largest number of ratings of one user: so many items of a list may be seen."""
+    """Return the largest number of ratings of one user, the number of items of a list that may be seen."""
     return int(np.diff(ratings.indptr).max(initial=0))
 
 
@@ -146,7 +146,7 @@ class Popular(BaseRetriever):
 
 
 class TopPerGroup(BaseRetriever):
-    """The most popular items of each of the groups of items that a user has rated most: of favourite genres, say.
+    """The most popular items of each of the groups of items that a user has rated most: favourite genres, for example.
 
     Parameters
     ----------

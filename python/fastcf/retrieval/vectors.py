@@ -274,7 +274,7 @@ class RelatedItems(BaseRetriever):
     items_ : IdMap
         The items of the model.
     recent_ : ndarray of shape (n_users, n_recent), int32
-        Rows of the items looked at, latest first; -1 where there are fewer. Items that the model does not know are
+        Rows of the items looked at, latest first; -1 where there are fewer. Items unknown to the model are
         left out.
     index_ : object or None
         The approximate index.

@@ -17,7 +17,7 @@ from fastcf.scores.seen import read_only
 
 __all__ = ["FactorScores", "Posterior"]
 
-# Item factors on a device, by the scores that they belong to: beside the scores, which can be copied meanwhile.
+# Item factors on a device, by their scores; kept outside of the scores, which can be copied meanwhile.
 _resident: weakref.WeakKeyDictionary[FactorScores, Any] = weakref.WeakKeyDictionary()
 
 
@@ -28,7 +28,7 @@ class Posterior:
     Attributes
     ----------
     user_bias_samples, item_bias_samples : ndarray of shape (n_samples, n_users), (n_samples, n_items), float32
-        Biases of each draw. The factors of the draws stand side by side in the scores.
+        Biases of each draw. The factors of the draws are side by side in the scores.
     noise_variance : float
         Mean variance of a rating of weight 1 around its prediction.
     """
@@ -68,7 +68,7 @@ class FactorScores(Scores):
     link : Link
         From scores to predictions.
     posterior : Posterior, optional
-        What is known of the deviations.
+        The posterior of the deviations.
     """
 
     shown: ClassVar[tuple[str, ...]] = (

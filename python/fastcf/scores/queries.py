@@ -67,12 +67,12 @@ def pair_rows(
 
 @dataclass(frozen=True)
 class RatedSide:
-    """Ratings of new rows of one side by what a model knows of the other, as compressed rows.
+    """Ratings of new rows of one side over the model's rows of the other, as compressed rows.
 
     Attributes
     ----------
     by : {"user", "item"}
-        Whose rows these are.
+        The side of the rows.
     ids : IdMap
         The ids of the rows.
     indptr, columns, values : ndarray of int64, int32, float32
@@ -120,7 +120,7 @@ def rated_side(
 
 
 def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
-    """Return as ratings the histories that a query brings, one row per newcomer.
+    """Return the histories of a query as ratings, one row per new user.
 
     Parameters
     ----------
@@ -168,7 +168,7 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
     if wrong.any():
         got = rows[wrong.argmax()]
         raise ValueError(
-            f"{what}: pairs must begin with row numbers from 0, one per newcomer; got "
-            f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of newcomers)"
+            f"{what}: pairs must begin with row numbers from 0, one per new user; got "
+            f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of new users)"
         )
     return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1))

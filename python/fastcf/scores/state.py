@@ -49,7 +49,7 @@ class Folding:
         return as_feature_table(features, caller, f"{side}_features")
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
-        """Return a state that also knows the rows of feature tables, by side ("user", "item")."""
+        """Return a state with the rows of feature tables added, by side ("user", "item")."""
         raise NotImplementedError
 
 

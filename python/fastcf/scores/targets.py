@@ -1,4 +1,4 @@
-"""What a model learns of ratings: the ratings themselves, or labels 0 and 1 cut at a threshold."""
+"""The targets of a fit: the ratings, or labels 0 and 1 cut at a threshold."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def log_odds(labels: Floats, weights: Floats | None) -> float:
 
 
 def with_values(ratings: Ratings, values: Floats) -> Ratings:
-    """Return ratings with other values in place of theirs; without timestamps."""
+    """Return ratings with other values; without timestamps."""
     if values is ratings.values:
         return ratings
     return Ratings(
@@ -73,7 +73,7 @@ def with_values(ratings: Ratings, values: Floats) -> Ratings:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a model predicts, and the error by which it is judged.
+    """The targets of a model, and the measure of its error.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Weighted sums of other scores, whose models may know other users and items."""
+"""Weighted sums of other scores, of models that may have other users and items."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class WeightedScores(Scores):
         return items, scores
 
     def as_factors(self) -> FactorScores | None:
-        """Return the parts' factors side by side where all parts are linear, else None. Built anew by each call."""
+        """Return the parts' factors side by side where all parts are linear, else None. Built by each call."""
         if not self.linear:
             return None
         joint, item_score = self._joint_items

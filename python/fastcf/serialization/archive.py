@@ -94,7 +94,7 @@ _classes: dict[str, type[_Storable]] = {}
 
 def _register_models() -> None:
     """Import all families of models: their classes register themselves."""
-    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, wanted by nothing else here
+    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, used by nothing else in this module
     for family in families:
         importlib.import_module(f"fastcf.models.{family}")
 
@@ -163,7 +163,5 @@ def from_archive(archive: Archive) -> Any:
         _register_models()
     if archive.class_name not in _classes:
         known = ", ".join(sorted(_classes)) or "none"
-        raise DataError(
-            f"{archive.path}: holds a {archive.class_name!r}, which this fastcf does not know (known: {known})"
-        )
+        raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
     return _classes[archive.class_name].from_archive(archive)

@@ -70,7 +70,7 @@ def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
     elif class_name == "UserPerceptron" and params.get("hidden") == []:  # no layer has an activation
         params["activation"] = "tanh"
     elif class_name == "Autoencoder":
-        if params["output_activation"] in ("sigmoid", "tanh"):  # which have a mapping of their own
+        if params["output_activation"] in ("sigmoid", "tanh"):  # mapped onto the range of the ratings
             params["normalize"] = "bias"
         params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
     elif class_name == "Blend" and params.get("fit_members") is False:

@@ -73,7 +73,7 @@ class CallbackList(Callback):
                 raise
 
     def on_epoch_end(self, view: Any, record: Record) -> bool:
-        """Call all, whatever they answer; True if any wants to stop."""
+        """Call all of them; True if any returns True."""
         answers = [bool(callback.on_epoch_end(view, record)) for callback in self.callbacks]
         return any(answers)
 

@@ -38,7 +38,7 @@ class Objective(NamedTuple):
 
 
 class HasObjective(Protocol):
-    """What :func:`check_gradients` asks of a model."""
+    """What :func:`check_gradients` needs of a model."""
 
     def objective(self, ratings: Ratings, seed: int) -> Objective: ...
 
@@ -71,7 +71,7 @@ class BlockCheck(NamedTuple):
 
 
 class GradientReport(NamedTuple):
-    """What :func:`check_gradients` found; ``print`` it, or ask whether it :attr:`passed`.
+    """The result of :func:`check_gradients`; ``print`` it, or see :attr:`passed`.
 
     Attributes
     ----------
@@ -144,7 +144,7 @@ def compare_gradients(
     tolerance : float, default 1e-7
         What ε must be below.
     max_coordinates : int or None, default 50
-        Check so many coordinates of each array, drawn at random; None: all. Each takes two evaluations.
+        Number of coordinates of each array to check, drawn at random; None: all. Each takes two evaluations.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Draws the coordinates.
     caller : str

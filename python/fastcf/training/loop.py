@@ -28,7 +28,7 @@ _EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to in
 
 
 class Trainer(Protocol):
-    """What the loop asks of a trainer: it holds the parameters, and knows the problem, but not the model.
+    """What the loop needs of a trainer, which holds the parameters and the problem, but not the model.
 
     Attributes
     ----------
@@ -54,15 +54,15 @@ class Trainer(Protocol):
         ...
 
     def save_best(self) -> None:
-        """Remember the parameters as they are."""
+        """Save the current parameters."""
         ...
 
     def restore_best(self) -> None:
-        """Bring back what was remembered last."""
+        """Restore the parameters saved last."""
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return copies of the arrays from which training can go on: parameters and what the optimiser remembers."""
+        """Return copies of the arrays from which training can continue: parameters and the optimiser's state."""
         ...
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -92,9 +92,9 @@ class Training:
     trainer : Trainer
         Holds the parameters.
     n_epochs : int
-        At most so many epochs.
+        The largest number of epochs.
     patience : int or None
-        With a validation error: stop after so many epochs without an improvement of it; None: never.
+        With a validation error: stop after this many epochs without an improvement of it; None: never.
     callbacks : Callback, iterable of Callback, or None
         Called after each epoch. An :class:`EarlyStopping` among them stops as its parameters say, beside ``patience``,
         and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.

@@ -69,12 +69,12 @@ class Autoencoder(Estimator):
     layers : sequence of int, default (128,)
         Sizes of the encoder's layers, at least one; the decoder mirrors them. The Netflix study's is (512, 512, 1024).
     cost : {"squared", "logistic"}, default "squared"
-        Of ratings; or of labels, whose probabilities are predicted.
+        Predict ratings, or probabilities of labels.
     threshold : float, optional
         For the logistic cost only: ratings of at least this are label 1, others 0. By default ratings are labels in
         [0, 1].
     orientation : {"item", "user"}, default "item"
-        Whose ratings are a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
+        The ratings in a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
         can fold in new users.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
@@ -117,7 +117,7 @@ class Autoencoder(Estimator):
     n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
-        With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
+        With validation ratings: stop after this many epochs that did not lower their error; None: never. The parameters
         of the best epoch are kept either way.
     init : {"small", "lecun", "glorot", "normal", "uniform"}, default "small"
         Distribution of the first weights. "lecun": normal with variance 1/inputs (for SELU, Klambauer et al. 2017);
@@ -139,7 +139,7 @@ class Autoencoder(Estimator):
     input_weights_ : ndarray of shape (n_columns, layers[0]), float32
         V, a row per item (user-based) or per user (item-based).
     rated_weights_ : ndarray of shape (n_columns, layers[0]), float32, or None
-        W, likewise; None with ``rated_input=0``.
+        W, in the same way; None with ``rated_input=0``.
     hidden_weights_ : tuple of ndarray (inputs, outputs), float32
         Of the layers between, encoder first; the decoder's are missing where they are tied.
     hidden_biases_ : tuple of ndarray, float32
@@ -160,7 +160,7 @@ class Autoencoder(Estimator):
         (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels
         ``train_log_loss`` and ``validation_log_loss``. All are measured at the parameters after the epoch, nothing
         dropped. ``cost`` is the objective. Its first term and the training error are taken over the training ratings
-        where these are at most 65,536, else over so many in whole rows, drawn once by the seed.
+        where these are at most 65,536, else over about as many in whole rows, drawn once by the seed.
     users_, items_, seen_, rating_range_, n_epochs_, device_
         As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int
@@ -340,7 +340,7 @@ class Autoencoder(Estimator):
         return self
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
-        """Return the objective as a function of the parameters, at random ones; :func:`check_gradients` asks for it.
+        """Return the objective as a function of the parameters, at random ones, for :func:`check_gradients`.
 
         Parameters
         ----------

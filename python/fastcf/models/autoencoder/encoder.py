@@ -150,7 +150,7 @@ class NetworkFolding(Folding):
     Parameters
     ----------
     orientation : {"item", "user"}
-        Whose ratings the network is fed.
+        The side of the ratings that are the network's input.
     """
 
     why = ", whose ratings the network is fed"

@@ -54,7 +54,7 @@ class Architecture:
 
     @property
     def hidden_weights(self) -> list[tuple[int, int]]:
-        """Shapes (inputs, outputs) of the weights between hidden layers; a tied decoder has none of its own."""
+        """Shapes (inputs, outputs) of the weights between hidden layers; a tied decoder has no others."""
         shapes = list(itertools.pairwise(self._widths))
         return shapes[: len(self.layers) - 1] if self.tied else shapes
 

@@ -39,7 +39,7 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NetworkProblem:
-    """What an autoencoder learns, and how. What is not explained here is a parameter of :class:`fastcf.Autoencoder`.
+    """The problem of an autoencoder. Other attributes are parameters of :class:`fastcf.Autoencoder`.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class NetworkProblem:
     learning_rate : float
         Of the first epoch.
     seed : int
-        What ``random_state`` stands for.
+        The seed.
     """
 
     ratings: Ratings

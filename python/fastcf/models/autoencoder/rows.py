@@ -123,7 +123,7 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
 def fit_scale(
     ratings: Ratings, backend: Backend, normalize: str | None, output: str, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale of ratings that ``normalize`` and the output's activation ask for."""
+    """Return the scale of ratings for ``normalize`` and the output's activation."""
     users, items = np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)
     mean, unit, user_reg, item_reg = 0.0, 1.0, np.inf, np.inf
     if output in BOUNDED:
@@ -152,7 +152,7 @@ def fit_scale(
 def fit_label_scale(
     labels: Ratings, backend: Backend, normalize: str | None, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale of labels that ``normalize`` asks for; offsets are log-odds."""
+    """Return the scale of labels for ``normalize``; offsets are log-odds."""
     users, items = np.zeros(labels.n_users, np.float32), np.zeros(labels.n_items, np.float32)
     mean, user_reg, item_reg = 0.0, np.inf, np.inf
     if normalize == "bias":

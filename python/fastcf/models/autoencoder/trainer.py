@@ -155,15 +155,15 @@ class NetworkTrainer:
         return float(sample.weights @ losses) / total if total else 0.0
 
     def save_best(self) -> None:
-        """Remember the parameters as they are."""
+        """Save the current parameters."""
         self._native.save_best()
 
     def restore_best(self) -> None:
-        """Bring back what was remembered last."""
+        """Restore the parameters saved last."""
         self._native.restore_best()
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return copies of the parameters and of what the optimiser remembers."""
+        """Return copies of the parameters and of the optimiser's state."""
         arrays: dict[str, NDArray[Any]] = self._native.get_state()
         return arrays
 

@@ -109,7 +109,7 @@ class BlendFolding(Folding):
         self.why = f" (limited by its {members} {', '.join(missing)})" if missing else ""
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
-        """Let each member compute the rows, from the ratings of what it knows of the other side."""
+        """Let each member compute the rows, from the ratings of ids of the other side that it has."""
         learnt: LearntBlend = state.learnt
         sums = cast(WeightedScores, state.scores)
         by_user = rated.by == "user"
@@ -135,7 +135,7 @@ class BlendFolding(Folding):
 
 
 def _translated(rated: RatedSide, table: Rows | None) -> RatedSide:
-    """Return the ratings by a member's rows of the other side; those of ids that it does not know are left out."""
+    """Return the ratings by a member's rows of the other side; those of ids unknown to it are left out."""
     if table is None:
         return rated
     columns = table[rated.columns]

@@ -14,7 +14,7 @@ from fastcf.models.estimator import Estimator
 __all__ = ["DROP", "checked", "named", "parameters_of", "replaced", "takes"]
 
 DROP = "drop"
-"""What stands in place of a member that is left out."""
+"""Placeholder of a member that is left out."""
 
 
 def takes(model: Any, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""What "auto" comes to: offsets, biases, penalties and step sizes of a factorisation, by its cost."""
+"""The values of "auto": offsets, biases, penalties and step sizes of a factorisation, by its cost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NO_BIAS = 1e12  # a penalty that leaves the mean and the spread around it
 
 
 class Choices(Protocol):
-    """The parameters of a factorisation that say what is modelled and how it is penalised."""
+    """The parameters of a factorisation that define the model and its penalties."""
 
     normalize: str | None
     bias: bool | str
@@ -67,7 +67,7 @@ class Settled:
 
 
 def _exponent(scaling: float | str, auto: float) -> float:
-    """Return the exponent that ``reg_scaling`` stands for."""
+    """Return the exponent of ``reg_scaling``."""
     return {"auto": auto, "none": 0.0, "count": 1.0}[scaling] if isinstance(scaling, str) else float(scaling)
 
 
@@ -147,7 +147,7 @@ def _first_biases(
     n_threads: int,
 ) -> Biases:
     """Return biases to start from, and the noise that they leave; zeros on a side that has none."""
-    # Training goes on from here, so a rough fit will do.
+    # Training continues from these, so a rough fit is enough.
     biases = fit_biases(
         ratings,
         backend,

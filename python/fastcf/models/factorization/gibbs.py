@@ -34,11 +34,11 @@ class GibbsTrainer:
     Parameters
     ----------
     problem : Problem
-        What is learnt from.
+        The ratings and how they are modelled.
     start : Parameters
         Where the first draw starts; they are overwritten.
     burn_in, thin : int
-        Draws that pass before the first is kept, and every so many-th that is kept then.
+        Number of draws before the first is kept; every ``thin``-th later draw is kept.
     """
 
     restorable = False

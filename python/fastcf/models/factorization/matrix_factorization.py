@@ -48,7 +48,7 @@ _CHECKED_RATINGS = 20_000  # that fit(check_gradients=True) looks at
 class MatrixFactorization(Estimator):
     r"""Biased matrix factorisation for ratings or labels: ``m_i + b_u + b_i + p_u·q_i``.
 
-    For ratings, ``cost="squared"``, that is the prediction ŷ_ui, and the fit minimises over the rated pairs
+    For ratings, ``cost="squared"``, this is the prediction ŷ_ui, and the fit minimises over the rated pairs
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
     n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
     models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
@@ -67,7 +67,7 @@ class MatrixFactorization(Estimator):
         "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
         ratings. "als" and "bayes" are for ratings only.
     cost : {"squared", "logistic"}, default "squared"
-        Whether ratings are learnt, or labels, whose probabilities are predicted.
+        Predict ratings, or probabilities of labels.
     threshold : float or None, default None
         For the logistic cost: ratings of at least this are label 1, others 0. None: the ratings are the labels and must
         be 0 or 1. Refused for the squared cost.
@@ -89,12 +89,12 @@ class MatrixFactorization(Estimator):
         for labels those of the biases on the labels, in the unit of z. Refused without biases.
     reg_scaling : float, "auto", "count" or "none", default "auto"
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
-        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
+        In between, large and small data sets need about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
         for "bayes", 200 for "gd".
     patience : int or None, default None
-        Stop after so many epochs that did not lower the validation error, which must be given to ``fit``; None: never.
+        Stop after this many epochs that did not lower the validation error (needs ``fit(validation=)``); None: never.
         The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a while
         before the small steps at the end bring it to its lowest, so patience suits the "constant" schedule best. For
         other rules pass a :class:`fastcf.callbacks.EarlyStopping` to ``fit``. Refused for "bayes": no draw is the best.
@@ -142,7 +142,7 @@ class MatrixFactorization(Estimator):
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
         What "auto" came to, a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
     sigma_, sgd_rate_ : float
-        σ (1 for labels), and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
+        σ (1 for labels), and the step size that "sgd" began with or would have; used by ``partial_fit``.
     n_samples_ : int
         "bayes": how many draws are averaged.
     draws_ : tuple of arrays
@@ -380,7 +380,7 @@ class MatrixFactorization(Estimator):
         return solver, targets
 
     def _settled(self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int) -> Settled:
-        """Return what "auto" comes to."""
+        """Return the values of "auto"."""
         settle = settle_labels if self.cost == "logistic" else settle_ratings
         settled = settle(self, solver, auto, ratings, backend, self._threads)
         if self.cost == "logistic" and isinstance(self.reg, str):
@@ -470,7 +470,7 @@ class MatrixFactorization(Estimator):
         ------
         TypeError, ValueError
             If the ratings are not as described, ids are of another kind than the model's, or the model was trained by
-            ``solver="bayes"``, whose draws cannot go on without the old ratings: use ``fold_in``.
+            ``solver="bayes"``, which cannot continue without the old ratings: use ``fold_in``.
         DivergenceError
             If parameters stop being finite; the model is then as it was.
 
@@ -517,7 +517,7 @@ class MatrixFactorization(Estimator):
         settled: dict[str, Any] = {
             name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
         }
-        # The parameters may have been set anew since the fit; version 1 has nothing else.
+        # Parameters may have been changed since the fit; files of version 1 have nothing else.
         bias = Sides(*map(bool, meta["biased"])) if "biased" in meta else Sides.of(self.bias)
         learnt = LearntFactors(bias, **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())

@@ -19,17 +19,17 @@ from fastcf.scores.seen import SeenItems, union_of_seen
 __all__ = ["carried_on"]
 
 _STREAM = 24  # of random numbers, see problem.INIT_STREAM
-# Of the step size that training began with: what is known must not be overrun by what is new. See docs/defaults.md.
+# Share of the first step size of the training: new ratings must not override the old ones. See docs/defaults.md.
 _RATE = 0.1
 
 
 def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute: Compute, caller: str) -> State:
-    """Return the state that stochastic gradient descent over further targets comes to.
+    """Return the state after stochastic gradient descent over further targets.
 
     Parameters
     ----------
     state : State
-        Of a factorisation by factors and biases; as it is afterwards.
+        Of a factorisation by factors and biases; not changed.
     ratings : Ratings
         The new targets.
     n_epochs : int

@@ -38,7 +38,7 @@ class Sides(NamedTuple):
 
     @classmethod
     def of(cls, bias: bool | str) -> Sides:
-        """Return which sides have biases: what the parameter ``bias`` stands for."""
+        """Return which sides have biases: the meaning of the parameter ``bias``."""
         if isinstance(bias, str):
             return cls(bias == "user", bias == "item")
         return cls(bool(bias), bool(bias))
@@ -179,7 +179,7 @@ class Problem:
         return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
 
     def options(self, n_factors: int) -> dict[str, Any]:
-        """Return what all native trainers of factorisations are told."""
+        """Return the keyword arguments that all native trainers of factorisations take."""
         ratings, learnt = self.ratings, self.learnt
         low, high = ratings.rating_range
         return {

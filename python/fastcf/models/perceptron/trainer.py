@@ -169,7 +169,7 @@ class PerceptronTrainer:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The users on whose ratings the objective is measured: all, or those drawn by the seed."""
+    """The users for the measurement of the objective: all, or a sample drawn by the seed."""
 
     users: NDArray[np.int32]  # rows, all with ratings
     pairs: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]  # as native code takes them

@@ -118,7 +118,7 @@ class UserPerceptron(Estimator):
     coefs_ : list of ndarray (n_users, inputs, outputs), float32
         The weights of each layer: views of ``parameters_``.
     intercepts_ : list of ndarray (n_users, outputs), float32
-        The biases likewise; empty without bias units.
+        The same for biases; empty without bias units.
     item_features_ : ndarray of shape (n_items, n_features), float32
         The features, dense.
     feature_scale_ : ndarray of shape (n_features,) or None
@@ -176,7 +176,7 @@ class UserPerceptron(Estimator):
     >>> films = fastcf.FeatureTable([1, 2, 3, 4, 5], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.9, 0.0]])
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 7, 7], [1, 2, 3, 4], [5.0, 5.0, 1.0, 2.0])
     >>> model = fastcf.UserPerceptron((3,), threshold=4.0, reg=0.01, n_epochs=200, random_state=0)
-    >>> model.fit(ratings, item_features=films).recommend(7, 1).items  # nobody rated film 5
+    >>> model.fit(ratings, item_features=films).recommend(7, 1).items  # no user rated film 5
     array([5])
     """
 

@@ -24,7 +24,7 @@ class UserRegression(Estimator):
     - squared: ``½ Σ_i w_ui (θ_u·x_i + b_u − y_ui)² + reg/2 ‖θ_u‖²`` (ridge regression);
     - logistic: ``Σ_i w_ui (softplus(z_ui) − y_ui z_ui) + reg/2 ‖θ_u‖²``, with ``z_ui = θ_u·x_i + b_u``.
 
-    The intercepts b_u are not penalised. An item that nobody rated is predicted like any other, from its features.
+    The intercepts b_u are not penalised. An item that no user rated is predicted like any other, from its features.
 
     Features are not scaled, and the penalty treats all weights alike: bring features to comparable scales first, with
     scikit-learn's scalers or :class:`fastcf.preprocessing.MeanRangeScaler`.
@@ -95,7 +95,7 @@ class UserRegression(Estimator):
     >>> films = fastcf.FeatureTable([1, 2, 3, 4], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 7], [1, 2, 3], [5.0, 5.0, 1.0])
     >>> model = fastcf.UserRegression(reg=0.1).fit(ratings, item_features=films)
-    >>> model.predict([(7, 4)]).round(1)  # nobody rated film 4
+    >>> model.predict([(7, 4)]).round(1)  # no user rated film 4
     array([1.6], dtype=float32)
     """
 

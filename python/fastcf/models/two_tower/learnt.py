@@ -25,7 +25,7 @@ SIDES = ("user", "item")
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """A trained tower, and the rows that the model knows."""
+    """A trained tower, and the model's rows of its side."""
 
     parameters: TowerParameters
     inputs: Inputs
@@ -61,7 +61,7 @@ class LearntTowers:
     item_average = property(lambda self: self.towers[1].average)
 
     def vectors(self, side: int, matrix: Any, own: NDArray[np.int32] | None, compute: Compute) -> Floats:
-        """Return the vectors of rows of features, which may have inputs of their own."""
+        """Return the vectors of rows of features, with their id inputs, if any."""
         tower = self.towers[side]
         if own is None:
             own = np.full(matrix.shape[0], -1, np.int32)
@@ -89,7 +89,7 @@ class LearntTowers:
         wanted = self.towers[side].inputs.n_features
         if wanted == 0:
             raise ValueError(
-                f"{caller}: {argument} must be None for a model that knows its {SIDES[side]}s by their ids only; got "
+                f"{caller}: {argument} must be None for a model whose {SIDES[side]}s have only ids as inputs; got "
                 f"{table!r}"
             )
         if table.n_features != wanted:

@@ -60,7 +60,7 @@ class TwoTower(Estimator):
     n_factors : int, default 32
         Length of the vectors.
     ids : {"auto", "none", "user", "item", "both"}, default "auto"
-        Which sides have, beside their features, an input of their own for each user (item) with ratings. "auto": sides
+        Which sides have, beside their features, an id input for each user (item) with ratings. "auto": sides
         without features.
     cost : {"squared", "logistic"}, default "squared"
         Of ratings, or of labels in [0, 1].
@@ -142,11 +142,11 @@ class TwoTower(Estimator):
     Features are not scaled: bring them to comparable scales first.
 
     ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
-    input of their own. Known ones with new features keep theirs. The towers are shared with this model, not copied.
+    id input. Known ones with new features keep theirs. The towers are shared with this model, not copied.
 
     Beware of features computed from the ratings themselves. A user's mean rating contains the rating that is to be
-    predicted: the network learns to read it there, which it cannot do for new ratings. Tastes of known users are better
-    learnt by ``ids="user"``; features of new items and users come from other sources.
+    predicted: the network learns to read it from the mean, which fails for new ratings. Use ``ids="user"`` for
+    the tastes of known users; features of new items and users come from other sources.
 
     References
     ----------
@@ -163,7 +163,7 @@ class TwoTower(Estimator):
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 8, 8], ["heat", "up", "heat", "up"], [5.0, 1.0, 1.0, 5.0])
     >>> model = fastcf.TwoTower((8,), (8,), 4, batch_size=4, n_epochs=200, reg=0, random_state=0)
     >>> model = model.fit(ratings, item_features=films)
-    >>> model.predict([(7, "brave")]) < model.predict([(8, "brave")])  # nobody rated brave
+    >>> model.predict([(7, "brave")]) < model.predict([(8, "brave")])  # no user rated brave
     array([ True])
     """
 
@@ -409,7 +409,7 @@ class TwoTower(Estimator):
         ----------
         features : array-like or SciPy sparse matrix of shape (m, n_features), or FeatureTable, optional
             Of any users: their vectors follow from these features alone. By default the vectors of all users of the
-            model, inputs of their own included, in the order of ``users_.ids``.
+            model, id inputs included, in the order of ``users_.ids``.
 
         Returns
         -------
