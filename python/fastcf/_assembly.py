@@ -111,21 +111,10 @@ def build(
     weights: NDArray[np.float32] | None,
     options: Options,
 ) -> Parts:
-    """Number the ids and sort the ratings by user and item. The columns are checked, but for their lengths.
+    """Number the ids and sort the ratings by user and item.
 
-    Parameters
-    ----------
-    users, items : ndarray or list of Categories
-        From :func:`fastcf.ids.as_id_array` or :func:`fastcf._columns.arrow_ids`.
-    values, timestamps, weights : ndarray or None
-        From the functions of :mod:`fastcf._columns`.
-    options : Options
-        How to build.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :meth:`fastcf.ratings.Ratings.from_coo`.
+    The columns come from the checks of :mod:`fastcf.ids` and :mod:`fastcf._columns`; only their lengths are checked.
+    Raises TypeError and ValueError as :meth:`fastcf.ratings.Ratings.from_coo`.
     """
     caller = options.caller
     threads = check_n_threads(options.n_threads, caller)

@@ -243,7 +243,7 @@ def positive_count(n: Any, caller: str, name: str = "n") -> int:
 def refuse_ignored(
     owner: object, names: Iterable[str], reason: str, caller: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
-    """Refuse parameters that would have no effect: each must have its default value.
+    """Refuse parameters that would have no effect: each must have its default value, else ValueError.
 
     Parameters
     ----------
@@ -252,16 +252,11 @@ def refuse_ignored(
     names : iterable of str
         The parameters without effect.
     reason : str
-        Why, for the message: "for solver='als'".
+        For the message: "for solver='als'".
     caller : str
         Heads the message.
     defaults : mapping, optional
         The default values; by default those of the constructor.
-
-    Raises
-    ------
-    ValueError
-        If one of them has another value.
     """
     known = dict(defaults or {})
     for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have another constructor

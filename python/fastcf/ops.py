@@ -361,16 +361,14 @@ def optimizer_flush(
         The one that took the steps.
     learning_rate, weight_decay : float, default 0.0
         Those of the steps; they count only where there is weight decay.
-    copy : bool, default True
-        False changes the arrays of ``parameters`` and ``state`` in place.
-    n_threads : int, optional
-        Threads to use; all by default.
+    copy, n_threads
+        As for :func:`optimizer_step`.
 
     Returns
     -------
     parameters : ndarray
-        As after as many steps of the whole array with a gradient of zero where there was none, to rounding; as they are
-        for optimisers that leave such rows alone.
+        As after as many steps of the whole array with a gradient of zero where there was none, to rounding; unchanged
+        for optimisers that do not move such rows.
     state : OptimizerState
         For the next step.
 

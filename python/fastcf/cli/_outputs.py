@@ -77,17 +77,7 @@ def heading(text: str, *, first: bool = False) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: str) -> None:
-    """Print a table.
-
-    Parameters
-    ----------
-    rows : sequence of rows
-        Cells as text.
-    header : sequence of str
-        Names of the columns.
-    align : str
-        ``"<"`` or ``">"`` for each column.
-    """
+    """Print a table of text; ``align`` holds ``"<"`` or ``">"`` for each column."""
     cells = [[printable(cell) for cell in row] for row in rows]
     lines = [list(header), *cells]
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(header))]

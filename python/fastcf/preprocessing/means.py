@@ -220,18 +220,8 @@ def row_means(
 def shrunk_means(sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0) -> NDArray[np.float64]:
     """Return ``(sums + strength expected) / (totals + strength)``, and ``expected`` where that is 0 / 0.
 
-    Parameters
-    ----------
-    sums, totals : ndarray of float64
-        Sums of weighted values, and of their weights.
-    expected : float or ndarray
-        The mean that is expected.
-    strength : float, default 0.0
-        Its weight.
-
-    Returns
-    -------
-    ndarray of float64
+    ``sums`` and ``totals`` are those of weighted values, and of their weights; ``expected`` is a prior mean of weight
+    ``strength``.
     """
     denominator = totals + strength
     known = denominator > 0

@@ -29,10 +29,7 @@ def rows_of(
 ) -> Rows:
     """Return the row of each id, -1 where it is unknown.
 
-    Raises
-    ------
-    ValueError
-        If ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
+    Raises ValueError if ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
     """
     if np.size(wanted) == 0:
         return np.empty(0, np.int32)
@@ -122,24 +119,8 @@ def rated_side(
 def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
     """Return the histories of a query as ratings, one row per new user.
 
-    Parameters
-    ----------
-    history : Ratings, SciPy sparse matrix of shape (m, n_items), or tuple (pairs, values)
-        Columns of a matrix are the model's items, in the order of ``items``; pairs are (row number, item id).
-    items : IdMap
-        The model's items.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    Ratings
-        Its users are the ids of ``Ratings``, else the numbers of the rows.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the history is none of these.
+    ``history`` is as :meth:`Recommender.predict` documents it, over the model's ``items``. Users of the result are the
+    ids of ``Ratings``, else the numbers of the rows. Raises TypeError or ValueError if the history is none of these.
     """
     what = f"{caller}: history"
     if isinstance(history, Ratings):

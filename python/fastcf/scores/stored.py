@@ -34,12 +34,9 @@ def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 def read_common(archive: Archive) -> State:
-    """Return a state with what every model's file holds, and no scores.
+    """Return a state with the parts common to all models' files, and no scores.
 
-    Raises
-    ------
-    DataError
-        If something is missing or does not fit together.
+    Raises DataError if something is missing or does not fit together.
     """
     try:
         users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))

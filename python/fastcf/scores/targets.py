@@ -22,21 +22,7 @@ COSTS = ("squared", "logistic")
 def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: bool = False) -> Floats:
     """Return 1 for ratings of at least ``threshold`` and 0 for others; without one the ratings, checked.
 
-    Parameters
-    ----------
-    values : ndarray of float32
-        Ratings.
-    threshold : float or None
-        The smallest rating of label 1.
-    caller : str
-        Heads messages.
-    soft : bool, default False
-        Whether ratings between 0 and 1 are labels too.
-
-    Raises
-    ------
-    ValueError
-        If there is no threshold and a rating is no label.
+    Raises ValueError if there is no threshold and a rating is no label: 0 or 1, or with ``soft`` between them.
     """
     if threshold is not None:
         return (values >= float(threshold)).astype(np.float32)  # a NumPy scalar would be compared in float64

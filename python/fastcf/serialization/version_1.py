@@ -25,18 +25,9 @@ _GONE = ("n_threads", "min_delta")
 
 
 def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
-    """Return an archive of format 1 in the form of format 2.
+    """Return an archive of format 1, read without parts, in the form of format 2.
 
-    Parameters
-    ----------
-    archive : Archive
-        As it was read, without parts.
-    arrays : dict
-        All arrays of the file; those of a blend's members have names ``member0/...``.
-
-    Returns
-    -------
-    Archive
+    ``arrays`` holds all arrays of the file; those of a blend's members have names ``member0/...``.
     """
     meta = {name.removesuffix("_"): value for name, value in archive.meta.items()}
     members = meta.pop("members", None)

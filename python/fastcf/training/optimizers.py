@@ -165,11 +165,9 @@ class Momentum(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     momentum : float, default 0.9
         b, in [0, 1).
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References
@@ -225,11 +223,9 @@ class AdaGrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     epsilon : float, default 1e-8
         e, at least 1e-30.
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References
@@ -300,13 +296,11 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     beta1, beta2 : float, default 0.9, 0.999
         b1, b2, in [0, 1).
     epsilon : float, default 1e-8
         e, at least 1e-30.
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References

@@ -308,16 +308,8 @@ class Autoencoder(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, or a parameter would have no effect.
-        DeviceError
-            If ``device="cuda"`` cannot be used.
-        GradientCheckError
-            If ``check_gradients`` and they disagree.
-        DivergenceError
-            If parameters stop being finite; the model then holds those of an earlier epoch.
-        KeyboardInterrupt
-            After Ctrl-C; the model holds what was learnt so far.
+        TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
+            As for :meth:`MatrixFactorization.fit`.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)

@@ -126,10 +126,8 @@ class BiasModel(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y
+            As for :meth:`MatrixFactorization.fit`.
 
         Returns
         -------

@@ -89,22 +89,9 @@ def _rates(solver: Solver, ratings: Ratings, unit: float, scale: float, share: f
 def settle_ratings(
     choices: Choices, solver: Solver, auto: Auto, ratings: Ratings, backend: Backend, n_threads: int
 ) -> Settled:
-    """Return where the training of ratings starts: biases by least squares, and penalties in units of what they leave.
+    """Return where the training of ratings starts: biases by least squares, and penalties in units of their residual.
 
-    Parameters
-    ----------
-    choices : Choices
-        The model's parameters.
-    solver : Solver
-        Trains.
-    auto : Auto
-        What "auto" means for the solver.
-    ratings : Ratings
-        To be learnt from.
-    backend : Backend
-        Where.
-    n_threads : int
-        Threads to use; 0: all.
+    ``auto`` holds the values of "auto" for the solver; ``n_threads`` is 0 for all.
     """
     mean = 0.0
     item_mean = None

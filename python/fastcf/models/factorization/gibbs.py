@@ -254,22 +254,11 @@ class GibbsTrainer:
 def draw_normal_wishart(
     rows: NDArray[np.float64], random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the mean and precision matrix of normal rows from their posterior.
+    """Draw the mean and precision matrix of normal rows, (n, d), from their posterior.
 
     The prior is normal-Wishart with mean 0 worth 2 rows, d degrees of freedom and scale I (R. Salakhutdinov and A.
     Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008, equation 14); the
     Wishart matrix comes from Bartlett's decomposition.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, d)
-        The rows.
-    random : numpy.random.Generator
-        Where the numbers come from.
-
-    Returns
-    -------
-    tuple of ndarray of shape (d,), (d, d)
     """
     n, d = rows.shape
     strength = _STRENGTH + n

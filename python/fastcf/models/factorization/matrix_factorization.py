@@ -447,19 +447,19 @@ class MatrixFactorization(Estimator):
     # -------------------------------------------------------------------------------------------------------
 
     def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> MatrixFactorization:
-        """Learn from further ratings, starting from what is known; new users and items extend the id maps.
+        """Learn from further ratings, starting from the current parameters; new users and items extend the id maps.
 
-        New rows begin where ``fold_in`` puts them. Then stochastic gradient descent passes over the new ratings, at
-        a tenth of the step size that training began with, whatever the solver was; of the penalties, they get the part
-        that would be theirs if all had been there at once. The old ratings are not needed, and of them only which pairs
-        there were is remembered (``seen_``).
+        New rows begin with the values of ``fold_in``. Then stochastic gradient descent passes over the new ratings, at
+        a tenth of the step size that training began with, whatever the solver was; new ratings get the share of the
+        penalties that they would have if all ratings had been fitted at once. The old ratings are not needed; the model
+        holds their pairs only (``seen_``).
 
         Parameters
         ----------
         X, y
-            The new ratings, as for ``fit``. A pair rated before is simply rated again.
+            The new ratings, as for ``fit``. A pair may have been rated before.
         n_epochs : int, default 1
-            Passes over the new ratings. More forget more of the old: right where tastes have changed.
+            Passes over the new ratings. More passes forget more of the old ratings: use them where tastes have changed.
 
         Returns
         -------

@@ -24,27 +24,9 @@ _RATE = 0.1
 
 
 def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute: Compute, caller: str) -> State:
-    """Return the state after stochastic gradient descent over further targets.
+    """Return the state after stochastic gradient descent over further targets; ``state`` is not changed.
 
-    Parameters
-    ----------
-    state : State
-        Of a factorisation by factors and biases; not changed.
-    ratings : Ratings
-        The new targets.
-    n_epochs : int
-        Passes over them.
-    seed : int
-        Of new rows and of the order.
-    compute : Compute
-        Where.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    State
-        Known users and items keep their rows, new ones follow.
+    Known users and items keep their rows, new ones follow. ``seed`` is that of new rows and of the order.
 
     Raises
     ------

@@ -253,10 +253,8 @@ class UserPerceptron(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids. Weights weight their costs.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y, callbacks
+            As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable, tuple (ids, matrix) or fitted factor model
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse. Of a
             factor model (:class:`MatrixFactorization`, for example) its items' biases and factors, unscaled. None with
@@ -264,8 +262,6 @@ class UserPerceptron(Estimator):
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings held out. After each epoch their log-loss is recorded; training stops early when it no longer falls
             (``patience``), and the parameters of the best epoch are kept.
-        callbacks : Callback or iterable of Callback, optional
-            Called after each epoch, see :mod:`fastcf.callbacks`; the validation error is ``"validation_log_loss"``.
         check_gradients : bool, default False
             Whether to compare the gradient with central differences before training, for the user of most ratings; see
             :func:`fastcf.check_gradients`.
@@ -277,16 +273,8 @@ class UserPerceptron(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, a parameter would be ignored, or an item has no features.
-        DeviceError
-            If ``device="cuda"`` cannot be used.
-        GradientCheckError
-            If ``check_gradients`` and they disagree.
-        DivergenceError
-            If parameters stop being finite; the model then holds those of an earlier epoch.
-        KeyboardInterrupt
-            After Ctrl-C; the model holds what was learnt so far.
+        TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
+            As for :meth:`MatrixFactorization.fit`, and if features are missing.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)

@@ -129,10 +129,8 @@ class UserRegression(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y
+            As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable or tuple (ids, matrix)
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse.
 
