@@ -72,7 +72,7 @@ def _encode_categories(chunks: list[Categories], known: IdMap | None, n_threads:
 
 
 class Parts(NamedTuple):
-    """What :class:`~fastcf.ratings.Ratings` consists of."""
+    """The parts of :class:`~fastcf.ratings.Ratings`."""
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]

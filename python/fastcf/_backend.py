@@ -49,7 +49,7 @@ class Backend(NamedTuple):
 
 
 class _Cuda(NamedTuple):
-    """What was found out about the GPU, in which process."""
+    """The result of the search for a GPU, and its process."""
 
     module: ModuleType | None
     report: dict[str, Any]

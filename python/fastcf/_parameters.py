@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Constraint(Protocol):
-    """What a parameter may be; ``str()`` completes the sentence "must be …"."""
+    """A constraint of a parameter; ``str()`` completes the sentence "must be …"."""
 
     def accepts(self, value: object) -> bool:
         """Whether ``value`` satisfies the constraint."""

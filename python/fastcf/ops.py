@@ -33,7 +33,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 class MfGradient(NamedTuple):
-    """What :func:`mf_cost_and_gradient` returns.
+    """The result of :func:`mf_cost_and_gradient`.
 
     Attributes
     ----------
@@ -273,11 +273,11 @@ def optimizer_step(
     Parameters
     ----------
     parameters : ndarray of shape (n_rows,) or (n_rows, n_columns), float32 or float64
-        Where to step from.
+        The current parameters.
     gradient : ndarray
         Of the shape and type of the parameters or, with ``rows``, of those rows.
     state : OptimizerState, optional
-        From the step before; None begins.
+        From the previous step; None for the first.
     optimizer : str or Optimizer, default "gd"
         See :func:`fastcf.optimizers.as_optimizer`. The same at every step.
     learning_rate : float
@@ -351,7 +351,7 @@ def optimizer_flush(
     copy: bool = True,
     n_threads: int | None = None,
 ) -> tuple[Floats, OptimizerState]:
-    """Bring all rows up to date after steps by row.
+    """Take the deferred steps of all rows after steps by row.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What commands read: options, ratings, models, titles, and ids from the command line and from files."""
+"""Input of commands: options, ratings, models, titles, and ids from the command line and from files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What predictions are measured by: errors of ratings, or of probabilities of labels; and simple predictions."""
+"""Measures of predictions: errors of ratings, or of probabilities of labels; and simple predictions."""
 
 from __future__ import annotations
 

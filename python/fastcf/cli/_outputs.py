@@ -1,4 +1,4 @@
-"""What commands write: aligned tables that fit the terminal's window and stay whole in a pipe; CSV, block by block."""
+"""Output of commands: aligned tables, cut to the terminal's width but not in a pipe; CSV, block by block."""
 
 from __future__ import annotations
 

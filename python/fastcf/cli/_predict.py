@@ -85,7 +85,7 @@ def predict(
         for block in blocks(len(users), _BLOCK, "pair", output):
             X = np.empty((block.stop - block.start, 2), dtype=object)  # users may be integers where items are strings
             X[:, 0], X[:, 1] = users[block], items[block]
-            # As text, a number is the shortest that is the same float32.
+            # The shortest text that reads back as the same float32.
             write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
 
 

@@ -240,6 +240,6 @@ def train(
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
         _compare(model, KINDS[kind], seconds, learnt, held_out)
 
-    # What was held out has been rated, too: it is not recommended either.
+    # Held-out pairs are rated, too: they are not recommended either.
     save_with_titles(model.with_seen(whole), output, names, seen=seen)
     click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -30,7 +30,7 @@ __all__ = [
 _GZIP_MAGIC = b"\x1f\x8b"
 _MOVIE_HEADING = re.compile(rb"(\xef\xbb\xbf)?\d+:[ \t]*\r?(\n|$)")
 
-# The ratings file that gives a MovieLens folder away, the layout's name, and the file of titles beside it.
+# The ratings file by which a MovieLens folder is recognised, the layout's name, and the file of titles.
 _MOVIELENS = (
     ("ratings.csv", "movielens-csv", "movies.csv"),
     ("ratings.dat", "movielens-dat", "movies.dat"),
@@ -39,7 +39,7 @@ _MOVIELENS = (
 
 
 class RatingFiles(NamedTuple):
-    """What :func:`detect_format` found.
+    """The result of :func:`detect_format`.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from fastcf.ids import as_id_array
 
 __all__ = ["ItemTable", "read_items"]
 
-# The 19 flags of MovieLens 100k's u.item, where u.genre is not beside it to name them.
+# Names of the 19 flags of MovieLens 100k's u.item, for folders without u.genre.
 _GENRES_100K = [
     "unknown",
     "Action",

@@ -45,7 +45,7 @@ class Qualifying(NamedTuple):
 
 
 class NetflixData(NamedTuple):
-    """What :func:`load_netflix` found in a folder.
+    """The result of :func:`load_netflix`.
 
     Attributes
     ----------

@@ -52,7 +52,7 @@ def movielens(
     Parameters
     ----------
     folder : str or os.PathLike
-        Where the files are.
+        The folder of the files.
     ratings : Ratings, optional
         Training ratings, and those alone (see :func:`fastcf.features.user_features`): users then have the features
         that can be derived from them and the genres, standardised, beside what the folder says of them. The only

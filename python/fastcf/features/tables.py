@@ -58,7 +58,7 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     Attributes
     ----------
     transformer_ : sklearn.compose.ColumnTransformer
-        What was learnt.
+        The learnt encoders.
     feature_names_in_ : ndarray of str
         The columns read beside the ids.
 

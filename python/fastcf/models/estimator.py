@@ -37,7 +37,7 @@ _Own = TypeVar("_Own", bound="Estimator")
 
 @dataclass
 class Packed:
-    """What a family adds to a model file: arrays, JSON values and parts.
+    """The family's part of a model file: arrays, JSON values and parts.
 
     Attributes
     ----------
@@ -149,7 +149,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return 0 if self.n_threads is None else int(self.n_threads)
 
     def _swap(self, state: State) -> None:
-        """Take over a new state, at once."""
+        """Replace the state, at once."""
         object.__setattr__(self, "_state", state)
 
     def _train(
@@ -202,7 +202,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Parameters
         ----------
         path : path-like
-            Where to; an existing file is replaced.
+            The file; an existing one is replaced.
         include_seen : bool, default True
             Whether to keep the rated pairs (4 bytes per rating). Without them the loaded model cannot leave out seen
             items.
@@ -258,7 +258,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Parameters
         ----------
         archive : Archive
-            What a model file holds.
+            The contents of a model file.
 
         Returns
         -------
@@ -305,5 +305,5 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     @property
     def _targets(self) -> Targets:
-        """What the model learns of ratings, by its parameters."""
+        """The targets that the parameters define."""
         return Targets()

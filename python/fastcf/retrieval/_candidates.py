@@ -1,4 +1,4 @@
-"""What retrievers return, and the base of those of this package."""
+"""Candidates, the protocol of retrievers, and the base of those of this package."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Built:
     users, items : IdMap
         The ids behind the rows.
     seen : SeenItems or None
-        Which items each user is not to get, by these rows.
+        The items to leave out for each user, by these rows.
     learnt : object
         What else the retriever has learnt: immutable. Its fields that ``shown`` names are attributes of the retriever.
     """

@@ -25,7 +25,7 @@ from fastcf.scores.seen import seen_in
 
 __all__ = ["FeatureRanker"]
 
-_BATCH_BYTES = 1 << 26  # of features, as float64, that regressors may make of them
+_BATCH_BYTES = 1 << 26  # of features, as the float64 that regressors may convert them to
 
 
 @dataclass(frozen=True, eq=False)

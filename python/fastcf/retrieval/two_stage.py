@@ -99,7 +99,7 @@ class _PairRanker:
 
 @dataclass(frozen=True, eq=False)
 class _Stages:
-    """What a two-stage recommender answers with; ``translations`` caches rows in the ranker of retrievers' items."""
+    """The state of a two-stage recommender; ``translations`` caches rows in the ranker of retrievers' items."""
 
     shown: ClassVar[tuple[str, ...]] = ("retrievers", "users", "items", "seen")
 
@@ -242,7 +242,7 @@ class TwoStageRecommender(Fitted):
         users : id or array-like of shape (m,)
             One user id, or several; unknown ones get what retrievers have for them.
         n : int, default 10
-            How many items each; at least 1.
+            Number of items per user; at least 1.
         exclude_seen : bool, default True
             Whether to leave out what a user has rated, in the ratings of ``fit``.
         min_score : float, optional

@@ -105,7 +105,7 @@ class NearestVectors(BaseRetriever):
         A factorisation, an autoencoder, a regression on features, a blend of linear models. Item biases and means count
         too.
     k : int, default 100
-        How many items.
+        Number of items.
     index : {"exact", "usearch", "hnswlib"}, default "exact"
         All items are scored natively; or an approximate index of one of these libraries is searched, which takes
         a fraction of the time in a large catalogue and misses some items: :meth:`recall` measures how many.
@@ -261,7 +261,7 @@ class RelatedItems(BaseRetriever):
         How many items of a user are looked at: the latest by their timestamps, or the best rated where the ratings
         have none. Ties: the better rated, then the smaller item row.
     k : int, default 20
-        How many items for each of them.
+        Number of items for each of them.
     metric : {"cosine", "dot"}, default "cosine"
         Similarity of vectors.
     index, m, ef_construction, ef, n_threads
@@ -360,7 +360,7 @@ class RelatedItems(BaseRetriever):
         factors = learnt.indexed.scores.item_factors
         reach = _reach(self.k, len(factors))
         if learnt.table is not None:
-            itself = np.arange(items.size + 1, dtype=np.int64), items  # is what a query has seen
+            itself = np.arange(items.size + 1, dtype=np.int64), items  # its own item counts as seen
             compute = learnt.indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
             found, scores = compute.native.topk(
                 learnt.table[items], learnt.table, None, reach, *itself, n_threads=compute.n_threads
@@ -375,7 +375,7 @@ class RelatedItems(BaseRetriever):
 
 @dataclass(frozen=True, eq=False)
 class _Related:
-    """What :class:`RelatedItems` has learnt: the last items of each user, and the vectors, if there is no index."""
+    """Learnt values of :class:`RelatedItems`: the last items of each user, and the vectors, if there is no index."""
 
     shown: ClassVar[tuple[str, ...]] = ("recent", "index")
 

@@ -23,7 +23,7 @@ _resident: weakref.WeakKeyDictionary[FactorScores, Any] = weakref.WeakKeyDiction
 
 @dataclass(frozen=True)
 class Posterior:
-    """What draws of a posterior add to the factors of their mean: the deviations of predictions.
+    """The posterior of factors whose mean is the model: standard deviations of predictions.
 
     Attributes
     ----------
@@ -134,12 +134,12 @@ class FactorScores(Scores):
 
     @property
     def item_score(self) -> Floats:
-        """What an item's score has beside its vector: its bias, and its mean where there is one."""
+        """The constant of an item's score: its bias, and its mean if there is one."""
         return self.item_bias if self.item_mean is None else self.item_bias + self.item_mean
 
     @property
     def parameters(self) -> tuple[Any, ...]:
-        """What the native predictors take after the rows."""
+        """The arguments of the native predictors after the rows."""
         return (
             self.user_factors,
             self.item_factors,

@@ -18,7 +18,7 @@ ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu
 
 
 class Compute(NamedTuple):
-    """Where scores are computed.
+    """The device and the threads that compute scores.
 
     Attributes
     ----------

@@ -23,7 +23,7 @@ Seen = tuple[NDArray[np.int64], Rows] | tuple[None, None]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which items a list may hold.
+    """The items that a list may contain.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What every fitted model does: predict, recommend, find neighbours, take in new rows, be saved."""
+"""Predictions, recommendations, neighbours and new rows of all fitted models."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Recommender:
     rating_range_ : tuple of float
         Limits of predictions.
     device_ : str
-        Where the model was computed and answers.
+        The device of the model.
     """
 
     n_threads: int | None = None
@@ -317,7 +317,7 @@ class Recommender:
             One user id, or several. Unknown users get the best items by means and biases. With a
             ``history`` its row numbers (its ids, where it is ``Ratings``); by default all its rows.
         n : int, default 10
-            How many; at least 1.
+            Number of items per user; at least 1.
         history : Ratings, SciPy sparse matrix of shape (m, n_items) or tuple (pairs, values), optional
             Ratings of new users, as for :meth:`predict`; their items count as seen.
         exclude_seen : bool, default True

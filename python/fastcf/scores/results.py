@@ -1,4 +1,4 @@
-"""What models return: ids and scores, padded where too few remain."""
+"""Results of queries: ids and scores, padded where too few remain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which items users have rated, and unions of that."""
+"""The items that users have rated, and unions of these."""
 
 from __future__ import annotations
 

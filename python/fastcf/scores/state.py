@@ -23,7 +23,7 @@ __all__ = ["Folding", "State"]
 
 
 class Folding:
-    """What a family of models can do with new rows, given what it has learnt. Objects hold nothing that changes.
+    """How a family computes new rows of a fitted state. Immutable.
 
     A family overrides the methods for the sides that it names.
     """
@@ -64,11 +64,11 @@ class State:
     seen : SeenItems or None
         Which items each user rated in training.
     scores : Scores
-        What the model answers with.
+        The scores.
     rating_range : tuple of float
         Limits of predictions.
     device : str
-        Where it was computed, and where it answers.
+        The device of the fit, and of queries.
     targets : Targets
         Whether predictions are ratings or probabilities of labels.
     history : tuple of dict
@@ -109,11 +109,11 @@ class State:
         Parameters
         ----------
         ratings : Ratings
-            What the model was fitted to.
+            The training ratings.
         backend : Backend
-            Where.
+            The device.
         scores : Scores
-            What it answers with.
+            The scores.
         **others
             Further attributes, or others in place of those of the ratings.
 

@@ -60,7 +60,7 @@ class Part:
             return block
         missing = self.item_rows < 0
         wide = block[:, np.where(missing, 0, self.item_rows)]
-        if missing.any():  # an unknown item has the same score for a user, whichever it is
+        if missing.any():  # all unknown items have the same score for a user
             unknown = self._finished(self.scores.pairs(own, np.full(own.size, -1, np.int32), compute), compute)
             wide[:, missing] = unknown[:, None]
         return wide

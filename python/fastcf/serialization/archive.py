@@ -1,4 +1,4 @@
-"""What a model file holds, and the classes that can be loaded."""
+"""The contents of a model file, and the classes that can be loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Archive", "from_archive", "register", "registered_name"]
 
 @dataclass(frozen=True)
 class Archive:
-    """What a model file holds.
+    """The contents of a model file.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Archive:
     fastcf_version : str
         Version that wrote the file.
     path : str
-        Where it was read from, for error messages.
+        The path, for error messages.
     """
 
     class_name: str
@@ -147,7 +147,7 @@ def from_archive(archive: Archive) -> Any:
     Parameters
     ----------
     archive : Archive
-        What a model file holds.
+        The contents of a model file.
 
     Returns
     -------

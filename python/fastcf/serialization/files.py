@@ -115,9 +115,9 @@ def save_archive(
     Parameters
     ----------
     path : path-like
-        Where to; an existing file is replaced.
+        The file; an existing one is replaced.
     archive : Archive
-        What the file is to hold.
+        The contents.
     metadata : mapping, optional
         JSON values of the caller's own.
     extra_arrays : mapping of str to array-like, optional

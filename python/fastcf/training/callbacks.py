@@ -200,7 +200,7 @@ class ProgressBar(Callback):
     fields : sequence of str, optional
         What of the record is shown beside the bar; by default the cost, and the RMSE or log-loss.
     file : text stream, optional
-        Where to draw; by default standard error.
+        The stream; by default standard error.
     disable : bool or None, default None
         None: draw only on a terminal.
     """
@@ -259,7 +259,7 @@ class LogHistory(Callback):
     every : int, default 1
         Print each ``every``-th epoch, and always the first.
     file : text stream, optional
-        Where to; by default standard output.
+        The stream; by default standard output.
     """
 
     def __init__(self, every: int = 1, file: IO[str] | None = None) -> None:

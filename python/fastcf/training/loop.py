@@ -173,7 +173,7 @@ class Training:
                 record = {"epoch": epoch, **trainer.measure(), "learning_rate": rate}
                 record["seconds"] = time.perf_counter() - started
                 first_cost = first_cost or record["cost"]
-                # Without a step size the cost may rise from almost nothing to what is usual: draws of a posterior do.
+                # Without a step size the cost may rise from near 0: that of draws of a posterior does.
                 exploded = rate is not None and record["cost"] > _EXPLOSION * first_cost
                 if exploded or not math.isfinite(record["cost"]):
                     trainer.restore_best()

@@ -152,7 +152,7 @@ class Autoencoder(Estimator):
         The network as a factor model, by which it predicts and ranks: the hidden values of a row, less those of an
         empty one, times ``scale_.gain``, are the factors of one side; U has those of the other.
     scale_ : Scale
-        What is subtracted and divided by.
+        The offset and the divisor of the normalisation.
     mean_rating_ : float
         Mean of the training ratings, or labels, by their weights.
     history_ : list of dict
@@ -337,7 +337,7 @@ class Autoencoder(Estimator):
         Parameters
         ----------
         ratings : Ratings
-            What would be learnt; the first rows count.
+            The ratings; the first rows are used.
         seed : int
             Draws the parameters and what is dropped.
 

@@ -1,4 +1,4 @@
-"""What a fitted network does with rows: encode them, give them factors, fold in new ones."""
+"""Rows of a fitted network: their codes, their factors, and new rows."""
 
 from __future__ import annotations
 

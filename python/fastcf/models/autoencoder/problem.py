@@ -1,4 +1,4 @@
-"""What an autoencoder learns and how, as typed data; and its objective as a function of the parameters."""
+"""The typed problem of an autoencoder, and its objective as a function of the parameters."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class NetworkProblem:
     ratings, validation : Ratings, Ratings or None
         The targets: ratings, or labels; and those held out.
     targets : Targets
-        Which.
+        The optimiser.
     scale : Scale
         Of outputs.
     penalised_bias : bool

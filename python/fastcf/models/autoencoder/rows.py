@@ -23,7 +23,7 @@ Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Activations whose values lie in an interval, and its ends: ratings are mapped onto it."""
 
-_LEAST_REG = 1.0  # of the log-odds of a single row, which labels all alike would make infinite
+_LEAST_REG = 1.0  # of the log-odds of a row: equal labels would make them infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Scale:
 
     @property
     def gain(self) -> float:
-        """What an output of 1 adds."""
+        """The rating of an output of 1, relative to that of 0."""
         return 1.0 if self.logistic else self.unit
 
     def entry_offsets(self, csr: Csr, rows: Floats) -> Floats:

@@ -40,7 +40,7 @@ class NetworkTrainer:
     Parameters
     ----------
     problem : NetworkProblem
-        What is learnt, and how.
+        The typed problem.
     """
 
     restorable = True

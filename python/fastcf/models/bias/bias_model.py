@@ -21,7 +21,7 @@ __all__ = ["BiasModel"]
 
 @dataclass(frozen=True)
 class LearntBiases:
-    """What :class:`BiasModel` has learnt beside the biases."""
+    """The learnt values of :class:`BiasModel` other than biases."""
 
     shown: ClassVar[tuple[str, ...]] = ("user_reg", "item_reg", "noise_variance", "n_iter")
 

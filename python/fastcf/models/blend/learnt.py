@@ -1,4 +1,4 @@
-"""What a blend has learnt: its members' states, their weights, and the sum of their scores."""
+"""The learnt values of a blend: its members' states, their weights, and the sum of their scores."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class LearntBlend:
-    """What :class:`fastcf.Blend` has learnt beside the sum of scores; the fields are attributes of the model."""
+    """The learnt values of :class:`fastcf.Blend`, without the sum of scores; the fields are attributes of the model."""
 
     shown: ClassVar[tuple[str, ...]] = (
         "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean",
@@ -115,7 +115,7 @@ class BlendFolding(Folding):
         by_user = rated.by == "user"
         parts, members = [], []
         for part, member in zip(sums.parts, learnt.members, strict=True):
-            if part.weight == 0:  # it does not count, and may not be able to
+            if part.weight == 0:  # it has no effect, and may not support it
                 members.append(member)
                 parts.append(part)
                 continue

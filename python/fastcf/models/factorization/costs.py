@@ -25,7 +25,7 @@ _LABEL_SHARE = 0.02
 _FIRST_REG, _FIRST_EXPONENT = 0.8, 0.5  # where the search for a penalty of labels begins
 _INIT, _LABEL_INIT = 0.1, 0.3
 _CURVATURE = 0.25  # the largest of the logistic cost
-_NO_BIAS = 1e12  # a penalty that leaves the mean and the spread around it
+_NO_BIAS = 1e12  # a penalty under which only the mean remains
 
 
 class Choices(Protocol):
@@ -40,7 +40,7 @@ class Choices(Protocol):
 
 @dataclass(frozen=True)
 class Settled:
-    """Where training starts, and by which numbers it goes.
+    """The start of a training, and its settled parameters.
 
     Attributes
     ----------
@@ -105,7 +105,7 @@ def settle_ratings(
     sides = Sides.of(choices.bias)
     biases = _first_biases(choices, sides, ratings, backend, item_mean, n_threads)
     mean_weight, most = _weights(ratings)
-    smallest = 1e-3 * max(1e-30, *map(abs, ratings.rating_range))  # ratings that the biases explain wholly
+    smallest = 1e-3 * max(1e-30, *map(abs, ratings.rating_range))  # in case the biases explain the ratings exactly
     sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
     # A step is proportional to its rating's weight; one of three times the mean is still safe.
     unit = sigma * max(mean_weight, most / 3)

@@ -41,7 +41,7 @@ from fastcf.training.loop import check_patience
 
 __all__ = ["MatrixFactorization"]
 
-_CHECKED_RATINGS = 20_000  # that fit(check_gradients=True) looks at
+_CHECKED_RATINGS = 20_000  # of fit(check_gradients=True)
 
 
 @register
@@ -110,7 +110,7 @@ class MatrixFactorization(Estimator):
         sums are vectors wide).
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
-        What ran is in ``device_``.
+        The device used is ``device_``.
     verbose : {0, 1, 2} or bool, default 0
         Silent; a progress bar; a line per epoch.
 
@@ -477,7 +477,7 @@ class MatrixFactorization(Estimator):
         Warns
         -----
         ConvergenceWarning
-            Where ``fold_in`` does.
+            As for ``fold_in``.
 
         Notes
         -----

@@ -128,7 +128,7 @@ def _with_new_rows(
     sides = ("user", state.users, user_rows, ratings.users), ("item", state.items, ratings.indices, ratings.items)
     for stream, (by, old_ids, rows, ids) in enumerate(sides):
         old = len(old_ids)
-        # Small random factors first: a row of zeros that meets a row of zeros would stay where it is.
+        # Small random factors first: pairs of rows of zeros have no gradient.
         factors = compute.native.random(len(ids) - old, k, "normal", scale, seed, _STREAM + stream, compute.n_threads)
         bias = np.zeros(len(ids) - old, np.float32)
         new = rows >= old

@@ -65,7 +65,7 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class LearntFactors:
-    """What a factorisation has learnt beside its scores: what "auto" came to, and the draws of its posterior.
+    """The learnt values of a factorisation other than scores: the values of "auto", and the draws of its posterior.
 
     Attributes
     ----------
@@ -126,18 +126,18 @@ class LearntFactors:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a solver works on; numbers that were "auto" are settled.
+    """The problem of a solver; values of "auto" are settled.
 
     Attributes
     ----------
     ratings : Ratings
-        What is to be predicted: ratings, or labels.
+        The ratings, or labels.
     targets : Targets
-        Which of the two.
+        Ratings or labels.
     held_out : HeldOut, optional
         Validation ratings.
     compute : Compute
-        Where.
+        The device.
     device : str
         Name of the device.
     limits : tuple of float

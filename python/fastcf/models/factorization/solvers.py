@@ -28,7 +28,7 @@ __all__ = ["ALS", "SGD", "SOLVERS", "Auto", "Gibbs", "GradientDescent", "Solver"
 
 
 class Auto(NamedTuple):
-    """What "auto" means for a solver and a cost; ``reg`` in units of the deviation σ that the biases leave."""
+    """The values of "auto" for a solver and a cost; ``reg`` in units of σ, see :class:`LearntFactors`."""
 
     n_factors: int
     n_epochs: int
@@ -47,7 +47,7 @@ class Solver(Settings):
     parameter: ClassVar[str] = "solver"
     shorthands: ClassVar[tuple[str, ...]] = ()
     auto: ClassVar[Mapping[str, Auto]] = {}
-    """What "auto" means, by cost; a solver does not minimise other costs."""
+    """The values of "auto", by cost; a solver minimises these costs only."""
 
     stochastic: ClassVar[bool] = False
     """Whether ``partial_fit`` continues with the step size of this solver."""
@@ -71,7 +71,7 @@ class Solver(Settings):
         Parameters
         ----------
         ratings : Ratings
-            To be trained on.
+            The problem.
         unit : float
             The curvature that a rating gives its rows.
         scale : float
@@ -284,7 +284,7 @@ class GradientDescent(Solver):
         damping = (1 - optimizer.constants.decay) / unit  # momentum adds the steps of 1 / (1 - momentum) gradients
         if isinstance(self.batch_size, str):
             return damping / most
-        # As many steps of SGD as ratings; but the row that a batch meets most often takes no more than two at once.
+        # As many SGD steps as ratings, but at most two at once for the most frequent row of a batch.
         return damping * min(share * self.batch_size, 2 * ratings.nnz / most)
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:

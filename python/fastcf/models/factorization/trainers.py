@@ -62,9 +62,9 @@ class NativeTrainer:
     Parameters
     ----------
     problem : Problem
-        What is trained on.
+        The problem.
     start : Parameters
-        Where training starts.
+        The first parameters; overwritten.
     native : object
         The native trainer, made for the problem.
     steps : SgdSteps, GradientSteps or AlsSteps
@@ -143,7 +143,7 @@ class TrainingSample:
     pairs : HeldOut
         Rows and values.
     share : float
-        What share of all weights they have.
+        Their share of all weights.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -165,7 +165,7 @@ class TrainingSample:
         """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
         users, items, values = self.pairs
         scores = self._problem.scores(parameters).pairs(users, items, self._problem.compute)
-        with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverges, which the loop finds out
+        with np.errstate(invalid="ignore", over="ignore"):  # of a diverging training, which the loop detects
             if self._problem.targets.labels:
                 z = scores.astype(np.float64)
                 costs = np.logaddexp(0, z) - values * z

@@ -29,12 +29,12 @@ __all__ = ["PerceptronProblem", "PerceptronSettings", "PerceptronTrainer"]
 Floats = NDArray[np.float32]
 
 _MEASURED = 1 << 16  # ratings on which the objective is measured
-_SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 and 1: one wrong certainty stays finite
+_SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 and 1, so that costs are finite
 
 
 @dataclass(frozen=True, eq=False)
 class PerceptronProblem:
-    """What networks learn from."""
+    """The training data of networks."""
 
     ratings: Ratings  # structure and weights
     values: Floats  # per rating its target, or with levels the rating

@@ -62,7 +62,7 @@ class RowRegression:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> RowRegression:
-        """Take what concerns a regression out of an estimator's parameters."""
+        """Return the options in an estimator's parameters."""
         max_iter = params["max_iter"]
         return cls(
             str(params["cost"]), float(params["reg"]), bool(params["fit_intercept"]), str(params["solver"]),
@@ -127,7 +127,7 @@ class RowRegression:
 
 @dataclass(frozen=True, eq=False)
 class LearntRegressions:
-    """What regressions have learnt; see :class:`UserRegression`."""
+    """The learnt values of regressions; see :class:`UserRegression`."""
 
     shown: ClassVar[tuple[str, ...]] = ("coef", "intercept", "n_iter")
 

@@ -1,4 +1,4 @@
-"""What a two-tower model has learnt: vectors of features, the factor model that they form, new rows, files."""
+"""A fitted two-tower model: vectors of features, the factor model that they form, new rows, files."""
 
 from __future__ import annotations
 

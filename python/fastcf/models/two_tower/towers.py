@@ -44,7 +44,7 @@ class TowerParameters(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What two towers compute, beside their parameters."""
+    """The architecture of two towers."""
 
     user_layers: list[int]  # the vectors' size included
     item_layers: list[int]

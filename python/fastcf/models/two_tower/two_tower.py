@@ -35,7 +35,7 @@ _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _CHECKED_RATINGS = 100  # of a gradient check: with many, a difference steps over some kink
-_CHECKED_PENALTY = 1e-3  # of a gradient check, which any penalty serves: small beside the rest of the cost
+_CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
 
 
 @register
@@ -121,7 +121,7 @@ class TwoTower(Estimator):
     users_, items_ : IdMap
         Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
-        As for every model.
+        As for :class:`MatrixFactorization`.
     history_ : list of dict
         From epoch 0, before training: ``epoch``, ``cost``, ``train_rmse`` and ``validation_rmse`` (or
         ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``. ``cost`` is the objective at
