@@ -20,7 +20,7 @@ _MAX_ROWS = 2**31 - 2
 
 
 class _Encoded(NamedTuple):
-    """Ids on their way into rows: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
+    """Ids to be numbered: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
 
     map: IdMap
     source: NDArray[Any]

@@ -1,4 +1,4 @@
-"""The only importer of native modules: which devices exist, and what runs on this machine."""
+"""Native modules and devices; the only importer of native modules."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _try_cuda(gpu: int) -> _Cuda:
 
 
 def _load_cublas() -> None:
-    """Load cuBLAS from NVIDIA's wheel where it is installed; the CUDA module finds it in the process."""
+    """Load cuBLAS from NVIDIA's wheel, if installed, for the CUDA module."""
     spec = importlib.util.find_spec("nvidia")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         for library in sorted(Path(folder).glob("*/lib/libcublas.so.*"), reverse=True):
@@ -147,13 +147,13 @@ def resolve_device(device: str, caller: str) -> Backend:
 
 @functools.cache
 def _blas() -> ThreadpoolController:
-    """Return a handle on SciPy's BLAS, which native code calls; to look for it takes milliseconds."""
+    """Return a handle on SciPy's BLAS, which native code calls; the search takes milliseconds."""
     importlib.import_module("scipy.linalg.cython_blas")
     return ThreadpoolController()
 
 
 def single_threaded_blas() -> AbstractContextManager[Any]:
-    """Return a context in which BLAS works on one thread: those that call it are threads of ours already."""
+    """Return a context in which BLAS uses one thread, for calls from parallel code."""
     context: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return context
 

@@ -342,7 +342,7 @@ class Settings:
         validate_parameters(self._constraints, self.get_params(deep=False), self._named(caller))
 
     def _named(self, caller: str) -> str:
-        """Return what heads messages: the caller, if there is one, and the class."""
+        """Return the head of messages: the caller, if any, and the class."""
         return f"{caller}: {type(self).__name__}" if caller else type(self).__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -424,7 +424,7 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
 
 
 def example_of(parameter: str, shorthand: str) -> str | None:
-    """Return the name of the class of settings that a string stands for; None if it stands for none."""
+    """Return the name of the class of settings of a shorthand; None if it is none."""
     for kind in Settings._kinds.values():
         if shorthand in getattr(kind, "shorthands", ()) and parameter == getattr(kind, "parameter", None):
             return kind.__name__

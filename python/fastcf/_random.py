@@ -1,4 +1,4 @@
-"""Seeds: one 64-bit number from whatever a caller gives as ``random_state``."""
+"""Seeds: a 64-bit number from any ``random_state``."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ _ADJECTIVES = (
 
 
 def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
-    """Return an invented title for each item, of the genre of its largest true factor; titles are distinct."""
+    """Return a synthetic title for each item, of the genre of its largest true factor; titles are distinct."""
     genres = list(_GENRES)
     leaning = item_factors[:, : len(genres)].argmax(axis=1)
     random = np.random.default_rng(seed)
@@ -86,7 +86,7 @@ def demo(
 ) -> None:
     """Show every step: ratings, models, errors, recommendations.
 
-    Needs neither files nor downloads: the ratings are made up. With --data it
+    Needs neither files nor downloads: the ratings are synthetic. With --data it
     runs on real ones.
     """
     if output is not None:

@@ -1,4 +1,4 @@
-"""``fastcf info``: what a model, a file of ratings, or this installation is."""
+"""``fastcf info``: a description of a model, a file of ratings, or this installation."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class RatingFile(NamedTuple):
-    """Ratings as read, and where from."""
+    """Ratings and their source."""
 
     ratings: Ratings
     files: RatingFiles
@@ -147,14 +147,14 @@ def read_ratings(
 
 
 class LoadedModel(NamedTuple):
-    """A model and the file that it came from."""
+    """A model and its file."""
 
     model: Any
     archive: Archive
     path: Path
 
     def titles(self, given: Path | None) -> Titles:
-        """Return the titles given on the command line, else those that travel with the model."""
+        """Return the titles given on the command line, else those in the model's file."""
         if given is not None:
             return Titles(read_items(given))
         stored = self.archive.arrays.get(TITLES_ARRAY)
@@ -174,7 +174,7 @@ def looks_like_model(path: Path) -> bool:
 
 
 def refuse_model(path: Path, needed: str) -> None:
-    """Refuse a model where a file of something else is needed."""
+    """Refuse a model file where another file is expected."""
     if looks_like_model(path):
         raise DataError(f"{path}: is a model; expected a file of {needed}")
 

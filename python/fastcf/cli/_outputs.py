@@ -108,7 +108,7 @@ output_option = click.option(
 
 
 def check_output(path: Path) -> None:
-    """Refuse an output path that cannot be written, before an hour of training rather than after it."""
+    """Refuse an output path that cannot be written, before training."""
     folder = path.parent
     if path.is_dir():
         raise IsADirectoryError(0, "is a folder; name the file to write", str(path))
@@ -120,7 +120,7 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def csv_writer(path: Path | None) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """Give what writes rows as CSV: to a file, which appears when all are written, or to standard output."""
+    """Yield a writer of CSV rows: to a file, which is replaced at the end, or to standard output."""
     if path is None:
         yield csv.writer(sys.stdout, lineterminator="\n").writerows
         sys.stdout.flush()  # so that a closed pipe is noticed

@@ -107,7 +107,7 @@ def detect_separator(line: str, where: str, *, pairs: bool = False) -> str:
 
 
 def check_separator(separator: str, caller: str) -> None:
-    """Refuse what cannot separate."""
+    """Refuse text that cannot be a separator."""
     if not isinstance(separator, str):
         raise TypeError(f"{caller}: separator must be a string; got {type(separator).__name__}")
     if not separator or any(c.isalnum() or c in '.+"\r\n\0' for c in separator):

@@ -111,7 +111,7 @@ def naming_file(*paths: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def first_that_exists(folder: Path, *names: str) -> Path | None:
-    """Return the first of these files, plain or with .gz, that the folder has."""
+    """Return the first of these files that exists in the folder, plain or with .gz."""
     for name in names:
         for candidate in (folder / name, folder / f"{name}.gz"):
             if candidate.is_file():

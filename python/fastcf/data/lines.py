@@ -1,4 +1,4 @@
-"""Small text files, line by line: what describes items and users beside their ratings."""
+"""Small text files, line by line: data of items and users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of users and items as text: what is to be predicted."""
+"""Pairs of users and items as text, for predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words that users wrote on items."""
+"""Tags that users gave to items."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def load_ratings(
     path, format, separator, header, user, item, rating, timestamp, n_threads
         As for :func:`read_log`.
     duplicates : {"error", "last", "mean", "sum"}, default="error"
-        What becomes of several ratings of one item by the same user.
+        How to combine several ratings of one item by the same user.
 
     Returns
     -------

@@ -133,7 +133,7 @@ def item_features(
 
 
 class _Rows(NamedTuple):
-    """Ratings by what is described: compressed rows over what has rated or was rated."""
+    """Ratings by row of the described side, as compressed rows over the other."""
 
     ids: IdMap
     others: IdMap
@@ -166,7 +166,7 @@ def _describe(
     caller: str,
     roles: tuple[str, str],
 ) -> FeatureTable:
-    """Return the features of the rows, or of ``ids``; ``roles`` are what they and the others are called."""
+    """Return the features of the rows, or of ``ids``; ``roles`` are the names of both sides."""
     if isinstance(shrinkage, bool) or not isinstance(shrinkage, (int, float, np.integer, np.floating)):
         raise TypeError(f"{caller}: shrinkage must be a number of at least 0; got {shrinkage!r}")
     if not 0 <= shrinkage < np.inf:

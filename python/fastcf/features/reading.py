@@ -64,7 +64,7 @@ def read_columns(table: Any, names: Iterable[str], caller: str) -> dict[str, NDA
 
 
 def _plain(column: Any) -> NDArray[Any]:
-    """Return a column as an array; what is missing is None or NaN, whatever the library calls it."""
+    """Return a column as an array; missing values are None or NaN, for all libraries."""
     if hasattr(column, "isna"):  # pandas
         missing = np.asarray(column.isna(), dtype=bool)
         if not missing.any():
@@ -84,7 +84,7 @@ def _plain(column: Any) -> NDArray[Any]:
 
 
 def read_ids(ids: IdMap | ArrayLike, caller: str, name: str) -> IdMap:
-    """Return distinct ids, integers or strings, as a map; ``name`` is what messages call them."""
+    """Return distinct ids, integers or strings, as a map; ``name`` names them in messages."""
     if isinstance(ids, IdMap):
         return ids
     array = as_id_array(ids, caller, name)
@@ -95,7 +95,7 @@ def read_ids(ids: IdMap | ArrayLike, caller: str, name: str) -> IdMap:
 
 
 def _each(column: NDArray[Any], where: str, wanted: str, convert: Callable[[Any], Any]) -> list[Any]:
-    """Return ``convert(value)`` of every value, None where it is missing; what it refuses is a TypeError."""
+    """Return ``convert(value)`` of every value, None where it is missing; values it refuses raise TypeError."""
     if column.dtype.kind in "mM":  # whose lists may be of plain integers
         raise TypeError(f"{where} must hold {wanted}; got dtype {column.dtype}")
     values: list[Any] = []

@@ -33,7 +33,7 @@ class MovieLensFeatures(NamedTuple):
     items : FeatureTable
         All films of the set, rated or not.
     users : FeatureTable or None
-        All users of the set, or of the ratings given; None where neither the folder nor ratings tell of users.
+        All users of the set, or of the ratings given; None where neither the folder nor ratings have users.
     """
 
     items: FeatureTable

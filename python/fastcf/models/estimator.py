@@ -61,7 +61,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     """Base of the estimators, which learn from ratings: ids of users and items, and numbers.
 
     The constructor stores its parameters untouched. ``fit`` checks them and the ratings, learns, and swaps the state of
-    the model once, at its end: whatever fails before leaves the model as it was.
+    the model once, at its end: a failure before leaves the model unchanged.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"n_threads": THREADS, "device": (DeviceName(),)}
@@ -161,7 +161,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         callbacks: Callback | Iterable[Callback] | None,
         verbose: int | bool,
     ) -> None:
-        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good.
+        """Train, and replace the state; after Ctrl-C or divergence by the last finite one.
 
         After any other failure (of a callback, for example) the model stays as it was.
         """
@@ -227,7 +227,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         save_archive(path, archive, metadata=metadata, extra_arrays=extra_arrays)
 
     def to_archive(self) -> Archive:
-        """Return what a model file holds of this model.
+        """Return the contents of a file of this model.
 
         Returns
         -------
@@ -296,7 +296,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return dict(archive.params)
 
     def _pack(self, state: State) -> Packed:
-        """Return what a file holds beside ids, seen items and range."""
+        """Return the contents of a file besides ids, seen items and range."""
         raise NotImplementedError
 
     def _unpack(self, archive: Archive, common: State) -> State:

@@ -111,7 +111,7 @@ class Built:
     seen : SeenItems or None
         The items to leave out for each user, by these rows.
     learnt : object
-        What else the retriever has learnt: immutable. Its fields that ``shown`` names are attributes of the retriever.
+        Other learnt values: immutable. Its fields that ``shown`` names are attributes of the retriever.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("users", "items", "seen")
@@ -123,12 +123,12 @@ class Built:
 
 
 class Fitted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Base of what is built by ``fit`` as one object: attributes ending in ``_`` are views of it."""
+    """Base of objects whose ``fit`` builds one state: attributes ending in ``_`` are views of it."""
 
     _built: Any = None
 
     def _fitted(self, method: str, what: str) -> Any:
-        """Return what ``fit`` built; a query reads it once."""
+        """Return the state; a query reads it once."""
         if self._built is None:
             raise NotFittedError(f"{type(self).__name__}.{method}: the {what} must be fitted first; call fit")
         return self._built
@@ -182,7 +182,7 @@ class BaseRetriever(Fitted):
         return self
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, Any]:
-        """Return the items that candidates are rows of, and what else is learnt from ratings."""
+        """Return the items that candidates are rows of, and the other learnt values."""
         raise NotImplementedError
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
@@ -233,6 +233,6 @@ class BaseRetriever(Fitted):
     ) -> tuple[Lists, NDArray[np.int32]]:
         """Return lists, and a row of them per user, -1 being none; a user gets the first ``k`` unseen items of each.
 
-        ``rows`` are the users' rows, -1 where unknown, and ``seen`` what they are not to get, or two times None.
+        ``rows`` are the users' rows, -1 where unknown, and ``seen`` the items to leave out, or two times None.
         """
         raise NotImplementedError

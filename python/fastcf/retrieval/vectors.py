@@ -59,7 +59,7 @@ class _Indexed:
     options: tuple[Any, ...]
 
     def compute(self, n_threads: int | None, caller: str) -> Compute:
-        """Return where the model computes."""
+        """Return the device of the model."""
         return Compute(resolve_device(self.state.device, caller).module, check_n_threads(n_threads, caller))
 
 
@@ -92,7 +92,7 @@ def _indexed(
 
 
 def _reach(k: int, n_items: int) -> int:
-    """Return how many items are looked at to find ``k`` that a user has not seen."""
+    """Return the number of items to search for ``k`` that a user has not seen."""
     return min(2 * k, n_items)
 
 

@@ -220,7 +220,7 @@ class FactorScores(Scores):
         return self.posterior is not None
 
     def deviations(self, users: Rows, items: Rows) -> Floats:
-        """Return the standard deviations of ratings of pairs of rows: the draws' differences and the noise.
+        """Return the standard deviations of ratings of pairs of rows: the spread of the draws and the noise.
 
         Only for scores with a ``posterior``.
         """

@@ -33,7 +33,7 @@ class Compute(NamedTuple):
 
 
 class Link(Protocol):
-    """A rising function of scores."""
+    """An increasing function of scores."""
 
     @property
     def linear(self) -> bool:

@@ -1,4 +1,4 @@
-"""Scores: what a fitted model answers with."""
+"""The protocol of scores."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Folding:
     """Sides whose new rows can be computed from their features."""
 
     why: str = ""
-    """Why there are no other sides, for messages."""
+    """The reason for missing sides, for messages."""
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Return a state whose scores (and what belongs to them) are those of the rated rows.
@@ -131,7 +131,7 @@ class State:
         return replace(self, **changes)
 
     def attribute(self, name: str) -> Any:
-        """Return the attribute of a model that is called ``name`` and an underscore.
+        """Return the attribute of a model named ``name`` and an underscore.
 
         Raises
         ------

@@ -49,11 +49,11 @@ class Part:
         return _translated(self.item_rows, rows)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return what pairs of the sum's rows contribute, before the weight."""
+        """Return the contributions of pairs of the sum's rows, before the weight."""
         return self._finished(self.scores.pairs(self.users(users), self.items(items), compute), compute)
 
     def block(self, users: Rows, compute: Compute) -> Floats:
-        """Return what all items of the sum contribute for its user rows, before the weight."""
+        """Return the contributions of all items of the sum for its user rows, before the weight."""
         own = np.ascontiguousarray(self.users(users))
         block = self._finished(self.scores.block(own, compute), compute)
         if self.item_rows is None:
@@ -105,7 +105,7 @@ class WeightedScores(Scores):
 
     @property
     def linear(self) -> bool:
-        """Whether all parts that count are, there being some, and predictions are the scores."""
+        """Whether there are parts with a weight, all are linear, and predictions are the scores."""
         counted = list(self._weighted())
         return self.link.linear and bool(counted) and all(part.scores.linear for part in counted)
 

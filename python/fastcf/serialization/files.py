@@ -56,7 +56,7 @@ def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
 
 
 def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the arrays of an archive's parts, and a description of the parts; what a part shares is stored once."""
+    """Return the arrays of an archive's parts, and a description of the parts; shared arrays are stored once."""
     arrays: dict[str, NDArray[Any]] = {}
     parts: dict[str, Any] = {}
     for number, (name, part) in enumerate(archive.parts.items()):

@@ -1,4 +1,4 @@
-"""Model files of format 1, written by fastcf up to 0.1: brought into the form of format 2."""
+"""Model files of format 1, written by fastcf up to 0.1: converted to format 2."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
 
 
 def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
-    """Give parameters that had no effect, and are refused now, their defaults."""
+    """Set parameters that had no effect, and are refused now, to their defaults."""
     if class_name in ("UserRegression", "ItemRegression") and params.get("cost") == "squared":
         if params.get("solver") != "gradient":  # solved directly
             params |= {"max_iter": None, "tol": 1e-8}

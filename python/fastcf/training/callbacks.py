@@ -1,4 +1,4 @@
-"""Callbacks of training: progress bars, early stopping, logs, and the protocol for a caller's own.
+"""Callbacks of training: progress bars, early stopping, logs, and the base class of your own.
 
 The training loop calls every callback's ``on_train_begin`` once, ``on_epoch_end`` after each epoch with the record that
 it appends to ``history_``, and ``on_train_end`` once, also when training was interrupted or failed. Each is handed a
@@ -90,7 +90,7 @@ class CallbackList(Callback):
 
 
 def as_callbacks(callbacks: Any, caller: str) -> list[Callback]:
-    """Return as a list what ``fit`` was given: None, one callback, or several.
+    """Return the ``callbacks`` of ``fit`` (None, one or several) as a list.
 
     Raises
     ------
@@ -165,11 +165,11 @@ class EarlyStopping(Callback):
         self._waited = 0
 
     def on_train_begin(self, view: Any) -> None:
-        """Forget earlier runs."""
+        """Reset."""
         self._reset()
 
     def on_epoch_end(self, view: Any, record: Record) -> bool:
-        """Compare with the best so far; True once ``patience`` epochs brought nothing. NaN is no improvement."""
+        """Compare with the best so far; True after ``patience`` epochs without improvement. NaN is no improvement."""
         value = record.get(self.monitor)
         if value is None:
             hint = ""
@@ -285,7 +285,7 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : path-like
-        The file; columns are those of the history, then whatever else the first record holds.
+        The file; columns are those of the history, then other fields of the first record.
     append : bool, default False
         Whether to continue an existing file instead of replacing it.
     """

@@ -49,7 +49,7 @@ class Trainer(Protocol):
         """Return the objective and the errors at the current parameters.
 
         ``cost`` and ``train_rmse`` and ``validation_rmse`` (or ``train_log_loss``, ``validation_log_loss``), None for
-        what is not known; a trainer may add others.
+        unknown values; a trainer may add others.
         """
         ...
 
@@ -66,13 +66,13 @@ class Trainer(Protocol):
         ...
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         ...
 
     def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:
         """Return the state of a model with the current parameters, which stay as they are.
 
-        ``history`` and ``n_epochs`` become part of it. Also called between epochs, for callbacks that look.
+        ``history`` and ``n_epochs`` become part of it. Also called between epochs, for the views of callbacks.
         """
         ...
 

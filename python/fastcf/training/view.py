@@ -39,7 +39,7 @@ class TrainingView(Recommender):
         return self._fetched
 
     def close(self) -> None:
-        """Refuse to fetch parameters from now on: the trainer goes on."""
+        """Refuse to fetch parameters from now on: training continues."""
         self._fetch = None
 
     def _with_state(self, state: State) -> Recommender:  # type: ignore[override]  # a view belongs to one epoch

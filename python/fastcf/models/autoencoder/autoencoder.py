@@ -1,4 +1,4 @@
-"""The masked autoencoder: a deep network that is fed the known ratings of a row and predicts all of them."""
+"""The masked autoencoder: a deep network from the known ratings of a row to predictions of all."""
 
 from __future__ import annotations
 
@@ -357,7 +357,7 @@ class Autoencoder(Estimator):
         return network_objective(self._problem(self._targets.of_ratings(ratings, caller), None, backend, seed))
 
     def _check_combinations(self) -> None:
-        """Refuse parameters that do not go together, and those that would have no effect."""
+        """Refuse combinations of parameters that exclude each other or have no effect."""
         caller = self._caller
         self._targets.check(caller)
         if self.cost == "logistic":

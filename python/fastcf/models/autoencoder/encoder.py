@@ -145,7 +145,7 @@ def _place_of(network: Network, compute: Compute) -> float:
 
 
 class NetworkFolding(Folding):
-    """Feeds the ratings of new rows to the network, which stays as it is.
+    """Computes new rows by the network, which does not change.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class NetworkProblem:
 
     @property
     def compute(self) -> Compute:
-        """Where to compute."""
+        """The device."""
         return Compute(self.backend.module, self.n_threads)
 
     @property

@@ -1,4 +1,4 @@
-"""Ratings as rows for a network: normalised, by user or by item, with what turns outputs into ratings again."""
+"""Ratings as rows for a network: normalised, by user or by item, with the inverse map of outputs to ratings."""
 
 from __future__ import annotations
 

@@ -317,7 +317,7 @@ class Blend(Estimator):
 
     @contextlib.contextmanager
     def _progress(self, n_fits: int) -> Iterator[Callable[[str], None]]:
-        """Show how many members have been fitted; call what this yields after each."""
+        """Show how many members have been fitted; call the yielded function after each."""
         started = time.perf_counter()
         with tqdm(
             total=n_fits, desc="Blend", unit="fit", file=sys.stderr, disable=int(self.verbose) != 1 or None
@@ -358,7 +358,7 @@ class Blend(Estimator):
         return train, held_out
 
     def _fitted_clone(self, model: Estimator, ratings: Ratings, features: Mapping[str, Any], seed: int) -> Estimator:
-        """Return a fitted clone; seed and threads are lent to it for the fit, if its own are None."""
+        """Return a fitted clone; seed and threads are set for the fit, if its own are None."""
         member: Estimator = clone(model)
         own = member.get_params(deep=False)
         lent = {"random_state": seed, "n_threads": self.n_threads}
@@ -370,7 +370,7 @@ class Blend(Estimator):
     def _weighted(
         self, members: Sequence[Member], ratings: Ratings, held_out: Ratings, backend: Backend, compute: Compute
     ) -> State:
-        """Fit the weights and return the state of the blend; ``ratings`` are what users are known to have rated."""
+        """Fit the weights and return the state of the blend; ``ratings`` are the seen items."""
         columns = []
         for member in members:
             own = member.state

@@ -29,7 +29,7 @@ class Member:
     model : Estimator
         Its class and parameters.
     state : State
-        What it answers with in the blend, whatever becomes of the model.
+        Its state in the blend.
     """
 
     name: str

@@ -133,7 +133,7 @@ def _first_biases(
     item_mean: Floats | None,
     n_threads: int,
 ) -> Biases:
-    """Return biases to start from, and the noise that they leave; zeros on a side that has none."""
+    """Return the first biases, and the variance of their residuals; zeros on a side without biases."""
     # Training continues from these, so a rough fit is enough.
     biases = fit_biases(
         ratings,

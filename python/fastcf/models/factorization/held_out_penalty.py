@@ -1,4 +1,4 @@
-"""The strength of a penalty, estimated from the data: the one with which held-out labels are predicted best."""
+"""The strength of a penalty, estimated from the data: the one with the least log-loss of held-out labels."""
 
 from __future__ import annotations
 

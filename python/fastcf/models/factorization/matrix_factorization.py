@@ -358,7 +358,7 @@ class MatrixFactorization(Estimator):
         return Targets(self.cost, self.threshold)
 
     def _checked(self) -> tuple[Solver, Targets]:
-        """Return the solver and what is learnt; refuse parameters that would have no effect."""
+        """Return the solver and the targets; refuse parameters that would have no effect."""
         caller = self._caller
         solver, targets = as_solver(self.solver, caller), self._targets
         targets.check(caller)
@@ -389,7 +389,7 @@ class MatrixFactorization(Estimator):
         return settled
 
     def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
-        """Return the penalty with which such a model predicts held-out labels best."""
+        """Return the penalty of the least log-loss of held-out labels."""
         options = {name: getattr(self, name) for name in inspect.signature(MatrixFactorization).parameters}
         options |= {"threshold": None, "patience": None, "random_state": seed}
 
@@ -529,12 +529,12 @@ class MatrixFactorization(Estimator):
 
 
 def _folding(targets: Targets, sampled: bool) -> Folding:
-    """Return how new rows are solved."""
+    """Return the folding of the model."""
     return LabelFolding() if targets.labels else PosteriorFolding() if sampled else RatingFolding()
 
 
 def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: LearntFactors) -> LearntFactors:
-    """Return what was learnt with the draws of an archive."""
+    """Return the learnt values with the draws of an archive."""
     samples = archive.array("user_bias_samples", np.float32, (None, len(common.users)))
     n = len(samples)
     if n == 0 or scores.n_factors % n:

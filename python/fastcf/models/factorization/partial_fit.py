@@ -1,4 +1,4 @@
-"""Going on with a fitted factorisation when new ratings arrive."""
+"""Further training of a fitted factorisation on new ratings."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
 
 
 def _penalty_shares(state: State, learnt: LearntFactors, ratings: Ratings) -> tuple[float, float, float]:
-    """Return what part of the penalties of factors, user biases and item biases falls to new ratings.
+    """Return the share of new ratings in the penalties of factors, user biases and item biases.
 
-    A row's penalty is shared out among its ratings. The old ones had their part, so the new ones are given no more than
-    if all had been there at once: (n_new / n_all)^(1 - a) of a penalty λ n^a. It is the mean over the new ratings, 1
+    A row's penalty is divided among its ratings. The new ratings get the share that they would have if all ratings had
+    been fitted at once: (n_new / n_all)^(1 - a) of a penalty λ n^a. It is the mean over the new ratings, 1
     for those of new rows. Where it is not known which ratings there were, all count as new.
     """
     if state.seen is None:

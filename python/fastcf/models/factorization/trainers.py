@@ -121,12 +121,12 @@ class NativeTrainer:
         return parameters
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return what training can go on from."""
+        """Return copies of the arrays from which training can continue."""
         state: Mapping[str, NDArray[Any]] = self._native.get_state()
         return state
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:

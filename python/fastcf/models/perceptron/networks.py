@@ -1,4 +1,4 @@
-"""The shape of a user's network: where its arrays lie in a row of parameters, and its objective."""
+"""The shape of a user's network: the places of its arrays in a row of parameters, and its objective."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ class PerceptronTrainer:
         return state
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:

@@ -178,7 +178,7 @@ def _dense(table: FeatureTable) -> Floats:
 
 
 def _state_of(side: str, state: State, regression: RowRegression, n_iter: int) -> State:
-    """Return a state of scores with what else regressions have learnt."""
+    """Return a state of scores and the other learnt values of regressions."""
     scores = _factors(state)
     users = scores.user_factors, scores.user_bias
     coef, bias = users if side == "user" else (scores.item_factors, scores.item_bias)
@@ -232,7 +232,7 @@ def fitted_state(
 
 
 def packed(state: State) -> Packed:
-    """Return what a file holds of regressions."""
+    """Return the contents of a file of regressions."""
     scores = _factors(state)
     return Packed(
         factor_arrays(scores),

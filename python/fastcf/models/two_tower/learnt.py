@@ -111,7 +111,7 @@ class LearntTowers:
 
     @classmethod
     def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
-        """Return what an archive holds; ``shape`` has the length of vectors of scale and unit 1, or 0."""
+        """Return the towers of an archive; ``shape`` has the length of vectors of scale and unit 1, or 0."""
         meta = archive.meta
         centre, scale, unit, rate = (float(meta[name]) for name in ("centre", "scale", "unit", "learning_rate"))
         n_ids = [int(meta[f"{name}_own_inputs"]) for name in SIDES]

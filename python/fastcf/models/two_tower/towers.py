@@ -1,4 +1,4 @@
-"""The towers of a two-tower model: what goes into them, their parameters, and the objective as a function of those."""
+"""The towers of a two-tower model: inputs, parameters, and the objective as a function of the parameters."""
 
 from __future__ import annotations
 

@@ -315,7 +315,7 @@ class TwoTower(Estimator):
         return Targets(self.cost, self.threshold, soft=True)
 
     def _shape(self, length: float) -> Shape:
-        """Return what the towers compute; ``length`` counts where vectors are normalised."""
+        """Return the architecture; ``length`` counts where vectors are normalised."""
         users, items = ([*map(int, layers), int(self.n_factors)] for layers in (self.user_layers, self.item_layers))
         return Shape(users, items, self.activation, length if self.normalize else 0.0)
 
@@ -342,7 +342,7 @@ class TwoTower(Estimator):
         return rows[0][known], rows[1][known], values[known]
 
     def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
-        """Return where predictions lie."""
+        """Return the range of predictions."""
         if self._targets.labels:
             centre, unit, rating_range = log_odds(values, ratings.weights), 1.0, (0.0, 1.0)
             farthest = _AUTO_LOGISTIC_SCALE
