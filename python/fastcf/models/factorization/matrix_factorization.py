@@ -79,9 +79,9 @@ class MatrixFactorization(Estimator):
         solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
         λ, at least 0. "auto" is, for ratings, 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation
-        that the biases leave (times the mean weight, where ratings have weights). For labels it is estimated: of three
-        or more penalties the one is taken with which a model trained on nine tenths of the labels predicts the other
-        tenth best; then all are trained on. Below 100,000 labels several tenths are held out in turn. It takes about
+        of the residuals of biases (times the mean weight, where ratings have weights). For labels it is estimated: the
+        one of three or more penalties with which a model trained on nine tenths of the labels predicts the other tenth
+        best. Below 100,000 labels several tenths are held out in turn. It takes about
         four times as long as training once, and more on few labels. Refused for "bayes", whose priors are learnt, as
         are the next two.
     bias_reg : float or "auto", default "auto"
@@ -106,8 +106,8 @@ class MatrixFactorization(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the initial factors and the order of the ratings.
     n_threads : int or None, default None
-        Threads to use; None: all. The same seed gives the same bits for any number of threads (on one instruction set:
-        sums are vectors wide).
+        Threads to use; None: all. The same seed gives the same bits for any number of threads, on one instruction set,
+        BLAS and device.
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
         The device used is ``device_``.
@@ -122,29 +122,29 @@ class MatrixFactorization(Estimator):
     user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
         b_u and b_i; zero where ``bias`` leaves them out.
     global_mean_ : float
-        The mean offset; what is predicted where nothing is known.
+        The mean offset: the prediction for unknown users and items.
     item_mean_ : ndarray of shape (n_items,), float32, or None
         The items' mean ratings where ``normalize="item"``; the global mean for items without ratings.
     users_, items_ : IdMap
         The caller's ids behind the rows.
     seen_ : SeenItems or None
-        Which items each user rated in training, whatever the rating.
+        The items that each user rated in training.
     rating_range_ : tuple of float
         Smallest and largest rating, (0, 1) for labels; predictions are limited to it.
     history_ : list of dict
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
         ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
-        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on so
-        many of them, drawn once. "bayes" has half the squared error of the draw as cost, and the validation error of
-        the mean of the draws so far.
+        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on a
+        sample of that size, drawn once. "bayes" has half the squared error of the draw as cost, and the validation
+        error of the mean of the draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
-        What "auto" came to, a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
+        The values of "auto", a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
     sigma_, sgd_rate_ : float
         σ (1 for labels), and the step size that "sgd" began with or would have; used by ``partial_fit``.
     n_samples_ : int
-        "bayes": how many draws are averaged.
+        "bayes": number of draws.
     draws_ : tuple of arrays
         "bayes": the hyperparameters of the draws, which ``fold_in`` needs.
     noise_variance_ : float
@@ -152,7 +152,7 @@ class MatrixFactorization(Estimator):
     user_bias_samples_, item_bias_samples_ : ndarray of shape (n_samples_, n_users), (n_samples_, n_items), float32
         "bayes": the biases of the draws.
     device_ : str
-        Where it was computed.
+        The device used.
 
     See Also
     --------

@@ -80,18 +80,17 @@ class UserPerceptron(Estimator):
     bias : bool, default True
         Whether layers have bias units.
     reg : float or "auto", default "auto"
-        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, whose factors were learnt
-        from the ratings that they are to explain.
+        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, which were learnt from the
+        same ratings.
     init : tuple (low, high) or {"glorot", "lecun"}, default (−0.1, 0.1)
         First weights, uniform: on [low, high), for example (0, 1); on ±√(6 / (inputs + outputs)); or on ±√(3 / inputs).
         Biases start at 0, those of the outputs at the log-odds of the user's own targets, with half a rating of each
         kind added. low must be below high where there are hidden layers: if all weights of a layer are equal, its units
         compute the same, get the same gradient and stay equal.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of :mod:`fastcf.optimizers`, which
-        carries step size and schedule. The step size "auto" is 0.01 with Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3
-        with gradient descent and 0.03 with Momentum and Nesterov, but at most 1/λ: larger steps along the penalty of a
-        user with one rating would oscillate with growing amplitude.
+        A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.01 with
+        Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3 with gradient descent and 0.03 with Momentum and Nesterov, but at
+        most 1/λ: larger steps along the penalty of a user with one rating would oscillate with growing amplitude.
     batch_size : int, default 10
         Ratings per step; users with fewer take one step per epoch.
     n_epochs : int, default 20
@@ -103,13 +102,11 @@ class UserPerceptron(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights and the order of ratings, together with the user's id: given the features, a user's
         network is the same whether it is trained alone or among others.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads.
+    n_threads, verbose
+        As for :class:`MatrixFactorization`.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where the factorisation of ``features="mf"`` runs. The networks are trained and evaluated on the host, whatever
         the device: each is too small for a GPU.
-    verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
 
     Attributes
     ----------
@@ -122,16 +119,16 @@ class UserPerceptron(Estimator):
     item_features_ : ndarray of shape (n_items, n_features), float32
         The features, dense.
     feature_scale_ : ndarray of shape (n_features,) or None
-        With ``features="mf"``: what they were multiplied by.
+        With ``features="mf"``: the factors that they were multiplied by.
     levels_ : ndarray of shape (K,), float32, or None
-        With ``targets="levels"``: the ratings that there are.
+        With ``targets="levels"``: the distinct ratings.
     base_rate_ : ndarray of shape (K,), float32
         The share of each target among all ratings, with half a rating of each kind added: the outputs for unknown users
         and users without ratings.
     global_mean_ : float
         The prediction for those: the probability, or the rating.
     n_ratings_ : ndarray of shape (n_users,), int64
-        How many ratings, of positive weight, each network was trained on.
+        Number of ratings, of positive weight, of each network.
     learning_rate_, reg_ : float
         The step size of the first epoch, and λ.
     users_, items_, seen_, rating_range_, n_epochs_, device_

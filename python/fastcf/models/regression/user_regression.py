@@ -51,10 +51,8 @@ class UserRegression(Estimator):
     tol : float, default 1e-8
         Iterations end when the norm of the gradient is at most this fraction of the product of the norms of features
         and initial residuals. Refused where ``max_iter`` is.
-    n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
+    n_threads, device
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------

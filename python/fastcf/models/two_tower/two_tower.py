@@ -42,7 +42,7 @@ _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of 
 class TwoTower(Estimator):
     r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = c + u(x_u)·v(x_i)``.
 
-    Users and items with features have vectors, whether or not they have ratings: the answer to cold start. With
+    Users and items with features have vectors, with or without ratings: for cold starts. With
     ``normalize`` vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c plus ``scale`` times the
     cosine. Minimises
 
@@ -72,24 +72,23 @@ class TwoTower(Estimator):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        By how much a prediction may differ from c, above 0. "auto" is 0.7 of the distance of the farthest rating, or 3
-        (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
+        The largest difference between a prediction and c, above 0. "auto" is 0.7 of the distance of the farthest
+        rating, or 3 (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without
+        ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
         λ, at least 0, in ratings. First weights of sparse features that no row of a batch has decay as well, exactly,
         under "gd", "momentum" and "nesterov"; under the others they do not change.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of :mod:`fastcf.optimizers`, which
-        carries step size and schedule. The step size "auto" is 0.002 with Adam, 0.02 with AdaGrad, 1 with AdaDelta and
-        gradient descent, 0.2 with Momentum and Nesterov.
+        A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.002 with
+        Adam, 0.02 with AdaGrad, 1 with AdaDelta and gradient descent, 0.2 with Momentum and Nesterov.
     batch_size : int, default 1024
         Ratings per step.
     n_epochs : int, default 10
         Passes over the ratings (at most, with ``patience``).
     patience : int or None, default None
-        Stop after this many epochs that did not lower the error of the validation ratings, which it needs; None: never.
-        With validation ratings the parameters of the best epoch are kept either way.
+        As for :class:`MatrixFactorization`.
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
         Distribution of the first weights. "he": normal with variance 2/inputs, 1/inputs in the last layer; "lecun":
         1/inputs in all; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard deviation 0.05;
@@ -97,19 +96,14 @@ class TwoTower(Estimator):
         of a side without features are three times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of ratings and dropout.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one instruction
-        set and BLAS).
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. What ran is in ``device_``.
-    verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
+    n_threads, device, verbose
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------
     user_weights_, item_weights_ : list of ndarray (inputs, outputs), float32
-        Of each layer of the towers. Inputs of the first are the features and then, where ``ids`` say so, one per user
-        (item) with ratings.
+        Of each layer of the towers. Inputs of the first are the features and then, by ``ids``, one per user (item)
+        with ratings.
     user_biases_, item_biases_ : list of ndarray, float32
     user_average_, item_average_ : ndarray of shape (n_factors,), float32
         The mean vector of the ratings' users, and of their items: the vector of an unknown user or item.
