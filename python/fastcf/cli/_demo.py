@@ -99,7 +99,7 @@ def demo(
         )
         names = Titles(make_titles(truth.item_factors, seed))
         best_possible = truth.rmse
-        source = "made up"
+        source = "generated"
     else:
         ratings, files, _ = read_ratings(data, threads=threads, **reading)
         names = titles_for(titles, files)

@@ -28,6 +28,7 @@ from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel
+from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.scores import Targets
@@ -108,7 +109,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 )
 @click.option(
     "--solver",
-    type=click.Choice(["sgd", "als", "bayes", "minibatch", "gd"]),
+    type=click.Choice(SOLVERS),
     default="sgd",
     show_default=True,
     help="How the factorisation is learnt; bayes is usually the most accurate, sgd the fastest. als and bayes are "

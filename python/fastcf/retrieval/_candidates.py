@@ -154,7 +154,7 @@ class BaseRetriever(Fitted):
     n_threads: int | None
 
     def fit(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
-        """Learn from ratings what to propose; a fitted model stays as it is.
+        """Learn candidates from ratings; a fitted model does not change.
 
         Parameters
         ----------

@@ -179,7 +179,7 @@ class TwoStageRecommender(Fitted):
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
-        """Fit the retrievers, not clones of them, and take over which items users have seen; the ranker stays as it is.
+        """Fit the retrievers, not clones of them, and store the seen items; the ranker does not change.
 
         Parameters
         ----------

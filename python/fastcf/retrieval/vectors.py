@@ -130,7 +130,7 @@ class NearestVectors(BaseRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. An index returns the 2k nearest items, so that k remain without what a user has seen; users
-    who have seen more than k of them get fewer. Items whose factors are all 0, such as those without ratings, are not
+    with more than k of them seen get fewer. Items whose factors are all 0, such as those without ratings, are not
     in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Candidates are those of the model's state at ``fit``. When the model is fitted again, they stay the same until

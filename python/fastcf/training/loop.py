@@ -96,8 +96,8 @@ class Training:
     patience : int or None
         With a validation error: stop after this many epochs without an improvement of it; None: never.
     callbacks : Callback, iterable of Callback, or None
-        Called after each epoch. An :class:`EarlyStopping` among them stops as its parameters say, beside ``patience``,
-        and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
+        Called after each epoch. An :class:`EarlyStopping` among them stops by its parameters, in addition to
+        ``patience``, and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
     verbose : int or bool
         0 or False: silent; 1 or True: a progress bar (on a terminal); 2: a line per epoch.
     caller : str

@@ -150,10 +150,10 @@ class NetworkFolding(Folding):
     Parameters
     ----------
     orientation : {"item", "user"}
-        The side of the ratings that are the network's input.
+        The rows of the network.
     """
 
-    why = ", whose ratings the network is fed"
+    why = ", the rows of the network"
 
     def __init__(self, orientation: str) -> None:
         self.rated_sides = (orientation,)

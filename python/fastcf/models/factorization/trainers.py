@@ -33,7 +33,7 @@ class SgdSteps:
 class GradientSteps:
     """Epochs of an optimiser's steps along the gradient of batches, or of all ratings."""
 
-    # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors' √σ;
+    # Steps of optimisers without a unit are in that of the parameter: σ for biases, √σ for factors;
     # gradient steps take σ more, and AdaDelta's take none.
     _UNITS: ClassVar[dict[str, float]] = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}
 

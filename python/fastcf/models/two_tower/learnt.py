@@ -29,7 +29,7 @@ class Tower:
 
     parameters: TowerParameters
     inputs: Inputs
-    own: NDArray[np.int32]  # of each row: the number of its own input, or -1
+    own: NDArray[np.int32]  # the id input of each row, or -1
     average: Floats  # the mean vector of the ratings' rows
 
 
