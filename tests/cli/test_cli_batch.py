@@ -143,7 +143,7 @@ def test_predict_compares_ids_as_the_kind_of_the_model(text_model: Path, tmp_pat
     (tmp_path / "strange.csv").write_text("1,0000001\n01,0000001\n")  # users become text
     result = run("predict", text_model, tmp_path / "strange.csv")
     assert column(result.stdout, 0) == ["1", "01"]
-    assert "1 user and 0 items," in result.stderr
+    assert "1 user and 0 items are unknown" in result.stderr
 
 
 def test_predict_writes_the_file_whole_or_not_at_all(
