@@ -438,9 +438,7 @@ def test_autoencoder_new_rows_are_answered_for(ratings, fitted, tmp_path):
 
 def test_autoencoder_folds_in_one_side_only(ratings, fitted):
     other = "item" if fitted.orientation == "user" else "user"
-    message = (
-        rf"Autoencoder\.fold_in: by must be '{fitted.orientation}', the rows of the network; got '{other}'"
-    )
+    message = rf"Autoencoder\.fold_in: by must be '{fitted.orientation}', the rows of the network; got '{other}'"
     with pytest.raises(ValueError, match=message):
         fitted.fold_in(ratings, by=other)
     with pytest.raises(ValueError, match=r"Autoencoder\.fold_in: by must be 'user' or 'item'; got 'both'"):
