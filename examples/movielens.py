@@ -33,7 +33,7 @@ def evaluate(models: list, train: fastcf.Ratings, test: fastcf.Ratings, **featur
 
 def print_items(films: fastcf.data.ItemTable, items: np.ndarray, scores: np.ndarray, notes: list | None = None) -> None:
     for place, (item, score) in enumerate(zip(items, scores, strict=True)):
-        if np.isfinite(score):  # fewer than asked for may be left
+        if np.isfinite(score):  # the list may be shorter
             note = "" if notes is None else f"   ({notes[place]})"
             print(f"  {score:5.2f}  {films.title_of([item])[0]}{note}")
 
@@ -55,7 +55,7 @@ def recommend(
     title(f"Recommended{'' if genre is None else f', {genre} only'}, with the predicted rating")
     print_items(films, *best.recommend(user, n=10, candidates=chosen))
 
-    title("Out of a few hundred that cheap sources proposed, and who proposed them")
+    title("Out of a few hundred candidates of cheap sources, with the sources of each")
     sources = [
         ("nearest", NearestVectors(best, k=100)),
         ("related", RelatedItems(best, n_recent=10, k=20)),
@@ -71,12 +71,12 @@ def recommend(
 
 
 def welcome(ratings: fastcf.Ratings, films: fastcf.data.ItemTable) -> None:
-    """Recommend to somebody new who rates a few well-known films, without training again."""
+    """Recommend to a new user with ratings of a few well-known films, without training again."""
     model = fastcf.MatrixFactorization(random_state=0).fit(ratings)
     known = ratings.items.ids[np.argsort(-ratings.item_counts(), kind="stable")[:5]]
     stars = [5.0, 4.5, 2.0, 5.0, 3.0]
 
-    title("Somebody new rates five films …")
+    title("A new user rates five films …")
     print_items(films, known, np.array(stars))
     title("… and is recommended")
     history = [(0, item) for item in known], stars
@@ -107,7 +107,7 @@ def main() -> None:
 
     ratings, _, films = fastcf.data.load_movielens(arguments.folder)
     if films is None:
-        parser.error(f"{arguments.folder}: there are no titles here")
+        parser.error(f"{arguments.folder}: no titles found")
     ids = ratings.users.ids
     user = ids[0] if arguments.user is None else np.array([arguments.user]).astype(ids.dtype)[0]
     if user not in ratings.users:

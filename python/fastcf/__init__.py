@@ -1,6 +1,6 @@
-"""fastcf: collaborative filtering at the speed of the machine.
+"""fastcf: collaborative filtering.
 
-Names are loaded when they are first used, so that ``import fastcf`` is quick.
+Names are loaded when they are first used, so that ``import fastcf`` is fast.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _MAX_ROWS = 2**31 - 2
 
 
 class _Encoded(NamedTuple):
-    """Ids on their way into rows: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
+    """Ids to be numbered: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
 
     map: IdMap
     source: NDArray[Any]
@@ -72,7 +72,7 @@ def _encode_categories(chunks: list[Categories], known: IdMap | None, n_threads:
 
 
 class Parts(NamedTuple):
-    """What :class:`~fastcf.ratings.Ratings` consists of."""
+    """The parts of :class:`~fastcf.ratings.Ratings`."""
 
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
@@ -91,8 +91,8 @@ class Options(NamedTuple):
     caller: str
     user_ids: IdMap | None = None
     item_ids: IdMap | None = None
-    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # told where a pair rated twice is an error
-    consume: bool = False  # values, timestamps and weights are nobody else's: they may be sorted where they stand
+    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # of the message where a pair rated twice is an error
+    consume: bool = False  # the caller gives up values, timestamps and weights: they may be sorted in place
 
 
 def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -111,21 +111,10 @@ def build(
     weights: NDArray[np.float32] | None,
     options: Options,
 ) -> Parts:
-    """Number the ids and sort the ratings by user and item. The columns are checked, but for their lengths.
+    """Number the ids and sort the ratings by user and item.
 
-    Parameters
-    ----------
-    users, items : ndarray or list of Categories
-        From :func:`fastcf.ids.as_id_array` or :func:`fastcf._columns.arrow_ids`.
-    values, timestamps, weights : ndarray or None
-        From the functions of :mod:`fastcf._columns`.
-    options : Options
-        How to build.
-
-    Raises
-    ------
-    TypeError, ValueError
-        As :meth:`fastcf.ratings.Ratings.from_coo`.
+    The columns come from the checks of :mod:`fastcf.ids` and :mod:`fastcf._columns`; only their lengths are checked.
+    Raises TypeError and ValueError as :meth:`fastcf.ratings.Ratings.from_coo`.
     """
     caller = options.caller
     threads = check_n_threads(options.n_threads, caller)
@@ -215,7 +204,7 @@ class ItemView:
     Attributes
     ----------
     indptr : ndarray of shape (n_items + 1,), int64
-        Ratings of item row ``i`` stand at ``indptr[i]:indptr[i + 1]``.
+        Ratings of item row ``i`` are at ``indptr[i]:indptr[i + 1]``.
     indices : ndarray of shape (nnz,), int32
         User rows, ascending within an item.
     values : ndarray of shape (nnz,), float32

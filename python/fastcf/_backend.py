@@ -1,4 +1,4 @@
-"""The only importer of native modules: which devices exist, and what runs on this machine."""
+"""Native modules and devices; the only importer of native modules."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Backend(NamedTuple):
 
 
 class _Cuda(NamedTuple):
-    """What was found out about the GPU, in which process."""
+    """The result of the search for a GPU, and its process."""
 
     module: ModuleType | None
     report: dict[str, Any]
@@ -69,7 +69,7 @@ _found: _Cuda | None = None
 
 
 def _look_for_cuda(gpu: int = -1) -> _Cuda:
-    """Import the CUDA module and try the GPU: once, and not before somebody asks; who asks first says which."""
+    """Import the CUDA module and try the GPU: once, at the first call, whose GPU is used."""
     global _found
     if _found is None:
         _found = _try_cuda(gpu)
@@ -91,7 +91,7 @@ def _try_cuda(gpu: int) -> _Cuda:
 
 
 def _load_cublas() -> None:
-    """Load cuBLAS from NVIDIA's wheel where it is installed; the CUDA module finds it in the process."""
+    """Load cuBLAS from NVIDIA's wheel, if installed, for the CUDA module."""
     spec = importlib.util.find_spec("nvidia")
     for folder in spec.submodule_search_locations or () if spec is not None else ():
         for library in sorted(Path(folder).glob("*/lib/libcublas.so.*"), reverse=True):
@@ -131,7 +131,7 @@ def resolve_device(device: str, caller: str) -> Backend:
     ValueError
         If ``device`` is none of these.
     DeviceError
-        If a GPU is asked for that cannot be used; the message says why.
+        If the GPU cannot be used; the message says why.
     """
     if not is_device(device):
         raise ValueError(f"{caller}: device must be {DEVICES}; got {device!r}")
@@ -147,13 +147,13 @@ def resolve_device(device: str, caller: str) -> Backend:
 
 @functools.cache
 def _blas() -> ThreadpoolController:
-    """Return a handle on SciPy's BLAS, which native code calls; to look for it takes milliseconds."""
+    """Return a handle on SciPy's BLAS, which native code calls; the search takes milliseconds."""
     importlib.import_module("scipy.linalg.cython_blas")
     return ThreadpoolController()
 
 
 def single_threaded_blas() -> AbstractContextManager[Any]:
-    """Return a context in which BLAS works on one thread: those that call it are threads of ours already."""
+    """Return a context in which BLAS uses one thread, for calls from parallel code."""
     context: AbstractContextManager[Any] = _blas().limit(limits=1, user_api="blas")
     return context
 
@@ -180,7 +180,7 @@ def _describe_products(gemm: str, blas_core: str) -> str:
 
 
 def show_config() -> None:
-    """Print versions, the instruction set in use, threads, who multiplies matrices, devices, and why one is missing."""
+    """Print versions, instruction set, threads, the source of matrix products, devices, and why one is missing."""
     cpu = _cpu.config()
     lines = {
         "fastcf": __version__,

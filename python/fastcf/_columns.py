@@ -29,21 +29,12 @@ def _vector(array: ArrayLike, caller: str, name: str) -> NDArray[Any]:
 
 
 def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool = False) -> NDArray[np.float32]:
-    """Return a contiguous float32 vector of finite (and, where asked, non-negative) numbers.
-
-    Parameters
-    ----------
-    array : array-like of shape (n,)
-        Integers or real numbers; booleans are refused.
-    caller, name : str
-        Named in error messages.
-    non_negative : bool, default False
-        Also require values of 0 or more.
+    """Return a contiguous float32 vector of finite (and, if ``non_negative``, non-negative) numbers.
 
     Raises
     ------
     TypeError
-        If the dtype is not that of real numbers.
+        If the dtype is not that of real numbers; booleans are refused.
     ValueError
         If a value is not finite as float32, or negative where that is excluded; the message names the entry.
     """
@@ -54,7 +45,7 @@ def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool
                 raise TypeError(f"{caller}: {name} must be real numbers; got {value!r} at entry {entry}")
         vector = np.array([float(value) for value in vector])
     if vector.dtype.kind not in "iuf":
-        hint = "; say what they mean with .astype(np.float32)" if vector.dtype.kind == "b" else ""
+        hint = "; convert with .astype(np.float32)" if vector.dtype.kind == "b" else ""
         raise TypeError(f"{caller}: {name} must be real numbers; got dtype {vector.dtype}{hint}")
     with np.errstate(over="ignore"):
         result = np.ascontiguousarray(vector, dtype=np.float32)
@@ -68,14 +59,7 @@ def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool
 
 
 def time_vector(array: ArrayLike, caller: str, name: str) -> NDArray[np.int64]:
-    """Return timestamps as a contiguous int64 vector.
-
-    Parameters
-    ----------
-    array : array-like of shape (n,)
-        Integers of any unit, or datetime64, which becomes seconds since 1970.
-    caller, name : str
-        Named in error messages.
+    """Return timestamps, integers or datetime64 (as seconds since 1970), as a contiguous int64 vector.
 
     Raises
     ------
@@ -109,27 +93,14 @@ class Categories(NamedTuple):
 
 
 def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, Any]:
-    """Read the named columns of anything that speaks the Arrow C stream protocol.
-
-    Parameters
-    ----------
-    source : object with ``__arrow_c_stream__``
-        A pandas or Polars data frame, a DuckDB relation, a pyarrow table or record batch reader.
-    names : iterable of str
-        The columns wanted; others are dropped batch by batch.
-    caller : str
-        Named in error messages.
-
-    Returns
-    -------
-    dict of str to pyarrow.ChunkedArray
+    """Read the named columns of anything with the Arrow C stream protocol, as pyarrow.ChunkedArray.
 
     Raises
     ------
     ImportError
         If pyarrow is not installed.
     TypeError
-        If ``source`` does not speak the protocol.
+        If ``source`` does not have the protocol.
     ValueError
         If a column is missing or holds a null; the message names the column and the row.
     """

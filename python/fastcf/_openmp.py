@@ -1,4 +1,4 @@
-"""How threads of OpenMP wait for each other, which is decided when native code brings OpenMP in."""
+"""How threads of OpenMP wait for each other; decided when native code loads OpenMP."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SPINS = "1000"  # some microseconds
 
 @contextmanager
 def briefly_spinning_threads() -> Iterator[None]:
-    """Let threads of an OpenMP loaded meanwhile spin only briefly before they sleep, unless the environment says how.
+    """Let threads of an OpenMP loaded meanwhile spin only briefly before they sleep, unless the environment sets it.
 
-    GNU's waits busily for about a millisecond or more. Where other programs need the processors, too, that keeps from
-    working the very thread that is waited for: two threads then trained a network 4 to 12 times as slowly as these do
-    (four busy processes on two processors), and where nothing else runs no faster (bench/bench_waiting.py).
+    GNU's threads spin for a millisecond or more. Where other programs need the processors, spinning delays the thread
+    that is waited for: training a network on two threads took 4 to 12 times as long beside four busy processes on two
+    processors, and no less on an idle machine (bench/bench_waiting.py).
     """
     chosen = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys()
     if not chosen:

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Constraint(Protocol):
-    """What a parameter may be; ``str()`` completes the sentence "must be …"."""
+    """A constraint of a parameter; ``str()`` completes the sentence "must be …"."""
 
     def accepts(self, value: object) -> bool:
         """Whether ``value`` satisfies the constraint."""
@@ -43,7 +43,7 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Interval:
-    """A number in an interval; ``integer`` asks for a whole number. The ends belong to it unless they are open."""
+    """A number in an interval; ``integer``: a whole number. The ends are included unless they are open."""
 
     low: float = -np.inf
     high: float = np.inf
@@ -122,7 +122,7 @@ class DeviceName:
     """The name of a device."""
 
     def accepts(self, value: object) -> bool:
-        """Whether ``value`` is one; that it is there is another question."""
+        """Whether ``value`` is one; the device may be unavailable."""
         return is_device(value)
 
     def __str__(self) -> str:
@@ -243,7 +243,7 @@ def positive_count(n: Any, caller: str, name: str = "n") -> int:
 def refuse_ignored(
     owner: object, names: Iterable[str], reason: str, caller: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
-    """Refuse parameters that would have no effect: each must have its default value.
+    """Refuse parameters that would have no effect: each must have its default value, else ValueError.
 
     Parameters
     ----------
@@ -252,19 +252,14 @@ def refuse_ignored(
     names : iterable of str
         The parameters without effect.
     reason : str
-        Why, for the message: "for solver='als'".
+        For the message: "for solver='als'".
     caller : str
         Heads the message.
     defaults : mapping, optional
-        The values that say nothing; by default those of the constructor.
-
-    Raises
-    ------
-    ValueError
-        If one of them has another value.
+        The default values; by default those of the constructor.
     """
     known = dict(defaults or {})
-    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have a constructor of its own
+    for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have another constructor
         if "__init__" in vars(kind) and kind is not object:
             parameters = inspect.signature(kind.__init__).parameters  # type: ignore[misc]  # of a class, not an instance
             known |= {name: parameter.default for name, parameter in parameters.items()}
@@ -347,7 +342,7 @@ class Settings:
         validate_parameters(self._constraints, self.get_params(deep=False), self._named(caller))
 
     def _named(self, caller: str) -> str:
-        """Return what heads messages: the caller, if there is one, and the class."""
+        """Return the head of messages: the caller, if any, and the class."""
         return f"{caller}: {type(self).__name__}" if caller else type(self).__name__
 
     def to_dict(self) -> dict[str, Any]:
@@ -398,12 +393,12 @@ class Settings:
 
 
 def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
-    """Set parameters of an object with ``get_params``; ``name__parameter`` belongs to the settings object ``name``.
+    """Set parameters of an object with ``get_params``; ``name__parameter`` is one of the settings object ``name``.
 
     Raises
     ------
     ValueError
-        If there is no such parameter, or ``name`` is a string: a shorthand has no parameters of its own.
+        If there is no such parameter, or ``name`` is a string: a shorthand has no parameters.
     """
     valid = owner.get_params(deep=False)
     kind = type(owner).__name__
@@ -429,7 +424,7 @@ def set_nested(owner: Any, params: Mapping[str, Any]) -> None:
 
 
 def example_of(parameter: str, shorthand: str) -> str | None:
-    """Return the name of the class of settings that a string stands for; None if it stands for none."""
+    """Return the name of the class of settings of a shorthand; None if it is none."""
     for kind in Settings._kinds.values():
         if shorthand in getattr(kind, "shorthands", ()) and parameter == getattr(kind, "parameter", None):
             return kind.__name__

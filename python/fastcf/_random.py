@@ -1,4 +1,4 @@
-"""Seeds: one 64-bit number from whatever a caller gives as ``random_state``."""
+"""Seeds: a 64-bit number from any ``random_state``."""
 
 from __future__ import annotations
 
@@ -14,20 +14,14 @@ RandomState = int | np.integer[Any] | np.random.Generator | np.random.RandomStat
 def seed_from(random_state: RandomState, caller: str) -> int:
     """Return a seed in [0, 2**64) for native code.
 
-    Parameters
-    ----------
-    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        An integer is the seed itself; a generator is asked for one, and so advances; None draws a fresh one from the
-        operating system.
-    caller : str
-        Named in error messages.
+    An integer is the seed itself; a generator draws one, and advances; None draws one from the operating system.
 
     Raises
     ------
     ValueError
         If an integer is outside [0, 2**64).
     TypeError
-        If it is none of the four.
+        If it is none of these.
     """
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1, np.uint64)[0])

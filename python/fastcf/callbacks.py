@@ -1,4 +1,4 @@
-"""Callbacks of training: progress bars, early stopping, logs, and the protocol for a caller's own."""
+"""Callbacks of training: progress bars, early stopping, logs, and the base class of your own."""
 
 from fastcf.training.callbacks import Callback, CallbackList, CSVLogger, EarlyStopping, LogHistory, ProgressBar
 

@@ -21,7 +21,7 @@ def _reject(caller: str, name: str, what: str) -> NoReturn:
 
 
 def _from_objects(values: NDArray[np.object_], caller: str, name: str) -> NDArray[Any]:
-    """Turn an array of Python objects into the tightest id array: int64, uint64, '<U..', else Python ints."""
+    """Turn an array of Python objects into the smallest id array: int64, uint64, '<U..', else Python ints."""
     kinds = set(map(type, values))
     if kinds and all(issubclass(kind, str) for kind in kinds):
         return values.astype(str)
@@ -43,7 +43,7 @@ def _from_objects(values: NDArray[np.object_], caller: str, name: str) -> NDArra
 
 
 def as_id_array(ids: ArrayLike, caller: str, name: str) -> NDArray[Any]:
-    """Return ids as a contiguous one-dimensional array of a kind that id maps know.
+    """Return ids as a contiguous one-dimensional array of a kind that id maps hold.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class IdMap:
     Parameters
     ----------
     ids : array-like of shape (n,)
-        Distinct ids, integers or strings; row ``i`` belongs to ``ids[i]``.
+        Distinct ids, integers or strings; row ``i`` has the id ``ids[i]``.
 
     Attributes
     ----------
@@ -145,7 +145,7 @@ class IdMap:
 
     @classmethod
     def _trusted(cls, ids: NDArray[Any]) -> IdMap:
-        """Take over distinct ids of an id array's dtype (int32 excepted) without a copy or a check."""
+        """Wrap distinct ids of an id array's dtype (int32 excepted) without a copy or a check."""
         self = cls.__new__(cls)
         self._freeze(ids)
         return self
@@ -201,7 +201,7 @@ class IdMap:
         return self._rows(as_id_array(ids, "IdMap.rows", "ids"), check_n_threads(n_threads, "IdMap.rows"))
 
     def _rows(self, query: NDArray[Any], n_threads: int) -> NDArray[np.int32]:
-        """Look up what :func:`as_id_array` returned."""
+        """Look up the result of :func:`as_id_array`."""
         if len(self) == 0 or query.size == 0 or (query.dtype.kind == "U") != (self._ids.dtype.kind == "U"):
             return np.full(query.size, -1, dtype=np.int32)
         index = self._index()

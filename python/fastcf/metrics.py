@@ -97,10 +97,6 @@ def rmse(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, sample_weight: npt.Arr
         If an argument is empty, not one-dimensional or not finite, if the lengths differ, or if the weights are
         negative or sum to zero.
 
-    See Also
-    --------
-    mae : Mean absolute error.
-
     Examples
     --------
     >>> rmse([3.0, 5.0], [4.0, 5.0])
@@ -114,12 +110,8 @@ def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, sample_weight: npt.Arra
 
     Parameters
     ----------
-    y_true : array-like of shape (n,)
-        True ratings; finite.
-    y_pred : array-like of shape (n,)
-        Predicted ratings; finite.
-    sample_weight : array-like of shape (n,), optional
-        Non-negative weights with a positive sum; by default every rating counts the same.
+    y_true, y_pred, sample_weight
+        As for :func:`rmse`.
 
     Returns
     -------
@@ -128,15 +120,8 @@ def mae(y_true: npt.ArrayLike, y_pred: npt.ArrayLike, *, sample_weight: npt.Arra
 
     Raises
     ------
-    TypeError
-        If an argument does not hold numbers.
-    ValueError
-        If an argument is empty, not one-dimensional or not finite, if the lengths differ, or if the weights are
-        negative or sum to zero.
-
-    See Also
-    --------
-    rmse : Root mean squared error.
+    TypeError, ValueError
+        As for :func:`rmse`.
 
     Examples
     --------
@@ -166,11 +151,8 @@ def log_loss(y_true: npt.ArrayLike, p: npt.ArrayLike, *, sample_weight: npt.Arra
 
     Raises
     ------
-    TypeError
-        If an argument does not hold numbers.
-    ValueError
-        If an argument is empty, not one-dimensional, not finite or out of range, if the lengths differ, or if the
-        weights are negative or sum to zero.
+    TypeError, ValueError
+        As for :func:`rmse`, and if an argument is out of range.
 
     See Also
     --------
@@ -299,20 +281,20 @@ class RankingScores(NamedTuple):
 def ranking(
     recommended: Any, users: npt.ArrayLike, held_out: Ratings, *, k: int | None = None, threshold: float | None = None
 ) -> RankingScores:
-    """Compare lists of recommended items with what their users rated later, or were not known to have rated.
+    """Compare lists of recommended items with held-out ratings of their users.
 
     Parameters
     ----------
     recommended : Recommendations or array-like of shape (m, n)
-        What ``model.recommend(users, n)`` returns, or the ids of items, best first, none of them twice. Ids that
-        ``held_out`` does not know are irrelevant.
+        What ``model.recommend(users, n)`` returns, or the ids of items, best first, none of them twice. Ids
+        that are not in ``held_out`` are irrelevant.
     users : array-like of shape (m,)
-        Whose lists they are.
+        The users of the lists.
     held_out : Ratings
         Ratings that the model did not learn from. Users without relevant ones do not count.
     k : int, optional
-        How many places of each list to look at, at most n; by default all. A list that ends before, for want of items,
-        has nothing on its other places.
+        Number of places of each list to evaluate, at most n; by default all. Places after the end of a list count as
+        irrelevant.
     threshold : float, optional
         Items that a user rated with at least this are relevant; by default all that they rated.
 

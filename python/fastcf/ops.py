@@ -1,8 +1,8 @@
-"""The building blocks of training, for those who build their own: NumPy arrays in, NumPy arrays out, computed natively.
+"""The parts of training, for loops of your own: NumPy arrays in, NumPy arrays out, computed natively.
 
 Every function takes float32 or float64 factors and computes in that type, so that a gradient can be checked in float64
-on the code that trains in float32. Results are the same bits for any number of threads, and inputs are left as they are
-unless a function is told otherwise.
+on the code that trains in float32. Results are the same bits for any number of threads, and inputs are not
+changed except with ``copy=False``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastcf._backend import resolve_device
 from fastcf._parameters import check_n_threads
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores.targets import COSTS
 from fastcf.training.optimizers import Optimizer, as_optimizer
 
 __all__ = [
@@ -28,12 +29,11 @@ __all__ = [
     "optimizer_step",
 ]
 
-_COSTS = ("squared", "logistic")
 Floats = NDArray[np.floating[Any]]
 
 
 class MfGradient(NamedTuple):
-    """What :func:`mf_cost_and_gradient` returns.
+    """The result of :func:`mf_cost_and_gradient`.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ def mf_cost_and_gradient(
     caller = "mf_cost_and_gradient"
     ratings = _ratings(ratings, caller)
     dtype = _dtype(user_factors, item_factors, caller)
-    _one_of(cost, _COSTS, "cost", caller)
+    _one_of(cost, COSTS, "cost", caller)
     for name, value in (("reg", reg), ("user_bias_reg", user_bias_reg), ("item_bias_reg", item_bias_reg)):
         if not (math.isfinite(value) and value >= 0):
             raise ValueError(f"{caller}: {name} must be a finite number of at least 0; got {value}")
@@ -219,7 +219,7 @@ def mf_predict(
     caller = "mf_predict"
     ratings = _ratings(ratings, caller)
     _dtype(user_factors, item_factors, caller)
-    _one_of(cost, _COSTS, "cost", caller)
+    _one_of(cost, COSTS, "cost", caller)
     predicted: Floats = resolve_device("auto", caller).module.mf_predict(
         ratings.indptr,
         ratings.indices,
@@ -237,7 +237,7 @@ def mf_predict(
 
 @dataclass(frozen=True)
 class OptimizerState:
-    """What an optimiser remembers of an array of parameters: returned by :func:`optimizer_step`, taken by the next one.
+    """The state of an optimiser for an array of parameters: returned by :func:`optimizer_step`, taken by the next one.
 
     Attributes
     ----------
@@ -273,11 +273,11 @@ def optimizer_step(
     Parameters
     ----------
     parameters : ndarray of shape (n_rows,) or (n_rows, n_columns), float32 or float64
-        Where to step from.
+        The current parameters.
     gradient : ndarray
         Of the shape and type of the parameters or, with ``rows``, of those rows.
     state : OptimizerState, optional
-        From the step before; None begins.
+        From the previous step; None for the first.
     optimizer : str or Optimizer, default "gd"
         See :func:`fastcf.optimizers.as_optimizer`. The same at every step.
     learning_rate : float
@@ -289,7 +289,7 @@ def optimizer_step(
         they are. Momentum and Nesterov move them, and so does weight decay under these and gradient descent, which
         happens, exactly, when they are next named, or for all rows by :func:`optimizer_flush`; flush before reading
         parameters and, with weight decay, before changing the learning rate. Under AdaDelta and Adam, which have no
-        closed form, and for AdaGrad's weight decay, time stands still for them.
+        closed form, and for AdaGrad's weight decay, those rows do not change.
     copy : bool, default True
         False changes the arrays of ``parameters`` and ``state`` in place.
     n_threads : int, optional
@@ -351,7 +351,7 @@ def optimizer_flush(
     copy: bool = True,
     n_threads: int | None = None,
 ) -> tuple[Floats, OptimizerState]:
-    """Bring all rows up to date after steps by row.
+    """Take the deferred steps of all rows after steps by row.
 
     Parameters
     ----------
@@ -361,16 +361,14 @@ def optimizer_flush(
         The one that took the steps.
     learning_rate, weight_decay : float, default 0.0
         Those of the steps; they count only where there is weight decay.
-    copy : bool, default True
-        False changes the arrays of ``parameters`` and ``state`` in place.
-    n_threads : int, optional
-        Threads to use; all by default.
+    copy, n_threads
+        As for :func:`optimizer_step`.
 
     Returns
     -------
     parameters : ndarray
-        As after as many steps of the whole array with a gradient of zero where there was none, to rounding; as they are
-        for optimisers that leave such rows alone.
+        As after as many steps of the whole array with a gradient of zero where there was none, to rounding; unchanged
+        for optimisers that do not move such rows.
     state : OptimizerState
         For the next step.
 
@@ -414,7 +412,7 @@ def _row_numbers(rows: Any, n_rows: int, caller: str) -> NDArray[np.int32]:
 
 
 def _ratings(ratings: Any, caller: str) -> Ratings:
-    """Ids would be numbered anew, and no longer mean rows of factors: only what has rows is taken."""
+    """Refuse ids, which need not be rows of the factors."""
     if isinstance(ratings, Ratings):
         return ratings
     if not hasattr(ratings, "tocoo"):

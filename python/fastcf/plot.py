@@ -49,7 +49,7 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
         ``cost``, ``train_rmse``, ``validation_rmse``, or ``train_log_loss``, ``validation_log_loss``;
         missing values and None are left out.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; by default a new figure.
+        The axes; by default of a new figure.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
     validation_epochs, validation = _curve(records, f"validation_{kind}")
     if validation:
         trained = [n for n, epoch in enumerate(validation_epochs) if epoch > 0] or range(len(validation))
-        best = min(trained, key=validation.__getitem__)  # no training keeps what it began with
+        best = min(trained, key=validation.__getitem__)  # epoch 0 is never kept
         label = f"best: {validation[best]:.4f} in epoch {validation_epochs[best]}"
         lines.append(ax.axvline(validation_epochs[best], color="0.6", linestyle=":", label=label))
 

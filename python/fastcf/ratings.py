@@ -27,7 +27,7 @@ class Ratings:
     Parameters
     ----------
     indptr : ndarray of shape (n_users + 1,), int64
-        Ratings of user row ``u`` stand at ``indptr[u]:indptr[u + 1]``.
+        Ratings of user row ``u`` are at ``indptr[u]:indptr[u + 1]``.
     indices : ndarray of shape (nnz,), int32
         Item rows, strictly ascending within each user.
     values : ndarray of shape (nnz,), float32

@@ -1,4 +1,4 @@
-"""Solvers of matrix factorisation: objects that hold what only they use."""
+"""Solvers of matrix factorisation, as objects with their parameters."""
 
 from fastcf.models.factorization.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver
 

@@ -135,7 +135,10 @@ def test_evaluate_matches_integers_with_text_ids(text_ids: Path) -> None:
 
 def test_evaluate_says_when_nothing_is_known(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other.csv").write_text("user,item,rating\nann,x,3\nbob,y,4\n")
-    assert "knows none" in run("evaluate", folder / "mf.fastcf", tmp_path / "other.csv").stderr
+    assert (
+        "all of these pairs are unknown to the model"
+        in run("evaluate", folder / "mf.fastcf", tmp_path / "other.csv").stderr
+    )
 
 
 def test_recommend_agrees_with_the_library_and_shows_titles(folder: Path) -> None:
@@ -253,7 +256,7 @@ def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_folder_without_ratings_is_refused(tmp_path: Path) -> None:
-    assert "no ratings here" in run("train", tmp_path, "-o", tmp_path / "model", code=1).stderr
+    assert "no ratings found" in run("train", tmp_path, "-o", tmp_path / "model", code=1).stderr
 
 
 def test_output_is_checked_before_training(folder: Path, tmp_path: Path) -> None:
@@ -264,8 +267,7 @@ def test_output_is_checked_before_training(folder: Path, tmp_path: Path) -> None
 
 def test_unknown_ids_are_refused(folder: Path, text_ids: Path) -> None:
     assert (
-        "unknown user '999'; the model knows 60 users"
-        in run("recommend", folder / "mf.fastcf", "-u", 999, code=1).stderr
+        "unknown user '999'; the model has 60 users" in run("recommend", folder / "mf.fastcf", "-u", 999, code=1).stderr
     )
     for text in ("ann", "007", "", "1.0", str(2**70)):
         assert f"unknown user {text!r}" in run("recommend", folder / "mf.fastcf", "-u", text, code=1).stderr

@@ -127,8 +127,8 @@ def test_predict_counts_what_the_model_does_not_know(folder: Path, tmp_path: Pat
     (tmp_path / "pairs.csv").write_text("".join(f"{user},{item}\n" for user, item in pairs))
     result = run("predict", folder / "mf.fastcf", tmp_path / "pairs.csv")
     assert result.stderr == (
-        "Note: the model does not know 2 users and 1 item, of 4 of the 5 pairs; these are predicted by what is known "
-        "of the other side.\n"
+        "Note: 2 users and 1 item are unknown to the model, in 4 of the 5 pairs; these are predicted from the other "
+        "side alone.\n"
     )
     np.testing.assert_array_equal(predictions(result.stdout), fastcf.load(folder / "mf.fastcf").predict(pairs))
 
@@ -139,11 +139,11 @@ def test_predict_compares_ids_as_the_kind_of_the_model(text_model: Path, tmp_pat
     assert column(result.stdout, 1) == ["0000001", "29"]
     expected = fastcf.load(text_model).predict([(1, "0000001"), (2, "none")])
     np.testing.assert_array_equal(predictions(result.stdout), expected)
-    assert "0 users and 1 item," in result.stderr
+    assert "0 users and 1 item are unknown" in result.stderr
     (tmp_path / "strange.csv").write_text("1,0000001\n01,0000001\n")  # users become text
     result = run("predict", text_model, tmp_path / "strange.csv")
     assert column(result.stdout, 0) == ["1", "01"]
-    assert "1 user and 0 items," in result.stderr
+    assert "1 user and 0 items are unknown" in result.stderr
 
 
 def test_predict_writes_the_file_whole_or_not_at_all(
@@ -188,7 +188,7 @@ def test_predict_refuses_bad_pairs(folder: Path, tmp_path: Path, text: str, mess
 
 def test_predict_refuses_what_it_cannot_read_or_write(folder: Path, tmp_path: Path) -> None:
     model = folder / "mf.fastcf"
-    assert "is a model; a file of pairs is needed" in run("predict", model, model, code=1).stderr
+    assert "is a model; expected a file of pairs" in run("predict", model, model, code=1).stderr
     assert "No such file" in run("predict", model, tmp_path / "none", code=1).stderr
     assert "No such file" in run("predict", tmp_path / "none", folder, code=1).stderr
     assert "does not exist" in run("predict", model, folder, "-o", tmp_path / "no" / "out.csv", code=1).stderr

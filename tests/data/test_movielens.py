@@ -105,7 +105,7 @@ def test_load_movielens_without_titles(tmp_path):
     write_csv(tmp_path)
     (tmp_path / "movies.csv").unlink()
     assert load_movielens(tmp_path).items is None
-    with pytest.raises(fastcf.DataError, match="no titles here"):
+    with pytest.raises(fastcf.DataError, match="no titles found"):
         read_items(tmp_path)
 
 

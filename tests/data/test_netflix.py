@@ -226,7 +226,7 @@ def test_load_netflix_probe_outside_the_training_set(tmp_path):
 
 
 def test_load_netflix_other_folders_and_arguments(tmp_path):
-    with pytest.raises(fastcf.DataError, match="no training set here"):
+    with pytest.raises(fastcf.DataError, match="no training set found"):
         load_netflix(tmp_path)
     write_combined(tmp_path)
     with pytest.raises(ValueError, match="read_log: separator must not be given for the Netflix Prize layout"):

@@ -116,9 +116,9 @@ def test_read_tags_malformed_line_names_file_line_and_text(tmp_path, name, text,
 
 
 def test_read_users_and_tags_say_what_is_missing(tmp_path):
-    with pytest.raises(fastcf.DataError, match=r"no users here: expected users.dat or u.user"):
+    with pytest.raises(fastcf.DataError, match=r"no users found: expected users.dat or u.user"):
         read_users(tmp_path)
-    with pytest.raises(fastcf.DataError, match=r"no tags here: expected tags.csv or tags.dat"):
+    with pytest.raises(fastcf.DataError, match=r"no tags found: expected tags.csv or tags.dat"):
         read_tags(tmp_path)
 
 

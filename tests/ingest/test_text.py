@@ -334,7 +334,7 @@ def test_read_log_bad_argument_is_named(tmp_path, arguments, error, message):
 def test_read_log_missing_file_and_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         read_log(tmp_path / "nothing.csv")
-    with pytest.raises(fastcf.DataError, match="no ratings here"):
+    with pytest.raises(fastcf.DataError, match="no ratings found"):
         read_log(tmp_path)
     write(tmp_path, "1,2,3\n", "ratings.csv")
     write(tmp_path, "1::2::3\n", "ratings.dat")

@@ -126,9 +126,9 @@ def test_docs_movielens_example_runs_on_real_ratings(
     for section in (
         "has rated 440 films",
         "Recommended",
-        "who proposed them",
+        "with the sources of each",
         "Related to",
-        "somebody new",
+        "a new user",
         "without any",
     ):
         assert section.lower() in out.lower(), section

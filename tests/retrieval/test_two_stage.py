@@ -349,7 +349,12 @@ def test_two_stage_refuses_broken_candidates(ratings, model, result, error, mess
         ([("a", Popular()), ("a", Popular())], None, ValueError, r"names of retrievers must differ; got \['a', 'a'\]"),
         (["popular"], None, TypeError, ".*which have the methods fit and retrieve; got"),
         ([Popular()], 3, TypeError, "ranker must have a method predict; got int"),
-        ([Popular()], fastcf.BiasModel(), NotFittedError, "ranker must be fitted, .*FeatureRanker.*; got BiasModel"),
+        (
+            [Popular()],
+            fastcf.BiasModel(),
+            NotFittedError,
+            "ranker must be fitted and have items_ .*FeatureRanker.*; got BiasModel",
+        ),
     ],
 )
 def test_two_stage_bad_parameters_raise(ratings, model, retrievers, ranker, error, message):

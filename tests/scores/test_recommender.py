@@ -291,7 +291,7 @@ def test_histories_skip_unknown_items_and_may_be_empty():
         (([(0, 101)],), TypeError, "got tuple"),
         (scipy.sparse.csr_array((2, 3)), ValueError, r"a column for each of the model's 14 items; got \(2, 3\)"),
         (([("n", 101)], [1.0]), ValueError, "pairs must begin with row numbers from 0.*got 'n'"),
-        (([(-1, 101)], [1.0]), ValueError, "row numbers from 0, one per newcomer; got -1"),
+        (([(-1, 101)], [1.0]), ValueError, "row numbers from 0, one per new user; got -1"),
         (([(0, 101)], [1.0, 2.0]), ValueError, "must have as many entries"),
     ],
 )

@@ -337,7 +337,7 @@ def test_load_finds_the_registered_class(tmp_path, monkeypatch):
     assert np.array_equal(again.w_, toy.w_)
     again.w_[0] = 1  # arrays are the model's own
     monkeypatch.setattr(registry, "_classes", {})
-    with pytest.raises(fastcf.DataError, match="toy: holds a 'Toy', which this fastcf does not know"):
+    with pytest.raises(fastcf.DataError, match="toy: holds a 'Toy', unknown to this fastcf"):
         load(tmp_path / "toy")
 
 
@@ -565,5 +565,5 @@ def test_class_that_is_not_registered_is_not_loaded(tmp_path):
 
     with pytest.raises(TypeError, match="save: Foreign must be registered"):
         registered_name(Foreign)
-    with pytest.raises(fastcf.DataError, match="holds a 'Foreign', which this fastcf does not know"):
+    with pytest.raises(fastcf.DataError, match="holds a 'Foreign', unknown to this fastcf"):
         from_archive(Archive("Foreign", {}, {}, path="m"))

@@ -1,4 +1,4 @@
-"""The command group, and how failures end: one line on standard error and an exit code, never a traceback."""
+"""The command group; failures end in one line on standard error and an exit code, without a traceback."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="fastcf")
 def main() -> None:
-    """Collaborative filtering at the speed of the machine.
+    """Collaborative filtering.
 
     Train models on files of ratings, measure their errors, and get recommendations.
     """

@@ -26,7 +26,7 @@ __all__ = ["demo", "make_titles"]
 
 _N_USERS, _N_ITEMS, _N_RATINGS = 2_000, 1_000, 200_000
 
-# One genre for each direction of taste; an invented film belongs to the one that it leans to most.
+# One genre per factor; an invented film has the genre of its largest factor.
 _GENRES: dict[str, str] = {
     "space": "Comet Nebula Orbit Starship Moon Galaxy Satellite Horizon",
     "western": "Saddle Canyon Sheriff Prairie Stagecoach Mustang Frontier Coyote",
@@ -44,7 +44,7 @@ _ADJECTIVES = (
 
 
 def make_titles(item_factors: NDArray[np.float32], seed: int) -> ItemTable:
-    """Return an invented title for each item, of the genre of its largest true factor; titles are distinct."""
+    """Return a synthetic title for each item, of the genre of its largest true factor; titles are distinct."""
     genres = list(_GENRES)
     leaning = item_factors[:, : len(genres)].argmax(axis=1)
     random = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def _typical_user(train: Ratings) -> int:
 
 @click.command()
 @click.option(
-    "--data", type=click.Path(path_type=Path), help="Your ratings, a file or folder, instead of made-up ones."
+    "--data", type=click.Path(path_type=Path), help="Your ratings, a file or folder, instead of synthetic ones."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where to save the model.")
 @click.option("--titles", type=click.Path(path_type=Path), help="File of titles, with --data.")
@@ -86,7 +86,7 @@ def demo(
 ) -> None:
     """Show every step: ratings, models, errors, recommendations.
 
-    Needs neither files nor downloads: the ratings are made up. With --data it
+    Needs neither files nor downloads: the ratings are synthetic. With --data it
     runs on real ones.
     """
     if output is not None:
@@ -99,7 +99,7 @@ def demo(
         )
         names = Titles(make_titles(truth.item_factors, seed))
         best_possible = truth.rmse
-        source = "made up"
+        source = "generated"
     else:
         ratings, files, _ = read_ratings(data, threads=threads, **reading)
         names = titles_for(titles, files)
@@ -165,7 +165,7 @@ def demo(
     save_with_titles(model, path, names)
     heading("7. Next")
     click.echo(
-        f"  The model is saved. Ask it, or train one on your own ratings:\n\n"
+        f"  The model is saved. Query it, or train one on your own ratings:\n\n"
         f"    fastcf recommend {path} --user {user}\n"
         f"    fastcf similar {path} --item {item}\n"
         f"    fastcf train RATINGS -o MODEL\n"

@@ -1,4 +1,4 @@
-"""``fastcf info``: what a model, a file of ratings, or this installation is."""
+"""``fastcf info``: a description of a model, a file of ratings, or this installation."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _describe_model(path: Path) -> None:
         ("users", f"{len(model.users_):,}: {_examples(model.users_)}"),
         ("items", f"{len(model.items_):,}: {_examples(model.items_)}"),
         ("scale", _scale(model)),
-        ("who rated what", seen),
+        ("rated pairs", seen),
         ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
     ]
     history = getattr(model, "history_", None)

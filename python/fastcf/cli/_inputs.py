@@ -1,4 +1,4 @@
-"""What commands read: options, ratings, models, titles, and ids from the command line and from files."""
+"""Input of commands: options, ratings, models, titles, and ids from the command line and from files."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def column(value: str) -> str | int:
 def pair_options(command: _Command) -> _Command:
     """Add the options for the columns of users and items."""
     for option in (
-        click.option("--item-column", type=column, help="Column of items, likewise."),
+        click.option("--item-column", type=column, help="Column of items, in the same way."),
         click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
         click.option("--separator", help="Separator of fields, if not recognised."),
     ):
@@ -81,7 +81,7 @@ def rating_options(command: _Command) -> _Command:
             show_default=True,
             help="How several ratings of one item by the same user are combined.",
         ),
-        click.option("--rating-column", type=column, help="Column of ratings, likewise."),
+        click.option("--rating-column", type=column, help="Column of ratings, in the same way."),
         pair_options,
     ):
         command = option(command)
@@ -109,7 +109,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 
 class RatingFile(NamedTuple):
-    """Ratings as read, and where from."""
+    """Ratings and their source."""
 
     ratings: Ratings
     files: RatingFiles
@@ -147,14 +147,14 @@ def read_ratings(
 
 
 class LoadedModel(NamedTuple):
-    """A model and the file that it came from."""
+    """A model and its file."""
 
     model: Any
     archive: Archive
     path: Path
 
     def titles(self, given: Path | None) -> Titles:
-        """Return the titles given on the command line, else those that travel with the model."""
+        """Return the titles given on the command line, else those in the model's file."""
         if given is not None:
             return Titles(read_items(given))
         stored = self.archive.arrays.get(TITLES_ARRAY)
@@ -174,9 +174,9 @@ def looks_like_model(path: Path) -> bool:
 
 
 def refuse_model(path: Path, needed: str) -> None:
-    """Refuse a model where a file of something else is needed."""
+    """Refuse a model file where another file is expected."""
     if looks_like_model(path):
-        raise DataError(f"{path}: is a model; a file of {needed} is needed here")
+        raise DataError(f"{path}: is a model; expected a file of {needed}")
 
 
 def load_model(path: Path, threads: int | None = None) -> LoadedModel:
@@ -224,7 +224,7 @@ def _suggestion(text: str, known: IdMap, what: str) -> str:
         if alike.size:
             return f"; did you mean {str(alike[0])!r}?"
     some = ", ".join(str(one) for one in known.ids[:3])
-    return f"; the model knows {len(known):,} {what}s, such as {some}"
+    return f"; the model has {len(known):,} {what}s, such as {some}"
 
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What predictions are measured by: errors of ratings, or of probabilities of labels; and simple predictions."""
+"""Measures of predictions: errors of ratings, or of probabilities of labels; and simple predictions."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def item_mean_predictions(train: Ratings, test: Ratings, *, labels: bool = False
 
 
 def bias_predictions(train: Ratings, test: Ratings, *, labels: bool, n_threads: int | None) -> Floats:
-    """Return what biases of users and items predict of test ratings (same id maps); of labels probabilities."""
+    """Return predictions of test ratings by biases of users and items (same id maps); of labels probabilities."""
     if not labels:
         return BiasModel(n_threads=n_threads).fit(train).predict(test)
     biases = fit_label_biases(train, resolve_device("auto", "fastcf"), n_threads=n_threads or 0)

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from fastcf.models.autoencoder import ACTIVATIONS, Autoencoder
+from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.bias import BiasModel
 from fastcf.models.factorization import MatrixFactorization
 from fastcf.optimizers import Optimizer, as_optimizer
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.solvers import SGD, GradientDescent, Solver
 
 __all__ = ["KINDS", "Trained", "check_choices", "layers_of", "make_model", "network_options", "settings_of"]
@@ -28,7 +29,7 @@ _FACTORISATIONS = "mf", "logistic"
 _TRAINED = *_FACTORISATIONS, "autoencoder"
 _NETWORKS = ("autoencoder",)
 
-# Options that do not go with every kind.
+# Options of some kinds only.
 _TAKEN_BY = {
     "threshold": ("logistic", "autoencoder"),
     **dict.fromkeys(("solver", "factors", "bias"), _FACTORISATIONS),
@@ -43,7 +44,7 @@ _NORMALIZE = {
     "logistic": ("global", "none"),
     "autoencoder": ("bias", "item", "user", "global", "none"),
 }
-# Options that do not go with every solver.
+# Options of some solvers only.
 _SOLVED_BY = {
     "batch_size": ("minibatch",),
     "optimizer": ("minibatch", "gd"),
@@ -71,7 +72,7 @@ def network_options(command: _Command) -> _Command:
             "--refeeding",
             type=click.IntRange(0),
             metavar="N",
-            help="Autoencoder: how often outputs are fed again.",
+            help="Autoencoder: further steps on its outputs.",
         ),
         click.option("--tied", is_flag=True, help="Autoencoder: the decoder has the encoder's weights, transposed."),
         click.option("--dropout", type=share, metavar="SHARE", help="Autoencoder: share of hidden values dropped."),
@@ -79,19 +80,19 @@ def network_options(command: _Command) -> _Command:
             "--rated-input",
             type=click.FloatRange(0),
             metavar="X",
-            help="Autoencoder: what it is fed for being rated at all.",
+            help="Autoencoder: size of the indicator of rated items.",
         ),
         click.option(
             "--input-dropout",
             type=share,
             metavar="SHARE",
-            help="Autoencoder: share of ratings not fed.",
+            help="Autoencoder: share of ratings left out of the input.",
         ),
         click.option("--activation", type=click.Choice(ACTIVATIONS), help="Autoencoder: of the hidden layers."),
         click.option(
             "--orientation",
             type=click.Choice(["item", "user"]),
-            help="Autoencoder: whose ratings it is fed, an item's or a user's.",
+            help="Autoencoder: input is the ratings of an item or of a user.",
         ),
         click.option(
             "--layers",
@@ -109,7 +110,7 @@ def _either(names: tuple[str, ...]) -> str:
 
 
 def check_choices(context: click.Context, kind: str, solver: str, normalize: str | None) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that exclude each other."""
     given = {
         one.name: one.opts[0]
         for one in context.command.params
@@ -117,16 +118,14 @@ def check_choices(context: click.Context, kind: str, solver: str, normalize: str
     }
     for name, kinds in _TAKEN_BY.items():
         if name in given and kind not in kinds:
-            raise click.UsageError(f"{given[name]} goes with --model {_either(kinds)}, not {kind}")
+            raise click.UsageError(f"{given[name]} needs --model {_either(kinds)}, not {kind}")
     if kind == "logistic" and solver in ("als", "bayes"):
         raise click.UsageError(f"--model logistic takes --solver sgd, minibatch or gd, not {solver}")
     if kind in _FACTORISATIONS:
         for name, solvers in _SOLVED_BY.items():
             if name in given and solver not in solvers:
                 also = " or --model autoencoder" if "autoencoder" in _TAKEN_BY[name] else ""
-                raise click.UsageError(
-                    f"{given[name]} goes with --solver {_either(solvers)}{also}, not --solver {solver}"
-                )
+                raise click.UsageError(f"{given[name]} needs --solver {_either(solvers)}{also}, not --solver {solver}")
     if normalize is not None and normalize not in _NORMALIZE[kind]:
         raise click.UsageError(f"--model {kind} takes --normalize {_either(_NORMALIZE[kind])}, not {normalize}")
 
@@ -140,7 +139,7 @@ def _optimizer(options: Mapping[str, Any]) -> Optimizer | str:
 
 
 def _solver(options: Mapping[str, Any]) -> Solver | str:
-    """Return the solver of the options: an object where something of its own is chosen, else its name."""
+    """Return the solver of the options: an object where one of its parameters is chosen, else its name."""
     name: str = options["solver"]
     if name == "sgd" and options["learning_rate"] != "auto":
         return SGD(options["learning_rate"])
@@ -150,7 +149,7 @@ def _solver(options: Mapping[str, Any]) -> Solver | str:
 
 
 def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
-    """Return a model of the options of ``train``; None stands for the default of the model."""
+    """Return a model of the options of ``train``; None: the default of the model."""
     if kind == "bias":
         return BiasModel(n_threads=options["threads"])
     names = {"n_epochs": "epochs", "n_threads": "threads", "random_state": "seed", "patience": "patience"}
@@ -171,7 +170,7 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
 
 
 def layers_of(model: Autoencoder) -> str:
-    """Return the sizes of an autoencoder's layers, and what it is fed."""
+    """Return the sizes of an autoencoder's layers, and its inputs."""
     return f"{', '.join(map(str, model.layers))}; a row is the ratings of one {model.orientation}"
 
 

@@ -1,4 +1,4 @@
-"""What commands write: aligned tables that fit the terminal's window and stay whole in a pipe; CSV, block by block."""
+"""Output of commands: aligned tables, cut to the terminal's width but not in a pipe; CSV, block by block."""
 
 from __future__ import annotations
 
@@ -77,17 +77,7 @@ def heading(text: str, *, first: bool = False) -> None:
 
 
 def table(rows: Sequence[Sequence[str]], header: Sequence[str], align: str) -> None:
-    """Print a table.
-
-    Parameters
-    ----------
-    rows : sequence of rows
-        Cells as text.
-    header : sequence of str
-        Names of the columns.
-    align : str
-        ``"<"`` or ``">"`` for each column.
-    """
+    """Print a table of text; ``align`` holds ``"<"`` or ``">"`` for each column."""
     cells = [[printable(cell) for cell in row] for row in rows]
     lines = [list(header), *cells]
     widths = [max(display_width(line[column]) for line in lines) for column in range(len(header))]
@@ -118,7 +108,7 @@ output_option = click.option(
 
 
 def check_output(path: Path) -> None:
-    """Refuse an output path that cannot be written, before an hour of training rather than after it."""
+    """Refuse an output path that cannot be written, before training."""
     folder = path.parent
     if path.is_dir():
         raise IsADirectoryError(0, "is a folder; name the file to write", str(path))
@@ -130,10 +120,10 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def csv_writer(path: Path | None) -> Iterator[Callable[[Iterable[Sequence[Any]]], None]]:
-    """Give what writes rows as CSV: to a file, which appears when all are written, or to standard output."""
+    """Yield a writer of CSV rows: to a file, which is replaced at the end, or to standard output."""
     if path is None:
         yield csv.writer(sys.stdout, lineterminator="\n").writerows
-        sys.stdout.flush()  # so that a pipe that nobody reads any more is noticed here
+        sys.stdout.flush()  # so that a closed pipe is noticed
         return
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         yield csv.writer(file, lineterminator="\n").writerows

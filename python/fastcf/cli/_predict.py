@@ -37,14 +37,14 @@ def _count(n: int, what: str) -> str:
 
 
 def _note_unknown(model: Any, users: NDArray[Any], items: NDArray[Any]) -> None:
-    """Print on one line of standard error how many ids the model does not know."""
+    """Print on one line of standard error how many ids are unknown to the model."""
     unknown = [model.users_.rows(users) < 0, model.items_.rows(items) < 0]
     affected = int((unknown[0] | unknown[1]).sum())
     if affected:
         n_users, n_items = (len(np.unique(ids[mask])) for ids, mask in zip((users, items), unknown, strict=True))
         click.echo(
-            f"Note: the model does not know {_count(n_users, 'user')} and {_count(n_items, 'item')}, of {affected:,} "
-            f"of the {_count(len(users), 'pair')}; these are predicted by what is known of the other side.",
+            f"Note: {_count(n_users, 'user')} and {_count(n_items, 'item')} are unknown to the model, in {affected:,} "
+            f"of the {_count(len(users), 'pair')}; these are predicted from the other side alone.",
             err=True,
         )
 
@@ -68,8 +68,8 @@ def predict(
 
     PAIRS is delimited text of users and items, or any file of ratings, of which
     other columns are ignored. A model of labels gives probabilities of label 1.
-    Users and items that the model does not know are predicted by what is known
-    of the other side, and counted on standard error.
+    Users and items unknown to the model are predicted from the other side alone,
+    and counted on standard error.
 
     Example: fastcf predict movies.fastcf pairs.csv -o predictions.csv
     """
@@ -85,7 +85,7 @@ def predict(
         for block in blocks(len(users), _BLOCK, "pair", output):
             X = np.empty((block.stop - block.start, 2), dtype=object)  # users may be integers where items are strings
             X[:, 0], X[:, 1] = users[block], items[block]
-            # As text, a number is the shortest that is the same float32.
+            # The shortest text that reads back as the same float32.
             write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
 
 
@@ -99,9 +99,8 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     """Measure the errors of MODEL on RATINGS.
 
     They should be ratings that the model was not trained on; a model of labels
-    cuts them at its own threshold. Those of users or items that the model does
-    not know are predicted by what is known of the other side, and counted
-    apart.
+    cuts them at its own threshold. Those of users or items unknown to the model
+    are predicted from the other side alone, and counted separately.
     """
     loaded = load_model(model, threads)
     fitted, targets = loaded.model, loaded.model.state.targets
@@ -139,12 +138,12 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     click.echo()
     key_values(
         [
-            ("users", f"{data.n_users:,}, of which the model does not know {result['unknown_users']:,}"),
-            ("items", f"{data.n_items:,}, of which the model does not know {result['unknown_items']:,}"),
+            ("users", f"{data.n_users:,}, of which unknown to the model {result['unknown_users']:,}"),
+            ("items", f"{data.n_items:,}, of which unknown to the model {result['unknown_items']:,}"),
         ]
     )
     if not known.any():
-        click.echo("\nNote: the model knows none of these pairs; are they ids of the same set?", err=True)
+        click.echo("\nNote: all of these pairs are unknown to the model; are they ids of the same set?", err=True)
     elif result["seen_in_training"]:
         click.echo(
             f"\nNote: {result['seen_in_training']:,} of these ratings were in the file that the model was trained "

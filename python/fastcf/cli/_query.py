@@ -1,4 +1,4 @@
-"""``fastcf recommend`` and ``fastcf similar``: ask a model."""
+"""``fastcf recommend`` and ``fastcf similar``: queries of a model."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _print(
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-u", "--user", "users", multiple=True, metavar="ID", help="User id; may be given several times.")
-@click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; goes with -o.")
+@click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; needs -o.")
 @number_option
 @output_option
 @titles_option

@@ -28,6 +28,7 @@ from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel
+from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.scores import Targets
@@ -73,7 +74,7 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
 
 
 def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
-    """Print the errors of a model, trained in so many seconds, beside those of simpler ones."""
+    """Print the errors of a model, and its training time, beside those of simpler ones."""
     started = time.perf_counter()
     targets = model.state.targets
     labels, threads = targets.labels, model.n_threads
@@ -108,7 +109,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 )
 @click.option(
     "--solver",
-    type=click.Choice(["sgd", "als", "bayes", "minibatch", "gd"]),
+    type=click.Choice(SOLVERS),
     default="sgd",
     show_default=True,
     help="How the factorisation is learnt; bayes is usually the most accurate, sgd the fastest. als and bayes are "
@@ -180,7 +181,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 @seed_option
 @threads_option
 @titles_option
-@click.option("--seen/--no-seen", default=True, show_default=True, help="Store who rated what (4 bytes per rating).")
+@click.option("--seen/--no-seen", default=True, show_default=True, help="Store the rated pairs (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
 @rating_options
 @click.pass_context
@@ -240,6 +241,6 @@ def train(
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
         _compare(model, KINDS[kind], seconds, learnt, held_out)
 
-    # What was held out has been rated, too: it is not recommended either.
+    # Held-out pairs are rated, too: they are not recommended either.
     save_with_titles(model.with_seen(whole), output, names, seen=seen)
     click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")

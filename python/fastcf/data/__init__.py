@@ -1,4 +1,4 @@
-"""Ratings from files, tables and thin air, and their splits."""
+"""Ratings from files and tables, synthetic ratings, and splits."""
 
 from fastcf.data.files import RatingFiles, detect_format
 from fastcf.data.items import ItemTable, read_items

@@ -69,7 +69,7 @@ _TIMESTAMP = re.compile(r"[+-]?\d{1,19}(\.0*)?|\d{4}-\d\d-\d\d")
 
 
 class Columns(NamedTuple):
-    """The layout of a delimited file: positions of its columns (-1 where there is none, or it was not asked for)."""
+    """The layout of a delimited file: positions of its columns (-1 where there is none, or is not wanted)."""
 
     separator: str
     header: bool
@@ -107,7 +107,7 @@ def detect_separator(line: str, where: str, *, pairs: bool = False) -> str:
 
 
 def check_separator(separator: str, caller: str) -> None:
-    """Refuse what cannot separate."""
+    """Refuse text that cannot be a separator."""
     if not isinstance(separator, str):
         raise TypeError(f"{caller}: separator must be a string; got {type(separator).__name__}")
     if not separator or any(c.isalnum() or c in '.+"\r\n\0' for c in separator):
@@ -142,7 +142,7 @@ def choose_columns(
     asked: dict[str, str | int | bool | None],
     caller: str,
 ) -> Columns:
-    """Lay out a file by its first line and what the caller asked for; see :func:`fastcf.data.read_log`.
+    """Lay out a file by its first line and the caller's columns; see :func:`fastcf.data.read_log`.
 
     ``asked`` has an entry for every column that is wanted, of user and item at least; None where it is to be found.
     """

@@ -30,7 +30,7 @@ __all__ = [
 _GZIP_MAGIC = b"\x1f\x8b"
 _MOVIE_HEADING = re.compile(rb"(\xef\xbb\xbf)?\d+:[ \t]*\r?(\n|$)")
 
-# The ratings file that gives a MovieLens folder away, the layout's name, and the file of titles beside it.
+# The ratings file by which a MovieLens folder is recognised, the layout's name, and the file of titles.
 _MOVIELENS = (
     ("ratings.csv", "movielens-csv", "movies.csv"),
     ("ratings.dat", "movielens-dat", "movies.dat"),
@@ -39,7 +39,7 @@ _MOVIELENS = (
 
 
 class RatingFiles(NamedTuple):
-    """What :func:`detect_format` found.
+    """The result of :func:`detect_format`.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ def naming_file(*paths: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def first_that_exists(folder: Path, *names: str) -> Path | None:
-    """Return the first of these files, plain or with .gz, that the folder has."""
+    """Return the first of these files that exists in the folder, plain or with .gz."""
     for name in names:
         for candidate in (folder / name, folder / f"{name}.gz"):
             if candidate.is_file():
@@ -195,7 +195,7 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
         raise DataError(f"{path}: the folder holds several sets of ratings ({names}); name the file to read")
     if not found:
         raise DataError(
-            f"{path}: no ratings here: expected ratings.csv, ratings.dat or u.data (MovieLens), or "
+            f"{path}: no ratings found: expected ratings.csv, ratings.dat or u.data (MovieLens), or "
             "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize)"
         )
     return found[0]

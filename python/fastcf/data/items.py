@@ -19,7 +19,7 @@ from fastcf.ids import as_id_array
 
 __all__ = ["ItemTable", "read_items"]
 
-# The 19 flags of MovieLens 100k's u.item, where u.genre is not beside it to name them.
+# Names of the 19 flags of MovieLens 100k's u.item, for folders without u.genre.
 _GENRES_100K = [
     "unknown",
     "Action",
@@ -183,7 +183,7 @@ def read_items(path: str | os.PathLike[str]) -> ItemTable:
     if path.is_dir():
         found = detect_format(path).items
         if found is None:
-            raise DataError(f"{path}: no titles here: expected movies.csv, movies.dat, u.item or movie_titles.txt")
+            raise DataError(f"{path}: no titles found: expected movies.csv, movies.dat, u.item or movie_titles.txt")
         path = found
     text = decoded(path)
     rows = list(_reader_of(path, text)(path, text))

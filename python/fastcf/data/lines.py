@@ -1,4 +1,4 @@
-"""Small text files, line by line: what describes items and users beside their ratings."""
+"""Small text files, line by line: data of items and users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file_named(path: str | os.PathLike[str], what: str, *names: str) -> Path:
         return path
     found = first_that_exists(path, *names)
     if found is None:
-        raise DataError(f"{path}: no {what} here: expected {' or '.join(names)}")
+        raise DataError(f"{path}: no {what} found: expected {' or '.join(names)}")
     return found
 
 

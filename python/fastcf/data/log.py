@@ -38,7 +38,7 @@ class RatingLog(NamedTuple):
         Parameters
         ----------
         duplicates : {"error", "last", "mean", "sum"}, default="error"
-            What becomes of several rows of the same user and item; ``"last"`` is the last in file order.
+            How to combine several rows of the same user and item; ``"last"`` is the last in file order.
         **options
             Further arguments of :meth:`fastcf.Ratings.from_coo`.
 

@@ -16,7 +16,7 @@ __all__ = ["Dataset", "load_movielens"]
 
 
 class Dataset(NamedTuple):
-    """Ratings with what belongs to them.
+    """Ratings, with titles and the log of the file.
 
     Attributes
     ----------

@@ -45,7 +45,7 @@ class Qualifying(NamedTuple):
 
 
 class NetflixData(NamedTuple):
-    """What :func:`load_netflix` found in a folder.
+    """The result of :func:`load_netflix`.
 
     Attributes
     ----------
@@ -167,7 +167,7 @@ def load_netflix(
     folder = Path(folder)
     files = netflix_files(folder)
     if not files:
-        raise DataError(f"{folder}: no training set here: expected training_set/mv_*.txt or combined_data_*.txt")
+        raise DataError(f"{folder}: no training set found: expected training_set/mv_*.txt or combined_data_*.txt")
     rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
     if rows.ratings is None or rows.ratings.size == 0:
         raise DataError(f"{folder}: there are no ratings")

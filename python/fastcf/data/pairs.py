@@ -1,4 +1,4 @@
-"""Pairs of users and items as text: what is to be predicted."""
+"""Pairs of users and items as text, for predictions."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def read_pairs(
     item: str | int | None = None,
     n_threads: int | None = None,
 ) -> Pairs:
-    """Read the user and item ids of a delimited file; whatever else a line holds is not looked at.
+    """Read the user and item ids of a delimited file, and ignore its other columns.
 
     Parameters
     ----------
@@ -52,18 +52,10 @@ def read_pairs(
     n_threads : int, optional
         Threads that read the layout of the Netflix Prize; all by default.
 
-    Returns
-    -------
-    Pairs
-
     Raises
     ------
-    DataError
-        If a line has more or fewer fields than the first (file, line number and text are given), or there are no pairs.
-    ValueError
-        If the separator or a column is not possible.
-    OSError
-        If the file cannot be read.
+    DataError, ValueError, OSError
+        As :func:`fastcf.data.read_log`.
     """
     found = detect_format(path)
     if found.format == "netflix":

@@ -173,8 +173,8 @@ def make_ratings(
     signal : float, default 0.5
         Standard deviation of ``p_u @ q_i``.
     noise : float, default 0.7
-        Standard deviation of what nobody can predict. With levels ``step`` apart the best possible RMSE is about
-        ``sqrt(noise**2 + step**2 / 12)``, less what clipping to the scale takes away; see :class:`Truth`.
+        Standard deviation of the noise. With levels ``step`` apart the best possible RMSE is about
+        ``sqrt(noise**2 + step**2 / 12)``, less the part that clipping to the scale removes; see :class:`Truth`.
     levels : sequence of float or None, default half stars from 0.5 to 5
         The ratings there are, ascending. None: continuous ratings, neither rounded nor clipped.
     timestamps : bool, default False
@@ -202,7 +202,7 @@ def make_ratings(
     -----
     Rows are generated in place: beside the result (8 bytes per rating, 16 with timestamps) only the factors of users
     and items are held. The items of a user are drawn without replacement, by rejection from an alias table [1]_ or,
-    for those who rate a large part of everything, by exponential keys [2]_; both give the same distribution.
+    for users who rate a large part of all items, by exponential keys [2]_; both give the same distribution.
 
     References
     ----------

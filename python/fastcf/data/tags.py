@@ -1,4 +1,4 @@
-"""Words that users wrote on items."""
+"""Tags that users gave to items."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["TagTable", "read_tags"]
 
 
 class TagTable(NamedTuple):
-    """Tags in file order: who gave which to what.
+    """Tags in file order, with their users and items.
 
     Attributes
     ----------

@@ -103,7 +103,7 @@ def read_log(
         ``"auto"`` looks; the others insist. Of a Netflix Prize folder all training ratings are read, those of the
         probe included; :func:`load_netflix` separates them.
     separator : str, optional
-        What stands between fields. By default the first of ``"::"``, tab, comma, semicolon, bar and space that cuts
+        The text between fields. By default the first of ``"::"``, tab, comma, semicolon, bar and space that cuts
         the first line into at least three fields.
     header : bool or "auto", default="auto"
         Whether the first line names the columns. ``"auto"``: it does where it holds names of at least two of user,
@@ -120,7 +120,7 @@ def read_log(
     RatingLog
         Users, items, ratings and timestamps. An id column is int64 if all its ids are canonical integers that fit,
         otherwise all of it is strings (UTF-8); ``"007"``, ``"+7"``, and integers beyond 64 bits are strings.
-        Ratings are the float32 nearest to ``float(text)``. Timestamps are integers as they stand, or dates
+        Ratings are the float32 nearest to ``float(text)``. Timestamps are integers as written, or dates
         ``YYYY-MM-DD``, which become seconds since 1970 at midnight UTC.
 
     Raises
@@ -210,7 +210,7 @@ def load_ratings(
     path, format, separator, header, user, item, rating, timestamp, n_threads
         As for :func:`read_log`.
     duplicates : {"error", "last", "mean", "sum"}, default="error"
-        What becomes of several ratings of one item by the same user.
+        How to combine several ratings of one item by the same user.
 
     Returns
     -------

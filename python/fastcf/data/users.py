@@ -1,4 +1,4 @@
-"""Who the users of the older MovieLens sets are."""
+"""Data of the users of the older MovieLens sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["UserTable", "read_users"]
 
 
 class UserTable(NamedTuple):
-    """What is known of users, in file order.
+    """Data of users, in file order.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class UserTable(NamedTuple):
 
 
 def read_users(path: str | os.PathLike[str]) -> UserTable:
-    """Read what MovieLens 100k and 1M say of their users.
+    """Read the users' data of MovieLens 100k and 1M.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def read_users(path: str | os.PathLike[str]) -> UserTable:
     for number, line in lines:
         fields = line.split(separator)
         if len(fields) != 5:
-            problem = f"expected 5 fields separated by {separator!r}, who a user is; got {len(fields)}"
+            problem = f"expected 5 fields separated by {separator!r}, the data of a user; got {len(fields)}"
             raise malformed(path, number, problem, line)
         user, age, gender, occupation, zip_code = (field.strip() for field in fields)
         if separator == "::":

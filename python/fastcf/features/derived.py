@@ -41,9 +41,10 @@ def user_features(
         Of all items of the ratings; non-negative, such as the genres of films. With zeros and ones, means and numbers
         are over the items that have the feature; other values weight the items.
     users : IdMap or array-like, optional
-        Whom to describe, those without ratings included; by default the users of the ratings.
+        The users, including any without ratings; by default the users of the ratings.
     shrinkage : float, default 5.0
-        s: as many ratings of what is expected are added to each mean, so that few ratings say little. At least 0.
+        s: this many ratings of the expected value are added to each mean, so that means of few ratings stay near it.
+        At least 0.
 
     Returns
     -------
@@ -78,10 +79,10 @@ def user_features(
     --------
     >>> ratings = Ratings.from_coo(["ann", "ann", "bob"], ["up", "heat", "up"], [5.0, 2.0, 4.0])
     >>> genres = FeatureTable(["heat", "up"], [[1, 0], [0, 1]], ["crime", "animation"])
-    >>> people = user_features(ratings, genres, shrinkage=1)
-    >>> people.names.tolist()
+    >>> users = user_features(ratings, genres, shrinkage=1)
+    >>> users.names.tolist()
     ['log_count', 'mean', 'spread', 'mean_crime', 'mean_animation', 'log_count_crime', 'log_count_animation']
-    >>> people.matrix[:, 3:5].round(3)
+    >>> users.matrix[:, 3:5].round(3)
     array([[2.778, 4.278],
            [3.833, 3.917]], dtype=float32)
     """
@@ -132,7 +133,7 @@ def item_features(
 
 
 class _Rows(NamedTuple):
-    """Ratings by what is described: compressed rows over what has rated or was rated."""
+    """Ratings by row of the described side, as compressed rows over the other."""
 
     ids: IdMap
     others: IdMap
@@ -165,7 +166,7 @@ def _describe(
     caller: str,
     roles: tuple[str, str],
 ) -> FeatureTable:
-    """Return the features of the rows, or of ``ids``; ``roles`` are what they and the others are called."""
+    """Return the features of the rows, or of ``ids``; ``roles`` are the names of both sides."""
     if isinstance(shrinkage, bool) or not isinstance(shrinkage, (int, float, np.integer, np.floating)):
         raise TypeError(f"{caller}: shrinkage must be a number of at least 0; got {shrinkage!r}")
     if not 0 <= shrinkage < np.inf:

@@ -46,7 +46,7 @@ class BagEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return self
 
     def transform(self, X: NDArray[np.object_]) -> scipy.sparse.csr_matrix:
-        """Return zeros and ones, float32 of shape (n, number of labels); unknown labels leave no trace."""
+        """Return zeros and ones, float32 of shape (n, number of labels); unknown labels are ignored."""
         blocks = []
         for bags, labels in zip(X.T, self.labels_, strict=True):
             known = set(labels)

@@ -1,4 +1,4 @@
-"""Columns of tables, whoever made the table: what they hold as ids, categories, numbers and years."""
+"""Columns of tables of any library as ids, categories, numbers and years."""
 
 from __future__ import annotations
 
@@ -18,21 +18,16 @@ _YEAR = re.compile(r"\((\d{4})(?:\s*[-–—]\s*(?:\d{4})?)?\)")
 
 
 def read_columns(table: Any, names: Iterable[str], caller: str) -> dict[str, NDArray[Any]]:
-    """Return the named columns of a table.
+    """Return the named columns of a table; missing values are None in columns of objects, NaN in columns of floats.
 
     Parameters
     ----------
     table : pandas or Polars data frame, Arrow table or record batch, mapping or named tuple of arrays
-        Told apart by what they offer; no library is imported for it.
+        Recognised by their attributes; no library is imported.
     names : iterable of str
         The columns wanted.
     caller : str
         Named in error messages.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n,)
-        What is missing is None in columns of objects, NaN in columns of floats.
 
     Raises
     ------
@@ -69,7 +64,7 @@ def read_columns(table: Any, names: Iterable[str], caller: str) -> dict[str, NDA
 
 
 def _plain(column: Any) -> NDArray[Any]:
-    """Return a column as an array; what is missing is None or NaN, whatever the library calls it."""
+    """Return a column as an array; missing values are None or NaN, for all libraries."""
     if hasattr(column, "isna"):  # pandas
         missing = np.asarray(column.isna(), dtype=bool)
         if not missing.any():
@@ -89,7 +84,7 @@ def _plain(column: Any) -> NDArray[Any]:
 
 
 def read_ids(ids: IdMap | ArrayLike, caller: str, name: str) -> IdMap:
-    """Return distinct ids, integers or strings, as a map; ``name`` is what messages call them."""
+    """Return distinct ids, integers or strings, as a map; ``name`` names them in messages."""
     if isinstance(ids, IdMap):
         return ids
     array = as_id_array(ids, caller, name)
@@ -100,7 +95,7 @@ def read_ids(ids: IdMap | ArrayLike, caller: str, name: str) -> IdMap:
 
 
 def _each(column: NDArray[Any], where: str, wanted: str, convert: Callable[[Any], Any]) -> list[Any]:
-    """Return ``convert(value)`` of every value, None where it is missing; what it refuses is a TypeError."""
+    """Return ``convert(value)`` of every value, None where it is missing; values it refuses raise TypeError."""
     if column.dtype.kind in "mM":  # whose lists may be of plain integers
         raise TypeError(f"{where} must hold {wanted}; got dtype {column.dtype}")
     values: list[Any] = []
@@ -148,10 +143,7 @@ def _as_cells(values: list[Any]) -> NDArray[np.object_]:
 def read_categories(column: NDArray[Any], where: str) -> NDArray[np.object_]:
     """Return a column of one category per row as tuples: of the category, empty where it is missing or "".
 
-    Raises
-    ------
-    TypeError
-        If they are neither all strings, nor all integers, nor all booleans.
+    Raises TypeError if they are neither all strings, nor all integers, nor all booleans.
     """
     wanted = "strings, integers or booleans, one kind of them"
     values = _each(column, where, wanted, _category)
@@ -165,10 +157,7 @@ def read_categories(column: NDArray[Any], where: str) -> NDArray[np.object_]:
 def read_bags(column: NDArray[Any], where: str, separator: str) -> NDArray[np.object_]:
     """Return a column of several labels per row as tuples of strings, empty where there are none.
 
-    Raises
-    ------
-    TypeError
-        If a value is neither a string of labels nor a list of strings.
+    Raises TypeError if a value is neither a string of labels nor a list of strings.
     """
     values = _each(column, where, "strings or lists of strings", lambda value: _bag(value, separator))
     return _as_cells([() if value is None else value for value in values])
@@ -177,12 +166,7 @@ def read_bags(column: NDArray[Any], where: str, separator: str) -> NDArray[np.ob
 def read_numbers(column: NDArray[Any], where: str) -> NDArray[np.float64]:
     """Return a column of numbers, NaN where they are missing.
 
-    Raises
-    ------
-    TypeError
-        If a value is not a real number.
-    ValueError
-        If one is infinite.
+    Raises TypeError if a value is not a real number, ValueError if one is infinite.
     """
     if column.dtype.kind in "biuf":
         numbers = column.astype(np.float64)
@@ -199,10 +183,7 @@ def read_numbers(column: NDArray[Any], where: str) -> NDArray[np.float64]:
 def read_years(column: NDArray[Any], where: str) -> NDArray[np.float64]:
     """Return the year that each title ends with, the first of a span, NaN where there is none.
 
-    Raises
-    ------
-    TypeError
-        If a title is not a string.
+    Raises TypeError if a title is not a string.
     """
     titles = _each(column, where, "titles", _title)
     found = [_YEAR.findall(title) if title else [] for title in titles]

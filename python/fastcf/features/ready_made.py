@@ -33,7 +33,7 @@ class MovieLensFeatures(NamedTuple):
     items : FeatureTable
         All films of the set, rated or not.
     users : FeatureTable or None
-        All users of the set, or of the ratings given; None where neither the folder nor ratings tell of users.
+        All users of the set, or of the ratings given; None where neither the folder nor ratings have users.
     """
 
     items: FeatureTable
@@ -52,13 +52,13 @@ def movielens(
     Parameters
     ----------
     folder : str or os.PathLike
-        Where the files are.
+        The folder of the files.
     ratings : Ratings, optional
         Training ratings, and those alone (see :func:`fastcf.features.user_features`): users then have the features
         that can be derived from them and the genres, standardised, beside what the folder says of them. The only
         features of users that later sets offer.
     min_tag_count : int, optional
-        Tags given to at least so many films become features of films, 0 or 1, regardless of case. By default none do.
+        Tags given to at least this many films become features of films, 0 or 1, regardless of case. By default none do.
 
     Returns
     -------
@@ -115,13 +115,13 @@ def _people(folder: Path) -> FeatureTable | None:
     path = first_that_exists(folder, "users.dat", "u.user")
     if path is None or next(numbered_lines(decoded(path)), (0, ""))[1].count("::") == 1:
         return None  # MovieTweetings names accounts there, and nothing else
-    people = read_users(path)
-    regions = [code[:1] for code in people.zip_codes]
+    users = read_users(path)
+    regions = [code[:1] for code in users.zip_codes]
     table = {
-        "user": people.ids,
-        "age": people.ages,
-        "gender": people.genders,
-        "occupation": people.occupations,
+        "user": users.ids,
+        "age": users.ages,
+        "gender": users.genders,
+        "occupation": users.occupations,
         "region": regions,
     }
     labels, age = ["gender", "occupation", "region"], ["age"]

@@ -47,7 +47,7 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     year : sequence of str, default ()
         Columns of titles such as ``"Toy Story (1995)"``. A numeric feature each, the year, scaled like the others.
     separator : str, default "|"
-        What stands between labels in a string.
+        The text between labels in a string.
     min_count : int, default 1
         Categories and labels in fewer rows than this get no feature.
     scaler : {"standard", "minmax"}, scikit-learn transformer or None, default "standard"
@@ -58,7 +58,7 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     Attributes
     ----------
     transformer_ : sklearn.compose.ColumnTransformer
-        What was learnt.
+        The learnt encoders.
     feature_names_in_ : ndarray of str
         The columns read beside the ids.
 
@@ -75,7 +75,7 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     The result is sparse where that takes less memory on the table fitted on, and then is so for every table. Features
     stand in the order one-hot, multi-hot, numeric, years, the labels of a column ascending. One table gives the same
-    features whichever library holds it.
+    features in every library.
 
     Examples
     --------

@@ -37,7 +37,7 @@ _Own = TypeVar("_Own", bound="Estimator")
 
 @dataclass
 class Packed:
-    """What a family adds to a model file: arrays, JSON values and parts.
+    """The family's part of a model file: arrays, JSON values and parts.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     """Base of the estimators, which learn from ratings: ids of users and items, and numbers.
 
     The constructor stores its parameters untouched. ``fit`` checks them and the ratings, learns, and swaps the state of
-    the model once, at its end: whatever fails before leaves the model as it was.
+    the model once, at its end: a failure before leaves the model unchanged.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"n_threads": THREADS, "device": (DeviceName(),)}
@@ -80,7 +80,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise AttributeError(f"{type(self).__name__}: n_features_in_ is known after fit only")
         return 2
 
-    def __sklearn_tags__(self) -> Any:  # scikit-learn asks from 1.6 on
+    def __sklearn_tags__(self) -> Any:  # of scikit-learn 1.6 and later
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.string = True
         tags.regressor_tags.poor_score = True  # on scikit-learn's example data, which have features and no ids
@@ -105,7 +105,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Raises
         ------
         ValueError
-            If there is no such parameter, or what is to be set belongs to a string: that is shorthand for an object.
+            If there is no such parameter, or the solver or optimiser is a string: shorthand for an object.
         """
         set_nested(self, params)
         return self
@@ -129,7 +129,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return ratings, backend
 
     def _constrained(self) -> dict[str, Any]:
-        """Return the parameters that have constraints; a subclass may have a constructor of its own."""
+        """Return the parameters that have constraints; a subclass may have another constructor."""
         return {name: getattr(self, name) for name in self._constraints}
 
     def _validation_ratings(self, validation: Any) -> Ratings:
@@ -149,7 +149,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return 0 if self.n_threads is None else int(self.n_threads)
 
     def _swap(self, state: State) -> None:
-        """Take over a new state, at once."""
+        """Replace the state, at once."""
         object.__setattr__(self, "_state", state)
 
     def _train(
@@ -161,7 +161,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         callbacks: Callback | Iterable[Callback] | None,
         verbose: int | bool,
     ) -> None:
-        """Train, and take over what was learnt: after Ctrl-C or divergence, what was last good.
+        """Train, and replace the state; after Ctrl-C or divergence by the last finite one.
 
         After any other failure (of a callback, for example) the model stays as it was.
         """
@@ -202,10 +202,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Parameters
         ----------
         path : path-like
-            Where to; an existing file is replaced.
+            The file; an existing one is replaced.
         include_seen : bool, default True
-            Whether to keep who rated what in training (4 bytes per rating). Without it the loaded model cannot leave
-            out seen items.
+            Whether to keep the rated pairs (4 bytes per rating). Without them the loaded model cannot leave out seen
+            items.
         metadata : mapping, optional
             JSON values of the caller's own, which :func:`fastcf.serialization.load_archive` gives back.
         extra_arrays : mapping of str to array-like, optional
@@ -227,7 +227,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         save_archive(path, archive, metadata=metadata, extra_arrays=extra_arrays)
 
     def to_archive(self) -> Archive:
-        """Return what a model file holds of this model.
+        """Return the contents of a file of this model.
 
         Returns
         -------
@@ -258,7 +258,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Parameters
         ----------
         archive : Archive
-            What a model file holds.
+            The contents of a model file.
 
         Returns
         -------
@@ -281,7 +281,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
         try:
             common = read_common(archive)
-            if "targets" not in archive.meta:  # of a file of version 1, whose parameters tell
+            if "targets" not in archive.meta:  # a file of version 1: derived from the parameters
                 common = common.replaced(targets=model._targets)
             model._swap(model._unpack(archive, common))
         except DataError:
@@ -296,7 +296,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return dict(archive.params)
 
     def _pack(self, state: State) -> Packed:
-        """Return what a file holds beside ids, seen items and range."""
+        """Return the contents of a file besides ids, seen items and range."""
         raise NotImplementedError
 
     def _unpack(self, archive: Archive, common: State) -> State:
@@ -305,5 +305,5 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     @property
     def _targets(self) -> Targets:
-        """What the model learns of ratings, by its parameters."""
+        """The targets that the parameters define."""
         return Targets()

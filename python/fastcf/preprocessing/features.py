@@ -22,11 +22,11 @@ class FeatureTable:
     Parameters
     ----------
     ids : IdMap or array-like of shape (n,)
-        Distinct ids, integers or strings; row ``r`` of ``matrix`` belongs to ``ids[r]``.
+        Distinct ids, integers or strings; row ``r`` of ``matrix`` has the id ``ids[r]``.
     matrix : array-like or SciPy sparse matrix of shape (n, f)
         Finite numbers; stored as float32, sparse ones as compressed rows.
     names : iterable of str, optional
-        What the columns are, for people to read; need not be distinct.
+        Names of the columns, for display; need not be distinct.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
     Parameters
     ----------
     by : {"item", "user", "global"}, default "item"
-        Whose mean.
+        The side of the means.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
     >>> scaler = MeanNormalizer().fit(ratings)
     >>> scaler.mean_
     array([4., 1.])
-    >>> scaler.transform([(1, 7), (2, 99)], [5.0, 3.0])  # nobody rated 99: the mean of all is 3
+    >>> scaler.transform([(1, 7), (2, 99)], [5.0, 3.0])  # no user rated 99: the mean of all is 3
     array([1., 0.], dtype=float32)
     """
 
@@ -196,7 +196,7 @@ def row_means(
     Parameters
     ----------
     indptr : ndarray of shape (n + 1,), int64
-        Values of row r stand at ``indptr[r]:indptr[r + 1]``.
+        Values of row r are at ``indptr[r]:indptr[r + 1]``.
     values : ndarray of float32
         The values.
     weights : ndarray of float32 or None
@@ -220,18 +220,8 @@ def row_means(
 def shrunk_means(sums: NDArray[Any], totals: NDArray[Any], expected: Any, strength: float = 0.0) -> NDArray[np.float64]:
     """Return ``(sums + strength expected) / (totals + strength)``, and ``expected`` where that is 0 / 0.
 
-    Parameters
-    ----------
-    sums, totals : ndarray of float64
-        Sums of weighted values, and of their weights.
-    expected : float or ndarray
-        The mean that is expected.
-    strength : float, default 0.0
-        Its weight.
-
-    Returns
-    -------
-    ndarray of float64
+    ``sums`` and ``totals`` are those of weighted values, and of their weights; ``expected`` is a prior mean of weight
+    ``strength``.
     """
     denominator = totals + strength
     known = denominator > 0

@@ -1,8 +1,8 @@
 """Retrieval and ranking for large catalogues: a few hundred candidates from cheap sources, then the best of them.
 
 Retrievers propose items: :class:`NearestVectors`, :class:`RelatedItems`, :class:`TopPerGroup`, :class:`Popular`, and
-whatever has the two methods of :class:`Retriever`. :class:`TwoStageRecommender` merges what they find and ranks it by a
-fitted model, or by a regressor of scikit-learn over features (:class:`FeatureRanker`).
+any object with the two methods of :class:`Retriever`. :class:`TwoStageRecommender` merges what they find and ranks it
+by a fitted model, or by a regressor of scikit-learn over features (:class:`FeatureRanker`).
 """
 
 from fastcf.retrieval._candidates import Candidates, Retriever

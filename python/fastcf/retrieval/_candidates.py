@@ -1,4 +1,4 @@
-"""What retrievers return, and the base of those of this package."""
+"""Candidates, the protocol of retrievers, and the base of those of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "
 _Own = TypeVar("_Own", bound="BaseRetriever")
 
 COUNT = (Interval(1, 2**31 - 1, integer=True),)
-"""The constraint of parameters that say how many."""
+"""The constraint of counts."""
 
 
 class Candidates(NamedTuple):
@@ -33,7 +33,7 @@ class Candidates(NamedTuple):
     Attributes
     ----------
     indptr : ndarray of shape (m + 1,), int64
-        Candidates of the ``u``-th user asked for stand at ``indptr[u]:indptr[u + 1]``.
+        Candidates of the ``u``-th user of the query are at ``indptr[u]:indptr[u + 1]``.
     indices : ndarray, int32
         Item rows, ascending and distinct within a user.
     scores : ndarray, float32
@@ -53,7 +53,7 @@ class Candidates(NamedTuple):
         Parameters
         ----------
         position : int
-            Which of the users asked for.
+            The user's position in the query.
 
         Returns
         -------
@@ -67,16 +67,16 @@ class Candidates(NamedTuple):
 
 @runtime_checkable
 class Retriever(Protocol):
-    """What :class:`TwoStageRecommender` asks of a source of candidates: two methods, no base class."""
+    """What :class:`TwoStageRecommender` needs of a source of candidates: two methods, no base class."""
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> Any:
         """Learn what is needed from ratings, as an estimator's ``fit`` takes them."""
         ...
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
-        """Return candidates for user ids; users that it does not know have an empty row or a default one.
+        """Return candidates for user ids; unknown users have an empty row or a default one.
 
-        ``exclude_seen`` asks not to spend candidates on what a user has rated; those left in are removed later.
+        ``exclude_seen``: leave out items that a user has rated; any that remain are removed later.
         """
         ...
 
@@ -102,16 +102,16 @@ def user_ids(users: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Built:
-    """What a retriever was built to answer with: immutable, and swapped once at the end of ``fit``.
+    """The state of a fitted retriever: immutable, and swapped once at the end of ``fit``.
 
     Attributes
     ----------
     users, items : IdMap
         The ids behind the rows.
     seen : SeenItems or None
-        Which items each user is not to get, by these rows.
+        The items to leave out for each user, by these rows.
     learnt : object
-        What else the retriever has learnt: immutable. Its fields that ``shown`` names are attributes of the retriever.
+        Other learnt values: immutable. Its fields that ``shown`` names are attributes of the retriever.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("users", "items", "seen")
@@ -123,12 +123,12 @@ class Built:
 
 
 class Fitted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """Base of what is built by ``fit`` as one object: attributes ending in ``_`` are views of it."""
+    """Base of objects whose ``fit`` builds one state: attributes ending in ``_`` are views of it."""
 
     _built: Any = None
 
     def _fitted(self, method: str, what: str) -> Any:
-        """Return what ``fit`` built; a query reads it once."""
+        """Return the state; a query reads it once."""
         if self._built is None:
             raise NotFittedError(f"{type(self).__name__}.{method}: the {what} must be fitted first; call fit")
         return self._built
@@ -154,7 +154,7 @@ class BaseRetriever(Fitted):
     n_threads: int | None
 
     def fit(self: _Own, X: Any, y: ArrayLike | None = None) -> _Own:
-        """Learn from ratings what to propose; a fitted model stays as it is.
+        """Learn candidates from ratings; a fitted model does not change.
 
         Parameters
         ----------
@@ -182,7 +182,7 @@ class BaseRetriever(Fitted):
         return self
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, Any]:
-        """Return the items that candidates are rows of, and what else is learnt from ratings."""
+        """Return the items that candidates are rows of, and the other learnt values."""
         raise NotImplementedError
 
     def retrieve(self, users: Any, *, exclude_seen: bool = True) -> Candidates:
@@ -233,6 +233,6 @@ class BaseRetriever(Fitted):
     ) -> tuple[Lists, NDArray[np.int32]]:
         """Return lists, and a row of them per user, -1 being none; a user gets the first ``k`` unseen items of each.
 
-        ``rows`` are the users' rows, -1 where unknown, and ``seen`` what they are not to get, or two times None.
+        ``rows`` are the users' rows, -1 where unknown, and ``seen`` the items to leave out, or two times None.
         """
         raise NotImplementedError

@@ -27,7 +27,7 @@ LIBRARIES = {"usearch": 'pip install "fastcf[ann]"', "hnswlib": "pip install hns
 """The libraries, and how to get them."""
 
 
-_WORTH_THREADS = 16  # queries; usearch starts its threads anew for each call
+_WORTH_THREADS = 16  # queries; usearch starts its threads for each call
 
 
 class _Usearch:

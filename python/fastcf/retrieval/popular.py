@@ -29,13 +29,13 @@ _POPULARITY: dict[str, tuple[Constraint, ...]] = {
 
 
 def _longest(ratings: Ratings) -> int:
-    """Return the largest number of ratings of one user: so many items of a list may be seen."""
+    """Return the largest number of ratings of one user, the number of items of a list that may be seen."""
     return int(np.diff(ratings.indptr).max(initial=0))
 
 
 @dataclass(frozen=True, eq=False)
 class _Popular:
-    """What :class:`Popular` has learnt: lists, that of all users first, then one per group of ``groups``."""
+    """The learnt values of :class:`Popular`: lists, that of all users first, then one per group of ``groups``."""
 
     shown: ClassVar[tuple[str, ...]] = ("group_names",)
 
@@ -46,7 +46,7 @@ class _Popular:
 
 @dataclass(frozen=True, eq=False)
 class _TopPerGroup:
-    """What :class:`TopPerGroup` has learnt: a list per group of items, and the groups of each user."""
+    """The learnt values of :class:`TopPerGroup`: a list per group of items, and the groups of each user."""
 
     shown: ClassVar[tuple[str, ...]] = ("group_names", "user_groups")
 
@@ -61,7 +61,7 @@ class Popular(BaseRetriever):
     Parameters
     ----------
     k : int, default 100
-        How many, of each group of a user.
+        Number of items of each of a user's groups.
     user_groups : FeatureTable or pair (ids, labels), optional
         Groups of users, such as their country: a label per user id, several separated by ``"|"``, or a table whose
         columns are the groups and whose entries, where they are not 0, are memberships. Users need not be in the
@@ -146,7 +146,7 @@ class Popular(BaseRetriever):
 
 
 class TopPerGroup(BaseRetriever):
-    """The most popular items of each of the groups of items that a user has rated most: of favourite genres, say.
+    """The most popular items of each of the groups of items that a user has rated most: favourite genres, for example.
 
     Parameters
     ----------
@@ -156,7 +156,7 @@ class TopPerGroup(BaseRetriever):
     n_groups : int, default 3
         How many groups a user gets, those with most of the user's ratings; ties by the order of the labels.
     k : int, default 50
-        How many items of each group.
+        Number of items of each group.
     by, half_life, shrinkage
         What is popular, as for :class:`Popular`. With a half life, the user's older ratings count less for the choice
         of groups too.

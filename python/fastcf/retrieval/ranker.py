@@ -25,7 +25,7 @@ from fastcf.scores.seen import seen_in
 
 __all__ = ["FeatureRanker"]
 
-_BATCH_BYTES = 1 << 26  # of features, as float64, that regressors may make of them
+_BATCH_BYTES = 1 << 26  # of features, as the float64 that regressors may convert them to
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ class FeatureRanker(Estimator):
     user_features, item_features : FeatureTable or pair (ids, matrix), optional
         Features of users and of items, one of the two at least. Ids without features get the mean of each feature.
     max_ratings : int, optional
-        Learn from so many of the ratings at most, drawn at random; by default from all.
+        The largest number of ratings to learn from, drawn at random; by default all.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the draw.
     n_threads : int, optional

@@ -51,7 +51,7 @@ class RankedItems(NamedTuple):
 class _StateRanker:
     """Ranks by the scores of one state of a model.
 
-    Ranking asks for scores of pairs (positions among user ids, item rows), and then for the best ones' predictions.
+    Ranking needs scores of pairs (positions among user ids, item rows), and then for the best ones' predictions.
     """
 
     state: State
@@ -99,7 +99,7 @@ class _PairRanker:
 
 @dataclass(frozen=True, eq=False)
 class _Stages:
-    """What a two-stage recommender answers with; ``translations`` caches rows in the ranker of retrievers' items."""
+    """The state of a two-stage recommender; ``translations`` caches rows in the ranker of retrievers' items."""
 
     shown: ClassVar[tuple[str, ...]] = ("retrievers", "users", "items", "seen")
 
@@ -125,7 +125,7 @@ class TwoStageRecommender(Fitted):
         lower case, numbered where several have the same (``popular-2``).
     ranker : fitted model
         Any fitted model of this package, a :class:`FeatureRanker`, or an object with ``items_`` (:class:`IdMap`) and a
-        ``predict`` of (n, 2) arrays of user and item ids. Candidates that it does not know are dropped.
+        ``predict`` of (n, 2) arrays of user and item ids. Candidates unknown to it are dropped.
     n_threads : int, optional
         Threads for merging; all by default. The result does not depend on it. Retrievers and ranker have their own
         settings.
@@ -179,7 +179,7 @@ class TwoStageRecommender(Fitted):
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
-        """Fit the retrievers, not clones of them, and take over which items users have seen; the ranker stays as it is.
+        """Fit the retrievers, not clones of them, and store the seen items; the ranker does not change.
 
         Parameters
         ----------
@@ -205,7 +205,7 @@ class TwoStageRecommender(Fitted):
             raise TypeError(f"{caller}: ranker must have a method predict; got {type(self.ranker).__name__}")
         if not hasattr(self.ranker, "items_"):
             hint = "a regressor of scikit-learn goes into a FeatureRanker"
-            raise NotFittedError(f"{caller}: ranker must be fitted, and know its items_ ({hint}); got {self.ranker!r}")
+            raise NotFittedError(f"{caller}: ranker must be fitted and have items_ ({hint}); got {self.ranker!r}")
         ranker: _StateRanker | _PairRanker
         if isinstance(self.ranker, Recommender):
             ranker = _StateRanker(self.ranker.state, check_n_threads(self.ranker.n_threads, caller))
@@ -242,7 +242,7 @@ class TwoStageRecommender(Fitted):
         users : id or array-like of shape (m,)
             One user id, or several; unknown ones get what retrievers have for them.
         n : int, default 10
-            How many items each; at least 1.
+            Number of items per user; at least 1.
         exclude_seen : bool, default True
             Whether to leave out what a user has rated, in the ratings of ``fit``.
         min_score : float, optional
@@ -335,7 +335,7 @@ class TwoStageRecommender(Fitted):
 def _retrieved(
     built: _Stages, name: str, users: NDArray[Any], exclude_seen: bool, caller: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it knows none."""
+    """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it has none."""
     found = built.retrievers[name].retrieve(users, exclude_seen=exclude_seen)
     if not isinstance(found, Candidates):
         raise TypeError(f"{caller}: {name!r} must return Candidates; got {type(found).__name__}")

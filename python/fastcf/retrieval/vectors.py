@@ -59,7 +59,7 @@ class _Indexed:
     options: tuple[Any, ...]
 
     def compute(self, n_threads: int | None, caller: str) -> Compute:
-        """Return where the model computes."""
+        """Return the device of the model."""
         return Compute(resolve_device(self.state.device, caller).module, check_n_threads(n_threads, caller))
 
 
@@ -92,7 +92,7 @@ def _indexed(
 
 
 def _reach(k: int, n_items: int) -> int:
-    """Return how many items are looked at to find ``k`` that a user has not seen."""
+    """Return the number of items to search for ``k`` that a user has not seen."""
     return min(2 * k, n_items)
 
 
@@ -105,7 +105,7 @@ class NearestVectors(BaseRetriever):
         A factorisation, an autoencoder, a regression on features, a blend of linear models. Item biases and means count
         too.
     k : int, default 100
-        How many items.
+        Number of items.
     index : {"exact", "usearch", "hnswlib"}, default "exact"
         All items are scored natively; or an approximate index of one of these libraries is searched, which takes
         a fraction of the time in a large catalogue and misses some items: :meth:`recall` measures how many.
@@ -130,7 +130,7 @@ class NearestVectors(BaseRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. An index returns the 2k nearest items, so that k remain without what a user has seen; users
-    who have seen more than k of them get fewer. Items whose factors are all 0, such as those without ratings, are not
+    with more than k of them seen get fewer. Items whose factors are all 0, such as those without ratings, are not
     in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Candidates are those of the model's state at ``fit``. When the model is fitted again, they stay the same until
@@ -261,7 +261,7 @@ class RelatedItems(BaseRetriever):
         How many items of a user are looked at: the latest by their timestamps, or the best rated where the ratings
         have none. Ties: the better rated, then the smaller item row.
     k : int, default 20
-        How many items for each of them.
+        Number of items for each of them.
     metric : {"cosine", "dot"}, default "cosine"
         Similarity of vectors.
     index, m, ef_construction, ef, n_threads
@@ -274,7 +274,7 @@ class RelatedItems(BaseRetriever):
     items_ : IdMap
         The items of the model.
     recent_ : ndarray of shape (n_users, n_recent), int32
-        Rows of the items looked at, latest first; -1 where there are fewer. Items that the model does not know are
+        Rows of the items looked at, latest first; -1 where there are fewer. Items unknown to the model are
         left out.
     index_ : object or None
         The approximate index.
@@ -360,7 +360,7 @@ class RelatedItems(BaseRetriever):
         factors = learnt.indexed.scores.item_factors
         reach = _reach(self.k, len(factors))
         if learnt.table is not None:
-            itself = np.arange(items.size + 1, dtype=np.int64), items  # is what a query has seen
+            itself = np.arange(items.size + 1, dtype=np.int64), items  # its own item counts as seen
             compute = learnt.indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
             found, scores = compute.native.topk(
                 learnt.table[items], learnt.table, None, reach, *itself, n_threads=compute.n_threads
@@ -375,7 +375,7 @@ class RelatedItems(BaseRetriever):
 
 @dataclass(frozen=True, eq=False)
 class _Related:
-    """What :class:`RelatedItems` has learnt: the last items of each user, and the vectors, if there is no index."""
+    """Learnt values of :class:`RelatedItems`: the last items of each user, and the vectors, if there is no index."""
 
     shown: ClassVar[tuple[str, ...]] = ("recent", "index")
 

@@ -1,4 +1,4 @@
-"""What fitted models answer with: scores by row, the links to predictions, and the recommender around them."""
+"""Scores of fitted models by row, the links to predictions, and the recommender around them."""
 
 from fastcf.scores.factors import FactorScores, Posterior
 from fastcf.scores.item_weights import ItemWeightScores

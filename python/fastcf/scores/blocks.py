@@ -35,21 +35,9 @@ def best_of_table(scores: Floats, n: int) -> Found:
 
 
 def best_of_blocks(scores: Scores, users: Rows, selection: Selection, compute: Compute, width: int = 0) -> Found:
-    """Return the best items of user rows from blocks of scores.
+    """Return the best items of user rows from blocks of scores; arguments and result as :meth:`Scores.best`.
 
-    Parameters
-    ----------
-    scores : Scores
-        Computes the blocks.
-    users, selection, compute
-        As for :meth:`Scores.best`.
-    width : int, optional
-        Numbers that a user takes while a block is computed, if more than the number of items.
-
-    Returns
-    -------
-    pair of ndarray
-        Item rows and scores; -1 and -inf where too few items remain.
+    ``width``: numbers that a user takes while a block is computed, if more than the number of items.
     """
     n_items = scores.n_items
     left_out = np.zeros(n_items, bool)

@@ -17,18 +17,18 @@ from fastcf.scores.seen import read_only
 
 __all__ = ["FactorScores", "Posterior"]
 
-# Item factors on a device, by the scores that they belong to: beside the scores, which can be copied meanwhile.
+# Item factors on a device, by their scores; kept outside of the scores, which can be copied meanwhile.
 _resident: weakref.WeakKeyDictionary[FactorScores, Any] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What draws of a posterior add to the factors of their mean: the deviations of predictions.
+    """The posterior of factors whose mean is the model: standard deviations of predictions.
 
     Attributes
     ----------
     user_bias_samples, item_bias_samples : ndarray of shape (n_samples, n_users), (n_samples, n_items), float32
-        Biases of each draw. The factors of the draws stand side by side in the scores.
+        Biases of each draw. The factors of the draws are side by side in the scores.
     noise_variance : float
         Mean variance of a rating of weight 1 around its prediction.
     """
@@ -68,7 +68,7 @@ class FactorScores(Scores):
     link : Link
         From scores to predictions.
     posterior : Posterior, optional
-        What is known of the deviations.
+        The posterior of the deviations.
     """
 
     shown: ClassVar[tuple[str, ...]] = (
@@ -134,12 +134,12 @@ class FactorScores(Scores):
 
     @property
     def item_score(self) -> Floats:
-        """What an item's score has beside its vector: its bias, and its mean where there is one."""
+        """The constant of an item's score: its bias, and its mean if there is one."""
         return self.item_bias if self.item_mean is None else self.item_bias + self.item_mean
 
     @property
     def parameters(self) -> tuple[Any, ...]:
-        """What the native predictors take after the rows."""
+        """The arguments of the native predictors after the rows."""
         return (
             self.user_factors,
             self.item_factors,
@@ -220,7 +220,7 @@ class FactorScores(Scores):
         return self.posterior is not None
 
     def deviations(self, users: Rows, items: Rows) -> Floats:
-        """Return the standard deviations of ratings of pairs of rows: the draws' differences and the noise.
+        """Return the standard deviations of ratings of pairs of rows: the spread of the draws and the noise.
 
         Only for scores with a ``posterior``.
         """

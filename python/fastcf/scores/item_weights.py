@@ -21,7 +21,7 @@ class ItemWeightScores(Scores):
     Attributes
     ----------
     history : SciPy CSR array of shape (n_users, n_items), float32
-        x: what each user's history holds.
+        x: the history of each user.
     weights : SciPy CSR array of shape (n_items, n_items), float32
         w: row j holds what item j of a history gives to others.
     link : Link

@@ -9,13 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-__all__ = ["Compute", "Identity", "Link", "Sigmoid", "Squash"]
+__all__ = ["ACTIVATIONS", "Compute", "Identity", "Link", "Sigmoid", "Squash"]
 
 Floats = NDArray[np.float32]
 
+ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
+"""Names of the activations of networks, computed natively."""
+
 
 class Compute(NamedTuple):
-    """Where scores are computed.
+    """The device and the threads that compute scores.
 
     Attributes
     ----------
@@ -30,7 +33,7 @@ class Compute(NamedTuple):
 
 
 class Link(Protocol):
-    """A rising function of scores."""
+    """An increasing function of scores."""
 
     @property
     def linear(self) -> bool:
@@ -77,7 +80,7 @@ class Squash:
     Attributes
     ----------
     activation : str
-        Name of g, one of the native activations.
+        Name of g, one of ``ACTIVATIONS``.
     unit, mean : float
         The scale of the ratings.
     """

@@ -1,4 +1,4 @@
-"""Scores: what a fitted model answers with."""
+"""The protocol of scores."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Seen = tuple[NDArray[np.int64], Rows] | tuple[None, None]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which items a list may hold.
+    """The items that a list may contain.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class ItemSide(NamedTuple):
     mean : float
         m.
     unknown : float
-        c of an unknown item: the global mean where others have a mean of their own, else 0.
+        c of an unknown item: the global mean where known items have item means, else 0.
     """
 
     factors: Floats
@@ -77,10 +77,10 @@ class ItemSide(NamedTuple):
 
 
 class Scores:
-    """What a fitted model answers with: scores of users and items by row. Immutable.
+    """The scores of a fitted model, by rows of users and items. Immutable.
 
-    Row -1 is a user or an item that the model does not know. Scores are float32; ``link`` turns them into predictions,
-    which it leaves in the same order. The methods that are not abstract say what most scores cannot do.
+    Row -1 is an unknown user or item. Scores are float32; ``link`` turns them into predictions and keeps their order.
+    The defaults of methods that are not abstract are those of scores without the feature.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ class Scores:
         raise NotImplementedError
 
     def block(self, users: Rows, compute: Compute) -> Floats:
-        """Return the scores of all items for user rows, (m, n_items), in memory of its own."""
+        """Return the scores of all items for user rows, (m, n_items), in new memory."""
         raise NotImplementedError
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:

@@ -29,10 +29,7 @@ def rows_of(
 ) -> Rows:
     """Return the row of each id, -1 where it is unknown.
 
-    Raises
-    ------
-    ValueError
-        If ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
+    Raises ValueError if ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
     """
     if np.size(wanted) == 0:
         return np.empty(0, np.int32)
@@ -67,12 +64,12 @@ def pair_rows(
 
 @dataclass(frozen=True)
 class RatedSide:
-    """Ratings of new rows of one side by what a model knows of the other, as compressed rows.
+    """Ratings of new rows of one side over the model's rows of the other, as compressed rows.
 
     Attributes
     ----------
     by : {"user", "item"}
-        Whose rows these are.
+        The side of the rows.
     ids : IdMap
         The ids of the rows.
     indptr, columns, values : ndarray of int64, int32, float32
@@ -120,26 +117,10 @@ def rated_side(
 
 
 def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
-    """Return as ratings the histories that a query brings, one row per newcomer.
+    """Return the histories of a query as ratings, one row per new user.
 
-    Parameters
-    ----------
-    history : Ratings, SciPy sparse matrix of shape (m, n_items), or tuple (pairs, values)
-        Columns of a matrix are the model's items, in the order of ``items``; pairs are (row number, item id).
-    items : IdMap
-        The model's items.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    Ratings
-        Its users are the ids of ``Ratings``, else the numbers of the rows.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If the history is none of these.
+    ``history`` is as :meth:`Recommender.predict` documents it, over the model's ``items``. Users of the result are the
+    ids of ``Ratings``, else the numbers of the rows. Raises TypeError or ValueError if the history is none of these.
     """
     what = f"{caller}: history"
     if isinstance(history, Ratings):
@@ -168,7 +149,7 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
     if wrong.any():
         got = rows[wrong.argmax()]
         raise ValueError(
-            f"{what}: pairs must begin with row numbers from 0, one per newcomer; got "
-            f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of newcomers)"
+            f"{what}: pairs must begin with row numbers from 0, one per new user; got "
+            f"{got.item() if isinstance(got, np.generic) else got!r} (Ratings may hold ids of new users)"
         )
     return Ratings.from_coo(*ratings.to_coo(), user_ids=IdMap.range(int(rows.max()) + 1))

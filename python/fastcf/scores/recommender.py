@@ -1,4 +1,4 @@
-"""What every fitted model does: predict, recommend, find neighbours, take in new rows, be saved."""
+"""Predictions, recommendations, neighbours and new rows of all fitted models."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Recommender:
     rating_range_ : tuple of float
         Limits of predictions.
     device_ : str
-        Where the model was computed and answers.
+        The device of the model.
     """
 
     n_threads: int | None = None
@@ -101,7 +101,7 @@ class Recommender:
         Parameters
         ----------
         X, y
-            Ratings as for ``fit``; users and items that the model does not know are left out.
+            Ratings as for ``fit``; unknown users and items are left out.
 
         Returns
         -------
@@ -173,22 +173,22 @@ class Recommender:
         X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
             User and item ids; for ratings and matrices, their stored pairs in stored order.
         history : Ratings, SciPy sparse matrix of shape (m, n_items) or tuple (pairs, values), optional
-            Ratings of newcomers, one row per newcomer, where the users of ``X`` are not the model's: they are computed
-            as by :meth:`fold_in`, without a copy of the model. A pair's user is the number of the row, or its id where
-            the history is ``Ratings``. Columns of a matrix are the model's items; pairs are (row number, item id).
+            Ratings of new users, one row per user: predict for these, computed as by :meth:`fold_in` without a copy of
+            the model. The users of ``X`` are then row numbers, or ids where the history is ``Ratings``. Columns of a
+            matrix are the model's items; pairs are (row number, item id).
         clip : bool, default True
             Whether predictions are limited to the range of the training ratings.
         strict : bool, default False
-            Whether unknown ids are an error. Otherwise an unknown user has no bias and no factors, and so has an
-            unknown item, whose mean is the global one: what is known of the other side still counts.
+            Whether unknown ids are an error. Otherwise unknown users and items have no bias and no factors, unknown
+            items the global mean; the other side of the pair still counts.
         return_std : bool, default False
             Whether to return the standard deviation of each rating too; only after ``solver="bayes"``.
 
         Returns
         -------
         ndarray of shape (n,), float32, or a tuple of two
-            Predictions; with ``return_std`` also the posterior standard deviations of the ratings: what the draws
-            differ by, and the noise of a rating of weight 1. The same bits for any number of threads.
+            Predictions; with ``return_std`` also the posterior standard deviations of the ratings, including the noise
+            of a rating of weight 1. The same bits for any number of threads.
 
         Raises
         ------
@@ -196,7 +196,7 @@ class Recommender:
             Before ``fit``.
         TypeError, ValueError
             If ``X`` does not have two columns, ``history`` is not as described or the model cannot compute new users
-            from their ratings, ``strict`` and an id is unknown, or the model knows no standard deviations.
+            from their ratings, ``strict`` and an id is unknown, or the model has no standard deviations.
         """
         caller = f"{type(self).__name__}.predict"
         state = self._fitted("predict")
@@ -229,7 +229,7 @@ class Recommender:
         Returns
         -------
         ndarray of shape (m, n_items), float32
-            4 bytes per entry: ask for users in batches where there are many.
+            4 bytes per entry: pass many users in batches.
 
         Raises
         ------
@@ -314,18 +314,18 @@ class Recommender:
         Parameters
         ----------
         users : id or array-like of shape (m,)
-            One user id, or several. Users unknown to the model get what is best by the items' means and biases. With a
+            One user id, or several. Unknown users get the best items by means and biases. With a
             ``history`` its row numbers (its ids, where it is ``Ratings``); by default all its rows.
         n : int, default 10
-            How many; at least 1.
+            Number of items per user; at least 1.
         history : Ratings, SciPy sparse matrix of shape (m, n_items) or tuple (pairs, values), optional
-            Ratings of newcomers, as for :meth:`predict`; what they hold is what these have seen.
+            Ratings of new users, as for :meth:`predict`; their items count as seen.
         exclude_seen : bool, default True
             Whether to leave out what the user rated in training.
         candidates : array-like, optional
             Item ids to choose from; by default all. Unknown ones cannot be scored and are left out.
         exclude : array-like, optional
-            Item ids that no user gets.
+            Item ids to leave out for all users.
         min_score : float, optional
             Recommend only items whose prediction is at least this: a rating, or a probability. Lists may be shorter.
         strict : bool, default False
@@ -402,7 +402,7 @@ class Recommender:
     def similar_items(self, items: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
         """Return the ``n`` items nearest to each of ``items``: by their vectors, or by the weights between items.
 
-        Models have this whose scores have a vector per item, or weights between items.
+        Available where scores have a vector per item, or weights between items.
 
         Parameters
         ----------
@@ -500,24 +500,24 @@ class Recommender:
         item_features: Any = None,
         strict: bool = False,
     ) -> _Own:
-        """Return a model of the users (or items) of new ratings, or one that knows more rows by their features.
+        """Return a model of the users (or items) of new ratings, or one with more rows, given by their features.
 
-        Nothing is trained again: the other side stands still. Each family documents what it computes for new rows, and
-        whether from ratings or from features. To ask about newcomers without a copy of the model, pass their ratings as
-        ``history`` to :meth:`predict` and :meth:`recommend`.
+        The other side is held fixed. Each family documents how it computes new rows, and whether from ratings or from
+        features. For predictions without a copy of the model, pass the ratings as ``history`` to :meth:`predict` and
+        :meth:`recommend`.
 
         Parameters
         ----------
         X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2), optional
-            Ratings of the new rows, as for ``fit``; rows that the model knows are computed afresh, from these alone.
+            Ratings of the new rows, as for ``fit``; known rows are computed again, from these alone.
         y : array-like of shape (n,), optional
             The ratings where ``X`` holds ids.
         by : {"user", "item"}, default "user"
-            Whose rows are new.
+            The side of the new rows.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Features of new users and items, or new features of known ones, for models of features.
         strict : bool, default False
-            Whether an id of the other side that the model does not know is an error. Otherwise its ratings are left
+            Whether an unknown id of the other side is an error. Otherwise its ratings are left
             out: nothing is known that could explain them.
 
         Returns
@@ -581,7 +581,7 @@ class Recommender:
     def on_device(self) -> Iterator[None]:
         """Keep the item factors on the GPU while a ``with`` block runs, for many calls of :meth:`recommend`.
 
-        Otherwise each call uploads them. On a CPU nothing happens. Models have this whose scores are factors.
+        Otherwise each call uploads them. On a CPU nothing happens. Available where scores are factors.
 
         Raises
         ------

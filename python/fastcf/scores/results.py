@@ -1,4 +1,4 @@
-"""What models return: ids and scores, padded where too few remain."""
+"""Results of queries: ids and scores, padded where too few remain."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Recommendations(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Ids most similar to those asked for, nearest first; shapes and padding as in :class:`Recommendations`.
+    """The ids most similar to those of the query, nearest first; shapes and padding as in :class:`Recommendations`.
 
     Attributes
     ----------

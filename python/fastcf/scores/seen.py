@@ -1,4 +1,4 @@
-"""Which items users have rated, and unions of that."""
+"""The items that users have rated, and unions of these."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SeenItems(NamedTuple):
     Attributes
     ----------
     indptr : ndarray of shape (n_users + 1,), int64
-        Items of user row ``u`` stand at ``indptr[u]:indptr[u + 1]``.
+        Items of user row ``u`` are at ``indptr[u]:indptr[u + 1]``.
     indices : ndarray, int32
         Item rows, ascending within a user.
     """
@@ -91,7 +91,7 @@ def union_of_seen(parts: Iterable[tuple[IdMap, IdMap, SeenItems]], users: IdMap,
 
 
 def seen_in(ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
-    """Return who rated what, in the rows of ``users`` and ``items``; what these do not hold is left out."""
+    """Return the rated pairs as rows of ``users`` and ``items``, without pairs of other ids."""
     seen = SeenItems(ratings.indptr, ratings.indices)
     if ratings.users == users and ratings.items == items:
         return seen

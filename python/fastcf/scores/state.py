@@ -23,7 +23,7 @@ __all__ = ["Folding", "State"]
 
 
 class Folding:
-    """What a family of models can do with new rows, given what it has learnt. Objects hold nothing that changes.
+    """How a family computes new rows of a fitted state. Immutable.
 
     A family overrides the methods for the sides that it names.
     """
@@ -35,7 +35,7 @@ class Folding:
     """Sides whose new rows can be computed from their features."""
 
     why: str = ""
-    """Why there are no other sides, for messages."""
+    """The reason for missing sides, for messages."""
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Return a state whose scores (and what belongs to them) are those of the rated rows.
@@ -49,7 +49,7 @@ class Folding:
         return as_feature_table(features, caller, f"{side}_features")
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
-        """Return a state that also knows the rows of feature tables, by side ("user", "item")."""
+        """Return a state with the rows of feature tables added, by side ("user", "item")."""
         raise NotImplementedError
 
 
@@ -64,11 +64,11 @@ class State:
     seen : SeenItems or None
         Which items each user rated in training.
     scores : Scores
-        What the model answers with.
+        The scores.
     rating_range : tuple of float
         Limits of predictions.
     device : str
-        Where it was computed, and where it answers.
+        The device of the fit, and of queries.
     targets : Targets
         Whether predictions are ratings or probabilities of labels.
     history : tuple of dict
@@ -109,11 +109,11 @@ class State:
         Parameters
         ----------
         ratings : Ratings
-            What the model was fitted to.
+            The training ratings.
         backend : Backend
-            Where.
+            The device.
         scores : Scores
-            What it answers with.
+            The scores.
         **others
             Further attributes, or others in place of those of the ratings.
 
@@ -131,7 +131,7 @@ class State:
         return replace(self, **changes)
 
     def attribute(self, name: str) -> Any:
-        """Return the attribute of a model that is called ``name`` and an underscore.
+        """Return the attribute of a model named ``name`` and an underscore.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
 from fastcf.scores.seen import SeenItems
 from fastcf.scores.state import State
-from fastcf.scores.targets import Targets
+from fastcf.scores.targets import COSTS, Targets
 from fastcf.serialization import Archive
 
 __all__ = ["factor_arrays", "factors_from", "read_common", "write_common"]
@@ -34,12 +34,9 @@ def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
 
 
 def read_common(archive: Archive) -> State:
-    """Return a state with what every model's file holds, and no scores.
+    """Return a state with the parts common to all models' files, and no scores.
 
-    Raises
-    ------
-    DataError
-        If something is missing or does not fit together.
+    Raises DataError if something is missing or does not fit together.
     """
     try:
         users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
@@ -66,8 +63,8 @@ def read_common(archive: Archive) -> State:
 
 def _targets(cost: str = "squared", threshold: float | None = None, soft: bool = False) -> Targets:
     """Return the targets that a file describes, checked."""
-    if cost not in ("squared", "logistic"):
-        raise ValueError(f"cost must be 'squared' or 'logistic'; got {cost!r}")
+    if cost not in COSTS:
+        raise ValueError(f"cost must be {' or '.join(map(repr, COSTS))}; got {cost!r}")
     return Targets(cost, None if threshold is None else float(threshold), bool(soft))
 
 

@@ -1,4 +1,4 @@
-"""What a model learns of ratings: the ratings themselves, or labels 0 and 1 cut at a threshold."""
+"""The targets of a fit: the ratings, or labels 0 and 1 cut at a threshold."""
 
 from __future__ import annotations
 
@@ -11,29 +11,18 @@ from numpy.typing import NDArray
 from fastcf.metrics import log_loss, rmse
 from fastcf.ratings import Ratings
 
-__all__ = ["Targets", "as_labels", "log_odds", "with_values"]
+__all__ = ["COSTS", "Targets", "as_labels", "log_odds", "with_values"]
 
 Floats = NDArray[np.float32]
+
+COSTS = ("squared", "logistic")
+"""Names of the costs: of ratings, and of labels."""
 
 
 def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: bool = False) -> Floats:
     """Return 1 for ratings of at least ``threshold`` and 0 for others; without one the ratings, checked.
 
-    Parameters
-    ----------
-    values : ndarray of float32
-        Ratings.
-    threshold : float or None
-        The smallest rating of label 1.
-    caller : str
-        Heads messages.
-    soft : bool, default False
-        Whether ratings between 0 and 1 are labels too.
-
-    Raises
-    ------
-    ValueError
-        If there is no threshold and a rating is no label.
+    Raises ValueError if there is no threshold and a rating is no label: 0 or 1, or with ``soft`` between them.
     """
     if threshold is not None:
         return (values >= float(threshold)).astype(np.float32)  # a NumPy scalar would be compared in float64
@@ -55,7 +44,7 @@ def log_odds(labels: Floats, weights: Floats | None) -> float:
 
 
 def with_values(ratings: Ratings, values: Floats) -> Ratings:
-    """Return ratings with other values in place of theirs; without timestamps."""
+    """Return ratings with other values; without timestamps."""
     if values is ratings.values:
         return ratings
     return Ratings(
@@ -70,7 +59,7 @@ def with_values(ratings: Ratings, values: Floats) -> Ratings:
 
 @dataclass(frozen=True)
 class Targets:
-    """What a model predicts, and the error by which it is judged.
+    """The targets of a model, and the measure of its error.
 
     Attributes
     ----------

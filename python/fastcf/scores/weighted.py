@@ -1,4 +1,4 @@
-"""Weighted sums of other scores, whose models may know other users and items."""
+"""Weighted sums of other scores, of models that may have other users and items."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ class Part:
         return _translated(self.item_rows, rows)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return what pairs of the sum's rows contribute, before the weight."""
+        """Return the contributions of pairs of the sum's rows, before the weight."""
         return self._finished(self.scores.pairs(self.users(users), self.items(items), compute), compute)
 
     def block(self, users: Rows, compute: Compute) -> Floats:
-        """Return what all items of the sum contribute for its user rows, before the weight."""
+        """Return the contributions of all items of the sum for its user rows, before the weight."""
         own = np.ascontiguousarray(self.users(users))
         block = self._finished(self.scores.block(own, compute), compute)
         if self.item_rows is None:
             return block
         missing = self.item_rows < 0
         wide = block[:, np.where(missing, 0, self.item_rows)]
-        if missing.any():  # an unknown item has the same score for a user, whichever it is
+        if missing.any():  # all unknown items have the same score for a user
             unknown = self._finished(self.scores.pairs(own, np.full(own.size, -1, np.int32), compute), compute)
             wide[:, missing] = unknown[:, None]
         return wide
@@ -105,7 +105,7 @@ class WeightedScores(Scores):
 
     @property
     def linear(self) -> bool:
-        """Whether all parts that count are, there being some, and predictions are the scores."""
+        """Whether there are parts with a weight, all are linear, and predictions are the scores."""
         counted = list(self._weighted())
         return self.link.linear and bool(counted) and all(part.scores.linear for part in counted)
 
@@ -151,7 +151,7 @@ class WeightedScores(Scores):
         return items, scores
 
     def as_factors(self) -> FactorScores | None:
-        """Return the parts' factors side by side where all parts are linear, else None. Built anew by each call."""
+        """Return the parts' factors side by side where all parts are linear, else None. Built by each call."""
         if not self.linear:
             return None
         joint, item_score = self._joint_items

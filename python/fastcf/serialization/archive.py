@@ -1,4 +1,4 @@
-"""What a model file holds, and the classes that can be loaded."""
+"""The contents of a model file, and the classes that can be loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Archive", "from_archive", "register", "registered_name"]
 
 @dataclass(frozen=True)
 class Archive:
-    """What a model file holds.
+    """The contents of a model file.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Archive:
     fastcf_version : str
         Version that wrote the file.
     path : str
-        Where it was read from, for error messages.
+        The path, for error messages.
     """
 
     class_name: str
@@ -94,7 +94,7 @@ _classes: dict[str, type[_Storable]] = {}
 
 def _register_models() -> None:
     """Import all families of models: their classes register themselves."""
-    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, wanted by nothing else here
+    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, used by nothing else in this module
     for family in families:
         importlib.import_module(f"fastcf.models.{family}")
 
@@ -147,7 +147,7 @@ def from_archive(archive: Archive) -> Any:
     Parameters
     ----------
     archive : Archive
-        What a model file holds.
+        The contents of a model file.
 
     Returns
     -------
@@ -163,7 +163,5 @@ def from_archive(archive: Archive) -> Any:
         _register_models()
     if archive.class_name not in _classes:
         known = ", ".join(sorted(_classes)) or "none"
-        raise DataError(
-            f"{archive.path}: holds a {archive.class_name!r}, which this fastcf does not know (known: {known})"
-        )
+        raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
     return _classes[archive.class_name].from_archive(archive)

@@ -3,8 +3,8 @@
 Format 2. The header's metadata names the format and its version, the version of fastcf, the class and its constructor's
 parameters (JSON), the models inside the model (``parts``), and the caller's own metadata; the tensors are the arrays,
 those of a part under ``part/name``. Each tensor begins at a multiple of 64 bytes of the file, so that it can be mapped:
-tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does not allow. Strings stand as UTF-8 bytes and
-offsets. Arrays that a reader does not know are sections that it can do without. A BLAKE2 digest over names, dtypes,
+tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does not allow. Strings are UTF-8 bytes and
+offsets. Readers ignore arrays that they do not use. A BLAKE2 digest over names, dtypes,
 shapes, bytes and metadata detects damage; it is no signature.
 """
 
@@ -56,7 +56,7 @@ def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
 
 
 def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the arrays of an archive's parts, and a description of the parts; what a part shares is stored once."""
+    """Return the arrays of an archive's parts, and a description of the parts; shared arrays are stored once."""
     arrays: dict[str, NDArray[Any]] = {}
     parts: dict[str, Any] = {}
     for number, (name, part) in enumerate(archive.parts.items()):
@@ -115,9 +115,9 @@ def save_archive(
     Parameters
     ----------
     path : path-like
-        Where to; an existing file is replaced.
+        The file; an existing one is replaced.
     archive : Archive
-        What the file is to hold.
+        The contents.
     metadata : mapping, optional
         JSON values of the caller's own.
     extra_arrays : mapping of str to array-like, optional

@@ -52,7 +52,7 @@ def _unpack_text(packed: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArr
 
 
 def as_tensors(arrays: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """Return what safetensors can hold, and which names were texts ("str") or unbounded integers ("int")."""
+    """Return arrays that safetensors can hold, and which names were texts ("str") or unbounded integers ("int")."""
     tensors: dict[str, NDArray[Any]] = {}
     texts: dict[str, str] = {}
     for name, value in arrays.items():
@@ -76,7 +76,7 @@ def as_tensors(arrays: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]]
 
 
 def as_arrays(tensors: dict[str, NDArray[Any]], texts: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays that :func:`as_tensors` packed; raises ValueError or KeyError where they do not fit."""
+    """Return the arrays packed by :func:`as_tensors`; raises ValueError or KeyError where they do not fit."""
     arrays = dict(tensors)
     for name, kind in texts.items():
         text = _unpack_text(arrays.pop(f"{name}.utf8"), arrays.pop(f"{name}.offsets"))

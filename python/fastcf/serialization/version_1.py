@@ -1,4 +1,4 @@
-"""Model files of format 1, written by fastcf up to 0.1: brought into the form of format 2."""
+"""Model files of format 1, written by fastcf up to 0.1: converted to format 2."""
 
 from __future__ import annotations
 
@@ -25,18 +25,9 @@ _GONE = ("n_threads", "min_delta")
 
 
 def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
-    """Return an archive of format 1 in the form of format 2.
+    """Return an archive of format 1, read without parts, in the form of format 2.
 
-    Parameters
-    ----------
-    archive : Archive
-        As it was read, without parts.
-    arrays : dict
-        All arrays of the file; those of a blend's members have names ``member0/...``.
-
-    Returns
-    -------
-    Archive
+    ``arrays`` holds all arrays of the file; those of a blend's members have names ``member0/...``.
     """
     meta = {name.removesuffix("_"): value for name, value in archive.meta.items()}
     members = meta.pop("members", None)
@@ -61,7 +52,7 @@ def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
 
 
 def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
-    """Give parameters that had no effect, and are refused now, their defaults."""
+    """Set parameters that had no effect, and are refused now, to their defaults."""
     if class_name in ("UserRegression", "ItemRegression") and params.get("cost") == "squared":
         if params.get("solver") != "gradient":  # solved directly
             params |= {"max_iter": None, "tol": 1e-8}
@@ -70,7 +61,7 @@ def _drop_ignored(class_name: str, params: dict[str, Any]) -> None:
     elif class_name == "UserPerceptron" and params.get("hidden") == []:  # no layer has an activation
         params["activation"] = "tanh"
     elif class_name == "Autoencoder":
-        if params["output_activation"] in ("sigmoid", "tanh"):  # which have a mapping of their own
+        if params["output_activation"] in ("sigmoid", "tanh"):  # mapped onto the range of the ratings
             params["normalize"] = "bias"
         params["alpha_dropout"] = params["alpha_dropout"] and params["dropout"] > 0
     elif class_name == "Blend" and params.get("fit_members") is False:

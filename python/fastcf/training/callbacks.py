@@ -1,4 +1,4 @@
-"""Callbacks of training: progress bars, early stopping, logs, and the protocol for a caller's own.
+"""Callbacks of training: progress bars, early stopping, logs, and the base class of your own.
 
 The training loop calls every callback's ``on_train_begin`` once, ``on_epoch_end`` after each epoch with the record that
 it appends to ``history_``, and ``on_train_end`` once, also when training was interrupted or failed. Each is handed a
@@ -73,7 +73,7 @@ class CallbackList(Callback):
                 raise
 
     def on_epoch_end(self, view: Any, record: Record) -> bool:
-        """Call all, whatever they answer; True if any wants to stop."""
+        """Call all of them; True if any returns True."""
         answers = [bool(callback.on_epoch_end(view, record)) for callback in self.callbacks]
         return any(answers)
 
@@ -90,7 +90,7 @@ class CallbackList(Callback):
 
 
 def as_callbacks(callbacks: Any, caller: str) -> list[Callback]:
-    """Return as a list what ``fit`` was given: None, one callback, or several.
+    """Return the ``callbacks`` of ``fit`` (None, one or several) as a list.
 
     Raises
     ------
@@ -165,11 +165,11 @@ class EarlyStopping(Callback):
         self._waited = 0
 
     def on_train_begin(self, view: Any) -> None:
-        """Forget earlier runs."""
+        """Reset."""
         self._reset()
 
     def on_epoch_end(self, view: Any, record: Record) -> bool:
-        """Compare with the best so far; True once ``patience`` epochs brought nothing. NaN is no improvement."""
+        """Compare with the best so far; True after ``patience`` epochs without improvement. NaN is no improvement."""
         value = record.get(self.monitor)
         if value is None:
             hint = ""
@@ -200,7 +200,7 @@ class ProgressBar(Callback):
     fields : sequence of str, optional
         What of the record is shown beside the bar; by default the cost, and the RMSE or log-loss.
     file : text stream, optional
-        Where to draw; by default standard error.
+        The stream; by default standard error.
     disable : bool or None, default None
         None: draw only on a terminal.
     """
@@ -259,7 +259,7 @@ class LogHistory(Callback):
     every : int, default 1
         Print each ``every``-th epoch, and always the first.
     file : text stream, optional
-        Where to; by default standard output.
+        The stream; by default standard output.
     """
 
     def __init__(self, every: int = 1, file: IO[str] | None = None) -> None:
@@ -285,7 +285,7 @@ class CSVLogger(Callback):
     Parameters
     ----------
     path : path-like
-        The file; columns are those of the history, then whatever else the first record holds.
+        The file; columns are those of the history, then other fields of the first record.
     append : bool, default False
         Whether to continue an existing file instead of replacing it.
     """

@@ -20,12 +20,12 @@ Evaluate = Callable[[Parameters], tuple[float, Mapping[str, NDArray[np.float64]]
 
 
 class Objective(NamedTuple):
-    """What a model minimises, as a function of its parameters.
+    """The objective of a model, as a function of its parameters.
 
     Attributes
     ----------
     parameters : dict of str to ndarray of float64
-        Where to check.
+        The point to check at.
     evaluate : callable
         Takes such a dict; returns the cost and a dict of its gradients, computed natively.
     step : float, default 1e-4
@@ -38,13 +38,13 @@ class Objective(NamedTuple):
 
 
 class HasObjective(Protocol):
-    """What :func:`check_gradients` asks of a model."""
+    """What :func:`check_gradients` needs of a model."""
 
     def objective(self, ratings: Ratings, seed: int) -> Objective: ...
 
 
 class BlockCheck(NamedTuple):
-    """What came out for one array of parameters.
+    """The result for one array of parameters.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class BlockCheck(NamedTuple):
         ``‖G − G′‖ / (‖G‖ + ‖G′‖)`` over the coordinates checked, G being the analytic gradient and G′ the differences;
         0 where both are 0.
     checked, size : int
-        How many coordinates were checked, of how many.
+        Number of coordinates checked, and of all.
     worst : tuple of int
         The coordinate at which the two differ most.
     analytic, numeric : float
@@ -71,14 +71,14 @@ class BlockCheck(NamedTuple):
 
 
 class GradientReport(NamedTuple):
-    """What :func:`check_gradients` found; ``print`` it, or ask whether it :attr:`passed`.
+    """The result of :func:`check_gradients`; ``print`` it, or see :attr:`passed`.
 
     Attributes
     ----------
     blocks : tuple of BlockCheck
         One per array of parameters.
     tolerance : float
-        What every ε must be below.
+        The upper limit of every ε.
     step : float
         The step of the differences.
     """
@@ -142,9 +142,9 @@ def compare_gradients(
         keeps both small, where 1e-7 would drown the gradient of a large sum in rounding. Networks have smaller sums,
         and units with kinks that a step had better not cross: 1e-5, or 1e-6 with kinks.
     tolerance : float, default 1e-7
-        What ε must be below.
+        The upper limit of ε.
     max_coordinates : int or None, default 50
-        Check so many coordinates of each array, drawn at random; None: all. Each takes two evaluations.
+        Number of coordinates of each array to check, drawn at random; None: all. Each takes two evaluations.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default 0
         Draws the coordinates.
     caller : str

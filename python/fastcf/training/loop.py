@@ -28,7 +28,7 @@ _EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to in
 
 
 class Trainer(Protocol):
-    """What the loop asks of a trainer: it holds the parameters, and knows the problem, but not the model.
+    """What the loop needs of a trainer, which holds the parameters and the problem, but not the model.
 
     Attributes
     ----------
@@ -49,30 +49,30 @@ class Trainer(Protocol):
         """Return the objective and the errors at the current parameters.
 
         ``cost`` and ``train_rmse`` and ``validation_rmse`` (or ``train_log_loss``, ``validation_log_loss``), None for
-        what is not known; a trainer may add others.
+        unknown values; a trainer may add others.
         """
         ...
 
     def save_best(self) -> None:
-        """Remember the parameters as they are."""
+        """Save the current parameters."""
         ...
 
     def restore_best(self) -> None:
-        """Bring back what was remembered last."""
+        """Restore the parameters saved last."""
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return copies of the arrays from which training can go on: parameters and what the optimiser remembers."""
+        """Return copies of the arrays from which training can continue: parameters and the optimiser's state."""
         ...
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         ...
 
     def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:
         """Return the state of a model with the current parameters, which stay as they are.
 
-        ``history`` and ``n_epochs`` become part of it. Also called between epochs, for callbacks that look.
+        ``history`` and ``n_epochs`` become part of it. Also called between epochs, for the views of callbacks.
         """
         ...
 
@@ -92,12 +92,12 @@ class Training:
     trainer : Trainer
         Holds the parameters.
     n_epochs : int
-        At most so many epochs.
+        The largest number of epochs.
     patience : int or None
-        With a validation error: stop after so many epochs without an improvement of it; None: never.
+        With a validation error: stop after this many epochs without an improvement of it; None: never.
     callbacks : Callback, iterable of Callback, or None
-        Called after each epoch. An :class:`EarlyStopping` among them stops as its parameters say, beside ``patience``,
-        and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
+        Called after each epoch. An :class:`EarlyStopping` among them stops by its parameters, in addition to
+        ``patience``, and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
     verbose : int or bool
         0 or False: silent; 1 or True: a progress bar (on a terminal); 2: a line per epoch.
     caller : str
@@ -170,7 +170,7 @@ class Training:
                 record = {"epoch": epoch, **trainer.measure(), "learning_rate": rate}
                 record["seconds"] = time.perf_counter() - started
                 first_cost = first_cost or record["cost"]
-                # Without a step size the cost may rise from almost nothing to what is usual: draws of a posterior do.
+                # Without a step size the cost may rise from near 0: that of draws of a posterior does.
                 exploded = rate is not None and record["cost"] > _EXPLOSION * first_cost
                 if exploded or not math.isfinite(record["cost"]):
                     trainer.restore_best()

@@ -31,12 +31,12 @@ _DECAYING = ("inverse", "exponential")
 _DECAY = 0.1
 
 _FRACTION: tuple[Constraint, ...] = (Interval(0, 1, open_high=True),)
-# Not so small that float32 would make it 0 and divide by it.
+# Large enough not to be 0 in float32: it is a divisor.
 _SMALL: tuple[Constraint, ...] = (Interval(1e-30),)
 
 
 class _Constants(NamedTuple):
-    """What native code takes: a name and up to three constants."""
+    """The arguments of native code: a name and up to three constants."""
 
     name: str
     decay: float = 0.0
@@ -123,7 +123,7 @@ class Optimizer(Settings):
         Parameters
         ----------
         first : float
-            The step size of the first epoch: ``learning_rate``, or what "auto" came to.
+            The step size of the first epoch: ``learning_rate``, or the value of "auto".
         epoch, n_epochs : int
             The epoch, from 0, and how many there are.
 
@@ -160,16 +160,14 @@ class GradientDescent(Optimizer):
 class Momentum(Optimizer):
     """Momentum: ``v <- b v - a g``, ``p <- p + v``.
 
-    A row without a gradient goes on with its velocity. Steps by row are deferred until the row is next read, and then
-    taken in closed form: the same numbers up to rounding.
+    A row without a gradient keeps moving with its velocity. Steps by row are deferred until the row is next read, and
+    then taken in closed form: the same numbers up to rounding.
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     momentum : float, default 0.9
         b, in [0, 1).
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References
@@ -225,11 +223,9 @@ class AdaGrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     epsilon : float, default 1e-8
         e, at least 1e-30.
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References
@@ -300,13 +296,11 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float or "auto", default "auto"
-        a in the first epoch, above 0; the model documents what "auto" is.
     beta1, beta2 : float, default 0.9, 0.999
         b1, b2, in [0, 1).
     epsilon : float, default 1e-8
         e, at least 1e-30.
-    schedule, decay
+    learning_rate, schedule, decay
         As for :class:`GradientDescent`.
 
     References

@@ -9,21 +9,9 @@ __all__ = ["entries_of_rows", "whole_rows"]
 
 
 def whole_rows(indptr: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """Return rows with at most ``most`` entries together: all rows if they fit, else rows drawn by the seed.
+    """Return rows with at most ``most`` entries together, ascending: all rows if they fit, else rows drawn by the seed.
 
-    Parameters
-    ----------
-    indptr : ndarray of shape (n_rows + 1,), int64
-        Offsets of compressed rows.
-    most : int
-        Of entries. One row with entries is returned even if it has more.
-    seed : int
-        Draws the rows.
-
-    Returns
-    -------
-    ndarray of int64
-        Row numbers, ascending.
+    ``indptr`` holds offsets of compressed rows. One row with entries is returned even if it has more.
     """
     n_rows = indptr.size - 1
     if indptr[-1] <= most:

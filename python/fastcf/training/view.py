@@ -1,4 +1,4 @@
-"""What callbacks see of a training: a recommender over the trainer's current parameters."""
+"""The view of a training for callbacks: a recommender over the trainer's current parameters."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["TrainingView"]
 class TrainingView(Recommender):
     """A recommender over the parameters that a trainer holds after an epoch.
 
-    The parameters are fetched when a callback first looks at them, so that callbacks which read the record only cost
-    nothing. After the callback has returned, a view answers if it was looked at, and raises RuntimeError otherwise.
+    The parameters are fetched when a callback first looks at them, so that callbacks that read only the record cost
+    nothing. After the callback has returned, a view whose parameters were fetched works; others raise RuntimeError.
 
     Attributes
     ----------
     name : str
         Class of the model that is trained.
     n_epochs : int
-        How many epochs are planned.
+        Number of planned epochs.
     """
 
     def __init__(self, name: str, n_epochs: int, fetch: Callable[[], State], n_threads: int | None) -> None:
@@ -39,7 +39,7 @@ class TrainingView(Recommender):
         return self._fetched
 
     def close(self) -> None:
-        """Refuse to fetch parameters from now on: the trainer goes on."""
+        """Refuse to fetch parameters from now on: training continues."""
         self._fetch = None
 
     def _with_state(self, state: State) -> Recommender:  # type: ignore[override]  # a view belongs to one epoch

@@ -438,9 +438,7 @@ def test_autoencoder_new_rows_are_answered_for(ratings, fitted, tmp_path):
 
 def test_autoencoder_folds_in_one_side_only(ratings, fitted):
     other = "item" if fitted.orientation == "user" else "user"
-    message = (
-        rf"Autoencoder\.fold_in: by must be '{fitted.orientation}', whose ratings the network is fed; got '{other}'"
-    )
+    message = rf"Autoencoder\.fold_in: by must be '{fitted.orientation}', the rows of the network; got '{other}'"
     with pytest.raises(ValueError, match=message):
         fitted.fold_in(ratings, by=other)
     with pytest.raises(ValueError, match=r"Autoencoder\.fold_in: by must be 'user' or 'item'; got 'both'"):
@@ -459,7 +457,7 @@ def test_autoencoder_histories_of_queries_are_rows_folded_in(ratings):
         for mine, theirs in zip(model.recommend(history=new, n=5), folded.recommend(new.users.ids, 5), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     by_item = model_of().fit(ratings)
-    with pytest.raises(ValueError, match=r"Autoencoder\.recommend: .*'item', whose ratings the network is fed"):
+    with pytest.raises(ValueError, match=r"Autoencoder\.recommend: .*'item', the rows of the network"):
         by_item.recommend(history=new)
 
 

@@ -257,7 +257,11 @@ def test_two_tower_works_in_grid_search(tables, ratings):
         ({"item_layers": (8, 0)}, ValueError, r"item_layers must be .*; got \(8, 0\)"),
         ({"n_factors": 0}, ValueError, "n_factors must be an integer of at least 1 and at most 65536; got 0"),
         ({"ids": "users"}, ValueError, "ids must be 'auto' or 'none' or 'user' or 'item' or 'both'; got 'users'"),
-        ({"ids": "none"}, ValueError, "user_features must be given with ids='none', which leaves nothing to know user"),
+        (
+            {"ids": "none"},
+            ValueError,
+            "user_features must be given with ids='none', without which users have no inputs",
+        ),
         ({"ids": "user"}, ValueError, "item_features must be given with ids='user'"),
         ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic'; got 'hinge'"),
         ({"threshold": 3.0}, ValueError, "threshold must be None for cost='squared'; got 3.0"),
@@ -311,7 +315,7 @@ def test_two_tower_bad_features_raise(ratings, tables):
         (lambda: model.item_vectors(np.full((2, 4), np.inf)), "item_vectors: features: .* must be finite"),
         (
             lambda: model.user_vectors([[1.0]]),
-            "user_vectors: features must be None for a model that knows its users by",
+            "user_vectors: features must be None for a model whose users have only ids",
         ),
         (lambda: model.fold_in(user_features=(["x"], [[1.0]])), "fold_in: user_features must be None for a model"),
         (lambda: model.fold_in(item_features=([99], [[1.0]])), "fold_in: item_features must have the 4 features"),

@@ -1,4 +1,4 @@
-"""The masked autoencoder: a deep network that is fed the known ratings of a row and predicts all of them."""
+"""The masked autoencoder: a deep network from the known ratings of a row to predictions of all."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ from fastcf._parameters import (
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
-from fastcf.models.autoencoder.network import ACTIVATIONS, INITS, Architecture, Parameters
+from fastcf.models.autoencoder.network import INITS, Architecture, Parameters
 from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
 from fastcf.models.autoencoder.rows import BOUNDED, Scale, fit_label_scale, fit_scale
 from fastcf.models.autoencoder.trainer import NetworkTrainer
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import State, Targets
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import rated_side
 from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -53,26 +55,25 @@ class Autoencoder(Estimator):
     r"""Masked autoencoder of ratings: ``f(x) = g_o(U h(V x + W r) + c)``.
 
     The known ratings x of an item (or, user-based, of a user) go through an encoder and a decoder that mirrors it; the
-    outputs are predictions of all. A second input r says which ratings there are: what people choose to rate says much
-    about them, whatever the ratings are. The network minimises, over the known ratings only,
-    ``(Σ w (f(x) − y)² + λ/2 ‖weights‖²) / Σ w``,
+    outputs are predictions of all. A second input r indicates which ratings are known, which is informative in itself.
+    The network minimises, over the known ratings only, ``(Σ w (f(x) − y)² + λ/2 ‖weights‖²) / Σ w``,
     where y are the normalised ratings and x the same, some of them dropped. For labels, with the logistic cost, it is
-    ``(2 Σ w (softplus(z) − y z) + λ/2 ‖weights‖²) / Σ w``: z is f(x) added to the log-odds by the biases, and x is the
-    difference between labels and the probabilities by the biases. Batches of rows are exact and sparse at both ends:
-    the first layer gathers rated columns, the last computes rated outputs, and rows of weights that a batch does not
-    touch take their steps when they are next read.
+    ``(2 Σ w (softplus(z) − y z) + λ/2 ‖weights‖²) / Σ w``: z is f(x) plus the log-odds given by the biases, and x the
+    difference between labels and the probabilities given by the biases. Batches of rows are exact and sparse at both
+    ends: the first layer gathers rated columns, the last computes rated outputs, and rows of weights that a batch does
+    not touch take their steps when they are next read.
 
     Parameters
     ----------
     layers : sequence of int, default (128,)
-        Sizes of the encoder's layers, at least one; the decoder mirrors them. The Netflix study's is (512, 512, 1024).
+        Sizes of the encoder's layers, at least one; the decoder mirrors them. The Netflix study has (512, 512, 1024).
     cost : {"squared", "logistic"}, default "squared"
-        Of ratings; or of labels, whose probabilities are predicted.
+        Predict ratings, or probabilities of labels.
     threshold : float, optional
         For the logistic cost only: ratings of at least this are label 1, others 0. By default ratings are labels in
         [0, 1].
     orientation : {"item", "user"}, default "item"
-        Whose ratings are a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
+        The ratings in a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
         can fold in new users.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
@@ -86,36 +87,35 @@ class Autoencoder(Estimator):
     alpha_dropout : bool, default False
         Dropout that keeps mean and variance of SELU's values instead of the mean. Only with a ``dropout`` above 0.
     input_dropout : float, default 0.5
-        Share of the known ratings that the network is not fed but predicts all the same, in [0, 1); those that are fed
-        are divided by what is left. Otherwise it may learn to copy.
+        Share of the known ratings that is removed from the input but still predicted, in [0, 1); the others are divided
+        by one minus this. Without it the network may learn to copy.
     rated_input : float, default 30.0
         Size of the second input: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
-        together with them; 0 feeds ratings only. The larger, the faster W learns and the less it is penalised.
+        together with them; 0: no second input. The larger, the faster W learns and the less it is penalised.
     dense_refeeding : int, default 0
-        How often f(x) is fed again, as dense rows, after each batch, with a step towards ``f(f(x)) = f(x)``; there r
-        is 0. Costs time and memory of rows times columns. Not with the logistic cost.
+        Number of further steps after each batch with f(x) as input, as dense rows, towards ``f(f(x)) = f(x)``; r is
+        then 0. Takes time and memory of rows times columns. Not with the logistic cost.
     normalize : {"bias", "item", "user", "global"} or None, default "bias"
-        What is subtracted from ratings before they are divided by the standard deviation of the differences: the mean
-        with biases of users and items (:class:`BiasModel`), each item's or user's mean, the mean of all; None feeds
-        ratings as they are. With the logistic cost predictions begin at the log-odds of the same. Outputs of "sigmoid"
-        and "tanh" have their own mapping, so that this must stay at its default there; the other activations of
-        outputs take "global" and None only.
+        The offsets subtracted from ratings, which are then divided by the standard deviation of the differences: the
+        mean with biases of users and items (:class:`BiasModel`), each item's or user's mean, or the mean of all; None:
+        ratings are not normalised. With the logistic cost predictions begin at the log-odds of the same. Outputs of
+        "sigmoid" and "tanh" have another mapping and take the default only; other nonlinear outputs "global" or None.
     reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then only refine biases that are fitted before. "auto" is 500, or 250 with the logistic cost, which is flatter.
-        Rows of weights of users and items that are not in a batch shrink too, exactly, under "gd", "momentum" and
-        "nesterov"; under the others each rating carries its share of the penalty.
+        then refine the fitted biases. "auto" is 500, or 250 with the logistic cost. Rows of weights of users and items
+        that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the others each rating
+        has a share of the penalty.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an instance of a class of
-        :mod:`fastcf.optimizers`, which carries step size and schedule: ``Adam(learning_rate=0.01)``. The learning rate
-        "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta, else 0.005.
+        A name or an object of :mod:`fastcf.optimizers`, which has the step size and its schedule as parameters:
+        ``Adam(learning_rate=0.01)``. The learning rate "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta,
+        else 0.005.
     batch_size : int or "auto", default "auto"
         Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 and at most
-        1,024: a step passes over the weights of all that its rows have rated, which on large sets is what takes time.
+        1,024.
     n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
-        With validation ratings: stop after so many epochs that did not lower their error; None: never. The parameters
+        With validation ratings: stop after this many epochs that did not lower their error; None: never. The parameters
         of the best epoch are kept either way.
     init : {"small", "lecun", "glorot", "normal", "uniform"}, default "small"
         Distribution of the first weights. "lecun": normal with variance 1/inputs (for SELU, Klambauer et al. 2017);
@@ -123,21 +123,16 @@ class Autoencoder(Estimator):
         the first layer near their middle; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard
         deviation 0.05; "uniform": on ±0.05. The first layer counts the known inputs of a row, by their mean square.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
-        Seeds the first weights, the order of rows and what is dropped.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one instruction
-        set and BLAS).
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. What ran is in ``device_``.
-    verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
+        Seeds the first weights, the order of rows and dropout.
+    n_threads, device, verbose
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------
     input_weights_ : ndarray of shape (n_columns, layers[0]), float32
         V, a row per item (user-based) or per user (item-based).
     rated_weights_ : ndarray of shape (n_columns, layers[0]), float32, or None
-        W, likewise; None with ``rated_input=0``.
+        W, in the same way; None with ``rated_input=0``.
     hidden_weights_ : tuple of ndarray (inputs, outputs), float32
         Of the layers between, encoder first; the decoder's are missing where they are tied.
     hidden_biases_ : tuple of ndarray, float32
@@ -147,10 +142,10 @@ class Autoencoder(Estimator):
     output_bias_ : ndarray of shape (n_columns,), float32
         c.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
-        The network as a factor model, by which it predicts and ranks: the hidden values of a row, less those of an
-        empty one, times ``scale_.gain``, are the factors of one side; U has those of the other.
+        The network as a factor model, by which it predicts and ranks: the factors of one side are the hidden values of
+        a row minus those of a row without ratings, times ``scale_.gain``; those of the other side are the rows of U.
     scale_ : Scale
-        What is subtracted and divided by.
+        The offset and the divisor of the normalisation.
     mean_rating_ : float
         Mean of the training ratings, or labels, by their weights.
     history_ : list of dict
@@ -158,11 +153,11 @@ class Autoencoder(Estimator):
         (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels
         ``train_log_loss`` and ``validation_log_loss``. All are measured at the parameters after the epoch, nothing
         dropped. ``cost`` is the objective. Its first term and the training error are taken over the training ratings
-        where these are at most 65,536, else over so many in whole rows, drawn once by the seed.
+        where these are at most 65,536, else over about as many in whole rows, drawn once by the seed.
     users_, items_, seen_, rating_range_, n_epochs_, device_
         As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int
-        The values that "auto" stands for.
+        The values used.
 
     See Also
     --------
@@ -172,10 +167,9 @@ class Autoencoder(Estimator):
     Notes
     -----
     An unknown row (a user of a user-based model, an item of an item-based one) is predicted as one without ratings,
-    f(0). An unknown column is not in the network: its predictions are the means and biases that are known (with an
-    ``output_activation``, ``mean_rating_``). ``fold_in`` and ``history`` compute new rows of the model's
-    ``orientation``: their ratings go through the network, which stays as it is. Ratings of unknown columns are left
-    out.
+    f(0). An unknown column is predicted by the known means and biases (with an ``output_activation``, by
+    ``mean_rating_``). ``fold_in`` and ``history`` compute new rows of the model's ``orientation`` by the network, which
+    does not change, without the ratings of unknown columns.
 
     Memory in training: parameters times 3 to 5, by optimiser; 12 bytes per rating; batch size times the widest layer.
     Only ``dense_refeeding`` holds batch size times columns.
@@ -184,8 +178,8 @@ class Autoencoder(Estimator):
     ----------
     S. Sedhain, A. Menon, S. Sanner and L. Xie, "AutoRec: autoencoders meet collaborative filtering", WWW 2015 (the
     masked objective; item-based). R. Salakhutdinov, A. Mnih and G. Hinton, "Restricted Boltzmann machines for
-    collaborative filtering", ICML 2007, and Y. Koren, "Factorization meets the neighborhood", KDD 2008 (which ratings
-    there are as an input of its own, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for
+    collaborative filtering", ICML 2007, and Y. Koren, "Factorization meets the neighborhood", KDD 2008 (the
+    indicator of known ratings as an input, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for
     collaborative filtering", 2017 (deep, SELU, tied weights, dropout, dense re-feeding). P. Vincent, H. Larochelle,
     Y. Bengio and P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", ICML 2008
     (dropped inputs).
@@ -204,7 +198,7 @@ class Autoencoder(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "layers": (Sizes(1 << 20),),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "orientation": (OneOf(("item", "user")),),
         "activation": (OneOf(ACTIVATIONS),),
@@ -306,16 +300,8 @@ class Autoencoder(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, or a parameter would have no effect.
-        DeviceError
-            If ``device="cuda"`` cannot be used.
-        GradientCheckError
-            If ``check_gradients`` and they disagree.
-        DivergenceError
-            If parameters stop being finite; the model then holds those of an earlier epoch.
-        KeyboardInterrupt
-            After Ctrl-C; the model holds what was learnt so far.
+        TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
+            As for :meth:`MatrixFactorization.fit`.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
@@ -338,12 +324,12 @@ class Autoencoder(Estimator):
         return self
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
-        """Return the objective as a function of the parameters, at random ones; :func:`check_gradients` asks for it.
+        """Return the objective as a function of the parameters, at random ones, for :func:`check_gradients`.
 
         Parameters
         ----------
         ratings : Ratings
-            What would be learnt; the first rows count.
+            The ratings; the first rows are used.
         seed : int
             Draws the parameters and what is dropped.
 
@@ -363,7 +349,7 @@ class Autoencoder(Estimator):
         return network_objective(self._problem(self._targets.of_ratings(ratings, caller), None, backend, seed))
 
     def _check_combinations(self) -> None:
-        """Refuse parameters that do not go together, and those that would have no effect."""
+        """Refuse combinations of parameters that exclude each other or have no effect."""
         caller = self._caller
         self._targets.check(caller)
         if self.cost == "logistic":

@@ -1,4 +1,4 @@
-"""What a fitted network does with rows: encode them, give them factors, fold in new ones."""
+"""Rows of a fitted network: their codes, their factors, and new rows."""
 
 from __future__ import annotations
 
@@ -145,15 +145,15 @@ def _place_of(network: Network, compute: Compute) -> float:
 
 
 class NetworkFolding(Folding):
-    """Feeds the ratings of new rows to the network, which stays as it is.
+    """Computes new rows by the network, which does not change.
 
     Parameters
     ----------
     orientation : {"item", "user"}
-        Whose ratings the network is fed.
+        The rows of the network.
     """
 
-    why = ", whose ratings the network is fed"
+    why = ", the rows of the network"
 
     def __init__(self, orientation: str) -> None:
         self.rated_sides = (orientation,)

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from fastcf._backend import single_threaded_blas
 from fastcf.scores import Compute
 
-__all__ = ["ACTIVATIONS", "INITS", "Architecture", "Parameters", "draw_parameters", "hidden_values"]
+__all__ = ["INITS", "Architecture", "Parameters", "draw_parameters", "hidden_values"]
 
 Floats = NDArray[np.float32]
 
-ACTIVATIONS = ("identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu")
 INITS = ("small", "lecun", "glorot", "normal", "uniform")
 _STREAM = 32  # of random numbers: the first weights; other families have those below
 _SMALL = 0.05  # of "normal" and "uniform"
@@ -55,7 +54,7 @@ class Architecture:
 
     @property
     def hidden_weights(self) -> list[tuple[int, int]]:
-        """Shapes (inputs, outputs) of the weights between hidden layers; a tied decoder has none of its own."""
+        """Shapes (inputs, outputs) of the weights between hidden layers; a tied decoder has no others."""
         shapes = list(itertools.pairwise(self._widths))
         return shapes[: len(self.layers) - 1] if self.tied else shapes
 

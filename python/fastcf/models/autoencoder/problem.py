@@ -1,4 +1,4 @@
-"""What an autoencoder learns and how, as typed data; and its objective as a function of the parameters."""
+"""The typed problem of an autoencoder, and its objective as a function of the parameters."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NetworkProblem:
-    """What an autoencoder learns, and how. What is not explained here is a parameter of :class:`fastcf.Autoencoder`.
+    """The problem of an autoencoder. Other attributes are parameters of :class:`fastcf.Autoencoder`.
 
     Attributes
     ----------
     ratings, validation : Ratings, Ratings or None
         The targets: ratings, or labels; and those held out.
     targets : Targets
-        Which.
+        The optimiser.
     scale : Scale
         Of outputs.
     penalised_bias : bool
@@ -54,7 +54,7 @@ class NetworkProblem:
     learning_rate : float
         Of the first epoch.
     seed : int
-        What ``random_state`` stands for.
+        The seed.
     """
 
     ratings: Ratings
@@ -80,7 +80,7 @@ class NetworkProblem:
 
     @property
     def compute(self) -> Compute:
-        """Where to compute."""
+        """The device."""
         return Compute(self.backend.module, self.n_threads)
 
     @property

@@ -1,4 +1,4 @@
-"""Ratings as rows for a network: normalised, by user or by item, with what turns outputs into ratings again."""
+"""Ratings as rows for a network: normalised, by user or by item, with the inverse map of outputs to ratings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Activations whose values lie in an interval, and its ends: ratings are mapped onto it."""
 
-_LEAST_REG = 1.0  # of the log-odds of a single row, which labels all alike would make infinite
+_LEAST_REG = 1.0  # of the log-odds of a row: equal labels would make them infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Scale:
 
     @property
     def gain(self) -> float:
-        """What an output of 1 adds."""
+        """The rating of an output of 1, relative to that of 0."""
         return 1.0 if self.logistic else self.unit
 
     def entry_offsets(self, csr: Csr, rows: Floats) -> Floats:
@@ -123,7 +123,7 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
 def fit_scale(
     ratings: Ratings, backend: Backend, normalize: str | None, output: str, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale of ratings that ``normalize`` and the output's activation ask for."""
+    """Return the scale of ratings for ``normalize`` and the output's activation."""
     users, items = np.zeros(ratings.n_users, np.float32), np.zeros(ratings.n_items, np.float32)
     mean, unit, user_reg, item_reg = 0.0, 1.0, np.inf, np.inf
     if output in BOUNDED:
@@ -152,7 +152,7 @@ def fit_scale(
 def fit_label_scale(
     labels: Ratings, backend: Backend, normalize: str | None, orientation: str, n_threads: int
 ) -> Scale:
-    """Return the scale of labels that ``normalize`` asks for; offsets are log-odds."""
+    """Return the scale of labels for ``normalize``; offsets are log-odds."""
     users, items = np.zeros(labels.n_users, np.float32), np.zeros(labels.n_items, np.float32)
     mean, user_reg, item_reg = 0.0, np.inf, np.inf
     if normalize == "bias":

@@ -40,7 +40,7 @@ class NetworkTrainer:
     Parameters
     ----------
     problem : NetworkProblem
-        What is learnt, and how.
+        The typed problem.
     """
 
     restorable = True
@@ -155,20 +155,20 @@ class NetworkTrainer:
         return float(sample.weights @ losses) / total if total else 0.0
 
     def save_best(self) -> None:
-        """Remember the parameters as they are."""
+        """Save the current parameters."""
         self._native.save_best()
 
     def restore_best(self) -> None:
-        """Bring back what was remembered last."""
+        """Restore the parameters saved last."""
         self._native.restore_best()
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return copies of the parameters and of what the optimiser remembers."""
+        """Return copies of the parameters and of the optimiser's state."""
         arrays: dict[str, NDArray[Any]] = self._native.get_state()
         return arrays
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:

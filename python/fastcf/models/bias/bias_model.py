@@ -21,7 +21,7 @@ __all__ = ["BiasModel"]
 
 @dataclass(frozen=True)
 class LearntBiases:
-    """What :class:`BiasModel` has learnt beside the biases."""
+    """The learnt values of :class:`BiasModel` other than biases."""
 
     shown: ClassVar[tuple[str, ...]] = ("user_reg", "item_reg", "noise_variance", "n_iter")
 
@@ -65,12 +65,9 @@ class BiasModel(Estimator):
     user_reg, item_reg : float or "auto", default "auto"
         λ_user, λ_item, at least 0. "auto" estimates them from the data: with b_u ~ N(0, τ²) and noise ~ N(0, σ²), the
         penalty is σ²/τ², and the variances are found together with the biases (mean-field variational
-        expectation-maximisation). A row rated often keeps its own mean; one rated once is shrunk as far as the spread
-        of the others suggests.
-    n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
+        expectation-maximisation). Rows with few ratings are shrunk more.
+    n_threads, device
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------
@@ -126,10 +123,8 @@ class BiasModel(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y
+            As for :meth:`MatrixFactorization.fit`.
 
         Returns
         -------

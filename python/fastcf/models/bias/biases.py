@@ -14,7 +14,7 @@ __all__ = ["Biases", "fit_biases"]
 
 
 class Biases(NamedTuple):
-    """What :func:`fit_biases` finds; see :class:`BiasModel` for the meaning."""
+    """The result of :func:`fit_biases`; see :class:`BiasModel` for the meaning."""
 
     mean: float
     users: NDArray[np.float32]

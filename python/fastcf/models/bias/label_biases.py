@@ -24,7 +24,7 @@ _TOLERANCE = 0.01  # in log-odds: ends rounds, and the steps of rows
 
 
 class LabelBiases(NamedTuple):
-    """Biases in log-odds, and the penalties they have there."""
+    """Biases in log-odds, and their penalties."""
 
     mean: float
     users: Floats

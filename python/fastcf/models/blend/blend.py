@@ -66,23 +66,23 @@ class Blend(Estimator):
         least; for ``fit_members=True`` without ``validation``.
     refit : bool, default True
         Whether the members are then fitted once more to all ratings, those held out included; the weights stay. Takes
-        as long again, and mostly makes better predictions. For ``fit_members=True`` without ``validation``, from which
-        nothing but the weights is learnt.
+        as long again, and mostly makes better predictions. For ``fit_members=True`` without ``validation``, to which
+        only the weights are fitted.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds what is held out, and members whose own ``random_state`` is None.
     n_threads : int, optional
         Threads to use, also to fit members whose own ``n_threads`` is None; all by default. The result does not depend
         on it.
     device : {"auto", "cpu", "cuda"}, default "auto"
-        Where the blend predicts and ranks; only "auto" may fall back. Members are fitted where their own parameters
-        say.
+        Where the blend predicts and ranks; only "auto" may fall back. Members are fitted on the device of their own
+        parameters.
     verbose : {0, 1, 2} or bool, default 0
         0 or False: silent; 1 or True: a progress bar over the members; 2: a line per member.
 
     Attributes
     ----------
     models_ : dict of str to estimator
-        The fitted members, by name: copies made when asked for, so that fitting one further changes nothing here.
+        The fitted members, by name: copies, made at each access; fitting one further does not change the blend.
     weights_ : ndarray of shape (M,), float64
         a_m, in the order of the members. Read-only.
     intercept_ : float
@@ -97,7 +97,7 @@ class Blend(Estimator):
     n_validation_ : int
         Number of validation ratings.
     users_, items_ : IdMap
-        All ids that a member knows.
+        All ids of the members.
     seen_ : SeenItems or None
         Which items each user rated in ``X``; with ``fit_members=False`` also in the members' training ratings (None if
         a member lacks them).
@@ -123,15 +123,14 @@ class Blend(Estimator):
     predictions; then ``recommend`` scores all items, in batches of users that take 16 MiB.
 
     **Models of labels** take part with their probabilities, if they learn from the ratings themselves (0 or 1, or
-    between): the blend then minimises the squared error of probabilities. Those with a ``threshold`` predict something
-    else than the ratings and are refused.
+    between): the blend then minimises the squared error of probabilities. Those with a ``threshold`` do not predict
+    the ratings and are refused.
 
-    **Unknown users and items** are scored as each member scores them. The time order is not looked at: to hold out the
+    **Unknown users and items** are scored as each member scores them. The time order is ignored: to hold out the
     latest ratings, pass them as ``validation`` (:func:`fastcf.data.split_by_time`).
 
     **New rows** (:meth:`fold_in`, and ``history=`` of :meth:`predict` and :meth:`recommend`) are computed by each
-    member from the same ratings, and weighted as before. That needs members that can all do it; those of weight 0 do
-    not count.
+    member from the same ratings, and weighted as before. All members with a weight must support it.
 
     **The members' states are those at the end of** ``fit``. A member that is fitted again afterwards does not change
     the blend.
@@ -242,7 +241,7 @@ class Blend(Estimator):
         ----------
         X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
             The ratings, or user and item ids. With ``fit_members=False`` they are those that the weights are fitted to:
-            the members must not have seen them. Weights of the ratings weight their squared errors, here too.
+            the members must not have seen them. Weights of the ratings weight their squared errors.
         y : array-like of shape (n,), optional
             The ratings where ``X`` holds ids.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
@@ -259,7 +258,7 @@ class Blend(Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described, or has no effect; members say so of theirs.
+            If the input or a parameter is not as described, or has no effect, also of a member.
         NotFittedError
             If ``fit_members=False`` and a member is not fitted.
         DeviceError
@@ -318,7 +317,7 @@ class Blend(Estimator):
 
     @contextlib.contextmanager
     def _progress(self, n_fits: int) -> Iterator[Callable[[str], None]]:
-        """Show how many members have been fitted; call what this yields after each."""
+        """Show how many members have been fitted; call the yielded function after each."""
         started = time.perf_counter()
         with tqdm(
             total=n_fits, desc="Blend", unit="fit", file=sys.stderr, disable=int(self.verbose) != 1 or None
@@ -359,7 +358,7 @@ class Blend(Estimator):
         return train, held_out
 
     def _fitted_clone(self, model: Estimator, ratings: Ratings, features: Mapping[str, Any], seed: int) -> Estimator:
-        """Return a fitted clone; seed and threads are lent to it for the fit, if its own are None."""
+        """Return a fitted clone; seed and threads are set for the fit, if its own are None."""
         member: Estimator = clone(model)
         own = member.get_params(deep=False)
         lent = {"random_state": seed, "n_threads": self.n_threads}
@@ -371,7 +370,7 @@ class Blend(Estimator):
     def _weighted(
         self, members: Sequence[Member], ratings: Ratings, held_out: Ratings, backend: Backend, compute: Compute
     ) -> State:
-        """Fit the weights and return the state of the blend; ``ratings`` are what users are known to have rated."""
+        """Fit the weights and return the state of the blend; ``ratings`` are the seen items."""
         columns = []
         for member in members:
             own = member.state
@@ -481,7 +480,7 @@ class Blend(Estimator):
 
 
 def _ids_of(members: Sequence[Member], caller: str) -> tuple[IdMap, IdMap]:
-    """Return the users and the items that any member knows."""
+    """Return the users and the items of all members."""
     users = union_of_ids({member.name: member.state.users for member in members}, "users_", caller)
     return users, union_of_ids({member.name: member.state.items for member in members}, "items_", caller)
 

@@ -1,4 +1,4 @@
-"""What a blend has learnt: its members' states, their weights, and the sum of their scores."""
+"""The learnt values of a blend: its members' states, their weights, and the sum of their scores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Member:
     model : Estimator
         Its class and parameters.
     state : State
-        What it answers with in the blend, whatever becomes of the model.
+        Its state in the blend.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class LearntBlend:
-    """What :class:`fastcf.Blend` has learnt beside the sum of scores; the fields are attributes of the model."""
+    """The learnt values of :class:`fastcf.Blend`, without the sum of scores; the fields are attributes of the model."""
 
     shown: ClassVar[tuple[str, ...]] = (
         "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean",
@@ -109,13 +109,13 @@ class BlendFolding(Folding):
         self.why = f" (limited by its {members} {', '.join(missing)})" if missing else ""
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
-        """Let each member compute the rows, from the ratings of what it knows of the other side."""
+        """Let each member compute the rows, from the ratings of ids of the other side that it has."""
         learnt: LearntBlend = state.learnt
         sums = cast(WeightedScores, state.scores)
         by_user = rated.by == "user"
         parts, members = [], []
         for part, member in zip(sums.parts, learnt.members, strict=True):
-            if part.weight == 0:  # it does not count, and may not be able to
+            if part.weight == 0:  # it has no effect, and may not support it
                 members.append(member)
                 parts.append(part)
                 continue
@@ -135,7 +135,7 @@ class BlendFolding(Folding):
 
 
 def _translated(rated: RatedSide, table: Rows | None) -> RatedSide:
-    """Return the ratings by a member's rows of the other side; those of ids that it does not know are left out."""
+    """Return the ratings by a member's rows of the other side; those of ids unknown to it are left out."""
     if table is None:
         return rated
     columns = table[rated.columns]

@@ -14,7 +14,7 @@ from fastcf.models.estimator import Estimator
 __all__ = ["DROP", "checked", "named", "parameters_of", "replaced", "takes"]
 
 DROP = "drop"
-"""What stands in place of a member that is left out."""
+"""Placeholder of a member that is left out."""
 
 
 def takes(model: Any, name: str) -> bool:
@@ -63,12 +63,8 @@ def replaced(models: Any, params: dict[str, Any], own: Iterable[str]) -> Any:
 def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: bool) -> dict[str, Estimator]:
     """Return the members that take part, by name; they must be ``fitted``, and have no name of ``own``.
 
-    Raises
-    ------
-    TypeError, ValueError
-        If they are not as :class:`fastcf.Blend` documents.
-    NotFittedError
-        If ``fitted`` and one is not.
+    Raises TypeError or ValueError if they are not as :class:`fastcf.Blend` documents, NotFittedError if ``fitted`` and
+    one is not.
     """
     wanted = f"{caller}: models must be a list of estimators or of pairs (name, estimator)"
     if not isinstance(models, (list, tuple)):

@@ -13,7 +13,7 @@ __all__ = ["ridge_weights"]
 _Floats = NDArray[np.float64]
 
 # Penalties that "auto" tries, in units of the members' mean squared spread, summed over the validation ratings: from
-# hardly any to so much that only the plain average is left.
+# negligible to so large that the result is the plain average.
 _PENALTIES = np.logspace(-6, 2, 33)
 _ROUNDING = 1e-6  # relative, of scores in float32
 

@@ -1,4 +1,4 @@
-"""Matrix factorisation, and what trains it."""
+"""Matrix factorisation and its solvers."""
 
 from fastcf.models.factorization.matrix_factorization import MatrixFactorization
 from fastcf.models.factorization.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver

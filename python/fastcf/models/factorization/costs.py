@@ -1,4 +1,4 @@
-"""What "auto" comes to: offsets, biases, penalties and step sizes of a factorisation, by its cost."""
+"""The values of "auto": offsets, biases, penalties and step sizes of a factorisation, by its cost."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _LABEL_SHARE = 0.02
 _FIRST_REG, _FIRST_EXPONENT = 0.8, 0.5  # where the search for a penalty of labels begins
 _INIT, _LABEL_INIT = 0.1, 0.3
 _CURVATURE = 0.25  # the largest of the logistic cost
-_NO_BIAS = 1e12  # a penalty that leaves the mean and the spread around it
+_NO_BIAS = 1e12  # a penalty under which only the mean remains
 
 
 class Choices(Protocol):
-    """The parameters of a factorisation that say what is modelled and how it is penalised."""
+    """The parameters of a factorisation that define the model and its penalties."""
 
     normalize: str | None
     bias: bool | str
@@ -40,7 +40,7 @@ class Choices(Protocol):
 
 @dataclass(frozen=True)
 class Settled:
-    """Where training starts, and by which numbers it goes.
+    """The start of a training, and its settled parameters.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class Settled:
 
 
 def _exponent(scaling: float | str, auto: float) -> float:
-    """Return the exponent that ``reg_scaling`` stands for."""
+    """Return the exponent of ``reg_scaling``."""
     return {"auto": auto, "none": 0.0, "count": 1.0}[scaling] if isinstance(scaling, str) else float(scaling)
 
 
@@ -89,22 +89,9 @@ def _rates(solver: Solver, ratings: Ratings, unit: float, scale: float, share: f
 def settle_ratings(
     choices: Choices, solver: Solver, auto: Auto, ratings: Ratings, backend: Backend, n_threads: int
 ) -> Settled:
-    """Return where the training of ratings starts: biases by least squares, and penalties in units of what they leave.
+    """Return where the training of ratings starts: biases by least squares, and penalties in units of their residual.
 
-    Parameters
-    ----------
-    choices : Choices
-        The model's parameters.
-    solver : Solver
-        Trains.
-    auto : Auto
-        What "auto" means for the solver.
-    ratings : Ratings
-        To be learnt from.
-    backend : Backend
-        Where.
-    n_threads : int
-        Threads to use; 0: all.
+    ``auto`` holds the values of "auto" for the solver; ``n_threads`` is 0 for all.
     """
     mean = 0.0
     item_mean = None
@@ -118,7 +105,7 @@ def settle_ratings(
     sides = Sides.of(choices.bias)
     biases = _first_biases(choices, sides, ratings, backend, item_mean, n_threads)
     mean_weight, most = _weights(ratings)
-    smallest = 1e-3 * max(1e-30, *map(abs, ratings.rating_range))  # ratings that the biases explain wholly
+    smallest = 1e-3 * max(1e-30, *map(abs, ratings.rating_range))  # in case the biases explain the ratings exactly
     sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
     # A step is proportional to its rating's weight; one of three times the mean is still safe.
     unit = sigma * max(mean_weight, most / 3)
@@ -146,8 +133,8 @@ def _first_biases(
     item_mean: Floats | None,
     n_threads: int,
 ) -> Biases:
-    """Return biases to start from, and the noise that they leave; zeros on a side that has none."""
-    # Training goes on from here, so a rough fit will do.
+    """Return the first biases, and the variance of their residuals; zeros on a side without biases."""
+    # Training continues from these, so a rough fit is enough.
     biases = fit_biases(
         ratings,
         backend,

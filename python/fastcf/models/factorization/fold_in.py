@@ -140,7 +140,7 @@ class PosteriorFolding(Folding):
 
 
 def _level_outside() -> int:
-    """Return the level, for a warning of the function that asks, of the first caller outside of this package."""
+    """Return the ``stacklevel``, for the calling function, of the first caller outside of this package."""
     frame, level = sys._getframe(1), 1
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastcf."):
         frame, level = frame.f_back, level + 1

@@ -34,11 +34,11 @@ class GibbsTrainer:
     Parameters
     ----------
     problem : Problem
-        What is learnt from.
+        The ratings and how they are modelled.
     start : Parameters
         Where the first draw starts; they are overwritten.
     burn_in, thin : int
-        Draws that pass before the first is kept, and every so many-th that is kept then.
+        Number of draws before the first is kept; every ``thin``-th later draw is kept.
     """
 
     restorable = False
@@ -130,7 +130,7 @@ class GibbsTrainer:
             self._predicted += self._of_held_out()
 
     def _of_held_out(self) -> NDArray[np.float64]:
-        """Return what this draw predicts of the validation ratings, in its own unit."""
+        """Return this draw's predictions of the validation ratings, in its own unit."""
         held_out, (native, n_threads) = self._problem.held_out, self._problem.compute
         assert held_out is not None
         predicted: NDArray[np.float64] = native.predict_pairs(
@@ -179,7 +179,7 @@ class GibbsTrainer:
     restore_best = save_best
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return what sampling can go on from: the last draw, the draws kept, and the random numbers' state."""
+        """Return the arrays to continue from: the last draw, the draws kept, and the random numbers' state."""
         random = self._random.bit_generator.state["state"]
         words = [int(random[name]) >> shift & (2**64 - 1) for name in ("state", "inc") for shift in (0, 64)]
         n = len(self._noise_variances)
@@ -205,7 +205,7 @@ class GibbsTrainer:
         }
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._factors = arrays["user_factors"].copy(), arrays["item_factors"].copy()
         self._bias = arrays["user_bias"].copy(), arrays["item_bias"].copy()
         self._noise_variances = arrays["noise_variances"].tolist()
@@ -254,22 +254,11 @@ class GibbsTrainer:
 def draw_normal_wishart(
     rows: NDArray[np.float64], random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Draw the mean and precision matrix of normal rows from their posterior.
+    """Draw the mean and precision matrix of normal rows, (n, d), from their posterior.
 
     The prior is normal-Wishart with mean 0 worth 2 rows, d degrees of freedom and scale I (R. Salakhutdinov and A.
     Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008, equation 14); the
     Wishart matrix comes from Bartlett's decomposition.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, d)
-        The rows.
-    random : numpy.random.Generator
-        Where the numbers come from.
-
-    Returns
-    -------
-    tuple of ndarray of shape (d,), (d, d)
     """
     n, d = rows.shape
     strength = _STRENGTH + n

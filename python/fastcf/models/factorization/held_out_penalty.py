@@ -1,4 +1,4 @@
-"""The strength of a penalty, estimated from the data: the one with which held-out labels are predicted best."""
+"""The strength of a penalty, estimated from the data: the one with the least log-loss of held-out labels."""
 
 from __future__ import annotations
 
@@ -23,24 +23,18 @@ Predict = Callable[[Ratings, float, Ratings], NDArray[np.float32]]
 def held_out_penalty(labels: Ratings, predict: Predict, first: float, seed: int) -> float:
     """Return the penalty with the least log-loss on held-out labels, walking downhill from a first guess.
 
-    A tenth of the labels is held out; where that is less than 10,000, another tenth in turn, and so on, until there
-    are as many or each has been.
+    A tenth of the labels is held out; if that is less than 10,000, other tenths in turn, until 10,000 or all have been.
 
     Parameters
     ----------
     labels : Ratings
-        With values 0 and 1; those of weight 0 are never held out.
+        With values 0 and 1; those of weight 0 are never held out. With fewer than ten, ``first`` is returned.
     predict : callable
         Given the labels kept, a penalty and those held out: trains on the first and predicts the last.
     first : float
         Where to begin, above 0. Penalties are powers of 1.25 times this.
     seed : int
         Of which labels are held out.
-
-    Returns
-    -------
-    float
-        ``first`` where there are fewer than ten labels.
     """
     entries = np.arange(labels.nnz) if labels.weights is None else np.flatnonzero(labels.weights)
     if entries.size < _FOLDS:

@@ -33,6 +33,7 @@ from fastcf.models.factorization.solvers import SOLVERS, Auto, Solver, as_solver
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
 from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -40,14 +41,14 @@ from fastcf.training.loop import check_patience
 
 __all__ = ["MatrixFactorization"]
 
-_CHECKED_RATINGS = 20_000  # that fit(check_gradients=True) looks at
+_CHECKED_RATINGS = 20_000  # of fit(check_gradients=True)
 
 
 @register
 class MatrixFactorization(Estimator):
     r"""Biased matrix factorisation for ratings or labels: ``m_i + b_u + b_i + p_u·q_i``.
 
-    For ratings, ``cost="squared"``, that is the prediction ŷ_ui, and the fit minimises over the rated pairs
+    For ratings, ``cost="squared"``, this is the prediction ŷ_ui, and the fit minimises over the rated pairs
     ``½ Σ w_ui (ŷ_ui − y_ui)² + ½ Σ_u λ n_u^a ‖p_u‖² + ½ Σ_i λ n_i^a ‖q_i‖² + ½ Σ λ_b b²``,
     n_u and n_i being the numbers of ratings of the user and of the item; with ``solver="bayes"`` it averages such
     models over their posterior distribution instead. For labels 0 and 1, ``cost="logistic"``, it is the log-odds z_ui
@@ -66,7 +67,7 @@ class MatrixFactorization(Estimator):
         "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
         ratings. "als" and "bayes" are for ratings only.
     cost : {"squared", "logistic"}, default "squared"
-        Whether ratings are learnt, or labels, whose probabilities are predicted.
+        Predict ratings, or probabilities of labels.
     threshold : float or None, default None
         For the logistic cost: ratings of at least this are label 1, others 0. None: the ratings are the labels and must
         be 0 or 1. Refused for the squared cost.
@@ -78,9 +79,9 @@ class MatrixFactorization(Estimator):
         solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
         λ, at least 0. "auto" is, for ratings, 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation
-        that the biases leave (times the mean weight, where ratings have weights). For labels it is estimated: of three
-        or more penalties the one is taken with which a model trained on nine tenths of the labels predicts the other
-        tenth best; then all are trained on. Below 100,000 labels several tenths are held out in turn. It takes about
+        of the residuals of biases (times the mean weight, where ratings have weights). For labels it is estimated: the
+        one of three or more penalties with which a model trained on nine tenths of the labels predicts the other tenth
+        best. Below 100,000 labels several tenths are held out in turn. It takes about
         four times as long as training once, and more on few labels. Refused for "bayes", whose priors are learnt, as
         are the next two.
     bias_reg : float or "auto", default "auto"
@@ -88,12 +89,12 @@ class MatrixFactorization(Estimator):
         for labels those of the biases on the labels, in the unit of z. Refused without biases.
     reg_scaling : float, "auto", "count" or "none", default "auto"
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
-        In between, large and small data sets want about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
+        In between, large and small data sets need about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
         for "bayes", 200 for "gd".
     patience : int or None, default None
-        Stop after so many epochs that did not lower the validation error, which must be given to ``fit``; None: never.
+        Stop after this many epochs that did not lower the validation error (needs ``fit(validation=)``); None: never.
         The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a while
         before the small steps at the end bring it to its lowest, so patience suits the "constant" schedule best. For
         other rules pass a :class:`fastcf.callbacks.EarlyStopping` to ``fit``. Refused for "bayes": no draw is the best.
@@ -105,11 +106,11 @@ class MatrixFactorization(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the initial factors and the order of the ratings.
     n_threads : int or None, default None
-        Threads to use; None: all. The same seed gives the same bits for any number of threads (on one instruction set:
-        sums are vectors wide).
+        Threads to use; None: all. The same seed gives the same bits for any number of threads, on one instruction set,
+        BLAS and device.
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
-        What ran is in ``device_``.
+        The device used is ``device_``.
     verbose : {0, 1, 2} or bool, default 0
         Silent; a progress bar; a line per epoch.
 
@@ -121,29 +122,29 @@ class MatrixFactorization(Estimator):
     user_bias_, item_bias_ : ndarray of shape (n_users,), (n_items,), float32
         b_u and b_i; zero where ``bias`` leaves them out.
     global_mean_ : float
-        The mean offset; what is predicted where nothing is known.
+        The mean offset: the prediction for unknown users and items.
     item_mean_ : ndarray of shape (n_items,), float32, or None
         The items' mean ratings where ``normalize="item"``; the global mean for items without ratings.
     users_, items_ : IdMap
         The caller's ids behind the rows.
     seen_ : SeenItems or None
-        Which items each user rated in training, whatever the rating.
+        The items that each user rated in training.
     rating_range_ : tuple of float
         Smallest and largest rating, (0, 1) for labels; predictions are limited to it.
     history_ : list of dict
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
         ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
-        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on so
-        many of them, drawn once. "bayes" has half the squared error of the draw as cost, and the validation error of
-        the mean of the draws so far.
+        ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on a
+        sample of that size, drawn once. "bayes" has half the squared error of the draw as cost, and the validation
+        error of the mean of the draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
-        What "auto" came to, a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
+        The values of "auto", a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
     sigma_, sgd_rate_ : float
-        σ (1 for labels), and the step size that "sgd" began with or would have; ``partial_fit`` goes by them.
+        σ (1 for labels), and the step size that "sgd" began with or would have; used by ``partial_fit``.
     n_samples_ : int
-        "bayes": how many draws are averaged.
+        "bayes": number of draws.
     draws_ : tuple of arrays
         "bayes": the hyperparameters of the draws, which ``fold_in`` needs.
     noise_variance_ : float
@@ -151,7 +152,7 @@ class MatrixFactorization(Estimator):
     user_bias_samples_, item_bias_samples_ : ndarray of shape (n_samples_, n_users), (n_samples_, n_items), float32
         "bayes": the biases of the draws.
     device_ : str
-        Where it was computed.
+        The device used.
 
     See Also
     --------
@@ -194,7 +195,7 @@ class MatrixFactorization(Estimator):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
         "solver": (OneOf(SOLVERS), Instance(Solver)),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "normalize": (OneOf(("global", "item")), Nothing()),
         "bias": (Boolean(), OneOf(("user", "item"))),
@@ -357,7 +358,7 @@ class MatrixFactorization(Estimator):
         return Targets(self.cost, self.threshold)
 
     def _checked(self) -> tuple[Solver, Targets]:
-        """Return the solver and what is learnt; refuse parameters that would have no effect."""
+        """Return the solver and the targets; refuse parameters that would have no effect."""
         caller = self._caller
         solver, targets = as_solver(self.solver, caller), self._targets
         targets.check(caller)
@@ -379,7 +380,7 @@ class MatrixFactorization(Estimator):
         return solver, targets
 
     def _settled(self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int) -> Settled:
-        """Return what "auto" comes to."""
+        """Return the values of "auto"."""
         settle = settle_labels if self.cost == "logistic" else settle_ratings
         settled = settle(self, solver, auto, ratings, backend, self._threads)
         if self.cost == "logistic" and isinstance(self.reg, str):
@@ -388,7 +389,7 @@ class MatrixFactorization(Estimator):
         return settled
 
     def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
-        """Return the penalty with which such a model predicts held-out labels best."""
+        """Return the penalty of the least log-loss of held-out labels."""
         options = {name: getattr(self, name) for name in inspect.signature(MatrixFactorization).parameters}
         options |= {"threshold": None, "patience": None, "random_state": seed}
 
@@ -446,19 +447,19 @@ class MatrixFactorization(Estimator):
     # -------------------------------------------------------------------------------------------------------
 
     def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> MatrixFactorization:
-        """Learn from further ratings, starting from what is known; new users and items extend the id maps.
+        """Learn from further ratings, starting from the current parameters; new users and items extend the id maps.
 
-        New rows begin where ``fold_in`` puts them. Then stochastic gradient descent passes over the new ratings, at
-        a tenth of the step size that training began with, whatever the solver was; of the penalties, they get the part
-        that would be theirs if all had been there at once. The old ratings are not needed, and of them only which pairs
-        there were is remembered (``seen_``).
+        New rows begin with the values of ``fold_in``. Then stochastic gradient descent passes over the new ratings, at
+        a tenth of the step size that training began with, whatever the solver was; new ratings get the share of the
+        penalties that they would have if all ratings had been fitted at once. The old ratings are not needed; the model
+        holds their pairs only (``seen_``).
 
         Parameters
         ----------
         X, y
-            The new ratings, as for ``fit``. A pair rated before is simply rated again.
+            The new ratings, as for ``fit``. A pair may have been rated before.
         n_epochs : int, default 1
-            Passes over the new ratings. More forget more of the old: right where tastes have changed.
+            Passes over the new ratings. More passes forget more of the old ratings: use them where tastes have changed.
 
         Returns
         -------
@@ -469,14 +470,14 @@ class MatrixFactorization(Estimator):
         ------
         TypeError, ValueError
             If the ratings are not as described, ids are of another kind than the model's, or the model was trained by
-            ``solver="bayes"``, whose draws cannot go on without the old ratings: use ``fold_in``.
+            ``solver="bayes"``, which cannot continue without the old ratings: use ``fold_in``.
         DivergenceError
             If parameters stop being finite; the model is then as it was.
 
         Warns
         -----
         ConvergenceWarning
-            Where ``fold_in`` does.
+            As for ``fold_in``.
 
         Notes
         -----
@@ -516,7 +517,7 @@ class MatrixFactorization(Estimator):
         settled: dict[str, Any] = {
             name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
         }
-        # The parameters may have been set anew since the fit; version 1 has nothing else.
+        # Parameters may have been changed since the fit; files of version 1 have nothing else.
         bias = Sides(*map(bool, meta["biased"])) if "biased" in meta else Sides.of(self.bias)
         learnt = LearntFactors(bias, **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
@@ -528,12 +529,12 @@ class MatrixFactorization(Estimator):
 
 
 def _folding(targets: Targets, sampled: bool) -> Folding:
-    """Return how new rows are solved."""
+    """Return the folding of the model."""
     return LabelFolding() if targets.labels else PosteriorFolding() if sampled else RatingFolding()
 
 
 def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: LearntFactors) -> LearntFactors:
-    """Return what was learnt with the draws of an archive."""
+    """Return the learnt values with the draws of an archive."""
     samples = archive.array("user_bias_samples", np.float32, (None, len(common.users)))
     n = len(samples)
     if n == 0 or scores.n_factors % n:

@@ -1,4 +1,4 @@
-"""Going on with a fitted factorisation when new ratings arrive."""
+"""Further training of a fitted factorisation on new ratings."""
 
 from __future__ import annotations
 
@@ -19,32 +19,14 @@ from fastcf.scores.seen import SeenItems, union_of_seen
 __all__ = ["carried_on"]
 
 _STREAM = 24  # of random numbers, see problem.INIT_STREAM
-# Of the step size that training began with: what is known must not be overrun by what is new. See docs/defaults.md.
+# Share of the first step size of the training: new ratings must not override the old ones. See docs/defaults.md.
 _RATE = 0.1
 
 
 def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute: Compute, caller: str) -> State:
-    """Return the state that stochastic gradient descent over further targets comes to.
+    """Return the state after stochastic gradient descent over further targets; ``state`` is not changed.
 
-    Parameters
-    ----------
-    state : State
-        Of a factorisation by factors and biases; as it is afterwards.
-    ratings : Ratings
-        The new targets.
-    n_epochs : int
-        Passes over them.
-    seed : int
-        Of new rows and of the order.
-    compute : Compute
-        Where.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    State
-        Known users and items keep their rows, new ones follow.
+    Known users and items keep their rows, new ones follow. ``seed`` is that of new rows and of the order.
 
     Raises
     ------
@@ -106,10 +88,10 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
 
 
 def _penalty_shares(state: State, learnt: LearntFactors, ratings: Ratings) -> tuple[float, float, float]:
-    """Return what part of the penalties of factors, user biases and item biases falls to new ratings.
+    """Return the share of new ratings in the penalties of factors, user biases and item biases.
 
-    A row's penalty is shared out among its ratings. The old ones had their part, so the new ones are given no more than
-    if all had been there at once: (n_new / n_all)^(1 - a) of a penalty λ n^a. It is the mean over the new ratings, 1
+    A row's penalty is divided among its ratings. The new ratings get the share that they would have if all ratings had
+    been fitted at once: (n_new / n_all)^(1 - a) of a penalty λ n^a. It is the mean over the new ratings, 1
     for those of new rows. Where it is not known which ratings there were, all count as new.
     """
     if state.seen is None:
@@ -146,7 +128,7 @@ def _with_new_rows(
     sides = ("user", state.users, user_rows, ratings.users), ("item", state.items, ratings.indices, ratings.items)
     for stream, (by, old_ids, rows, ids) in enumerate(sides):
         old = len(old_ids)
-        # Small random factors first: a row of zeros that meets a row of zeros would stay where it is.
+        # Small random factors first: pairs of rows of zeros have no gradient.
         factors = compute.native.random(len(ids) - old, k, "normal", scale, seed, _STREAM + stream, compute.n_threads)
         bias = np.zeros(len(ids) - old, np.float32)
         new = rows >= old

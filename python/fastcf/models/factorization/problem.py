@@ -38,7 +38,7 @@ class Sides(NamedTuple):
 
     @classmethod
     def of(cls, bias: bool | str) -> Sides:
-        """Return which sides have biases: what the parameter ``bias`` stands for."""
+        """Return which sides have biases: the meaning of the parameter ``bias``."""
         if isinstance(bias, str):
             return cls(bias == "user", bias == "item")
         return cls(bool(bias), bool(bias))
@@ -65,7 +65,7 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class LearntFactors:
-    """What a factorisation has learnt beside its scores: what "auto" came to, and the draws of its posterior.
+    """The learnt values of a factorisation other than scores: the values of "auto", and the draws of its posterior.
 
     Attributes
     ----------
@@ -126,18 +126,18 @@ class LearntFactors:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a solver works on; numbers that were "auto" are settled.
+    """The problem of a solver; values of "auto" are settled.
 
     Attributes
     ----------
     ratings : Ratings
-        What is to be predicted: ratings, or labels.
+        The ratings, or labels.
     targets : Targets
-        Which of the two.
+        Ratings or labels.
     held_out : HeldOut, optional
         Validation ratings.
     compute : Compute
-        Where.
+        The device.
     device : str
         Name of the device.
     limits : tuple of float
@@ -179,7 +179,7 @@ class Problem:
         return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
 
     def options(self, n_factors: int) -> dict[str, Any]:
-        """Return what all native trainers of factorisations are told."""
+        """Return the keyword arguments that all native trainers of factorisations take."""
         ratings, learnt = self.ratings, self.learnt
         low, high = ratings.rating_range
         return {

@@ -1,6 +1,6 @@
-"""Solvers of matrix factorisation: what each is told, what its defaults are, and the trainer it makes.
+"""Solvers of matrix factorisation: their parameters, their defaults and their trainers.
 
-A new solver is a class here: parameters with constraints, ``auto`` for the costs that it minimises, and ``trainer``.
+A solver is a class in this file: parameters with constraints, ``auto`` for the costs it minimises, and ``trainer``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ALS", "SGD", "SOLVERS", "Auto", "Gibbs", "GradientDescent", "Solver"
 
 
 class Auto(NamedTuple):
-    """What "auto" means for a solver and a cost; ``reg`` in units of the deviation σ that the biases leave."""
+    """The values of "auto" for a solver and a cost; ``reg`` in units of σ, see :class:`LearntFactors`."""
 
     n_factors: int
     n_epochs: int
@@ -39,7 +39,7 @@ class Auto(NamedTuple):
 class Solver(Settings):
     """Base class of the solvers of :class:`fastcf.MatrixFactorization`.
 
-    A solver holds what only it uses. Strings are shorthand for the objects with their defaults: "sgd" for ``SGD()``,
+    A solver holds its parameters. Strings are shorthand for the objects with their defaults: "sgd" for ``SGD()``,
     "als" for ``ALS()``, "bayes" for ``Gibbs()``, "minibatch" for ``GradientDescent()`` and "gd" for
     ``GradientDescent(batch_size="whole")``.
     """
@@ -47,10 +47,10 @@ class Solver(Settings):
     parameter: ClassVar[str] = "solver"
     shorthands: ClassVar[tuple[str, ...]] = ()
     auto: ClassVar[Mapping[str, Auto]] = {}
-    """What "auto" means, by cost; a solver does not minimise other costs."""
+    """The values of "auto", by cost; a solver minimises these costs only."""
 
     stochastic: ClassVar[bool] = False
-    """Whether ``partial_fit`` goes on with the step size of this solver."""
+    """Whether ``partial_fit`` continues with the step size of this solver."""
 
     samples: ClassVar[bool] = False
     """Whether the model is averaged over draws of a posterior."""
@@ -71,7 +71,7 @@ class Solver(Settings):
         Parameters
         ----------
         ratings : Ratings
-            To be trained on.
+            The problem.
         unit : float
             The curvature that a rating gives its rows.
         scale : float
@@ -161,7 +161,7 @@ class ALS(Solver):
     Parameters
     ----------
     cg_steps : int or None, default None
-        Solve every row by so many steps of conjugate gradients from where it is, instead of exactly by Cholesky's
+        Number of conjugate gradient steps per row, from the current vector; None: solve exactly, by Cholesky's
         factorisation. Three are usual, and faster where k is large.
 
     References
@@ -196,20 +196,20 @@ class Gibbs(Solver):
     """Gibbs sampling of Bayesian matrix factorisation, usually the most accurate on dense ratings.
 
     Factors and biases are drawn from their posterior, one side after the other; predictions average over the draws, and
-    their standard deviations are known. Priors are learnt, so there are no penalties. Takes the memory of
+    have standard deviations. Priors are learnt, so there are no penalties. Takes the memory of
     ``n_samples_`` models. For ratings only.
 
     Parameters
     ----------
     burn_in : int, default 20
-        How many of the epochs pass before draws are kept; fewer than ``n_epochs``.
+        Number of epochs before draws are kept; fewer than ``n_epochs``.
     thin : int, default 1
-        Keep every so many-th draw after that.
+        Keep every ``thin``-th later draw.
 
     References
     ----------
     R. Salakhutdinov and A. Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
-    2008; here the biases are one more factor.
+    2008; biases are one more factor.
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
@@ -246,7 +246,7 @@ class GradientDescent(Solver):
         Adam, 0.03 √σ with AdaGrad (biases √σ times as much; for labels without σ), 1 with AdaDelta; else what
         corresponds to "sgd", as far as the row with most ratings allows.
     batch_size : int or "whole", default 1024
-        Ratings per step, shuffled anew in each epoch; "whole": one step per epoch, along the gradient of all ratings.
+        Ratings per step, shuffled in each epoch; "whole": one step per epoch, along the gradient of all ratings.
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
@@ -284,7 +284,7 @@ class GradientDescent(Solver):
         damping = (1 - optimizer.constants.decay) / unit  # momentum adds the steps of 1 / (1 - momentum) gradients
         if isinstance(self.batch_size, str):
             return damping / most
-        # As many steps of SGD as ratings; but the row that a batch meets most often takes no more than two at once.
+        # As many SGD steps as ratings, but at most two at once for the most frequent row of a batch.
         return damping * min(share * self.batch_size, 2 * ratings.nnz / most)
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:

@@ -33,7 +33,7 @@ class SgdSteps:
 class GradientSteps:
     """Epochs of an optimiser's steps along the gradient of batches, or of all ratings."""
 
-    # Steps of optimisers without a unit of their own are in that of the parameter: the biases' is σ, the factors' √σ;
+    # Steps of optimisers without a unit are in that of the parameter: σ for biases, √σ for factors;
     # gradient steps take σ more, and AdaDelta's take none.
     _UNITS: ClassVar[dict[str, float]] = {"adagrad": 0.5, "adam": 0.5, "adadelta": 0.0}
 
@@ -62,9 +62,9 @@ class NativeTrainer:
     Parameters
     ----------
     problem : Problem
-        What is trained on.
+        The problem.
     start : Parameters
-        Where training starts.
+        The first parameters; overwritten.
     native : object
         The native trainer, made for the problem.
     steps : SgdSteps, GradientSteps or AlsSteps
@@ -121,12 +121,12 @@ class NativeTrainer:
         return parameters
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return what training can go on from."""
+        """Return copies of the arrays from which training can continue."""
         state: Mapping[str, NDArray[Any]] = self._native.get_state()
         return state
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:
@@ -143,7 +143,7 @@ class TrainingSample:
     pairs : HeldOut
         Rows and values.
     share : float
-        What share of all weights they have.
+        Their share of all weights.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -165,7 +165,7 @@ class TrainingSample:
         """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
         users, items, values = self.pairs
         scores = self._problem.scores(parameters).pairs(users, items, self._problem.compute)
-        with np.errstate(invalid="ignore", over="ignore"):  # of a training that diverges, which the loop finds out
+        with np.errstate(invalid="ignore", over="ignore"):  # of a diverging training, which the loop detects
             if self._problem.targets.labels:
                 z = scores.astype(np.float64)
                 costs = np.logaddexp(0, z) - values * z

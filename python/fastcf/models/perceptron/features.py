@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class LearntPerceptrons:
-    """What :class:`UserPerceptron` has learnt beside the networks."""
+    """The learnt values of :class:`UserPerceptron` other than networks."""
 
     shown: ClassVar[tuple[str, ...]] = ("feature_scale", "learning_rate", "reg")
 

@@ -1,4 +1,4 @@
-"""Numbers that seed what is random about a user."""
+"""Seeds of users' random numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _word_of(value: int) -> int:
 
 
 def user_keys(ids: IdMap) -> NDArray[np.uint64]:
-    """Return a number per id that depends on the id alone, and so seeds the same network among any other users."""
+    """Return a number per id that depends on the id alone: networks of users do not depend on other users."""
     values = ids.ids
     if values.dtype.kind in "iu":
         return values.astype(np.uint64)

@@ -1,4 +1,4 @@
-"""The shape of a user's network: where its arrays lie in a row of parameters, and its objective."""
+"""The shape of a user's network: the places of its arrays in a row of parameters, and its objective."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NetworkShape", "Pairs", "group_pairs", "perceptron_objective"]
 
 
 class Place(NamedTuple):
-    """Where in a row of parameters an array begins, and its shape."""
+    """The offset of an array in a row of parameters, and its shape."""
 
     begin: int
     shape: tuple[int, ...]
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
 
     @property
     def n_weights(self) -> int:
-        """How many numbers, the first ones, are weights and padding."""
+        """Number of weights, with padding; they come first."""
         return self.intercepts[0].begin if self.intercepts else self.size
 
 
@@ -49,7 +49,7 @@ class NetworkShape(NamedTuple):
 
     @property
     def layout(self) -> Layout:
-        """Where arrays lie in a row of parameters."""
+        """The places of arrays in a row of parameters."""
         size, weights, biases = host.perceptron_layout(self.layers, self.bias)
         shapes = itertools.pairwise(self.layers)
         return Layout(

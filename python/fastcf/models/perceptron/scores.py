@@ -29,7 +29,7 @@ def expected(outputs: Floats, levels: Floats | None) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class PerceptronScores(Scores):
-    """What networks predict: a probability, or a rating. Users without a trained network get the base rate.
+    """Predictions of networks: a probability, or a rating. Users without a trained network get the base rate.
 
     Fields are documented by :class:`UserPerceptron`; features of unknown items count as 0.
     """

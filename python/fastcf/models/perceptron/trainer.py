@@ -29,12 +29,12 @@ __all__ = ["PerceptronProblem", "PerceptronSettings", "PerceptronTrainer"]
 Floats = NDArray[np.float32]
 
 _MEASURED = 1 << 16  # ratings on which the objective is measured
-_SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 and 1: one wrong certainty stays finite
+_SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 and 1, so that costs are finite
 
 
 @dataclass(frozen=True, eq=False)
 class PerceptronProblem:
-    """What networks learn from."""
+    """The training data of networks."""
 
     ratings: Ratings  # structure and weights
     values: Floats  # per rating its target, or with levels the rating
@@ -143,7 +143,7 @@ class PerceptronTrainer:
         return state
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
@@ -169,7 +169,7 @@ class PerceptronTrainer:
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """The users on whose ratings the objective is measured: all, or those drawn by the seed."""
+    """The users for the measurement of the objective: all, or a sample drawn by the seed."""
 
     users: NDArray[np.int32]  # rows, all with ratings
     pairs: tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]  # as native code takes them

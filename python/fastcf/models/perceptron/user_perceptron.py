@@ -80,18 +80,17 @@ class UserPerceptron(Estimator):
     bias : bool, default True
         Whether layers have bias units.
     reg : float or "auto", default "auto"
-        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, whose factors were learnt
-        from the ratings that they are to explain.
+        λ, at least 0: penalty of the weights. "auto" is 3, and 20 with ``features="mf"``, which were learnt from the
+        same ratings.
     init : tuple (low, high) or {"glorot", "lecun"}, default (−0.1, 0.1)
         First weights, uniform: on [low, high), for example (0, 1); on ±√(6 / (inputs + outputs)); or on ±√(3 / inputs).
         Biases start at 0, those of the outputs at the log-odds of the user's own targets, with half a rating of each
         kind added. low must be below high where there are hidden layers: if all weights of a layer are equal, its units
         compute the same, get the same gradient and stay equal.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of :mod:`fastcf.optimizers`, which
-        carries step size and schedule. The step size "auto" is 0.01 with Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3
-        with gradient descent and 0.03 with Momentum and Nesterov, but at most 1/λ: larger steps along the penalty of a
-        user with one rating would oscillate with growing amplitude.
+        A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.01 with
+        Adam, 0.1 with AdaGrad, 1 with AdaDelta; 0.3 with gradient descent and 0.03 with Momentum and Nesterov, but at
+        most 1/λ: larger steps along the penalty of a user with one rating would oscillate with growing amplitude.
     batch_size : int, default 10
         Ratings per step; users with fewer take one step per epoch.
     n_epochs : int, default 20
@@ -103,13 +102,11 @@ class UserPerceptron(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights and the order of ratings, together with the user's id: given the features, a user's
         network is the same whether it is trained alone or among others.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads.
+    n_threads, verbose
+        As for :class:`MatrixFactorization`.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where the factorisation of ``features="mf"`` runs. The networks are trained and evaluated on the host, whatever
         the device: each is too small for a GPU.
-    verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
 
     Attributes
     ----------
@@ -118,20 +115,20 @@ class UserPerceptron(Estimator):
     coefs_ : list of ndarray (n_users, inputs, outputs), float32
         The weights of each layer: views of ``parameters_``.
     intercepts_ : list of ndarray (n_users, outputs), float32
-        The biases likewise; empty without bias units.
+        The same for biases; empty without bias units.
     item_features_ : ndarray of shape (n_items, n_features), float32
         The features, dense.
     feature_scale_ : ndarray of shape (n_features,) or None
-        With ``features="mf"``: what they were multiplied by.
+        With ``features="mf"``: the factors that they were multiplied by.
     levels_ : ndarray of shape (K,), float32, or None
-        With ``targets="levels"``: the ratings that there are.
+        With ``targets="levels"``: the distinct ratings.
     base_rate_ : ndarray of shape (K,), float32
         The share of each target among all ratings, with half a rating of each kind added: the outputs for unknown users
         and users without ratings.
     global_mean_ : float
         The prediction for those: the probability, or the rating.
     n_ratings_ : ndarray of shape (n_users,), int64
-        How many ratings, of positive weight, each network was trained on.
+        Number of ratings, of positive weight, of each network.
     learning_rate_, reg_ : float
         The step size of the first epoch, and λ.
     users_, items_, seen_, rating_range_, n_epochs_, device_
@@ -176,7 +173,7 @@ class UserPerceptron(Estimator):
     >>> films = fastcf.FeatureTable([1, 2, 3, 4, 5], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [0.9, 0.0]])
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 7, 7], [1, 2, 3, 4], [5.0, 5.0, 1.0, 2.0])
     >>> model = fastcf.UserPerceptron((3,), threshold=4.0, reg=0.01, n_epochs=200, random_state=0)
-    >>> model.fit(ratings, item_features=films).recommend(7, 1).items  # nobody rated film 5
+    >>> model.fit(ratings, item_features=films).recommend(7, 1).items  # no user rated film 5
     array([5])
     """
 
@@ -253,10 +250,8 @@ class UserPerceptron(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids. Weights weight their costs.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y, callbacks
+            As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable, tuple (ids, matrix) or fitted factor model
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse. Of a
             factor model (:class:`MatrixFactorization`, for example) its items' biases and factors, unscaled. None with
@@ -264,8 +259,6 @@ class UserPerceptron(Estimator):
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings held out. After each epoch their log-loss is recorded; training stops early when it no longer falls
             (``patience``), and the parameters of the best epoch are kept.
-        callbacks : Callback or iterable of Callback, optional
-            Called after each epoch, see :mod:`fastcf.callbacks`; the validation error is ``"validation_log_loss"``.
         check_gradients : bool, default False
             Whether to compare the gradient with central differences before training, for the user of most ratings; see
             :func:`fastcf.check_gradients`.
@@ -277,16 +270,8 @@ class UserPerceptron(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, a parameter would be ignored, or an item has no features.
-        DeviceError
-            If ``device="cuda"`` cannot be used.
-        GradientCheckError
-            If ``check_gradients`` and they disagree.
-        DivergenceError
-            If parameters stop being finite; the model then holds those of an earlier epoch.
-        KeyboardInterrupt
-            After Ctrl-C; the model holds what was learnt so far.
+        TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
+            As for :meth:`MatrixFactorization.fit`, and if features are missing.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)

@@ -47,9 +47,9 @@ class ItemRegression(Estimator):
     Examples
     --------
     >>> import fastcf
-    >>> people = fastcf.FeatureTable(["ann", "bob", "eve"], [[25.0], [61.0], [58.0]])
+    >>> features = fastcf.FeatureTable(["ann", "bob", "eve"], [[25.0], [61.0], [58.0]])
     >>> ratings = fastcf.Ratings.from_coo(["ann", "bob"], [50, 50], [5.0, 2.0])
-    >>> model = fastcf.ItemRegression().fit(ratings, user_features=people)
+    >>> model = fastcf.ItemRegression().fit(ratings, user_features=features)
     >>> model.predict([("eve", 50)]).round(2)  # she rated nothing
     array([2.25], dtype=float32)
     """

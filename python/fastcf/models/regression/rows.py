@@ -21,7 +21,7 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.stored import factor_arrays, factors_from
-from fastcf.scores.targets import log_odds
+from fastcf.scores.targets import COSTS, log_odds
 from fastcf.serialization import Archive
 
 __all__ = ["CONSTRAINTS", "RowRegression", "fitted_state", "loaded_state", "packed"]
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
 
 CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
-    "cost": (OneOf(("squared", "logistic")),),
+    "cost": (OneOf(COSTS),),
     "reg": (Interval(0),),
     "fit_intercept": (Boolean(),),
     "threshold": (Interval(), Nothing()),
@@ -62,7 +62,7 @@ class RowRegression:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> RowRegression:
-        """Take what concerns a regression out of an estimator's parameters."""
+        """Return the options in an estimator's parameters."""
         max_iter = params["max_iter"]
         return cls(
             str(params["cost"]), float(params["reg"]), bool(params["fit_intercept"]), str(params["solver"]),
@@ -127,7 +127,7 @@ class RowRegression:
 
 @dataclass(frozen=True, eq=False)
 class LearntRegressions:
-    """What regressions have learnt; see :class:`UserRegression`."""
+    """The learnt values of regressions; see :class:`UserRegression`."""
 
     shown: ClassVar[tuple[str, ...]] = ("coef", "intercept", "n_iter")
 
@@ -178,7 +178,7 @@ def _dense(table: FeatureTable) -> Floats:
 
 
 def _state_of(side: str, state: State, regression: RowRegression, n_iter: int) -> State:
-    """Return a state of scores with what else regressions have learnt."""
+    """Return a state of scores and the other learnt values of regressions."""
     scores = _factors(state)
     users = scores.user_factors, scores.user_bias
     coef, bias = users if side == "user" else (scores.item_factors, scores.item_bias)
@@ -232,7 +232,7 @@ def fitted_state(
 
 
 def packed(state: State) -> Packed:
-    """Return what a file holds of regressions."""
+    """Return the contents of a file of regressions."""
     scores = _factors(state)
     return Packed(
         factor_arrays(scores),

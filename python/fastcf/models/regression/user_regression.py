@@ -24,7 +24,7 @@ class UserRegression(Estimator):
     - squared: ``½ Σ_i w_ui (θ_u·x_i + b_u − y_ui)² + reg/2 ‖θ_u‖²`` (ridge regression);
     - logistic: ``Σ_i w_ui (softplus(z_ui) − y_ui z_ui) + reg/2 ‖θ_u‖²``, with ``z_ui = θ_u·x_i + b_u``.
 
-    The intercepts b_u are not penalised. An item that nobody rated is predicted like any other, from its features.
+    The intercepts b_u are not penalised. An item that no user rated is predicted like any other, from its features.
 
     Features are not scaled, and the penalty treats all weights alike: bring features to comparable scales first, with
     scikit-learn's scalers or :class:`fastcf.preprocessing.MeanRangeScaler`.
@@ -51,10 +51,8 @@ class UserRegression(Estimator):
     tol : float, default 1e-8
         Iterations end when the norm of the gradient is at most this fraction of the product of the norms of features
         and initial residuals. Refused where ``max_iter`` is.
-    n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
+    n_threads, device
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------
@@ -95,7 +93,7 @@ class UserRegression(Estimator):
     >>> films = fastcf.FeatureTable([1, 2, 3, 4], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 7], [1, 2, 3], [5.0, 5.0, 1.0])
     >>> model = fastcf.UserRegression(reg=0.1).fit(ratings, item_features=films)
-    >>> model.predict([(7, 4)]).round(1)  # nobody rated film 4
+    >>> model.predict([(7, 4)]).round(1)  # no user rated film 4
     array([1.6], dtype=float32)
     """
 
@@ -129,10 +127,8 @@ class UserRegression(Estimator):
 
         Parameters
         ----------
-        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
-            The ratings, or user and item ids.
-        y : array-like of shape (n,), optional
-            The ratings where ``X`` holds ids.
+        X, y
+            As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable or tuple (ids, matrix)
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse.
 

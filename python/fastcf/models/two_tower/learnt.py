@@ -1,4 +1,4 @@
-"""What a two-tower model has learnt: vectors of features, the factor model that they form, new rows, files."""
+"""A fitted two-tower model: vectors of features, the factor model that they form, new rows, files."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SIDES = ("user", "item")
 
 @dataclass(frozen=True, eq=False)
 class Tower:
-    """A trained tower, and the rows that the model knows."""
+    """A trained tower, and the model's rows of its side."""
 
     parameters: TowerParameters
     inputs: Inputs
-    own: NDArray[np.int32]  # of each row: the number of its own input, or -1
+    own: NDArray[np.int32]  # the id input of each row, or -1
     average: Floats  # the mean vector of the ratings' rows
 
 
@@ -61,7 +61,7 @@ class LearntTowers:
     item_average = property(lambda self: self.towers[1].average)
 
     def vectors(self, side: int, matrix: Any, own: NDArray[np.int32] | None, compute: Compute) -> Floats:
-        """Return the vectors of rows of features, which may have inputs of their own."""
+        """Return the vectors of rows of features, with their id inputs, if any."""
         tower = self.towers[side]
         if own is None:
             own = np.full(matrix.shape[0], -1, np.int32)
@@ -89,7 +89,7 @@ class LearntTowers:
         wanted = self.towers[side].inputs.n_features
         if wanted == 0:
             raise ValueError(
-                f"{caller}: {argument} must be None for a model that knows its {SIDES[side]}s by their ids only; got "
+                f"{caller}: {argument} must be None for a model whose {SIDES[side]}s have only ids as inputs; got "
                 f"{table!r}"
             )
         if table.n_features != wanted:
@@ -111,7 +111,7 @@ class LearntTowers:
 
     @classmethod
     def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
-        """Return what an archive holds; ``shape`` has the length of vectors of scale and unit 1, or 0."""
+        """Return the towers of an archive; ``shape`` has the length of vectors of scale and unit 1, or 0."""
         meta = archive.meta
         centre, scale, unit, rate = (float(meta[name]) for name in ("centre", "scale", "unit", "learning_rate"))
         n_ids = [int(meta[f"{name}_own_inputs"]) for name in SIDES]

@@ -1,4 +1,4 @@
-"""The towers of a two-tower model: what goes into them, their parameters, and the objective as a function of those."""
+"""The towers of a two-tower model: inputs, parameters, and the objective as a function of the parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from fastcf.scores import Compute
 from fastcf.training.gradient_check import Objective
 
 __all__ = [
-    "ACTIVATIONS",
     "INITS",
     "Inputs",
     "Shape",
@@ -29,11 +28,10 @@ __all__ = [
     "towers_objective",
 ]
 
-ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity")
 INITS = ("he", "lecun", "glorot", "normal", "uniform")
 _STREAM = 64  # of random numbers: the first weights; other models use those below
 _SMALL = 0.05  # of "normal" and "uniform"
-_OWN_GAIN = 3.0  # of first weights where rows have no inputs but their own: they begin far apart
+_OWN_GAIN = 3.0  # of first weights where rows have only id inputs: they begin far apart
 _DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
 _SMOOTH = {"identity", "sigmoid", "tanh"}
 
@@ -46,7 +44,7 @@ class TowerParameters(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """What two towers compute, beside their parameters."""
+    """The architecture of two towers."""
 
     user_layers: list[int]  # the vectors' size included
     item_layers: list[int]
@@ -55,10 +53,10 @@ class Shape(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """The inputs of a tower: features, followed by an input of their own for some rows."""
+    """The inputs of a tower: features, followed by one id input each for some rows."""
 
     dense: NDArray[np.bool_]  # by input: part of a dense block; the others are read where they are not zero
-    n_ids: int  # how many inputs, the last ones, belong to one row each
+    n_ids: int  # number of id inputs, the last ones: one row each
 
     @classmethod
     def of(cls, matrix: Any, n_ids: int) -> Inputs:
@@ -120,14 +118,14 @@ class Side(NamedTuple):
 
     @classmethod
     def of(cls, ids: IdMap, matrix: Any, rated: NDArray[np.int64]) -> Side:
-        """Return a side of a new model, in which the rows ``rated`` have an input of their own each."""
+        """Return a side of a new model, in which each row of ``rated`` has an id input."""
         own = np.full(len(ids), -1, np.int32)
         own[rated] = np.arange(rated.size)
         return cls(ids, matrix, Inputs.of(matrix, rated.size), own)
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Which rows have features or an input of their own."""
+        """Which rows have features or an id input."""
         return (self.own >= 0) | (self.inputs.n_features > 0)
 
     @property
@@ -156,7 +154,7 @@ def side_of(
     if features is None:
         if not has_ids:
             raise ValueError(
-                f"{caller}: {name}_features must be given with ids={own!r}, which leaves nothing to know {name}s by; "
+                f"{caller}: {name}_features must be given with ids={own!r}, without which {name}s have no inputs; "
                 "got None"
             )
         return Side.of(ids, scipy.sparse.csr_array((len(ids), 0), dtype=np.float32), rated)

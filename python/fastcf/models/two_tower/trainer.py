@@ -28,7 +28,7 @@ _MEASURED = 1 << 16  # ratings on which the objective is measured
 
 @dataclass(frozen=True)
 class Spread:
-    """Where predictions lie."""
+    """The range of predictions."""
 
     centre: float  # c: the mean of the ratings, or the log-odds of label 1
     unit: float  # the standard deviation of the ratings; 1 for labels
@@ -38,7 +38,7 @@ class Spread:
 
 @dataclass(frozen=True, eq=False)
 class TowerProblem:
-    """What two towers learn from."""
+    """The training data of two towers."""
 
     ratings: Ratings  # structure and weights
     values: Floats  # their targets
@@ -153,7 +153,7 @@ class TowerTrainer:
         return state
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Go on from what :meth:`arrays` returned."""
+        """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
@@ -203,7 +203,7 @@ class _Measured:
 
     features: tuple[Parts, Parts]  # of their users and items, as native code takes them
     rows: tuple[NDArray[np.int32], NDArray[np.int32]]  # of each rating's user and item among those
-    values: NDArray[np.float64]  # what the towers learn
+    values: NDArray[np.float64]  # the targets
     weights: Floats | None
 
     @classmethod

@@ -14,14 +14,15 @@ from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval,
 from fastcf._random import RandomState, seed_from
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
-from fastcf.models.two_tower.towers import ACTIVATIONS, INITS, Shape, Side, draw_tower, side_of, towers_objective
+from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
 from fastcf.models.two_tower.trainer import Spread, TowerProblem, TowerSettings, TowerTrainer, counts
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, Identity, Sigmoid, State, Targets
+from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.stored import factor_arrays, factors_from
-from fastcf.scores.targets import log_odds
+from fastcf.scores.targets import COSTS, log_odds
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -34,14 +35,14 @@ _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs
 _AUTO_LOGISTIC_SCALE = 3.0
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _CHECKED_RATINGS = 100  # of a gradient check: with many, a difference steps over some kink
-_CHECKED_PENALTY = 1e-3  # of a gradient check, which any penalty serves: small beside the rest of the cost
+_CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
 
 
 @register
 class TwoTower(Estimator):
     r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = c + u(x_u)·v(x_i)``.
 
-    Users and items with features have vectors, whether or not they have ratings: the answer to cold start. With
+    Users and items with features have vectors, with or without ratings: for cold starts. With
     ``normalize`` vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c plus ``scale`` times the
     cosine. Minimises
 
@@ -59,7 +60,7 @@ class TwoTower(Estimator):
     n_factors : int, default 32
         Length of the vectors.
     ids : {"auto", "none", "user", "item", "both"}, default "auto"
-        Which sides have, beside their features, an input of their own for each user (item) with ratings. "auto": sides
+        Which sides have, beside their features, an id input for each user (item) with ratings. "auto": sides
         without features.
     cost : {"squared", "logistic"}, default "squared"
         Of ratings, or of labels in [0, 1].
@@ -71,24 +72,23 @@ class TwoTower(Estimator):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        By how much a prediction may differ from c, above 0. "auto" is 0.7 of the distance of the farthest rating, or 3
-        (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
+        The largest difference between a prediction and c, above 0. "auto" is 0.7 of the distance of the farthest
+        rating, or 3 (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without
+        ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
         λ, at least 0, in ratings. First weights of sparse features that no row of a batch has decay as well, exactly,
         under "gd", "momentum" and "nesterov"; under the others they do not change.
     optimizer : str or Optimizer, default "adam"
-        "gd", "momentum", "nesterov", "adagrad", "adadelta", "adam", or an object of :mod:`fastcf.optimizers`, which
-        carries step size and schedule. The step size "auto" is 0.002 with Adam, 0.02 with AdaGrad, 1 with AdaDelta and
-        gradient descent, 0.2 with Momentum and Nesterov.
+        A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.002 with
+        Adam, 0.02 with AdaGrad, 1 with AdaDelta and gradient descent, 0.2 with Momentum and Nesterov.
     batch_size : int, default 1024
         Ratings per step.
     n_epochs : int, default 10
         Passes over the ratings (at most, with ``patience``).
     patience : int or None, default None
-        Stop after this many epochs that did not lower the error of the validation ratings, which it needs; None: never.
-        With validation ratings the parameters of the best epoch are kept either way.
+        As for :class:`MatrixFactorization`.
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
         Distribution of the first weights. "he": normal with variance 2/inputs, 1/inputs in the last layer; "lecun":
         1/inputs in all; "glorot": uniform with variance 2/(inputs + outputs); "normal": with standard deviation 0.05;
@@ -96,19 +96,14 @@ class TwoTower(Estimator):
         of a side without features are three times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of ratings and dropout.
-    n_threads : int, optional
-        Threads to use; all by default. The same seed gives the same bits for any number of threads (on one instruction
-        set and BLAS).
-    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
-        Where to compute; only "auto" may fall back. What ran is in ``device_``.
-    verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
+    n_threads, device, verbose
+        As for :class:`MatrixFactorization`.
 
     Attributes
     ----------
     user_weights_, item_weights_ : list of ndarray (inputs, outputs), float32
-        Of each layer of the towers. Inputs of the first are the features and then, where ``ids`` say so, one per user
-        (item) with ratings.
+        Of each layer of the towers. Inputs of the first are the features and then, by ``ids``, one per user (item)
+        with ratings.
     user_biases_, item_biases_ : list of ndarray, float32
     user_average_, item_average_ : ndarray of shape (n_factors,), float32
         The mean vector of the ratings' users, and of their items: the vector of an unknown user or item.
@@ -120,7 +115,7 @@ class TwoTower(Estimator):
     users_, items_ : IdMap
         Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
-        As for every model.
+        As for :class:`MatrixFactorization`.
     history_ : list of dict
         From epoch 0, before training: ``epoch``, ``cost``, ``train_rmse`` and ``validation_rmse`` (or
         ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``. ``cost`` is the objective at
@@ -141,11 +136,11 @@ class TwoTower(Estimator):
     Features are not scaled: bring them to comparable scales first.
 
     ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
-    input of their own. Known ones with new features keep theirs. The towers are shared with this model, not copied.
+    id input. Known ones with new features keep theirs. The towers are shared with this model, not copied.
 
     Beware of features computed from the ratings themselves. A user's mean rating contains the rating that is to be
-    predicted: the network learns to read it there, which it cannot do for new ratings. Tastes of known users are better
-    learnt by ``ids="user"``; features of new items and users come from other sources.
+    predicted: the network learns to read it from the mean, which fails for new ratings. Use ``ids="user"`` for
+    the tastes of known users; features of new items and users come from other sources.
 
     References
     ----------
@@ -162,7 +157,7 @@ class TwoTower(Estimator):
     >>> ratings = fastcf.Ratings.from_coo([7, 7, 8, 8], ["heat", "up", "heat", "up"], [5.0, 1.0, 1.0, 5.0])
     >>> model = fastcf.TwoTower((8,), (8,), 4, batch_size=4, n_epochs=200, reg=0, random_state=0)
     >>> model = model.fit(ratings, item_features=films)
-    >>> model.predict([(7, "brave")]) < model.predict([(8, "brave")])  # nobody rated brave
+    >>> model.predict([(7, "brave")]) < model.predict([(8, "brave")])  # no user rated brave
     array([ True])
     """
 
@@ -171,7 +166,7 @@ class TwoTower(Estimator):
         "item_layers": (Sizes(1 << 20),),
         "n_factors": (Interval(1, 1 << 16, integer=True),),
         "ids": (OneOf(("auto", "none", "user", "item", "both")),),
-        "cost": (OneOf(("squared", "logistic")),),
+        "cost": (OneOf(COSTS),),
         "threshold": (Interval(), Nothing()),
         "activation": (OneOf(ACTIVATIONS),),
         "normalize": (Boolean(),),
@@ -263,17 +258,8 @@ class TwoTower(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, a parameter would be ignored, or a user or item lacks
-            features.
-        DeviceError
-            If ``device="cuda"`` cannot be used.
-        GradientCheckError
-            If ``check_gradients`` and they disagree.
-        DivergenceError
-            If parameters stop being finite; the model then holds those of an earlier epoch.
-        KeyboardInterrupt
-            After Ctrl-C; the model holds what was learnt so far.
+        TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
+            As for :meth:`MatrixFactorization.fit`, and if features are missing.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
@@ -323,7 +309,7 @@ class TwoTower(Estimator):
         return Targets(self.cost, self.threshold, soft=True)
 
     def _shape(self, length: float) -> Shape:
-        """Return what the towers compute; ``length`` counts where vectors are normalised."""
+        """Return the architecture; ``length`` counts where vectors are normalised."""
         users, items = ([*map(int, layers), int(self.n_factors)] for layers in (self.user_layers, self.item_layers))
         return Shape(users, items, self.activation, length if self.normalize else 0.0)
 
@@ -350,7 +336,7 @@ class TwoTower(Estimator):
         return rows[0][known], rows[1][known], values[known]
 
     def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
-        """Return where predictions lie."""
+        """Return the range of predictions."""
         if self._targets.labels:
             centre, unit, rating_range = log_odds(values, ratings.weights), 1.0, (0.0, 1.0)
             farthest = _AUTO_LOGISTIC_SCALE
@@ -408,7 +394,7 @@ class TwoTower(Estimator):
         ----------
         features : array-like or SciPy sparse matrix of shape (m, n_features), or FeatureTable, optional
             Of any users: their vectors follow from these features alone. By default the vectors of all users of the
-            model, inputs of their own included, in the order of ``users_.ids``.
+            model, id inputs included, in the order of ``users_.ids``.
 
         Returns
         -------
