@@ -107,7 +107,14 @@ def test_a_class_of_the_same_name_does_not_take_the_place_of_a_solver():
     described = ALS(3).to_dict()
     made = type("ALS", (ALS,), {"__module__": "somewhere.solvers", "parameter": "solver"})
     assert type(Settings.from_dict(described)) is ALS
-    assert made is not ALS
+    assert type(Settings.from_dict(made(3).to_dict())) is made
+
+
+def test_own_solver_of_a_name_is_loaded_as_it_was_defined_last(tmp_path):
+    for cls in [type("Own", (ALS,), {"__module__": "notebook"}) for _ in range(2)]:
+        pass
+    mf(solver=cls(3)).fit(RATINGS).save(tmp_path / "m")
+    assert type(fastcf.load(tmp_path / "m").solver) is cls
 
 
 @pytest.mark.parametrize(
@@ -251,6 +258,19 @@ def test_bad_parameters_set_later_are_found_by_fit():
         ValueError, match=r"Momentum: momentum must be a finite number of at least 0 and below 1; got 1.0"
     ):
         model.fit(RATINGS)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"n_epochs": -1}, "n_epochs must be"), ({"solver__cg_steps": 0}, "ALS: cg_steps must be"), ({"bias": 3}, "bias")],
+)
+def test_save_refuses_parameters_that_could_not_be_loaded(wrong, message, tmp_path):
+    model = mf(solver=ALS()).fit(RATINGS)
+    model.save(tmp_path / "m")
+    model.set_params(**wrong)
+    with pytest.raises((TypeError, ValueError), match=f"MatrixFactorization.save: {message}"):
+        model.save(tmp_path / "m")
+    assert fastcf.load(tmp_path / "m").n_epochs == 2
 
 
 def test_searches_reach_parameters_of_parameters():
