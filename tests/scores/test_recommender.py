@@ -171,6 +171,8 @@ def test_min_score_is_compared_in_the_precision_of_scores():
     for place in (0, 3):
         found = model.recommend("u1", N_ITEMS, exclude_seen=False, min_score=float(whole.scores[place]))
         assert np.isfinite(found.scores).sum() == (whole.scores >= whole.scores[place]).sum()
+    assert (model.recommend("u1", 3, min_score=1e300).items == -1).all()  # beyond float32, in which scores are
+    assert model.recommend("u1", 3, min_score=-1e300).items.tolist() == model.recommend("u1", 3).items.tolist()
     for wrong in ("0.5", np.nan, np.inf, True):
         with pytest.raises(ValueError, match=r"Recommender\.recommend: min_score must be a finite number or None"):
             model.recommend("u1", min_score=wrong)

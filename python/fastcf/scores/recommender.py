@@ -20,7 +20,7 @@ from fastcf.ratings import as_ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
 from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
-from fastcf.scores.results import Neighbours, Recommendations, ids_of, padded
+from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
 
@@ -374,7 +374,7 @@ class Recommender:
         )
         items, scores = self._best(state, rows, selection, compute)
         if min_score is not None:
-            less = scores < np.float32(min_score)
+            less = below(scores, min_score)
             items[less], scores[less] = -1, -np.inf
         ids, scores = padded(ids_of(state.items, items), scores, n, -np.inf)
         return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
