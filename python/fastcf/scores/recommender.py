@@ -391,6 +391,9 @@ class Recommender:
 
     def _of_newcomers(self, state: State, history: Any, compute: Compute, caller: str, strict: bool) -> State:
         """Return a state of the users of a history."""
+        sides, why = state.folding.rated_sides, state.folding.why
+        if sides and "user" not in sides:
+            raise ValueError(f"{caller}: history must be None for a model that computes new items only{why}")
         ratings = state.targets.of_ratings(as_history(history, state.items, caller), f"{caller}: history")
         return self._folded(state, ratings, "user", compute, f"{caller}: history", strict)
 
@@ -612,7 +615,7 @@ def _seen_rows(state: State, rows: Rows, caller: str) -> tuple[NDArray[np.int64]
     """Return the training items of user rows as compressed rows; unknown users have none."""
     if state.seen is None:
         raise ValueError(
-            f"{caller}: exclude_seen must be False for a model saved without what users have seen; got True"
+            f"{caller}: exclude_seen must be False for a model that does not know what users have seen; got True"
         )
     return state.seen.of(rows)
 

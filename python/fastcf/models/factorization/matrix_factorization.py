@@ -458,7 +458,8 @@ class MatrixFactorization(Estimator):
         X, y
             The new ratings, as for ``fit``. A pair rated before is simply rated again.
         n_epochs : int, default 1
-            Passes over the new ratings. More forget more of the old: right where tastes have changed.
+            Passes over the new ratings. More forget more of the old: right where tastes have changed. Before ``fit``,
+            the passes are those of the constructor.
 
         Returns
         -------
@@ -484,10 +485,10 @@ class MatrixFactorization(Estimator):
         """
         caller = f"{type(self).__name__}.partial_fit"
         state = self._state
-        if state is None:
-            return self.fit(X, y)
         if not Interval(1, integer=True).accepts(n_epochs):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
+        if state is None:
+            return self.fit(X, y)
         if state.learnt.draws is not None:
             raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
         ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
