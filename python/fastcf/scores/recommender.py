@@ -518,7 +518,8 @@ class Recommender:
         by : {"user", "item"}, default "user"
             Whose rows are new.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
-            Features of new users and items, or new features of known ones, for models of features.
+            Features of new users and items, or new features of known ones, for models of features. ``y``, ``by`` and
+            ``strict`` are of ratings, and refused here.
         strict : bool, default False
             Whether an id of the other side that the model does not know is an error. Otherwise its ratings are left
             out: nothing is known that could explain them.
@@ -553,6 +554,9 @@ class Recommender:
                 raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
             ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
             return self._with_state(self._folded(state, ratings, by, compute, caller, strict))
+        for name, told in (("y", y is not None), ("by", by != "user"), ("strict", strict)):
+            if told:
+                raise ValueError(f"{caller}: {name} must not be given with features, where it has no effect")
         for side in given:
             if side not in state.folding.featured_sides:
                 raise ValueError(f"{caller}: {side}_features must be None for {type(self).__name__}; got a table")
