@@ -62,6 +62,8 @@ class Recommender:
         Limits of predictions.
     device_ : str
         Where the model was computed and answers.
+    classes_ : ndarray of shape (2,), int64
+        0 and 1, the columns of ``predict_proba``; only of models that learn labels as they are, without a threshold.
     """
 
     n_threads: int | None = None
@@ -264,8 +266,10 @@ class Recommender:
         NotFittedError, TypeError, ValueError
             As for :meth:`predict`.
         """
-        self._fitted("predict_proba")
-        liked: NDArray[np.float32] = self.predict(X, history=history, strict=strict)
+        state = self._fitted("predict_proba")
+        if not state.targets.labels:  # fitted again meanwhile
+            raise AttributeError(f"{type(self).__name__}: predict_proba is there for models of labels only")
+        liked: NDArray[np.float32] = self._with_state(state).predict(X, history=history, strict=strict)
         return np.stack([1 - liked, liked], axis=1)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:

@@ -2,10 +2,10 @@
 
 Format 2. The header's metadata names the format and its version, the version of fastcf, the class and its constructor's
 parameters (JSON), the models inside the model (``parts``), and the caller's own metadata and arrays (``extra``, the
-names of these); the tensors are the arrays, those of a part under ``part/name``. Each tensor begins at a multiple of 64 bytes of the file, so that it can be mapped:
-tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does not allow. Strings stand as UTF-8 bytes and
-offsets. Arrays that a reader does not know are sections that it can do without. A BLAKE2 digest over names, dtypes,
-shapes, bytes and metadata detects damage; it is no signature.
+names of these); the tensors are the arrays, those of a part under ``part/name``. Each tensor begins at a multiple of 64
+bytes of the file, so that it can be mapped: tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does
+not allow. Strings stand as UTF-8 bytes and offsets. Arrays that a reader does not know are sections that it can do
+without. A BLAKE2 digest over names, dtypes, shapes, bytes and metadata detects damage; it is no signature.
 """
 
 from __future__ import annotations

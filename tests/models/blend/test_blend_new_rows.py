@@ -95,7 +95,9 @@ def test_blend_of_labels_refuses_histories_that_are_none(ratings):
 
 def test_fitted_members_are_judged_by_their_fit_and_not_by_parameters_set_since(ratings):
     cut = mf(cost="logistic", threshold=4.0, reg=1.0).fit(ratings).set_params(cost="squared", threshold=None)
-    with pytest.raises(ValueError, match="must predict the ratings, not whether they reach a threshold; got threshold=4"):
+    with pytest.raises(
+        ValueError, match="must predict the ratings, not whether they reach a threshold; got threshold=4"
+    ):
         fastcf.Blend([cut], fit_members=False).fit(ratings)
     plain = mf().fit(ratings).set_params(cost="logistic", threshold=4.0)
     with pytest.warns(UserWarning, match="was fitted to"):

@@ -111,10 +111,9 @@ def test_a_class_of_the_same_name_does_not_take_the_place_of_a_solver():
 
 
 def test_own_solver_of_a_name_is_loaded_as_it_was_defined_last(tmp_path):
-    for cls in [type("Own", (ALS,), {"__module__": "notebook"}) for _ in range(2)]:
-        pass
-    mf(solver=cls(3)).fit(RATINGS).save(tmp_path / "m")
-    assert type(fastcf.load(tmp_path / "m").solver) is cls
+    _, last = (type("Own", (ALS,), {"__module__": "notebook"}) for _ in range(2))
+    mf(solver=last(3)).fit(RATINGS).save(tmp_path / "m")
+    assert type(fastcf.load(tmp_path / "m").solver) is last
 
 
 @pytest.mark.parametrize(
