@@ -142,7 +142,8 @@ def test_solver_from_what_describes_none_raises(described, error):
         (lambda: SGD(schedule="inverse", decay=-0.1), ValueError, "^SGD: decay must be"),
         (lambda: SGD(deterministic=1), TypeError, "^SGD: deterministic must be True or False; got 1"),
         (lambda: SGD(storage="float64"), ValueError, "^SGD: storage must be 'float32' or 'float16'; got 'float64'"),
-        (lambda: ALS(0), ValueError, "^ALS: cg_steps must be an integer of at least 1, or None; got 0"),
+        (lambda: ALS(0), ValueError, "^ALS: cg_steps must be an integer of at least 1 and .*, or None; got 0"),
+        (lambda: ALS(2**31), ValueError, "^ALS: cg_steps must be an integer of at least 1 and at most 2147483647"),
         (lambda: ALS(1.5), ValueError, "^ALS: cg_steps must be"),
         (lambda: ALS("3"), TypeError, "^ALS: cg_steps must be"),
         (lambda: Gibbs(burn_in=-1), ValueError, "^Gibbs: burn_in must be an integer of at least 0; got -1"),
@@ -343,7 +344,7 @@ def test_item_means_are_refused_for_labels(solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("scale", [0, 0.0, np.float32(0)])
+@pytest.mark.parametrize("scale", [0, 0.0, np.float32(0), 1e-50])
 def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
     with pytest.raises(
         ValueError, match=r"^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero"

@@ -368,10 +368,10 @@ class MatrixFactorization(Estimator):
             )
         if targets.labels and self.normalize == "item":
             raise ValueError(f"{caller}: normalize must be 'global' or None for cost='logistic'; got 'item'")
-        if self.init_scale == 0:
+        if not isinstance(self.init_scale, str) and np.float32(min(self.init_scale, 1)) == 0:  # also by rounding
             raise ValueError(
                 f"{caller}: init_scale must be above 0, for factors that start at zero have a gradient of zero and "
-                "stay there; got 0 (for biases alone take BiasModel)"
+                f"stay there; got {self.init_scale!r} (for biases alone take BiasModel)"
             )
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
         if not any(Sides.of(self.bias)):
