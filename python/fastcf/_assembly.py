@@ -97,7 +97,8 @@ class Options(NamedTuple):
 
 def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the columns of (n, 2) pairs of user and item ids."""
-    pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else np.asarray(X)
+    pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
+    pairs = pairs if isinstance(pairs, np.ma.MaskedArray) else np.asarray(pairs)  # as_id_array looks at masks
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
     return pairs[:, 0], pairs[:, 1]

@@ -281,7 +281,14 @@ class Settings:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        Settings._kinds.setdefault(f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}", cls)
+        Settings._kinds[cls._kind()] = cls
+
+    @classmethod
+    def _kind(cls) -> str:
+        """Return the name of the class in files: the last two parts for this package's, all of it for a user's own."""
+        if cls.__module__.startswith("fastcf."):
+            return f"{cls.__module__.rpartition('.')[2]}.{cls.__name__}"
+        return f"{cls.__module__}.{cls.__qualname__}"
 
     def __post_init__(self) -> None:
         self.validate()
@@ -356,8 +363,7 @@ class Settings:
             name: value.to_dict() if isinstance(value, Settings) else value
             for name, value in self.get_params(deep=False).items()
         }
-        kind = type(self)
-        return {"settings": f"{kind.__module__.rpartition('.')[2]}.{kind.__name__}", "params": params}
+        return {"settings": self._kind(), "params": params}
 
     @staticmethod
     def from_dict(described: Mapping[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import StackingRegressor, VotingRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, make_scorer, roc_auc_score
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -94,6 +94,19 @@ def test_sklearn_searches_score_labels():
     right = make_scorer(lambda y, predicted: accuracy_score(y, predicted >= 0.5))
     assert (cross_val_score(model, X, labels, cv=BY_ROW, scoring=right) > 0.7).all()
     assert (cross_val_score(model, X, labels, cv=BY_ROW, scoring=make_scorer(roc_auc_score)) > 0.75).all()
+
+
+def test_sklearn_probabilities_of_labels_are_cross_validated():
+    X, y, *_ = DATA["factors"]
+    labels = (y >= 3).astype(int)
+    model = fastcf.MatrixFactorization(2, cost="logistic", reg=1.0, n_epochs=2, random_state=0)
+    found = cross_val_predict(model, X, labels, cv=3, method="predict_proba")
+    np.testing.assert_array_equal(found[:, 1], cross_val_predict(model, X, labels, cv=3))
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert model.fit(X, labels).classes_.tolist() == [0, 1]
+    cut = clone(model).set_params(threshold=1).fit(X, labels)  # scikit-learn would number the ratings
+    assert not hasattr(cut, "classes_")
+    assert not hasattr(fastcf.BiasModel().fit(X, labels), "classes_")
 
 
 def test_sklearn_optimizers_can_be_searched():

@@ -53,6 +53,11 @@ def entries(ratings):
     return list(zip(*(column.tolist() for column in (*ratings.to_coo(), times)), strict=True))
 
 
+def options_of(by, half_life, shrinkage):
+    """Return parameters of a retriever; counts have no shrinkage."""
+    return {"by": by, "half_life": half_life} | ({"shrinkage": shrinkage} if by == "mean" else {})
+
+
 def plain_popularity(log, by, half_life, shrinkage, mean):
     """Return the score of each item of some ratings."""
     latest = max(time for *_, time in log)
@@ -105,7 +110,7 @@ def test_popular_equals_plain_python(seed, scoring, k, grouped, exclude_seen):
     # one known user is in no table; a stranger is
     country = {user: COUNTRIES[(user + seed) % 4] for user in [*ratings.users.ids.tolist()[1:], 555]}
     groups = (list(country), list(country.values())) if grouped else None
-    retriever = Popular(k, user_groups=groups, by=by, half_life=half_life, shrinkage=shrinkage).fit(ratings)
+    retriever = Popular(k, user_groups=groups, **options_of(*scoring)).fit(ratings)
     latest = max(time for *_, time in log)
     mean = weighted_mean(log, half_life)
     asked = [*ratings.users.ids.tolist(), 555, 777]
@@ -132,7 +137,7 @@ def test_top_per_group_equals_plain_python(seed, scoring, k, n_groups, exclude_s
     items = [*ratings.items.ids.tolist()[1:], 9999]  # one rated item has no genre, one with a genre has no ratings
     genres = {item: GENRES[(item + seed) % 5].split("|") for item in items}
     labels = ["|".join(genres[item]) for item in items]
-    retriever = TopPerGroup((items, labels), n_groups, k, by=by, half_life=half_life, shrinkage=shrinkage).fit(ratings)
+    retriever = TopPerGroup((items, labels), n_groups, k, **options_of(*scoring)).fit(ratings)
     latest = max(time for *_, time in log)
     scores = plain_popularity(log, by, half_life, shrinkage, weighted_mean(log, half_life))
     asked = [*ratings.users.ids.tolist(), 777]
@@ -246,6 +251,20 @@ def test_nearest_vectors_leave_out_the_ratings_of_fit(fitted):
     assert got.of(0)[0].tolist() == [item for item in free if item not in best[:5]][:4]
 
 
+def test_nearest_vectors_of_a_model_that_does_not_know_what_users_have_seen(fitted, tmp_path):
+    ratings, model = fitted
+    model.save(tmp_path / "m", include_seen=False)
+    loaded = fastcf.load(tmp_path / "m")
+    nearest = NearestVectors(loaded, 9).fit()
+    with pytest.raises(ValueError, match=r"NearestVectors\.retrieve: exclude_seen must be False for a model that"):
+        nearest.retrieve([3])
+    expected = NearestVectors(model, 9).fit()
+    for exclude_seen, retriever in ((False, nearest), (True, NearestVectors(loaded, 9).fit(ratings))):
+        got, wanted = (each.retrieve([3], exclude_seen=exclude_seen) for each in (retriever, expected))
+        np.testing.assert_array_equal(got.indices, wanted.indices)
+    assert nearest.recall([3]) == 1.0
+
+
 RETRIEVERS = {
     "popular": lambda model, ratings: Popular(9, by="mean"),
     "groups": lambda model, ratings: TopPerGroup((ratings.items, ratings.items.ids % 7), 3, 6),
@@ -325,6 +344,15 @@ BAD = [
     (lambda m: Popular(half_life=0.0), ValueError, "Popular.fit: half_life must be a finite number above 0"),
     (lambda m: Popular(half_life=3.0), ValueError, "Popular.fit: half_life needs ratings with timestamps; got 3.0"),
     (lambda m: Popular(shrinkage=-1.0), ValueError, "shrinkage must be a finite number of at least 0; got -1.0"),
+    (lambda m: Popular(shrinkage=3.0), ValueError, "Popular.fit: shrinkage must be 10.0 for by='count', where"),
+    (
+        lambda m: TopPerGroup(([1], ["a"]), shrinkage=3.0),
+        ValueError,
+        "TopPerGroup.fit: shrinkage must be 10.0 for by='count'",
+    ),
+    (lambda m: NearestVectors(m, m=32), ValueError, "NearestVectors.fit: m must be 16 for index='exact', where it has"),
+    (lambda m: NearestVectors(m, ef_construction=9), ValueError, "ef_construction must be 128 for index='exact'"),
+    (lambda m: RelatedItems(m, ef=9), ValueError, "RelatedItems.fit: ef must be 128 for index='exact'"),
     (lambda m: Popular(user_groups=[1]), TypeError, "user_groups must be a FeatureTable or a pair"),
     (lambda m: Popular(user_groups=([1, 2], ["a"])), ValueError, r"one label, a string or an integer, per id \(2\)"),
     (lambda m: TopPerGroup(None), TypeError, "TopPerGroup.fit: groups must be a FeatureTable or a pair"),

@@ -165,6 +165,7 @@ def test_two_stage_min_score_keeps_what_reaches_it(ratings, kind):
     np.testing.assert_array_equal(some.found_by, np.where(kept, whole.found_by, 0))
     alone = recommender.recommend(users[0], 20, min_score=least)
     np.testing.assert_array_equal(alone.items, some.items[0])
+    assert (recommender.recommend(users, 20, min_score=1e300).items == -1).all()
     for wrong in ("much", np.nan, np.inf):
         with pytest.raises(
             ValueError, match=r"TwoStageRecommender\.recommend: min_score must be a finite number or None"

@@ -171,6 +171,8 @@ def test_min_score_is_compared_in_the_precision_of_scores():
     for place in (0, 3):
         found = model.recommend("u1", N_ITEMS, exclude_seen=False, min_score=float(whole.scores[place]))
         assert np.isfinite(found.scores).sum() == (whole.scores >= whole.scores[place]).sum()
+    assert (model.recommend("u1", 3, min_score=1e300).items == -1).all()  # beyond float32, in which scores are
+    assert model.recommend("u1", 3, min_score=-1e300).items.tolist() == model.recommend("u1", 3).items.tolist()
     for wrong in ("0.5", np.nan, np.inf, True):
         with pytest.raises(ValueError, match=r"Recommender\.recommend: min_score must be a finite number or None"):
             model.recommend("u1", min_score=wrong)
@@ -192,7 +194,7 @@ def test_bad_lists_raise(options, message):
 
 def test_lists_need_what_was_seen_or_be_told_not_to():
     model, _ = weights_model(seen=None)
-    with pytest.raises(ValueError, match="exclude_seen must be False for a model saved without"):
+    with pytest.raises(ValueError, match="exclude_seen must be False for a model that does not know"):
         model.recommend("u1")
     assert model.recommend("u1", exclude_seen=False).items.shape == (10,)
 
@@ -278,6 +280,11 @@ def test_histories_skip_unknown_items_and_may_be_empty():
     np.testing.assert_array_equal(
         model.predict(every_pair([0]), history=doubled), model.predict(every_pair([0]), history=([(0, 103)], [2.0]))
     )
+    small = scipy.sparse.csr_array((np.full(2, 100, np.int8), [3, 3], [0, 2]), (1, N_ITEMS))
+    np.testing.assert_array_equal(  # added up as ratings, not in 8 bits
+        model.predict(every_pair([0]), history=small),
+        model.predict(every_pair([0]), history=([(0, 103)], [200.0])),
+    )
 
 
 @pytest.mark.parametrize(
@@ -290,8 +297,14 @@ def test_histories_skip_unknown_items_and_may_be_empty():
         ),
         (([(0, 101)],), TypeError, "got tuple"),
         (scipy.sparse.csr_array((2, 3)), ValueError, r"a column for each of the model's 14 items; got \(2, 3\)"),
+        (scipy.sparse.coo_array(np.ones(N_ITEMS)), ValueError, r"a column for each of .* items; got \(14,\)"),
+        (scipy.sparse.eye(2, N_ITEMS, format="csr") * 1j, TypeError, "ratings must be real numbers; got dtype complex"),
+        (scipy.sparse.eye(2, N_ITEMS, format="csr") * np.nan, ValueError, "ratings must be finite; got nan at entry 0"),
+        (scipy.sparse.eye(2, N_ITEMS, format="csr") * 1e300, ValueError, "must be finite as float32; got 1e"),
+        (scipy.sparse.eye(2, N_ITEMS, format="csr", dtype=bool), TypeError, "ratings must be real .* got dtype bool"),
         (([("n", 101)], [1.0]), ValueError, "pairs must begin with row numbers from 0.*got 'n'"),
         (([(-1, 101)], [1.0]), ValueError, "row numbers from 0, one per new user; got -1"),
+        (([(10**8, 101)], [1.0]), ValueError, "row numbers from 0, one per new user; got 100000000"),
         (([(0, 101)], [1.0, 2.0]), ValueError, "must have as many entries"),
     ],
 )
@@ -300,6 +313,18 @@ def test_bad_histories_raise(history, error, message):
     for call in (lambda: model.recommend(history=history), lambda: model.predict([(0, 101)], history=history)):
         with pytest.raises(error, match=rf"Recommender\.\w+: history.*{message}"):
             call()
+
+
+def test_pairs_that_are_none_raise():
+    model, _ = weights_model()
+    with pytest.raises(ValueError, match=r"Recommender\.predict: X must have two dimensions .* got shape \(14,\)"):
+        model.predict(scipy.sparse.coo_array(np.ones(N_ITEMS)))
+    pairs = np.ma.array([[1, 101], [2, 102]], mask=[[0, 0], [0, 1]])
+    with pytest.raises(TypeError, match="a masked value at entry 1"):
+        model.predict(pairs)
+    with pytest.raises(TypeError, match="a masked value at entry 1"):
+        fastcf.BiasModel().fit(pairs, [1.0, 2.0])
+    assert fastcf.BiasModel().fit(np.ma.array([[1, 101], [2, 102]]), [1.0, 2.0]).users_.ids.tolist() == [1, 2]
 
 
 def test_models_say_which_new_rows_they_compute():

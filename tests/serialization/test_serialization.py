@@ -185,6 +185,7 @@ BYTES = np.frombuffer(b"abc", np.uint8)
         ({}, {"format": "other"}, "not a fastcf model"),
         ({}, {"format": None}, "not a fastcf model"),
         ({}, {"format_version": "3", "fastcf_version": "9.1"}, r"written by fastcf 9\.1 in format 3; .*upgrade"),
+        ({}, {"format_version": "9" * 5000}, "in format 999.*upgrade"),
         ({}, {"format_version": "0"}, "damaged: its header has the format version '0'"),
         ({}, {"format_version": "two"}, "damaged: its header has the format version 'two'"),
         ({}, {"format_version": "²"}, "damaged: its header has the format version '²'"),
@@ -359,9 +360,33 @@ def test_save_extra_arrays_travel_with_the_model(tmp_path):
     assert load(tmp_path / "m").predict([(1, 2)]) == model.predict([(1, 2)])
     with pytest.raises(ValueError, match="names of the model's own; got item_bias"):
         model.save(tmp_path / "m", extra_arrays={"item_bias": np.zeros(2)})
-    for name in ("a/b", "~x"):
+    for name in ("a/b", "~x", "__metadata__"):
         with pytest.raises(ValueError, match=f"save: extra_arrays must have names without '/' .*; got '{name}'"):
             model.save(tmp_path / "m", extra_arrays={name: np.zeros(2)})
+
+
+def test_extra_arrays_are_never_taken_for_optional_ones_of_the_model(tmp_path):
+    """Of a model and of the models inside it: an extra array may be called what another model would store."""
+    ratings = fastcf.data.make_ratings(20, 15, 150, random_state=0)
+    model = fastcf.MatrixFactorization(2, n_epochs=1, random_state=0).fit(ratings)
+    means = fastcf.MatrixFactorization(2, n_epochs=1, normalize="item", random_state=0).fit(ratings)
+    with pytest.warns(UserWarning, match="was fitted to"):
+        blend = fastcf.Blend([("means", means), ("bias", model)], fit_members=False).fit(ratings)
+    extra = {
+        "item_mean": np.full(ratings.n_items, 100, np.float32),
+        "user_bias_samples": np.zeros((2, ratings.n_users), np.float32),
+        "seen_indptr": np.zeros(ratings.n_users + 1, np.int64),
+        "seen_indices": np.zeros(0, np.int32),
+    }
+    for each in (model, blend):
+        each.save(tmp_path / "m", include_seen=False, extra_arrays=extra)
+        loaded = load(tmp_path / "m")
+        np.testing.assert_array_equal(loaded.predict(ratings), each.predict(ratings))
+        assert loaded.seen_ is None
+        archive = load_archive(tmp_path / "m")
+        assert sorted(archive.extra) == sorted(extra)
+        for name, array in extra.items():
+            np.testing.assert_array_equal(archive.arrays[name], array)
 
 
 def test_load_ids_that_are_no_ids_are_refused(tmp_path):

@@ -142,9 +142,16 @@ def test_early_stopping_can_watch_the_cost_and_says_what_is_missing():
         EarlyStopping(monitor="validation_log_loss").on_epoch_end(Model(), {**of_labels, "validation_log_loss": None})
 
 
-@pytest.mark.parametrize("arguments", [{"patience": 0}, {"patience": 1.5}, {"patience": True}, {"min_delta": -1}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"patience": 0}, {"patience": 1.5}, {"patience": True}, {"patience": float("inf")}, {"patience": "3"},
+        {"patience": None}, {"min_delta": -1}, {"min_delta": float("inf")}, {"min_delta": "1"}, {"monitor": 3},
+        {"restore_best": "no"},
+    ],
+)  # fmt: skip
 def test_early_stopping_bad_argument_is_named(arguments):
-    with pytest.raises(ValueError, match=f"EarlyStopping: {next(iter(arguments))} must be"):
+    with pytest.raises((TypeError, ValueError), match=f"EarlyStopping: {next(iter(arguments))} must be"):
         EarlyStopping(**arguments)
     with pytest.raises(ValueError, match="EarlyStopping: min_delta"):
         EarlyStopping(min_delta=float("nan"))

@@ -12,7 +12,7 @@ import pytest
 
 import fastcf
 from fastcf import IdMap
-from fastcf.callbacks import Callback, EarlyStopping
+from fastcf.callbacks import Callback, CallbackList, EarlyStopping
 from fastcf.models.estimator import Estimator
 from fastcf.scores import FactorScores, SeenItems, State
 from fastcf.solvers import SGD
@@ -241,10 +241,11 @@ def test_loop_draws_that_are_averaged_have_no_best_epoch():
     assert kept(model) == 4
 
 
+@pytest.mark.parametrize("given", [list, CallbackList, lambda own: CallbackList([CallbackList(own)])])
 @pytest.mark.parametrize("restore", [True, False])
-def test_loop_early_stopping_decides_whether_the_best_epoch_is_restored(restore):
+def test_loop_early_stopping_decides_whether_the_best_epoch_is_restored(restore, given):
     stopping = EarlyStopping(2, restore_best=restore)
-    model = Scripted().fit(Script(validation=VALLEY), stopping)
+    model = Scripted().fit(Script(validation=VALLEY), given([stopping]))
     assert epochs(model)[-1] == stopping.stopped_epoch_ == 5
     assert kept(model) == (3 if restore else 5)
 

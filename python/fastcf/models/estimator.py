@@ -215,8 +215,9 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         ------
         NotFittedError
             Before ``fit``.
-        TypeError
-            If a constructor parameter cannot be stored (a random generator, for example).
+        TypeError, ValueError
+            If a constructor parameter cannot be stored (a random generator, for example), or has been set since the fit
+            to what :func:`fastcf.load` would refuse.
         OSError
             If the file cannot be written; an existing one is left as it was.
         """
@@ -237,9 +238,16 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         ------
         NotFittedError
             Before ``fit``.
+        TypeError, ValueError
+            If a constructor parameter is not as documented.
         """
         state = self._fitted("to_archive")
         name, kind = registered_name(type(self))
+        caller = f"{type(self).__name__}.save"
+        validate_parameters(self._constraints, self._constrained(), caller)
+        for value in self._constrained().values():
+            if isinstance(value, Settings):
+                value.validate(caller)
         names = [name for name in inspect.signature(kind).parameters if name != "n_threads"]
         params = {
             name: value.to_dict() if isinstance(value, Settings) else value

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import host
-from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, validate_parameters
+from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, refuse_ignored, validate_parameters
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import SeenItems
@@ -175,11 +175,19 @@ class BaseRetriever(Fitted):
             If a parameter or the ratings are not as described.
         """
         caller = f"{type(self).__name__}.fit"
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        self._check(caller)
         ratings = as_ratings(X, y, caller=caller)
         items, learnt = self._learn(ratings, caller)
         self._built = Built(ratings.users, items, seen_in(ratings, ratings.users, items), learnt)
         return self
+
+    def _check(self, caller: str) -> None:
+        """Check the parameters, and refuse those that would have no effect; raises TypeError or ValueError."""
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        if getattr(self, "by", "mean") == "count":
+            refuse_ignored(self, ("shrinkage",), "for by='count'", caller)
+        if getattr(self, "index", None) == "exact":
+            refuse_ignored(self, ("m", "ef_construction", "ef"), "for index='exact'", caller)
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, Any]:
         """Return the items that candidates are rows of, and the other learnt values."""
@@ -204,8 +212,16 @@ class BaseRetriever(Fitted):
         ------
         NotFittedError
             Before ``fit``.
+        ValueError
+            If ``exclude_seen`` and it is not known what users have seen.
         """
-        return self._candidates(self._fitted("retrieve", "retriever"), users, exclude_seen)
+        built: Built = self._fitted("retrieve", "retriever")
+        if exclude_seen and built.seen is None:
+            raise ValueError(
+                f"{type(self).__name__}.retrieve: exclude_seen must be False for a model that does not know what users "
+                "have seen, unless fit is given ratings; got True"
+            )
+        return self._candidates(built, users, exclude_seen)
 
     def _candidates(self, built: Built, users: Any, exclude_seen: bool) -> Candidates:
         n_threads = check_n_threads(self.n_threads, f"{type(self).__name__}.retrieve")

@@ -74,7 +74,7 @@ class Popular(BaseRetriever):
         that age it counts a quarter. By default all count alike.
     shrinkage : float, default 10
         For ``by="mean"``: how many ratings of the overall mean are added to each item's own, so that items with one
-        good rating do not lead.
+        good rating do not lead. Refused for ``by="count"``.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 

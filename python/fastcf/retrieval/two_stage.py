@@ -17,7 +17,7 @@ from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.scores import Compute, Recommender, SeenItems, State
 from fastcf.scores.protocol import Seen
-from fastcf.scores.results import ids_of
+from fastcf.scores.results import below, ids_of
 from fastcf.scores.seen import seen_in
 
 __all__ = ["RankedItems", "TwoStageRecommender"]
@@ -285,7 +285,7 @@ class TwoStageRecommender(Fitted):
             scores[batch][place] = built.ranker.predictions(ranked[best])
             found_by[batch][place] = bits[best]
         if min_score is not None:
-            less = scores < np.float32(min_score)
+            less = below(scores, min_score)
             items[less], scores[less], found_by[less] = -1, -np.inf, 0
         found = RankedItems(ids_of(built.items, items), scores, found_by)
         return RankedItems(*(part[0] for part in found)) if np.ndim(users) == 0 else found

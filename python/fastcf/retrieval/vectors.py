@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import resolve_device
-from fastcf._parameters import Constraint, Interval, OneOf, check_n_threads, validate_parameters
+from fastcf._parameters import Constraint, Interval, OneOf, check_n_threads
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Candidates, Lists
@@ -110,7 +110,8 @@ class NearestVectors(BaseRetriever):
         All items are scored natively; or an approximate index of one of these libraries is searched, which takes
         a fraction of the time in a large catalogue and misses some items: :meth:`recall` measures how many.
     m : int, default 16
-        Links per node of the index. More: better recall, more memory, slower.
+        Links per node of the index. More: better recall, more memory, slower. Refused, as are the next two, for
+        "exact".
     ef_construction : int, default 128
         Effort of building the index. More: better recall, slower to build.
     ef : int, default 128
@@ -191,7 +192,7 @@ class NearestVectors(BaseRetriever):
             If a parameter is not as described.
         """
         caller = f"{type(self).__name__}.fit"
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        self._check(caller)
         state, scores = _state_of(self.model, caller)
         seen = state.seen
         if X is not None:

@@ -10,6 +10,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._assembly import pair_columns
+from fastcf._columns import float_vector
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.seen import SeenItems
@@ -17,6 +18,8 @@ from fastcf.scores.seen import SeenItems
 __all__ = ["RatedSide", "as_history", "one", "pair_rows", "rated_side", "rows_of"]
 
 Rows = NDArray[np.int32]
+
+_SPARE_ROWS = 10_000  # row numbers of a history that are too large are ids by mistake, and memory
 
 
 def one(id: Any) -> list[Any]:
@@ -52,6 +55,8 @@ def pair_rows(
         item_rows = rows_of(items, X.items.ids, "item", caller, **options)
         return user_rows[X.row_of_entry()], item_rows[X.indices]
     if scipy.sparse.issparse(X):
+        if X.ndim != 2:
+            raise ValueError(f"{caller}: X must have two dimensions where it is sparse; got shape {X.shape}")
         entries = X.tocoo()
         columns = entries.row, entries.col
     elif (len(X) if isinstance(X, (list, tuple)) else np.size(X)) == 0:
@@ -126,17 +131,18 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
     if isinstance(history, Ratings):
         return history
     if scipy.sparse.issparse(history):
-        if history.shape[1] != len(items):
+        if history.ndim != 2 or history.shape[1] != len(items):
             raise ValueError(
                 f"{what} must have a column for each of the model's {len(items)} items; got {history.shape}"
             )
-        given = scipy.sparse.csr_matrix(history, copy=True)
-        given.sum_duplicates()
+        entries = history.tocoo()
+        values = float_vector(entries.data, what, "ratings")
+        given = scipy.sparse.csr_matrix((values, (entries.row, entries.col)), history.shape)  # adds up duplicates
         given.sort_indices()
         return Ratings(
             given.indptr.astype(np.int64),
             given.indices.astype(np.int32),
-            given.data.astype(np.float32),
+            given.data,
             users=IdMap.range(given.shape[0]),
             items=items,
         )
@@ -145,7 +151,8 @@ def as_history(history: Any, items: IdMap, caller: str) -> Ratings:
         raise TypeError(f"{what} must be Ratings, a SciPy sparse matrix, or a tuple (pairs, values); got {kind}")
     ratings = as_ratings(*history, caller=what)
     rows = ratings.users.ids
-    wrong = np.ones(rows.size, bool) if rows.dtype.kind not in "iu" else (rows < 0) | (rows >= 2**31 - 1)
+    most = _SPARE_ROWS + 100 * rows.size  # users without ratings between others are rare; ids are larger
+    wrong = np.ones(rows.size, bool) if rows.dtype.kind not in "iu" else (rows < 0) | (rows >= most)
     if wrong.any():
         got = rows[wrong.argmax()]
         raise ValueError(

@@ -20,7 +20,7 @@ from fastcf.ratings import as_ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
 from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
-from fastcf.scores.results import Neighbours, Recommendations, ids_of, padded
+from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
 
@@ -62,6 +62,8 @@ class Recommender:
         Limits of predictions.
     device_ : str
         The device of the model.
+    classes_ : ndarray of shape (2,), int64
+        0 and 1, the columns of ``predict_proba``; only of models that learn labels as they are, without a threshold.
     """
 
     n_threads: int | None = None
@@ -264,8 +266,10 @@ class Recommender:
         NotFittedError, TypeError, ValueError
             As for :meth:`predict`.
         """
-        self._fitted("predict_proba")
-        liked: NDArray[np.float32] = self.predict(X, history=history, strict=strict)
+        state = self._fitted("predict_proba")
+        if not state.targets.labels:  # fitted again meanwhile
+            raise AttributeError(f"{type(self).__name__}: predict_proba is there for models of labels only")
+        liked: NDArray[np.float32] = self._with_state(state).predict(X, history=history, strict=strict)
         return np.stack([1 - liked, liked], axis=1)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
@@ -374,7 +378,7 @@ class Recommender:
         )
         items, scores = self._best(state, rows, selection, compute)
         if min_score is not None:
-            less = scores < np.float32(min_score)
+            less = below(scores, min_score)
             items[less], scores[less] = -1, -np.inf
         ids, scores = padded(ids_of(state.items, items), scores, n, -np.inf)
         return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
@@ -391,6 +395,9 @@ class Recommender:
 
     def _of_newcomers(self, state: State, history: Any, compute: Compute, caller: str, strict: bool) -> State:
         """Return a state of the users of a history."""
+        sides, why = state.folding.rated_sides, state.folding.why
+        if sides and "user" not in sides:
+            raise ValueError(f"{caller}: history must be None for a model that computes new items only{why}")
         ratings = state.targets.of_ratings(as_history(history, state.items, caller), f"{caller}: history")
         return self._folded(state, ratings, "user", compute, f"{caller}: history", strict)
 
@@ -515,7 +522,8 @@ class Recommender:
         by : {"user", "item"}, default "user"
             The side of the new rows.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
-            Features of new users and items, or new features of known ones, for models of features.
+            Features of new users and items, or new features of known ones, for models of features. ``y``, ``by`` and
+            ``strict`` are of ratings, and refused here.
         strict : bool, default False
             Whether an unknown id of the other side is an error. Otherwise its ratings are left
             out: nothing is known that could explain them.
@@ -550,6 +558,9 @@ class Recommender:
                 raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
             ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
             return self._with_state(self._folded(state, ratings, by, compute, caller, strict))
+        for name, told in (("y", y is not None), ("by", by != "user"), ("strict", strict)):
+            if told:
+                raise ValueError(f"{caller}: {name} must not be given with features, where it has no effect")
         for side in given:
             if side not in state.folding.featured_sides:
                 raise ValueError(f"{caller}: {side}_features must be None for {type(self).__name__}; got a table")
@@ -612,7 +623,7 @@ def _seen_rows(state: State, rows: Rows, caller: str) -> tuple[NDArray[np.int64]
     """Return the training items of user rows as compressed rows; unknown users have none."""
     if state.seen is None:
         raise ValueError(
-            f"{caller}: exclude_seen must be False for a model saved without what users have seen; got True"
+            f"{caller}: exclude_seen must be False for a model that does not know what users have seen; got True"
         )
     return state.seen.of(rows)
 

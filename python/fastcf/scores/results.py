@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fastcf.ids import IdMap
 
-__all__ = ["Neighbours", "Recommendations", "ids_of", "padded"]
+__all__ = ["Neighbours", "Recommendations", "below", "ids_of", "padded"]
 
 
 class Recommendations(NamedTuple):
@@ -50,6 +50,12 @@ def ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
         values = values.astype(object)
     values[rows < 0] = padding
     return values
+
+
+def below(scores: NDArray[np.float32], min_score: float) -> NDArray[np.bool_]:
+    """Return which scores do not reach a threshold, in the precision of scores; it may lie beyond their range."""
+    with np.errstate(over="ignore"):
+        return scores < np.float32(min_score)
 
 
 def padded(

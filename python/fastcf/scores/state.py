@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastcf._backend import Backend
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable, as_feature_table
@@ -150,10 +153,17 @@ class State:
         trained = {"history"} if self.history else set()
         return trained.union(*(names for _, names in self._views()))
 
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """The labels in the order of their probabilities, for scikit-learn."""
+        return np.arange(2)
+
     def _views(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
         """Return the objects whose fields models show as attributes, and those fields."""
         yield self, ("users", "items", "seen", "rating_range", "device")
         if self.history:
             yield self, ("n_epochs",)
+        if self.targets.labels and self.targets.threshold is None:  # else the ratings are not the classes
+            yield self, ("classes",)
         for part in (self.learnt, self.scores):
             yield part, getattr(part, "shown", ())

@@ -25,7 +25,8 @@ def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: boo
     Raises ValueError if there is no threshold and a rating is no label: 0 or 1, or with ``soft`` between them.
     """
     if threshold is not None:
-        return (values >= float(threshold)).astype(np.float32)  # a NumPy scalar would be compared in float64
+        with np.errstate(over="ignore"):  # it may lie beyond float32, in which ratings are
+            return (values >= np.float32(threshold)).astype(np.float32)
     wrong = (values < 0) | (values > 1) if soft else (values != 0) & (values != 1)
     if wrong.any():
         entry = int(wrong.argmax())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -37,6 +37,8 @@ class Archive:
         Version that wrote the file.
     path : str
         The path, for error messages.
+    extra : tuple of str
+        Names of the arrays that are the caller's own, which no class reads.
     """
 
     class_name: str
@@ -47,6 +49,7 @@ class Archive:
     metadata: dict[str, Any] = field(default_factory=dict)
     fastcf_version: str = __version__
     path: str = ""
+    extra: tuple[str, ...] = ()
 
     def array(
         self, name: str, dtype: DTypeLike | None = None, shape: tuple[int | None, ...] | None = None
@@ -164,4 +167,5 @@ def from_archive(archive: Archive) -> Any:
     if archive.class_name not in _classes:
         known = ", ".join(sorted(_classes)) or "none"
         raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
-    return _classes[archive.class_name].from_archive(archive)
+    own = {name: array for name, array in archive.arrays.items() if name not in archive.extra}
+    return _classes[archive.class_name].from_archive(replace(archive, arrays=own, extra=()))

@@ -1,11 +1,11 @@
 """Models on disk: one safetensors file that holds everything needed and no code.
 
 Format 2. The header's metadata names the format and its version, the version of fastcf, the class and its constructor's
-parameters (JSON), the models inside the model (``parts``), and the caller's own metadata; the tensors are the arrays,
-those of a part under ``part/name``. Each tensor begins at a multiple of 64 bytes of the file, so that it can be mapped:
-tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does not allow. Strings are UTF-8 bytes and
-offsets. Readers ignore arrays that they do not use. A BLAKE2 digest over names, dtypes,
-shapes, bytes and metadata detects damage; it is no signature.
+parameters (JSON), the models inside the model (``parts``), and the caller's own metadata and arrays (``extra``, the
+names of these); the tensors are the arrays, those of a part under ``part/name``. Each tensor begins at a multiple of 64
+bytes of the file, so that it can be mapped: tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does
+not allow. Strings are UTF-8 bytes and offsets. Readers ignore arrays that they do not use.
+A BLAKE2 digest over names, dtypes, shapes, bytes and metadata detects damage; it is no signature.
 """
 
 from __future__ import annotations
@@ -93,6 +93,7 @@ def _nested(archive: Archive, arrays: dict[str, NDArray[Any]], parts: Mapping[st
             arrays=own,
             parts={},
             metadata={},
+            extra=(),
         )
         found[name] = _nested(part, arrays, described["parts"], key)
     return replace(archive, parts=found)
@@ -134,10 +135,10 @@ def save_archive(
     taken = sorted(archive.arrays.keys() & extra.keys())
     if taken:
         raise ValueError(f"save: extra_arrays must not have names of the model's own; got {', '.join(taken)}")
-    odd = sorted(name for name in extra if "/" in name or name.startswith(_GAP))
+    odd = sorted(name for name in extra if "/" in name or name.startswith((_GAP, "__")))
     if odd:
         raise ValueError(
-            f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r}; got {odd[0]!r}"
+            f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r} or '__'; got {odd[0]!r}"
         )
     below, parts = _flattened(archive)
     tensors, texts = as_tensors({**archive.arrays, **extra, **below})
@@ -152,6 +153,7 @@ def save_archive(
         "parts": to_json("part", parts),
         "metadata": to_json("metadata", {**archive.metadata, **(metadata or {})}),
         "texts": json.dumps(texts),
+        "extra": json.dumps(sorted(extra)),
     }
     header["digest"] = digest(tensors, header)
     with replacing(path) as temporary:
@@ -200,7 +202,7 @@ def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], int]:
             if metadata.get("format") != _FORMAT:
                 raise DataError(f"{path}: is a safetensors file, but not a fastcf model")
             version = metadata.get("format_version", "")
-            if version.isdecimal() and int(version) > FORMAT_VERSION:
+            if version.isdecimal() and (len(version) > 9 or int(version) > FORMAT_VERSION):
                 raise DataError(
                     f"{path}: was written by fastcf {metadata.get('fastcf_version')} in format {version}; fastcf "
                     f"{__version__} reads formats up to {FORMAT_VERSION}: upgrade fastcf"
@@ -247,11 +249,12 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
     try:
         params, meta, texts = (json.loads(metadata[key]) for key in ("params", "meta", "texts"))
         parts, own = (json.loads(metadata.get(key, "{}")) for key in ("parts", "metadata"))
+        extra = tuple(json.loads(metadata.get("extra", "[]")))
         arrays = as_arrays(tensors, texts)
         if not all(isinstance(each, dict) for each in (params, meta, parts, own)):
             raise ValueError("parameters, meta and parts must be JSON objects")
         here = {each: array for each, array in arrays.items() if "/" not in each}
-        archive = Archive(metadata["class"], params, here, meta, {}, own, metadata["fastcf_version"], name)
+        archive = Archive(metadata["class"], params, here, meta, {}, own, metadata["fastcf_version"], name, extra)
         if version == 1:
             return upgraded(archive, arrays)
         return _nested(archive, arrays, parts)

@@ -11,9 +11,11 @@ import csv
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from tqdm.auto import tqdm
+
+from fastcf._parameters import Boolean, Constraint, Instance, Interval, validate_parameters
 
 __all__ = ["CSVLogger", "Callback", "CallbackList", "EarlyStopping", "LogHistory", "ProgressBar", "as_callbacks"]
 
@@ -90,7 +92,7 @@ class CallbackList(Callback):
 
 
 def as_callbacks(callbacks: Any, caller: str) -> list[Callback]:
-    """Return the ``callbacks`` of ``fit`` (None, one or several) as a list.
+    """Return the ``callbacks`` of ``fit`` (None, one or several) as a list; those in a :class:`CallbackList` too.
 
     Raises
     ------
@@ -100,11 +102,16 @@ def as_callbacks(callbacks: Any, caller: str) -> list[Callback]:
     if callbacks is None:
         return []
     if callable(getattr(callbacks, "on_epoch_end", None)) and not isinstance(callbacks, type):
-        return [callbacks]
+        callbacks = [callbacks]
     try:
-        return list(callbacks)
+        given = list(callbacks)
     except TypeError:
         raise TypeError(f"{caller}: callbacks must be callbacks, one or several, or None; got {callbacks!r}") from None
+    return [
+        inner
+        for callback in given
+        for inner in (as_callbacks(callback.callbacks, caller) if type(callback) is CallbackList else [callback])
+    ]
 
 
 class EarlyStopping(Callback):
@@ -136,25 +143,29 @@ class EarlyStopping(Callback):
 
     Raises
     ------
-    ValueError
-        If ``patience`` or ``min_delta`` is out of range; during training, if the record lacks what is to be monitored.
+    TypeError, ValueError
+        If a parameter is not as described; during training, if the record lacks what is to be monitored.
 
     References
     ----------
     L. Prechelt, "Early stopping - but when?", Neural Networks: Tricks of the Trade, 1998.
     """
 
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "patience": (Interval(1, integer=True),),
+        "min_delta": (Interval(0),),
+        "monitor": (Instance(str),),
+        "restore_best": (Boolean(),),
+    }
+
     def __init__(
         self, patience: int = 3, min_delta: float = 0.0, *, monitor: str = "validation_rmse", restore_best: bool = True
     ) -> None:
-        if isinstance(patience, bool) or patience != int(patience) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be an integer of at least 1; got {patience}")
-        if not min_delta >= 0:
-            raise ValueError(f"EarlyStopping: min_delta must be at least 0; got {min_delta}")
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor
         self.restore_best = restore_best
+        validate_parameters(self._constraints, vars(self), "EarlyStopping")
         self._reset()
 
     def _reset(self) -> None:
@@ -263,8 +274,7 @@ class LogHistory(Callback):
     """
 
     def __init__(self, every: int = 1, file: IO[str] | None = None) -> None:
-        if isinstance(every, bool) or every != int(every) or every < 1:
-            raise ValueError(f"LogHistory: every must be an integer of at least 1; got {every}")
+        validate_parameters({"every": (Interval(1, integer=True),)}, {"every": every}, "LogHistory")
         self.every = every
         self.file = file
 

@@ -457,7 +457,7 @@ def test_autoencoder_histories_of_queries_are_rows_folded_in(ratings):
         for mine, theirs in zip(model.recommend(history=new, n=5), folded.recommend(new.users.ids, 5), strict=True):
             np.testing.assert_array_equal(mine, theirs)
     by_item = model_of().fit(ratings)
-    with pytest.raises(ValueError, match=r"Autoencoder\.recommend: .*'item', the rows of the network"):
+    with pytest.raises(ValueError, match=r"Autoencoder\.recommend: .* new items only, the rows of the network"):
         by_item.recommend(history=new)
 
 

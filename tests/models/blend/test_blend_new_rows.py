@@ -91,3 +91,15 @@ def test_blend_of_labels_refuses_histories_that_are_none(ratings):
     )
     with pytest.raises(ValueError, match=r"Blend\.predict: history: ratings must be 0 or 1 without a threshold; got 5"):
         blend.predict([("new1", 20)], history=newcomers(ratings))
+
+
+def test_fitted_members_are_judged_by_their_fit_and_not_by_parameters_set_since(ratings):
+    cut = mf(cost="logistic", threshold=4.0, reg=1.0).fit(ratings).set_params(cost="squared", threshold=None)
+    with pytest.raises(
+        ValueError, match="must predict the ratings, not whether they reach a threshold; got threshold=4"
+    ):
+        fastcf.Blend([cut], fit_members=False).fit(ratings)
+    plain = mf().fit(ratings).set_params(cost="logistic", threshold=4.0)
+    with pytest.warns(UserWarning, match="was fitted to"):
+        blend = fastcf.Blend([plain], fit_members=False).fit(ratings)
+    assert blend.score(ratings) > -1

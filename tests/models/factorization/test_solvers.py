@@ -107,7 +107,13 @@ def test_a_class_of_the_same_name_does_not_take_the_place_of_a_solver():
     described = ALS(3).to_dict()
     made = type("ALS", (ALS,), {"__module__": "somewhere.solvers", "parameter": "solver"})
     assert type(Settings.from_dict(described)) is ALS
-    assert made is not ALS
+    assert type(Settings.from_dict(made(3).to_dict())) is made
+
+
+def test_own_solver_of_a_name_is_loaded_as_it_was_defined_last(tmp_path):
+    _, last = (type("Own", (ALS,), {"__module__": "notebook"}) for _ in range(2))
+    mf(solver=last(3)).fit(RATINGS).save(tmp_path / "m")
+    assert type(fastcf.load(tmp_path / "m").solver) is last
 
 
 @pytest.mark.parametrize(
@@ -136,7 +142,8 @@ def test_solver_from_what_describes_none_raises(described, error):
         (lambda: SGD(schedule="inverse", decay=-0.1), ValueError, "^SGD: decay must be"),
         (lambda: SGD(deterministic=1), TypeError, "^SGD: deterministic must be True or False; got 1"),
         (lambda: SGD(storage="float64"), ValueError, "^SGD: storage must be 'float32' or 'float16'; got 'float64'"),
-        (lambda: ALS(0), ValueError, "^ALS: cg_steps must be an integer of at least 1, or None; got 0"),
+        (lambda: ALS(0), ValueError, "^ALS: cg_steps must be an integer of at least 1 and .*, or None; got 0"),
+        (lambda: ALS(2**31), ValueError, "^ALS: cg_steps must be an integer of at least 1 and at most 2147483647"),
         (lambda: ALS(1.5), ValueError, "^ALS: cg_steps must be"),
         (lambda: ALS("3"), TypeError, "^ALS: cg_steps must be"),
         (lambda: Gibbs(burn_in=-1), ValueError, "^Gibbs: burn_in must be an integer of at least 0; got -1"),
@@ -253,6 +260,19 @@ def test_bad_parameters_set_later_are_found_by_fit():
         model.fit(RATINGS)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"n_epochs": -1}, "n_epochs must be"), ({"solver__cg_steps": 0}, "ALS: cg_steps must be"), ({"bias": 3}, "bias")],
+)
+def test_save_refuses_parameters_that_could_not_be_loaded(wrong, message, tmp_path):
+    model = mf(solver=ALS()).fit(RATINGS)
+    model.save(tmp_path / "m")
+    model.set_params(**wrong)
+    with pytest.raises((TypeError, ValueError), match=f"MatrixFactorization.save: {message}"):
+        model.save(tmp_path / "m")
+    assert fastcf.load(tmp_path / "m").n_epochs == 2
+
+
 def test_searches_reach_parameters_of_parameters():
     users, items, values = RATINGS.to_coo()
     X = np.stack([users, items], axis=1)
@@ -324,7 +344,7 @@ def test_item_means_are_refused_for_labels(solver):
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("scale", [0, 0.0, np.float32(0)])
+@pytest.mark.parametrize("scale", [0, 0.0, np.float32(0), 1e-50])
 def test_init_scale_of_zero_is_refused_with_the_reason(solver, scale):
     with pytest.raises(
         ValueError, match=r"^MatrixFactorization.fit: init_scale must be above 0, for factors that start at zero"

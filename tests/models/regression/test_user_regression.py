@@ -212,7 +212,7 @@ def test_user_regression_history_is_a_fold_in(name, ratings, features):
     mine, theirs = model.recommend(["u001", "u004"], 5, history=ratings), folded.recommend(["u001", "u004"], 5)
     np.testing.assert_array_equal(mine.items, theirs.items)
     np.testing.assert_array_equal(mine.scores, theirs.scores)
-    with pytest.raises(ValueError, match=r"by must be 'item' \(new users are known by their features"):
+    with pytest.raises(ValueError, match=r"history must be None for .* new items only \(new users are known by"):
         _fit("item", ratings, features).recommend(["u001"], history=ratings)
 
 

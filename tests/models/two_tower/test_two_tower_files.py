@@ -319,6 +319,9 @@ def test_two_tower_bad_features_raise(ratings, tables):
         ),
         (lambda: model.fold_in(user_features=(["x"], [[1.0]])), "fold_in: user_features must be None for a model"),
         (lambda: model.fold_in(item_features=([99], [[1.0]])), "fold_in: item_features must have the 4 features"),
+        (lambda: model.fold_in(y=[1.0], item_features=(ids, matrix)), "fold_in: y must not be given with features"),
+        (lambda: model.fold_in(by="item", item_features=(ids, matrix)), "fold_in: by must not be given with features"),
+        (lambda: model.fold_in(strict=True, item_features=(ids, matrix)), "fold_in: strict must not be given"),
         (lambda: model.fit(ratings, item_features=(ids[1:], matrix[1:])), "fit: all items of the ratings must have"),
     ):
         with pytest.raises(ValueError, match=rf"TwoTower\.{message}"):

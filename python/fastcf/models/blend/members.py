@@ -85,14 +85,15 @@ def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: b
             continue
         if not isinstance(model, Estimator):
             raise TypeError(f"{caller}: members must be models of this package; got {model!r} as {name!r}")
-        threshold = model.get_params(deep=False).get("threshold")
+        if fitted and not model.__sklearn_is_fitted__():
+            raise NotFittedError(f"{caller}: with fit_members=False members must be fitted; {name!r} is not")
+        # Parameters may have been set anew since the fit.
+        threshold = model.state.targets.threshold if fitted else model.get_params(deep=False).get("threshold")
         if threshold is not None:
             raise ValueError(
                 f"{caller}: members must predict the ratings, not whether they reach a threshold; got "
                 f"threshold={threshold!r} of {name!r}"
             )
-        if fitted and not model.__sklearn_is_fitted__():
-            raise NotFittedError(f"{caller}: with fit_members=False members must be fitted; {name!r} is not")
         members[name] = model
     if not members:
         raise ValueError(f"{caller}: models must hold at least one estimator; got {models!r}")

@@ -369,10 +369,10 @@ class MatrixFactorization(Estimator):
             )
         if targets.labels and self.normalize == "item":
             raise ValueError(f"{caller}: normalize must be 'global' or None for cost='logistic'; got 'item'")
-        if self.init_scale == 0:
+        if not isinstance(self.init_scale, str) and np.float32(min(self.init_scale, 1)) == 0:  # also by rounding
             raise ValueError(
                 f"{caller}: init_scale must be above 0, for factors that start at zero have a gradient of zero and "
-                "stay there; got 0 (for biases alone take BiasModel)"
+                f"stay there; got {self.init_scale!r} (for biases alone take BiasModel)"
             )
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
         if not any(Sides.of(self.bias)):
@@ -460,6 +460,7 @@ class MatrixFactorization(Estimator):
             The new ratings, as for ``fit``. A pair may have been rated before.
         n_epochs : int, default 1
             Passes over the new ratings. More passes forget more of the old ratings: use them where tastes have changed.
+            Before ``fit``, the passes are those of the constructor.
 
         Returns
         -------
@@ -485,10 +486,10 @@ class MatrixFactorization(Estimator):
         """
         caller = f"{type(self).__name__}.partial_fit"
         state = self._state
-        if state is None:
-            return self.fit(X, y)
         if not Interval(1, integer=True).accepts(n_epochs):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
+        if state is None:
+            return self.fit(X, y)
         if state.learnt.draws is not None:
             raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
         ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)

@@ -173,7 +173,9 @@ class ALS(Solver):
 
     shorthands: ClassVar[tuple[str, ...]] = ("als",)
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 15, 1.75, 0.5)}
-    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"cg_steps": (Interval(1, integer=True), Nothing())}
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "cg_steps": (Interval(1, 2**31 - 1, integer=True), Nothing())
+    }
 
     cg_steps: int | None = None
 
