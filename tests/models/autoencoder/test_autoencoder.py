@@ -186,7 +186,7 @@ def test_autoencoder_history_holds_the_objective_at_the_parameters(ratings, weig
 def test_autoencoder_cost_of_many_ratings_is_that_of_some_whole_rows(ratings, monkeypatch):
     """More ratings than are measured: rows are drawn by the seed, the same ones for all epochs."""
     whole = model_of(input_dropout=0.0).fit(ratings).history_
-    monkeypatch.setattr(trainer, "MEASURED_RATINGS", 300)
+    monkeypatch.setattr(trainer, "n_measured", lambda n: 300)
     first, again, other = (model_of(input_dropout=0.0, random_state=seed).fit(ratings).history_ for seed in (0, 0, 1))
     for one, same, exact in zip(first, again, whole, strict=True):
         assert one["train_rmse"] == same["train_rmse"] != exact["train_rmse"]

@@ -13,6 +13,7 @@ from fastcf.callbacks import Callback
 from fastcf.models.factorization import trainers
 from fastcf.optimizers import Momentum, Nesterov
 from fastcf.solvers import ALS, SGD, Gibbs, GradientDescent
+from fastcf.training import samples
 from reference import mf_gradient
 
 SOLVERS = {
@@ -154,11 +155,11 @@ def test_history_of_many_ratings_is_estimated_on_a_sample(ratings, name, cost, m
     options |= {"threshold": 4} if cost == "logistic" else {}
     error = "train_log_loss" if cost == "logistic" else "train_rmse"
     exact = MatrixFactorization(5, **options).fit(ratings)
-    monkeypatch.setattr(trainers, "MEASURED_RATINGS", 1_000)
+    monkeypatch.setattr(trainers, "n_measured", lambda n: 1_000)
     watch = Watch()
     model = MatrixFactorization(5, **options).fit(ratings, callbacks=watch)
     np.testing.assert_array_equal(model.user_factors_, exact.user_factors_)  # what is learnt does not depend on it
-    chosen = np.sort(np.random.default_rng(7).choice(ratings.nnz, 1_000, replace=False, shuffle=False))
+    chosen = samples.spread_entries(ratings.nnz, 1_000, 7)
     weights = np.ones(ratings.nnz) if ratings.weights is None else ratings.weights.astype(float)
     for record, whole, seen in zip(model.history_, exact.history_, watch.seen, strict=True):
         assert record["cost"] == pytest.approx(whole["cost"], rel=0.08)
@@ -179,5 +180,6 @@ def loss_of(error, cost):
 
 
 def test_history_sample_is_as_large_as_documented():
-    assert trainers.MEASURED_RATINGS == 2**16
-    assert f"Above {trainers.MEASURED_RATINGS:,} ratings" in MatrixFactorization.__doc__
+    assert samples.MEASURED_RATINGS == 2**16
+    assert f"Above {samples.MEASURED_RATINGS:,} ratings" in MatrixFactorization.__doc__
+    assert "a 16th of the ratings, but 16,384 to 65,536" in MatrixFactorization.__doc__

@@ -334,7 +334,7 @@ def test_user_perceptron_costs_are_the_objective_at_the_end_of_each_epoch(rating
 
 def test_user_perceptron_costs_of_many_ratings_are_those_of_a_sample(ratings, films, monkeypatch):
     whole = fitted("liked", ratings, films)
-    monkeypatch.setattr(fastcf.models.perceptron.trainer, "_MEASURED", ratings.nnz // 2)
+    monkeypatch.setattr(fastcf.models.perceptron.trainer, "n_measured", lambda n: n // 2)
     part = fitted("liked", ratings, films)
     np.testing.assert_array_equal(whole.parameters_, part.parameters_)
     for one, other in zip(whole.history_, part.history_, strict=True):

@@ -239,7 +239,7 @@ def test_two_tower_history_begins_with_the_first_weights(films):
 
 def test_two_tower_costs_of_many_ratings_are_those_of_a_sample(films, monkeypatch):
     whole = fitted(films, "ids", n_epochs=2, reg=20.0)
-    monkeypatch.setattr(fastcf.models.two_tower.trainer, "_MEASURED", films.ratings.nnz // 2)
+    monkeypatch.setattr(fastcf.models.two_tower.trainer, "n_measured", lambda n: n // 2)
     part = fitted(films, "ids", n_epochs=2, reg=20.0)
     np.testing.assert_array_equal(whole.predict_matrix(), part.predict_matrix())
     for one, other in zip(whole.history_, part.history_, strict=True):

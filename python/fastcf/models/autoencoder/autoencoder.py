@@ -153,7 +153,7 @@ class Autoencoder(Estimator):
         (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels
         ``train_log_loss`` and ``validation_log_loss``. All are measured at the parameters after the epoch, nothing
         dropped. ``cost`` is the objective. Its first term and the training error are taken over the training ratings
-        where these are at most 65,536, else over about as many in whole rows, drawn once by the seed.
+        up to 65,536, else over a 16th of them (16,384 to 65,536) in whole rows, drawn once by the seed.
     users_, items_, seen_, rating_range_, n_epochs_, device_
         As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int

@@ -14,12 +14,9 @@ from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_s
 from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
 from fastcf.models.autoencoder.problem import NetworkProblem
 from fastcf.scores import State
-from fastcf.training.samples import entries_of_rows, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
 
-__all__ = ["MEASURED_RATINGS", "NetworkTrainer"]
-
-MEASURED_RATINGS = 1 << 16
-"""Ratings over which the cost of an epoch is measured, at most: of whole rows."""
+__all__ = ["NetworkTrainer"]
 
 
 class _Sample(NamedTuple):
@@ -96,7 +93,7 @@ class NetworkTrainer:
 
     def _sampled(self, targets: NDArray[np.float32], offsets: NDArray[np.float32] | None) -> _Sample:
         indptr, columns = self._rows.structure
-        chosen = whole_rows(indptr, MEASURED_RATINGS, self._problem.seed)
+        chosen = whole_rows(indptr, n_measured(int(indptr[-1])), self._problem.seed)
         entries = entries_of_rows(indptr, chosen)
         counts = np.diff(indptr)[chosen]
         ends = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)

@@ -135,8 +135,8 @@ class MatrixFactorization(Estimator):
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end),
         ``train_rmse``, ``validation_rmse`` or None (for labels ``train_log_loss``, ``validation_log_loss``),
         ``learning_rate`` or None, ``seconds``. Above 65,536 ratings, costs and training errors are estimated on a
-        sample of that size, drawn once. "bayes" has half the squared error of the draw as cost, and the validation
-        error of the mean of the draws so far.
+        sample, drawn once: a 16th of the ratings, but 16,384 to 65,536. "bayes" has half the squared error of the
+        draw as cost, and the validation error of the mean of the draws so far.
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float

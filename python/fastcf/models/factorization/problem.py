@@ -18,7 +18,6 @@ __all__ = ["Draws", "HeldOut", "LearntFactors", "Parameters", "Problem", "Sides"
 Floats = NDArray[np.float32]
 
 INIT_STREAM = 16  # of random numbers: the users' factors, then the items'; the native trainers use those below
-MEASURED_RATINGS = 1 << 16  # that the recorded cost is taken over, at most
 
 
 class Parameters(NamedTuple):

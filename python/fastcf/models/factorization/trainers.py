@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.models.factorization.problem import MEASURED_RATINGS, HeldOut, Parameters, Problem
+from fastcf.models.factorization.problem import HeldOut, Parameters, Problem
 from fastcf.scores import State
+from fastcf.training.samples import n_measured, spread_entries
 
 __all__ = ["AlsSteps", "GradientSteps", "NativeTrainer", "SgdSteps"]
 
@@ -152,9 +153,8 @@ class TrainingSample:
         self.pairs = HeldOut(ratings.row_of_entry(), ratings.indices, ratings.values)
         self.share = 1.0
         self._weights = ratings.weights
-        if ratings.nnz > MEASURED_RATINGS:
-            random = np.random.default_rng(problem.seed)
-            some = np.sort(random.choice(ratings.nnz, MEASURED_RATINGS, replace=False, shuffle=False))
+        if n_measured(ratings.nnz) < ratings.nnz:
+            some = spread_entries(ratings.nnz, n_measured(ratings.nnz), problem.seed)
             users, items, values = self.pairs
             self.pairs = HeldOut(users[some], items[some], values[some])
             self._weights = None if self._weights is None else self._weights[some]

@@ -22,13 +22,12 @@ from fastcf.ratings import Ratings
 from fastcf.scores import State, Targets
 from fastcf.scores.queries import pair_rows
 from fastcf.training.optimizers import Optimizer
-from fastcf.training.samples import entries_of_rows, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
 
 __all__ = ["PerceptronProblem", "PerceptronSettings", "PerceptronTrainer"]
 
 Floats = NDArray[np.float32]
 
-_MEASURED = 1 << 16  # ratings on which the objective is measured
 _SPACING = float(np.finfo(np.float32).eps)  # outputs are kept this far from 0 and 1, so that costs are finite
 
 
@@ -179,7 +178,7 @@ class _Measured:
     @classmethod
     def of(cls, problem: PerceptronProblem, n_ratings: NDArray[np.int64], seed: int) -> _Measured:
         ratings = problem.ratings
-        rows = whole_rows(ratings.indptr, _MEASURED, seed)
+        rows = whole_rows(ratings.indptr, n_measured(ratings.nnz), seed)
         entries = entries_of_rows(ratings.indptr, rows)
         weights = np.ones(entries.size)
         if ratings.weights is not None:

@@ -137,7 +137,8 @@ class UserPerceptron(Estimator):
         From epoch 0, before training: ``cost`` (the mean of J over users with ratings), ``train_log_loss`` and
         ``validation_log_loss`` (sums over outputs, means over ratings), beside ``epoch``, ``learning_rate``,
         ``seconds``. All are measured at the end of the epoch; cost and training error over all ratings up to 65,536,
-        else over at most as many, the ratings of users drawn by the seed. Outputs are kept 1.2e-7 away from 0 and 1.
+        else over a 16th of them (16,384 to 65,536), those of users drawn by the seed. Outputs are
+        kept 1.2e-7 away from 0 and 1.
 
     See Also
     --------

@@ -16,14 +16,12 @@ from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_v
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Identity, SeenItems, Sigmoid, State, Targets
 from fastcf.training.optimizers import Optimizer
-from fastcf.training.samples import entries_of_rows, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
 
 __all__ = ["Spread", "TowerProblem", "TowerSettings", "TowerTrainer", "counts"]
 
 Floats = NDArray[np.float32]
 Parts = tuple[Any, ...]
-
-_MEASURED = 1 << 16  # ratings on which the objective is measured
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,7 @@ class _Measured:
     @classmethod
     def of(cls, problem: TowerProblem, seed: int) -> _Measured:
         ratings = problem.ratings
-        entries = entries_of_rows(ratings.indptr, whole_rows(ratings.indptr, _MEASURED, seed))
+        entries = entries_of_rows(ratings.indptr, whole_rows(ratings.indptr, n_measured(ratings.nnz), seed))
         features, places = [], []
         for side, rows in zip(problem.sides, (ratings.row_of_entry(), ratings.indices), strict=True):
             distinct, place = np.unique(rows[entries], return_inverse=True)

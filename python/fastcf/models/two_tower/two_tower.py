@@ -120,7 +120,7 @@ class TwoTower(Estimator):
         From epoch 0, before training: ``epoch``, ``cost``, ``train_rmse`` and ``validation_rmse`` (or
         ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``. ``cost`` is the objective at
         the end of the epoch, nothing dropped, and the training error is measured there too, not clipped: over all
-        ratings up to 65,536, else estimated on at most as many, the ratings of users drawn by the seed.
+        ratings up to 65,536, else over a 16th of them (16,384 to 65,536), those of users drawn by the seed.
     n_epochs_ : int
         The epoch whose parameters were kept.
     learning_rate_ : float
