@@ -3,7 +3,7 @@
 #include "bind/host/register.h"
 #include "bind/process.h"
 
-PYBIND11_MODULE(FASTCF_MODULE, module) {
+PYBIND11_MODULE(_host, module) {
     fastcf::bind::install_process_hooks();
     fastcf::bind::find_blas();
     fastcf::bind::register_candidates(module);

@@ -2,7 +2,7 @@
 #include "bind/ingest/register.h"
 #include "bind/process.h"
 
-PYBIND11_MODULE(FASTCF_MODULE, module) {
+PYBIND11_MODULE(_ingest, module) {
     fastcf::bind::install_process_hooks();
     fastcf::bind::register_csr(module);
     fastcf::bind::register_ids(module);
