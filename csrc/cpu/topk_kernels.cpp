@@ -117,7 +117,8 @@ int64_t scan_rows(const float* users, int64_t k, const float* items, const float
 
 void pack(const float* const* rows, int count, int64_t k, float* panel) {
     const float* row[kWidth];
-    for (int lane = 0; lane < kWidth; ++lane) row[lane] = rows[lane < count ? lane : 0];
+    for (int lane = 0; lane < count; ++lane) row[lane] = rows[lane];
+    for (int lane = count; lane < kWidth; ++lane) row[lane] = rows[0];
     int64_t f = 0;
     for (; f + 4 <= k; f += 4) {
         for (int half = 0; half < kWidth; half += kLanes) {
