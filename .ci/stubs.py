@@ -1,4 +1,4 @@
-"""Write the stubs of the native modules from what pybind11 says of them, or check that they are what it says.
+"""Write the type stubs of the native modules from their docstrings, or check that the stubs are up to date.
 
 stubs.py           (writes python/fastcf/_cpu.pyi, _host.pyi and _ingest.pyi)
 stubs.py --check   (changes nothing; exit status 1 where one differs)
@@ -46,7 +46,7 @@ NAMES = (
 
 
 def clean(type_: str) -> str:
-    """Return a type as stubs write it."""
+    """Return a type in the notation of stubs."""
     for pattern, name in NAMES:
         type_ = re.sub(pattern, name, type_)
     return type_
@@ -109,7 +109,7 @@ def function(name: str, doc: str, indent: str) -> str:
 
 
 def wrapped(text: str, indent: str) -> str:
-    """Break a line that is too long at its first bracket, and what stands in that likewise."""
+    """Break a line that is too long after its first opening bracket, and the parts inside by the same rule."""
     if len(indent + text) <= WIDTH or "[" not in text:
         return text
     begin, end = text.index("["), text.rindex("]")

@@ -62,7 +62,7 @@ def fit(train: fastcf.Ratings, solver: str, change: dict[str, float], seed: int)
     change = dict(change)
     share = change.pop("learning_rate", costs._SHARE)
     kind = type(as_solver(solver))
-    auto = kind.auto["squared"]._replace(**change)  # type: ignore[arg-type]  # integers where it wants them
+    auto = kind.auto["squared"]._replace(**change)  # type: ignore[arg-type]  # the integer fields get integers
     with mock.patch.object(kind, "auto", {**kind.auto, "squared": auto}), mock.patch.object(costs, "_SHARE", share):
         return fastcf.MatrixFactorization(solver=solver, random_state=seed).fit(train)
 
