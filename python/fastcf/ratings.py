@@ -464,7 +464,7 @@ def from_columns(
     return Ratings.__new__(Ratings)._set(*build(users, items, values, timestamps, weights, options))
 
 
-def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
+def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str, counted: bool = False) -> Ratings:
     """Return as :class:`Ratings` what an estimator was given.
 
     Parameters
@@ -475,6 +475,8 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
         The ratings; required with an (n, 2) array, refused otherwise.
     caller : str
         Named in error messages.
+    counted : bool, default False
+        Whether ``y`` may be None with an (n, 2) array: the values are then how often a pair occurs.
 
     Returns
     -------
@@ -498,6 +500,10 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str) -> Ratings:
     options = Options("error", None, caller, remedy=remedy)
     if whole:
         return Ratings.__new__(Ratings)._set(*build_from_scipy(X, options))
+    if y is None and counted:
+        columns = pair_columns(X, caller)
+        ones = np.ones(len(columns[0]), np.float32)
+        return assembled(*columns, ones, Options("sum", None, caller))
     if y is None:
         raise ValueError(
             f"{caller}: y must hold the ratings where X is an (n, 2) array of ids; got None "

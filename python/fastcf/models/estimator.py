@@ -123,7 +123,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         caller = self._caller
         validate_parameters(self._constraints, self._constrained(), caller)
         backend = resolve_device(self.device, caller)
-        ratings = as_ratings(X, y, caller=caller)
+        ratings = as_ratings(X, y, caller=caller, counted=self._targets.choices)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend

@@ -1,5 +1,6 @@
 """Scores of fitted models by row, the links to predictions, and the recommender around them."""
 
+from fastcf.scores.choices import Choices
 from fastcf.scores.factors import FactorScores, Posterior
 from fastcf.scores.item_weights import ItemWeightScores
 from fastcf.scores.links import Compute, Identity, Link, Sigmoid, Squash
@@ -12,6 +13,7 @@ from fastcf.scores.targets import Targets
 from fastcf.scores.weighted import Part, WeightedScores
 
 __all__ = [
+    "Choices",
     "Compute",
     "FactorScores",
     "Folding",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastcf.scores.blocks import best_of_blocks, best_of_table
 from fastcf.scores.links import Compute, Floats, Identity, Link
@@ -16,7 +17,9 @@ __all__ = ["ItemWeightScores"]
 
 @dataclass(frozen=True, eq=False)
 class ItemWeightScores(Scores):
-    """Scores of a linear item model. A row of -1 has no history, an unknown item no weights: both score 0.
+    """Scores of a linear item model. An unknown item has no weights: it scores 0.
+
+    Users without a history, and the unknown user of row -1, have the scores ``base``.
 
     Attributes
     ----------
@@ -26,11 +29,14 @@ class ItemWeightScores(Scores):
         w: row j holds what item j of a history gives to others.
     link : Link
         From scores to predictions.
+    base : ndarray of shape (n_items,), float32, optional
+        The scores of users without a history: the popularity of items, for example. None: 0.
     """
 
     history: Any
     weights: Any
     link: Link = field(default_factory=Identity)
+    base: Floats | None = None
 
     @property
     def n_users(self) -> int:  # type: ignore[override]  # read-only here
@@ -45,7 +51,11 @@ class ItemWeightScores(Scores):
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
         """Return the scores of pairs of rows, each distinct user's block being computed once."""
         scores = np.zeros(users.size, np.float32)
-        known = np.flatnonzero((users >= 0) & (items >= 0))
+        without = self._without_history(users)
+        if self.base is not None:
+            based = np.flatnonzero(without & (items >= 0))
+            scores[based] = self.base[items[based]]
+        known = np.flatnonzero(~without & (items >= 0))
         distinct, position = np.unique(users[known], return_inverse=True)
         table = (self.history[distinct] @ self.weights).tocsr()
         if known.size:
@@ -54,10 +64,16 @@ class ItemWeightScores(Scores):
 
     def block(self, users: Rows, compute: Compute) -> Floats:
         """Return the scores of all items for user rows."""
-        known = users >= 0
-        block = np.asarray((self.history[np.where(known, users, 0)] @ self.weights).toarray(), np.float32)
-        block[~known] = 0
+        without = self._without_history(users)
+        block = np.asarray((self.history[np.where(without, 0, users)] @ self.weights).toarray(), np.float32)
+        block[without] = 0 if self.base is None else self.base
         return block
+
+    def _without_history(self, users: Rows) -> NDArray[np.bool_]:
+        """Return which user rows have no history."""
+        safe = np.where(users >= 0, users, 0)
+        none: NDArray[np.bool_] = (users < 0) | (self.history.indptr[safe] == self.history.indptr[safe + 1])
+        return none
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the best items of user rows, from blocks of scores."""

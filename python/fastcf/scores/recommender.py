@@ -273,12 +273,15 @@ class Recommender:
         return np.stack([1 - liked, liked], axis=1)
 
     def score(self, X: Any, y: ArrayLike | None = None) -> float:
-        """Return minus the root mean squared error, for a model of labels minus the log-loss: larger is better.
+        """Return the quality of the model on held-out ratings: larger is better.
+
+        Minus the root mean squared error; for a model of labels minus the log-loss; for a model of choices the NDCG@10
+        of its lists, from which it leaves out what users chose in training, except the entries of ``X``.
 
         Parameters
         ----------
         X, y
-            Ratings as for ``fit``; a model of labels cuts them at its threshold, if it has one.
+            Ratings as for ``fit``; a model of labels or of choices cuts them at its threshold, if it has one.
 
         Returns
         -------
@@ -291,10 +294,8 @@ class Recommender:
         """
         caller = f"{type(self).__name__}.score"
         state = self._fitted("score")
-        ratings = as_ratings(X, y, caller=caller)
-        targets = state.targets.of(ratings.values, caller)
-        predicted = self._with_state(state).predict(ratings)
-        return -state.targets.measured(targets, predicted, ratings.weights)
+        ratings = as_ratings(X, y, caller=caller, counted=state.targets.choices)
+        return state.targets.score(self._with_state(state), ratings, caller)
 
     # -------------------------------------------------------------------------------------------------------
     # Recommendation
@@ -556,7 +557,8 @@ class Recommender:
         if X is not None:
             if not OneOf(("user", "item")).accepts(by):
                 raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
-            ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+            given_ratings = as_ratings(X, y, caller=caller, counted=state.targets.choices)
+            ratings = state.targets.of_ratings(given_ratings, caller)
             return self._with_state(self._folded(state, ratings, by, compute, caller, strict))
         for name, told in (("y", y is not None), ("by", by != "user"), ("strict", strict)):
             if told:

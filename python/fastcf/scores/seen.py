@@ -61,6 +61,18 @@ class SeenItems(NamedTuple):
         more = np.full(n_users + 1 - self.indptr.size, self.indptr[-1])
         return SeenItems(np.concatenate([self.indptr, more]), self.indices)
 
+    def without(self, ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
+        """Return the same without the pairs that are entries of ``ratings``, by the ids of ``users`` and ``items``."""
+        drop_users = users.rows(ratings.users.ids)[ratings.row_of_entry()].astype(np.int64)
+        drop_items = items.rows(ratings.items.ids)[ratings.indices]
+        known = (drop_users >= 0) & (drop_items >= 0)
+        n_users = self.indptr.size - 1
+        owner = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(self.indptr))
+        kept = ~np.isin(owner * len(items) + self.indices, drop_users[known] * len(items) + drop_items[known])
+        indptr = np.zeros(n_users + 1, np.int64)
+        np.cumsum(np.bincount(owner[kept], minlength=n_users), out=indptr[1:])
+        return SeenItems(indptr, self.indices[kept])
+
     def count_pairs(self, users: NDArray[np.int32], items: NDArray[np.int32], n_items: int) -> int:
         """Return how many of the pairs of rows, all known, are among these."""
         owner = np.repeat(np.arange(self.indptr.size - 1, dtype=np.int64), np.diff(self.indptr))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastcf._backend import ingest, resolve_device
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
+from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.factors import FactorScores
 from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
@@ -27,7 +28,8 @@ def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
     arrays: dict[str, NDArray[Any]] = {"user_ids": state.users.ids, "item_ids": state.items.ids}
     if state.seen is not None:
         arrays["seen_indptr"], arrays["seen_indices"] = state.seen
-    meta: dict[str, Any] = {"rating_range": list(state.rating_range), "targets": asdict(state.targets)}
+    limits = [limit if np.isfinite(limit) else None for limit in state.rating_range]
+    meta: dict[str, Any] = {"rating_range": limits, "targets": asdict(state.targets)}
     if state.history:
         meta |= {"history": list(state.history), "n_epochs": state.n_epochs}
     return arrays, meta
@@ -40,7 +42,8 @@ def read_common(archive: Archive) -> State:
     """
     try:
         users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
-        low, high = map(float, archive.meta["rating_range"])
+        lowest, highest = archive.meta["rating_range"]
+        low, high = float(-np.inf if lowest is None else lowest), float(np.inf if highest is None else highest)
         history = tuple(dict(record) for record in archive.meta.get("history", ()))
         n_epochs = int(archive.meta.get("n_epochs", 0))
         targets = _targets(**archive.meta.get("targets", {}))
@@ -61,8 +64,14 @@ def read_common(archive: Archive) -> State:
     return State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
 
 
-def _targets(cost: str = "squared", threshold: float | None = None, soft: bool = False) -> Targets:
+def _targets(
+    cost: str = "squared", threshold: float | None = None, soft: bool = False, strength: str = "one"
+) -> Targets:
     """Return the targets that a file describes, checked."""
+    if cost == "choices":
+        if strength not in STRENGTHS:
+            raise ValueError(f"strength must be one of {', '.join(map(repr, STRENGTHS))}; got {strength!r}")
+        return Choices(threshold=None if threshold is None else float(threshold), strength=strength)
     if cost not in COSTS:
         raise ValueError(f"cost must be {' or '.join(map(repr, COSTS))}; got {cost!r}")
     return Targets(cost, None if threshold is None else float(threshold), bool(soft))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.metrics import log_loss, rmse
 from fastcf.ratings import Ratings
+
+if TYPE_CHECKING:
+    from fastcf.scores.recommender import Recommender
 
 __all__ = ["COSTS", "Targets", "as_labels", "log_odds", "with_values"]
 
@@ -87,6 +90,11 @@ class Targets:
         return self.cost == "logistic"
 
     @property
+    def choices(self) -> bool:
+        """Whether what users choose is learnt, and not how they rate."""
+        return False
+
+    @property
     def error(self) -> str:
         """Name of the error: "rmse" or "log_loss"."""
         return "log_loss" if self.labels else "rmse"
@@ -103,3 +111,8 @@ class Targets:
         """Return the error of predictions: root mean squared, or the log-loss of labels."""
         measure = log_loss if self.labels else rmse
         return float(measure(targets, predicted, sample_weight=weights))
+
+    def score(self, model: Recommender, ratings: Ratings, caller: str) -> float:
+        """Return minus the error of a model's predictions of ratings."""
+        targets = self.of(ratings.values, caller)
+        return -self.measured(targets, model.predict(ratings), ratings.weights)
