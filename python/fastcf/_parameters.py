@@ -118,6 +118,25 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class ListMeasure:
+    """The name of a measure of lists of k items, such as "ndcg@10"."""
+
+    names: tuple[str, ...] = ("ndcg",)
+
+    def accepts(self, value: Any) -> bool:
+        """Whether ``value`` satisfies the constraint."""
+        return isinstance(value, str) and self.length(value) > 0
+
+    def length(self, value: str) -> int:
+        """Return k, or 0 where ``value`` is no such name."""
+        name, _, k = value.partition("@")
+        return int(k) if name in self.names and k.isdecimal() and len(k) <= 4 else 0
+
+    def __str__(self) -> str:
+        return " or ".join(f"'{name}@k' with k from 1 to 9999 ('{name}@10')" for name in self.names)
+
+
+@dataclass(frozen=True)
 class DeviceName:
     """The name of a device."""
 
@@ -205,7 +224,7 @@ def validate_parameters(
         if any(constraint.accepts(value) for constraint in allowed):
             continue
         wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
-        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, DeviceName)) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, ListMeasure, DeviceName)) for c in allowed)
         sequence = isinstance(value, (list, tuple, np.ndarray))
         wrong_numbers = sequence and any(isinstance(c, (Range, Sizes)) for c in allowed)
         error = ValueError if wrong_value or wrong_option or wrong_numbers else TypeError

@@ -8,6 +8,7 @@ from fastcf.scores.protocol import Scores, Selection
 from fastcf.scores.recommender import Recommender
 from fastcf.scores.results import Neighbours, Recommendations
 from fastcf.scores.seen import SeenItems
+from fastcf.scores.standard import StandardScores
 from fastcf.scores.state import Folding, State
 from fastcf.scores.targets import Targets
 from fastcf.scores.weighted import Part, WeightedScores
@@ -30,6 +31,7 @@ __all__ = [
     "Selection",
     "Sigmoid",
     "Squash",
+    "StandardScores",
     "State",
     "Targets",
     "WeightedScores",

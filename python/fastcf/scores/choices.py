@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,8 +36,9 @@ class Choices(Targets):
         choices, values of 0 were seen and not chosen.
     soft : bool
         False: strengths are not labels.
-    strength : {"one", "value", "log"}
-        The strength of a choice of value v: 1, v, or log(1 + v). It is multiplied by the weight of the entry.
+    strength : {"one", "value", "log", "as given"}
+        The strength of a choice of value v: 1, v, or log(1 + v). It is multiplied by the weight of the entry. "as
+        given": the ratings are handed on unchanged, to members that have targets of their own.
     """
 
     cost: str = "choices"
@@ -58,6 +59,8 @@ class Choices(Targets):
 
     def of(self, values: Floats, caller: str) -> Floats:
         """Return the strengths of values; raises ValueError for a negative value without a threshold."""
+        if self.strength == "as given":
+            return values
         if self.threshold is None and (values < 0).any():
             entry = int((values < 0).argmax())
             raise ValueError(
@@ -78,16 +81,24 @@ class Choices(Targets):
             strengths[chosen] = values[chosen] if self.strength == "value" else np.log1p(values[chosen])
         return strengths
 
+    def of_entries(self, values: Floats, weights: Floats | None, caller: str) -> tuple[Floats, Floats | None]:
+        """Return strengths multiplied by the weights, and no weights."""
+        if self.strength == "as given":
+            return values, weights
+        strengths = self.of(values, caller)
+        return (strengths if weights is None else strengths * weights), None
+
     def of_ratings(self, ratings: Ratings, caller: str) -> Ratings:
         """Return ratings with strengths, multiplied by the weights, in place of values; without weights."""
-        strengths = self.of(ratings.values, caller)
-        if ratings.weights is not None:
-            strengths = strengths * ratings.weights
-        return Ratings(ratings.indptr, ratings.indices, strengths, users=ratings.users, items=ratings.items)
+        strengths, weights = self.of_entries(ratings.values, ratings.weights, caller)
+        return Ratings(
+            ratings.indptr, ratings.indices, strengths, users=ratings.users, items=ratings.items, weights=weights
+        )
 
     def of_training(self, ratings: Ratings, caller: str) -> Ratings:
-        """Return the same as :meth:`of_ratings`; raises ValueError where there is no choice."""
-        chosen = self.of_ratings(ratings, caller)
+        """Return ratings with strengths, 1 where they are "as given"; raises ValueError where there is no choice."""
+        own = replace(self, strength="one") if self.strength == "as given" else self
+        chosen = own.of_ratings(ratings, caller)
         if not (chosen.values > 0).any():
             at_least = "above 0" if self.threshold is None else f"of at least threshold={self.threshold:g}"
             low, high = ratings.rating_range

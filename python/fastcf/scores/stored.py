@@ -69,8 +69,9 @@ def _targets(
 ) -> Targets:
     """Return the targets that a file describes, checked."""
     if cost == "choices":
-        if strength not in STRENGTHS:
-            raise ValueError(f"strength must be one of {', '.join(map(repr, STRENGTHS))}; got {strength!r}")
+        known = (*STRENGTHS, "as given")
+        if strength not in known:
+            raise ValueError(f"strength must be one of {', '.join(map(repr, known))}; got {strength!r}")
         return Choices(threshold=None if threshold is None else float(threshold), strength=strength)
     if cost not in COSTS:
         raise ValueError(f"cost must be {' or '.join(map(repr, COSTS))}; got {cost!r}")

@@ -103,6 +103,10 @@ class Targets:
         """Return the targets of ratings: labels, or the ratings themselves."""
         return as_labels(values, self.threshold, caller, soft=self.soft) if self.labels else values
 
+    def of_entries(self, values: Floats, weights: Floats | None, caller: str) -> tuple[Floats, Floats | None]:
+        """Return the targets and the weights of entries."""
+        return self.of(values, caller), weights
+
     def of_ratings(self, ratings: Ratings, caller: str) -> Ratings:
         """Return ratings with targets in place of their values."""
         return with_values(ratings, self.of(ratings.values, caller))

@@ -1,4 +1,4 @@
-"""Several models in one: the average of their predictions, weighted by ridge regression on held-out ratings."""
+"""Several models in one: weighted sums of their predictions or, for lists, of their standardised scores."""
 
 from __future__ import annotations
 
@@ -17,23 +17,26 @@ from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
 from fastcf._backend import Backend
-from fastcf._parameters import VERBOSE, Boolean, Constraint, Interval, OneOf, RandomSeed
+from fastcf._parameters import VERBOSE, Boolean, Constraint, Interval, ListMeasure, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.data.splits import train_test_split
 from fastcf.errors import DivergenceError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
+from fastcf.models.blend.list_weights import list_weights
 from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
 from fastcf.models.blend.weights import ridge_weights
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings
-from fastcf.scores import Compute, Part, SeenItems, State
+from fastcf.scores import Choices, Compute, Part, SeenItems, State, Targets
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.seen import union_of_seen
 from fastcf.serialization import Archive, from_archive, register
 
 __all__ = ["Blend"]
+
+_LISTS = ListMeasure()
 
 
 @register
@@ -45,16 +48,25 @@ class Blend(Estimator):
     regression shrinks towards 0, where all predictions are the mean rating. The plain average, at which this one ends,
     has a mean squared error of at most the mean of the members' (the square is convex), whatever the ratings.
 
+    With ``metric="ndcg@10"`` the blend makes lists: models of choices and of ratings together. It adds the members'
+    scores, standardised for each user over all items, and takes the non-negative weights of the best NDCG of held-out
+    choices.
+
     Parameters
     ----------
     models : list of estimators or of pairs (name, estimator)
         The members: models of this package, other blends included. Names are for ``get_params``, ``set_params`` and
         searches (``mf__n_factors``); members without one are named after their class in lower case, numbered where
         several have the same (``matrixfactorization-2``). ``"drop"`` in place of an estimator leaves it out.
+    metric : str, default "rmse"
+        What the weights are fitted to: "rmse", or "ndcg@k" for lists of k items, for example "ndcg@10".
+    threshold : float, optional
+        For lists: held-out ratings of at least this are choices; by default those above 0. Members have thresholds of
+        their own.
     reg : float or "auto", default "auto"
-        The penalty, at least 0, as scikit-learn's ``Ridge`` has it: of a sum over the validation ratings. With 0,
-        members that predict alike share their weight. "auto" takes, out of 33 penalties, the one of the least
-        leave-one-out error, whatever the scale of the ratings.
+        Only for "rmse", as ``intercept`` and ``non_negative``. The penalty, at least 0, as scikit-learn's ``Ridge`` has
+        it: of a sum over the validation ratings. With 0, members that predict alike share their weight. "auto" takes,
+        out of 33 penalties, the one of the least leave-one-out error, whatever the scale of the ratings.
     intercept : bool, default True
         Whether there is a c, which is not penalised; else c = 0.
     non_negative : bool, default False
@@ -89,6 +101,10 @@ class Blend(Estimator):
         c.
     reg_ : float
         The penalty used.
+    validation_ndcg_ : float
+        For lists: the NDCG of the blend on the validation choices.
+    member_ndcg_ : dict of str to float
+        For lists: those of the members.
     validation_rmse_ : float
         Error of the blend on the validation ratings. The weights were fitted to these, so it is slightly lower than on
         other ratings.
@@ -126,6 +142,11 @@ class Blend(Estimator):
     between): the blend then minimises the squared error of probabilities. Those with a ``threshold`` do not predict
     the ratings and are refused.
 
+    **Lists.** Members may have other thresholds, costs and ranges: only the order and the spread of their scores count.
+    Predictions are sums of standardised scores: comparable within one user. Lists leave out all that was rated,
+    low ratings included. The search for weights starts at the plain average and takes a step only where it gains half
+    a standard error, so a blend of similar members stays near the average. ``recommend`` scores all items.
+
     **Unknown users and items** are scored as each member scores them. The time order is ignored: to hold out the
     latest ratings, pass them as ``validation`` (:func:`fastcf.data.split_by_time`).
 
@@ -156,6 +177,8 @@ class Blend(Estimator):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "metric": (OneOf(("rmse",)), _LISTS),
+        "threshold": (Interval(), Nothing()),
         "reg": (Interval(0), OneOf(("auto",))),
         "intercept": (Boolean(),),
         "non_negative": (Boolean(),),
@@ -171,6 +194,8 @@ class Blend(Estimator):
         self,
         models: Sequence[Any],
         *,
+        metric: str = "rmse",
+        threshold: float | None = None,
         reg: float | str = "auto",
         intercept: bool = True,
         non_negative: bool = False,
@@ -183,6 +208,8 @@ class Blend(Estimator):
         verbose: int | bool = 0,
     ) -> None:
         self.models = models
+        self.metric = metric
+        self.threshold = threshold
         self.reg = reg
         self.intercept = intercept
         self.non_negative = non_negative
@@ -275,7 +302,12 @@ class Blend(Estimator):
             self._refuse_ignored(("validation_fraction", "refit"), "with fit_members=False")
         elif validation is not None:
             self._refuse_ignored(("validation_fraction", "refit"), "where validation ratings are given")
-        members = checked(self.models, self._own_params(), caller, fitted=not self.fit_members)
+        if self._list_length:
+            self._refuse_ignored(("reg", "intercept", "non_negative"), f"for metric={self.metric!r}")
+        else:
+            self._refuse_ignored(("threshold",), "for metric='rmse'")
+        lists = self._list_length > 0
+        members = checked(self.models, self._own_params(), caller, fitted=not self.fit_members, lists=lists)
         features = {"user_features": user_features, "item_features": item_features}
         features = {name: table for name, table in features.items() if table is not None}
         for name in features:
@@ -303,7 +335,8 @@ class Blend(Estimator):
             if self.verbose > 1:
                 found = state.learnt
                 shown = ", ".join(f"{m.name} {a:.3f}" for m, a in zip(learnt, found.weights, strict=True))
-                print(f"Blend: validation RMSE {found.validation_rmse:.4f}; weights {shown}", flush=True)
+                measure = f"NDCG@{self._list_length}" if found.lists else "RMSE"
+                print(f"Blend: validation {measure} {found.measure:.4f}; weights {shown}", flush=True)
             if refit:
                 try:
                     for m, name in enumerate(members):
@@ -314,6 +347,15 @@ class Blend(Estimator):
                 state = _with_members(state, learnt)
         self._swap(state)
         return self
+
+    @property
+    def _list_length(self) -> int:
+        """The length of the lists that are measured; 0 for the error of predictions."""
+        return _LISTS.length(self.metric)
+
+    @property
+    def _targets(self) -> Targets:
+        return Choices(threshold=self.threshold, strength="as given") if self._list_length else Targets()
 
     @contextlib.contextmanager
     def _progress(self, n_fits: int) -> Iterator[Callable[[str], None]]:
@@ -371,6 +413,69 @@ class Blend(Estimator):
         self, members: Sequence[Member], ratings: Ratings, held_out: Ratings, backend: Backend, compute: Compute
     ) -> State:
         """Fit the weights and return the state of the blend; ``ratings`` are the seen items."""
+        users, items = ids = _ids_of(members, self._caller)
+        parts: Any = [(ratings.users, ratings.items, SeenItems(ratings.indptr, ratings.indices))]
+        span = [ratings.rating_range]
+        if not self.fit_members:
+            states = [member.state for member in members]
+            parts += [(own.users, own.items, own.seen) for own in states]
+            span = [own.rating_range for own in states]
+        limits = min(low for low, _ in span), max(high for _, high in span)
+        seen: SeenItems | None = parts[0][2]
+        if not self.fit_members or ids != (ratings.users, ratings.items):
+            seen = union_of_seen(parts, *ids) if all(each is not None for *_, each in parts) else None
+        if self._list_length:
+            learnt = self._list_weights(members, held_out, seen, ids, ratings.mean, compute)
+            limits = (-np.inf, np.inf)
+        else:
+            learnt = self._ridge_weights(members, ratings.mean, held_out, limits, compute)
+        return State.of(
+            ratings,
+            backend,
+            weighted_sum(learnt, users, items),
+            users=users,
+            items=items,
+            seen=seen,
+            rating_range=limits,
+            targets=self._targets,
+            learnt=learnt,
+            folding=BlendFolding(learnt),
+        )
+
+    def _list_weights(
+        self,
+        members: Sequence[Member],
+        held_out: Ratings,
+        seen: SeenItems | None,
+        ids: tuple[IdMap, IdMap],
+        mean: float,
+        compute: Compute,
+    ) -> LearntBlend:
+        """Fit the weights to the held-out choices, which lists of the validation do not leave out."""
+        caller = f"{self._caller}: validation"
+        chosen = Choices(threshold=self.threshold, strength="as given").of_training(held_out, caller)
+        chosen = chosen.take(chosen.values > 0)
+        rows = pair_rows(chosen, *ids, caller)
+        known = (rows[0] >= 0) & (rows[1] >= 0)
+        if not known.any():
+            raise ValueError(f"{caller} must hold choices of users and items that members know; got none")
+        users, items = (side[row[known]] for side, row in zip((ids[0].ids, ids[1].ids), rows, strict=True))
+        chosen = Ratings.from_coo(users, items, chosen.values[known], user_ids=ids[0], item_ids=ids[1])
+        seen = None if seen is None else seen.without(chosen, *ids)
+        equal = LearntBlend(tuple(members), np.ones(len(members)), 0.0, 0.0, 0.0, (), 0, mean, lists=True)
+        found = list_weights(weighted_sum(equal, *ids), chosen, seen, self._list_length, compute)
+        return replace(
+            equal,
+            weights=found.weights,
+            measure=found.ndcg,
+            member_measures=found.member_ndcg,
+            n_validation=int(known.sum()),
+        )
+
+    def _ridge_weights(
+        self, members: Sequence[Member], mean: float, held_out: Ratings, limits: tuple[float, float], compute: Compute
+    ) -> LearntBlend:
+        """Fit the weights to the held-out ratings."""
         columns = []
         for member in members:
             own = member.state
@@ -385,22 +490,11 @@ class Blend(Estimator):
             intercept=bool(self.intercept),
             non_negative=bool(self.non_negative),
         )
-        ids = _ids_of(members, self._caller)
-        parts: Any = [(ratings.users, ratings.items, SeenItems(ratings.indptr, ratings.indices))]
-        span = [ratings.rating_range]
-        if not self.fit_members:
-            states = [member.state for member in members]
-            parts += [(own.users, own.items, own.seen) for own in states]
-            span = [own.rating_range for own in states]
-        limits = min(low for low, _ in span), max(high for _, high in span)
-        seen: SeenItems | None = parts[0][2]
-        if not self.fit_members or ids != (ratings.users, ratings.items):
-            seen = union_of_seen(parts, *ids) if all(each is not None for *_, each in parts) else None
 
         def error(predicted: NDArray[np.float64]) -> float:
             return rmse(held_out.values, np.clip(predicted, *limits), sample_weight=held_out.weights)
 
-        learnt = LearntBlend(
+        return LearntBlend(
             tuple(members),
             weights,
             intercept,
@@ -408,20 +502,7 @@ class Blend(Estimator):
             error(scores @ weights + intercept),
             tuple(error(column) for column in scores.T),
             held_out.nnz,
-            ratings.mean,
-        )
-        users, items = ids
-        sums = weighted_sum(learnt, users, items)
-        return State.of(
-            ratings,
-            backend,
-            sums,
-            users=users,
-            items=items,
-            seen=seen,
-            rating_range=limits,
-            learnt=learnt,
-            folding=BlendFolding(learnt),
+            mean,
         )
 
     # -------------------------------------------------------------------------------------------------------
@@ -440,7 +521,8 @@ class Blend(Estimator):
         ]
         if not parts.keys() <= {name for name, _ in listed}:  # the parameter was changed after the fit
             listed = [[name, "named"] for name in parts]
-        meta = {name: getattr(learnt, name) for name in LearntBlend.shown if name != "weights"}
+        names = ("intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean")  # also of lists
+        meta = {name: getattr(learnt, name) for name in names}
         return Packed({"weights": learnt.weights}, meta, parts, {"models": listed})
 
     @classmethod
@@ -453,7 +535,8 @@ class Blend(Estimator):
         return {**archive.params, "models": models}
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        fitted = checked(self.models, (), type(self).__name__, fitted=True)
+        lists = common.targets.choices
+        fitted = checked(self.models, (), type(self).__name__, fitted=True, lists=lists)
         if fitted.keys() != archive.parts.keys():
             raise ValueError(f"members must be {', '.join(archive.parts)}; got {', '.join(fitted)}")
         members = []
@@ -474,6 +557,7 @@ class Blend(Estimator):
             tuple(float(meta["member_rmse"][name]) for name in fitted),
             int(meta["n_validation"]),
             float(meta["global_mean"]),
+            lists,
         )
         sums = weighted_sum(learnt, common.users, common.items)
         return common.replaced(scores=sums, learnt=learnt, folding=BlendFolding(learnt))

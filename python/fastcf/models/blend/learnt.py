@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.ids import IdMap, distinct
 from fastcf.models.estimator import Estimator
-from fastcf.scores import Compute, Folding, Part, State, WeightedScores
+from fastcf.scores import Compute, Folding, Part, Scores, StandardScores, State, WeightedScores
 from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
 
@@ -39,30 +39,41 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class LearntBlend:
-    """The learnt values of :class:`fastcf.Blend`, without the sum of scores; the fields are attributes of the model."""
+    """The learnt values of :class:`fastcf.Blend`, without the sum of scores.
 
-    shown: ClassVar[tuple[str, ...]] = (
-        "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean",
-    )  # fmt: skip
+    ``measure`` is the error of the blend on the validation ratings or, for ``lists``, the NDCG; ``member_measures`` are
+    those of the members.
+    """
 
     members: tuple[Member, ...]
     weights: NDArray[np.float64]
     intercept: float
     reg: float
-    validation_rmse: float
-    member_errors: tuple[float, ...]
+    measure: float
+    member_measures: tuple[float, ...]
     n_validation: int
     global_mean: float
+    lists: bool = False
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Names of the attributes of the model."""
+        if self.lists:
+            return "weights", "validation_ndcg", "member_ndcg", "n_validation"
+        return "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean"
 
     def __post_init__(self) -> None:
         weights = self.weights.view()
         weights.flags.writeable = False
         object.__setattr__(self, "weights", weights)
 
-    @property
-    def member_rmse(self) -> dict[str, float]:
-        """Errors of the members on the validation ratings, by name."""
-        return {member.name: error for member, error in zip(self.members, self.member_errors, strict=True)}
+    def __getattr__(self, name: str) -> Any:
+        if name in ("validation_rmse", "validation_ndcg"):
+            return self.measure
+        if name in ("member_rmse", "member_ndcg"):
+            names = (member.name for member in self.members)
+            return dict(zip(names, self.member_measures, strict=True))
+        raise AttributeError(name)
 
 
 def union_of_ids(maps: Mapping[str, IdMap], attribute: str, caller: str) -> IdMap:
@@ -88,13 +99,22 @@ def _rows_in(own: IdMap, ids: IdMap) -> Rows | None:
 
 def weighted_sum(learnt: LearntBlend, users: IdMap, items: IdMap) -> WeightedScores:
     """Return the scores of a blend: of the members' states, in the rows of ``users`` and ``items``."""
-    parts = tuple(
-        Part(state.scores, weight, _rows_in(state.users, users), _rows_in(state.items, items), state.rating_range)
-        if weight != 0
-        else Part(state.scores, weight, None, None, state.rating_range)
-        for state, weight in zip((member.state for member in learnt.members), learnt.weights.tolist(), strict=True)
-    )
-    return WeightedScores(parts, learnt.intercept, len(users), len(items))
+    parts = []
+    for member, weight in zip(learnt.members, learnt.weights.tolist(), strict=True):
+        own = member.state
+        rows = (_rows_in(own.users, users), _rows_in(own.items, items)) if weight != 0 else (None, None)
+        parts.append(Part(_scores_of(own, learnt.lists), weight, *rows, _limits(own, learnt.lists)))
+    return WeightedScores(tuple(parts), learnt.intercept, len(users), len(items))
+
+
+def _scores_of(state: State, lists: bool) -> Scores:
+    """Return the scores of a member: for lists on a common scale."""
+    return StandardScores(state.scores) if lists else state.scores
+
+
+def _limits(state: State, lists: bool) -> tuple[float, float]:
+    """Return the limits of a member's contribution."""
+    return (-np.inf, np.inf) if lists else state.rating_range
 
 
 class BlendFolding(Folding):
@@ -121,14 +141,15 @@ class BlendFolding(Folding):
                 continue
             own = member.state
             theirs = _translated(rated, part.item_rows if by_user else part.user_rows)
-            theirs = replace(theirs, values=own.targets.of(theirs.values, caller))
+            values, weights = own.targets.of_entries(theirs.values, theirs.weights, caller)
+            theirs = replace(theirs, values=values, weights=weights)
             folded = own.folding.fold_ratings(own, theirs, compute, caller).replaced(seen=theirs.seen)
             if by_user:
                 folded, part = folded.replaced(users=rated.ids), replace(part, user_rows=None)
             else:
                 folded, part = folded.replaced(items=rated.ids), replace(part, item_rows=None)
             members.append(replace(member, state=folded))
-            parts.append(replace(part, scores=folded.scores))
+            parts.append(replace(part, scores=_scores_of(folded, learnt.lists)))
         n_users, n_items = (len(rated.ids), sums.n_items) if by_user else (sums.n_users, len(rated.ids))
         scores = WeightedScores(tuple(parts), sums.intercept, n_users, n_items)
         return state.replaced(scores=scores, learnt=replace(learnt, members=tuple(members)))

@@ -60,8 +60,12 @@ def replaced(models: Any, params: dict[str, Any], own: Iterable[str]) -> Any:
     return [(name, new.get(name, model)) for name, model in pairs] if new else models
 
 
-def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: bool) -> dict[str, Estimator]:
+def checked(
+    models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: bool, lists: bool
+) -> dict[str, Estimator]:
     """Return the members that take part, by name; they must be ``fitted``, and have no name of ``own``.
+
+    For ``lists`` they may learn anything, else they must predict the ratings.
 
     Raises TypeError or ValueError if they are not as :class:`fastcf.Blend` documents, NotFittedError if ``fitted`` and
     one is not.
@@ -87,14 +91,25 @@ def checked(models: Sequence[Any], own: Iterable[str], caller: str, *, fitted: b
             raise TypeError(f"{caller}: members must be models of this package; got {model!r} as {name!r}")
         if fitted and not model.__sklearn_is_fitted__():
             raise NotFittedError(f"{caller}: with fit_members=False members must be fitted; {name!r} is not")
-        # Parameters may have been set anew since the fit.
-        threshold = model.state.targets.threshold if fitted else model.get_params(deep=False).get("threshold")
-        if threshold is not None:
-            raise ValueError(
-                f"{caller}: members must predict the ratings, not whether they reach a threshold; got "
-                f"threshold={threshold!r} of {name!r}"
-            )
+        if not lists:
+            _refuse_no_ratings(name, model, caller, fitted=fitted)
         members[name] = model
     if not members:
         raise ValueError(f"{caller}: models must hold at least one estimator; got {models!r}")
     return members
+
+
+def _refuse_no_ratings(name: str, model: Estimator, caller: str, *, fitted: bool) -> None:
+    """Refuse a member that does not predict the ratings."""
+    targets = model.state.targets if fitted else model._targets  # parameters may have been set anew since the fit
+    if targets.choices:
+        raise ValueError(
+            f"{caller}: members must predict the ratings for metric='rmse'; got {name!r}, a model of choices; "
+            "metric='ndcg@10' blends lists"
+        )
+    threshold = targets.threshold if fitted else model.get_params(deep=False).get("threshold")
+    if threshold is not None:
+        raise ValueError(
+            f"{caller}: members must predict the ratings, not whether they reach a threshold; got "
+            f"threshold={threshold!r} of {name!r}"
+        )
