@@ -246,6 +246,22 @@ def fit_biases(
 ) -> dict[str, Any]: ...
 def config() -> dict[str, Any]: ...
 def probe(number: int = -1) -> dict[str, Any]: ...
+def cooccurrence(
+    left_indptr: NDArray[np.int64],
+    left_indices: NDArray[np.int32],
+    left_values: NDArray[np.float32] | None,
+    right_indptr: NDArray[np.int64],
+    right_indices: NDArray[np.int32],
+    right_values: NDArray[np.float32] | None,
+    n_columns: int,
+    m: int,
+    weights: NDArray[np.float32] | None = None,
+    row_scale: NDArray[np.float32] | None = None,
+    column_scale: NDArray[np.float32] | None = None,
+    shrinkage: float = 0.0,
+    left_out: NDArray[np.int32] | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 
 class DeviceArray:
     def __init__(self, array: NDArray[Any]) -> None: ...

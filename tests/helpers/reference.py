@@ -7,6 +7,7 @@ import numpy as np
 __all__ = [
     "als_rows",
     "biases",
+    "cooccurrence",
     "errors",
     "merge_candidates",
     "mf_gradient",
@@ -52,6 +53,16 @@ def topk(score, mask, n, padding=-np.inf):
         ids[user, : len(order)] = order
         best[user, : len(order)] = row[order]
     return ids, best
+
+
+def cooccurrence(left, right, weights=None, row_scale=None, column_scale=None, shrinkage=0.0):
+    """Return s_ij = Σ_u left_iu w_u right_uj / (row_scale_i column_scale_j + shrinkage) of dense matrices."""
+    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    product = (left if weights is None else left * weights) @ right
+    rows = np.ones(len(left)) if row_scale is None else np.asarray(row_scale, np.float64)
+    columns = np.ones(right.shape[1]) if column_scale is None else np.asarray(column_scale, np.float64)
+    below = np.outer(rows, columns) + shrinkage
+    return np.divide(product, below, out=np.zeros_like(product), where=product != 0)
 
 
 def nearest(queries, items, metric):

@@ -13,6 +13,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_autoencoder(module);
     fastcf::bind::register_bias(module);
     fastcf::bind::register_config(module);
+    fastcf::bind::register_cooccurrence(module);
     fastcf::bind::register_device_array(module);
     fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);

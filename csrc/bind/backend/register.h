@@ -10,6 +10,7 @@ void register_als(pybind11::module_& module);
 void register_als_trainer(pybind11::module_& module);
 void register_autoencoder(pybind11::module_& module);
 void register_bias(pybind11::module_& module);
+void register_cooccurrence(pybind11::module_& module);
 void register_config(pybind11::module_& module);
 void register_device_array(pybind11::module_& module);
 void register_gemm(pybind11::module_& module);
