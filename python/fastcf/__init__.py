@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Any
 from fastcf._version import __version__
 
 if TYPE_CHECKING:
-    from fastcf import callbacks, data, features, metrics, ops, optimizers, plot, preprocessing, retrieval, solvers
+    from fastcf import (
+        callbacks,
+        data,
+        features,
+        metrics,
+        model_selection,
+        ops,
+        optimizers,
+        plot,
+        preprocessing,
+        retrieval,
+        solvers,
+    )
     from fastcf._backend import show_config
     from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
     from fastcf.models.autoencoder import Autoencoder
@@ -56,6 +68,7 @@ _MODULES = (
     "data",
     "features",
     "metrics",
+    "model_selection",
     "ops",
     "optimizers",
     "plot",
@@ -91,6 +104,7 @@ __all__ = [
     "features",
     "load",
     "metrics",
+    "model_selection",
     "ops",
     "optimizers",
     "plot",

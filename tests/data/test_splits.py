@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastcf import Ratings
-from fastcf.data import leave_n_out, split_by_time, train_test_split
+from fastcf.data import k_folds, leave_n_out, split_by_time, split_items, split_users, train_test_split
 
 seeds = st.integers(0, 2**32)
 
@@ -102,6 +102,96 @@ def test_split_by_time_puts_the_latest_into_test(seed, test_size, times):
     )
 
 
+@given(seeds, st.sampled_from([0.01, 0.2, 0.5, 0.99]), st.sampled_from(["random", "time"]))
+def test_leave_n_out_takes_a_share_of_every_user(seed, share, by):
+    ratings = random_ratings(seed, n=60)
+    train, test = leave_n_out(ratings, share, None if by == "time" else seed, by=by)
+    assert_partition(ratings, train, test)
+    counts = ratings.user_counts()
+    expected = [0 if c < 2 else min(max(round(c * share), 1), c - 1) for c in counts]
+    np.testing.assert_array_equal(test.user_counts(), expected)
+    if by == "time":
+        for user in np.flatnonzero(test.user_counts()):
+            past, future = (part.timestamps[part.row_of_entry() == user] for part in (train, test))
+            assert past.max() <= future.min()
+
+
+@given(seeds, st.integers(1, 9))
+def test_split_by_time_cuts_at_a_moment(seed, at):
+    ratings = random_ratings(seed)
+    train, test = split_by_time(ratings, at=at)
+    assert_partition(ratings, train, test)
+    assert train.timestamps.max() < at <= test.timestamps.min()
+
+
+def test_split_by_time_takes_dates():
+    days = np.array(["2020-01-01", "2021-06-01", "2022-01-01"], "datetime64[D]")
+    ratings = Ratings.from_coo([1, 1, 1], [1, 2, 3], [1, 2, 3], timestamps=days)
+    assert split_by_time(ratings, at=np.datetime64("2021-06-01"))[1].values.tolist() == [2, 3]
+
+
+@given(
+    seeds, st.sampled_from([0.2, 1, 5, 18]), st.sampled_from([0.0, 0.1, 0.8, 0.99]), st.sampled_from(["random", "time"])
+)
+def test_split_users_holds_out_whole_users(seed, test_size, shown, by):
+    ratings = random_ratings(seed, n=80)
+    present = np.count_nonzero(ratings.user_counts())
+    parts = split_users(ratings, test_size, seed, shown=shown, by=by)
+    assert all(part.users is ratings.users and part.items is ratings.items for part in parts)
+    values = [part.values for part in parts]
+    np.testing.assert_array_equal(np.sort(np.concatenate(values)), np.sort(ratings.values))
+    train, history, held_out = (part.user_counts() for part in parts)
+    cold = history + held_out
+    assert not (train * cold).any()
+    assert np.count_nonzero(cold) == (test_size if isinstance(test_size, int) else round(present * test_size))
+    rounded = np.clip(np.rint(cold * shown), 1, np.maximum(cold - 1, 1)) if shown else 0 * cold
+    np.testing.assert_array_equal(history[cold > 0], rounded[cold > 0])
+    if by == "time":
+        for user in np.flatnonzero(history * held_out):
+            past, future = (part.timestamps[part.row_of_entry() == user] for part in parts[1:])
+            assert past.max() <= future.min()
+    again = split_users(ratings, test_size, seed, shown=shown, by=by)
+    assert all(np.array_equal(one.values, other.values) for one, other in zip(parts, again, strict=True))
+
+
+@given(seeds, st.sampled_from([0.2, 1, 30]))
+def test_split_items_holds_out_whole_items(seed, test_size):
+    ratings = random_ratings(seed)
+    train, test = split_items(ratings, test_size, seed)
+    assert_partition(ratings, train, test)
+    assert not (train.item_counts() * test.item_counts()).any()
+    present = np.count_nonzero(ratings.item_counts())
+    n_test = test_size if isinstance(test_size, int) else round(present * test_size)
+    assert np.count_nonzero(test.item_counts()) == n_test
+    assert np.array_equal(test.values, split_items(ratings, test_size, seed)[1].values)
+
+
+@given(seeds, st.integers(2, 20))
+def test_k_folds_cut_every_user_evenly(seed, k):
+    ratings = random_ratings(seed)
+    folds = list(k_folds(ratings, k, seed))
+    assert len(folds) == k
+    for train, test in folds:
+        assert_partition(ratings, train, test)
+    np.testing.assert_array_equal(np.sort(np.concatenate([test.values for _, test in folds])), np.sort(ratings.values))
+    sizes = np.array([test.user_counts() for _, test in folds])
+    assert np.ptp(sizes, axis=0).max() <= 1
+    assert np.ptp(sizes.sum(axis=1)) <= 1
+    again = [test.values for _, test in k_folds(ratings, k, seed)]
+    assert all(np.array_equal(test.values, other) for (_, test), other in zip(folds, again, strict=True))
+
+
+def test_splits_draw_users_items_and_folds_evenly():
+    ratings = random_ratings(0, n=60, n_users=10, n_items=10)
+    users, items, folds = (np.zeros(10), np.zeros(10), np.zeros(60))
+    for seed in range(400):
+        users += split_users(ratings, 3, seed).held_out.user_counts() > 0
+        items += split_items(ratings, 3, seed)[1].item_counts() > 0
+        folds += np.isin(ratings.values, next(k_folds(ratings, 3, seed))[1].values)
+    for hits, expected in ((users, 0.3), (items, 0.3), (folds, 1 / 3)):
+        np.testing.assert_allclose(hits / 400, expected, atol=0.12)  # five standard deviations
+
+
 SPLITS = {"train_test_split": train_test_split, "split_by_time": split_by_time}
 
 
@@ -137,8 +227,43 @@ def test_split_bad_ratings_raises():
         leave_n_out(timeless, by="date")
     with pytest.raises(ValueError, match="leave_n_out: random_state must be None where by='time'; got 0"):
         leave_n_out(random_ratings(0), by="time", random_state=0)
-    for n, error in ((0, ValueError), (-1, ValueError), (1.5, TypeError), (True, TypeError)):
-        with pytest.raises(error, match=f"n must be a positive integer; got {n}"):
+    for n, error in ((0, ValueError), (-1, ValueError), (1.5, ValueError), (1.0, ValueError), (True, TypeError)):
+        with pytest.raises(error, match=f"n must be a positive integer, or a share between 0 and 1; got {n}"):
             leave_n_out(random_ratings(0), n)
-    with pytest.raises(ValueError, match="some user must have more than n = 40 ratings"):
+    with pytest.raises(ValueError, match="leave_n_out: n: some user must have more than 40 ratings"):
         leave_n_out(random_ratings(0), 40)
+    with pytest.raises(ValueError, match=r"some user must have more than 1 ratings, .* the largest number is 1"):
+        leave_n_out(Ratings.from_coo([1, 2], [1, 1], [1, 2]), 0.5)
+
+
+def test_splits_of_users_items_and_folds_refuse_by_name():
+    ratings = random_ratings(0)
+    for split in (split_users, split_items, k_folds):
+        with pytest.raises(TypeError, match=f"{split.__name__}: ratings must be Ratings; got list"):
+            split([])
+    for split, what in ((split_users, "users"), (split_items, "items")):
+        for size in (0, 10**6, -0.5, 1.0):
+            with pytest.raises(ValueError, match=f"{split.__name__}: test_size must .*{what}.*; got {size}"):
+                split(ratings, size)
+    for shown, error in ((1.0, ValueError), (-0.1, ValueError), ("all", TypeError), (True, TypeError)):
+        with pytest.raises(error, match=r"split_users: shown must .*; got"):
+            split_users(ratings, shown=shown)
+    with pytest.raises(ValueError, match="split_users: by must be 'random' or 'time'; got 'date'"):
+        split_users(ratings, by="date")
+    for k, error in ((1, ValueError), (2.0, TypeError), (True, TypeError)):
+        with pytest.raises(error, match=f"k_folds: k must be an integer of at least 2; got {k}"):
+            k_folds(ratings, k)
+    with pytest.raises(ValueError, match=r"k_folds: k must be at most the number of ratings \(300\); got 301"):
+        k_folds(ratings, 301)
+
+
+def test_split_by_time_refuses_bad_moments():
+    ratings = random_ratings(0)
+    with pytest.raises(ValueError, match=r"split_by_time: test_size must be None where at is given; got 0.1"):
+        split_by_time(ratings, 0.1, at=3)
+    for at in (0, 11):
+        with pytest.raises(ValueError, match=f"at must leave ratings on both sides; got {at}, .* go from 0 to 9"):
+            split_by_time(ratings, at=at)
+    for at in (1.5, True, "2020-01-01"):
+        with pytest.raises(TypeError, match=r"split_by_time: at must be an integer .* or a numpy.datetime64; got"):
+            split_by_time(ratings, at=at)

@@ -39,6 +39,7 @@ LAYERS = (
     ("ops",),
     ("models",),
     ("retrieval",),
+    ("model_selection",),
     ("callbacks", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
     ("cli",),
     ("__main__",),

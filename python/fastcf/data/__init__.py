@@ -4,7 +4,15 @@ from fastcf.data.files import RatingFiles, detect_format
 from fastcf.data.items import ItemTable, read_items
 from fastcf.data.movielens import Dataset, load_movielens
 from fastcf.data.netflix import NetflixData, Qualifying, load_netflix
-from fastcf.data.splits import leave_n_out, split_by_time, train_test_split
+from fastcf.data.splits import (
+    UserSplit,
+    k_folds,
+    leave_n_out,
+    split_by_time,
+    split_items,
+    split_users,
+    train_test_split,
+)
 from fastcf.data.synthetic import Truth, make_ratings
 from fastcf.data.tags import TagTable, read_tags
 from fastcf.data.text import RatingLog, load_ratings, read_log
@@ -19,8 +27,10 @@ __all__ = [
     "RatingLog",
     "TagTable",
     "Truth",
+    "UserSplit",
     "UserTable",
     "detect_format",
+    "k_folds",
     "leave_n_out",
     "load_movielens",
     "load_netflix",
@@ -31,5 +41,7 @@ __all__ = [
     "read_tags",
     "read_users",
     "split_by_time",
+    "split_items",
+    "split_users",
     "train_test_split",
 ]
