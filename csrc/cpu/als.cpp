@@ -34,14 +34,14 @@ struct Workspace {
           packed(kAlsBlock * stride),
           weighted(kAlsBlock * stride),
           system(ld * ld),
-          vectors(6 * ld) {}
+          vectors(7 * ld) {}
 
     float* vector(int i) { return vectors.data() + i * ld; }
 
     std::int64_t stride, ld;
     AlignedBuffer<float> packed, weighted, system, vectors;
     std::vector<const float*> columns, white;  // of the row's ratings, and whitened
-    std::vector<float> weights, targets, zeros, products;
+    std::vector<float> weights, targets, zeros, products, scaled;
 };
 
 class Solver {
@@ -57,6 +57,17 @@ class Solver {
           bias_(bias),
           k_(factors.cols),
           d_(k_ + (bias.empty() ? 0 : 1)) {
+        if (!prior.spectrum.empty()) {
+            diagonal_.assign(static_cast<std::size_t>(padded(k_)), 0.0f);
+            expected_share_ = diagonal_;
+            const double cols = static_cast<double>(std::max<std::int64_t>(problem.ratings.cols, 1));
+            for (std::int64_t f = 0; f < k_; ++f) {
+                const auto at = static_cast<std::size_t>(f);
+                const auto entry = static_cast<double>(prior.spectrum[f]);
+                diagonal_[at] = static_cast<float>(prior.unobserved * entry);
+                expected_share_[at] = static_cast<float>(entry / cols);
+            }
+        }
         if (prior.matrix.data == nullptr) return;
         const std::int64_t ld = padded(d_ + 1);
         prior_system_.assign(static_cast<std::size_t>(d_ * ld), 0.0f);
@@ -125,16 +136,27 @@ class Solver {
         const std::int64_t n = problem_.ratings.row_size(row);
         float* const x = factors_.row(row);
         if (n == 0 && prior_.matrix.data == nullptr) {
-            std::fill_n(x, k_, 0.0f);
-            if (d_ > k_) bias_[row] = 0.0f;
+            if (!method_.only_errors) {
+                std::fill_n(x, k_, 0.0f);
+                if (d_ > k_) bias_[row] = 0.0f;
+            }
             if (!method_.squared_errors.empty()) method_.squared_errors[row] = 0;
             return;
         }
         gather(row, work);
-        const float reg = row_penalty(n, prior_.reg, prior_.reg_exponent);
+        if (!method_.only_errors) improve(row, n, work);
+        if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
+    }
+
+  private:
+    void improve(std::int64_t row, std::int64_t n, Workspace& work) const {
+        const float reg =
+            prior_.penalties.empty() ? row_penalty(n, prior_.reg, prior_.reg_exponent) : prior_.penalties[row];
         const bool few =
             n * kDualPays <= k_ && std::all_of(work.weights.begin(), work.weights.end(), [](float w) { return w > 0; });
-        if (method_.cg_steps > 0)
+        if (method_.cg_steps > 0 && d_ == k_)
+            iterate_factors(row, reg, work);
+        else if (method_.cg_steps > 0)
             iterate(row, reg, work);
         else if (few && !white_columns_.empty())
             correct_prior(row, work);
@@ -143,10 +165,8 @@ class Solver {
             eliminate_ratings(row, reg, work);
         else
             eliminate(row, reg, work);
-        if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
     }
 
-  private:
     void gather(std::int64_t row, Workspace& work) const {
         const CsrView& ratings = problem_.ratings;
         const std::int64_t begin = ratings.indptr[row];
@@ -160,8 +180,8 @@ class Solver {
             const std::int32_t column = ratings.indices[at];
             work.columns[e] = problem_.column_factors.row(column);
             work.weights[e] = problem_.weights.empty() ? 1.0f : problem_.weights[at];
-            work.targets[e] =
-                ratings.values[at] - offset - (problem_.column_offset.empty() ? 0.0f : problem_.column_offset[column]);
+            work.targets[e] = (ratings.values == nullptr ? 1.0f : ratings.values[at]) - offset -
+                              (problem_.column_offset.empty() ? 0.0f : problem_.column_offset[column]);
         }
     }
 
@@ -214,7 +234,8 @@ class Solver {
         else if (precision != 1.0f)
             for (std::int64_t i = 0; i < d_; ++i)
                 for (std::int64_t j = i; j <= d_; ++j) a[i * ld + j] *= precision;
-        for (std::int64_t f = 0; f < k_; ++f) a[f * ld + f] += reg;
+        for (std::int64_t f = 0; f < k_; ++f)
+            a[f * ld + f] += diagonal_.empty() ? reg : reg + diagonal_[static_cast<std::size_t>(f)];
         if (d_ > k_) a[k_ * ld + k_] += static_cast<float>(prior_.bias_reg);
         float *const inverse = work.vector(2), *const x = work.vector(3);
         kernels_.factorise(a, d_, ld, inverse);
@@ -229,14 +250,34 @@ class Solver {
     void eliminate_ratings(std::int64_t row, float reg, Workspace& work) const {
         const std::int64_t n = static_cast<std::int64_t>(work.columns.size());
         const auto bias_share = static_cast<float>(d_ > k_ ? 1.0 / prior_.bias_reg : 0.0);
-        float* const x = work.vector(2);
+        float *const x = work.vector(2), *const share = work.vector(6);  // share: D^-1
+        for (std::int64_t f = 0; f < k_; ++f)
+            share[f] = 1.0f / (diagonal_.empty() ? reg : reg + diagonal_[static_cast<std::size_t>(f)]);
         std::fill_n(work.system.data(), n * work.ld, 0.0f);
-        kernels_.row_products(work.columns.data(), n, k_, 1.0f / reg, bias_share, work.system.data(), work.ld);
+        if (diagonal_.empty())
+            kernels_.row_products(work.columns.data(), n, k_, share[0], bias_share, work.system.data(), work.ld);
+        else
+            kernels_.row_products(scaled_columns(share, work), n, k_, 1.0f, 0.0f, work.system.data(), work.ld);
         const float* const solution = solve_ratings(work.targets.data(), work);
         std::fill_n(x, work.ld, 0.0f);
         kernels_.add_combination(work.columns.data(), solution, n, k_, x);
-        for (std::int64_t f = 0; f < k_; ++f) factors_.row(row)[f] = x[f] / reg;
+        for (std::int64_t f = 0; f < k_; ++f) factors_.row(row)[f] = x[f] * share[f];
         if (d_ > k_) bias_[row] = std::accumulate(solution, solution + n, 0.0f) * bias_share;
+    }
+
+    // Copies of the row's columns times the roots of `share`.
+    const float* const* scaled_columns(const float* share, Workspace& work) const {
+        const std::size_t n = work.columns.size(), stride = static_cast<std::size_t>(work.stride);
+        work.scaled.resize(n * stride);
+        work.white.resize(n);
+        float* const roots = work.vector(3);
+        for (std::int64_t f = 0; f < k_; ++f) roots[f] = std::sqrt(share[f]);
+        for (std::size_t e = 0; e < n; ++e) {
+            float* const to = work.scaled.data() + e * stride;
+            for (std::int64_t f = 0; f < k_; ++f) to[f] = roots[f] * work.columns[e][f];
+            work.white[e] = to;
+        }
+        return work.white.data();
     }
 
     // The same for a prior with a matrix R^T R: v = R (x - mean) is N(0, I) before the ratings, which see it through
@@ -285,7 +326,30 @@ class Solver {
         return solution;
     }
 
-    // The same equations by conjugate gradients (Hestenes and Stiefel 1952), without forming the matrix.
+    // The same equations by conjugate gradients (Hestenes and Stiefel 1952), without forming the matrix; no biases.
+    void iterate_factors(std::int64_t row, float reg, Workspace& work) const {
+        float* const x = work.vector(0);
+        std::fill_n(x, work.ld, 0.0f);
+        std::copy_n(factors_.row(row), k_, x);
+        work.zeros.assign(work.targets.size(), 0.0f);
+        const float weight_sum = std::accumulate(work.weights.begin(), work.weights.end(), 0.0f);
+        const AlsIteration iteration{work.columns.data(),
+                                     work.weights.data(),
+                                     work.targets.data(),
+                                     work.zeros.data(),
+                                     static_cast<std::int64_t>(work.columns.size()),
+                                     k_,
+                                     reg,
+                                     static_cast<float>(prior_.precision),
+                                     weight_sum,
+                                     diagonal_.empty() ? nullptr : diagonal_.data(),
+                                     diagonal_.empty() ? nullptr : expected_share_.data(),
+                                     method_.cg_steps};
+        kernels_.iterate(iteration, x, work.vector(1));
+        std::copy_n(x, k_, factors_.row(row));
+    }
+
+    // The same with a bias.
     void iterate(std::int64_t row, float reg, Workspace& work) const {
         const std::int64_t ld = work.ld, n = static_cast<std::int64_t>(work.columns.size());
         float *const x = work.vector(0), *const residual = work.vector(1), *const direction = work.vector(2),
@@ -333,6 +397,7 @@ class Solver {
     const AlsKernels& kernels_;
     decltype(RandomKernels::normal) normals_;
     std::vector<float> prior_system_;  // the prior's matrix, then its product with the mean, in the rows' layout
+    std::vector<float> diagonal_, expected_share_;  // unobserved times the spectrum, and the spectrum by column
     std::vector<float> inverse_, inverse_columns_, mean_, white_columns_, expected_;
     std::vector<const float*> colour_;
     const AlsProblem& problem_;

@@ -221,10 +221,67 @@ float add_residuals(const float* const* rows, const float* w, const float* t, in
     return total;
 }
 
+// Preconditioned conjugate gradients. The matrix is applied and never made.
+void iterate(const AlsIteration& row, float* x, float* work) {
+    const int64_t k = row.k, stride = (k + 15) / 16 * 16;
+    float *const residual = work, *const direction = work + stride, *const product = work + 2 * stride,
+                 *const penalty = work + 3 * stride, *const scale = work + 4 * stride;
+    const Vec zero = broadcast(0.0f), one = broadcast(1.0f), reg = broadcast(row.reg);
+    const Vec precision = broadcast(row.precision), weight = broadcast(row.precision * row.weight_sum);
+    for (int64_t f = 0; f < stride; f += kLanes) {
+        store(residual + f, zero);
+        if (row.diagonal == nullptr) {
+            store(penalty + f, reg);
+            store(scale + f, one);
+        } else {
+            const Vec own = reg + load(row.diagonal + f);
+            store(penalty + f, own);
+            store(scale + f, one / fma(weight, load(row.expected + f), own));
+        }
+    }
+    add_residuals(row.rows, row.w, row.t, row.n, k, x, 0.0f, residual);
+    Vec sizes = zero;
+    for (int64_t f = 0; f < stride; f += kLanes) {
+        const Vec left = precision * load(residual + f) - load(penalty + f) * load(x + f);
+        const Vec scaled = load(scale + f) * left;
+        store(residual + f, left);
+        store(direction + f, scaled);
+        sizes = fma(left, scaled, sizes);
+    }
+    float size = sum(sizes);
+    const float enough = 1e-12f * size;
+    for (int step = 0; step < row.steps && size > 0.0f && size >= enough; ++step) {
+        for (int64_t f = 0; f < stride; f += kLanes) store(product + f, zero);
+        add_residuals(row.rows, row.w, row.zeros, row.n, k, direction, 0.0f, product);
+        Vec curvatures = zero;
+        for (int64_t f = 0; f < stride; f += kLanes) {
+            const Vec along = load(direction + f);
+            const Vec image = load(penalty + f) * along - precision * load(product + f);
+            store(product + f, image);
+            curvatures = fma(along, image, curvatures);
+        }
+        const float curvature = sum(curvatures);
+        if (!(curvature > 0.0f)) break;
+        const Vec length = broadcast(size / curvature);
+        sizes = zero;
+        for (int64_t f = 0; f < stride; f += kLanes) {
+            store(x + f, fma(length, load(direction + f), load(x + f)));
+            const Vec left = load(residual + f) - length * load(product + f);
+            store(residual + f, left);
+            sizes = fma(left * load(scale + f), left, sizes);
+        }
+        const float next = sum(sizes);
+        const Vec share = broadcast(next / size);
+        for (int64_t f = 0; f < stride; f += kLanes)
+            store(direction + f, fma(share, load(direction + f), load(scale + f) * load(residual + f)));
+        size = next;
+    }
+}
+
 }  // namespace
 
 extern const AlsKernels als_kernels;
-const AlsKernels als_kernels = {pack,         add_products, scale_add,       factorise,    back_substitute,
-                                row_products, row_dots,     add_combination, add_residuals};
+const AlsKernels als_kernels = {pack,         add_products, scale_add,       factorise,     back_substitute,
+                                row_products, row_dots,     add_combination, add_residuals, iterate};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

@@ -9,6 +9,17 @@ namespace fastcf {
 
 inline constexpr std::int64_t kAlsBlock = 32;  // ratings whose column rows are packed at once: 8 KB at k = 64
 
+// A row by conjugate gradients: minimises precision/2 sum w (t - q.x)^2 + 1/2 sum_f (reg + diagonal_f) x_f^2 from where
+// x is. Vectors have room for whole vectors of the instruction set, zeros behind k.
+struct AlsIteration {
+    const float* const* rows;    // of the row's ratings, k floats each
+    const float *w, *t, *zeros;  // weights and targets of the ratings; zeros, as many
+    std::int64_t n, k;
+    float reg, precision, weight_sum;
+    const float *diagonal, *expected;  // (k,), or both null; the preconditioner is reg + diagonal + weight_sum expected
+    int steps;
+};
+
 struct AlsKernels {
     // Packs n <= kAlsBlock rows of k floats into `packed` (n, stride), zero padded, and into `weighted` the same times
     // w[d]; adds sum w q to `sums` and sum wt q to `target_sums` (both of `stride` floats).
@@ -35,6 +46,8 @@ struct AlsKernels {
     // out += sum_e w[e] (t[e] - q_e.x - x_bias) q_e over rows of k floats; returns the sum of those factors.
     float (*add_residuals)(const float* const* rows, const float* w, const float* t, std::int64_t n, std::int64_t k,
                            const float* x, float x_bias, float* out);
+    // `work` has room for five vectors of k floats, rounded up to 16.
+    void (*iterate)(const AlsIteration& row, float* x, float* work);
 };
 
 FASTCF_KERNEL_TABLES(AlsKernels, als_kernels)

@@ -19,11 +19,16 @@ constexpr std::int64_t kPiece = 4096;  // ratings that one block takes at the mo
 // Places depend on the order of atomic operations; what becomes of the row does not depend on its place.
 FASTCF_KERNEL(kThreads)
 void plan_kernel(Global<const std::int64_t> indptr, std::int64_t rows, double reg, double reg_exponent,
-                 Global<float> penalties, LongRows long_rows) {
+                 Global<const float> given, Global<float> penalties, LongRows long_rows) {
     const std::int64_t row = global_thread();
     if (row >= rows) return;
     const std::int64_t begin = indptr[row], n = indptr[row + 1] - begin;
-    penalties[row] = row_penalty(n, reg, reg_exponent);
+    if (given == nullptr) {
+        penalties[row] = row_penalty(n, reg, reg_exponent);
+    } else {
+        const float penalty = given[row];
+        penalties[row] = penalty;
+    }
     if (n <= long_rows.piece) return;
     const int pieces = static_cast<int>((n + long_rows.piece - 1) / long_rows.piece);
     const int place = atomic_add(long_rows.counts, 1), first = atomic_add(long_rows.counts + 1, pieces);
@@ -124,7 +129,8 @@ void error_kernel(Problem problem, LongRows long_rows, bool only_long, Global<do
 
 }  // namespace
 
-Plan::Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, const AlsPrior& prior, std::int64_t piece)
+Plan::Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, const AlsPrior& prior,
+           const float* given_penalties, std::int64_t piece)
     : penalties(n_rows),
       counts(DeviceArray<int>::zeros(2)),
       rows(nnz / piece),
@@ -132,7 +138,7 @@ Plan::Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, co
       row_of_piece(2 * nnz / piece + 1),
       parts{counts.data(), rows.data(), first_pieces.data(), row_of_piece.data(), piece} {
     FASTCF_LAUNCH(plan_kernel, blocks_for(n_rows, kThreads), kThreads, 0, indptr, n_rows, prior.reg, prior.reg_exponent,
-                  penalties.data(), parts);
+                  given_penalties, penalties.data(), parts);
     const std::vector<int> found = counts.to_host();
     n_long = found[0];
     n_pieces = found[1];
@@ -177,12 +183,13 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     const In<std::int32_t> columns(ratings.indices, nnz);
     const In<float> values(ratings.values, nnz), weights(problem.weights), column_factors(problem.column_factors);
     const In<float> row_offsets(problem.row_offset), column_offsets(problem.column_offset), noise(method.noise);
-    const In<float> matrix(prior.matrix), mean(prior.prior_mean);
+    const In<float> matrix(prior.matrix), mean(prior.prior_mean), penalties(prior.penalties), spectrum(prior.spectrum);
     const InOut<float> out(factors), out_bias(bias);
     const Out<double> squared_errors(method.squared_errors);
     const int k = static_cast<int>(factors.cols), d = k + (bias.empty() ? 0 : 1);
     const als::Shape shape(k, d);
-    als::Plan plan(indptr, factors.rows, nnz, prior, method.cg_steps > 0 ? als::kPiece : als::piece_size(shape, nnz));
+    als::Plan plan(indptr, factors.rows, nnz, prior, penalties.data(),
+                   method.cg_steps > 0 ? als::kPiece : als::piece_size(shape, nnz));
     als::Problem rows;
     rows.indptr = indptr.data();
     rows.columns = columns.data();
@@ -213,10 +220,11 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     known.noise_stride = method.noise.stride;
     known.bias_reg = static_cast<float>(prior.bias_reg);
     known.precision = static_cast<float>(prior.precision);
-    if (method.cg_steps > 0)
-        als::iterate(rows, known, method.cg_steps, plan, factors.rows);
-    else
-        als::solve_exactly(rows, known, shape, plan, factors.rows);
+    known.spectrum = spectrum.data();
+    known.unobserved = static_cast<float>(prior.unobserved);
+    known.column_share = 1.0f / static_cast<float>(std::max<std::int64_t>(ratings.cols, 1));
+    if (!method.only_errors && method.cg_steps > 0) als::iterate(rows, known, method.cg_steps, plan, factors.rows);
+    if (!method.only_errors && method.cg_steps == 0) als::solve_exactly(rows, known, shape, plan, factors.rows);
     if (!method.squared_errors.empty()) als::sum_errors(rows, plan, factors.rows, squared_errors.data());
     out.finish();
     out_bias.finish();

@@ -30,8 +30,17 @@ struct Problem {
 
 struct Prior {
     Global<const float> matrix, right, noise;  // right: the matrix times the mean
+    Global<const float> spectrum;              // of the Gram matrix of all columns
     std::int64_t stride, noise_stride;
     float bias_reg, precision;
+    float unobserved, column_share;  // weight of all columns, and one column's share of them
+
+    // What a factor's diagonal entry has beside the ratings' part and the row's penalty.
+    FASTCF_DEVICE float of_all(int f) const {
+        if (spectrum == nullptr) return 0.0f;
+        const float entry = spectrum[f];
+        return unobserved * entry;
+    }
 };
 
 // Rows cut into pieces, in any order; the pieces of a row stand together and in order.
@@ -43,7 +52,9 @@ struct LongRows {
 
 // The long rows, and how many there are; and the penalties of all.
 struct Plan {
-    Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, const AlsPrior& prior, std::int64_t piece);
+    // given_penalties: on the device, in place of the prior's, or null.
+    Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, const AlsPrior& prior,
+         const float* given_penalties, std::int64_t piece);
 
     DeviceArray<float> penalties;
     DeviceArray<int> counts, rows, first_pieces, row_of_piece;
@@ -86,7 +97,8 @@ FASTCF_DEVICE float row_offset(const Problem& problem, std::int64_t row) {
 }
 
 FASTCF_DEVICE float rating_target(const Problem& problem, std::int64_t e, std::int32_t column, float offset) {
-    const float value = problem.values[e];
+    float value = 1.0f;
+    if (problem.values != nullptr) value = problem.values[e];
     if (problem.column_offset == nullptr) return value - offset;
     const float column_offset = problem.column_offset[column];
     return value - offset - column_offset;

@@ -9,13 +9,13 @@ namespace {
 constexpr int kChunk = 64;  // ratings whose residuals are known before their rows are added up
 
 // How the columns are shared out among the threads of a block, several threads to a column where there are enough, and
-// the floats that a block needs: four vectors, and the sums of every share of the ratings.
+// the floats that a block needs: five vectors, and the sums of every share of the ratings.
 struct Split {
     Split(int k, int d, int threads)
         : across(std::min((k + kWarp - 1) / kWarp * kWarp, threads)),
           shares(threads / across),
           pitch((d + 3) / 4 * 4),
-          words((4 + shares) * static_cast<std::int64_t>(pitch)) {}
+          words((5 + shares) * static_cast<std::int64_t>(pitch)) {}
 
     int across, shares, pitch;
     std::int64_t words;
@@ -28,8 +28,8 @@ struct Iteration {
     Shared<double> scratch;
 };
 
-// out = precision sum w (t - a.v) a - (reg, bias_reg) v; t = 0 without `targets`. Rows of a chunk are read twice, the
-// second time from the first-level cache.
+// out = precision sum w (t - a.v) a - (reg + what all columns add, bias_reg) v; t = 0 without `targets`. Rows of a
+// chunk are read twice, the second time from the first-level cache.
 FASTCF_DEVICE void apply(const Problem& problem, const Prior& prior, std::int64_t row, bool targets, Shared<float> v,
                          Shared<float> out, const Split& split, const Iteration& work) {
     const int t = this_thread(), k = problem.k, part = t % kRatingLanes, share = t / split.across;
@@ -74,8 +74,8 @@ FASTCF_DEVICE void apply(const Problem& problem, const Prior& prior, std::int64_
         float sum = 0.0f;
         for (int s = 0; f < k && s < split.shares; ++s) sum += work.sums[s * split.pitch + f];
         const float x = v[f];
-        out[f] =
-            f < k ? prior.precision * sum - reg * x : prior.precision * static_cast<float>(total) - prior.bias_reg * x;
+        out[f] = f < k ? prior.precision * sum - (reg + prior.of_all(f)) * x
+                       : prior.precision * static_cast<float>(total) - prior.bias_reg * x;
     }
     block_sync();
 }
@@ -90,11 +90,47 @@ FASTCF_DEVICE double inner_product(Shared<float> u, Shared<float> v, int d, Shar
     return block_sum(sum, scratch);
 }
 
+// sum scale r^2
+FASTCF_DEVICE double scaled_norm(Shared<float> r, Shared<float> scale, int d, Shared<double> scratch) {
+    double sum = 0.0;
+    FASTCF_NO_UNROLL
+    for (int f = this_thread(); f < d; f += block_threads()) {
+        const float a = r[f], b = scale[f];
+        sum += static_cast<double>(a) * static_cast<double>(a) * static_cast<double>(b);
+    }
+    return block_sum(sum, scratch);
+}
+
+// The inverse of the preconditioner: 1 without a spectrum.
+FASTCF_DEVICE void set_scale(const Problem& problem, const Prior& prior, std::int64_t row, Shared<float> scale,
+                             Shared<double> scratch) {
+    double weight = 0.0;
+    const std::int64_t begin = problem.indptr[row], end = problem.indptr[row + 1];
+    if (prior.spectrum != nullptr) {
+        for (std::int64_t e = begin + this_thread(); e < end; e += block_threads()) {
+            float own = 1.0f;
+            if (problem.weights != nullptr) own = problem.weights[e];
+            weight += static_cast<double>(own);
+        }
+    }
+    weight = block_sum(weight, scratch);
+    const float all = prior.precision * static_cast<float>(weight) * prior.column_share, reg = problem.penalties[row];
+    FASTCF_NO_UNROLL
+    for (int f = this_thread(); f < problem.d; f += block_threads()) {
+        float inverse = 1.0f;
+        if (prior.spectrum != nullptr) {
+            const float entry = prior.spectrum[f];
+            inverse = 1.0f / (reg + (prior.unobserved + all) * entry);
+        }
+        scale[f] = inverse;
+    }
+}
+
 // The row's factors from `x` on to what `steps` steps make of them (Hestenes and Stiefel 1952).
 FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::int64_t row, int steps, Shared<float> x,
                                const Split& split, const Iteration& work) {
     const int t = this_thread(), threads = block_threads(), k = problem.k, d = problem.d, pitch = split.pitch;
-    const Shared<float> residual = x + pitch, direction = x + 2 * pitch, product = x + 3 * pitch;
+    const Shared<float> residual = x + pitch, direction = x + 2 * pitch, product = x + 3 * pitch, scale = x + 4 * pitch;
     FASTCF_NO_UNROLL
     for (int f = t; f < pitch; f += threads) {
         float value = 0.0f;
@@ -103,6 +139,7 @@ FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::
         x[f] = value;
         direction[f] = 0.0f;
     }
+    set_scale(problem, prior, row, scale, work.scratch);
     block_sync();
     double size = 0.0, enough = 0.0;
     for (int step = 0; step <= steps && (step == 0 || (size > 0.0 && size >= enough)); ++step) {
@@ -120,10 +157,10 @@ FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::
             x[f] += length * direction[f];
             residual[f] += length * product[f];
         }
-        const double next = inner_product(residual, residual, d, work.scratch);
+        const double next = scaled_norm(residual, scale, d, work.scratch);
         const float part = step == 0 ? 0.0f : static_cast<float>(next) / static_cast<float>(size);
         FASTCF_NO_UNROLL
-        for (int f = t; f < d; f += threads) direction[f] = residual[f] + part * direction[f];
+        for (int f = t; f < d; f += threads) direction[f] = scale[f] * residual[f] + part * direction[f];
         size = next;
         if (step == 0) enough = 1e-12 * size;
         block_sync();
@@ -140,7 +177,7 @@ FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::
 
 // One block per row: per rating and pass 4 k + 16 bytes and 4 k flops, cg_steps + 1 passes. Bound by fetching rows: on
 // an H200 4.8 TB/s are at most 17 G ratings/s and pass at k = 64 where they come from memory. 128 threads, 256 for long
-// rows; 0.8 KB of shared memory and 20 d bytes. Deterministic.
+// rows; 0.8 KB of shared memory and 24 d bytes. Deterministic.
 template <bool kInShared>
 FASTCF_KERNEL(kThreads, 4)
 void iterate_kernel(Problem problem, Prior prior, Split split, int steps, LongRows long_rows, bool only_long,
@@ -150,7 +187,7 @@ void iterate_kernel(Problem problem, Prior prior, Split split, int steps, LongRo
     FASTCF_SHARED(double, scratch, kWarp);
     FASTCF_DYNAMIC_SHARED(float, shared);
     const Shared<float> x = kInShared ? shared : memory + blockIdx.x * split.words;
-    const Iteration work{x + 4 * split.pitch, residuals, columns, scratch};
+    const Iteration work{x + 5 * split.pitch, residuals, columns, scratch};
     for (std::int64_t i = blockIdx.x; i < rows; i += gridDim.x) {
         std::int64_t row = i;
         if (only_long) row = long_rows.rows[i];

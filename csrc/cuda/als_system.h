@@ -261,7 +261,9 @@ FASTCF_DEVICE void solve(const Problem& problem, const Prior& prior, std::int64_
     }
     const float reg = problem.penalties[row];
     for (Index i = t; i < size; i += threads) {
-        const float entry = a[i * ld + i] + (i < k ? reg : i < d ? prior.bias_reg : 0.0f);
+        const float entry = a[i * ld + i] + (i < k   ? reg + prior.of_all(static_cast<int>(i))
+                                             : i < d ? prior.bias_reg
+                                                     : 0.0f);
         a[i * ld + i] = entry;
         work.diagonal[i] = entry;
     }

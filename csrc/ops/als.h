@@ -17,6 +17,12 @@
 // `begin` being number 2 begin + e of random_fill's stream. Conjugate gradients: 4 k flops per rating and step instead
 // of both. float32 sums and factorisation. Rows are independent: the same bits for any number of threads.
 //
+// Choices among all columns (Y. Koren et al., "Collaborative filtering for implicit feedback datasets", ICDM 2008): the
+// term unobserved/2 sum over all columns (q.x)^2 adds unobserved G to A, G = sum q q^T. Whoever calls rotates rows and
+// columns into the axes in which G is diagonal, its `spectrum`; products q.x stay what they were. Then the term costs k
+// operations per row and step, rows of few ratings keep their small systems, and conjugate gradients are preconditioned
+// by the diagonal penalty + G (unobserved + sum w / cols), which expects a row's columns to be like all columns.
+//
 // A GPU takes the normal equations of every row, however few its ratings, and therefore no normals but `noise`: its
 // draws are others than the CPU's, of the same distribution.
 #pragma once
@@ -30,7 +36,7 @@ namespace fastcf {
 
 // The side that stands still, and what is known of the ratings.
 struct AlsProblem {
-    CsrView ratings;                         // rows: the side to be solved; values: y
+    CsrView ratings;                         // rows: the side to be solved; values: y; without values all are 1
     VectorView<const float> weights;         // one per rating, not negative, or empty
     MatrixView<const float> column_factors;  // (cols, k)
     VectorView<const float> row_offset;      // (rows,) or empty
@@ -45,6 +51,9 @@ struct AlsPrior {
     double precision = 1;                // of a rating of weight 1
     MatrixView<const float> matrix;      // Prior, (d, d) with d = k + 1 or k, or empty: none
     VectorView<const float> prior_mean;  // (d,), with `matrix`
+    VectorView<const float> penalties;   // (rows,): in place of reg n^reg_exponent, or empty
+    double unobserved = 0;               // weight of all columns; without biases and without `matrix`
+    VectorView<const float> spectrum;    // (k,): the diagonal of sum q q^T over all columns, with `unobserved`
 };
 
 struct AlsMethod {
@@ -54,6 +63,7 @@ struct AlsMethod {
     // (rows,) or empty; becomes sum w (t - a.x)^2 of each row's solution, while its columns are in the cache. A pass of
     // its own took 13 % of a sweep with 3 steps of conjugate gradients (1.8 M ratings, k = 64).
     VectorView<double> squared_errors;
+    bool only_errors = false;  // rows stay as they are, and only their squared errors are computed
 };
 
 // Solves every row: factors (rows, k) and bias (rows,), empty without biases. Rows without ratings become 0 where there
@@ -77,11 +87,15 @@ inline void check_als(const AlsProblem& problem, const AlsPrior& prior, const Al
     check(problem.column_factors.rows == cols && problem.column_factors.cols == k, caller,
           ": column_factors must have shape (", cols, ", ", k, "); got (", problem.column_factors.rows, ", ",
           problem.column_factors.cols, ")");
-    check(problem.ratings.values != nullptr || problem.ratings.nnz() == 0, caller, ": ratings must have values");
     check(bias.empty() || bias.size == rows, caller, ": bias must have ", rows, " entries; got ", bias.size);
     length(problem.weights, problem.ratings.nnz(), "weights");
     length(problem.row_offset, rows, "row_offset");
     length(problem.column_offset, cols, "column_offset");
+    length(prior.penalties, rows, "penalties");
+    length(prior.spectrum, k, "spectrum");
+    check(prior.unobserved >= 0, caller, ": unobserved must not be negative; got ", prior.unobserved);
+    check(prior.spectrum.empty() || (bias.empty() && prior.matrix.data == nullptr), caller,
+          ": a spectrum goes with neither a bias nor a prior");
     check(prior.reg >= 0 && prior.bias_reg >= 0 && prior.precision > 0, caller,
           ": reg and bias_reg must not be negative and precision must be positive; got ", prior.reg, ", ",
           prior.bias_reg, " and ", prior.precision);
@@ -92,6 +106,7 @@ inline void check_als(const AlsProblem& problem, const AlsPrior& prior, const Al
     }
     check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
           ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
+    check(!method.only_errors || !method.squared_errors.empty(), caller, ": only_errors needs squared_errors");
     check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
     if (method.noise.data != nullptr) {
         check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,

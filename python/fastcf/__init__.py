@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fastcf.models.bias import BiasModel
     from fastcf.models.blend import Blend
     from fastcf.models.factorization import MatrixFactorization
+    from fastcf.models.implicit import ImplicitFactorization
     from fastcf.models.perceptron import UserPerceptron
     from fastcf.models.regression import ItemRegression, UserRegression
     from fastcf.models.two_tower import TwoTower
@@ -50,6 +51,7 @@ _HOMES = {
     "GradientCheckError": "errors",
     "GradientReport": "training.gradient_check",
     "IdMap": "ratings",
+    "ImplicitFactorization": "models.implicit",
     "ItemRegression": "models.regression",
     "MatrixFactorization": "models.factorization",
     "Neighbours": "scores",
@@ -88,6 +90,7 @@ __all__ = [
     "GradientCheckError",
     "GradientReport",
     "IdMap",
+    "ImplicitFactorization",
     "ItemRegression",
     "MatrixFactorization",
     "Neighbours",

@@ -1,5 +1,17 @@
-"""Solvers of matrix factorisation, as objects with their parameters."""
+"""Solvers of matrix factorisation, of ratings and of choices, as objects with their parameters."""
 
 from fastcf.models.factorization.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver
+from fastcf.models.implicit.solvers import Cholesky, ConjugateGradients, ImplicitSolver, as_implicit_solver
 
-__all__ = ["ALS", "SGD", "Gibbs", "GradientDescent", "Solver", "as_solver"]
+__all__ = [
+    "ALS",
+    "SGD",
+    "Cholesky",
+    "ConjugateGradients",
+    "Gibbs",
+    "GradientDescent",
+    "ImplicitSolver",
+    "Solver",
+    "as_implicit_solver",
+    "as_solver",
+]

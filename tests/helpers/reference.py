@@ -343,3 +343,27 @@ def top_candidates(rows, n):
         sorted((e for e, score in enumerate(row) if score == score), key=lambda e, row=row: (-row[e], e))[:n]
         for row in rows
     ]
+
+
+def implicit_rows(indptr, indices, weights, Q, penalties, unobserved):
+    """Return the p_r of every row: least squares of 1 at its choices, and of 0 at all columns, weight unobserved."""
+    Q = np.asarray(Q, np.float64)
+    gram = Q.T @ Q
+    solution = np.zeros((len(indptr) - 1, Q.shape[1]))
+    for row in range(len(indptr) - 1):
+        entries = slice(indptr[row], indptr[row + 1])
+        A, w = Q[indices[entries]], weights[entries].astype(np.float64)
+        matrix = A.T @ (w[:, None] * A) + unobserved * gram + float(penalties[row]) * np.eye(Q.shape[1])
+        solution[row] = np.linalg.solve(matrix, A.T @ w)
+    return solution
+
+
+def implicit_objective(indptr, indices, weights, P, Q, unobserved, reg, exponent):
+    """Return the cost of factors: choices, all cells, penalties."""
+    P, Q = np.asarray(P, np.float64), np.asarray(Q, np.float64)
+    rows = np.repeat(np.arange(len(P)), np.diff(indptr))
+    scores = P @ Q.T
+    chosen = np.bincount(rows, weights, len(P)), np.bincount(indices, weights, len(Q))
+    penalties = [(n + unobserved * other) ** exponent for n, other in zip(chosen, (len(Q), len(P)), strict=True)]
+    penalty = sum((n * (F**2).sum(axis=1)).sum() for n, F in zip(penalties, (P, Q), strict=True))
+    return (weights * (1 - scores[rows, indices]) ** 2).sum() + unobserved * (scores**2).sum() + reg * penalty

@@ -279,3 +279,75 @@ def test_als_bad_input_raises(backend, arguments, message):
     valid = {"column_factors": Q, "factors": np.zeros((len(LENGTHS), 4), np.float32)}
     with pytest.raises(ValueError, match=message):
         backend.als_update(*csr, **{**valid, **arguments})
+
+
+def choices(k, *, lengths=LENGTHS, n_columns=N_COLUMNS, seed=0):
+    """Return choices, and factors in the axes in which their Gram matrix is diagonal, with the diagonal."""
+    (indptr, indices, _), Q, weights, _, _ = problem(k, False, lengths=lengths, n_columns=n_columns, seed=seed)
+    _, basis = np.linalg.eigh(Q.T.astype(np.float64) @ Q)
+    Q = (Q @ basis).astype(np.float32)
+    return (indptr, indices, None), Q, weights, np.square(Q, dtype=np.float64).sum(axis=0).astype(np.float32)
+
+
+@settings(max_examples=30)
+@given(
+    k=st.sampled_from([1, 3, 15, 16, 17, 32, 33, 64, 65]),
+    unobserved=st.sampled_from([0.01, 0.3, 2.0]),
+    cg_steps=st.sampled_from([0, 300]),
+    seed=st.integers(0, 99),
+)
+def test_als_rows_of_choices_among_all_columns_equal_reference(backend, k, unobserved, cg_steps, seed):
+    csr, Q, weights, spectrum = choices(k, seed=seed)
+    penalties = np.random.default_rng(seed).uniform(0.5, 3, len(LENGTHS)).astype(np.float32)
+    errors = np.full(len(LENGTHS), np.nan)
+    options = {"weights": weights, "penalties": penalties, "unobserved": unobserved, "spectrum": spectrum}
+    got = solve(backend, csr, Q, False, **options, cg_steps=cg_steps, squared_errors=errors)
+    expected = reference.implicit_rows(*csr[:2], weights, Q, penalties, unobserved)
+    assert_close(got, expected, 2e-3 if cg_steps else 5e-4)
+    rows = np.repeat(np.arange(len(LENGTHS)), np.diff(csr[0]))
+    left = weights * (1 - (got[rows].astype(np.float64) * Q[csr[1]]).sum(axis=1)) ** 2
+    np.testing.assert_allclose(errors, np.bincount(rows, left, len(LENGTHS)), rtol=1e-3, atol=1e-5)
+
+
+def test_als_preconditioned_steps_come_close_to_the_exact_rows(backend):
+    rng = np.random.default_rng(0)
+    csr, Q, weights, _ = choices(32, lengths=[40] * 20, n_columns=60)
+    Q *= (1 / np.arange(1, 33)).astype(np.float32)  # a spectrum that falls, as learnt ones do
+    _, basis = np.linalg.eigh(Q.T.astype(np.float64) @ Q)
+    Q = (Q @ basis).astype(np.float32)
+    options = {
+        "weights": weights,
+        "penalties": rng.uniform(0.5, 1, 20).astype(np.float32),
+        "unobserved": 0.3,
+        "spectrum": np.square(Q).sum(axis=0),
+    }
+    exact = solve(backend, csr, Q, False, **options)
+    near = np.zeros_like(exact)
+    backend.als_update(*csr, Q, near, **options, cg_steps=5)
+    assert np.abs(near @ Q.T - exact @ Q.T).max() < 0.03 * np.abs(exact @ Q.T).max()
+
+
+def test_als_only_errors_leaves_rows_alone(backend):
+    csr, Q, weights, _ = choices(16)
+    factors = np.random.default_rng(1).standard_normal((len(LENGTHS), 16)).astype(np.float32)
+    before, errors = factors.copy(), np.full(len(LENGTHS), np.nan)
+    backend.als_update(*csr, Q, factors, weights=weights, squared_errors=errors, only_errors=True)
+    np.testing.assert_array_equal(factors, before)
+    rows = np.repeat(np.arange(len(LENGTHS)), np.diff(csr[0]))
+    left = weights * (1 - (factors[rows].astype(np.float64) * Q[csr[1]]).sum(axis=1)) ** 2
+    np.testing.assert_allclose(errors, np.bincount(rows, left, len(LENGTHS)), rtol=1e-4, atol=1e-5)
+
+
+def test_als_refuses_what_does_not_go_with_all_columns(backend):
+    csr, Q, _, spectrum = choices(4)
+    n = len(LENGTHS)
+    with pytest.raises(ValueError, match=r"als_update: spectrum must have 4 entries; got 3"):
+        solve(backend, csr, Q, False, spectrum=spectrum[:3])
+    with pytest.raises(ValueError, match=rf"als_update: penalties must have {n} entries; got 2"):
+        solve(backend, csr, Q, False, penalties=np.ones(2, np.float32))
+    with pytest.raises(ValueError, match="als_update: unobserved must not be negative; got -1"):
+        solve(backend, csr, Q, False, unobserved=-1.0, spectrum=spectrum)
+    with pytest.raises(ValueError, match="als_update: a spectrum goes with neither a bias nor a prior"):
+        solve(backend, csr, Q, True, spectrum=spectrum)
+    with pytest.raises(ValueError, match="als_update: only_errors needs squared_errors"):
+        solve(backend, csr, Q, False, only_errors=True)

@@ -8,13 +8,14 @@ namespace fastcf::bind {
 namespace {
 
 void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
-                       const Array<float>& values, const Array<float>& column_factors, const Array<float>& factors,
-                       const ArrayOrNone<float>& bias, const ArrayOrNone<float>& weights,
+                       const ArrayOrNone<float>& values, const Array<float>& column_factors,
+                       const Array<float>& factors, const ArrayOrNone<float>& bias, const ArrayOrNone<float>& weights,
                        const ArrayOrNone<float>& row_offset, const ArrayOrNone<float>& column_offset, float offset,
                        double reg, double reg_exponent, double bias_reg, double precision,
                        const ArrayOrNone<float>& prior, const ArrayOrNone<float>& prior_mean,
                        const ArrayOrNone<float>& noise, std::uint64_t noise_seed, int cg_steps,
-                       const ArrayOrNone<double>& squared_errors, int n_threads) {
+                       const ArrayOrNone<double>& squared_errors, const ArrayOrNone<float>& penalties,
+                       double unobserved, const ArrayOrNone<float>& spectrum, bool only_errors, int n_threads) {
     const char* caller = "als_update";
     AlsProblem problem;
     problem.column_factors = matrix_in<float>(column_factors, caller, "column_factors");
@@ -30,7 +31,11 @@ void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32
     what.precision = precision;
     if (!prior.is_none()) what.matrix = matrix_in<float>(prior, caller, "prior");
     what.prior_mean = optional_vector_in<float>(prior_mean, caller, "prior_mean");
+    what.penalties = optional_vector_in<float>(penalties, caller, "penalties");
+    what.unobserved = unobserved;
+    what.spectrum = optional_vector_in<float>(spectrum, caller, "spectrum");
     AlsMethod method;
+    method.only_errors = only_errors;
     method.cg_steps = cg_steps;
     method.noise_seed = noise_seed;
     if (!noise.is_none()) method.noise = held_matrix_in<float>(noise, caller, "noise");
@@ -54,7 +59,8 @@ void register_als(py::module_& module) {
                py::arg("reg_exponent") = 0.0, py::arg("bias_reg") = 0.0, py::arg("precision") = 1.0,
                py::arg("prior") = py::none(), py::arg("prior_mean") = py::none(), py::arg("noise") = py::none(),
                py::arg("noise_seed") = 0, py::arg("cg_steps") = 0, py::arg("squared_errors") = py::none(),
-               py::arg("n_threads") = 0);
+               py::arg("penalties") = py::none(), py::arg("unobserved") = 0.0, py::arg("spectrum") = py::none(),
+               py::arg("only_errors") = false, py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

@@ -15,8 +15,10 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_config(module);
     fastcf::bind::register_cooccurrence(module);
     fastcf::bind::register_device_array(module);
+    fastcf::bind::register_factor_gram(module);
     fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);
+    fastcf::bind::register_implicit_trainer(module);
     fastcf::bind::register_random(module);
     fastcf::bind::register_loss(module);
     fastcf::bind::register_sgd(module);

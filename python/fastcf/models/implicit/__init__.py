@@ -1,0 +1,5 @@
+"""Factorisations of choices among all cells."""
+
+from fastcf.models.implicit.implicit_factorization import ImplicitFactorization
+
+__all__ = ["ImplicitFactorization"]

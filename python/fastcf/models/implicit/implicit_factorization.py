@@ -1,0 +1,306 @@
+"""Matrix factorisation of choices: every user-item cell counts, those not chosen with a small weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fastcf._parameters import VERBOSE, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
+from fastcf._random import RandomState, seed_from
+from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.implicit.fold_in import ChoiceFolding
+from fastcf.models.implicit.objective import implicit_objective
+from fastcf.models.implicit.problem import LearntChoices, Problem
+from fastcf.models.implicit.solvers import SOLVERS, ImplicitSolver, as_implicit_solver
+from fastcf.ratings import Ratings
+from fastcf.scores import Choices, Compute, State
+from fastcf.scores.choices import STRENGTHS
+from fastcf.scores.stored import factor_arrays, factors_from
+from fastcf.serialization import Archive, register
+from fastcf.training.callbacks import Callback
+from fastcf.training.gradient_check import Objective
+
+__all__ = ["ImplicitFactorization"]
+
+_ALL_TO_CHOICES = 10.0  # "auto": weight of all cells together, in that of all choices
+_REG = 0.003
+
+
+@register
+class ImplicitFactorization(Estimator):
+    r"""Factorisation of what users chose: scores ``p_u·q_i`` that are near 1 for choices and small for all other cells.
+
+    Minimises ``Σ_Ω c_ui (p_u·q_i − 1)² + α₀ Σ_all (p_u·q_i)² + λ (Σ_u (n_u + α₀ n_items)^ν ‖p_u‖² + Σ_i (n_i +
+    α₀ n_users)^ν ‖q_i‖²)``: Ω are the choices, with weights ``c = alpha · strength``; the second sum is over all cells;
+    n_u and n_i are the sums of c of a user and of an item.
+
+    Parameters
+    ----------
+    n_factors : int, default 64
+        k, the length of the vectors p_u and q_i; at most 65,536.
+    solver : {"auto", "cg", "cholesky"} or ImplicitSolver, default "auto"
+        What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
+        uses, or shorthand for one with its defaults. "cg", :class:`~fastcf.solvers.ConjugateGradients`: alternating
+        least squares by a few steps a row, the fastest; "cholesky", :class:`~fastcf.solvers.Cholesky`: by exact
+        solutions. "auto" is "cg".
+    threshold : float or None, default None
+        Values of at least this are choices; other entries were seen and not chosen: they are not recommended, and count
+        like cells without an entry. None: values above 0 are choices.
+    strength : {"one", "value", "log"}, default "one"
+        Strength of a choice of value v: 1, v, or log(1 + v), times its weight.
+    alpha : float, default 1.0
+        The weight c of a choice of strength 1, above 0.
+    unobserved_weight : float or "auto", default "auto"
+        α₀, at least 0: the weight of every cell. "auto": all cells together weigh ten times as much as all choices.
+    reg : float or "auto", default "auto"
+        λ, at least 0.
+    reg_scaling : float, default 1.0
+        The exponent ν, from 0 (all vectors are penalised alike) to 1 (by what they weigh).
+    n_epochs : int, default 15
+        Sweeps, each over items and users.
+    init_scale : float, default 0.1
+        The first factors are normal, with standard deviation ``init_scale / √k``; above 0.
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
+        Seeds the first factors.
+    n_threads : int or None, default None
+        Threads to use; None: all. The same seed gives the same bits for any number of threads, on one instruction set,
+        BLAS and device.
+    device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
+        Where to compute; only "auto" may fall back. The device used is ``device_``.
+    verbose : {0, 1, 2} or bool, default 0
+        Silent; a progress bar; a line per epoch.
+
+    Attributes
+    ----------
+    user_factors_, item_factors_ : ndarray of shape (n_users, k), (n_items, k), float32
+        p_u less the mean user, and q_i, in the axes in which ``Σ q_i q_iᵀ`` is diagonal, the longest first. Users
+        without choices have zeros, the mean user.
+    item_bias_ : ndarray of shape (n_items,), float32
+        The scores of the mean user, which unknown users have.
+    user_bias_ : ndarray of shape (n_users,), float32
+        Zeros.
+    mean_user_ : ndarray of shape (k,), float32
+        The mean of the p_u.
+    global_mean_ : float
+        0.
+    unobserved_weight_, reg_ : float
+        The values of "auto".
+    users_, items_ : IdMap
+        The caller's ids behind the rows.
+    seen_ : SeenItems or None
+        The items of each user's stored entries, chosen or not.
+    history_ : list of dict
+        A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end, over
+        all cells), ``learning_rate`` (None), ``seconds``.
+    n_epochs_ : int
+        The epoch whose parameters were kept.
+    device_ : str
+        The device used.
+
+    Notes
+    -----
+    Attributes are views of one immutable state, which a fit replaces at its end. New users and items (:meth:`fold_in`,
+    ``history=``) are solved exactly, given the other side; a training user's row is the one that folding it in gives,
+    to rounding, after "cholesky". ``score`` is the NDCG@10 of lists.
+
+    To stop early pass ``fastcf.callbacks.EarlyStopping(monitor="cost")`` to ``fit``.
+
+    References
+    ----------
+    Y. Hu, Y. Koren and C. Volinsky, "Collaborative filtering for implicit feedback datasets", ICDM 2008.
+    S. Rendle, W. Krichene, L. Zhang and Y. Koren, "Revisiting the performance of iALS on item recommendation
+    benchmarks", RecSys 2022 (the objective).
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> ratings = fastcf.data.make_ratings(300, 200, 10_000, random_state=0)
+    >>> model = fastcf.ImplicitFactorization(16, threshold=4, random_state=0).fit(ratings)
+    >>> model.recommend(ratings.users.ids[:2], n=3).items.shape
+    (2, 3)
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        "n_factors": (Interval(1, 65536, integer=True),),
+        "solver": (OneOf(SOLVERS), Instance(ImplicitSolver)),
+        "threshold": (Interval(), Nothing()),
+        "strength": (OneOf(STRENGTHS),),
+        "alpha": (Interval(0, open_low=True),),
+        "unobserved_weight": (Interval(0), OneOf(("auto",))),
+        "reg": (Interval(0), OneOf(("auto",))),
+        "reg_scaling": (Interval(0, 1),),
+        "n_epochs": (Interval(1, integer=True),),
+        "init_scale": (Interval(0, open_low=True),),
+        "random_state": (RandomSeed(),),
+        "verbose": VERBOSE,
+        **Estimator._constraints,
+    }
+
+    def __init__(
+        self,
+        n_factors: int = 64,
+        *,
+        solver: str | ImplicitSolver = "auto",
+        threshold: float | None = None,
+        strength: str = "one",
+        alpha: float = 1.0,
+        unobserved_weight: float | str = "auto",
+        reg: float | str = "auto",
+        reg_scaling: float = 1.0,
+        n_epochs: int = 15,
+        init_scale: float = 0.1,
+        random_state: RandomState = None,
+        n_threads: int | None = None,
+        device: str = "auto",
+        verbose: int | bool = 0,
+    ) -> None:
+        self.n_factors = n_factors
+        self.solver = solver
+        self.threshold = threshold
+        self.strength = strength
+        self.alpha = alpha
+        self.unobserved_weight = unobserved_weight
+        self.reg = reg
+        self.reg_scaling = reg_scaling
+        self.n_epochs = n_epochs
+        self.init_scale = init_scale
+        self.random_state = random_state
+        self.n_threads = n_threads
+        self.device = device
+        self.verbose = verbose
+
+    user_factors_: NDArray[np.float32]
+    item_factors_: NDArray[np.float32]
+    item_bias_: NDArray[np.float32]
+    mean_user_: NDArray[np.float32]
+    unobserved_weight_: float
+    reg_: float
+    history_: list[dict[str, Any]]
+    n_epochs_: int
+
+    # -------------------------------------------------------------------------------------------------------
+    # Training
+    # -------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        *,
+        callbacks: Callback | Iterable[Callback] | None = None,
+    ) -> ImplicitFactorization:
+        """Learn the factors.
+
+        Parameters
+        ----------
+        X : Ratings, SciPy sparse matrix, or array-like of shape (n, 2)
+            The choices, and what was seen and not chosen: ratings, counts, or user and item ids.
+        y : array-like of shape (n,), optional
+            The values where ``X`` holds ids; without them every pair is a choice, and repeated pairs are counted.
+        callbacks : Callback, iterable of Callback, or None, default None
+            Called after each epoch, see :mod:`fastcf.callbacks`.
+
+        Returns
+        -------
+        ImplicitFactorization
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the input or a parameter is not as described, or a parameter has no effect with the others.
+        DeviceError
+            If ``device="cuda"`` cannot be used.
+        DivergenceError
+            If factors stop being finite; the model then holds those of an earlier epoch.
+        KeyboardInterrupt
+            After Ctrl-C; the model holds what was learnt so far.
+        """
+        caller = self._caller
+        ratings, backend = self._begin_fit(X, y)
+        solver, targets = as_implicit_solver(self.solver, caller), self._targets
+        self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
+        stored = targets.of_training(ratings, caller)
+        choices = self._choices_of(stored)
+        problem = Problem(
+            stored,
+            choices,
+            targets,
+            Compute(backend.module, self._threads),
+            backend.device,
+            int(self.n_factors),
+            self._settled(choices),
+            float(self.init_scale),
+            seed_from(self.random_state, caller),
+            int(self.n_epochs),
+        )
+        self._train(
+            solver.trainer(problem),
+            n_epochs=problem.n_epochs,
+            patience=None,
+            callbacks=callbacks,
+            verbose=self.verbose,
+        )
+        return self
+
+    @property
+    def _targets(self) -> Choices:
+        return Choices(threshold=self.threshold, strength=self.strength)
+
+    def _choices_of(self, stored: Ratings) -> Ratings:
+        """Return the choices among stored entries, with their weights c as values."""
+        chosen = stored.take(stored.values > 0)
+        weights = np.float32(self.alpha) * chosen.values
+        return Ratings(chosen.indptr, chosen.indices, weights, users=chosen.users, items=chosen.items)
+
+    def _settled(self, choices: Ratings) -> LearntChoices:
+        """Return the weights and penalties; those of "auto" as documented."""
+        weight = self.unobserved_weight
+        if isinstance(weight, str):
+            cells = float(choices.n_users) * choices.n_items
+            weight = _ALL_TO_CHOICES * float(choices.values.sum(dtype=np.float64)) / cells
+        reg = _REG if isinstance(self.reg, str) else float(self.reg)
+        return LearntChoices(float(self.alpha), float(weight), reg, float(self.reg_scaling))
+
+    def objective(self, ratings: Ratings, seed: int) -> Objective:
+        """Return the objective as a function of the factors, at random ones, for :func:`fastcf.check_gradients`.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            As for ``fit``.
+        seed : int
+            Of the factors.
+
+        Returns
+        -------
+        Objective
+        """
+        stored = self._targets.of_training(ratings, "check_gradients")
+        choices = self._choices_of(stored)
+        return implicit_objective(choices, self._settled(choices), int(self.n_factors), seed, self.n_threads)
+
+    # -------------------------------------------------------------------------------------------------------
+    # Files
+    # -------------------------------------------------------------------------------------------------------
+
+    def _pack(self, state: State) -> Packed:
+        scores = state.scores.as_factors()
+        assert scores is not None
+        meta = asdict(state.learnt)
+        arrays = {name: meta.pop(name) for name in ("mean_user", "spectrum")}
+        return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta})
+
+    def _unpack(self, archive: Archive, common: State) -> State:
+        scores, meta = factors_from(archive, common), archive.meta
+        shape = (scores.n_factors,)
+        known: dict[str, Any] = {
+            name: float(meta[name]) for name in ("alpha", "unobserved_weight", "reg", "reg_scaling")
+        }
+        known |= {name: archive.array(name, np.float32, shape) for name in ("mean_user", "spectrum")}
+        learnt = LearntChoices(**known)
+        return common.replaced(scores=scores, learnt=learnt, folding=ChoiceFolding())

@@ -1,0 +1,149 @@
+"""The problem that a solver of choices works on, the start, and what is learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.models.implicit.axes import axes_of
+from fastcf.models.implicit.fold_in import ChoiceFolding
+from fastcf.ratings import Ratings
+from fastcf.scores import Compute, FactorScores, Folding, SeenItems, State, Targets
+from fastcf.scores.seen import read_only
+
+__all__ = ["LearntChoices", "Problem", "draw_start", "state_of"]
+
+Floats = NDArray[np.float32]
+
+_STREAM = 40  # of random numbers: the users' factors, then the items'
+
+
+@dataclass(frozen=True)
+class LearntChoices:
+    """The learnt values of a factorisation of choices other than scores.
+
+    Attributes
+    ----------
+    alpha, unobserved_weight, reg, reg_scaling : float
+        The weights and penalties used.
+    mean_user : ndarray of shape (k,), float32
+        The mean of the users' vectors before they were centred.
+    spectrum : ndarray of shape (k,), float32
+        The diagonal of the items' Gram matrix, which is diagonal.
+    """
+
+    shown: ClassVar[tuple[str, ...]] = ("unobserved_weight", "reg", "mean_user")
+
+    alpha: float
+    unobserved_weight: float
+    reg: float
+    reg_scaling: float
+    mean_user: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    spectrum: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __post_init__(self) -> None:
+        for name in ("mean_user", "spectrum"):
+            object.__setattr__(self, name, read_only(getattr(self, name)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
+        self.__dict__.update(state)
+        self.__post_init__()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The problem of a solver; values of "auto" are settled.
+
+    Attributes
+    ----------
+    stored : Ratings
+        All that is stored; values are strengths, 0 of entries that were not chosen.
+    choices : Ratings
+        The choices; values are the weights c.
+    targets : Targets
+        What the values meant.
+    compute : Compute
+        The device.
+    device : str
+        Name of the device.
+    n_factors : int
+        k.
+    learnt : LearntChoices
+        Weights and penalties.
+    init_scale : float
+        Standard deviation of the first factors, times the root of k.
+    seed : int
+        Of the first factors.
+    n_epochs : int
+        Epochs planned.
+    folding : Folding
+        Computes new rows for the fitted model.
+    """
+
+    stored: Ratings
+    choices: Ratings
+    targets: Targets
+    compute: Compute
+    device: str
+    n_factors: int
+    learnt: LearntChoices
+    init_scale: float
+    seed: int
+    n_epochs: int
+    folding: Folding = field(default_factory=ChoiceFolding)
+
+
+def draw_start(problem: Problem) -> tuple[Floats, Floats]:
+    """Draw the factors of users and items to start from; rows without choices are 0."""
+    choices, k = problem.choices, problem.n_factors
+    tables = []
+    for stream, counts in enumerate((choices.user_counts(), choices.item_counts()), start=_STREAM):
+        native, n_threads = problem.compute
+        scale = problem.init_scale / np.sqrt(k)
+        factors = native.random(counts.size, k, "normal", float(scale), problem.seed, stream, n_threads)
+        factors[counts == 0] = 0
+        tables.append(factors)
+    return tables[0], tables[1]
+
+
+def state_of(
+    problem: Problem, user_factors: Floats, item_factors: Floats, history: tuple[dict[str, Any], ...], n_epochs: int
+) -> State:
+    """Return the state of a model with these factors.
+
+    They are turned into the axes in which the items' Gram matrix is diagonal. The users' mean goes into the items'
+    biases, so that a user of whom nothing is known is the mean user; so is one without choices.
+    """
+    native, n_threads = problem.compute
+    axes = axes_of(native.factor_gram(item_factors, n_threads=n_threads))
+    users, items = user_factors @ axes.basis, item_factors @ axes.basis
+    chose = problem.choices.user_counts() > 0
+    mean = users[chose].mean(axis=0, dtype=np.float64).astype(np.float32)
+    users -= mean
+    users[~chose] = 0
+    learnt = LearntChoices(
+        problem.learnt.alpha,
+        problem.learnt.unobserved_weight,
+        problem.learnt.reg,
+        problem.learnt.reg_scaling,
+        mean,
+        axes.spectrum,
+    )
+    scores = FactorScores(users, items, np.zeros(len(users), np.float32), items @ mean, 0.0)
+    stored = problem.stored
+    return State(
+        stored.users,
+        stored.items,
+        SeenItems(stored.indptr, stored.indices),
+        scores,
+        (-np.inf, np.inf),
+        problem.device,
+        problem.targets,
+        history,
+        n_epochs,
+        learnt,
+        problem.folding,
+    )
