@@ -11,7 +11,17 @@ from sklearn.metrics import roc_auc_score
 
 from fastcf.ratings import Ratings
 
-__all__ = ["RankingScores", "accuracy", "log_loss", "mae", "ranking", "rmse", "roc_auc"]
+__all__ = [
+    "RankingScores",
+    "UserRankings",
+    "accuracy",
+    "log_loss",
+    "mae",
+    "ranking",
+    "ranking_by_user",
+    "rmse",
+    "roc_auc",
+]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -278,6 +288,32 @@ class RankingScores(NamedTuple):
     n_users: int
 
 
+class UserRankings(NamedTuple):
+    """How well each user's list of k items is ranked; see :func:`ranking_by_user`.
+
+    Attributes
+    ----------
+    users : ndarray of shape (m,)
+        Ids of the users that count, in the order of the lists; all other arrays are float64 of the same length.
+    precision, recall, hit, reciprocal_rank, average_precision, ndcg : ndarray
+        As for :class:`RankingScores`, where their means are; ``hit`` is 1 with a relevant item in the list, else 0.
+    capped_recall : ndarray
+        The relevant items in the list divided by the most that it could hold, min(k, relevant items).
+    n_relevant : ndarray of int64
+        Relevant items of each user.
+    """
+
+    users: npt.NDArray[Any]
+    precision: _Floats
+    recall: _Floats
+    capped_recall: _Floats
+    hit: _Floats
+    reciprocal_rank: _Floats
+    average_precision: _Floats
+    ndcg: _Floats
+    n_relevant: npt.NDArray[np.int64]
+
+
 def ranking(
     recommended: Any, users: npt.ArrayLike, held_out: Ratings, *, k: int | None = None, threshold: float | None = None
 ) -> RankingScores:
@@ -313,6 +349,10 @@ def ranking(
     Relevance is yes or no. What was held out is all that is known to be relevant: items that users would have liked
     and never met count against a list, so compare figures on the same split only.
 
+    See Also
+    --------
+    ranking_by_user : The same for each user, for paired differences of models, and recall of what fits in a list.
+
     References
     ----------
     K. Järvelin and J. Kekäläinen, "Cumulated gain-based evaluation of IR techniques", ACM TOIS 20(4), 2002.
@@ -325,16 +365,68 @@ def ranking(
     >>> scores.precision, scores.recall, scores.hit_rate
     (0.25, 0.25, 0.5)
     """
-    items, given = _lists(recommended)
+    each = _by_user(recommended, users, held_out, k, threshold, "ranking")
+    return RankingScores(
+        precision=float(np.mean(each.precision)),
+        recall=float(np.mean(each.recall)),
+        hit_rate=float(np.mean(each.hit)),
+        reciprocal_rank=float(np.mean(each.reciprocal_rank)),
+        average_precision=float(np.mean(each.average_precision)),
+        ndcg=float(np.mean(each.ndcg)),
+        n_users=each.users.size,
+    )
+
+
+def ranking_by_user(
+    recommended: Any, users: npt.ArrayLike, held_out: Ratings, *, k: int | None = None, threshold: float | None = None
+) -> UserRankings:
+    """Compare lists of recommended items with held-out ratings, a figure per user.
+
+    Parameters
+    ----------
+    recommended, users, held_out, k, threshold
+        As for :func:`ranking`.
+
+    Returns
+    -------
+    UserRankings
+        Arrays with an entry per user that has relevant items. Two models' lists for the same users give paired
+        differences, whose standard error is far below that of either mean.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`ranking`.
+
+    References
+    ----------
+    Recall divided by min(k, relevant items): D. Liang et al., "Variational autoencoders for collaborative filtering",
+    WWW 2018.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> held_out = fastcf.Ratings.from_coo([7, 7, 8], [1, 2, 5], [5.0, 3.0, 4.0])
+    >>> each = fastcf.metrics.ranking_by_user([[1], [4]], [7, 8], held_out)
+    >>> each.users.tolist(), each.recall.tolist(), each.capped_recall.tolist()
+    ([7, 8], [0.5, 0.0], [1.0, 0.0])
+    """
+    return _by_user(recommended, users, held_out, k, threshold, "ranking_by_user")
+
+
+def _by_user(
+    recommended: Any, users: npt.ArrayLike, held_out: Ratings, k: int | None, threshold: float | None, caller: str
+) -> UserRankings:
+    items, given = _lists(recommended, caller)
     if not isinstance(held_out, Ratings):
-        raise TypeError(f"ranking: held_out must be Ratings; got {type(held_out).__name__}")
+        raise TypeError(f"{caller}: held_out must be Ratings; got {type(held_out).__name__}")
     rows = held_out.users.rows(users)
     m, n = items.shape
     if rows.size != m:
-        raise ValueError(f"ranking: users must be as many as lists ({m}); got {rows.size}")
+        raise ValueError(f"{caller}: users must be as many as lists ({m}); got {rows.size}")
     k = n if k is None else k
     if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n:
-        raise ValueError(f"ranking: k must be an integer from 1 to {n}, the length of the lists; got {k!r}")
+        raise ValueError(f"{caller}: k must be an integer from 1 to {n}, the length of the lists; got {k!r}")
     columns = held_out.items.rows(items[:, :k].reshape(-1)).reshape(m, k).astype(np.int64)
     columns[~given[:, :k]] = -1
 
@@ -344,9 +436,9 @@ def ranking(
     counted = rows >= 0
     counted[counted] = n_relevant[rows[counted]] > 0
     if not counted.any():
-        raise ValueError("ranking: some user must have relevant ratings in held_out; none has")
+        raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
     rows, columns = rows[counted].astype(np.int64), columns[counted]
-    _refuse_twice(columns)
+    _refuse_twice(columns, caller)
 
     keys = np.sort(owners.astype(np.int64) * held_out.n_items + held_out.indices[relevant])
     wanted = rows[:, None] * held_out.n_items + columns
@@ -360,28 +452,30 @@ def ranking(
     first = np.where(found > 0, 1 / (1 + hits.argmax(axis=1)), 0.0)
     average = (hits * hits.cumsum(axis=1) / place).sum(axis=1) / most
     ndcg = hits @ discount / discount.cumsum()[most - 1]
-    return RankingScores(
-        precision=float(np.mean(found / k)),
-        recall=float(np.mean(found / known)),
-        hit_rate=float(np.mean(found > 0)),
-        reciprocal_rank=float(np.mean(first)),
-        average_precision=float(np.mean(average)),
-        ndcg=float(np.mean(ndcg)),
-        n_users=int(counted.sum()),
+    return UserRankings(
+        users=held_out.users.ids[rows],
+        precision=found / k,
+        recall=found / known,
+        capped_recall=found / most,
+        hit=(found > 0).astype(np.float64),
+        reciprocal_rank=first,
+        average_precision=average,
+        ndcg=ndcg,
+        n_relevant=known,
     )
 
 
-def _lists(recommended: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+def _lists(recommended: Any, caller: str) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return lists of ids, and where there is an item and no padding."""
     scores = getattr(recommended, "scores", None)
     items = np.asarray(recommended if scores is None else recommended.items)
     if items.ndim != 2 or items.size == 0:
-        raise ValueError(f"ranking: recommended must have shape (m, n), neither of them 0; got {items.shape}")
+        raise ValueError(f"{caller}: recommended must have shape (m, n), neither of them 0; got {items.shape}")
     return items, np.ones(items.shape, bool) if scores is None else np.asarray(scores) > -np.inf
 
 
-def _refuse_twice(columns: npt.NDArray[np.int64]) -> None:
+def _refuse_twice(columns: npt.NDArray[np.int64], caller: str) -> None:
     ordered = np.sort(columns, axis=1)
     twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
     if twice.any():
-        raise ValueError(f"ranking: lists must not hold an item twice; {int(twice.any(axis=1).sum())} of them do")
+        raise ValueError(f"{caller}: lists must not hold an item twice; {int(twice.any(axis=1).sum())} of them do")

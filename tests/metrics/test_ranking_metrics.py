@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 import fastcf
-from fastcf.metrics import ranking
+from fastcf.metrics import ranking, ranking_by_user
 
 
 def loop(lists, users, held_out, k, threshold):
@@ -54,6 +54,32 @@ def test_ranking_equals_a_loop(seed, strings, n, threshold):
     got = ranking(lists, users, held_out, k=k, threshold=threshold)
     np.testing.assert_allclose(got[:-1], wanted, rtol=1e-12)
     assert got.n_users == n_users
+
+
+def test_ranking_by_user_has_the_means_of_ranking_and_recall_of_what_fits():
+    rng = np.random.default_rng(0)
+    pairs = rng.choice(15 * 12, 60, replace=False)
+    held_out = fastcf.Ratings.from_coo(pairs // 12, pairs % 12, rng.integers(1, 6, 60))
+    users = rng.permutation(20)  # some are unknown
+    lists = [rng.choice(16, 3, replace=False) for _ in users]
+    each, means = (
+        ranking_by_user(lists, users, held_out, k=2, threshold=3),
+        ranking(lists, users, held_out, k=2, threshold=3),
+    )
+    for name, value in means._asdict().items():
+        if name != "n_users":
+            assert np.mean(getattr(each, {"hit_rate": "hit"}.get(name, name))) == value
+    assert each.users.size == means.n_users
+    for position, user in enumerate(each.users):
+        wanted = held_out.items.ids[held_out.indices[(held_out.row_of_entry() == held_out.users.rows([user])[0])
+                                                     & (held_out.values >= 3)]]  # fmt: skip
+        found = np.isin(lists[users.tolist().index(user)][:2], wanted).sum()
+        assert each.n_relevant[position] == wanted.size
+        assert each.recall[position] == found / wanted.size
+        assert each.capped_recall[position] == found / min(2, wanted.size)
+    assert [user for user in users if user in each.users] == each.users.tolist()
+    with pytest.raises(ValueError, match="ranking_by_user: users must be as many as lists"):
+        ranking_by_user(lists, users[1:], held_out)
 
 
 def test_ranking_takes_what_models_recommend():
