@@ -1,0 +1,128 @@
+"""The models of bench_lists.py. A line in ``MODELS`` adds one, with its defaults or with the parameters given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import fastcf
+from fastcf import Ratings
+from lists_protocols import Exam, Task
+
+__all__ = ["MODELS", "Lists", "Way", "available", "lists_of_scores"]
+
+Lists = Callable[[Exam], Any]
+THRESHOLD = "the threshold of the set"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A model and what it learns from.
+
+    ``name`` is a class of fastcf; ``told``: whether it gets the low ratings as well as the choices. Parameters that are
+    ``THRESHOLD`` get the set's; ``members`` are what a blend is made of; ``known_only``: it cannot compute new users,
+    so that T1 is not for it.
+    """
+
+    name: str
+    told: bool = False
+    parameters: tuple[tuple[str, Any], ...] = ()
+    members: tuple[Way, ...] = ()
+    known_only: bool = False
+
+    def build(self, threshold: float, seed: int) -> Any:
+        """Return the model, not fitted."""
+        kind = getattr(fastcf, self.name)
+        given = {name: threshold if value is THRESHOLD else value for name, value in self.parameters}
+        if "random_state" in inspect.signature(kind).parameters:
+            given["random_state"] = seed
+        members = [[member.build(threshold, seed) for member in self.members]] if self.members else []
+        return kind(*members, **given)
+
+    def __call__(self, task: Task, seed: int) -> Lists:
+        """Fit the model; return what makes lists."""
+        model = self.build(task.threshold, seed).fit(task.told if self.told else task.train)
+        return lambda exam: model.recommend(exam.users, task.length, history=exam.told if self.told else exam.history)
+
+
+def way(
+    name: str, *, told: bool = False, members: tuple[Way, ...] = (), known_only: bool = False, **parameters: Any
+) -> Way:
+    """Return a model of choices, or of all ratings."""
+    return Way(name, told, tuple(parameters.items()), members, known_only)
+
+
+def lists_of_scores(scores: np.ndarray, seen: Ratings | None, items: fastcf.IdMap, n: int) -> np.ndarray:
+    """Return the ids of the n best items of each row that are not among ``seen``; ties by id. Few items: places repeat
+    no item, as what is seen comes last.
+    """
+    scores = np.array(scores, np.float64)
+    if seen is not None:
+        scores[seen.row_of_entry(), seen.indices] = -np.inf
+    n = min(n, scores.shape[1])
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :n]
+    return items.ids[best]
+
+
+def seen_by(task: Task, exam: Exam) -> Ratings:
+    """Return what the users of an exam have chosen so far, a row each."""
+    if exam.history is not None:
+        return exam.history
+    rows = task.train.users.rows(exam.users)
+    counts = task.train.user_counts()[rows]
+    entries = np.repeat(task.train.indptr[rows] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    users = fastcf.IdMap(exam.users)
+    return Ratings(indptr, task.train.indices[entries], task.train.values[entries], users=users, items=task.train.items)
+
+
+def popular(task: Task, seed: int) -> Lists:
+    """The items chosen most."""
+    counts = task.train.item_counts()
+
+    def lists(exam: Exam) -> np.ndarray:
+        scores = np.broadcast_to(counts, (exam.users.size, counts.size))
+        return lists_of_scores(scores, seen_by(task, exam), task.train.items, task.length)
+
+    return lists
+
+
+LINEAR, IMPLICIT = way("LinearAutoencoder"), way("ImplicitFactorization")
+TOLD = way("LinearAutoencoder", told=True, threshold=THRESHOLD)
+
+# Names of classes that this version lacks are left out, and so are blends of them.
+MODELS: dict[str, Callable[[Task, int], Lists]] = {
+    "Popular": popular,
+    "MatrixFactorization": way("MatrixFactorization", told=True),
+    "Autoencoder of labels": way("Autoencoder", told=True, cost="logistic", threshold=THRESHOLD, known_only=True),
+    "Autoencoder of labels, by user": way(
+        "Autoencoder", told=True, cost="logistic", threshold=THRESHOLD, orientation="user"
+    ),
+    "ItemNeighbours": way("ItemNeighbours"),
+    "UserNeighbours": way("UserNeighbours"),
+    "ImplicitFactorization": IMPLICIT,
+    "ImplicitFactorization, sampled": way("ImplicitFactorization", solver="sampled"),
+    "ImplicitFactorization, bpr": way("ImplicitFactorization", solver="bpr"),
+    "LinearAutoencoder": LINEAR,
+    "LinearAutoencoder, 200 neighbours": way("LinearAutoencoder", neighbours=200),
+    "Blend of LinearAutoencoder and ImplicitFactorization": way("Blend", members=(LINEAR, IMPLICIT), metric="ndcg@10"),
+    "LinearAutoencoder told of low ratings": TOLD,
+    "LinearAutoencoder told, 200 neighbours": way("LinearAutoencoder", told=True, threshold=THRESHOLD, neighbours=200),
+}
+
+
+def _there(entry: Callable[[Task, int], Lists]) -> bool:
+    """Whether this version of fastcf has the classes that an entry needs."""
+    if not isinstance(entry, Way):
+        return True
+    return hasattr(fastcf, entry.name) and all(map(_there, entry.members))
+
+
+def available(protocol: str) -> dict[str, Callable[[Task, int], Lists]]:
+    """Return the models that this version of fastcf has and that a protocol is for."""
+    there = {name: entry for name, entry in MODELS.items() if _there(entry)}
+    return {name: entry for name, entry in there.items() if protocol != "T1" or not getattr(entry, "known_only", False)}
