@@ -1,8 +1,9 @@
 """Lists by default parameters: NDCG and recall of what models recommend to new users (T1) and to known users (T2).
 
-    python bench/bench_lists.py FOLDER... [--seeds 3] [--protocols T1 T2] [--only NAME...] [--peers] [--validation]
+    python bench/bench_lists.py SET... [--seeds 3] [--protocols T1 T2] [--only NAME...] [--peers] [--validation]
 
-Each folder is a set of ratings, or holds several. The protocols are described in lists_protocols.py, the models in
+SET is a folder of ratings, or one that holds several, or "made-up": ``make_ratings(choice=1)`` of the default size, where
+the lists by true probability ("Truth", in T2) are the best that there can be. The protocols are described in lists_protocols.py, the models in
 lists_models.py, the peers (``implicit`` and irspack, by default and tuned) in lists_peers.py. ``--validation`` measures
 on the validation users or choices and never looks at test rows: choose defaults with it.
 
@@ -16,7 +17,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ import lists_models
 import lists_protocols
 from bench_accuracy import sets_of
 from common import write_json
+from fastcf import Ratings
+from fastcf.data import Truth, make_ratings
 from lists_protocols import PROTOCOLS, Task
 
 Entry = Callable[[Task, int], lists_models.Lists]
@@ -94,6 +97,17 @@ def report(figures: dict[str, Figures]) -> dict[str, Any]:
     return {"users": len(tables[best]), "best": best, "models": models, "ndcg_differences": differences}
 
 
+def _sets(names: list[str]) -> Iterator[tuple[str, tuple[Ratings, float, Truth | None]]]:
+    """Return the sets by name: ratings, the least rating that is a choice, the truth of made-up ones."""
+    for name in names:
+        if name == "made-up":
+            ratings, truth = make_ratings(choice=1.0, random_state=0, return_truth=True)
+            yield name, (ratings, ratings.rating_range[0], truth)
+        else:
+            for folder in sets_of(Path(name)):
+                yield folder.name, (*lists_protocols.read(folder), None)
+
+
 def _entries(protocol: str, arguments: argparse.Namespace) -> dict[str, Entry]:
     """Return the models and peers to measure."""
     entries: dict[str, Entry] = lists_models.available(protocol)
@@ -108,7 +122,7 @@ def _entries(protocol: str, arguments: argparse.Namespace) -> dict[str, Entry]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", type=Path, nargs="+", help="sets of ratings, or folders of sets")
+    parser.add_argument("sets", nargs="+", metavar="SET", help="folders of ratings, or of sets, or made-up")
     parser.add_argument("--seeds", type=int, default=3, help="splits and random states, from 0 (default 3)")
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only models whose name begins with one of these")
@@ -117,34 +131,37 @@ def main() -> None:
     parser.add_argument("--validation", action="store_true", help="measure on the validation part")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
-    for folder in (each for given in arguments.folders for each in sets_of(given)):
-        ratings, threshold = lists_protocols.read(folder)
-        results[folder.name] = {"threshold": threshold}
+    for name, (ratings, threshold, truth) in _sets(arguments.sets):
+        results[name] = {"threshold": threshold}
         for protocol in arguments.protocols:
             entries = _entries(protocol, arguments)
+            if truth is not None and protocol == "T2":
+                entries["Truth"] = lists_models.perfect(truth)
             figures: dict[str, Figures] = {name: Figures() for name in entries}
             for seed in range(arguments.seeds):
                 split = lists_protocols.task(ratings, threshold, protocol, seed)
                 run(split, entries, seed, arguments.validation, figures)
-            found = results[folder.name][protocol] = report(figures)
+            found = results[name][protocol] = report(figures)
             k_ndcg, k_recall, _ = PROTOCOLS[protocol]
-            print(f"\n{folder.name}, {protocol}, {found['users']:,} users{', validation' * arguments.validation}\n")
+            print(f"\n{name}, {protocol}, {found['users']:,} users{', validation' * arguments.validation}\n")
             print(
                 f"| model | NDCG@{k_ndcg} | − best | recall@{k_recall} | fit, s | lists, s |\n|---|---|---|---|---|---|"
             )
-            for name, model in sorted(found["models"].items(), key=lambda each: -each[1]["ndcg"]):
+            for title, model in sorted(found["models"].items(), key=lambda each: -each[1]["ndcg"]):
                 print(
-                    f"| {name} | {model['ndcg']:.4f} ± {model['ndcg_error']:.4f} "
+                    f"| {title} | {model['ndcg']:.4f} ± {model['ndcg_error']:.4f} "
                     f"| {model['behind_best']:+.4f} ± {model['behind_best_error']:.4f} "
                     f"| {model['recall']:.4f} ± {model['recall_error']:.4f} "
                     f"| {model['fit_seconds']:.2f} | {model['list_seconds']:.2f} |",
                     flush=True,
                 )
     if not results:
-        parser.error(f"{arguments.folders}: no sets of ratings here")
+        parser.error(f"{arguments.sets}: no sets of ratings here")
     print()
-    name = "lists-validation" if arguments.validation else "lists"
-    write_json(name, {"seeds": arguments.seeds, "trials": arguments.trials, "sets": results})
+    write_json(
+        "lists-validation" if arguments.validation else "lists",
+        {"seeds": arguments.seeds, "trials": arguments.trials, "sets": results},
+    )
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ __all__ = ["RESULTS", "alternate", "environment", "peak_rss", "write_json"]
 RESULTS = Path(__file__).resolve().parent / "results"
 
 _PEERS = (
-    "numpy", "scipy", "scikit-learn", "pandas", "polars", "pyarrow", "implicit", "scikit-surprise", "libmf", "cmfrec",
-    "torch", "safetensors", "threadpoolctl", "usearch", "hnswlib",
+    "numpy", "scipy", "scikit-learn", "pandas", "polars", "pyarrow", "implicit", "irspack", "scikit-surprise", "libmf",
+    "cmfrec", "torch", "safetensors", "threadpoolctl", "usearch", "hnswlib",
 )  # fmt: skip
 
 

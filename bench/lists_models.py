@@ -11,9 +11,10 @@ import numpy as np
 
 import fastcf
 from fastcf import Ratings
+from fastcf.data import Truth
 from lists_protocols import Exam, Task
 
-__all__ = ["MODELS", "Lists", "Way", "available", "lists_of_scores"]
+__all__ = ["MODELS", "Lists", "Way", "available", "lists_of_scores", "perfect", "seen_by"]
 
 Lists = Callable[[Exam], Any]
 THRESHOLD = "the threshold of the set"
@@ -89,6 +90,18 @@ def popular(task: Task, seed: int) -> Lists:
         return lists_of_scores(scores, seen_by(task, exam), task.train.items, task.length)
 
     return lists
+
+
+def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
+    """Lists by the true probabilities of made-up ratings."""
+
+    def fit(task: Task, seed: int) -> Lists:
+        of_items = task.train.items.ids
+        return lambda exam: lists_of_scores(
+            truth.log_weights(exam.users)[:, of_items], seen_by(task, exam), task.train.items, task.length
+        )
+
+    return fit
 
 
 LINEAR, IMPLICIT = way("LinearAutoencoder"), way("ImplicitFactorization")

@@ -154,7 +154,19 @@ class RowSampler {
         if (count <= items_.most_by_rejection)
             by_rejection(row, count, rng);
         else
-            by_keys(row, count, rng);
+            by_keys(row, count, rng, [](std::size_t) { return 1.0; });
+    }
+
+    // The same with the rates w_i exp(slope p . q_i). Rejection would need a bound of the exponential, which is so far
+    // above its mean that few draws are kept.
+    void sample_by_taste(std::int32_t* row, std::int64_t count, Rng rng, double slope, const float* p,
+                         MatrixView<float> q) {
+        by_keys(row, count, rng, [&](std::size_t i) {
+            const float* factors = q.row(static_cast<std::int64_t>(i));
+            float dot = 0;
+            for (std::int64_t f = 0; f < q.cols; ++f) dot += p[f] * factors[f];
+            return std::exp(-slope * static_cast<double>(dot));
+        });
     }
 
   private:
@@ -180,11 +192,13 @@ class RowSampler {
         }
     }
 
-    void by_keys(std::int32_t* row, std::int64_t count, Rng rng) {
+    // `inverse(i)` is the reciprocal of what the rate of item i is multiplied by.
+    template <class Inverse>
+    void by_keys(std::int32_t* row, std::int64_t count, Rng rng, const Inverse& inverse) {
         keys_.resize(items_.weights.size());
         for (std::size_t i = 0; i < keys_.size(); ++i) {
             const double u = (static_cast<double>(rng.at(i) >> 12) + 0.5) * 0x1.0p-52;  // neither 0 nor 1
-            keys_[i] = {-std::log(u) / items_.weights[i], static_cast<std::int32_t>(i)};
+            keys_[i] = {-std::log(u) / items_.weights[i] * inverse(i), static_cast<std::int32_t>(i)};
         }
         std::nth_element(keys_.begin(), keys_.begin() + (count - 1), keys_.end());
         for (std::int64_t n = 0; n < count; ++n) row[n] = keys_[n].second;
@@ -299,6 +313,10 @@ void check_arguments(const SynthOptions& options, const SynthRatings& out) {
     check(options.activity <= 10, caller, ": activity must be at most 10; got ", options.activity);
     check(options.popularity >= 0 && options.popularity <= 10, caller, ": popularity must be in [0, 10]; got ",
           options.popularity);
+    check(options.choice >= 0 && options.choice <= 10, caller, ": choice must be in [0, 10]; got ", options.choice);
+    check(options.choice == 0 || (options.signal > 0 && out.user_factors.cols > 0), caller,
+          ": signal and n_factors must be above 0 where choice is; got signal ", options.signal, " and ",
+          out.user_factors.cols, " factors");
     check(std::isfinite(options.mean), caller, ": mean must be finite; got ", options.mean);
     for (std::int64_t n = 0; n < options.levels.size; ++n)
         check(std::isfinite(options.levels[n]) && (n == 0 || options.levels[n - 1] < options.levels[n]), caller,
@@ -309,8 +327,8 @@ void check_arguments(const SynthOptions& options, const SynthRatings& out) {
           caller, ": arrays must have n_users + 1 and n_ratings entries");
     check(out.user_factors.rows == options.n_users && out.item_factors.rows == options.n_items &&
               out.user_bias.size == options.n_users && out.item_bias.size == options.n_items &&
-              out.user_factors.cols == out.item_factors.cols,
-          caller, ": factors and biases must have one row per user and item and as many factors");
+              out.exposure.size == options.n_items && out.user_factors.cols == out.item_factors.cols,
+          caller, ": factors, exposure and biases must have one row per user and item and as many factors");
 }
 
 }  // namespace
@@ -323,6 +341,8 @@ SynthError make_ratings(const SynthOptions& options, const SynthRatings& out, in
     draw_model(options, Purpose::item_model, options.item_bias, out.item_factors, out.item_bias, n_threads);
 
     const ItemWeights weights(options);
+    for (std::int64_t i = 0; i < options.n_items; ++i) out.exposure[i] = static_cast<float>(weights.weights[i]);
+    const double slope = options.choice > 0 ? options.choice / options.signal : 0.0;
     const Scale scale(options.levels);
     const std::int64_t n_tasks = (options.n_users + kUsersPerTask - 1) / kUsersPerTask;
     std::vector<SquaredError> errors(static_cast<std::size_t>(n_tasks));  // one per task: added up in a fixed order
@@ -333,7 +353,12 @@ SynthError make_ratings(const SynthOptions& options, const SynthRatings& out, in
         for (std::int64_t user = task * kUsersPerTask; user < last; ++user) {
             const std::int64_t count = out.indptr[user + 1] - out.indptr[user];
             if (count == 0) continue;
-            samplers[thread].sample(out.indices.data + out.indptr[user], count, stream(options, Purpose::items, user));
+            std::int32_t* row = out.indices.data + out.indptr[user];
+            const Rng rng = stream(options, Purpose::items, user);
+            if (slope > 0)
+                samplers[thread].sample_by_taste(row, count, rng, slope, out.user_factors.row(user), out.item_factors);
+            else
+                samplers[thread].sample(row, count, rng);
             draw_values(options, out, scale, user, error);
             if (!out.timestamps.empty()) draw_times(options, out, user);
         }

@@ -224,8 +224,16 @@ def test_make_ratings_native_module_rejects_mismatched_arrays():
         "item_factors": np.empty((3, 1), np.float32),
         "user_bias": np.empty(2, np.float32),
         "item_bias": np.empty(3, np.float32),
+        "exposure": np.empty(3, np.float32),
     }
-    numbers = {"popularity": 1, "activity": 1, "mean": 0, "user_bias_deviation": 0, "item_bias_deviation": 0}
+    numbers = {
+        "popularity": 1,
+        "activity": 1,
+        "choice": 0,
+        "mean": 0,
+        "user_bias_deviation": 0,
+        "item_bias_deviation": 0,
+    }
     sizes = {"n_users": 2, "n_items": 3, "n_ratings": 4, "signal": 1, "noise": 1, "seed": 0, "n_threads": 1}
     ingest.make_ratings(**sizes, **numbers, **arrays)
     for name, wrong in [
@@ -234,9 +242,13 @@ def test_make_ratings_native_module_rejects_mismatched_arrays():
         ("timestamps", np.empty(3, np.int64)),
         ("user_factors", np.empty((2, 2), np.float32)),
         ("item_bias", np.empty(2, np.float32)),
+        ("exposure", np.empty(2, np.float32)),
         ("levels", np.array([2, 1], np.float32)),
     ]:
         with pytest.raises(ValueError, match="make_ratings"):
             ingest.make_ratings(**sizes, **numbers, **{**arrays, name: wrong})
+    for wrong in ({"choice": 11}, {"choice": -1}, {"choice": 1, "signal": 0}):
+        with pytest.raises(ValueError, match=r"make_ratings: .*choice"):
+            ingest.make_ratings(**{**sizes, **numbers, **arrays, **wrong})
     with pytest.raises(TypeError, match="dtype"):
         ingest.make_ratings(**sizes, **numbers, **{**arrays, "values": np.empty(4)})
