@@ -2,10 +2,11 @@
 
     python bench/bench_lists.py SET... [--seeds 3] [--protocols T1 T2] [--only NAME...] [--peers] [--validation]
 
-SET is a folder of ratings, or one that holds several, or "made-up": ``make_ratings(choice=1)`` of the default size, where
-the lists by true probability ("Truth", in T2) are the best that there can be. The protocols are described in lists_protocols.py, the models in
-lists_models.py, the peers (``implicit`` and irspack, by default and tuned) in lists_peers.py. ``--validation`` measures
-on the validation users or choices and never looks at test rows: choose defaults with it.
+SET is a folder of ratings, or one that holds several, or "made-up": ``make_ratings(choice=1)`` of the default size,
+where the lists by true probability ("Truth", in T2) are the best that there can be. The protocols are described in
+lists_protocols.py, the models in lists_models.py, the peers (``implicit`` and irspack, by default and tuned) in
+lists_peers.py. ``--validation`` measures on the validation users or choices and never looks at test rows: choose
+defaults with it.
 
 Figures are means over users; a user who is tested under several seeds counts once, with the mean. "±" is one standard
 error over users. "− best" is the mean difference to the best model of the table, user by user, with its own standard

@@ -107,7 +107,7 @@ def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
 LINEAR, IMPLICIT = way("LinearAutoencoder"), way("ImplicitFactorization")
 TOLD = way("LinearAutoencoder", told=True, threshold=THRESHOLD)
 
-# Names of classes that this version lacks are left out, and so are blends of them.
+# Entries whose classes or parameters this version lacks are left out.
 MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "Popular": popular,
     "MatrixFactorization": way("MatrixFactorization", told=True),
@@ -118,8 +118,6 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "ItemNeighbours": way("ItemNeighbours"),
     "UserNeighbours": way("UserNeighbours"),
     "ImplicitFactorization": IMPLICIT,
-    "ImplicitFactorization, sampled": way("ImplicitFactorization", solver="sampled"),
-    "ImplicitFactorization, bpr": way("ImplicitFactorization", solver="bpr"),
     "LinearAutoencoder": LINEAR,
     "LinearAutoencoder, 200 neighbours": way("LinearAutoencoder", neighbours=200),
     "Blend of LinearAutoencoder and ImplicitFactorization": way("Blend", members=(LINEAR, IMPLICIT), metric="ndcg@10"),
@@ -129,10 +127,12 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
 
 
 def _there(entry: Callable[[Task, int], Lists]) -> bool:
-    """Whether this version of fastcf has the classes that an entry needs."""
+    """Whether this version of fastcf has the classes and parameters that an entry needs."""
     if not isinstance(entry, Way):
         return True
-    return hasattr(fastcf, entry.name) and all(map(_there, entry.members))
+    if not hasattr(fastcf, entry.name) or not all(map(_there, entry.members)):
+        return False
+    return {name for name, _ in entry.parameters} <= set(inspect.signature(getattr(fastcf, entry.name)).parameters)
 
 
 def available(protocol: str) -> dict[str, Callable[[Task, int], Lists]]:

@@ -83,7 +83,9 @@ def irspack_ials(task: Task, seed: int, **settings: Any) -> Lists:
     from irspack import IALSRecommender
 
     model = IALSRecommender(_ones(task.train).astype(np.float64), random_seed=seed, **settings)
-    model.learn()
+    model.start_learning()
+    for _ in range(model.train_epochs):  # as `learn` does, without its bar
+        model.run_epoch()
 
     def lists(exam: Exam) -> np.ndarray:
         if exam.history is not None:
@@ -128,7 +130,7 @@ def _ials_settings(rng: np.random.Generator) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Tuned:
-    """A peer with the best of some random settings by NDCG on the validation part of the split."""
+    """A peer with the best settings by NDCG on the validation part of the split: of its defaults and random ones."""
 
     fit: Fit
     draw: Draw
@@ -138,8 +140,8 @@ class Tuned:
         """Fit once per setting; return the best model."""
         rng = np.random.default_rng([seed, 7])
         best, best_lists = -1.0, None
-        for _ in range(self.trials):
-            lists = self.fit(task, seed, **self.draw(rng))
+        for settings in ({}, *(self.draw(rng) for _ in range(self.trials))):
+            lists = self.fit(task, seed, **settings)
             ndcg = lists_protocols.measure(task, task.validation, lists(task.validation))[1].mean()
             if ndcg > best:
                 best, best_lists = ndcg, lists
