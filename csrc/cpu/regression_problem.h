@@ -32,7 +32,7 @@ class Room {
 
 struct RegressionProblem {
     const RegressionKernels& kernels = FASTCF_SELECT_ISA(regression_kernels);
-    const RegressionFactorKernels& factors = FASTCF_SELECT_ISA(regression_factor_kernels);
+    const FactorKernels& factors = FASTCF_SELECT_ISA(factor_kernels);
     std::int64_t n = 0, p = 0, stride = 0;    // stride: p rounded up; columns p to stride are zero
     double* x = nullptr;                      // (n, stride)
     float* rows = nullptr;                    // instead of x for the form in float32: (n, float_stride)

@@ -165,7 +165,7 @@ class Refinement {
     RegressionProblem& q_;
     const RegressionOptions& o_;
     const RegressionKernels& k_;
-    const RegressionFactorKernels& f_;
+    const FactorKernels& f_;
     std::int64_t n_, ld_;
     double *target_ = nullptr, *mean_ = nullptr, *theta_ = nullptr;
     float *float_mean_ = nullptr, *gram_ = nullptr, *inverses_ = nullptr, *change_ = nullptr;

@@ -444,7 +444,7 @@ class Solver {
     RegressionProblem& q_;
     const RegressionOptions& o_;
     const RegressionKernels& k_;
-    const RegressionFactorKernels& f_;
+    const FactorKernels& f_;
     std::int64_t n_, p_, ld_;
     double bias_ = 0, loss_ = 0, feature_norm_ = 0, residual_norm_ = 0;
     double *margin_ = nullptr, *residual_ = nullptr, *curvature_ = nullptr;

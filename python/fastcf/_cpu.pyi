@@ -382,6 +382,20 @@ class ImplicitTrainer:
 def random(
     rows: int, cols: int, distribution: str, scale: float, seed: int, stream: int = 0, n_threads: int = 0
 ) -> NDArray[np.float32]: ...
+def local_weights(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32] | None,
+    n_items: int,
+    user_weights: NDArray[np.float32],
+    neighbour_indptr: NDArray[np.int64],
+    neighbours: NDArray[np.int32],
+    reg: float,
+    diagonal: float,
+    targets: NDArray[np.float32] | None = None,
+    scratch_bytes: int = 1073741824,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
 def loss_gradient(
     predicted: NDArray[np.floating[Any]],
     target: NDArray[np.floating[Any]],
@@ -606,6 +620,48 @@ def gather_rows(
     weights: NDArray[np.floating[Any]] | None = None,
     n_threads: int = 0,
 ) -> NDArray[Any]: ...
+def sparse_item_scores_block(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    weights_indptr: NDArray[np.int64],
+    weights_indices: NDArray[np.int32],
+    weights_values: NDArray[np.float32],
+    n_items: int,
+    base: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+def sparse_item_scores_pairs(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    weights_indptr: NDArray[np.int64],
+    weights_indices: NDArray[np.int32],
+    weights_values: NDArray[np.float32],
+    n_items: int,
+    base: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+def sparse_item_scores_best(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    weights_indptr: NDArray[np.int64],
+    weights_indices: NDArray[np.int32],
+    weights_values: NDArray[np.float32],
+    n_items: int,
+    n: int,
+    base: NDArray[np.float32] | None = None,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: NDArray[np.int32] | None = None,
+    candidates: NDArray[np.int32] | None = None,
+    excluded: NDArray[np.int32] | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def spmm(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

@@ -319,6 +319,22 @@ def logistic_cost(parameters, features, labels, weights, reg, fit_intercept):
     return cost, np.append(gradient, residual.sum()) if fit_intercept else gradient
 
 
+def local_weights(Z, X, user_weights, neighbours, reg, diagonal):
+    """Return, per item j, the weights b of its neighbours: least sum w (x_j - Z_N b)^2 + sum (diagonal G_ii + reg) b^2.
+
+    Z and X are dense; the least squares are of the stacked matrix, not of its normal equations.
+    """
+    root = np.sqrt(np.asarray(user_weights, np.float64))[:, None]
+    Z, X = root * np.asarray(Z, np.float64), root * np.asarray(X, np.float64)
+    weights = []
+    for j, own in enumerate(neighbours):
+        part = Z[:, own]
+        penalty = np.diag(np.sqrt(diagonal * (part**2).sum(axis=0) + reg))
+        right = np.concatenate([X[:, j], np.zeros(len(own))])
+        weights.append(np.linalg.lstsq(np.vstack([part, penalty]), right, rcond=None)[0])
+    return weights
+
+
 def merge_candidates(lists, users, seen, limit=-1):
     """Return, per user, a dictionary from item to (largest score, bits of the lists it was taken from), by item.
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from fastcf import Ratings
+from fastcf import Ratings, _cpu
 from fastcf.ratings import as_ratings
-from fastcf.scores import Choices, ItemWeightScores, Recommender, SeenItems, State
+from fastcf.scores import Choices, Compute, ItemWeightScores, Recommender, SeenItems, State
 
 USERS, ITEMS = [1, 1, 1, 2, 2], [10, 20, 30, 10, 40]
 
@@ -94,6 +94,7 @@ def test_users_without_a_history_have_the_base_scores():
     weights = scipy.sparse.csr_array(np.ones((4, 4), np.float32))
     scores = ItemWeightScores(history, weights, base=base)
     rows = np.array([-1, 1, 0], np.int32)
-    block = scores.block(rows, None)
+    compute = Compute(_cpu, 1)
+    block = scores.block(rows, compute)
     np.testing.assert_array_equal(block, [base, base, [3, 3, 3, 3]])
-    np.testing.assert_array_equal(scores.pairs(rows, np.array([1, -1, 2], np.int32), None), [4, 0, 3])
+    np.testing.assert_array_equal(scores.pairs(rows, np.array([1, -1, 2], np.int32), compute), [4, 0, 3])

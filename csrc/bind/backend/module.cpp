@@ -20,6 +20,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_implicit_trainer(module);
     fastcf::bind::register_random(module);
+    fastcf::bind::register_local_weights(module);
     fastcf::bind::register_loss(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_mf_gradient(module);
@@ -29,6 +30,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_penalty(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_rows(module);
+    fastcf::bind::register_sparse_item_scores(module);
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_topk(module);
     fastcf::bind::register_two_tower(module);

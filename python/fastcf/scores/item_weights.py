@@ -1,32 +1,35 @@
-"""Scores by sparse item-to-item weights: ``s_ui = Σ_j x_uj w_ji`` over the items of a user's history."""
+"""Scores by sparse weights: ``s_ui = Σ_j x_uj w_ji`` over the entries j of a user's history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.scores.blocks import best_of_blocks, best_of_table
 from fastcf.scores.links import Compute, Floats, Identity, Link
 from fastcf.scores.protocol import Found, Rows, Scores, Selection
 
 __all__ = ["ItemWeightScores"]
 
+_CompressedRows = tuple[NDArray[np.int64], Rows, Floats]
+
 
 @dataclass(frozen=True, eq=False)
 class ItemWeightScores(Scores):
-    """Scores of a linear item model. An unknown item has no weights: it scores 0.
+    """Scores of a linear item model with few weights per item, computed natively. An unknown item scores 0.
 
-    Users without a history, and the unknown user of row -1, have the scores ``base``.
+    Users without a history, and the unknown user of row -1, have the scores ``base``. Pairs, blocks and lists have the
+    same bits.
 
     Attributes
     ----------
-    history : SciPy CSR array of shape (n_users, n_items), float32
-        x: the history of each user.
-    weights : SciPy CSR array of shape (n_items, n_items), float32
-        w: row j holds what item j of a history gives to others.
+    history : SciPy CSR array of shape (n_users, n_inner), float32
+        x: the history of each user: over items, or over other users.
+    weights : SciPy CSR array of shape (n_inner, n_items), float32
+        w: row j holds what entry j of a history gives to items.
     link : Link
         From scores to predictions.
     base : ndarray of shape (n_items,), float32, optional
@@ -46,38 +49,79 @@ class ItemWeightScores(Scores):
     @property
     def n_items(self) -> int:  # type: ignore[override]  # the same
         """Number of item rows."""
-        return int(self.weights.shape[0])
+        return int(self.weights.shape[1])
+
+    @cached_property
+    def _history_rows(self) -> _CompressedRows:
+        return _compressed_rows(self.history)
+
+    @cached_property
+    def _weight_rows(self) -> _CompressedRows:
+        return _compressed_rows(self.weights)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return the scores of pairs of rows, each distinct user's block being computed once."""
-        scores = np.zeros(users.size, np.float32)
-        without = self._without_history(users)
-        if self.base is not None:
-            based = np.flatnonzero(without & (items >= 0))
-            scores[based] = self.base[items[based]]
-        known = np.flatnonzero(~without & (items >= 0))
-        distinct, position = np.unique(users[known], return_inverse=True)
-        table = (self.history[distinct] @ self.weights).tocsr()
-        if known.size:
-            scores[known] = np.asarray(table[position, items[known]]).ravel()
+        """Return the scores of pairs of rows."""
+        scores: Floats = compute.native.sparse_item_scores_pairs(
+            *self._history_rows,
+            np.ascontiguousarray(users),
+            np.ascontiguousarray(items),
+            *self._weight_rows,
+            self.n_items,
+            base=self.base,
+            n_threads=compute.n_threads,
+        )
         return scores
 
     def block(self, users: Rows, compute: Compute) -> Floats:
         """Return the scores of all items for user rows."""
-        without = self._without_history(users)
-        block = np.asarray((self.history[np.where(without, 0, users)] @ self.weights).toarray(), np.float32)
-        block[without] = 0 if self.base is None else self.base
-        return block
-
-    def _without_history(self, users: Rows) -> NDArray[np.bool_]:
-        """Return which user rows have no history."""
-        safe = np.where(users >= 0, users, 0)
-        none: NDArray[np.bool_] = (users < 0) | (self.history.indptr[safe] == self.history.indptr[safe + 1])
-        return none
+        scores: Floats = compute.native.sparse_item_scores_block(
+            *self._history_rows,
+            np.ascontiguousarray(users),
+            *self._weight_rows,
+            self.n_items,
+            base=self.base,
+            n_threads=compute.n_threads,
+        )
+        return scores
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
-        """Return the best items of user rows, from blocks of scores."""
-        return best_of_blocks(self, users, selection, compute)
+        """Return the best items of user rows."""
+        seen_indptr, seen_indices = selection.seen
+        found: Found = compute.native.sparse_item_scores_best(
+            *self._history_rows,
+            np.ascontiguousarray(users),
+            *self._weight_rows,
+            self.n_items,
+            selection.n,
+            base=self.base,
+            seen_indptr=seen_indptr,
+            seen_indices=seen_indices,
+            candidates=selection.candidates,
+            excluded=selection.excluded,
+            n_threads=compute.n_threads,
+        )
+        return found
+
+    def contributions(self, user: int, item: int) -> tuple[Rows, Floats]:
+        """Return the entries of a user's history and what each gives to the score of an item.
+
+        Parameters
+        ----------
+        user, item : int
+            Rows, not -1.
+
+        Returns
+        -------
+        rows : ndarray of shape (n,), int32
+            The entries of the history, ascending.
+        parts : ndarray of shape (n,), float32
+            x_uj w_ji. The score is their sum, added in this order; where the history is empty it is ``base``.
+        """
+        indptr, indices, values = self._history_rows
+        own = slice(indptr[user], indptr[user + 1])
+        given = self.weights[indices[own]].tocsc()[:, [item]].toarray()[:, 0]
+        parts: Floats = values[own] * given
+        return indices[own], parts
 
     @property
     def compares_items(self) -> bool:
@@ -86,11 +130,27 @@ class ItemWeightScores(Scores):
 
     def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
         """Return the items to which item rows give the largest weights, and those weights; -1 and -inf for none."""
-        table = np.full((items.size, self.n_items), -np.inf, np.float32)
-        rows = self.weights[items]
-        owner = np.repeat(np.arange(items.size), np.diff(rows.indptr))
-        table[owner, rows.indices] = rows.data
-        table[np.arange(items.size), items] = -np.inf
-        found, weights = best_of_table(table, n)
-        found[np.isneginf(weights)] = -1
+        indptr, indices, values = _compressed_rows(self.weights[items])
+        owner = np.repeat(np.arange(items.size), np.diff(indptr))
+        order = np.lexsort((indices, -values, owner))
+        order = order[indices[order] != items[owner[order]]]
+        owner = owner[order]
+        place = np.arange(owner.size) - np.searchsorted(owner, np.arange(items.size))[owner]
+        order, owner, place = (part[place < n] for part in (order, owner, place))
+        found = np.full((items.size, n), -1, np.int32)
+        weights = np.full((items.size, n), -np.inf, np.float32)
+        found[owner, place], weights[owner, place] = indices[order], values[order]
         return found, weights
+
+
+def _compressed_rows(matrix: Any) -> _CompressedRows:
+    """Return the arrays that native code reads, columns ascending within a row."""
+    rows = matrix.tocsr()
+    if not rows.has_canonical_format:
+        rows = rows.copy()
+        rows.sum_duplicates()
+    return (
+        np.ascontiguousarray(rows.indptr, np.int64),
+        np.ascontiguousarray(rows.indices, np.int32),
+        np.ascontiguousarray(rows.data, np.float32),
+    )

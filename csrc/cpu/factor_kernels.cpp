@@ -222,8 +222,8 @@ void solve(const T* u, long ldu, long p, const T* inverses, T* x) {
 
 }  // namespace
 
-extern const RegressionFactorKernels regression_factor_kernels;
-const RegressionFactorKernels regression_factor_kernels = {gram<double>, cholesky<double>, solve<double>,
-                                                           gram<float>,  cholesky<float>,  solve<float>};
+extern const FactorKernels factor_kernels;
+const FactorKernels factor_kernels = {gram<double>, cholesky<double>, solve<double>,
+                                      gram<float>,  cholesky<float>,  solve<float>};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE
