@@ -57,16 +57,27 @@ def way(
     return Way(name, told, tuple(parameters.items()), members, known_only)
 
 
-def lists_of_scores(scores: np.ndarray, seen: Ratings | None, items: fastcf.IdMap, n: int) -> np.ndarray:
-    """Return the ids of the n best items of each row that are not among ``seen``; ties by id. Few items: places repeat
-    no item, as what is seen comes last.
+def lists_of_scores(
+    score: Callable[[np.ndarray], np.ndarray], task: Task, exam: Exam, users_at_once: int = 512
+) -> np.ndarray:
+    """Return the ids of the items of the highest scores that each user of an exam has not chosen; ties by id.
+
+    ``score`` returns the scores of all items of ``task.train`` for positions of ``exam.users``. Where a user has chosen
+    nearly all items, some of these stand at the end of the list.
     """
-    scores = np.array(scores, np.float64)
-    if seen is not None:
-        scores[seen.row_of_entry(), seen.indices] = -np.inf
-    n = min(n, scores.shape[1])
-    best = np.argsort(-scores, axis=1, kind="stable")[:, :n]
-    return items.ids[best]
+    seen, n = seen_by(task, exam), min(task.length, task.train.n_items)
+    lists = np.empty((exam.users.size, n), np.int64)
+    for begin in range(0, exam.users.size, users_at_once):
+        rows = np.arange(begin, min(begin + users_at_once, exam.users.size))
+        scores = np.array(score(rows), np.float64)
+        entries = slice(seen.indptr[begin], seen.indptr[rows[-1] + 1])
+        scores[np.repeat(rows - begin, seen.user_counts()[rows]), seen.indices[entries]] = -np.inf
+        # Items of at least the n-th score, by user, score and row.
+        users, found = np.nonzero(scores >= np.partition(scores, -n, axis=1)[:, [-n]])
+        order = np.lexsort((-scores[users, found], users))
+        place = np.arange(users.size) - np.searchsorted(users, users)
+        lists[rows] = found[order][place < n].reshape(-1, n)
+    return task.train.items.ids[lists]
 
 
 def seen_by(task: Task, exam: Exam) -> Ratings:
@@ -85,11 +96,7 @@ def popular(task: Task, seed: int) -> Lists:
     """The items chosen most."""
     counts = task.train.item_counts()
 
-    def lists(exam: Exam) -> np.ndarray:
-        scores = np.broadcast_to(counts, (exam.users.size, counts.size))
-        return lists_of_scores(scores, seen_by(task, exam), task.train.items, task.length)
-
-    return lists
+    return lambda exam: lists_of_scores(lambda rows: np.tile(counts, (rows.size, 1)), task, exam)
 
 
 def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
@@ -97,9 +104,7 @@ def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
 
     def fit(task: Task, seed: int) -> Lists:
         of_items = task.train.items.ids
-        return lambda exam: lists_of_scores(
-            truth.log_weights(exam.users)[:, of_items], seen_by(task, exam), task.train.items, task.length
-        )
+        return lambda exam: lists_of_scores(lambda rows: truth.log_weights(exam.users[rows])[:, of_items], task, exam)
 
     return fit
 

@@ -89,10 +89,10 @@ def irspack_ials(task: Task, seed: int, **settings: Any) -> Lists:
 
     def lists(exam: Exam) -> np.ndarray:
         if exam.history is not None:
-            scores = model.get_score_cold_user(_ones(exam.history).astype(np.float64))
-        else:
-            scores = model.get_score(task.train.users.rows(exam.users).astype(np.int64))
-        return lists_of_scores(scores, seen_by(task, exam), task.train.items, task.length)
+            histories = _ones(exam.history).astype(np.float64)
+            return lists_of_scores(lambda rows: model.get_score_cold_user(histories[rows]), task, exam)
+        users = task.train.users.rows(exam.users).astype(np.int64)
+        return lists_of_scores(lambda rows: model.get_score(users[rows]), task, exam)
 
     return lists
 
