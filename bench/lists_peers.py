@@ -121,9 +121,9 @@ def _bpr_settings(rng: np.random.Generator) -> dict[str, Any]:
 
 def _ials_settings(rng: np.random.Generator) -> dict[str, Any]:
     return {
-        "n_components": int(rng.choice([16, 32, 64, 128])),
+        "n_components": int(rng.choice([16, 32, 64, 128, 256])),
         "alpha0": _log_uniform(rng, 3e-3, 1),
-        "reg": _log_uniform(rng, 3e-4, 0.3),
+        "reg": _log_uniform(rng, 1e-4, 0.1),
         "train_epochs": int(rng.choice([8, 16, 32])),
     }
 

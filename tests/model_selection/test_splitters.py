@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import sklearn
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
@@ -112,6 +113,16 @@ def test_splitters_work_in_scikit_learn(cv):
     scores = cross_val_score(fastcf.BiasModel(), X, y, cv=cv, groups=groups)
     assert scores.size == cv.get_n_splits()
     assert np.isfinite(scores).all()
+
+
+def test_splitters_by_time_are_sent_the_times_by_metadata_routing():
+    ratings = data.make_ratings(40, 30, 500, timestamps=True, random_state=0)
+    X, y = np.stack(ratings.to_coo()[:2], axis=1), ratings.values
+    for cv in (TimeSplit(0.1), PerUserSplit(1, by="time")):
+        search = GridSearchCV(fastcf.BiasModel(), {"user_reg": [1.0, 10.0]}, cv=cv)
+        with sklearn.config_context(enable_metadata_routing=True):
+            routed = search.fit(X, y, groups=ratings.timestamps).best_score_
+        assert routed == search.fit(X, y, groups=ratings.timestamps).best_score_
 
 
 def test_splitters_take_tables_and_search():
