@@ -145,11 +145,20 @@ class Solver {
         }
         gather(row, work);
         if (!method_.only_errors) improve(row, n, work);
-        if (!method_.squared_errors.empty()) method_.squared_errors[row] = squared_error(row, work);
+        if (!method_.squared_errors.empty() || !method_.residuals.empty()) {
+            const double error = squared_error(row, work);
+            if (!method_.squared_errors.empty()) method_.squared_errors[row] = error;
+        }
     }
 
   private:
     void improve(std::int64_t row, std::int64_t n, Workspace& work) const {
+        if (!method_.residuals.empty()) {  // the targets of these factors: what the others leave
+            work.products.resize(work.columns.size());
+            kernels_.row_dots(work.columns.data(), n, k_, factors_.row(row), work.products.data());
+            const float* const left = method_.residuals.data + problem_.ratings.indptr[row];
+            for (std::size_t e = 0; e < work.targets.size(); ++e) work.targets[e] = left[e] + work.products[e];
+        }
         const float reg =
             prior_.penalties.empty() ? row_penalty(n, prior_.reg, prior_.reg_exponent) : prior_.penalties[row];
         const bool few =
@@ -185,7 +194,7 @@ class Solver {
         }
     }
 
-    // Of the row just solved, whose columns are still in the cache.
+    // Of the row just solved, whose columns are still in the cache. Writes residuals where these are asked for.
     double squared_error(std::int64_t row, Workspace& work) const {
         const std::size_t n = work.columns.size();
         work.products.resize(n);
@@ -194,7 +203,10 @@ class Solver {
         const float bias = d_ > k_ ? bias_[row] : 0.0f;
         double total = 0;
         for (std::size_t e = 0; e < n; ++e) {
-            const auto error = static_cast<double>(work.targets[e] - bias - work.products[e]);
+            const float left = work.targets[e] - bias - work.products[e];
+            if (!method_.residuals.empty())
+                method_.residuals[problem_.ratings.indptr[row] + static_cast<std::int64_t>(e)] = left;
+            const auto error = static_cast<double>(left);
             total += static_cast<double>(work.weights[e]) * error * error;
         }
         return total;

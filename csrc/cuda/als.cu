@@ -127,6 +127,33 @@ void error_kernel(Problem problem, LongRows long_rows, bool only_long, Global<do
     if (this_thread() == 0) sums[row] = total;
 }
 
+// What is left of the targets of a row's ratings: residual += sign q.x or, with `targets`, t - q.x. One block per row:
+// 4 k + 12 bytes and 2 k flops per rating. Bound by fetching rows, as error_kernel. Deterministic.
+FASTCF_KERNEL(kMostThreads)
+void residual_kernel(Problem problem, LongRows long_rows, bool only_long, bool targets, float sign,
+                     Global<float> residuals) {
+    std::int64_t row = blockIdx.x;
+    if (only_long) row = long_rows.rows[row];
+    const std::int64_t begin = problem.indptr[row], end = problem.indptr[row + 1];
+    if (!only_long && end - begin > long_rows.piece) return;
+    const Global<const float> x = problem.factors + row * problem.stride;
+    const float offset = row_offset(problem, row);
+    for (std::int64_t first = begin; first < end; first += block_threads() / kRatingLanes) {
+        const std::int64_t e = first + this_thread() / kRatingLanes;
+        const std::int32_t column = e < end ? problem.columns[e] : 0;
+        const float product = lanes_product(column_row(problem, column), x, e < end ? problem.k : 0,
+                                            problem.by_four && problem.rows_by_four);
+        if (e < end && this_thread() % kRatingLanes == 0) {
+            float before = 0.0f;
+            if (targets)
+                before = rating_target(problem, e, column, offset);
+            else
+                before = residuals[e];
+            residuals[e] = before + sign * product;
+        }
+    }
+}
+
 }  // namespace
 
 Plan::Plan(const std::int64_t* indptr, std::int64_t n_rows, std::int64_t nnz, const AlsPrior& prior,
@@ -165,6 +192,11 @@ void solve_exactly(const Problem& problem, const Prior& prior, const Shape& shap
     FASTCF_LAUNCH(exact_kernel, rows, shape.threads, bytes, problem, prior, shape, plan.parts.piece);
 }
 
+void leave(const Problem& problem, const Plan& plan, std::int64_t rows, bool targets, float sign, float* residuals) {
+    FASTCF_LAUNCH(residual_kernel, plan.n_long, kMostThreads, 0, problem, plan.parts, true, targets, sign, residuals);
+    FASTCF_LAUNCH(residual_kernel, rows, kRowThreads, 0, problem, plan.parts, false, targets, sign, residuals);
+}
+
 void sum_errors(const Problem& problem, const Plan& plan, std::int64_t rows, double* sums) {
     FASTCF_LAUNCH(error_kernel, plan.n_long, kMostThreads, 0, problem, plan.parts, true, sums);
     FASTCF_LAUNCH(error_kernel, rows, kRowThreads, 0, problem, plan.parts, false, sums);
@@ -186,6 +218,7 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     const In<float> matrix(prior.matrix), mean(prior.prior_mean), penalties(prior.penalties), spectrum(prior.spectrum);
     const InOut<float> out(factors), out_bias(bias);
     const Out<double> squared_errors(method.squared_errors);
+    const InOut<float> residuals(method.residuals);
     const int k = static_cast<int>(factors.cols), d = k + (bias.empty() ? 0 : 1);
     const als::Shape shape(k, d);
     als::Plan plan(indptr, factors.rows, nnz, prior, penalties.data(),
@@ -223,12 +256,25 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     known.spectrum = spectrum.data();
     known.unobserved = static_cast<float>(prior.unobserved);
     known.column_share = 1.0f / static_cast<float>(std::max<std::int64_t>(ratings.cols, 1));
+    const bool blocks = !method.residuals.empty();
+    if (blocks) {  // they are the targets
+        als::leave(rows, plan, factors.rows, method.only_errors, method.only_errors ? -1.0f : 1.0f, residuals.data());
+        rows.values = residuals.data();
+        rows.row_offset = rows.column_offset = nullptr;
+        rows.offset = 0.0f;
+    }
     if (!method.only_errors && method.cg_steps > 0) als::iterate(rows, known, method.cg_steps, plan, factors.rows);
     if (!method.only_errors && method.cg_steps == 0) als::solve_exactly(rows, known, shape, plan, factors.rows);
-    if (!method.squared_errors.empty()) als::sum_errors(rows, plan, factors.rows, squared_errors.data());
+    if (!method.squared_errors.empty()) {
+        als::Problem measured = rows;
+        if (blocks && method.only_errors) measured.k = measured.d = 0;  // residuals are what is left already
+        als::sum_errors(measured, plan, factors.rows, squared_errors.data());
+    }
+    if (blocks && !method.only_errors) als::leave(rows, plan, factors.rows, false, -1.0f, residuals.data());
     out.finish();
     out_bias.finish();
     squared_errors.finish();
+    residuals.finish();
 }
 
 }  // namespace fastcf

@@ -63,7 +63,12 @@ struct AlsMethod {
     // (rows,) or empty; becomes sum w (t - a.x)^2 of each row's solution, while its columns are in the cache. A pass of
     // its own took 13 % of a sweep with 3 steps of conjugate gradients (1.8 M ratings, k = 64).
     VectorView<double> squared_errors;
-    bool only_errors = false;  // rows stay as they are, and only their squared errors are computed
+    // (nnz,) or empty: what the whole model leaves of the targets, t - a.x, of which `factors` and `column_factors` may
+    // be some columns. They take the place of the targets, and become what is left after the update: blocks of factors
+    // one after the other (S. Rendle, W. Krichene, L. Zhang and Y. Koren, "iALS++", 2021). Without biases.
+    VectorView<float> residuals;
+    // Rows stay as they are, and only their squared errors, and `residuals` of the targets, are computed.
+    bool only_errors = false;
 };
 
 // Solves every row: factors (rows, k) and bias (rows,), empty without biases. Rows without ratings become 0 where there
@@ -107,6 +112,8 @@ inline void check_als(const AlsProblem& problem, const AlsPrior& prior, const Al
     check(method.squared_errors.empty() || method.squared_errors.size == rows, caller,
           ": squared_errors must have one entry per row of the ratings (", rows, "); got ", method.squared_errors.size);
     check(!method.only_errors || !method.squared_errors.empty(), caller, ": only_errors needs squared_errors");
+    length({method.residuals.data, method.residuals.size}, problem.ratings.nnz(), "residuals");
+    check(method.residuals.empty() || bias.empty(), caller, ": residuals go without a bias");
     check(method.cg_steps >= 0, caller, ": cg_steps must not be negative; got ", method.cg_steps);
     if (method.noise.data != nullptr) {
         check(method.noise.rows == rows && method.noise.cols == d, caller, ": noise must have shape (", rows, ", ", d,

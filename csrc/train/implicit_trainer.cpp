@@ -1,5 +1,6 @@
 #include "train/implicit_trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
@@ -49,6 +50,8 @@ ImplicitTrainer::ImplicitTrainer(const CsrView& choices, const CsrView& by_item,
           config.unobserved);
     check(std::isfinite(config.reg_exponent) && config.reg_exponent >= 0, kName,
           ": reg_exponent must not be negative; got ", config.reg_exponent);
+    check(config.block >= 0 && (config.block == 0 || config.cg_steps == 0), kName,
+          ": block must not be negative, and 0 with cg_steps; got ", config.block);
     check(config.cg_steps >= 0, kName, ": cg_steps must not be negative; got ", config.cg_steps);
     check(items.rows == choices.cols && items.nnz() == choices.nnz(), kName,
           ": the choices by item must be as many, of as many items, as those by user (", choices.nnz(), " of ",
@@ -103,7 +106,46 @@ double ImplicitTrainer::update(bool users, MatrixView<const float> basis, Vector
     const DeviceArray<float> axes(basis.data, k * k);
     rotate(user_factors_, user_.rows, axes);
     rotate(item_factors_, item_.rows, axes);
-    return solve(users, spectrum, false);
+    return config_.block > 0 && config_.block < k ? solve_in_blocks(users, spectrum) : solve(users, spectrum, false);
+}
+
+double ImplicitTrainer::sum_of_errors(std::int64_t rows) const {
+    const HostView<const double> errors(squared_errors_);
+    return std::accumulate(errors.data(), errors.data() + rows, 0.0);
+}
+
+AlsProblem ImplicitTrainer::problem(const Side& side) const {
+    AlsProblem problem;
+    problem.ratings = {side.indptr.data(), side.columns.data(), nullptr, side.rows, side.cols, side.columns.size()};
+    problem.weights = {side.weights.data(), side.weights.size()};
+    return problem;
+}
+
+// In the axes of the Gram matrix only the choices join the blocks, by their residuals.
+double ImplicitTrainer::solve_in_blocks(bool users, VectorView<const float> spectrum) {
+    const std::int64_t k = config_.n_factors;
+    Side& side = users ? user_ : item_;
+    DeviceArray<float>& factors = users ? user_factors_ : item_factors_;
+    const DeviceArray<float>& others = users ? item_factors_ : user_factors_;
+    side.residuals.reserve(side.columns.size());
+    AlsProblem all = problem(side);
+    all.column_factors = {others.data(), side.cols, k, k};
+    AlsPrior prior;
+    prior.penalties = {side.penalties.data(), side.penalties.size()};
+    AlsMethod method;
+    method.squared_errors = {squared_errors_.data(), side.rows};
+    method.residuals = {side.residuals.data(), side.columns.size()};
+    method.only_errors = true;
+    als_update(all, prior, method, {factors.data(), side.rows, k, k}, {}, config_.n_threads);
+    method.only_errors = false;
+    prior.unobserved = config_.unobserved;
+    for (std::int64_t first = 0; first < k; first += config_.block) {
+        const std::int64_t size = std::min(config_.block, k - first);
+        all.column_factors = {others.data() + first, side.cols, size, k};
+        prior.spectrum = {spectrum.data + first, size};
+        als_update(all, prior, method, {factors.data() + first, side.rows, size, k}, {}, config_.n_threads);
+    }
+    return sum_of_errors(side.rows);
 }
 
 double ImplicitTrainer::solve(bool users, VectorView<const float> spectrum, bool only_errors) {
@@ -111,10 +153,8 @@ double ImplicitTrainer::solve(bool users, VectorView<const float> spectrum, bool
     const Side& side = users ? user_ : item_;
     DeviceArray<float>& factors = users ? user_factors_ : item_factors_;
     const DeviceArray<float>& others = users ? item_factors_ : user_factors_;
-    AlsProblem problem;
-    problem.ratings = {side.indptr.data(), side.columns.data(), nullptr, side.rows, side.cols, side.columns.size()};
-    problem.weights = {side.weights.data(), side.weights.size()};
-    problem.column_factors = {others.data(), side.cols, k, k};
+    AlsProblem rows = problem(side);
+    rows.column_factors = {others.data(), side.cols, k, k};
     AlsPrior prior;
     prior.penalties = {side.penalties.data(), side.penalties.size()};
     prior.unobserved = config_.unobserved;
@@ -123,9 +163,8 @@ double ImplicitTrainer::solve(bool users, VectorView<const float> spectrum, bool
     method.cg_steps = config_.cg_steps;
     method.squared_errors = {squared_errors_.data(), side.rows};
     method.only_errors = only_errors;
-    als_update(problem, prior, method, {factors.data(), side.rows, k, k}, {}, config_.n_threads);
-    const HostView<const double> errors(squared_errors_);
-    return std::accumulate(errors.data(), errors.data() + side.rows, 0.0);
+    als_update(rows, prior, method, {factors.data(), side.rows, k, k}, {}, config_.n_threads);
+    return sum_of_errors(side.rows);
 }
 
 double ImplicitTrainer::squared_error() {

@@ -22,7 +22,8 @@ struct ImplicitConfig {
     double reg = 0;
     double reg_exponent = 1;
     double unobserved = 0;
-    int cg_steps = 0;  // as in ops/als.h
+    int cg_steps = 0;        // as in ops/als.h
+    std::int64_t block = 0;  // factors solved at a time, exactly, the others standing still; 0: all
     int n_threads = 0;
 };
 
@@ -58,11 +59,15 @@ class ImplicitTrainer {
         DeviceArray<std::int64_t> indptr;
         DeviceArray<std::int32_t> columns;
         DeviceArray<float> weights, penalties;
+        DeviceArray<float> residuals;  // with blocks
         std::int64_t rows = 0, cols = 0;
     };
 
     static Side make_side(const CsrView& choices, const ImplicitConfig& config);
     void rotate(DeviceArray<float>& factors, std::int64_t rows, const DeviceArray<float>& basis);
+    AlsProblem problem(const Side& side) const;
+    double sum_of_errors(std::int64_t rows) const;
+    double solve_in_blocks(bool users, VectorView<const float> spectrum);
     double solve(bool users, VectorView<const float> spectrum, bool only_errors);
 
     ImplicitConfig config_;

@@ -44,6 +44,7 @@ def als_update(
     penalties: NDArray[np.float32] | None = None,
     unobserved: float = 0.0,
     spectrum: NDArray[np.float32] | None = None,
+    residuals: NDArray[np.float32] | None = None,
     only_errors: bool = False,
     n_threads: int = 0,
 ) -> None: ...
@@ -366,6 +367,7 @@ class ImplicitTrainer:
         reg_exponent: float,
         unobserved: float,
         cg_steps: int = 0,
+        block: int = 0,
         n_threads: int = 0,
     ) -> None: ...
     def set_parameters(self, user_factors: NDArray[np.float32], item_factors: NDArray[np.float32]) -> None: ...

@@ -1,7 +1,13 @@
 """Solvers of matrix factorisation, of ratings and of choices, as objects with their parameters."""
 
 from fastcf.models.factorization.solvers import ALS, SGD, Gibbs, GradientDescent, Solver, as_solver
-from fastcf.models.implicit.solvers import Cholesky, ConjugateGradients, ImplicitSolver, as_implicit_solver
+from fastcf.models.implicit.solvers import (
+    Cholesky,
+    ConjugateGradients,
+    ImplicitSolver,
+    Subspaces,
+    as_implicit_solver,
+)
 
 __all__ = [
     "ALS",
@@ -12,6 +18,7 @@ __all__ = [
     "GradientDescent",
     "ImplicitSolver",
     "Solver",
+    "Subspaces",
     "as_implicit_solver",
     "as_solver",
 ]

@@ -28,8 +28,12 @@ MODELS = {
     "autoencoder-user": lambda **options: fastcf.Autoencoder(
         (6, 4), n_epochs=5, random_state=0, orientation="user", normalize="item", **options
     ),
+    "implicit": lambda **options: fastcf.ImplicitFactorization(5, reg=0.01, n_epochs=5, random_state=0, **options),
     "two-tower": lambda **options: fastcf.TwoTower((6,), (5,), 4, n_epochs=5, random_state=0, **options),
 }
+
+CHOICES = ("implicit",)  # learn which items are chosen, not their ratings
+RATINGS = tuple(name for name in MODELS if name not in CHOICES)
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +284,6 @@ TWICE = scipy.sparse.coo_matrix(([1.0, 2.0], ([0, 0], [1, 1])))
         ([(1, 2), (1, 2)], [1.0, 2.0], ValueError, r"fit: .*hand over Ratings.from_rows\(X, y, duplicates="),
         (TWICE, None, ValueError, r"fit: .*hand over Ratings.from_scipy\(X, duplicates="),
         ([(1, 2), (1, 3)], [1.0], ValueError, "length|entries"),
-        ([(1, 2), (1, 3)], None, ValueError, "y must hold the ratings"),
         (np.empty((0, 2), int), np.empty(0), ValueError, "must not be empty"),
         ([(1, 2, 3)], [1.0], ValueError, r"shape \(n, 2\)"),
         ([(1.5, 2), (1, 3)], [1.0, 2.0], TypeError, "integers or strings|integers.*strings"),
@@ -291,6 +294,12 @@ TWICE = scipy.sparse.coo_matrix(([1.0, 2.0], ([0, 0], [1, 1])))
 def test_model_bad_ratings_raise(name, X, y, error, message):
     with pytest.raises(error, match=message):
         MODELS[name]().fit(X, y)
+
+
+@pytest.mark.parametrize("name", RATINGS)
+def test_model_of_ratings_needs_values_of_pairs(name):
+    with pytest.raises(ValueError, match="y must hold the ratings"):
+        MODELS[name]().fit([(1, 2), (1, 3)])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -323,7 +332,7 @@ def test_model_failed_refit_leaves_the_fitted_model_as_it_was(name, ratings):
     np.testing.assert_array_equal(model.predict(ratings), before)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", RATINGS)
 @pytest.mark.parametrize("n_ratings", [1, 3])
 def test_model_constant_ratings_are_predicted(name, n_ratings):
     ratings = fastcf.Ratings.from_coo(range(n_ratings), range(n_ratings), [3.0] * n_ratings)

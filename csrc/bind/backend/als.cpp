@@ -15,7 +15,8 @@ void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32
                        const ArrayOrNone<float>& prior, const ArrayOrNone<float>& prior_mean,
                        const ArrayOrNone<float>& noise, std::uint64_t noise_seed, int cg_steps,
                        const ArrayOrNone<double>& squared_errors, const ArrayOrNone<float>& penalties,
-                       double unobserved, const ArrayOrNone<float>& spectrum, bool only_errors, int n_threads) {
+                       double unobserved, const ArrayOrNone<float>& spectrum, const ArrayOrNone<float>& residuals,
+                       bool only_errors, int n_threads) {
     const char* caller = "als_update";
     AlsProblem problem;
     problem.column_factors = matrix_in<float>(column_factors, caller, "column_factors");
@@ -36,6 +37,7 @@ void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32
     what.spectrum = optional_vector_in<float>(spectrum, caller, "spectrum");
     AlsMethod method;
     method.only_errors = only_errors;
+    if (!residuals.is_none()) method.residuals = vector_out<float>(residuals, caller, "residuals");
     method.cg_steps = cg_steps;
     method.noise_seed = noise_seed;
     if (!noise.is_none()) method.noise = held_matrix_in<float>(noise, caller, "noise");
@@ -60,7 +62,7 @@ void register_als(py::module_& module) {
                py::arg("prior") = py::none(), py::arg("prior_mean") = py::none(), py::arg("noise") = py::none(),
                py::arg("noise_seed") = 0, py::arg("cg_steps") = 0, py::arg("squared_errors") = py::none(),
                py::arg("penalties") = py::none(), py::arg("unobserved") = 0.0, py::arg("spectrum") = py::none(),
-               py::arg("only_errors") = false, py::arg("n_threads") = 0);
+               py::arg("residuals") = py::none(), py::arg("only_errors") = false, py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

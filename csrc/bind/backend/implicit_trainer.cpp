@@ -14,6 +14,7 @@ void register_implicit_trainer(py::module_& module) {
         .required("reg_exponent", &ImplicitConfig::reg_exponent)
         .required("unobserved", &ImplicitConfig::unobserved)
         .optional("cg_steps", &ImplicitConfig::cg_steps)
+        .optional("block", &ImplicitConfig::block)
         .optional("n_threads", &ImplicitConfig::n_threads);
     py::class_<ImplicitTrainer> trainer(module, name, py::module_local());
     trainer.def(py::init([name, keywords](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._backend import single_threaded_blas
 from fastcf.models.implicit.axes import axes_of
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.ratings import Ratings
@@ -119,7 +120,8 @@ def state_of(
     """
     native, n_threads = problem.compute
     axes = axes_of(native.factor_gram(item_factors, n_threads=n_threads))
-    users, items = user_factors @ axes.basis, item_factors @ axes.basis
+    with single_threaded_blas():  # the same sums on every machine
+        users, items = user_factors @ axes.basis, item_factors @ axes.basis
     chose = problem.choices.user_counts() > 0
     mean = users[chose].mean(axis=0, dtype=np.float64).astype(np.float32)
     users -= mean

@@ -13,14 +13,14 @@ from fastcf.models.implicit.problem import Problem
 from fastcf.models.implicit.trainer import AlternatingTrainer
 from fastcf.training.loop import Trainer
 
-__all__ = ["SOLVERS", "Cholesky", "ConjugateGradients", "ImplicitSolver", "as_implicit_solver"]
+__all__ = ["SOLVERS", "Cholesky", "ConjugateGradients", "ImplicitSolver", "Subspaces", "as_implicit_solver"]
 
 
 class ImplicitSolver(Settings):
     """Base class of the solvers of :class:`fastcf.ImplicitFactorization`.
 
     A solver holds its parameters. Strings are shorthand for the objects with their defaults: "cg" for
-    ``ConjugateGradients()``, "cholesky" for ``Cholesky()``.
+    ``ConjugateGradients()``, "cholesky" for ``Cholesky()``, "subspaces" for ``Subspaces()``.
     """
 
     parameter: ClassVar[str] = "solver"
@@ -49,7 +49,7 @@ class Cholesky(ImplicitSolver):
 
     def trainer(self, problem: Problem) -> Trainer:
         """Return the trainer of a problem."""
-        return AlternatingTrainer(problem, 0)
+        return AlternatingTrainer(problem)
 
 
 @dataclass(repr=False)
@@ -77,12 +77,42 @@ class ConjugateGradients(ImplicitSolver):
 
     def trainer(self, problem: Problem) -> Trainer:
         """Return the trainer of a problem."""
-        return AlternatingTrainer(problem, self.n_steps)
+        return AlternatingTrainer(problem, cg_steps=self.n_steps)
+
+
+@dataclass(repr=False)
+class Subspaces(ImplicitSolver):
+    """Alternating least squares by blocks of factors: each is solved exactly while the others stand still.
+
+    For many factors, where systems of all of them take long: a row of n choices takes n k b / 2 + k b² / 6
+    multiply-adds for blocks of b factors, and memory for a number per choice.
+
+    Parameters
+    ----------
+    block_size : int, default 64
+        Factors solved at a time, at least 1; k or more is "cholesky".
+
+    References
+    ----------
+    S. Rendle, W. Krichene, L. Zhang and Y. Koren, "iALS++: speeding up matrix factorization with subspace
+    optimization", arXiv:2110.14044, 2021. Blocks are of the axes in which the Gram matrix is diagonal, so that only
+    the choices join them.
+    """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("subspaces",)
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {"block_size": (Interval(1, 65536, integer=True),)}
+
+    block_size: int = 64
+
+    def trainer(self, problem: Problem) -> Trainer:
+        """Return the trainer of a problem."""
+        return AlternatingTrainer(problem, block=self.block_size)
 
 
 _NAMED: dict[str, tuple[type[ImplicitSolver], dict[str, Any]]] = {
     "cg": (ConjugateGradients, {}),
     "cholesky": (Cholesky, {}),
+    "subspaces": (Subspaces, {}),
 }
 SOLVERS = ("auto", *_NAMED)
 
@@ -92,7 +122,7 @@ def as_implicit_solver(solver: str | ImplicitSolver, caller: str = "as_implicit_
 
     Parameters
     ----------
-    solver : {"auto", "cg", "cholesky"} or ImplicitSolver
+    solver : {"auto", "cg", "cholesky", "subspaces"} or ImplicitSolver
         The name is shorthand for the object with its defaults; "auto" is "cg".
     caller : str
         Named in error messages.

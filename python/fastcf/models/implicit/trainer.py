@@ -26,14 +26,15 @@ class AlternatingTrainer:
     ----------
     problem : Problem
         The problem.
-    cg_steps : int
-        Steps of conjugate gradients; 0: exact.
+    **method
+        Of the native trainer: ``cg_steps``, steps of conjugate gradients, or ``block``, factors solved at a time;
+        without them rows are solved exactly.
     """
 
     validated = False
     restorable = True
 
-    def __init__(self, problem: Problem, cg_steps: int) -> None:
+    def __init__(self, problem: Problem, **method: int) -> None:
         self._problem = problem
         choices, learnt = problem.choices, problem.learnt
         by_item = choices.by_item()
@@ -50,8 +51,8 @@ class AlternatingTrainer:
             reg=learnt.reg,
             reg_exponent=learnt.reg_scaling,
             unobserved=learnt.unobserved_weight,
-            cg_steps=cg_steps,
             n_threads=problem.compute.n_threads,
+            **method,
         )
         self._native.set_parameters(*draw_start(problem))
         self._squared_error: float | None = None
