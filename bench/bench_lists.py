@@ -3,7 +3,7 @@
     python bench/bench_lists.py SET... [--seeds 3] [--protocols T1 T2] [--only NAME...] [--peers] [--validation]
 
 SET is a folder of ratings, or one that holds several, or "made-up": ``make_ratings(choice=1)`` of the default size,
-where the lists by true probability ("Truth", in T2) are the best that there can be. The protocols are described in
+where the lists by true probability ("Truth") are the best that there can be. The protocols are described in
 lists_protocols.py, the models in lists_models.py, the peers (``implicit`` and irspack, by default and tuned) in
 lists_peers.py. ``--validation`` measures on the validation users or choices and never looks at test rows: choose
 defaults with it.
@@ -136,7 +136,7 @@ def main() -> None:
         results[name] = {"threshold": threshold}
         for protocol in arguments.protocols:
             entries = _entries(protocol, arguments)
-            if truth is not None and protocol == "T2":
+            if truth is not None:
                 entries["Truth"] = lists_models.perfect(truth)
             figures: dict[str, Figures] = {name: Figures() for name in entries}
             for seed in range(arguments.seeds):
