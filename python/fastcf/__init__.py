@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from fastcf.models.blend import Blend
     from fastcf.models.factorization import MatrixFactorization
     from fastcf.models.implicit import ImplicitFactorization
+    from fastcf.models.linear import LinearAutoencoder
     from fastcf.models.perceptron import UserPerceptron
     from fastcf.models.regression import ItemRegression, UserRegression
     from fastcf.models.two_tower import TwoTower
@@ -53,6 +54,7 @@ _HOMES = {
     "IdMap": "ratings",
     "ImplicitFactorization": "models.implicit",
     "ItemRegression": "models.regression",
+    "LinearAutoencoder": "models.linear",
     "MatrixFactorization": "models.factorization",
     "Neighbours": "scores",
     "Ratings": "ratings",
@@ -92,6 +94,7 @@ __all__ = [
     "IdMap",
     "ImplicitFactorization",
     "ItemRegression",
+    "LinearAutoencoder",
     "MatrixFactorization",
     "Neighbours",
     "Ratings",

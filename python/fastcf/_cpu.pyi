@@ -381,6 +381,48 @@ class ImplicitTrainer:
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...
 
+def gram(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    n_columns: int,
+    values: NDArray[np.float32] | None = None,
+    targets: NDArray[np.float32] | None = None,
+    row_weights: NDArray[np.float64] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+def item_scores_block(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    base: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+def item_scores_pairs(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    base: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> NDArray[np.float32]: ...
+def item_scores_best(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    values: NDArray[np.float32],
+    users: NDArray[np.int32],
+    weights: NDArray[np.float32],
+    n: int,
+    base: NDArray[np.float32] | None = None,
+    seen_indptr: NDArray[np.int64] | None = None,
+    seen_indices: NDArray[np.int32] | None = None,
+    candidates: NDArray[np.int32] | None = None,
+    excluded: NDArray[np.int32] | None = None,
+    n_threads: int = 0,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def random(
     rows: int, cols: int, distribution: str, scale: float, seed: int, stream: int = 0, n_threads: int = 0
 ) -> NDArray[np.float32]: ...
@@ -464,6 +506,7 @@ class SgdTrainer:
     def save_best(self) -> None: ...
     def restore_best(self) -> None: ...
 
+def spd_inverse(a: NDArray[np.float32], n_threads: int = 0) -> int: ...
 def mf_gradient(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

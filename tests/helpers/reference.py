@@ -383,3 +383,34 @@ def implicit_objective(indptr, indices, weights, P, Q, unobserved, reg, exponent
     penalties = [(n + unobserved * other) ** exponent for n, other in zip(chosen, (len(Q), len(P)), strict=True)]
     penalty = sum((n * (F**2).sum(axis=1)).sum() for n, F in zip(penalties, (P, Q), strict=True))
     return (weights * (1 - scores[rows, indices]) ** 2).sum() + unobserved * (scores**2).sum() + reg * penalty
+
+
+def gram(z, x, weights):
+    """Return Z^T W X of dense tables."""
+    return (np.asarray(z, np.float64).T * weights) @ np.asarray(x, np.float64)
+
+
+def item_scores(history, weights, users, base):
+    """Return the scores of dense histories by weights between items; users of row -1 and without entries have base."""
+    table = np.asarray(history, np.float64) @ np.asarray(weights, np.float64)
+    table[~np.asarray(history, bool).any(axis=1)] = base
+    return np.vstack([table, base])[users]
+
+
+def linear_item_weights(z, x, weights, dropout, penalty):
+    """Return B with a zero diagonal, column by column by least squares over the other items.
+
+    Minimises ``Σ_u w_u E (x_uj − Σ_i z̃_ui b_ij)² + penalty Σ_i b_ij²``, where inputs are dropped with probability p
+    and the others divided by 1 − p: the expectation adds ``p/(1−p) Σ_u w_u z_ui² b_ij²``.
+    """
+    z, x = np.asarray(z, np.float64), np.asarray(x, np.float64)
+    n = z.shape[1]
+    root = np.sqrt(np.asarray(weights, np.float64))[:, None]
+    spread = np.sqrt(dropout / (1 - dropout) * ((root * z) ** 2).sum(axis=0) + penalty)
+    solution = np.zeros((n, n))
+    for j in range(n):
+        others = np.delete(np.arange(n), j)
+        design = np.vstack([(root * z)[:, others], np.diag(spread[others])])
+        right = np.concatenate([root[:, 0] * x[:, j], np.zeros(n - 1)])
+        solution[others, j] = np.linalg.lstsq(design, right, rcond=None)[0]
+    return solution

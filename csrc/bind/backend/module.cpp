@@ -19,10 +19,13 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_gemm(module);
     fastcf::bind::register_gradient_trainer(module);
     fastcf::bind::register_implicit_trainer(module);
+    fastcf::bind::register_gram(module);
+    fastcf::bind::register_item_scores(module);
     fastcf::bind::register_random(module);
     fastcf::bind::register_local_weights(module);
     fastcf::bind::register_loss(module);
     fastcf::bind::register_sgd(module);
+    fastcf::bind::register_spd_inverse(module);
     fastcf::bind::register_mf_gradient(module);
     fastcf::bind::register_nearest(module);
     fastcf::bind::register_normalize(module);

@@ -2,5 +2,15 @@
 
 __all__ = ["FAMILIES"]
 
-FAMILIES = ("autoencoder", "bias", "blend", "factorization", "implicit", "perceptron", "regression", "two_tower")
+FAMILIES = (
+    "autoencoder",
+    "bias",
+    "blend",
+    "factorization",
+    "implicit",
+    "linear",
+    "perceptron",
+    "regression",
+    "two_tower",
+)
 """The families, each a module of this package."""

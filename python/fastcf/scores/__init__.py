@@ -1,6 +1,7 @@
 """Scores of fitted models by row, the links to predictions, and the recommender around them."""
 
 from fastcf.scores.choices import Choices
+from fastcf.scores.dense_weights import DenseWeightScores
 from fastcf.scores.factors import FactorScores, Posterior
 from fastcf.scores.item_weights import ItemWeightScores
 from fastcf.scores.links import Compute, Identity, Link, Sigmoid, Squash
@@ -16,6 +17,7 @@ from fastcf.scores.weighted import Part, WeightedScores
 __all__ = [
     "Choices",
     "Compute",
+    "DenseWeightScores",
     "FactorScores",
     "Folding",
     "Identity",
