@@ -136,4 +136,43 @@ FASTCF_HD inline std::int64_t sort_size(std::int64_t n, std::int64_t least) {
     return size;
 }
 
+// By a block: the n best of keys, sorted, as items and scores; -1 and -infinity where there are too few. `each(take)`
+// calls take(key) for the keys of the calling thread; `best` has room for `size` of them, a power of two, and all best
+// ones fit. `scratch` has room for 32 keys, `gathered` for one number.
+template <class Each>
+FASTCF_DEVICE void write_best(Each each, Global<std::uint64_t> best, std::int64_t size, std::int64_t n,
+                              Shared<std::uint64_t> scratch, Shared<int> gathered, Global<std::int32_t> ids,
+                              Global<float> scores) {
+    const auto count = [&](std::uint64_t limit) {
+        std::uint64_t found = 0;
+        each([&](std::uint64_t key) { found += key >= limit ? 1 : 0; });
+        return static_cast<std::int64_t>(block_sum(found, scratch));
+    };
+    std::uint64_t cut = 1;
+    if (count(cut) > size) {
+        std::uint64_t high = 0, below = 0;
+        each([&](std::uint64_t key) {
+            high = key > high ? key : high;
+            below = ~key > below ? ~key : below;
+        });
+        const std::uint64_t low = ~block_max(below, scratch);
+        cut = find_cut(low, block_max(high, scratch), n < size ? n : size, size, count);
+    }
+    if (threadIdx.x == 0) gathered[0] = 0;
+    block_sync();
+    each([&](std::uint64_t key) {
+        if (key >= cut) best[atomic_add(gathered, 1)] = key;
+    });
+    block_sync();
+    const std::int64_t found = gathered[0], sorted = sort_size(found, 1);
+    for (std::int64_t e = found + threadIdx.x; e < sorted; e += blockDim.x) best[e] = kNoRank;
+    block_sort(best, sorted);
+    for (std::int64_t e = threadIdx.x; e < n; e += blockDim.x) {
+        std::uint64_t key = kNoRank;
+        if (e < found) key = best[e];
+        ids[e] = e < found ? rank_index(key) : -1;
+        scores[e] = e < found ? rank_score(key) : -std::numeric_limits<float>::infinity();
+    }
+}
+
 }  // namespace fastcf

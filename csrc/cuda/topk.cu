@@ -291,36 +291,7 @@ void topk_finish_kernel(Lists lists, std::int64_t size, Global<std::uint64_t> sp
             }
         }
     };
-    const auto count = [&](std::uint64_t limit) {
-        std::uint64_t found = 0;
-        each([&](std::uint64_t key) { found += key >= limit ? 1 : 0; });
-        return static_cast<std::int64_t>(block_sum(found, scratch));
-    };
-    std::uint64_t cut = 1;
-    if (count(cut) > size) {
-        std::uint64_t high = 0, below = 0;
-        each([&](std::uint64_t key) {
-            high = key > high ? key : high;
-            below = ~key > below ? ~key : below;
-        });
-        const std::uint64_t low = ~block_max(below, scratch);
-        cut = find_cut(low, block_max(high, scratch), n < size ? n : size, size, count);
-    }
-    if (threadIdx.x == 0) gathered[0] = 0;
-    block_sync();
-    each([&](std::uint64_t key) {
-        if (key >= cut) best[atomic_add(gathered, 1)] = key;
-    });
-    block_sync();
-    const std::int64_t found = gathered[0], sorted = sort_size(found, 1);
-    for (std::int64_t e = found + threadIdx.x; e < sorted; e += blockDim.x) best[e] = kNoRank;
-    block_sort(best, sorted);
-    for (std::int64_t e = threadIdx.x; e < n; e += blockDim.x) {
-        std::uint64_t key = kNoRank;
-        if (e < found) key = best[e];
-        ids[user * n + e] = e < found ? rank_index(key) : -1;
-        scores[user * n + e] = e < found ? rank_score(key) : -std::numeric_limits<float>::infinity();
-    }
+    write_best(each, best, size, n, scratch, gathered, ids + user * n, scores + user * n);
 }
 
 constexpr std::int64_t kScratchBytes = 1 << 30;        // of lists: users for some waves of a large device

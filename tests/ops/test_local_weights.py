@@ -141,3 +141,14 @@ def test_local_weights_bad_input_raises(backend, change, error, message):
     }
     with pytest.raises(error, match=f"local_weights: .*{message}"):
         backend.local_weights(**{**valid, **change})
+
+
+def test_local_weights_of_more_neighbours_than_shared_memory_holds(backend):
+    rng = np.random.default_rng(5)
+    mask, indptr, indices = histories(rng, 40, 260, 0.3)
+    weights = np.ones(40, np.float32)
+    neighbours = np.arange(1, 250, dtype=np.int32)
+    n_indptr = np.where(np.arange(261) > 0, neighbours.size, 0).astype(np.int64)
+    found = backend.local_weights(indptr, indices, None, 260, weights, n_indptr, neighbours, 2.0, 0.5)
+    expected = reference.local_weights(mask, mask, weights, [neighbours, *[[]] * 259], 2.0, 0.5)[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
