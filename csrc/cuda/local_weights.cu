@@ -2,6 +2,7 @@
 // and cuts them into the triangles of the systems that they belong to; a second kernel solves a system per block, by
 // the factorisation that alternating least squares has.
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "core/interrupt.h"
@@ -135,7 +136,7 @@ FASTCF_DEVICE Global<float> system_space(Global<float> systems, std::int64_t wor
 // by its barriers and the multipliers; else in global memory, bound by L2. `unsolved` gets 1 where a pivot is lost or a
 // number not finite. 256 threads. Deterministic.
 template <bool kLarge>
-FASTCF_KERNEL(kSolveThreads)
+FASTCF_KERNEL(kSolveThreads, 1)
 void local_solve_kernel(Cuts cuts, std::int64_t first_item, std::int64_t most, float scale, float reg,
                         Global<float> systems, Global<std::int32_t> unsolved) {
     FASTCF_SHARED(int, lost, 1);
@@ -164,14 +165,15 @@ void local_solve_kernel(Cuts cuts, std::int64_t first_item, std::int64_t most, f
         if (q == i) diagonal[i] = entry;
     }
     block_sync();
-    als::factorise<std::int64_t>(a, size, ld, diagonal, inverse);
+    using Index = std::conditional_t<kLarge, std::int64_t, int>;
+    als::factorise<Index>(a, size, ld, diagonal, inverse);
     for (int i = t; i < size; i += kSolveThreads) {
         const float root = inverse[i], begun = diagonal[i], y = a[std::int64_t{i} * ld + size];
         if (!(root > 0.0f && 1.0f > kLocalPivot * begun * root * root)) atomic_max(lost, 1);
         x[i] = y;
     }
     block_sync();
-    als::back_substitute<std::int64_t>(a, size, ld, inverse, x);
+    als::back_substitute<Index>(a, size, ld, inverse, x);
     for (int i = t; i < m; i += kSolveThreads) {
         const float weight = x[i];
         if (!(0.0f * weight == 0.0f)) atomic_max(lost, 1);

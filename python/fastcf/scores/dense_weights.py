@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -61,6 +61,10 @@ class DenseWeightScores(Scores):
     def n_items(self) -> int:  # type: ignore[override]  # the same
         """Number of item rows."""
         return len(self.item_weights)
+
+    def with_histories(self, histories: Histories) -> DenseWeightScores:
+        """Return the scores of other users."""
+        return replace(self, histories=histories)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
         """Return the scores of pairs of rows."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from fastcf.scores.seen import read_only
@@ -43,6 +44,10 @@ class Histories(NamedTuple):
         np.cumsum(ends - starts, out=offsets[1:])
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
         return Histories(offsets, self.indices[places], self.values[places])
+
+    def to_scipy(self, n_columns: int) -> Any:
+        """Return the same as a SciPy CSR array; nothing is copied but, perhaps, ``indptr``."""
+        return scipy.sparse.csr_array((self.values, self.indices, self.indptr), (self.n_users, n_columns))
 
     def read_only(self) -> Histories:
         """Return the same as arrays that cannot be written to."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from fastcf.scores.histories import Histories
 from fastcf.scores.links import Compute, Floats, Identity, Link
 from fastcf.scores.protocol import Found, Rows, Scores, Selection
 
 __all__ = ["ItemWeightScores"]
-
-_CompressedRows = tuple[NDArray[np.int64], Rows, Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,8 @@ class ItemWeightScores(Scores):
         The scores of users without a history: the popularity of items, for example. None: 0.
     """
 
+    shown: ClassVar[tuple[str, ...]] = ("item_weights",)
+
     history: Any
     weights: Any
     link: Link = field(default_factory=Identity)
@@ -51,21 +51,37 @@ class ItemWeightScores(Scores):
         """Number of item rows."""
         return int(self.weights.shape[1])
 
+    @classmethod
+    def of_histories(cls, histories: Histories, weights: Any, base: Floats | None = None) -> ItemWeightScores:
+        """Return the scores of histories over the rows of ``weights``."""
+        return cls(histories.to_scipy(weights.shape[0]), weights, base=base)
+
+    def with_histories(self, histories: Histories) -> ItemWeightScores:
+        """Return the scores of other users."""
+        return replace(self, history=histories.to_scipy(self.weights.shape[0]))
+
+    @property
+    def item_weights(self) -> Any:
+        """The weights."""
+        return self.weights
+
     @cached_property
-    def _history_rows(self) -> _CompressedRows:
+    def histories(self) -> Histories:
+        """The arrays of the histories."""
         return _compressed_rows(self.history)
 
     @cached_property
-    def _weight_rows(self) -> _CompressedRows:
+    def weight_rows(self) -> Histories:
+        """The arrays of the weights."""
         return _compressed_rows(self.weights)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
         """Return the scores of pairs of rows."""
         scores: Floats = compute.native.sparse_item_scores_pairs(
-            *self._history_rows,
+            *self.histories,
             np.ascontiguousarray(users),
             np.ascontiguousarray(items),
-            *self._weight_rows,
+            *self.weight_rows,
             self.n_items,
             base=self.base,
             n_threads=compute.n_threads,
@@ -75,9 +91,9 @@ class ItemWeightScores(Scores):
     def block(self, users: Rows, compute: Compute) -> Floats:
         """Return the scores of all items for user rows."""
         scores: Floats = compute.native.sparse_item_scores_block(
-            *self._history_rows,
+            *self.histories,
             np.ascontiguousarray(users),
-            *self._weight_rows,
+            *self.weight_rows,
             self.n_items,
             base=self.base,
             n_threads=compute.n_threads,
@@ -88,9 +104,9 @@ class ItemWeightScores(Scores):
         """Return the best items of user rows."""
         seen_indptr, seen_indices = selection.seen
         found: Found = compute.native.sparse_item_scores_best(
-            *self._history_rows,
+            *self.histories,
             np.ascontiguousarray(users),
-            *self._weight_rows,
+            *self.weight_rows,
             self.n_items,
             selection.n,
             base=self.base,
@@ -117,7 +133,7 @@ class ItemWeightScores(Scores):
         parts : ndarray of shape (n,), float32
             x_uj w_ji. The score is their sum, added in this order; where the history is empty it is ``base``.
         """
-        indptr, indices, values = self._history_rows
+        indptr, indices, values = self.histories
         own = slice(indptr[user], indptr[user + 1])
         given = self.weights[indices[own]].tocsc()[:, [item]].toarray()[:, 0]
         parts: Floats = values[own] * given
@@ -143,14 +159,14 @@ class ItemWeightScores(Scores):
         return found, weights
 
 
-def _compressed_rows(matrix: Any) -> _CompressedRows:
+def _compressed_rows(matrix: Any) -> Histories:
     """Return the arrays that native code reads, columns ascending within a row."""
     rows = matrix.tocsr()
     if not rows.has_canonical_format:
         rows = rows.copy()
         rows.sum_duplicates()
-    return (
+    return Histories(
         np.ascontiguousarray(rows.indptr, np.int64),
         np.ascontiguousarray(rows.indices, np.int32),
         np.ascontiguousarray(rows.data, np.float32),
-    )
+    ).read_only()
