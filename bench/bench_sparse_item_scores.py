@@ -1,4 +1,4 @@
-"""Ten items for all users by sparse weights between items, against SciPy's product and argpartition, and implicit.
+"""Ten items for all users by sparse weights between items, against SciPy's product and partition.
 
 The limit is counted: an addition is a load and a store in a random place, at most one a cycle and core.
 """
@@ -60,19 +60,6 @@ def main() -> None:
         found["scipy, 1 thread"] = np.concatenate(best)
 
     runs = {"fastcf": ours, "scipy, 1 thread": scipy_product}
-    try:
-        from implicit.nearest_neighbours import ItemItemRecommender
-    except ImportError:
-        print("implicit is not installed: left out")
-    else:
-        peer = ItemItemRecommender(K=m, num_threads=arguments.threads)
-        peer.similarity = weights.astype(np.float64)
-        peer._scorer = None
-
-        def implicit() -> None:
-            found["implicit"] = peer.recommend(everyone, x.astype(np.float64), N=arguments.n)[1]
-
-        runs["implicit"] = implicit
     seconds = alternate(runs, arguments.repeats)
     medians = {name: float(np.median(times)) for name, times in seconds.items()}
     additions = int(np.diff(rows[0])[history[1]].sum())
