@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["DenseAutoencoder", "DenseBatches", "masked_mse", "parameter_groups"]
+__all__ = ["DenseAutoencoder", "DenseBatches", "masked_mse", "multinomial_cost", "parameter_groups"]
 
-ACTIVATIONS = {"selu": functional.selu, "sigmoid": torch.sigmoid, "identity": lambda z: z}
+ACTIVATIONS = {"selu": functional.selu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "identity": lambda z: z}
 
 
 class DenseAutoencoder(nn.Module):
@@ -80,6 +80,11 @@ def parameter_groups(model: DenseAutoencoder, weight_decay: float) -> list[dict[
 def masked_mse(predicted: Tensor, x: Tensor, mask: Tensor, n: int) -> Tensor:
     """Return the mean squared error over the ``n`` entries that are rated, where the mask is 1."""
     return ((predicted - x) * mask).square().sum() / n
+
+
+def multinomial_cost(predicted: Tensor, chosen: Tensor) -> Tensor:
+    """Return the mean over rows with choices of −Σ log softmax of what is chosen; all strengths are in ``chosen``."""
+    return -(chosen * functional.log_softmax(predicted, 1)).sum() / (chosen.sum(1) > 0).sum()
 
 
 class DenseBatches:

@@ -21,6 +21,10 @@ struct Names<Loss> {
     static constexpr const char* all[] = {"squared", "logistic"};
 };
 template <>
+struct Names<NetworkLoss> {
+    static constexpr const char* all[] = {"squared", "logistic", "multinomial"};
+};
+template <>
 struct Names<Storage> {
     static constexpr const char* all[] = {"float32", "float16"};
 };

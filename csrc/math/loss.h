@@ -9,6 +9,9 @@ namespace fastcf {
 
 enum class Loss { squared, logistic };
 
+// The costs of a network that has the outputs of a whole row: the same, or one of all outputs together (ops/softmax.h).
+enum class NetworkLoss { squared, logistic, multinomial };
+
 // e^x for x <= 0, to two units in the last place: x = n log 2 + r with |r| <= log(2) / 2, and the series of e^r.
 // Numbers below e^-87 come out as e^-87. Nothing but additions, products and shifts: compilers turn loops over it into
 // vector code.

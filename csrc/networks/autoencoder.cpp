@@ -9,6 +9,8 @@
 #include "ops/gemm.h"
 #include "ops/loss.h"
 #include "ops/mf_gradient.h"
+#include "ops/rows.h"
+#include "ops/softmax.h"
 #include "ops/spmm.h"
 
 namespace fastcf {
@@ -174,22 +176,57 @@ bool Autoencoder<T>::start_gradient(const RowBatch<T>& batch, const OptimizedRow
 }
 
 template <class T>
+void Autoencoder<T>::sampled_outputs(const RowBatch<T>& batch, double scale, double* loss,
+                                     MatrixView<T> hidden_gradient, MatrixView<T> output_gradient, bool begun,
+                                     int n_threads) {
+    const std::int64_t n = batch.n;
+    T* const predicted = sized(predicted_, 1, n).data;
+    T* const slopes = sized(slopes_, 1, n).data;
+    outputs(hidden_values_, batch.indptr, batch.columns, n, {batch.offsets, batch.offsets == nullptr ? 0 : n},
+            predicted, n_threads);
+    loss_gradient<T>(config_.loss == NetworkLoss::logistic ? Loss::logistic : Loss::squared, {predicted, n},
+                     {batch.targets, n}, {batch.weights, batch.weights == nullptr ? 0 : n}, 2 * scale, {slopes, n},
+                     loss, n_threads);
+    activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
+    spmm<T>({batch.indptr, batch.columns, nullptr, slopes, batch.rows, n}, output_table().view(), hidden_gradient, {},
+            n_threads);
+    spmm<T>({batch.column_indptr, batch.column_rows, batch.column_entries, slopes, batch.touched.size, n},
+            hidden_values_, output_gradient, {bias_gradient_.data(), batch.touched.size}, n_threads, begun);
+}
+
+template <class T>
+void Autoencoder<T>::softmax_outputs(const RowBatch<T>& batch, double scale, double* loss,
+                                     MatrixView<T> hidden_gradient, MatrixView<T> output_gradient, bool begun,
+                                     int n_threads) {
+    const std::int64_t n = batch.touched.size;
+    MatrixView<const T> table = output_table().view();
+    VectorView<const T> bias{output_bias_.values.data(), config_.n_columns};
+    if (n < config_.n_columns || batch.shifts != nullptr) {
+        const MatrixView<T> rows = sized(table_, n, width()), biases = sized(shifts_, n, 1);
+        gather_rows<T>(table, batch.touched, {}, rows, n_threads);
+        gather_rows<T>(output_bias_.view(), batch.touched, {}, biases, n_threads);
+        if (batch.shifts != nullptr)
+            activate<T>(Activation::identity, {biases.data, 1, n, n}, {batch.shifts, n}, n_threads);
+        table = {rows.data, n, width(), width()};
+        bias = {biases.data, n};
+    }
+    const MatrixView<T> scores = sized(predicted_, batch.rows, n);
+    const MatrixView<const T> slopes{scores.data, batch.rows, n, n};
+    gemm<T>(false, true, T(1), hidden_values_, table, T(0), scores, n_threads);
+    softmax_gradient<T>({batch.indptr, batch.places, batch.targets, batch.rows, batch.n}, bias, scale, scores, loss,
+                        n_threads);
+    activation_gradient<T>(Activation::identity, slopes, scores, {bias_gradient_.data(), n}, n_threads);
+    gemm<T>(false, false, T(1), slopes, table, T(0), hidden_gradient, n_threads);
+    gemm<T>(true, false, T(1), slopes, hidden_values_, begun ? T(1) : T(0), output_gradient, n_threads);
+}
+
+template <class T>
 void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss,
                               int n_threads) {
     const std::int64_t n = batch.n, touched = batch.touched.size;
     hidden_values_ = hidden(batch, dropout, n_threads);
     const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
-    T* const predicted = sized(predicted_, 1, n).data;
-    T* const slopes = sized(slopes_, 1, n).data;
-    outputs(hidden_values_, batch.indptr, batch.columns, n, {batch.offsets, batch.offsets == nullptr ? 0 : n},
-            predicted, n_threads);
-    loss_gradient<T>(config_.loss, {predicted, n}, {batch.targets, n},
-                     {batch.weights, batch.weights == nullptr ? 0 : n}, 2 * scale, {slopes, n}, loss, n_threads);
-    activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
-
     const MatrixView<T> hidden_gradient = sized(hidden_gradient_, batch.rows, width());
-    spmm<T>({batch.indptr, batch.columns, nullptr, slopes, batch.rows, n}, output_table().view(), hidden_gradient, {},
-            n_threads);
     const auto by_column = [&](const T* values) {
         return SparseRows<T>{batch.column_indptr, batch.column_rows, batch.column_entries, values, touched, n};
     };
@@ -197,7 +234,10 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     const MatrixView<T> output_gradient = config_.tied ? input_gradient : sized(output_gradient_, touched, width());
     bias_gradient_.reserve(touched);
     bool begun = start_gradient(batch, output_table(), output_gradient, n_threads);
-    spmm<T>(by_column(slopes), hidden_values_, output_gradient, {bias_gradient_.data(), touched}, n_threads, begun);
+    if (config_.loss == NetworkLoss::multinomial)
+        softmax_outputs(batch, scale, loss, hidden_gradient, output_gradient, begun, n_threads);
+    else
+        sampled_outputs(batch, scale, loss, hidden_gradient, output_gradient, begun, n_threads);
     if (config_.penalised_bias && batch.decay != nullptr)
         spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, touched, touched}, output_bias_.view(),
                 {bias_gradient_.data(), touched, 1, 1}, {}, n_threads, true);

@@ -29,7 +29,9 @@ struct AutoencoderConfig {
     bool alpha = false;           // alpha-dropout
     bool rated = false;           // there are weights for being rated at all
     bool penalised_bias = false;  // weight decay is the output biases', too
-    Loss loss = Loss::squared;    // the logistic one takes outputs as log-odds: with the identity at the end only
+    // The logistic one takes outputs as log-odds, the multinomial one as logarithms of unnormalised probabilities: with
+    // the identity at the end only.
+    NetworkLoss loss = NetworkLoss::squared;
 };
 
 // Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, rated_weights with none
@@ -71,7 +73,9 @@ class Autoencoder {
 
     // The gradient of 2 scale sum of w l(f(x), y) over a batch's ratings, l being the loss (math/loss.h: half the
     // squared error, or the logistic cost), at its touched rows, and of decay_c / 2 times the squared norm of each;
-    // adds the sum to *loss. Touched rows must be up to date.
+    // adds the sum to *loss. With the multinomial loss, of scale times the sum of -y_c log softmax(f(x) + shifts)_c over
+    // the batch's entries, a softmax over its touched columns (ops/softmax.h), for which it must have places. Touched
+    // rows must be up to date.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
@@ -94,6 +98,12 @@ class Autoencoder {
     void list_state(StateFields& fields);
 
   private:
+    // From the hidden values to the gradient of them and that of the last layer, of losses by entry and by row; adds the
+    // losses' sum. The gradient of the last layer's weights has begun where `begun` is set.
+    void sampled_outputs(const RowBatch<T>& batch, double scale, double* loss, MatrixView<T> hidden_gradient,
+                         MatrixView<T> output_gradient, bool begun, int n_threads);
+    void softmax_outputs(const RowBatch<T>& batch, double scale, double* loss, MatrixView<T> hidden_gradient,
+                         MatrixView<T> output_gradient, bool begun, int n_threads);
     Optimizer bias_optimizer(Optimizer optimizer) const;
     std::vector<OptimizedRows<T>*> tables();  // that there are, but for the output biases
     OptimizedRows<T>& output_table() { return config_.tied ? input_ : output_; }
@@ -106,6 +116,7 @@ class Autoencoder {
     DeviceArray<std::int32_t> all_rows_;
     DeviceArray<std::int64_t> places_;  // 0, 1, 2, …: rows of one entry each
     // Of the last batch.
+    DeviceArray<T> table_, shifts_;  // the last layer's touched rows, where they are not all
     DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, rated_gradient_,
         bias_gradient_;
     bool fed_rated_ = false;  // whether the last gradient is of sparse rows: only those have r

@@ -15,13 +15,13 @@ std::size_t at_place(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
-// Adds the penalty's gradient where a batch has not done so already: to rows of the ends that it did not touch, and to
-// all weights between.
+// Adds the penalty's gradient where a batch has not done so already: to rows of the ends of columns without entries,
+// and to all weights between.
 template <class T>
 void penalise_rest(const AutoencoderArrays<T>& at, const AutoencoderConfig& config, double weight_decay,
-                   const std::vector<std::int32_t>& touched, const AutoencoderArrays<T>& gradient) {
+                   const std::vector<std::int32_t>& stored, const AutoencoderArrays<T>& gradient) {
     std::vector<bool> done(at_place(config.n_columns));
-    for (const std::int32_t column : touched) done[at_place(column)] = true;
+    for (const std::int32_t column : stored) done[at_place(column)] = true;
     const auto table = [&](const MatrixView<T>& weights, const MatrixView<T>& slopes) {
         for (std::int64_t c = 0; c < weights.rows; ++c)
             if (!done[at_place(c)])
@@ -66,8 +66,12 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     const char* caller = "autoencoder_gradient";
     const AutoencoderConfig& config = objective.network;
     check_autoencoder(config, caller);
-    check(config.loss == Loss::squared || (config.output_activation == Activation::identity && !objective.dense),
-          caller, ": cost='logistic' goes with output_activation='identity' and sparse rows");
+    check(config.loss == NetworkLoss::squared || (config.output_activation == Activation::identity && !objective.dense),
+          caller, ": cost='logistic' and 'multinomial' go with output_activation='identity' and sparse rows");
+    const bool multinomial = config.loss == NetworkLoss::multinomial;
+    check(!multinomial || (rows.weights == nullptr && rows.offsets == nullptr), caller,
+          ": cost='multinomial' goes without weights and offsets");
+    check(objective.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", objective.n_negatives);
     check(objective.input_dropout >= 0 && objective.input_dropout < 1, caller,
           ": input_dropout must lie in [0, 1); got ", objective.input_dropout);
     check(objective.weight_decay >= 0, caller, ": weight_decay must not be negative; got ", objective.weight_decay);
@@ -86,16 +90,19 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), objective.input_dropout,
                           objective.rated_input, objective.seed);
     if (objective.weight_decay > 0) batches.share_decay(objective.weight_decay);
+    if (multinomial) batches.ask_columns(objective.n_negatives);
     batches.start(0);
     const RowBatch<T> batch = batches.batch(0);
-    const double scale = batch.weight > 0 ? 1 / batch.weight : 0;
+    const double weight = multinomial ? static_cast<double>(batch.chosen_rows) : batch.weight;
+    const double scale = weight > 0 ? 1 / weight : 0;
     DeviceArray<double> loss = DeviceArray<double>::zeros(1);
     network.gradient(batch, scale, dropout, loss.data(), objective.n_threads);
     std::vector<std::int32_t> touched(at_place(batch.touched.size));
     device_download(touched.data(), batch.touched.data, batch.touched.size * 4);
     network.download_gradient(gradient, {touched.data(), batch.touched.size});
-    if (objective.weight_decay > 0) penalise_rest(at, config, objective.weight_decay, touched, gradient);
-    return 2 * loss.to_host().front() * scale + penalty;
+    const std::vector<std::int32_t> stored(rows.structure.indices, rows.structure.indices + rows.structure.nnz());
+    if (objective.weight_decay > 0) penalise_rest(at, config, objective.weight_decay, stored, gradient);
+    return (multinomial ? 1 : 2) * loss.to_host().front() * scale + penalty;
 }
 
 template double autoencoder_gradient<float>(const TrainingRows<float>&, const AutoencoderObjective&,

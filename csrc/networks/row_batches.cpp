@@ -9,7 +9,7 @@
 namespace fastcf {
 namespace {
 
-constexpr std::uint64_t kRowOrder = 0x726f7773, kInputDropout = 0x696e7075;  // streams of random numbers
+constexpr std::uint64_t kRowOrder = 0x726f7773, kInputDropout = 0x696e7075, kColumns = 0x636f6c73;  // streams of random numbers
 
 std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
@@ -45,6 +45,40 @@ void RowBatches<T>::share_decay(double weight_decay) {
 }
 
 template <class T>
+void RowBatches<T>::ask_columns(std::int64_t n_sampled) {
+    asks_all_ = n_sampled == 0;
+    n_sampled_ = n_sampled;
+    if (asks_all_) return;
+    std::vector<double> counts(place_.size(), 1.0);
+    for (const std::int32_t column : columns_) ++counts[at(column)];
+    const double total = static_cast<double>(counts.size() + columns_.size());
+    double below = 0;
+    drawn_below_.clear();
+    shifts_.clear();
+    for (const double count : counts) {
+        below += count;
+        drawn_below_.push_back(below / total);
+        const double missed = static_cast<double>(n_sampled) * std::log1p(-count / total);  // log of (1 - q)^n
+        shifts_.push_back(static_cast<T>(-std::log(-std::expm1(missed))));
+    }
+}
+
+template <class T>
+std::int64_t RowBatches<T>::add_sample(std::int64_t number, std::int32_t* touched, std::int64_t n_touched) {
+    const Rng rng(mix64(seed_) + epoch_, kColumns);
+    for (std::int64_t i = 0; i < n_sampled_; ++i) {
+        const auto word = rng.at(static_cast<std::uint64_t>(number * n_sampled_ + i));
+        const double u = static_cast<double>(word >> 11) * 0x1.0p-53;
+        const auto found = std::upper_bound(drawn_below_.begin(), drawn_below_.end() - 1, u) - drawn_below_.begin();
+        if (std::int32_t& place = place_[at(found)]; place < 0) {
+            place = 0;
+            touched[n_touched++] = static_cast<std::int32_t>(found);
+        }
+    }
+    return n_touched;
+}
+
+template <class T>
 std::vector<std::int32_t> RowBatches<T>::shuffled(std::uint64_t epoch) const {
     std::vector<std::int32_t> order(at(n_rows()));
     std::iota(order.begin(), order.end(), 0);
@@ -67,18 +101,19 @@ template <class T>
 RowBatch<T> RowBatches<T>::consecutive(std::int64_t begin, std::int64_t end) {
     std::vector<std::int32_t> rows(at(end - begin));
     std::iota(rows.begin(), rows.end(), static_cast<std::int32_t>(begin));
-    return plan(rows.data(), end - begin, false);
+    return plan(rows.data(), end - begin, -1);
 }
 
 template <class T>
-RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, bool drop) {
+RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, std::int64_t number) {
     std::int64_t n = 0;
     for (std::int64_t r = 0; r < n_rows; ++r) n += indptr_[at(rows[r]) + 1] - indptr_[at(rows[r])];
     check(n <= INT32_MAX, "RowBatches: a batch must have fewer than 2^31 entries; got ", n);
     if (n_rows > row_capacity_ || n > entry_capacity_) {
         row_capacity_ = std::max(n_rows, row_capacity_);
         entry_capacity_ = std::max(n + n / 4, entry_capacity_);  // batches differ: not a new block for every one
-        const std::int64_t touched = std::min(entry_capacity_, n_columns());
+        const std::int64_t touched = asks_all_ ? n_columns() : std::min(entry_capacity_ + n_sampled_, n_columns());
+        const bool placed = asks_all_ || n_sampled_ > 0;
         block_ = UploadBlock();
         block_.add(indptr_part_, row_capacity_ + 1);
         block_.add(column_indptr_part_, touched + 1);
@@ -86,6 +121,8 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         block_.add(columns_part_, entry_capacity_);
         block_.add(touched_part_, touched);
         block_.add(rows_part_, entry_capacity_);
+        if (placed) block_.add(places_part_, entry_capacity_);
+        if (n_sampled_ > 0) block_.add(shifts_part_, touched);
         block_.add(inputs_part_, entry_capacity_);
         if (rated_input_ > 0) block_.add(rated_part_, entry_capacity_);
         if (!targets_.empty()) block_.add(targets_part_, entry_capacity_);
@@ -118,7 +155,12 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         if (offsets != nullptr) std::copy(offsets_.begin() + begin, offsets_.begin() + end, offsets + first);
         e += end - begin;
         if (rated != nullptr) std::fill(rated + first, rated + e, rated_value<T>(rated_input_, end - begin));
-        if (!drop || input_dropout_ == 0) continue;
+        for (std::int64_t j = first; targets != nullptr && j < e; ++j)
+            if (targets[j] > 0) {
+                ++batch.chosen_rows;
+                break;
+            }
+        if (number < 0 || input_dropout_ == 0) continue;
         for (std::int64_t j = first; j < e; ++j) {
             const bool keep = dropout_keeps(input_dropout_, key, static_cast<std::uint64_t>(begin + j - first));
             inputs[j] = keep ? scale * inputs[j] : T(0);
@@ -130,7 +172,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
         batch.weight = 0;
         for (std::int64_t j = 0; j < n; ++j) batch.weight += static_cast<double>(weights[j]);
     }
-    group_by_column(n_rows, indptr, columns, batch);
+    group_by_column(n_rows, indptr, columns, number, batch);
     if (!decay_.empty()) {
         const std::int32_t* touched = block_.host(touched_part_);
         const std::int64_t* starts = block_.host(column_indptr_part_);
@@ -151,12 +193,14 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, b
     batch.column_indptr = block_.device(column_indptr_part_);
     batch.column_entries = block_.device(entries_part_);
     batch.column_rows = block_.device(rows_part_);
+    if (asks_all_ || n_sampled_ > 0) batch.places = block_.device(places_part_);
+    if (n_sampled_ > 0) batch.shifts = block_.device(shifts_part_);
     return batch;
 }
 
 template <class T>
 void RowBatches<T>::group_by_column(std::int64_t n_rows, const std::int64_t* indptr, const std::int32_t* columns,
-                                    RowBatch<T>& batch) {
+                                    std::int64_t number, RowBatch<T>& batch) {
     std::int32_t* touched = block_.host(touched_part_);
     std::int64_t *starts = block_.host(column_indptr_part_), *entries = block_.host(entries_part_);
     std::int32_t* rows = block_.host(rows_part_);
@@ -167,13 +211,16 @@ void RowBatches<T>::group_by_column(std::int64_t n_rows, const std::int64_t* ind
             touched[n_touched++] = columns[e];
             count = 1;
         }
+    if (n_sampled_ > 0 && number >= 0) n_touched = add_sample(number, touched, n_touched);
+    if (asks_all_)
+        for (std::int32_t& place : place_) place = std::max(place, 0);
     // Sorting pays where few are touched; else a walk over all columns does.
-    if (n_touched * 16 < n_columns()) {
+    if (!asks_all_ && n_touched * 16 < n_columns()) {
         std::sort(touched, touched + n_touched);
     } else {
         n_touched = 0;
         for (std::int64_t c = 0; c < n_columns(); ++c)
-            if (place_[at(c)] > 0) touched[n_touched++] = static_cast<std::int32_t>(c);
+            if (place_[at(c)] >= 0) touched[n_touched++] = static_cast<std::int32_t>(c);
     }
     starts[0] = 0;
     for (std::int64_t i = 0; i < n_touched; ++i) {
@@ -187,6 +234,16 @@ void RowBatches<T>::group_by_column(std::int64_t n_rows, const std::int64_t* ind
             entries[place] = e;
             rows[place] = static_cast<std::int32_t>(r);
         }
+    if (asks_all_ || n_sampled_ > 0) {
+        std::int32_t* places = block_.host(places_part_);
+        for (std::int64_t i = 0; i < n_touched; ++i)
+            for (std::int64_t j = starts[i]; j < starts[i + 1]; ++j) places[entries[j]] = static_cast<std::int32_t>(i);
+    }
+    if (n_sampled_ > 0) {
+        T* shifts = block_.host(shifts_part_);
+        for (std::int64_t i = 0; i < n_touched; ++i)
+            shifts[i] = starts[i + 1] > starts[i] ? T(0) : shifts_[at(touched[i])];
+    }
     for (std::int64_t i = 0; i < n_touched; ++i) place_[at(touched[i])] = -1;
     batch.touched.size = n_touched;
 }

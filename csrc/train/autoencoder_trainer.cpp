@@ -9,6 +9,7 @@
 #include "core/check.h"
 #include "core/interrupt.h"
 #include "core/parallel.h"
+#include "ops/softmax.h"
 
 namespace fastcf {
 namespace {
@@ -30,9 +31,13 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& 
           training.input_dropout);
     check(training.rated_input >= 0 && std::isfinite(training.rated_input), caller,
           ": rated_input must be finite and not negative; got ", training.rated_input);
-    check(training.network.loss == Loss::squared ||
+    check(training.network.loss == NetworkLoss::squared ||
               (training.network.output_activation == Activation::identity && training.dense_refeeding == 0),
-          caller, ": cost='logistic' goes with output_activation='identity' and without dense_refeeding");
+          caller,
+          ": cost='logistic' and 'multinomial' go with output_activation='identity' and without dense_refeeding");
+    check(training.network.loss != NetworkLoss::multinomial || (rows.weights == nullptr && rows.offsets == nullptr),
+          caller, ": cost='multinomial' goes without weights and offsets");
+    check(training.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", training.n_negatives);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
 }
@@ -51,7 +56,10 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
         RowBatches<float>(rows, training.batch_size, training.input_dropout, training.rated_input, training.seed);
     optimizer_ = TabulatedOptimizer(training.optimizer);
     decay_ = training.optimizer.weight_decay;
-    shares_ = decay_ > 0 && !moves_untouched(training.optimizer.kind, decay_);
+    multinomial_ = config.loss == NetworkLoss::multinomial;
+    if (multinomial_) batches_.ask_columns(training.n_negatives);
+    const bool all_step = multinomial_ && training.n_negatives == 0;
+    shares_ = decay_ > 0 && !all_step && !moves_untouched(training.optimizer.kind, decay_);
     if (shares_) batches_.share_decay(decay_);
     losses_ = DeviceArray<double>::zeros(2);
     held_out_indptr_.resize(at(batches_.n_rows()) + 2);
@@ -91,9 +99,10 @@ double AutoencoderTrainer::epoch(double learning_rate) {
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
         if (interrupt_pending()) throw Interrupted();
         const RowBatch<float> batch = batches_.batch(b);
-        if (batch.weight == 0) continue;
+        const double weight = multinomial_ ? static_cast<double>(batch.chosen_rows) : batch.weight;
+        if (weight == 0) continue;
         network_.catch_up(rows_optimizer(), steps_, batch.touched, training_.n_threads);
-        network_.gradient(batch, 1 / batch.weight, dropout(), losses_.data(), training_.n_threads);
+        network_.gradient(batch, 1 / weight, dropout(), losses_.data(), training_.n_threads);
         if (training_.dense_refeeding > 0) {
             settle();  // all columns are asked for: what they are before the step goes in again
             const std::int64_t size = batch.rows * training_.network.n_columns;
@@ -106,7 +115,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
         step(learning_rate, batch.touched);
         refeed(batch, learning_rate);
     }
-    return 2 * losses_.to_host().front();
+    return (multinomial_ ? 1 : 2) * losses_.to_host().front();
 }
 
 void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {
@@ -205,6 +214,40 @@ double AutoencoderTrainer::validation_log_loss() {
         double slope;
         return logistic_loss<double>(static_cast<double>(z), static_cast<double>(label), &slope);
     });
+}
+
+double AutoencoderTrainer::multinomial_cost(VectorView<const std::int32_t> rows, const CsrView& chosen) {
+    const char* caller = "AutoencoderTrainer.multinomial_cost";
+    const std::int64_t n_rows = batches_.n_rows(), n_columns = training_.network.n_columns;
+    check(chosen.rows == rows.size && (chosen.values != nullptr || chosen.nnz() == 0), caller,
+          ": there must be a compressed row of strengths for each of ", rows.size, " rows; got ", chosen.rows);
+    check(chosen.cols == n_columns, caller, ": n_columns must be ", n_columns, "; got ", chosen.cols);
+    for (std::int64_t r = 0; r < rows.size; ++r)
+        check(rows[r] >= -1 && rows[r] < n_rows, caller, ": rows must lie in [-1, ", n_rows, "); got ", rows[r],
+              " at entry ", r);
+    settle();
+    const std::int64_t pass = std::clamp<std::int64_t>((1 << 24) / std::max<std::int64_t>(n_columns, 1), 1, 1024);
+    DeviceArray<double> sum = DeviceArray<double>::zeros(1);
+    for (std::int64_t begin = 0; begin < rows.size; begin += pass) {
+        if (interrupt_pending()) throw Interrupted();
+        const std::int64_t n = std::min(pass, rows.size - begin), first = chosen.indptr[begin];
+        const std::int64_t entries = chosen.indptr[begin + n] - first;
+        if (entries == 0) continue;
+        std::vector<std::int32_t> numbers(rows.data + begin, rows.data + begin + n);
+        for (std::int32_t& row : numbers) row = row < 0 ? static_cast<std::int32_t>(n_rows) : row;
+        std::vector<std::int64_t> places(chosen.indptr + begin, chosen.indptr + begin + n + 1);
+        for (std::int64_t& place : places) place -= first;
+        const DeviceArray<std::int64_t> indptr(places);
+        const DeviceArray<std::int32_t> columns(chosen.indices + first, entries);
+        const DeviceArray<float> strengths(chosen.values + first, entries);
+        const RowBatch<float> batch = batches_.of({numbers.data(), n});
+        fed_.reserve(n * n_columns);
+        const MatrixView<float> scores{fed_.data(), n, n_columns, n_columns};
+        network_.dense_outputs(network_.hidden(batch, {}, training_.n_threads), scores, training_.n_threads);
+        softmax_gradient<float>({indptr.data(), columns.data(), strengths.data(), n, entries}, {}, 1.0, scores,
+                                sum.data(), training_.n_threads);
+    }
+    return sum.to_host().front();
 }
 
 void AutoencoderTrainer::save_best() {

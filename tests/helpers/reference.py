@@ -16,6 +16,7 @@ __all__ = [
     "predict",
     "scores",
     "sgd_epoch",
+    "softmax_cost",
     "symmetric_uniform",
     "top_candidates",
     "topk",
@@ -414,3 +415,11 @@ def linear_item_weights(z, x, weights, dropout, penalty):
         right = np.concatenate([root[:, 0] * x[:, j], np.zeros(n - 1)])
         solution[others, j] = np.linalg.lstsq(design, right, rcond=None)[0]
     return solution
+
+
+def softmax_cost(scores, x):
+    """Return the sum over rows of -x . log softmax(scores), and its gradient; x is dense, a row without any costs 0."""
+    shifted = scores - scores.max(axis=1, keepdims=True, initial=-np.inf)
+    sums = np.exp(shifted).sum(axis=1, keepdims=True)
+    total = x.sum(axis=1, keepdims=True)
+    return (total * np.log(sums)).sum() - (x * shifted).sum(), total * np.exp(shifted) / sums - x

@@ -157,7 +157,7 @@ def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied,
     of_cost = {"cost": cost}
     if cost == "logistic":
         if dense or output != "identity":
-            with pytest.raises(ValueError, match="cost='logistic' goes with"):
+            with pytest.raises(ValueError, match="cost='logistic' and 'multinomial' go with"):
                 backend.autoencoder_gradient(
                     *csr, inputs, targets, 9, start, empty(start), layers=layers, activation=kind,
                     output_activation=output, tied=tied, rated_input=1.5, dense=dense, cost=cost,

@@ -75,6 +75,7 @@ Keywords<Settings> network_keywords(bool of_training) {
         .optional("cost", network, &AutoencoderConfig::loss)
         .optional("penalised_bias", network, &AutoencoderConfig::penalised_bias)
         .optional("input_dropout", &Settings::input_dropout)
+        .optional("n_negatives", &Settings::n_negatives)
         .optional("rated_input", &Settings::rated_input);
     return keywords;
 }
@@ -191,6 +192,17 @@ void register_autoencoder(py::module_& module) {
                     vector_in<float>(offsets, caller, "offsets"), vector_in<float>(values, caller, "values"), scale);
             },
             py::arg("rows"), py::arg("columns"), py::arg("offsets"), py::arg("values"), py::arg("scale") = 1.0f);
+    trainer.def(
+        "multinomial_cost",
+        [](AutoencoderTrainer& self, const Array<std::int32_t>& rows, const Array<std::int64_t>& indptr,
+           const Array<std::int32_t>& columns, const Array<float>& strengths, std::int64_t n_columns) {
+            const char* caller = "AutoencoderTrainer.multinomial_cost";
+            const auto numbers = vector_in<std::int32_t>(rows, caller, "rows");
+            const CsrView chosen = csr_in(indptr, columns, strengths, n_columns, caller);
+            const py::gil_scoped_release release;
+            return self.multinomial_cost(numbers, chosen);
+        },
+        py::arg("rows"), py::arg("indptr"), py::arg("columns"), py::arg("strengths"), py::arg("n_columns"));
     register_parameters<Parameters>(trainer, name, arrays_in<float>);
     register_methods(trainer, name);
 }

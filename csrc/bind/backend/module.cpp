@@ -33,6 +33,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_penalty(module);
     fastcf::bind::register_predict(module);
     fastcf::bind::register_rows(module);
+    fastcf::bind::register_softmax(module);
     fastcf::bind::register_sparse_item_scores(module);
     fastcf::bind::register_spmm(module);
     fastcf::bind::register_topk(module);

@@ -31,6 +31,7 @@ void register_optimizer(pybind11::module_& module);
 void register_penalty(pybind11::module_& module);
 void register_predict(pybind11::module_& module);
 void register_rows(pybind11::module_& module);
+void register_softmax(pybind11::module_& module);
 void register_sparse_item_scores(pybind11::module_& module);
 void register_spmm(pybind11::module_& module);
 void register_topk(pybind11::module_& module);

@@ -17,7 +17,7 @@ from reference_autoencoder import cast, draw, flat, rebuilt, shuffled
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install fastcf[torch]")
 
 # It imports torch itself, so it comes after the skip.
-from torch_autoencoder import DenseAutoencoder, DenseBatches, masked_mse, parameter_groups  # noqa: E402
+from torch_autoencoder import DenseAutoencoder, DenseBatches, masked_mse, multinomial_cost, parameter_groups  # noqa: E402
 
 SEED, BATCH, EPOCHS = 11, 8, 4  # of five batches: twenty steps
 RATES = {"momentum": 0.01, "adam": 1e-3}
@@ -108,4 +108,46 @@ def test_autoencoder_learns_what_pytorch_learns(
     assert wanted_losses[-1] < (0.95 if cost == "squared" else 0.99) * wanted_losses[0]
     np.testing.assert_allclose(losses, wanted_losses, rtol=TOLERANCE)
     for mine, theirs in zip(flat(learnt), flat(wanted), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("optimizer", "weight_decay"), [("momentum", 0.02), ("adam", 0.02)])
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("layers", "activation"), [((16, 12, 20), "selu"), ((24,), "tanh")])
+def test_autoencoder_of_choices_learns_what_pytorch_learns(backend, layers, activation, tied, optimizer, weight_decay):
+    """With all items in the softmax every row of weights takes every step, as PyTorch's do."""
+    indptr, indices, values, n_items = rows_by_user(every_batch_touches_all=False)
+    row_of_entry = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    inputs = (values / np.sqrt(np.bincount(row_of_entry, values**2))[row_of_entry]).astype(np.float32)
+    parameters = cast(draw(np.random.default_rng(5), n_items, layers, tied, 0.2), np.float32)
+    trainer = backend.AutoencoderTrainer(
+        indptr, indices, inputs, values, n_items, cost="multinomial", layers=layers, activation=activation,
+        output_activation="identity", tied=tied, **as_optimizer(optimizer).constants.options,
+        weight_decay=weight_decay, batch_size=BATCH, lowest=1.0, highest=5.0, seed=SEED, n_threads=2,
+    )  # fmt: skip
+    trainer.set_parameters(parameters)
+    rate = RATES[optimizer] / 10  # a row's cost is the sum over its choices
+    losses = [trainer.epoch(rate) for _ in range(EPOCHS)]
+    learnt = rebuilt([np.empty_like(array) for array in flat(parameters)], parameters)
+    trainer.get_parameters(learnt)
+
+    model, wanted_losses = DenseAutoencoder(parameters, layers, activation), []
+    groups = parameter_groups(model, weight_decay)
+    adam = {"lr": rate, "betas": (0.9, 0.999), "eps": 1e-8}
+    stepper = (
+        torch.optim.SGD(groups, lr=rate, momentum=0.9) if optimizer == "momentum" else torch.optim.Adam(groups, **adam)
+    )
+    fed, asked = (DenseBatches(indptr, indices, array, n_items, BATCH) for array in (inputs, values))
+    for epoch in range(EPOCHS):
+        total = 0.0
+        for rows in shuffled(len(indptr) - 1, SEED, epoch).reshape(-1, BATCH):
+            stepper.zero_grad()
+            loss = multinomial_cost(model(fed(rows)[0]), asked(rows)[0])
+            loss.backward()
+            stepper.step()
+            total += loss.item() * BATCH
+        wanted_losses.append(total)
+    assert wanted_losses[-1] < wanted_losses[0]
+    np.testing.assert_allclose(losses, wanted_losses, rtol=TOLERANCE)
+    for mine, theirs in zip(flat(learnt), flat(model.parameters_as_ours()), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=TOLERANCE)

@@ -1,4 +1,4 @@
-"""The masked autoencoder: a deep network from the known ratings of a row to predictions of all."""
+"""The autoencoder: a deep network from the known ratings of a row, or a user's choices, to predictions of all."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from fastcf._parameters import (
 )
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
+from fastcf.models.autoencoder.costs import Multinomial, as_cost
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
 from fastcf.models.autoencoder.network import INITS, Architecture, Parameters
 from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
-from fastcf.models.autoencoder.rows import BOUNDED, Scale, fit_label_scale, fit_scale
+from fastcf.models.autoencoder.rows import BOUNDED, Scale, choice_scale, fit_label_scale, fit_scale
 from fastcf.models.autoencoder.trainer import NetworkTrainer
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import State, Targets
+from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import rated_side
 from fastcf.scores.stored import factor_arrays, factors_from
@@ -45,14 +47,15 @@ from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
 __all__ = ["Autoencoder"]
 
 _RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
-_REG, _LABEL_REG = 500.0, 250.0
+_REG, _LABEL_REG, _CHOICE_REG = 500.0, 250.0, 1.0
+_RATED_INPUT, _CHOSEN_INPUT = 30.0, 0.0
 _FEWEST_ROWS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 1024, 64
 _NUMBERS = {"mean_rating": float, "reg": float, "learning_rate": float, "batch_size": int}  # of a network, in files
 
 
 @register
 class Autoencoder(Estimator):
-    r"""Masked autoencoder of ratings: ``f(x) = g_o(U h(V x + W r) + c)``.
+    r"""Masked autoencoder of ratings, or of choices: ``f(x) = g_o(U h(V x + W r) + c)``.
 
     The known ratings x of an item (or, user-based, of a user) go through an encoder and a decoder that mirrors it; the
     outputs are predictions of all. A second input r indicates which ratings are known, which is informative in itself.
@@ -63,23 +66,33 @@ class Autoencoder(Estimator):
     ends: the first layer gathers rated columns, the last computes rated outputs, and rows of weights that a batch does
     not touch take their steps when they are next read.
 
+    For choices, with the multinomial cost, a row is a user and the network minimises
+    ``(−Σ_u Σ_i y_ui log softmax(f(x_u))_i + λ/2 ‖weights‖²) / n``: y are strengths of choices, x the same divided by
+    their length, some of them dropped, and n is the number of users with choices (Mult-DAE, Liang et al. 2018). The
+    softmax of a step is over all items or, for large catalogues, over those that the batch's users chose and a sample
+    of the others. Outputs begin at the logarithms of the items' popularity.
+
     Parameters
     ----------
     layers : sequence of int, default (128,)
         Sizes of the encoder's layers, at least one; the decoder mirrors them. The Netflix study has (512, 512, 1024).
-    cost : {"squared", "logistic"}, default "squared"
-        Predict ratings, or probabilities of labels.
+    cost : {"squared", "logistic", "multinomial"} or Multinomial, default "squared"
+        Predict ratings, probabilities of labels, or what users choose. "multinomial" is short for
+        :class:`fastcf.costs.Multinomial`, an object that says how many items a softmax samples.
     threshold : float, optional
-        For the logistic cost only: ratings of at least this are label 1, others 0. By default ratings are labels in
-        [0, 1].
-    orientation : {"item", "user"}, default "item"
+        For the logistic cost: ratings of at least this are label 1, others 0; by default ratings are labels in [0, 1].
+        For the multinomial cost: values of at least this are choices; by default values above 0.
+    strength : {"one", "value", "log"}, default "one"
+        For the multinomial cost only, y of a choice of value v: 1, v, or log(1 + v); multiplied by its weight.
+    orientation : {"auto", "item", "user"}, default "auto"
         The ratings in a row: "item" has a vector for each rater of an item and is usually the more accurate; "user"
-        can fold in new users.
+        can fold in new users. "auto" is "item", or "user" with the multinomial cost, which takes no other.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "tanh"
         g of the hidden layers.
     output_activation : str, default "identity"
         g_o, one of the same. With "sigmoid" and "tanh" ratings are mapped from their range onto g_o's. The logistic
-        cost takes "identity" only: outputs are log-odds.
+        and the multinomial cost take "identity" only: outputs are log-odds, or logarithms of probabilities up to a
+        number per user.
     tied : bool, default False
         Whether the decoder's weights are the encoder's, transposed (and the gradients of both summed).
     dropout : float, default 0.0
@@ -89,20 +102,23 @@ class Autoencoder(Estimator):
     input_dropout : float, default 0.5
         Share of the known ratings that is removed from the input but still predicted, in [0, 1); the others are divided
         by one minus this. Without it the network may learn to copy.
-    rated_input : float, default 30.0
+    rated_input : float or "auto", default "auto"
         Size of the second input: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
-        together with them; 0: no second input. The larger, the faster W learns and the less it is penalised.
+        together with them; 0: no second input. The larger, the faster W learns and the less it is penalised. "auto" is
+        30, or 0 with the multinomial cost, where r differs from x only by what was seen and not chosen.
     dense_refeeding : int, default 0
         Number of further steps after each batch with f(x) as input, as dense rows, towards ``f(f(x)) = f(x)``; r is
-        then 0. Takes time and memory of rows times columns. Not with the logistic cost.
+        then 0. Takes time and memory of rows times columns. With the squared cost only.
     normalize : {"bias", "item", "user", "global"} or None, default "bias"
         The offsets subtracted from ratings, which are then divided by the standard deviation of the differences: the
         mean with biases of users and items (:class:`BiasModel`), each item's or user's mean, or the mean of all; None:
         ratings are not normalised. With the logistic cost predictions begin at the log-odds of the same. Outputs of
-        "sigmoid" and "tanh" have another mapping and take the default only; other nonlinear outputs "global" or None.
+        "sigmoid" and "tanh" have another mapping and take the default only, as the multinomial cost does; other
+        nonlinear outputs "global" or None.
     reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then refine the fitted biases. "auto" is 500, or 250 with the logistic cost. Rows of weights of users and items
+        then refine the fitted biases. "auto" is 500, 250 with the logistic cost, 1 with the multinomial
+        one. Rows of weights of users and items
         that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the others each rating
         has a share of the penalty.
     optimizer : str or Optimizer, default "adam"
@@ -150,10 +166,12 @@ class Autoencoder(Estimator):
         Mean of the training ratings, or labels, by their weights.
     history_ : list of dict
         A record per epoch, from epoch 0, before training: ``epoch``, ``cost``, ``train_rmse``, ``validation_rmse``
-        (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels
-        ``train_log_loss`` and ``validation_log_loss``. All are measured at the parameters after the epoch, nothing
+        (None without validation ratings), ``learning_rate`` (None for epoch 0), ``seconds``; for labels and choices
+        ``train_log_loss`` and ``validation_log_loss``, for choices the mean of −log of the probability of a choice
+        among all items. All are measured at the parameters after the epoch, nothing
         dropped. ``cost`` is the objective. Its first term and the training error are taken over the training ratings
-        up to 65,536, else over a 16th of them (16,384 to 65,536) in whole rows, drawn once by the seed.
+        up to 65,536, else over a 16th of them (16,384 to 65,536) in whole rows, drawn once by the seed; for
+        choices, of no more than 4 million outputs or 64 rows.
     users_, items_, seen_, rating_range_, n_epochs_, device_
         As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int
@@ -171,8 +189,12 @@ class Autoencoder(Estimator):
     ``mean_rating_``). ``fold_in`` and ``history`` compute new rows of the model's ``orientation`` by the network, which
     does not change, without the ratings of unknown columns.
 
+    With the multinomial cost scores are f(x), which rank the items of one user; they are no ratings and have no limits.
+    A user without choices gets popular items. What is stored with a value below the threshold is not asked for and, by
+    ``exclude_seen``, not recommended; with a ``rated_input`` the network is told of it.
+
     Memory in training: parameters times 3 to 5, by optimiser; 12 bytes per rating; batch size times the widest layer.
-    Only ``dense_refeeding`` holds batch size times columns.
+    Only ``dense_refeeding`` and the multinomial cost hold batch size times columns (those of the softmax).
 
     References
     ----------
@@ -182,7 +204,8 @@ class Autoencoder(Estimator):
     indicator of known ratings as an input, divided by √n). O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for
     collaborative filtering", 2017 (deep, SELU, tied weights, dropout, dense re-feeding). P. Vincent, H. Larochelle,
     Y. Bengio and P.-A. Manzagol, "Extracting and composing robust features with denoising autoencoders", ICML 2008
-    (dropped inputs).
+    (dropped inputs). D. Liang, R. G. Krishnan, M. D. Hoffman and T. Jebara, "Variational autoencoders for collaborative
+    filtering", WWW 2018 (the multinomial cost).
 
     Examples
     --------
@@ -198,16 +221,17 @@ class Autoencoder(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "layers": (Sizes(1 << 20),),
-        "cost": (OneOf(COSTS),),
+        "cost": (OneOf((*COSTS, "multinomial")), Instance(Multinomial)),
         "threshold": (Interval(), Nothing()),
-        "orientation": (OneOf(("item", "user")),),
+        "strength": (OneOf(STRENGTHS),),
+        "orientation": (OneOf(("auto", "item", "user")),),
         "activation": (OneOf(ACTIVATIONS),),
         "output_activation": (OneOf(ACTIVATIONS),),
         "tied": (Boolean(),),
         "dropout": (Interval(0, 0.999),),
         "alpha_dropout": (Boolean(),),
         "input_dropout": (Interval(0, 0.999),),
-        "rated_input": (Interval(0, 1e6),),
+        "rated_input": (Interval(0, 1e6), OneOf(("auto",))),
         "dense_refeeding": (Interval(0, 1000, integer=True),),
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
         "reg": (Interval(0), OneOf(("auto",))),
@@ -225,16 +249,17 @@ class Autoencoder(Estimator):
         self,
         layers: Iterable[int] = (128,),
         *,
-        cost: str = "squared",
+        cost: str | Multinomial = "squared",
         threshold: float | None = None,
-        orientation: str = "item",
+        strength: str = "one",
+        orientation: str = "auto",
         activation: str = "tanh",
         output_activation: str = "identity",
         tied: bool = False,
         dropout: float = 0.0,
         alpha_dropout: bool = False,
         input_dropout: float = 0.5,
-        rated_input: float = 30.0,
+        rated_input: float | str = "auto",
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
         reg: float | str = "auto",
@@ -251,6 +276,7 @@ class Autoencoder(Estimator):
         self.layers = layers
         self.cost = cost
         self.threshold = threshold
+        self.strength = strength
         self.orientation = orientation
         self.activation = activation
         self.output_activation = output_activation
@@ -306,10 +332,15 @@ class Autoencoder(Estimator):
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
         self._check_combinations()
-        ratings = self._targets.of_ratings(ratings, caller)
+        targets = self._targets
+        ratings = (
+            targets.of_training(ratings, caller)
+            if isinstance(targets, Choices)
+            else targets.of_ratings(ratings, caller)
+        )
         held_out = None
         if validation is not None:
-            held_out = self._targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
+            held_out = targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
         seed = seed_from(self.random_state, caller)
         problem = self._problem(ratings, held_out, backend, seed)
         if check_gradients:
@@ -352,43 +383,69 @@ class Autoencoder(Estimator):
         """Refuse combinations of parameters that exclude each other or have no effect."""
         caller = self._caller
         self._targets.check(caller)
+        if as_cost(self.cost) is not None:
+            ignored = ("output_activation", "dense_refeeding", "normalize")
+            self._refuse_ignored(ignored, "for cost='multinomial'")
+            if self._orientation != "user":
+                raise ValueError(
+                    f"{caller}: orientation must be 'user' or 'auto' for cost='multinomial', whose softmax is over the "
+                    f"items of a user; got {self.orientation!r}"
+                )
+            return self._check_dropout()
+        self._refuse_ignored(["strength"], f"for cost={self.cost!r}")
         if self.cost == "logistic":
             for name, wanted in (("output_activation", "identity"), ("dense_refeeding", 0)):
                 got = getattr(self, name)
                 if got != wanted:
                     raise ValueError(f"{caller}: {name} must be {wanted!r} for cost='logistic'; got {got!r}")
-        if self.dropout == 0:
-            self._refuse_ignored(["alpha_dropout"], "with dropout=0")
+        self._check_dropout()
         with_output = f"with output_activation={self.output_activation!r}"
         if self.output_activation in BOUNDED:
             self._refuse_ignored(["normalize"], with_output)
         elif self.output_activation != "identity" and self.normalize not in ("global", None):
             raise ValueError(f"{caller}: normalize must be 'global' or None {with_output}; got {self.normalize!r}")
 
+    def _check_dropout(self) -> None:
+        if self.dropout == 0:
+            self._refuse_ignored(["alpha_dropout"], "with dropout=0")
+
     @property
     def _targets(self) -> Targets:
-        return Targets(self.cost, self.threshold, soft=True)
+        if as_cost(self.cost) is not None:
+            return Choices(threshold=self.threshold, strength=self.strength)
+        return Targets(str(self.cost), self.threshold, soft=True)
+
+    @property
+    def _orientation(self) -> str:
+        if self.orientation == "auto":
+            return "item" if as_cost(self.cost) is None else "user"
+        return self.orientation
 
     @property
     def _architecture(self) -> Architecture:
         layers = tuple(int(size) for size in self.layers)
-        return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(self.rated_input))
+        rated_input = self.rated_input
+        if isinstance(rated_input, str):
+            rated_input = _RATED_INPUT if as_cost(self.cost) is None else _CHOSEN_INPUT
+        return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(rated_input))
 
     def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int) -> NetworkProblem:
-        logistic, bounded = self.cost == "logistic", self.output_activation in BOUNDED
-        if logistic:
-            scale = fit_label_scale(ratings, backend, self.normalize, self.orientation, self._threads)
+        orientation, bounded, choices = self._orientation, self.output_activation in BOUNDED, as_cost(self.cost)
+        if choices is not None:
+            scale, auto = choice_scale(ratings.n_users, ratings.n_items), _CHOICE_REG
+        elif self.cost == "logistic":
+            scale = fit_label_scale(ratings, backend, self.normalize, orientation, self._threads)
+            auto = _LABEL_REG
         else:
-            options = self.normalize, self.output_activation, self.orientation
-            scale = fit_scale(ratings, backend, *options, self._threads)
-        auto = _LABEL_REG if logistic else _REG
-        n_rows = ratings.n_users if self.orientation == "user" else ratings.n_items
+            scale = fit_scale(ratings, backend, self.normalize, self.output_activation, orientation, self._threads)
+            auto = _REG
+        n_rows = ratings.n_users if orientation == "user" else ratings.n_items
         optimizer = as_optimizer(self.optimizer, self._caller)
         return NetworkProblem(
             ratings,
             validation,
             self._targets,
-            self.orientation,
+            orientation,
             self._architecture,
             scale,
             dropout=self.dropout,
@@ -396,7 +453,7 @@ class Autoencoder(Estimator):
             input_dropout=self.input_dropout,
             dense_refeeding=self.dense_refeeding,
             reg=auto if isinstance(self.reg, str) else float(self.reg),
-            penalised_bias=self.normalize == "bias" and not bounded,
+            penalised_bias=self.normalize == "bias" and not bounded and choices is None,
             optimizer=optimizer,
             learning_rate=optimizer.first_rate(_RATES),
             batch_size=_batch_size(n_rows) if isinstance(self.batch_size, str) else int(self.batch_size),
@@ -405,6 +462,7 @@ class Autoencoder(Estimator):
             seed=seed,
             backend=backend,
             n_threads=self._threads,
+            n_negatives=0 if choices is None else choices.sampled(ratings.n_items),
         )
 
     # -------------------------------------------------------------------------------------------------------
@@ -485,6 +543,9 @@ class Autoencoder(Estimator):
         # Of the fit, even if parameters have been set since.
         params = {**asdict(architecture), "layers": list(architecture.layers), "orientation": network.orientation}
         params |= {"cost": state.targets.cost, "threshold": state.targets.threshold}
+        if isinstance(state.targets, Choices):
+            cost = self.cost.to_dict() if isinstance(self.cost, Multinomial) else "multinomial"
+            params |= {"cost": cost, "strength": state.targets.strength}
         return Packed(arrays, meta, params=params)
 
     @classmethod
@@ -495,7 +556,7 @@ class Autoencoder(Estimator):
         architecture, meta = self._architecture, archive.meta
         scores = factors_from(archive, common)
         n_rows, n_columns, output_weights = len(common.users), len(common.items), scores.item_factors
-        if self.orientation == "item":
+        if self._orientation == "item":
             n_rows, n_columns, output_weights = n_columns, n_rows, scores.user_factors
         width = architecture.layers[0]
         if output_weights.shape[1] != width:
@@ -508,6 +569,7 @@ class Autoencoder(Estimator):
             archive.array("column_offsets", np.float32, (n_columns,)),
             np.inf if row_reg is None else float(row_reg),
             self.cost == "logistic",
+            as_cost(self.cost) is not None,
         )
         if not (np.isfinite(scale.mean) and scale.unit > 0 and scale.row_reg >= 0):
             raise ValueError(f"a scale of {meta['scale']}")
@@ -529,7 +591,7 @@ class Autoencoder(Estimator):
         )
         network = Network.of(
             architecture,
-            self.orientation,
+            self._orientation,
             scale,
             parameters,
             self._compute(common, "load"),
@@ -539,7 +601,7 @@ class Autoencoder(Estimator):
             scores=scores.replaced(link=network.link),
             learnt=network,
             targets=self._targets,
-            folding=NetworkFolding(self.orientation),
+            folding=NetworkFolding(self._orientation),
         )
 
 

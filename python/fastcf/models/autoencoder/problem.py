@@ -44,7 +44,7 @@ class NetworkProblem:
     Attributes
     ----------
     ratings, validation : Ratings, Ratings or None
-        The targets: ratings, or labels; and those held out.
+        The targets: ratings, labels, or strengths of choices; and those held out.
     targets : Targets
         The optimiser.
     scale : Scale
@@ -55,6 +55,8 @@ class NetworkProblem:
         Of the first epoch.
     seed : int
         The seed.
+    n_negatives : int, default 0
+        Items drawn for the softmax of a step; 0: all items are in it. For choices only.
     """
 
     ratings: Ratings
@@ -77,6 +79,7 @@ class NetworkProblem:
     seed: int
     backend: Backend
     n_threads: int
+    n_negatives: int = 0
 
     @property
     def compute(self) -> Compute:
@@ -87,7 +90,8 @@ class NetworkProblem:
     def native_options(self) -> dict[str, Any]:
         """The keyword arguments that native training and the native gradient share."""
         return {
-            "cost": self.targets.cost,
+            "cost": "multinomial" if self.targets.choices else self.targets.cost,
+            "n_negatives": self.n_negatives,
             "output_activation": self.architecture.output_activation,
             "dropout": self.dropout,
             "alpha_dropout": self.alpha_dropout,
@@ -104,8 +108,20 @@ class NetworkProblem:
 
     @property
     def rating_range(self) -> tuple[float, float]:
-        """Limits of predictions."""
+        """Limits of predictions; scores of choices have none."""
+        if self.targets.choices:
+            return -math.inf, math.inf
         return (0.0, 1.0) if self.targets.labels else self.ratings.rating_range
+
+    @property
+    def decay(self) -> float:
+        """λ over what the rest of the cost is divided by: the sum of the weights or, for choices, their rows."""
+        rows = self.rows
+        if not self.targets.choices:
+            return self.reg / rows.total
+        indptr, _, strengths = rows.csr
+        counts = np.bincount(np.repeat(np.arange(indptr.size - 1), np.diff(indptr)), strengths > 0)
+        return self.reg / int(np.count_nonzero(counts))
 
     @property
     def mean_rating(self) -> float:
@@ -113,8 +129,8 @@ class NetworkProblem:
         return float(np.average(self.ratings.values.astype(np.float64), weights=self.ratings.weights))
 
     def held_out(self) -> HeldOut | None:
-        """Return the validation targets by row and column of the network."""
-        if self.validation is None:
+        """Return the validation ratings or labels by row and column of the network."""
+        if self.validation is None or self.targets.choices:
             return None
         scale = self.scale
         rows, columns = pair_rows(self.validation, self.ratings.users, self.ratings.items, "fit")
@@ -140,9 +156,9 @@ def network_objective(problem: NetworkProblem) -> Objective:
     end = int(indptr[-1])
     inputs = scale.normalised(rows.csr, scale.rows)[:end].astype(np.float64)
     targets, offsets = inputs, None
-    if logistic:
+    if logistic or problem.targets.choices:
         targets = rows.csr[2][:end].astype(np.float64)
-        offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64)
+        offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64) if logistic else None
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
     start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)

@@ -15,7 +15,7 @@ from fastcf.preprocessing.means import row_means
 from fastcf.ratings import Ratings
 from fastcf.scores.targets import log_odds
 
-__all__ = ["BOUNDED", "Scale", "TrainingRows", "fit_label_scale", "fit_scale", "rows_to_train_on"]
+__all__ = ["BOUNDED", "Scale", "TrainingRows", "choice_scale", "fit_label_scale", "fit_scale", "rows_to_train_on"]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -42,6 +42,8 @@ class Scale:
         The penalty of the offset of a new row, in ratings; infinite: new rows have none.
     logistic : bool, default False
         Whether offsets are log-odds.
+    unit_rows : bool, default False
+        Whether inputs are strengths of choices, those of a row divided by their length, without offsets.
     """
 
     mean: float
@@ -50,6 +52,7 @@ class Scale:
     columns: Floats
     row_reg: float
     logistic: bool = False
+    unit_rows: bool = False
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):
@@ -86,6 +89,12 @@ class Scale:
 
     def normalised(self, csr: Csr, rows: Floats) -> Floats:
         """Return the inputs of stored entries, given the offsets of their rows."""
+        if self.unit_rows:
+            row_of_entry = np.repeat(np.arange(rows.size), np.diff(csr[0]))
+            values = csr[2].astype(np.float64)
+            lengths = np.sqrt(np.bincount(row_of_entry, values * values, rows.size))
+            lengths[lengths == 0] = 1
+            return (values / lengths[row_of_entry]).astype(np.float32)
         expected = self.entry_offsets(csr, rows)
         if self.logistic:
             expected = expit(expected)
@@ -171,6 +180,12 @@ def fit_label_scale(
     expected = expit(np.float32(mean) + users[labels.row_of_entry()] + items[labels.indices])
     unit = _spread(labels.values - expected, labels.weights, 1e-3)
     return _oriented(mean, unit, (users, user_reg), (items, item_reg), orientation, logistic=True)
+
+
+def choice_scale(n_rows: int, n_columns: int) -> Scale:
+    """Return the scale of choices: outputs are logarithms of unnormalised probabilities."""
+    empty = np.zeros(n_rows, np.float32), np.zeros(n_columns, np.float32)
+    return Scale(0.0, 1.0, *empty, np.inf, unit_rows=True)
 
 
 def _spread(residuals: Floats, weights: Floats | None, least: float) -> float:

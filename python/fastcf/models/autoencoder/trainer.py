@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import single_threaded_blas
+from fastcf.models.autoencoder.costs import ChoiceRows, choices_held_out, choices_measured
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_scores
 from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
 from fastcf.models.autoencoder.problem import NetworkProblem
@@ -17,6 +18,8 @@ from fastcf.scores import State
 from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
 
 __all__ = ["NetworkTrainer"]
+
+_UNSEEN = 0.5  # choices that an item has beside its own, or the logarithm of its popularity might be infinite
 
 
 class _Sample(NamedTuple):
@@ -46,15 +49,19 @@ class NetworkTrainer:
         self._problem = problem
         held_out = problem.held_out()
         self._n_held_out = 0 if held_out is None else held_out.values.size
-        self.validated = held_out is not None
         self._rows = rows = problem.rows
-        scale, logistic = problem.scale, problem.targets.labels
+        scale, logistic, choices = problem.scale, problem.targets.labels, problem.targets.choices
+        self._measured = choices_measured(rows, problem.seed) if choices else None
+        self._held_out = None
+        if choices and problem.validation is not None:
+            self._held_out = choices_held_out(problem.validation, problem.ratings)
+        self.validated = held_out is not None or self._held_out is not None
         self._inputs = inputs = scale.normalised(rows.csr, scale.rows)
-        targets = rows.csr[2] if logistic else inputs
+        targets = rows.csr[2] if logistic or choices else inputs
         offsets = scale.entry_offsets(rows.csr, scale.rows) if logistic else None
         parameters = self._first_parameters()
         low, high = problem.rating_range
-        self._sample = self._sampled(targets, offsets)
+        self._sample = None if choices else self._sampled(targets, offsets)
         with single_threaded_blas():
             self._native = problem.backend.module.AutoencoderTrainer(
                 *rows.structure,
@@ -64,7 +71,7 @@ class NetworkTrainer:
                 weights=rows.weights,
                 offsets=offsets,
                 dense_refeeding=problem.dense_refeeding,
-                weight_decay=problem.reg / rows.total,
+                weight_decay=problem.decay,
                 penalised_bias=problem.penalised_bias,
                 batch_size=problem.batch_size,
                 lowest=low,
@@ -89,6 +96,9 @@ class NetworkTrainer:
         for table in (parameters.input_weights, parameters.output_weights, parameters.rated_weights):
             if table is not None:
                 table[unrated] = 0
+        if problem.targets.choices:  # for an input of nothing, outputs are the logarithms of popularity
+            popularity = np.bincount(rows.csr[1], rows.csr[2], rows.n_columns) + _UNSEEN
+            parameters.output_bias[:] = np.log(popularity / popularity.sum())
         return parameters
 
     def _sampled(self, targets: NDArray[np.float32], offsets: NDArray[np.float32] | None) -> _Sample:
@@ -111,6 +121,8 @@ class NetworkTrainer:
 
     def measure(self) -> dict[str, Any]:
         """Return the objective and the errors at the current parameters, nothing dropped."""
+        if self._measured is not None:
+            return self._measure_choices(self._measured)
         labels, error = self._problem.targets.labels, self._problem.targets.error
         measured = None
         with single_threaded_blas(), np.errstate(all="ignore"):
@@ -124,8 +136,18 @@ class NetworkTrainer:
         learnt = loss / 2 if labels else self._problem.scale.unit * math.sqrt(loss)
         return {"cost": cost, f"train_{error}": learnt, f"validation_{error}": measured}
 
+    def _measure_choices(self, measured: ChoiceRows) -> dict[str, Any]:
+        """Return the objective by row, and minus the mean logarithm of the probability of a choice."""
+        held_out, n_columns = self._held_out, self._rows.n_columns
+        with single_threaded_blas(), np.errstate(all="ignore"):
+            total = measured.cost(self._native, n_columns)
+            cost = total / max(measured.n_chosen(), 1) + self._native.penalty()
+            outside = None if held_out is None else held_out.cost(self._native, n_columns) / held_out.total()
+        return {"cost": cost, "train_log_loss": total / (measured.total() or 1.0), "validation_log_loss": outside}
+
     def _loss(self, parameters: Parameters) -> float:
         """Return the mean cost of training ratings, without the penalty: over all, or over the sample."""
+        assert self._sample is not None
         sample, architecture, compute = self._sample, self._problem.architecture, self._problem.compute
         hidden = hidden_values((sample.indptr, sample.columns), sample.inputs, parameters, architecture, compute)
         none = np.zeros(len(hidden), np.float32)
