@@ -120,6 +120,7 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "Autoencoder of labels, by user": way(
         "Autoencoder", told=True, cost="logistic", threshold=THRESHOLD, orientation="user"
     ),
+    "Autoencoder of choices": way("Autoencoder", cost="multinomial"),
     "ItemNeighbours": way("ItemNeighbours"),
     "UserNeighbours": way("UserNeighbours"),
     "ImplicitFactorization": IMPLICIT,

@@ -73,9 +73,9 @@ class Autoencoder {
 
     // The gradient of 2 scale sum of w l(f(x), y) over a batch's ratings, l being the loss (math/loss.h: half the
     // squared error, or the logistic cost), at its touched rows, and of decay_c / 2 times the squared norm of each;
-    // adds the sum to *loss. With the multinomial loss, of scale times the sum of -y_c log softmax(f(x) + shifts)_c over
-    // the batch's entries, a softmax over its touched columns (ops/softmax.h), for which it must have places. Touched
-    // rows must be up to date.
+    // adds the sum to *loss. With the multinomial loss, of scale times the sum of -y_c log softmax(f(x) + shifts)_c
+    // over the batch's entries, a softmax over its touched columns (ops/softmax.h), for which it must have places.
+    // Touched rows must be up to date.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
@@ -98,8 +98,8 @@ class Autoencoder {
     void list_state(StateFields& fields);
 
   private:
-    // From the hidden values to the gradient of them and that of the last layer, of losses by entry and by row; adds the
-    // losses' sum. The gradient of the last layer's weights has begun where `begun` is set.
+    // From the hidden values to the gradient of them and that of the last layer, of losses by entry and by row; adds
+    // the losses' sum. The gradient of the last layer's weights has begun where `begun` is set.
     void sampled_outputs(const RowBatch<T>& batch, double scale, double* loss, MatrixView<T> hidden_gradient,
                          MatrixView<T> output_gradient, bool begun, int n_threads);
     void softmax_outputs(const RowBatch<T>& batch, double scale, double* loss, MatrixView<T> hidden_gradient,

@@ -14,9 +14,9 @@ struct AutoencoderObjective {
     AutoencoderConfig network;
     double input_dropout = 0;
     double rated_input = 0;
-    double weight_decay = 0;  // as that of training
+    double weight_decay = 0;       // as that of training
     std::int64_t n_negatives = 0;  // as that of training
-    bool dense = false;       // rows as dense ones, zeros where nothing is stored, all of it asked for
+    bool dense = false;            // rows as dense ones, zeros where nothing is stored, all of it asked for
     std::uint64_t seed = 0;
     int n_threads = 0;
 };

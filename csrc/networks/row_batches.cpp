@@ -9,7 +9,8 @@
 namespace fastcf {
 namespace {
 
-constexpr std::uint64_t kRowOrder = 0x726f7773, kInputDropout = 0x696e7075, kColumns = 0x636f6c73;  // streams of random numbers
+constexpr std::uint64_t kRowOrder = 0x726f7773, kInputDropout = 0x696e7075,
+                        kColumns = 0x636f6c73;  // streams of random numbers
 
 std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);

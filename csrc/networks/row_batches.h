@@ -63,11 +63,11 @@ class RowBatches {
 
     // Lets the touched columns of batches be all columns, or those with entries and a sample of the others, as outputs
     // of a softmax are asked for. n_sampled 0: all. Else so many columns are drawn, with replacement, in proportion to
-    // one more than their number of entries, q; a column without entries in the batch that is drawn at least once, which
-    // happens with probability p = 1 - (1 - q)^n_sampled, comes in with the shift -log p, others have 0. Then the sum of
-    // e^(score + shift) over the touched columns has the expectation of the sum of e^score over all, whatever the
-    // batch (Horvitz and Thompson, "A generalization of sampling without replacement from a finite universe", JASA 47,
-    // 1952). Batches of rows asked for by number or in their own order have no samples.
+    // one more than their number of entries, q; a column without entries in the batch that is drawn at least once,
+    // which happens with probability p = 1 - (1 - q)^n_sampled, comes in with the shift -log p, others have 0. Then the
+    // sum of e^(score + shift) over the touched columns has the expectation of the sum of e^score over all, whatever
+    // the batch (Horvitz and Thompson, "A generalization of sampling without replacement from a finite universe", JASA
+    // 47, 1952). Batches of rows asked for by number or in their own order have no samples.
     void ask_columns(std::int64_t n_sampled);
 
     std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
@@ -76,7 +76,9 @@ class RowBatches {
     std::vector<std::int32_t> shuffled(std::uint64_t epoch) const;
     void start(std::uint64_t epoch);
     // The number-th batch of the epoch that was started; its arrays last until the next is asked for.
-    RowBatch<T> batch(std::int64_t number) { return plan(order_.data() + number * batch_size_, size_of(number), number); }
+    RowBatch<T> batch(std::int64_t number) {
+        return plan(order_.data() + number * batch_size_, size_of(number), number);
+    }
     // Rows in their own order, inputs whole; row n_rows() is one without entries.
     RowBatch<T> consecutive(std::int64_t begin, std::int64_t end);
     // These rows, whose numbers the host can read, inputs whole.
@@ -107,7 +109,8 @@ class RowBatches {
     std::int64_t row_capacity_ = 0, entry_capacity_ = 0;
     UploadBlock::Part<std::int64_t> indptr_part_, column_indptr_part_, entries_part_;
     UploadBlock::Part<std::int32_t> columns_part_, touched_part_, rows_part_, places_part_;
-    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, offsets_part_, decay_part_, shifts_part_;
+    UploadBlock::Part<T> inputs_part_, rated_part_, targets_part_, weights_part_, offsets_part_, decay_part_,
+        shifts_part_;
 };
 
 }  // namespace fastcf

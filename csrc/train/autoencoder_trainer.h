@@ -21,7 +21,7 @@ struct AutoencoderTraining {
     int dense_refeeding = 0;
     double input_dropout = 0;
     std::int64_t n_negatives = 0;  // multinomial cost: columns sampled for a step's softmax; 0: all columns are in it
-    double rated_input = 0;  // 0: the network is not fed what is rated beside the ratings
+    double rated_input = 0;        // 0: the network is not fed what is rated beside the ratings
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings
     float highest = 0;
     std::uint64_t seed = 0;
@@ -31,15 +31,15 @@ struct AutoencoderTraining {
 // Rows are shuffled for each epoch and taken batch_size at a time. A step follows the gradient of
 //   sum of w (f(x) - y)^2 / sum of w  +  weight_decay / 2 |weights|^2
 // over the stored entries of its rows; with the logistic cost, whose curvature is that of half a squared error,
-// 2 (softplus(z) - y z) takes the place of the square, z being f(x) and the entry's offset. With the multinomial cost it
-// is the sum of -y_c log softmax(f(x))_c over the entries, divided by the number of rows with a target above 0; entries
-// of target 0 are inputs only. Its softmax is over all columns, or over those that the batch's rows have entries in and
-// a sample of the others (RowBatches::ask_columns); rows of weights of all these columns take the step. Under gradient descent,
-// Momentum and Nesterov rows of weights that the batch does not touch shrink by that step, too, exactly. Under the
-// others, whose rows stand still while they are not touched, an entry carries its share of the penalty of its column's
-// rows, so that the shares of an epoch add up to the penalties of its steps. Then, dense_refeeding times, what came out
-// goes in as a dense x, a constant, and a step follows the gradient of the mean of (f(x) - x)^2 over all columns, with
-// the same penalty.
+// 2 (softplus(z) - y z) takes the place of the square, z being f(x) and the entry's offset. With the multinomial cost
+// it is the sum of -y_c log softmax(f(x))_c over the entries, divided by the number of rows with a target above 0;
+// entries of target 0 are inputs only. Its softmax is over all columns, or over those that the batch's rows have
+// entries in and a sample of the others (RowBatches::ask_columns); rows of weights of all these columns take the step.
+// Under gradient descent, Momentum and Nesterov rows of weights that the batch does not touch shrink by that step, too,
+// exactly. Under the others, whose rows stand still while they are not touched, an entry carries its share of the
+// penalty of its column's rows, so that the shares of an epoch add up to the penalties of its steps. Then,
+// dense_refeeding times, what came out goes in as a dense x, a constant, and a step follows the gradient of the mean of
+// (f(x) - x)^2 over all columns, with the same penalty.
 class AutoencoderTrainer {
   public:
     AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderTraining& training);
@@ -48,8 +48,8 @@ class AutoencoderTrainer {
     void set_parameters(const AutoencoderArrays<float>& from);
     void get_parameters(const AutoencoderArrays<float>& to);
 
-    // One pass over all rows; returns the sum of w (f(x) - y)^2, of 2 w (softplus(z) - y z), or of the multinomial cost,
-    // taken just before each step. After an interruption the steps taken so far count.
+    // One pass over all rows; returns the sum of w (f(x) - y)^2, of 2 w (softplus(z) - y z), or of the multinomial
+    // cost, taken just before each step. After an interruption the steps taken so far count.
     double epoch(double learning_rate);
     double penalty();  // weight_decay / 2 |weights|^2
 

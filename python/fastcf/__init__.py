@@ -69,6 +69,7 @@ _HOMES = {
 }
 _MODULES = (
     "callbacks",
+    "costs",
     "data",
     "features",
     "metrics",
@@ -106,6 +107,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "check_gradients",
+    "costs",
     "data",
     "features",
     "load",

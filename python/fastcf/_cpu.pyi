@@ -139,6 +139,7 @@ def autoencoder_gradient(
     cost: str = "squared",
     penalised_bias: bool = False,
     input_dropout: float = 0.0,
+    n_negatives: int = 0,
     rated_input: float = 0.0,
     weight_decay: float = 0.0,
     seed: int = 0,
@@ -182,6 +183,7 @@ class AutoencoderTrainer:
         cost: str = "squared",
         penalised_bias: bool = False,
         input_dropout: float = 0.0,
+        n_negatives: int = 0,
         rated_input: float = 0.0,
         dense_refeeding: int = 0,
         optimizer: str = "gd",
@@ -204,6 +206,14 @@ class AutoencoderTrainer:
         values: NDArray[np.float32],
         scale: float = 1.0,
     ) -> None: ...
+    def multinomial_cost(
+        self,
+        rows: NDArray[np.int32],
+        indptr: NDArray[np.int64],
+        columns: NDArray[np.int32],
+        strengths: NDArray[np.float32],
+        n_columns: int,
+    ) -> float: ...
     def set_parameters(
         self,
         parameters: tuple[
@@ -665,6 +675,15 @@ def gather_rows(
     weights: NDArray[np.floating[Any]] | None = None,
     n_threads: int = 0,
 ) -> NDArray[Any]: ...
+def softmax_gradient(
+    indptr: NDArray[np.int64],
+    columns: NDArray[np.int32],
+    strengths: NDArray[np.floating[Any]],
+    scores: NDArray[np.floating[Any]],
+    bias: NDArray[np.floating[Any]] | None = None,
+    scale: float = 1.0,
+    n_threads: int = 0,
+) -> float: ...
 def sparse_item_scores_block(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

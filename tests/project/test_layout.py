@@ -40,7 +40,7 @@ LAYERS = (
     ("models",),
     ("retrieval",),
     ("model_selection",),
-    ("callbacks", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
+    ("callbacks", "costs", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
     ("cli",),
     ("__main__",),
 )
