@@ -49,7 +49,7 @@ __all__ = ["Autoencoder"]
 _RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
 _REG, _LABEL_REG, _CHOICE_REG = 500.0, 250.0, 1.0
 _RATED_INPUT, _CHOSEN_INPUT = 30.0, 0.0
-_FEWEST_ROWS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 1024, 64
+_FEWEST_ROWS, _FEWEST_USERS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 64, 1024, 64
 _NUMBERS = {"mean_rating": float, "reg": float, "learning_rate": float, "batch_size": int}  # of a network, in files
 
 
@@ -126,8 +126,8 @@ class Autoencoder(Estimator):
         ``Adam(learning_rate=0.01)``. The learning rate "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta,
         else 0.005.
     batch_size : int or "auto", default "auto"
-        Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 and at most
-        1,024.
+        Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 (64
+        with the multinomial cost) and at most 1,024.
     n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
@@ -440,6 +440,7 @@ class Autoencoder(Estimator):
             scale = fit_scale(ratings, backend, self.normalize, self.output_activation, orientation, self._threads)
             auto = _REG
         n_rows = ratings.n_users if orientation == "user" else ratings.n_items
+        fewest = _FEWEST_ROWS if choices is None else _FEWEST_USERS
         optimizer = as_optimizer(self.optimizer, self._caller)
         return NetworkProblem(
             ratings,
@@ -456,7 +457,7 @@ class Autoencoder(Estimator):
             penalised_bias=self.normalize == "bias" and not bounded and choices is None,
             optimizer=optimizer,
             learning_rate=optimizer.first_rate(_RATES),
-            batch_size=_batch_size(n_rows) if isinstance(self.batch_size, str) else int(self.batch_size),
+            batch_size=_batch_size(n_rows, fewest) if isinstance(self.batch_size, str) else int(self.batch_size),
             n_epochs=self.n_epochs,
             init=self.init,
             seed=seed,
@@ -605,6 +606,6 @@ class Autoencoder(Estimator):
         )
 
 
-def _batch_size(n_rows: int) -> int:
+def _batch_size(n_rows: int, fewest: int) -> int:
     """Return how many rows a step takes with ``batch_size="auto"``."""
-    return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), _FEWEST_ROWS), _MOST_ROWS)
+    return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), fewest), _MOST_ROWS)
