@@ -171,7 +171,7 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
 
 def layers_of(model: Autoencoder) -> str:
     """Return the sizes of an autoencoder's layers, and its inputs."""
-    return f"{', '.join(map(str, model.layers))}; a row is the ratings of one {model.orientation}"
+    return f"{', '.join(map(str, model.layers))}; a row is the ratings of one {model.state.learnt.orientation}"
 
 
 def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:

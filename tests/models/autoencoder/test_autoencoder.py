@@ -18,7 +18,7 @@ SMOOTH = ("identity", "sigmoid", "tanh")
 
 
 def model_of(**options):
-    given = {"layers": (6,), "n_epochs": 4, "reg": 5.0, "random_state": 0, **options}
+    given = {"layers": (6,), "n_epochs": 4, "reg": 5.0, "random_state": 0, "rated_input": 30.0, **options}
     return fastcf.Autoencoder(**given)
 
 

@@ -164,7 +164,7 @@ def test_a_file_gives_the_same_model(ratings, cost, tmp_path):
     np.testing.assert_array_equal(loaded.predict(ratings), model.predict(ratings))
     few = ratings.take(np.arange(200))
     np.testing.assert_array_equal(loaded.fold_in(few).predict(few), model.fold_in(few).predict(few))
-    assert (loaded.cost, loaded.strength, loaded.threshold, loaded.orientation) == (cost, "log", 4, "user")
+    assert (loaded.cost, loaded.strength, loaded.threshold, loaded.orientation) == (cost, "log", 4, "auto")
     assert loaded.history_ == model.history_
     assert loaded.fit(ratings).history_[-1]["cost"] == model.history_[-1]["cost"]
 

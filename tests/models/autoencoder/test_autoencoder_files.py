@@ -27,7 +27,15 @@ OPTIONS = {
 
 
 def model_of(name="default", **options):
-    given = {"layers": (6,), "n_epochs": 4, "random_state": 0, **OPTIONS[name], **options}
+    given = {
+        "layers": (6,),
+        "n_epochs": 4,
+        "random_state": 0,
+        "orientation": "item",
+        "rated_input": 30.0,
+        **OPTIONS[name],
+        **options,
+    }
     return fastcf.Autoencoder(**given)
 
 
@@ -276,7 +284,7 @@ def test_autoencoder_works_in_grid_search():
         ({"layers": (2**20 + 1,)}, ValueError, "layers must be"),
         ({"layers": 64}, TypeError, "layers must be .*; got 64"),
         ({"layers": "64"}, TypeError, "layers must be .*; got '64'"),
-        ({"orientation": "items"}, ValueError, "orientation must be 'item' or 'user'; got 'items'"),
+        ({"orientation": "items"}, ValueError, "orientation must be 'auto' or 'item' or 'user'; got 'items'"),
         ({"activation": "step"}, ValueError, "activation must be 'identity' or .* 'selu'; got 'step'"),
         ({"output_activation": "step"}, ValueError, "output_activation must be .*; got 'step'"),
         ({"tied": 1}, TypeError, "tied must be True or False; got 1"),
@@ -289,7 +297,7 @@ def test_autoencoder_works_in_grid_search():
          "normalize must be 'global' or None with output_activation='selu'; got 'item'"),
         ({"reg": -1.0}, ValueError, "reg must be a finite number of at least 0, or 'auto'; got -1.0"),
         ({"reg": "much"}, ValueError, "reg must be"),
-        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic'; got 'hinge'"),
+        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic' or 'multinomial', or .*; got 'hinge'"),
         ({"threshold": 4.0}, ValueError, "threshold must be None for cost='squared'; got 4.0"),
         ({"cost": "logistic"}, ValueError, r"ratings must lie in \[0, 1\] for cost='logistic' without a threshold"),
         ({"cost": "logistic", "threshold": 4, "output_activation": "sigmoid"}, ValueError,

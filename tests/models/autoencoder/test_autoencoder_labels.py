@@ -20,7 +20,15 @@ NORMALIZE = ("bias", "item", "user", "global", None)
 
 
 def model_of(**options):
-    given = {"cost": "logistic", "threshold": 4, "layers": (6,), "n_epochs": 4, "reg": 5.0, "random_state": 0}
+    given = {
+        "cost": "logistic",
+        "threshold": 4,
+        "layers": (6,),
+        "n_epochs": 4,
+        "reg": 5.0,
+        "random_state": 0,
+        "rated_input": 30.0,
+    }
     return fastcf.Autoencoder(**{**given, **options})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -417,16 +417,12 @@ class Autoencoder(Estimator):
 
     @property
     def _orientation(self) -> str:
-        if self.orientation == "auto":
-            return "item" if as_cost(self.cost) is None else "user"
-        return self.orientation
+        return _orientation(self.cost) if self.orientation == "auto" else self.orientation
 
     @property
     def _architecture(self) -> Architecture:
         layers = tuple(int(size) for size in self.layers)
-        rated_input = self.rated_input
-        if isinstance(rated_input, str):
-            rated_input = _RATED_INPUT if as_cost(self.cost) is None else _CHOSEN_INPUT
+        rated_input = _rated_input(self.cost) if isinstance(self.rated_input, str) else self.rated_input
         return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(rated_input))
 
     def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int) -> NetworkProblem:
@@ -547,14 +543,21 @@ class Autoencoder(Estimator):
         if isinstance(state.targets, Choices):
             cost = self.cost.to_dict() if isinstance(self.cost, Multinomial) else "multinomial"
             params |= {"cost": cost, "strength": state.targets.strength}
-        return Packed(arrays, meta, params=params)
+        kind = "multinomial" if state.targets.choices else state.targets.cost
+        auto = {"orientation": _orientation(kind), "rated_input": _rated_input(kind)}
+        for name, value in auto.items():  # what was left to the library stays so
+            if getattr(self, name) == "auto" and params[name] == value:
+                params[name] = "auto"
+        return Packed(arrays, {**meta, "rated_input": architecture.rated_input}, params=params)
 
     @classmethod
     def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
         return {**archive.params, "layers": tuple(archive.params["layers"])}
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        architecture, meta = self._architecture, archive.meta
+        meta = archive.meta
+        rated_input = meta.get("rated_input", self._architecture.rated_input)  # files of before have no "auto"
+        architecture = replace(self._architecture, rated_input=float(rated_input))
         scores = factors_from(archive, common)
         n_rows, n_columns, output_weights = len(common.users), len(common.items), scores.item_factors
         if self._orientation == "item":
@@ -604,6 +607,16 @@ class Autoencoder(Estimator):
             targets=self._targets,
             folding=NetworkFolding(self._orientation),
         )
+
+
+def _orientation(cost: Any) -> str:
+    """Return the rows of ``orientation="auto"``."""
+    return "item" if as_cost(cost) is None else "user"
+
+
+def _rated_input(cost: Any) -> float:
+    """Return the size of the second input of ``rated_input="auto"``."""
+    return _RATED_INPUT if as_cost(cost) is None else _CHOSEN_INPUT
 
 
 def _batch_size(n_rows: int, fewest: int) -> int:
