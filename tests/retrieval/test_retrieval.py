@@ -193,7 +193,7 @@ def plain_recent(log, user, n, timed):
     return [item for *_, item in sorted(own)[:n]]
 
 
-@pytest.mark.parametrize("metric", ["cosine", "dot"])
+@pytest.mark.parametrize("metric", ["cosine", "dot", "euclidean"])
 @pytest.mark.parametrize("timed", [True, False])
 @pytest.mark.parametrize("exclude_seen", [True, False])
 def test_related_items_are_the_neighbours_of_the_last_ones(fitted, metric, timed, exclude_seen):
@@ -208,7 +208,7 @@ def test_related_items_are_the_neighbours_of_the_last_ones(fitted, metric, timed
         lists = []
         for item in plain_recent(log, user, 3, timed):
             ids, scores = model.similar_items(item, n=10, metric=metric)
-            near = dict(zip(ids.tolist(), scores, strict=True))
+            near = dict(zip(ids.tolist(), -scores if metric == "euclidean" else scores, strict=True))
             lists.append(first(near, 5, seen.get(user, set()) if exclude_seen else ()))
         expected.append(union(lists))
     assert_rows(retriever.retrieve(asked, exclude_seen=exclude_seen), expected)
@@ -358,7 +358,7 @@ BAD = [
     (lambda m: TopPerGroup(None), TypeError, "TopPerGroup.fit: groups must be a FeatureTable or a pair"),
     (lambda m: TopPerGroup(([1], ["a"]), n_groups=0), ValueError, "n_groups must be an integer of at least 1"),
     (lambda m: RelatedItems(m, n_recent=0), ValueError, "RelatedItems.fit: n_recent must be an integer of at least 1"),
-    (lambda m: RelatedItems(m, metric="euclidean"), ValueError, "metric must be 'cosine' or 'dot'; got 'euclidean'"),
+    (lambda m: RelatedItems(m, metric="l1"), ValueError, "metric must be 'cosine' or 'euclidean' or 'dot'; got 'l1'"),
     (lambda m: NearestVectors("mf"), TypeError, "NearestVectors.fit: model must be a model of this package; got str"),
     (lambda m: NearestVectors(m, index="annoy"), ValueError, "index must be 'exact' or 'usearch' or 'hnswlib'"),
     (lambda m: NearestVectors(m, ef=0), ValueError, "NearestVectors.fit: ef must be an integer of at least 1 and"),

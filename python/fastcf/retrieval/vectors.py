@@ -16,7 +16,7 @@ from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Candidates, Lists
 from fastcf.retrieval._index import LIBRARIES, VectorIndex
-from fastcf.scores import Compute, FactorScores, Recommender, State
+from fastcf.scores import METRICS, Compute, FactorScores, Recommender, State
 from fastcf.scores.protocol import Seen
 from fastcf.scores.seen import seen_in
 
@@ -34,27 +34,31 @@ _INDEX: dict[str, tuple[Constraint, ...]] = {
 }
 
 
-def _state_of(model: Any, caller: str) -> tuple[State, FactorScores]:
-    """Return the state of a model, and its scores as factors."""
+def _state_of(model: Any, caller: str) -> State:
+    """Return the state of a fitted model."""
     if not isinstance(model, Recommender):
         raise TypeError(f"{caller}: model must be a model of this package; got {type(model).__name__}")
     if not model.__sklearn_is_fitted__():
         raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
-    state = model.state
+    return model.state
+
+
+def _factors_of(state: State, model: Any, caller: str) -> FactorScores:
+    """Return the scores of a model's state as factors."""
     scores = state.scores.as_factors()
     if scores is None:
         raise TypeError(f"{caller}: model must have a vector per item; got {type(model).__name__}")
-    return state, scores
+    return scores
 
 
 @dataclass(frozen=True, eq=False)
 class _Indexed:
-    """One state of a model, its scores as factors, and the index of its item vectors, if there is one."""
+    """One state of a model, its scores, and the index of its item vectors, if there is one."""
 
     shown: ClassVar[tuple[str, ...]] = ("index",)
 
     state: State
-    scores: FactorScores
+    scores: Any  # FactorScores, or for related items any that compare items
     index: VectorIndex | None
     options: tuple[Any, ...]
 
@@ -67,7 +71,7 @@ def _indexed(
     retriever: NearestVectors | RelatedItems,
     before: _Indexed | None,
     state: State,
-    scores: FactorScores,
+    scores: Any,
     vectors: Callable[[], NDArray[np.float32]],
     options: tuple[Any, ...],
     caller: str,
@@ -78,11 +82,12 @@ def _indexed(
         options = (*options, retriever.index, retriever.m, retriever.ef_construction)
         if before is not None and before.state.scores is state.scores and before.options == options:
             return before
-        known = scores.item_factors.any(axis=1)
+        known = np.ones(scores.n_items, bool)
+        known[scores.unknown_items] = False
         index = VectorIndex(
             retriever.index,
             vectors(),
-            np.flatnonzero(known | ~known.any()).astype(np.int32),
+            np.flatnonzero(known).astype(np.int32),
             m=retriever.m,
             ef_construction=retriever.ef_construction,
             n_threads=check_n_threads(retriever.n_threads, caller),
@@ -131,8 +136,8 @@ class NearestVectors(BaseRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. An index returns the 2k nearest items, so that k remain without what a user has seen; users
-    with more than k of them seen get fewer. Items whose factors are all 0, such as those without ratings, are not
-    in an index. The bias of an item is one more coordinate of its vector, where the query has a 1.
+    with more than k of them seen get fewer. Items whose factors and bias are all 0, those without ratings, are nobody's
+    candidates. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Candidates are those of the model's state at ``fit``. When the model is fitted again, they stay the same until
     ``fit`` is called again.
@@ -193,7 +198,8 @@ class NearestVectors(BaseRetriever):
         """
         caller = f"{type(self).__name__}.fit"
         self._check(caller)
-        state, scores = _state_of(self.model, caller)
+        state = _state_of(self.model, caller)
+        scores = _factors_of(state, self.model, caller)
         seen = state.seen
         if X is not None:
             seen = seen_in(as_ratings(X, y, caller=caller), state.users, state.items)
@@ -256,15 +262,16 @@ class RelatedItems(BaseRetriever):
 
     Parameters
     ----------
-    model : fitted model with a vector per item
-        Similar are items of similar vectors, see ``similar_items``.
+    model : fitted model that compares items
+        By a vector per item, or by weights between items; see ``similar_items``.
     n_recent : int, default 10
         How many items of a user are looked at: the latest by their timestamps, or the best rated where the ratings
         have none. Ties: the better rated, then the smaller item row.
     k : int, default 20
         Number of items for each of them.
-    metric : {"cosine", "dot"}, default "cosine"
-        Similarity of vectors.
+    metric : {"cosine", "dot", "euclidean"}, default "cosine"
+        Similarity of the model's vectors as they are: cosine, inner product, or distance ‖v_k − v_i‖. Weights between
+        items are taken as they are.
     index, m, ef_construction, ef, n_threads
         As for :class:`NearestVectors`.
 
@@ -282,14 +289,15 @@ class RelatedItems(BaseRetriever):
 
     Notes
     -----
-    Unknown users get nothing. Scores are similarities. An item is not related to itself; the 2k most similar are looked
-    at, so that k remain without what a user has seen. The ratings need not be those that the model was fitted to:
-    ``fit`` is quick, and makes recommendations follow newer ratings. The vectors are those of the model's state at
-    ``fit``, also after the model is fitted again.
+    Unknown users get nothing. Scores are similarities, or distances times −1. An item is not related to itself; items
+    without training data, whose vectors are zeros, are related to nothing. The 2k most similar are looked at, so that k
+    remain without what a user has seen. What all searches share is computed by ``fit``, which is quick: the ratings
+    need not be those that the model was fitted to, and recommendations follow newer ones. The vectors are those of
+    the model's state at ``fit``, also after the model is fitted again.
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
-        BaseRetriever._constraints | _INDEX | {"n_recent": COUNT, "metric": (OneOf(("cosine", "dot")),)}
+        BaseRetriever._constraints | _INDEX | {"n_recent": COUNT, "metric": (OneOf(METRICS),)}
     )
 
     def __init__(
@@ -298,7 +306,7 @@ class RelatedItems(BaseRetriever):
         n_recent: int = 10,
         k: int = 20,
         *,
-        metric: Literal["cosine", "dot"] = "cosine",
+        metric: Literal["cosine", "dot", "euclidean"] = "cosine",
         index: IndexName = "exact",
         m: int = 16,
         ef_construction: int = 128,
@@ -316,15 +324,19 @@ class RelatedItems(BaseRetriever):
         self.n_threads = n_threads
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Related]:
-        state, scores = _state_of(self.model, caller)
+        state = _state_of(self.model, caller)
         before = None if self._built is None else self._built.learnt.indexed
+        scores: Any = state.scores
+        if self.index != "exact" or not scores.compares_items:
+            scores = _factors_of(state, self.model, caller)
 
-        def directed() -> NDArray[np.float32]:
-            return _directed(scores.item_factors, self.metric)
+        def searched() -> NDArray[np.float32]:
+            return _searched(scores.item_vectors.directed(self.metric), self.metric)
 
-        indexed = _indexed(self, before, state, scores, directed, (self.metric,), caller)
-        table = directed() if indexed.index is None else None
-        return state.items, _Related(self._latest(ratings, state.items), indexed, table, self.metric)
+        indexed = _indexed(self, before, state, scores, searched, (self.metric,), caller)
+        if indexed.index is None and isinstance(scores, FactorScores):
+            scores.item_vectors.prepare(self.metric)
+        return state.items, _Related(self._latest(ratings, state.items), indexed, self.metric)
 
     def _latest(self, ratings: Ratings, items: IdMap) -> NDArray[np.int32]:
         """Return the model's rows of the last known items of each user."""
@@ -358,31 +370,35 @@ class RelatedItems(BaseRetriever):
         """Return the nearest items of item rows, nearest first."""
         if items.size == 0:
             return np.empty((0, 1), np.int32), np.empty((0, 1), np.float32)
-        factors = learnt.indexed.scores.item_factors
-        reach = _reach(self.k, len(factors))
-        if learnt.table is not None:
-            itself = np.arange(items.size + 1, dtype=np.int64), items  # its own item counts as seen
-            compute = learnt.indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
-            found, scores = compute.native.topk(
-                learnt.table[items], learnt.table, None, reach, *itself, n_threads=compute.n_threads
-            )
-        else:
-            assert learnt.index is not None
-            queries = _directed(factors[items], learnt.metric)
-            found, scores = learnt.index.search(queries, min(reach + 1, len(factors)), self.ef)
-            found[found == items[:, None]] = -1
+        indexed = learnt.indexed
+        n_items = len(indexed.state.items)
+        reach = _reach(self.k, n_items)
+        if indexed.index is None:
+            compute = indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
+            found, scores = indexed.scores.item_neighbours(items, reach, learnt.metric, compute)
+            return found, -scores if learnt.metric == "euclidean" else scores
+        table = indexed.scores.item_vectors
+        queries = table.directed(learnt.metric)[items]
+        asked = queries
+        if learnt.metric == "euclidean":
+            asked = np.pad(queries, ((0, 0), (0, 1)), constant_values=1)
+        found, scores = indexed.index.search(asked, min(reach + 1, n_items), self.ef)
+        if learnt.metric == "euclidean":  # scores are v_k·v_i − ‖v_i‖² / 2
+            squares = np.einsum("ij,ij->i", queries, queries)[:, None] - 2 * scores
+            scores = -np.sqrt(np.maximum(squares, 0))
+        found[found == items[:, None]] = -1
+        found[np.isin(items, table.unknown)] = -1
         return found, scores
 
 
 @dataclass(frozen=True, eq=False)
 class _Related:
-    """Learnt values of :class:`RelatedItems`: the last items of each user, and the vectors, if there is no index."""
+    """Learnt values of :class:`RelatedItems`: the last items of each user, and what is searched."""
 
     shown: ClassVar[tuple[str, ...]] = ("recent", "index")
 
     recent: NDArray[np.int32]
     indexed: _Indexed
-    table: NDArray[np.float32] | None
     metric: str
 
     @property
@@ -391,9 +407,11 @@ class _Related:
         return self.indexed.index
 
 
-def _directed(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
-    """Return vectors whose inner products are the similarities."""
-    if metric == "dot":
+def _searched(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+    """Return vectors whose largest inner products with those asked for are the nearest.
+
+    For distances there is one more coordinate, −‖v‖² / 2, where the asked ones have a 1.
+    """
+    if metric != "euclidean":
         return vectors
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, np.where(lengths > 0, lengths, 1), dtype=np.float32)
+    return np.column_stack([vectors, -np.einsum("ij,ij->i", vectors, vectors) / 2]).astype(np.float32)

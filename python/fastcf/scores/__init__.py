@@ -12,9 +12,11 @@ from fastcf.scores.seen import SeenItems
 from fastcf.scores.standard import StandardScores
 from fastcf.scores.state import Folding, State
 from fastcf.scores.targets import Targets
+from fastcf.scores.vectors import METRICS, VectorTable
 from fastcf.scores.weighted import Part, WeightedScores
 
 __all__ = [
+    "METRICS",
     "Choices",
     "Compute",
     "DenseWeightScores",
@@ -36,5 +38,6 @@ __all__ = [
     "StandardScores",
     "State",
     "Targets",
+    "VectorTable",
     "WeightedScores",
 ]

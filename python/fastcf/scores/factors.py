@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 from fastcf.scores.links import Compute, Floats, Identity, Link
 from fastcf.scores.protocol import Found, ItemSide, Rows, Scores, Selection
 from fastcf.scores.seen import read_only
+from fastcf.scores.vectors import VectorTable
 
 __all__ = ["FactorScores", "Posterior"]
 
 # Item factors on a device, by their scores; kept outside of the scores, which can be copied meanwhile.
 _resident: weakref.WeakKeyDictionary[FactorScores, Any] = weakref.WeakKeyDictionary()
+# Tables for neighbours, users' and items', by their scores; copies and files of scores are without.
+_tables: weakref.WeakKeyDictionary[FactorScores, tuple[VectorTable, VectorTable]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class FactorScores(Scores):
         From scores to predictions.
     posterior : Posterior, optional
         The posterior of the deviations.
+    user_centre, item_centre : ndarray of shape (k,), float32, optional
+        What was taken off the vectors of users and items to make them factors. Neighbours are those of the vectors
+        as they were. None: nothing.
     """
 
     shown: ClassVar[tuple[str, ...]] = (
@@ -83,9 +89,12 @@ class FactorScores(Scores):
     item_mean: Floats | None = None
     link: Link = field(default_factory=Identity)
     posterior: Posterior | None = None
+    user_centre: Floats | None = None
+    item_centre: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("user_factors", "item_factors", "user_bias", "item_bias", "item_mean"):
+        arrays = "user_factors", "item_factors", "user_bias", "item_bias", "item_mean", "user_centre", "item_centre"
+        for name in arrays:
             array = getattr(self, name)
             if array is not None:
                 object.__setattr__(self, name, read_only(array))
@@ -124,13 +133,31 @@ class FactorScores(Scores):
         """Whether there are factors."""
         return self.n_factors > 0
 
+    @property
+    def user_vectors(self) -> VectorTable:
+        """The vectors of users, for neighbours; searches of the same scores share it."""
+        return self._vector_tables[0]
+
+    @property
+    def item_vectors(self) -> VectorTable:
+        """The same of items."""
+        return self._vector_tables[1]
+
+    @property
+    def _vector_tables(self) -> tuple[VectorTable, VectorTable]:
+        tables = _tables.get(self)
+        if tables is None:
+            users, items = (self.user_factors, self.user_centre), (self.item_factors, self.item_centre)
+            tables = _tables.setdefault(self, (VectorTable(*users), VectorTable(*items)))
+        return tables
+
     def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
         """Return the items whose vectors are nearest to those of item rows."""
-        return _nearest(self.item_factors, items, n, metric, compute)
+        return self.item_vectors.nearest(items, n, metric, compute)
 
     def user_neighbours(self, users: Rows, n: int, metric: str, compute: Compute) -> Found:
         """Return the users whose vectors are nearest to those of user rows."""
-        return _nearest(self.user_factors, users, n, metric, compute)
+        return self.user_vectors.nearest(users, n, metric, compute)
 
     @property
     def item_score(self) -> Floats:
@@ -182,16 +209,27 @@ class FactorScores(Scores):
         return items, scores + base[:, None]
 
     def search(self, users: Rows, k: int, seen: tuple[Any, ...], compute: Compute) -> Found:
-        """Return the best items of known user rows by what differs between items: products and item scores."""
+        """Return the best items of known user rows by what differs between items: products and item scores.
+
+        Without items that nothing is known of.
+        """
         items, scores = compute.native.topk(
             self.user_factors[users],
             _resident.get(self, self.item_factors),
             self.item_score,
             k,
             *seen,
+            excluded=self.unknown_items,
             n_threads=compute.n_threads,
         )
         return items, scores
+
+    @property
+    def unknown_items(self) -> Rows:
+        """Rows of items without vector and bias, ascending: nothing is known of them; none if no item has vectors."""
+        unknown = self.item_vectors.unknown
+        kept: Rows = unknown[self.item_bias[unknown] == 0] if unknown.size < self.n_items else unknown[:0]
+        return kept
 
     def as_factors(self) -> FactorScores | None:
         """Return these scores."""
@@ -261,10 +299,3 @@ class FactorScores(Scores):
                 _resident.pop(self, None)
             else:
                 _resident[self] = before
-
-
-def _nearest(vectors: Floats, rows: Rows, n: int, metric: str, compute: Compute) -> Found:
-    found: Found = compute.native.nearest(
-        vectors[rows], vectors, n, metric, query_rows=rows, n_threads=compute.n_threads
-    )
-    return found

@@ -23,6 +23,7 @@ from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_o
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
+from fastcf.scores.vectors import METRICS
 
 __all__ = ["Recommender"]
 
@@ -417,9 +418,11 @@ class Recommender:
         items : id or array-like of shape (m,)
             One item id, or several. Unknown ones have no neighbours: all padding.
         n : int, default 10
-            How many; at least 1. An item is not its own neighbour.
+            How many; at least 1. An item is not its own neighbour. Items without training data, whose vectors are
+            zeros, have no neighbours and are nobody's.
         metric : {"cosine", "euclidean", "dot"}, default "cosine"
-            Similarity of vectors; weights between items are taken as they are.
+            Similarity of the vectors as they are: cosine, distance ‖v_k − v_i‖ (the smallest first), or inner product.
+            Weights between items are taken as they are.
         strict : bool, default False
             Whether unknown ids are an error.
 
@@ -478,7 +481,7 @@ class Recommender:
         strict: bool,
     ) -> Neighbours:
         n = positive_count(n, caller)
-        if metric not in ("cosine", "euclidean", "dot"):
+        if metric not in METRICS:
             raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
         single = np.ndim(wanted) == 0
         rows = rows_of(ids, one(wanted) if single else wanted, what, caller, strict=strict, n_threads=self.n_threads)

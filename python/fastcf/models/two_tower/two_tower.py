@@ -456,8 +456,7 @@ class TwoTower(Estimator):
         return params
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        return common.replaced(
-            scores=factors_from(archive, common, Sigmoid() if common.targets.labels else Identity()),
-            learnt=LearntTowers.unpacked(archive, common, self._shape(1.0)),
-            folding=TowerFolding(),
-        )
+        learnt = LearntTowers.unpacked(archive, common, self._shape(1.0))
+        scores = factors_from(archive, common, Sigmoid() if common.targets.labels else Identity())
+        scores = scores.replaced(user_centre=learnt.user_average, item_centre=learnt.item_average)
+        return common.replaced(scores=scores, learnt=learnt, folding=TowerFolding())
