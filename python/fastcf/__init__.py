@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from fastcf.models.factorization import MatrixFactorization
     from fastcf.models.implicit import ImplicitFactorization
     from fastcf.models.linear import LinearAutoencoder
+    from fastcf.models.neighbours import ItemNeighbours, UserNeighbours
     from fastcf.models.perceptron import UserPerceptron
+    from fastcf.models.popular import Popular
     from fastcf.models.regression import ItemRegression, UserRegression
     from fastcf.models.two_tower import TwoTower
     from fastcf.preprocessing import FeatureTable
@@ -53,14 +55,17 @@ _HOMES = {
     "GradientReport": "training.gradient_check",
     "IdMap": "ratings",
     "ImplicitFactorization": "models.implicit",
+    "ItemNeighbours": "models.neighbours",
     "ItemRegression": "models.regression",
     "LinearAutoencoder": "models.linear",
     "MatrixFactorization": "models.factorization",
     "Neighbours": "scores",
+    "Popular": "models.popular",
     "Ratings": "ratings",
     "Recommendations": "scores",
     "Recommender": "scores",
     "TwoTower": "models.two_tower",
+    "UserNeighbours": "models.neighbours",
     "UserPerceptron": "models.perceptron",
     "UserRegression": "models.regression",
     "check_gradients": "training.gradient_check",
@@ -94,14 +99,17 @@ __all__ = [
     "GradientReport",
     "IdMap",
     "ImplicitFactorization",
+    "ItemNeighbours",
     "ItemRegression",
     "LinearAutoencoder",
     "MatrixFactorization",
     "Neighbours",
+    "Popular",
     "Ratings",
     "Recommendations",
     "Recommender",
     "TwoTower",
+    "UserNeighbours",
     "UserPerceptron",
     "UserRegression",
     "__version__",

@@ -9,7 +9,9 @@ FAMILIES = (
     "factorization",
     "implicit",
     "linear",
+    "neighbours",
     "perceptron",
+    "popular",
     "regression",
     "two_tower",
 )

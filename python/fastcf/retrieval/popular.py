@@ -9,12 +9,15 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastcf._backend import host
-from fastcf._parameters import Constraint, Interval, Nothing, OneOf
+from fastcf._backend import host, resolve_device
+from fastcf._parameters import Constraint, Interval, Nothing, OneOf, check_n_threads
 from fastcf.ids import IdMap
+from fastcf.models.popular import Popular as PopularModel
+from fastcf.models.popular.groups import as_groups, best_of_rows, decay, shrunk_means, summed
+from fastcf.models.popular.scores import PopularScores
 from fastcf.ratings import Ratings
 from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists
-from fastcf.retrieval._groups import Groups, as_groups, best_lists, entry_weights, popularity
+from fastcf.scores import Compute, State
 from fastcf.scores.protocol import Seen
 
 __all__ = ["Popular", "TopPerGroup"]
@@ -35,13 +38,19 @@ def _longest(ratings: Ratings) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Popular:
-    """The learnt values of :class:`Popular`: lists, that of all users first, then one per group of ``groups``."""
+    """The learnt values of :class:`Popular`: a state of the model, and the best items of its groups."""
 
     shown: ClassVar[tuple[str, ...]] = ("group_names",)
 
+    state: State
+    scores: PopularScores
     lists: Lists
-    groups: Groups | None
-    group_names: NDArray[Any]
+
+    @property
+    def group_names(self) -> NDArray[Any]:
+        """The names of the groups."""
+        names: NDArray[Any] = self.state.learnt.group_names
+        return names
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +76,8 @@ class Popular(BaseRetriever):
         columns are the groups and whose entries, where they are not 0, are memberships. Users need not be in the
         ratings: a new user from a known country gets what is popular there. Users in no group, and all users where
         there are no groups, get what is popular overall.
-    by : {"count", "mean"}, default "count"
-        Popular is what is rated most often, or what is rated best.
-    half_life : float, optional
-        The age, in the unit of the timestamps and before the latest rating, at which a rating counts half; at twice
-        that age it counts a quarter. By default all count alike.
-    shrinkage : float, default 10
-        For ``by="mean"``: how many ratings of the overall mean are added to each item's own, so that items with one
-        good rating do not lead. Refused for ``by="count"``.
+    by, half_life, shrinkage, threshold
+        What is popular, as for the model :class:`fastcf.Popular`, which does the work.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 
@@ -87,7 +90,7 @@ class Popular(BaseRetriever):
 
     Notes
     -----
-    Unknown users get the same as others: this retriever serves cold starts. Scores are sums of (decayed) ratings,
+    Unknown users get the same as others: this retriever serves cold starts. Scores are sums of (decayed) choices,
     or shrunk means. Lists are long enough to give ``k`` items to the users with the most ratings.
 
     Examples
@@ -99,7 +102,9 @@ class Popular(BaseRetriever):
     array([8, 7])
     """
 
-    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _POPULARITY
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
+        BaseRetriever._constraints | _POPULARITY | {"threshold": (Interval(), Nothing())}
+    )
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class Popular(BaseRetriever):
         by: Literal["count", "mean"] = "count",
         half_life: float | None = None,
         shrinkage: float = 10.0,
+        threshold: float | None = None,
         n_threads: int | None = None,
     ) -> None:
         self.k = k
@@ -116,33 +122,32 @@ class Popular(BaseRetriever):
         self.by = by
         self.half_life = half_life
         self.shrinkage = shrinkage
+        self.threshold = threshold
         self.n_threads = n_threads
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Popular]:
-        weights = entry_weights(ratings, self.half_life, caller)
-        members = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
-        groups, names = None, np.empty(0, str)
-        if self.user_groups is not None:
-            groups = as_groups(self.user_groups, caller, "user_groups")
-            names = groups.names
-            members = scipy.sparse.hstack([members, groups.of(ratings.users)], format="csr")
-        scores = popularity(ratings, weights, self.by, self.shrinkage, members)
-        return ratings.items, _Popular(best_lists(scores, self.k + _longest(ratings)), groups, names)
+        model = PopularModel(
+            self.by,
+            half_life=self.half_life,
+            shrinkage=self.shrinkage,
+            threshold=self.threshold,
+            n_threads=self.n_threads,
+        )
+        state = model.fit(ratings, user_groups=self.user_groups).state
+        scores = state.scores
+        assert isinstance(scores, PopularScores)
+        compute = Compute(resolve_device("cpu", caller).module, check_n_threads(self.n_threads, caller))
+        lists = Lists.of_table(*scores.lists(self.k + _longest(ratings), compute))
+        return ratings.items, _Popular(state, scores, lists)
 
     def _lists_of(
         self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
     ) -> tuple[Lists, NDArray[np.int32]]:
         learnt: _Popular = built.learnt
-        chosen = np.zeros((rows.size, 1), np.int32)  # the list of all users
-        if learnt.groups is not None and rows.size:
-            own = learnt.groups.ids.rows(users, n_threads=self.n_threads)
-            members = learnt.groups.members[np.where(own >= 0, own, 0)]
-            sizes = np.where(own >= 0, np.diff(members.indptr), 0)
-            chosen = np.full((rows.size, max(1, int(sizes.max()))), -1, np.int32)
-            place = np.arange(chosen.shape[1]) < sizes[:, None]
-            chosen[place] = members.indices[np.repeat(own >= 0, np.diff(members.indptr))] + 1
-            chosen[sizes == 0, 0] = 0
-        return learnt.lists, chosen
+        own = rows
+        if learnt.group_names.size and rows.size:  # users of groups need not be in the ratings
+            own = learnt.state.users.rows(users, n_threads=self.n_threads)
+        return learnt.lists, learnt.scores.groups_of(own)
 
 
 class TopPerGroup(BaseRetriever):
@@ -158,8 +163,8 @@ class TopPerGroup(BaseRetriever):
     k : int, default 50
         Number of items of each group.
     by, half_life, shrinkage
-        What is popular, as for :class:`Popular`. With a half life, the user's older ratings count less for the choice
-        of groups too.
+        What is popular, as for :class:`Popular`, counting all ratings. With a half life, the user's older ratings count
+        less for the choice of groups too.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 
@@ -203,16 +208,20 @@ class TopPerGroup(BaseRetriever):
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _TopPerGroup]:
         groups = as_groups(self.groups, caller, "groups")
         members = scipy.sparse.csr_array(groups.of(ratings.items))
-        weights = entry_weights(ratings, self.half_life, caller)
+        age = decay(ratings, self.half_life, caller)
+        weights = np.ones(ratings.nnz) if age is None else age
         all_users = scipy.sparse.csr_array(np.ones((ratings.n_users, 1)))
-        rated = popularity(ratings, weights, self.by, self.shrinkage, all_users)
+        if self.by == "count":
+            rated = summed(ratings, weights, all_users)
+        else:
+            rated, _ = shrunk_means(ratings, weights, self.shrinkage, all_users)
         # A diagonal of scores would drop items of score 0; entries are replaced instead.
         of_item = np.full(ratings.n_items, np.nan)
         of_item[rated.indices] = rated.data
         by_group = scipy.sparse.csr_array(members.T)
         by_group.sort_indices()
         scores = scipy.sparse.csr_array((of_item[by_group.indices], by_group.indices, by_group.indptr), by_group.shape)
-        lists = best_lists(scores, self.k + _longest(ratings))
+        lists = Lists.of_table(*best_of_rows(scores, self.k + _longest(ratings), self.n_threads or 0))
         return ratings.items, _TopPerGroup(lists, groups.names, self._favourites(ratings, weights, members))
 
     def _favourites(self, ratings: Ratings, weights: NDArray[np.float64], members: Any) -> NDArray[np.int32]:

@@ -81,6 +81,8 @@ class RatedSide:
         Columns are the model's rows of the other side, ascending within a row.
     weights : ndarray of float32, optional
         Of the entries.
+    strangers : bool, default False
+        Whether the rows are new, also those whose ids the model has: row numbers of a history.
     """
 
     by: str
@@ -89,6 +91,7 @@ class RatedSide:
     columns: Rows
     values: NDArray[np.float32]
     weights: NDArray[np.float32] | None
+    strangers: bool = False
 
     @property
     def csr(self) -> tuple[NDArray[np.int64], Rows, NDArray[np.float32]]:

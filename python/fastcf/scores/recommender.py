@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
 
 import numpy as np
@@ -401,7 +402,7 @@ class Recommender:
         if sides and "user" not in sides:
             raise ValueError(f"{caller}: history must be None for a model that computes new items only{why}")
         ratings = state.targets.of_ratings(as_history(history, state.items, caller), f"{caller}: history")
-        return self._folded(state, ratings, "user", compute, f"{caller}: history", strict)
+        return self._folded(state, ratings, "user", compute, f"{caller}: history", strict, strangers=True)
 
     # -------------------------------------------------------------------------------------------------------
     # Neighbours
@@ -574,8 +575,10 @@ class Recommender:
         }
         return self._with_state(state.folding.fold_features(state, tables, compute, caller))
 
-    def _folded(self, state: State, ratings: Any, by: str, compute: Compute, caller: str, strict: bool) -> State:
-        """Return a state of the users (or items) of some targets."""
+    def _folded(
+        self, state: State, ratings: Any, by: str, compute: Compute, caller: str, strict: bool, strangers: bool = False
+    ) -> State:
+        """Return a state of the users (or items) of some targets; ``strangers``: whatever their ids, they are new."""
         folding = state.folding
         if by not in folding.rated_sides:
             sides = " or ".join(map(repr, folding.rated_sides))
@@ -584,7 +587,7 @@ class Recommender:
             raise ValueError(f"{caller}: by must be {sides}{folding.why}; got {by!r}")
         fixed = state.items if by == "user" else state.users
         rated = rated_side(ratings, by, fixed, caller, strict=strict, n_threads=self.n_threads)
-        folded = folding.fold_ratings(state, rated, compute, caller)
+        folded = folding.fold_ratings(state, replace(rated, strangers=strangers), compute, caller)
         ids = {"users": rated.ids} if by == "user" else {"items": rated.ids}
         return folded.replaced(seen=rated.seen, **ids)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
-__all__ = ["SeenItems", "read_only", "seen_in", "union_of_seen"]
+__all__ = ["SeenItems", "read_only", "read_only_rows", "seen_in", "union_of_seen"]
 
 _Array = TypeVar("_Array", bound=NDArray[Any])
 
@@ -24,6 +24,12 @@ def read_only(array: _Array) -> _Array:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def read_only_rows(table: Any) -> Any:
+    """Return a SciPy array of compressed rows as one whose arrays cannot be written to."""
+    parts = read_only(table.data), read_only(table.indices), read_only(table.indptr)
+    return scipy.sparse.csr_array(parts, table.shape)
 
 
 class SeenItems(NamedTuple):

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
 from fastcf._backend import ingest, resolve_device
@@ -20,7 +21,7 @@ from fastcf.scores.state import State
 from fastcf.scores.targets import COSTS, Targets
 from fastcf.serialization import Archive
 
-__all__ = ["factor_arrays", "factors_from", "read_common", "write_common"]
+__all__ = ["factor_arrays", "factors_from", "packed_rows", "read_common", "unpacked_rows", "write_common"]
 
 
 def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -106,3 +107,24 @@ def factors_from(archive: Archive, common: State, link: Link | None = None) -> F
         mean,
         link or Identity(),
     )
+
+
+def packed_rows(name: str, table: Any) -> dict[str, NDArray[Any]]:
+    """Return a SciPy array of compressed rows as arrays of a file."""
+    return {
+        f"{name}_indptr": table.indptr.astype(np.int64),
+        f"{name}_indices": table.indices.astype(np.int32),
+        f"{name}_values": table.data.astype(np.float32, copy=False),
+    }
+
+
+def unpacked_rows(archive: Archive, name: str, n_rows: int, n_columns: int) -> Any:
+    """Return the compressed rows of a file, checked; raises DataError."""
+    indptr = archive.array(f"{name}_indptr", np.int64, (n_rows + 1,))
+    indices = archive.array(f"{name}_indices", np.int32, (None,))
+    values = archive.array(f"{name}_values", np.float32, (indices.size,))
+    try:
+        ingest.check_ratings(indptr, indices, values, n_columns, archive.class_name)
+    except ValueError as error:
+        raise DataError(f"{archive.path}: {name} is damaged: {error}") from error
+    return scipy.sparse.csr_array((values, indices, indptr), (n_rows, n_columns))

@@ -30,7 +30,9 @@ def test_two_tower_neighbours_are_those_of_the_vectors(fitted, metric, tmp_path)
     for one in (model, fastcf.load(tmp_path / "m")):
         ids, scores = one.similar_items(ratings.items.ids, 5, metric=metric)
         best = np.sort(exact, axis=1)[:, :-6:-1]
-        np.testing.assert_allclose(np.take_along_axis(exact, ratings.items.rows(ids.ravel()).reshape(ids.shape), axis=1), best, atol=1e-5)
+        np.testing.assert_allclose(
+            np.take_along_axis(exact, ratings.items.rows(ids.ravel()).reshape(ids.shape), axis=1), best, atol=1e-5
+        )
         np.testing.assert_allclose(scores, -best if metric == "euclidean" else best, rtol=1e-3, atol=1e-5)
     related = RelatedItems(model, 1, 5, metric=metric).fit(ratings).retrieve(3, exclude_seen=False)
     last = related.of(0)

@@ -12,9 +12,8 @@ from fastcf._backend import host
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import Lists
 
-__all__ = ["Groups", "as_groups", "best_lists", "entry_weights", "popularity"]
+__all__ = ["Groups", "as_groups", "best_of_rows", "decay", "shrunk_means", "summed"]
 
 
 class Groups(NamedTuple):
@@ -35,7 +34,7 @@ class Groups(NamedTuple):
 
 
 def as_groups(groups: Any, caller: str, name: str) -> Groups:
-    """Return a retriever's groups, a feature table or a pair of ids and labels, as :class:`Groups`."""
+    """Return groups, a feature table or a pair of ids and labels, as :class:`Groups`."""
     if isinstance(groups, FeatureTable):
         members = scipy.sparse.csr_array(groups.matrix != 0).astype(np.int64)
         return Groups(groups.ids, members, np.arange(groups.n_features))
@@ -64,44 +63,46 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
     return Groups(ids, members, names)
 
 
-def entry_weights(ratings: Ratings, half_life: float | None, caller: str) -> NDArray[np.float64]:
-    """Return the weight of each rating: 1, or half as much for every half life before the latest rating."""
+def decay(ratings: Ratings, half_life: float | None, caller: str) -> NDArray[np.float64] | None:
+    """Return what age leaves of each rating: half for every half life before the latest one; None without half life."""
     if half_life is None:
-        return np.ones(ratings.nnz)
+        return None
     if ratings.timestamps is None:
         raise ValueError(f"{caller}: half_life needs ratings with timestamps; got {half_life!r} and none")
     age = (ratings.timestamps.max() - ratings.timestamps).astype(np.float64)
     return np.asarray(np.exp2(-age / half_life))
 
 
-def popularity(ratings: Ratings, weights: NDArray[np.float64], by: str, shrinkage: float, members: Any) -> Any:
-    """Return how popular items are in each group of users: a CSR array, groups x items, where the group rated any.
+def summed(ratings: Ratings, entries: NDArray[np.float64], members: Any) -> Any:
+    """Return the sums of entries by group of users and item: a CSR array, stored where the group rated the item."""
+    by_user = scipy.sparse.csr_array((entries, ratings.indices, ratings.indptr), ratings.shape)
+    total = scipy.sparse.csr_array(members.T @ by_user)
+    total.sort_indices()
+    return total
 
-    By "count" the sum of the weights; by "mean" the weighted mean of an item's ratings and of ``shrinkage`` others
-    that equal the overall mean.
+
+def shrunk_means(ratings: Ratings, weights: NDArray[np.float64], shrinkage: float, members: Any) -> tuple[Any, float]:
+    """Return the weighted means of items by group of users, as :func:`summed`, and the mean of all ratings.
+
+    An item's ratings are joined by ``shrinkage`` others that equal the mean of all.
     """
-
-    def summed(entries: NDArray[np.float64]) -> Any:
-        by_user = scipy.sparse.csr_array((entries, ratings.indices, ratings.indptr), ratings.shape)
-        total = scipy.sparse.csr_array(members.T @ by_user)
-        total.sort_indices()
-        return total
-
-    count = summed(weights)
-    if by == "mean":
-        mean = float(np.average(ratings.values, weights=weights)) if weights.any() else ratings.mean
-        base = ratings.rating_range[0] - 1  # sums of differences from it are positive: SciPy drops zeros
-        total = summed(weights * (ratings.values.astype(np.float64) - base))
-        count.data = base + (total.data + shrinkage * (mean - base)) / (count.data + shrinkage)
-    return count
+    mean = float(np.average(ratings.values, weights=weights)) if weights.any() else ratings.mean
+    base = ratings.rating_range[0] - 1  # sums of differences from it are positive: SciPy drops zeros
+    count = summed(ratings, weights, members)
+    total = summed(ratings, weights * (ratings.values.astype(np.float64) - base), members)
+    number = count.data + shrinkage
+    means = np.full(number.size, mean - base)
+    np.divide(total.data + shrinkage * (mean - base), number, out=means, where=number > 0)
+    count.data = base + means
+    return count, mean
 
 
-def best_lists(scores: Any, width: int) -> Lists:
-    """Return the ``width`` best of each row of a CSR array, best first, ties by the smaller column."""
-    values = scores.data.astype(np.float32)
-    entries = host.top_candidates(scores.indptr.astype(np.int64), values, min(width, scores.shape[1]))
-    found, safe = entries >= 0, np.where(entries >= 0, entries, 0)
-    if values.size == 0:
-        return Lists.of_table(np.full(entries.shape, -1, np.int32), np.zeros(entries.shape, np.float32))
-    items = np.where(found, scores.indices[safe], -1).astype(np.int32)
-    return Lists.of_table(items, values[safe])
+def best_of_rows(table: Any, width: int, n_threads: int = 0) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return the ``width`` best entries of each row of a CSR array: columns, -1 for none, and values; best first."""
+    values = table.data.astype(np.float32, copy=False)
+    entries = host.top_candidates(table.indptr.astype(np.int64), values, min(width, table.shape[1]), n_threads)
+    there = entries >= 0
+    columns = np.full(entries.shape, -1, np.int32)
+    best = np.zeros(entries.shape, np.float32)
+    columns[there], best[there] = table.indices[entries[there]], values[entries[there]]
+    return columns, best

@@ -1,0 +1,5 @@
+"""Popular items: the baseline of lists."""
+
+from fastcf.models.popular.popular import Popular
+
+__all__ = ["Popular"]

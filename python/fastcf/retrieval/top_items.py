@@ -1,0 +1,102 @@
+"""The best items of any model by its own scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
+
+from fastcf._backend import resolve_device
+from fastcf._parameters import check_n_threads
+from fastcf.ratings import as_ratings
+from fastcf.retrieval._candidates import BaseRetriever, Built, Lists
+from fastcf.scores import Compute, Recommender, Selection, State
+from fastcf.scores.protocol import Seen
+from fastcf.scores.seen import seen_in
+
+__all__ = ["TopItems"]
+
+
+class TopItems(BaseRetriever):
+    """The best items of a fitted model, whichever it is: of neighbours, of a linear item model, of a blend.
+
+    Parameters
+    ----------
+    model : fitted model
+        Any model of this package. For models with a vector per user and per item, :class:`NearestVectors` finds the
+        same and can search an index.
+    k : int, default 100
+        Number of items.
+    n_threads : int, optional
+        Threads to use; all by default. The result does not depend on it.
+
+    Attributes
+    ----------
+    users_, items_ : IdMap
+        Those of the model.
+
+    Notes
+    -----
+    Scores are the model's, before they become predictions. Unknown users get what the model has for them: the most
+    popular items, of models of choices. Candidates are those of the model's state at ``fit``. When the model is fitted
+    again, they stay the same until ``fit`` is called again.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> ratings = fastcf.data.make_ratings(200, 100, 4_000, random_state=0)
+    >>> model = fastcf.ItemNeighbours(threshold=4).fit(ratings)
+    >>> top = fastcf.retrieval.TopItems(model, k=10).fit()
+    >>> bool((top.retrieve([3]).of(0)[0] == model.recommend(3, n=10).items).all())
+    True
+    """
+
+    def __init__(self, model: Any, k: int = 100, *, n_threads: int | None = None) -> None:
+        self.model = model
+        self.k = k
+        self.n_threads = n_threads
+
+    def fit(self, X: Any = None, y: ArrayLike | None = None) -> TopItems:
+        """Take the model's state.
+
+        Parameters
+        ----------
+        X, y
+            Ratings that users are not to get again, as any estimator takes them; by default those that the model was
+            fitted to.
+
+        Returns
+        -------
+        TopItems
+            Itself.
+
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        TypeError, ValueError
+            If a parameter is not as described.
+        """
+        caller = f"{type(self).__name__}.fit"
+        self._check(caller)
+        if not isinstance(self.model, Recommender):
+            raise TypeError(f"{caller}: model must be a model of this package; got {type(self.model).__name__}")
+        if not self.model.__sklearn_is_fitted__():
+            raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
+        state = self.model.state
+        seen = state.seen
+        if X is not None:
+            seen = seen_in(as_ratings(X, y, caller=caller, counted=True), state.users, state.items)
+        self._built = Built(state.users, state.items, seen, state)
+        return self
+
+    def _lists_of(
+        self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
+    ) -> tuple[Lists, NDArray[np.int32]]:
+        state: State = built.learnt
+        caller = f"{type(self).__name__}.retrieve"
+        compute = Compute(resolve_device(state.device, caller).module, check_n_threads(self.n_threads, caller))
+        found, scores = state.scores.best(rows, Selection(min(self.k, len(built.items)), seen), compute)
+        return Lists.of_table(found, scores), np.arange(rows.size, dtype=np.int32)[:, None]
