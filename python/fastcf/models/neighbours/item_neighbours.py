@@ -88,11 +88,11 @@ class ItemNeighbours(Estimator):
 
     Notes
     -----
-    Parameters that the similarity does not use are refused. Scores have no unit; they rank. Where neighbours say nothing,
-    lists go on by popularity: those scores are at most 1e-12. Users without choices, and unknown users, get the most
-    popular items. ``similar_items`` returns N(i), whatever its ``metric``. ``history=``
-    and ``fold_in`` need no computation. Similarities come from a sparse product that is never stored, and are the same
-    bits for any number of threads. The file holds the users' choices, also without seen items.
+    Parameters that the similarity does not use are refused. Scores have no unit; they rank. Where neighbours say
+    nothing, lists go on by popularity: those scores are at most 1e-12. Users without choices, and unknown users, get
+    the most popular items. ``similar_items`` returns N(i), whatever its ``metric``. ``history=`` and ``fold_in`` need
+    no computation. Similarities come from a sparse product that is never stored, and are the same bits for any number
+    of threads. The file holds the users' choices, also without seen items.
 
     References
     ----------

@@ -104,13 +104,13 @@ class UserNeighbours(Estimator):
 
     Notes
     -----
-    Parameters that the similarity does not use are refused. Scores have no unit; they rank. Where neighbours say nothing,
-    lists go on by popularity: those scores are at most 1e-12. Users without neighbours, and unknown users, get the most
-    popular items. ``similar_users`` returns N(u), whatever its ``metric``; a model of ``fold_in`` has none, as the
-    neighbours of its users are not among these. ``history=`` and ``fold_in`` search the neighbours of new users; for
-    the latter, known ids are trained users, who are not their own neighbours. Similarities come from a sparse product
-    that is never stored, and are the same bits for any number of threads. The file holds the users' choices, also
-    without seen items.
+    Parameters that the similarity does not use are refused. Scores have no unit; they rank. Where neighbours say
+    nothing, lists go on by popularity: those scores are at most 1e-12. Users without neighbours, and unknown users,
+    get the most popular items. ``similar_users`` returns N(u), whatever its ``metric``; a model of ``fold_in`` has
+    none, as the neighbours of its users are not among these. ``history=`` and ``fold_in`` search the neighbours of new
+    users; for the latter, known ids are trained users, who are not their own neighbours. Similarities come from a
+    sparse product that is never stored, and are the same bits for any number of threads. The file holds the users'
+    choices, also without seen items.
 
     References
     ----------
