@@ -20,7 +20,7 @@ METRICS = ("cosine", "euclidean", "dot")
 class VectorTable:
     """The vectors of one side. Immutable; copies for searches are made at the first one and kept.
 
-    Vectors of zeros are those of rows without training data: they have no neighbours and are nobody's.
+    Rows without training data, whose vectors are zeros or the centre, have no neighbours and are nobody's.
 
     Parameters
     ----------
@@ -41,8 +41,9 @@ class VectorTable:
 
     @functools.cached_property
     def unknown(self) -> Rows:
-        """Rows of vectors of zeros, ascending."""
-        return np.flatnonzero(~self.vectors.any(axis=1)).astype(np.int32)
+        """Rows without training data, ascending."""
+        known = self._factors.any(axis=1) & self.vectors.any(axis=1)
+        return np.flatnonzero(~known).astype(np.int32)
 
     @functools.cached_property
     def unit(self) -> Floats:

@@ -20,6 +20,13 @@ def fitted():
     return ratings, model
 
 
+def test_items_that_a_tower_knows_nothing_of_have_no_neighbours():
+    ratings = fastcf.data.make_ratings(60, 30, 700, random_state=0)
+    model = fastcf.TwoTower((6,), (5,), 4, n_epochs=3, random_state=0).fit(ratings.take(ratings.indices != 7))
+    assert (model.similar_items(7, 3).ids == -1).all()  # neither ratings nor features: the average vector
+    assert 7 not in model.similar_items(ratings.items.ids, 30).ids
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_two_tower_neighbours_are_those_of_the_vectors(fitted, metric, tmp_path):
     ratings, model = fitted

@@ -89,7 +89,7 @@ class UserNeighbours(Estimator):
 
     Parameters
     ----------
-    n_neighbours : int, default 100
+    n_neighbours : int, default 50
         How many users speak for items; at least 1.
     similarity, shrinkage, alpha, beta, k1, b
         As for :class:`ItemNeighbours`, with users and items exchanged; ``alpha`` and ``beta`` of "rp3beta" are of the
@@ -132,7 +132,7 @@ class UserNeighbours(Estimator):
 
     def __init__(
         self,
-        n_neighbours: int = 100,
+        n_neighbours: int = 50,
         *,
         similarity: Literal["cosine", "tfidf", "bm25", "rp3beta"] = "cosine",
         shrinkage: float = 10.0,
