@@ -1,16 +1,18 @@
-// Two towers whose vectors' inner product predicts a rating.
+// Two towers whose vectors' inner product predicts a rating, or what is chosen.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "core/memory.h"
-#include "math/loss.h"
 #include "networks/feature_rows.h"
 #include "networks/tower.h"
 #include "ops/mf_gradient.h"
 
 namespace fastcf {
+
+// Of ratings, of labels, or of choices among the items of a batch.
+enum class TowerCost { squared, logistic, softmax };
 
 // z_ui = centre + <u(x_u), v(x_i)>, with u and v the towers.
 struct TwoTowerConfig {
@@ -18,8 +20,8 @@ struct TwoTowerConfig {
     Activation activation = Activation::relu;            // this and the next two as in TowerConfig
     double dropout = 0;
     double length = 0;
-    Loss loss = Loss::squared;
-    double centre = 0;
+    TowerCost cost = TowerCost::squared;
+    double centre = 0;  // of no effect on choices
 
     TowerConfig user() const { return {user_layers, activation, dropout, length}; }
     TowerConfig item() const { return {item_layers, activation, dropout, length}; }
@@ -30,6 +32,7 @@ template <class T>
 struct TwoTowerBatch {
     FeatureBatch<T> users, items;
     MfRatings<T> ratings;
+    VectorView<const T> offsets;  // for the softmax cost: log-weights of the items, on the device
 };
 
 template <class T>
@@ -48,8 +51,9 @@ class TwoTower {
     Tower<T>& user() { return user_; }
     Tower<T>& item() { return item_; }
 
-    // The gradient of sum of w loss(z, y) over the batch's ratings; `cost` (2,), on the device, receives that sum and
-    // 0. Each row goes through its tower once. `pass` numbers the random choices of dropout, by `seed`.
+    // The gradient of sum of w loss(z, y) over the batch's ratings, or of the softmax cost of its choices
+    // (ops/in_batch_softmax.h; their values are not read); `cost` (2,), on the device, receives that sum and 0. Each
+    // row goes through its tower once. `pass` numbers the random choices of dropout, by `seed`.
     void gradient(const TwoTowerBatch<T>& batch, std::uint64_t seed, std::uint64_t pass, double* cost, int n_threads);
 
     double squared_norm(int n_threads) const { return user_.squared_norm(n_threads) + item_.squared_norm(n_threads); }
@@ -62,9 +66,14 @@ class TwoTower {
     }
 
   private:
+    void rating_gradient(const MfRatings<T>& ratings, const MfParameters<const T>& vectors,
+                         const MfParameters<T>& slopes, double* cost, int n_threads);
+    void choice_gradient(const TwoTowerBatch<T>& batch, MatrixView<const T> users, MatrixView<const T> items,
+                         MatrixView<T> user_slopes, MatrixView<T> item_slopes, double* cost, int n_threads);
+
     TwoTowerConfig config_;
     Tower<T> user_, item_;
-    DeviceArray<T> errors_, user_gradient_, item_gradient_;  // of the last batch
+    DeviceArray<T> errors_, scores_, user_gradient_, item_gradient_;  // of the last batch
 };
 
 }  // namespace fastcf

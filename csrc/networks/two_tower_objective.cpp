@@ -39,13 +39,16 @@ void download_gradient(Tower<T>& tower, const FeatureBatch<T>& batch, const Towe
 
 template <class T>
 double two_tower_gradient(const CsrView& structure, VectorView<const T> values, VectorView<const T> weights,
-                          const Features<T>& users, const Features<T>& items, const TwoTowerObjective& objective,
-                          const TwoTowerArrays<T>& at, const TwoTowerArrays<T>& gradient) {
+                          VectorView<const T> offsets, const Features<T>& users, const Features<T>& items,
+                          const TwoTowerObjective& objective, const TwoTowerArrays<T>& at,
+                          const TwoTowerArrays<T>& gradient) {
     const char* caller = "two_tower_gradient";
     check(structure.rows == users.rows(), caller, ": user features must have ", structure.rows, " rows; got ",
           users.rows());
     check(values.size == structure.nnz() && (weights.empty() || weights.size == values.size), caller,
           ": values and weights must have ", structure.nnz(), " entries; got ", values.size, " and ", weights.size);
+    check(offsets.size == (objective.network.cost == TowerCost::softmax ? items.rows() : 0), caller,
+          ": offsets must have an entry per item for the softmax cost, else none; got ", offsets.size);
     check(objective.weight_decay >= 0, caller, ": weight_decay must not be negative; got ", objective.weight_decay);
     TwoTower<T> network(objective.network, users.counts(), items.counts(), OptimizerKind::gradient_descent, caller);
     for (const TwoTowerArrays<T>* arrays : {&at, &gradient}) {
@@ -58,8 +61,10 @@ double two_tower_gradient(const CsrView& structure, VectorView<const T> values, 
     const AllRatings<T> ratings(structure, values.data, weights);
     FeatureRows<T> user_rows(users), item_rows(items);
     const RowNumbers all_users(structure.rows), all_items(structure.cols);
+    const DeviceArray<T> shifts(offsets.data, offsets.size);
     const TwoTowerBatch<T> batch{user_rows.take(all_users.view(), all_users.host.data(), n_threads),
-                                 item_rows.take(all_items.view(), all_items.host.data(), n_threads), ratings.view()};
+                                 item_rows.take(all_items.view(), all_items.host.data(), n_threads), ratings.view(),
+                                 VectorView<const T>{shifts.data(), shifts.size()}};
     DeviceArray<double> cost = DeviceArray<double>::zeros(2);
     network.gradient(batch, objective.seed, 0, cost.data(), n_threads);
     download_gradient(network.user(), batch.users, at.user, objective.weight_decay, gradient.user);
@@ -69,10 +74,10 @@ double two_tower_gradient(const CsrView& structure, VectorView<const T> values, 
     return loss + 0.5 * objective.weight_decay * network.squared_norm(n_threads);
 }
 
-#define FASTCF_INSTANTIATE_TWO_TOWER_GRADIENT(T)                                                            \
-    template double two_tower_gradient<T>(const CsrView&, VectorView<const T>, VectorView<const T>,         \
-                                          const Features<T>&, const Features<T>&, const TwoTowerObjective&, \
-                                          const TwoTowerArrays<T>&, const TwoTowerArrays<T>&);
+#define FASTCF_INSTANTIATE_TWO_TOWER_GRADIENT(T)                                                           \
+    template double two_tower_gradient<T>(                                                                 \
+        const CsrView&, VectorView<const T>, VectorView<const T>, VectorView<const T>, const Features<T>&, \
+        const Features<T>&, const TwoTowerObjective&, const TwoTowerArrays<T>&, const TwoTowerArrays<T>&);
 FASTCF_INSTANTIATE_TWO_TOWER_GRADIENT(float)
 FASTCF_INSTANTIATE_TWO_TOWER_GRADIENT(double)
 

@@ -1,5 +1,6 @@
 #include "train/two_tower_trainer.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -9,7 +10,8 @@
 
 namespace fastcf {
 
-TwoTowerTrainer::TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, const Features<float>& users,
+TwoTowerTrainer::TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights,
+                                 MatrixView<const float> offsets, const Features<float>& users,
                                  const Features<float>& items, const TwoTowerTraining& training)
     : training_(training),
       optimizer_(training.optimizer),
@@ -24,12 +26,22 @@ TwoTowerTrainer::TwoTowerTrainer(const CsrView& ratings, VectorView<const float>
           users_.n_rows(), " and ", items_.n_rows());
     check(weights.empty() || weights.size == ratings.nnz(), caller, ": weights must have ", ratings.nnz(),
           " entries; got ", weights.size);
+    const bool choices = training.network.cost == TowerCost::softmax;
+    check(offsets.rows == (choices ? 2 : 0) && (!choices || offsets.cols == ratings.cols), caller,
+          ": offsets must have shape (2, ", ratings.cols, ") for the softmax cost, else none; got (", offsets.rows,
+          ", ", offsets.cols, ")");
     check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
     check(ratings.nnz() <= UINT32_MAX, caller, ": ratings must be fewer than 2^32; got ", ratings.nnz());
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
     training_.n_threads = resolve_threads(training.n_threads);
     batches_ = Batches(ratings, weights, training.batch_size, training.seed);
+    if (!choices) return;
+    n_offsets_ = offsets.cols;
+    for (std::int64_t kind = 0; kind < 2; ++kind)
+        offsets_.insert(offsets_.end(), offsets.row(kind), offsets.row(kind) + n_offsets_);
+    block_.add(offsets_part_, std::min({training.batch_size, ratings.nnz(), ratings.cols}));
+    block_.allocate();
 }
 
 void TwoTowerTrainer::set_parameters(const TwoTowerArrays<float>& from) {
@@ -54,6 +66,16 @@ void TwoTowerTrainer::settle() {
     network_.for_each([&](Tower<float>& tower) { tower.flush(optimizer_, steps_, training_.n_threads); });
 }
 
+VectorView<const float> TwoTowerTrainer::offsets_of(const Batches::Batch& batch) {
+    if (n_offsets_ == 0) return {};
+    const std::int64_t n = batch.items.rows.size;
+    const float* const from = offsets_.data() + (batch.size < training_.batch_size ? n_offsets_ : 0);
+    float* const to = block_.host(offsets_part_);
+    for (std::int64_t i = 0; i < n; ++i) to[i] = from[batch.items.host_rows[i]];
+    block_.send();
+    return {block_.device(offsets_part_), n};
+}
+
 double TwoTowerTrainer::epoch(double learning_rate) {
     const int n_threads = training_.n_threads;
     optimizer_.set_rate(learning_rate, [&] { settle(); });
@@ -68,7 +90,8 @@ double TwoTowerTrainer::epoch(double learning_rate) {
         const auto take = [&](FeatureRows<float>& features, const Batches::Side& side) {
             return features.take(side.rows, side.host_rows, n_threads);
         };
-        const TwoTowerBatch<float> fed{take(users_, batch.users), take(items_, batch.items), batch.ratings};
+        const TwoTowerBatch<float> fed{take(users_, batch.users), take(items_, batch.items), batch.ratings,
+                                       offsets_of(batch)};
         const VectorView<const std::int32_t> touched[] = {fed.users.sparse.touched, fed.items.sparse.touched};
         network_.user().catch_up(optimizer_, steps_, touched[0], n_threads);
         network_.item().catch_up(optimizer_, steps_, touched[1], n_threads);

@@ -29,14 +29,16 @@ struct TwoTowerTraining {
 
 // Ratings are shuffled for each epoch and taken batch_size at a time. A step follows the gradient of
 //   sum of w loss(z, y) / n  +  weight_decay / 2 |weights|^2
-// over the n ratings of a batch, whose distinct users and items go through their towers once. First weights of sparse
+// over the n ratings of a batch, whose distinct users and items go through their towers once. With the softmax cost
+// ratings are choices, and the other items of a batch are what they were chosen from. First weights of sparse
 // features that no row of the batch has: under gradient descent, Momentum and Nesterov they shrink by that step, too,
 // exactly; under the others they stand still.
 class TwoTowerTrainer {
   public:
-    // Ratings name rows of features, which may be more than those rated.
-    TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, const Features<float>& users,
-                    const Features<float>& items, const TwoTowerTraining& training);
+    // Ratings name rows of features, which may be more than those rated. `offsets`, for the softmax cost only, are
+    // log-weights of the rated items: in a full batch, and in the last one, which may be smaller.
+    TwoTowerTrainer(const CsrView& ratings, VectorView<const float> weights, MatrixView<const float> offsets,
+                    const Features<float>& users, const Features<float>& items, const TwoTowerTraining& training);
 
     // Resets the optimiser's state.
     void set_parameters(const TwoTowerArrays<float>& from);
@@ -66,6 +68,7 @@ class TwoTowerTrainer {
     };
 
     void settle();
+    VectorView<const float> offsets_of(const Batches::Batch& batch);
     FactorModel held_out_model();
 
     TwoTowerTraining training_;
@@ -77,6 +80,10 @@ class TwoTowerTrainer {
     std::int64_t steps_ = 0;
     bool saved_ = false;
     DeviceArray<double> costs_;  // of an epoch's batches
+    std::vector<float> offsets_;
+    std::int64_t n_offsets_ = 0;  // of one kind of batch
+    UploadBlock block_;           // the offsets of a batch's items
+    UploadBlock::Part<float> offsets_part_;
 
     HeldOut held_out_;
     HeldOutRows held_out_users_, held_out_items_;

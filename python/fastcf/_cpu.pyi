@@ -433,6 +433,14 @@ def item_scores_best(
     excluded: NDArray[np.int32] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+def in_batch_softmax(
+    scores: NDArray[np.floating[Any]],
+    indptr: NDArray[np.int64],
+    items: NDArray[np.int32],
+    offsets: NDArray[np.floating[Any]],
+    weights: NDArray[np.floating[Any]] | None = None,
+    n_threads: int = 0,
+) -> float: ...
 def random(
     rows: int, cols: int, distribution: str, scale: float, seed: int, stream: int = 0, n_threads: int = 0
 ) -> NDArray[np.float32]: ...
@@ -763,6 +771,7 @@ def two_tower_gradient(
     ],
     *,
     weights: NDArray[np.floating[Any]] | None = None,
+    offsets: NDArray[np.floating[Any]] | None = None,
     user_layers: Sequence[int],
     item_layers: Sequence[int],
     activation: str,
@@ -795,6 +804,7 @@ class TwoTowerTrainer:
         item_features: tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any], int, NDArray[Any]],
         *,
         weights: NDArray[np.float32] | None = None,
+        offsets: NDArray[np.float32] | None = None,
         user_layers: Sequence[int],
         item_layers: Sequence[int],
         activation: str,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from reference_autoencoder import DROPOUT_STREAM, MASK, Trace, random_key, shuffled
 from reference_network import activation, activation_slope, dropout, normalize, normalize_gradient
@@ -80,8 +80,32 @@ def backward(tower, passed, slope, kind, length=0.0):
     return sparse.T @ slope, dense.T @ slope, of_weights, of_biases
 
 
-def cost_and_gradient(towers, features, pairs, values, weights, kind, length, loss, centre, *, number=0, **options):
-    """Return sum w loss(z, y) over pairs (users, items) of rows of the features, and its gradient."""
+def in_batch_softmax(scores, indptr, items, offsets, weights=None):
+    """Return the cost of choices among the items of a batch, and its gradient by the scores."""
+    scores, offsets = scores.astype(np.float64), offsets.astype(np.float64)
+    weights = np.ones(items.size) if weights is None else weights.astype(np.float64)
+    slopes, cost = np.zeros_like(scores), 0.0
+    for user in range(indptr.size - 1):
+        chosen, w = (a[indptr[user] : indptr[user + 1]] for a in (items, weights))
+        others = np.setdiff1d(np.arange(scores.shape[1]), chosen)
+        if others.size == 0:
+            continue
+        shifted = scores[user, others] + offsets[others]
+        rest = logsumexp(shifted)
+        cost += (w * np.logaddexp(0, rest - scores[user, chosen])).sum()
+        step = w * expit(rest - scores[user, chosen])
+        slopes[user, chosen] = -step
+        slopes[user, others] = step.sum() * np.exp(shifted - rest)
+    return cost, slopes
+
+
+def cost_and_gradient(
+    towers, features, pairs, values, weights, kind, length, loss, centre, *, number=0, offsets=None, **options
+):
+    """Return sum w loss(z, y) over pairs (users, items) of rows of the features, and its gradient.
+
+    With the loss "softmax", of which ``offsets`` are the items' log-weights, pairs must be ordered by user.
+    """
     vectors, passes = zip(
         *(
             forward(tower, given, kind, length, number=2 * number + side, **options)
@@ -92,6 +116,15 @@ def cost_and_gradient(towers, features, pairs, values, weights, kind, length, lo
     users, items = pairs
     z = centre + (vectors[0][users] * vectors[1][items]).sum(1)
     w = np.ones(len(values)) if weights is None else weights
+    if loss == "softmax":
+        scores = vectors[0] @ vectors[1].T
+        indptr = np.searchsorted(users, np.arange(len(scores) + 1))
+        cost, slope = in_batch_softmax(scores, indptr, np.asarray(items), offsets, w)
+        gradient = tuple(
+            backward(tower, passed, part, kind, length)
+            for tower, passed, part in zip(towers, passes, (slope @ vectors[1], slope.T @ vectors[0]), strict=True)
+        )
+        return cost, gradient
     if loss == "squared":
         cost, error = 0.5 * w * (z - values) ** 2, w * (z - values)
     else:
@@ -108,7 +141,7 @@ def cost_and_gradient(towers, features, pairs, values, weights, kind, length, lo
 
 def training(
     towers, features, pairs, values, weights, kind, length, loss, centre, *, optimizer, constants, rates, batch_size,
-    decay=0.0, seed=0, rate=0.0,
+    decay=0.0, seed=0, rate=0.0, shifts=None,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of w loss.
 
@@ -133,6 +166,7 @@ def training(
             cost, gradient = cost_and_gradient(
                 now, taken, numbers, values[batch], None if weights is None else weights[batch], kind, length, loss,
                 centre, number=counted, seed=seed, rate=rate,
+                offsets=None if shifts is None else shifts[int(len(batch) < batch_size)][rows[1]],
             )  # fmt: skip
             total, counted = total + cost, counted + 1
             slopes = [

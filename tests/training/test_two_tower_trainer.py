@@ -54,6 +54,11 @@ class Problem:
         self.csr = indptr, self.pairs[1].astype(np.int32), self.values
         self.layers = {"user_layers": [*layers[0], 4], "item_layers": [*layers[1], 4]}
         self.native = [native(given, dtype) for given in self.features]
+        self.loss, self.offsets = loss, rng.uniform(0, 3, (2, shape[1])).astype(dtype)  # of full batches, and the last
+
+    def shifts(self, kind=slice(None)):
+        """Return the items' log-weights as native code takes them; only the softmax cost has any."""
+        return self.offsets[kind] if self.loss == "softmax" else None
 
     def wide(self):
         """Return what the reference takes, in float64."""
@@ -76,7 +81,7 @@ OPTIONS = {
     "layers": st.tuples(*[st.sampled_from([(), (5,), (6, 3)])] * 2),
     "activation": st.sampled_from(ACTIVATIONS),
     "length": st.sampled_from([0.0, 1.0, 1.7]),
-    "loss": st.sampled_from(["squared", "logistic"]),
+    "loss": st.sampled_from(["squared", "logistic", "softmax"]),
     "weighted": st.booleans(),
     "rate": st.sampled_from([0.0, 0.0, 0.4]),
 }
@@ -101,9 +106,12 @@ def test_two_tower_gradient_equals_reference(backend):
         got = empty(problem.towers)
         cost = backend.two_tower_gradient(
             *problem.csr, *problem.native, problem.towers, got, weights=problem.weights, activation=activation,
-            dropout=rate, length=length, cost=loss, centre=0.3, seed=seed, n_threads=n_threads, **problem.layers,
+            dropout=rate, length=length, cost=loss, centre=0.3, seed=seed, n_threads=n_threads,
+            offsets=problem.shifts(0), **problem.layers,
         )  # fmt: skip
-        wanted_cost, wanted = cost_and_gradient(*problem.wide(), activation, length, loss, 0.3, rate=rate, seed=seed)
+        wanted_cost, wanted = cost_and_gradient(
+            *problem.wide(), activation, length, loss, 0.3, rate=rate, seed=seed, offsets=problem.offsets[0]
+        )
         # Dividing by the length of a short vector makes much of its rounding.
         tolerance = 2e-3 if dtype == np.float32 else 1e-10
         np.testing.assert_allclose(cost, wanted_cost, rtol=tolerance, atol=tolerance)
@@ -133,30 +141,36 @@ def test_two_tower_gradient_has_the_penalty_of_training(backend, kinds):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.4])
-@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
 @pytest.mark.parametrize("length", [0.0, 1.7])
 @pytest.mark.parametrize("activation", ["selu", "tanh", "elu"])
 def test_two_tower_gradients_pass_the_check(backend, activation, length, loss, decay):
     problem = Problem(3, (10, 9), ("mixed", "mixed"), ((5, 4), (6,)), loss, True, np.float64)
     names = [str(i) for i in range(len(flat(problem.towers)))]
+    idle = [names[-1]] if loss == "softmax" and length == 0 else []  # adds one number to all scores of a user
 
     def evaluate(at):
-        parameters, gradient = rebuilt([at[name] for name in names], problem.towers), empty(problem.towers)
+        parameters, gradient = rebuilt([{**start, **at}[name] for name in names], problem.towers), empty(problem.towers)
         cost = backend.two_tower_gradient(
             *problem.csr, *problem.native, parameters, gradient, weights=problem.weights, activation=activation,
-            dropout=0.3, length=length, cost=loss, centre=0.3, seed=5, weight_decay=decay, **problem.layers,
+            dropout=0.3, length=length, cost=loss, centre=0.3, seed=5, weight_decay=decay, offsets=problem.shifts(0),
+            **problem.layers,
         )  # fmt: skip
-        return cost, dict(zip(names, flat(gradient), strict=True))
+        slopes = dict(zip(names, flat(gradient), strict=True))
+        assert all(np.abs(slopes[name]).max() < 1e-12 for name in idle)
+        return cost, {name: slopes[name] for name in at}
 
     few = 2 if hasattr(backend, "emulation") else 50
     start = dict(zip(names, flat(problem.towers), strict=True))
-    report = compare_gradients(Objective(start, evaluate, 1e-5), max_coordinates=few)
+    checked = {name: array for name, array in start.items() if name not in idle}
+    report = compare_gradients(Objective(checked, evaluate, 1e-5), max_coordinates=few)
     assert report.passed, report
 
 
 def trainer_of(backend, problem, optimizer="momentum", **options):
     constants = as_optimizer(optimizer).constants._asdict()
-    given = {"activation": "tanh", "batch_size": 16, "lowest": -9.0, "highest": 9.0, "seed": 3, **options}
+    given = {"activation": "tanh", "batch_size": 16, "lowest": -9.0, "highest": 9.0, "seed": 3, "cost": problem.loss}
+    given |= {"offsets": problem.shifts(), **options}
     trainer = backend.TwoTowerTrainer(
         *problem.csr, len(problem.features[1][0]), *problem.native, weights=problem.weights,
         optimizer=constants.pop("name"), **constants, **problem.layers, **given,
@@ -187,14 +201,14 @@ def test_two_tower_training_equals_dense_reference(backend):
         problem = Problem(seed, (11, 14), kinds, layers, loss, weighted)
         rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
         trainer = trainer_of(
-            backend, problem, optimizer, activation=activation, dropout=rate, length=length, cost=loss, centre=0.3,
+            backend, problem, optimizer, activation=activation, dropout=rate, length=length, centre=0.3,
             weight_decay=decay, batch_size=batch_size, seed=seed, n_threads=n_threads,
         )  # fmt: skip
         losses = [trainer.epoch(rate_) for rate_ in rates]
         constants = as_optimizer(optimizer).constants._asdict()
         wanted, sums = training(
             *problem.wide(), activation, length, loss, 0.3, optimizer=constants.pop("name"), constants=constants,
-            rates=rates, batch_size=batch_size, decay=decay, seed=seed, rate=rate,
+            rates=rates, batch_size=batch_size, decay=decay, seed=seed, rate=rate, shifts=problem.offsets,
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
         tolerance = 5e-2 if optimizer in ("adagrad", "adadelta", "adam") else 5e-3
@@ -222,9 +236,9 @@ def test_two_tower_sparse_features_learn_what_dense_ones_do(backend, optimizer):
     assert_close(tuple((tower[1], tower[0], *tower[2:]) for tower in dense), sparse, 1e-4)
 
 
-def run_some(backend, n_threads=1):
+def run_some(backend, loss, n_threads=1):
     n = 40 if hasattr(backend, "emulation") else 300
-    problem = Problem(4, (n, n), ("mixed", "sparse"), ((32, 16), (24,)), "squared", True)
+    problem = Problem(4, (n, n), ("mixed", "sparse"), ((32, 16), (24,)), loss, True)
     trainer = trainer_of(
         backend, problem, "adam", weight_decay=0.01, dropout=0.2, length=1.5, batch_size=512, n_threads=n_threads
     )
@@ -233,9 +247,10 @@ def run_some(backend, n_threads=1):
     return [*flat(learnt(trainer, problem)), np.array([*losses, trainer.validation_squared_error()])]
 
 
-def test_two_tower_same_bits_for_any_number_of_threads_and_any_order(backend):
-    first = run_some(backend)
-    others = [run_some(backend, n) for n in (2, 4)] + in_every_order(backend, lambda: run_some(backend))
+@pytest.mark.parametrize("loss", ["squared", "softmax"])
+def test_two_tower_same_bits_for_any_number_of_threads_and_any_order(backend, loss):
+    first = run_some(backend, loss)
+    others = [run_some(backend, loss, n) for n in (2, 4)] + in_every_order(backend, lambda: run_some(backend, loss))
     for other in others:
         for mine, reference in zip(other, first, strict=True):
             np.testing.assert_array_equal(mine, reference)
@@ -289,7 +304,13 @@ def test_two_tower_best_parameters_come_back(backend):
         ({"activation": "step"}, ValueError, "there is no activation 'step'"),
         ({"dropout": 1.0}, ValueError, r"dropout must lie in \[0, 1\); got 1"),
         ({"length": -1.0}, ValueError, "length must not be negative; got -1"),
-        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic'; got 'hinge'"),
+        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic' or 'softmax'; got 'hinge'"),
+        (
+            {"cost": "softmax"},
+            ValueError,
+            r"offsets must have shape \(2, 10\) for the softmax cost, else none; got \(0,",
+        ),
+        ({"offsets": np.zeros((2, 10), np.float32)}, ValueError, r"for the softmax cost, else none; got \(2, 10\)"),
         ({"batch_size": 0}, ValueError, "batch_size must be positive; got 0"),
         ({"weight_decay": -1.0}, ValueError, "weight_decay must not be negative; got -1"),
         ({"lowest": 10.0}, ValueError, "lowest must not exceed highest; got 10 and 9"),

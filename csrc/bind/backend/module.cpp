@@ -21,6 +21,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_implicit_trainer(module);
     fastcf::bind::register_gram(module);
     fastcf::bind::register_item_scores(module);
+    fastcf::bind::register_in_batch_softmax(module);
     fastcf::bind::register_random(module);
     fastcf::bind::register_local_weights(module);
     fastcf::bind::register_loss(module);

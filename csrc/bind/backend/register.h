@@ -19,6 +19,7 @@ void register_gradient_trainer(pybind11::module_& module);
 void register_implicit_trainer(pybind11::module_& module);
 void register_gram(pybind11::module_& module);
 void register_item_scores(pybind11::module_& module);
+void register_in_batch_softmax(pybind11::module_& module);
 void register_random(pybind11::module_& module);
 void register_local_weights(pybind11::module_& module);
 void register_loss(pybind11::module_& module);

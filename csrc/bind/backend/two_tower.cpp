@@ -8,6 +8,12 @@
 #include "train/two_tower_trainer.h"
 
 namespace fastcf::bind {
+
+template <>
+struct Names<TowerCost> {
+    static constexpr const char* all[] = {"squared", "logistic", "softmax"};
+};
+
 namespace {
 
 struct FeaturesForm {
@@ -75,7 +81,7 @@ Keywords<Settings> network_keywords() {
         .required("activation", network, &TwoTowerConfig::activation)
         .optional("dropout", network, &TwoTowerConfig::dropout)
         .optional("length", network, &TwoTowerConfig::length)
-        .optional("cost", network, &TwoTowerConfig::loss)
+        .optional("cost", network, &TwoTowerConfig::cost)
         .optional("centre", network, &TwoTowerConfig::centre);
     return keywords;
 }
@@ -83,16 +89,18 @@ Keywords<Settings> network_keywords() {
 template <class T>
 double two_tower_gradient_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                              const Array<Real>& values, const ArrayOrNone<Real>& weights,
-                             const Formed<FeaturesForm>& user_features, const Formed<FeaturesForm>& item_features,
-                             const Towers& parameters, const Towers& gradient, const TwoTowerObjective& objective) {
+                             const ArrayOrNone<Real>& offsets, const Formed<FeaturesForm>& user_features,
+                             const Formed<FeaturesForm>& item_features, const Towers& parameters,
+                             const Towers& gradient, const TwoTowerObjective& objective) {
     const char* caller = "two_tower_gradient";
     const auto users = features_in<T>(user_features, caller), items = features_in<T>(item_features, caller);
     const CsrView structure = csr_in(indptr, indices, py::none(), items.rows(), caller);
     const auto targets = vector_in<T>(values, caller, "values");
     const auto factors = optional_vector_in<T>(weights, caller, "weights");
+    const auto shifts = optional_vector_in<T>(offsets, caller, "offsets");
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
     const py::gil_scoped_release release;
-    return two_tower_gradient<T>(structure, targets, factors, users, items, objective, at, slopes);
+    return two_tower_gradient<T>(structure, targets, factors, shifts, users, items, objective, at, slopes);
 }
 
 void register_gradient(py::module_& module) {
@@ -105,14 +113,15 @@ void register_gradient(py::module_& module) {
         [keywords](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& values,
                    const Formed<FeaturesForm>& user_features, const Formed<FeaturesForm>& item_features,
                    const Towers& parameters, const Towers& gradient, const ArrayOrNone<Real>& weights,
-                   const py::kwargs& settings) {
+                   const ArrayOrNone<Real>& offsets, const py::kwargs& settings) {
             const TwoTowerObjective objective = keywords.read(settings, "two_tower_gradient");
             const auto run = is_double(values) ? two_tower_gradient_in<double> : two_tower_gradient_in<float>;
-            return run(indptr, indices, values, weights, user_features, item_features, parameters, gradient, objective);
+            return run(indptr, indices, values, weights, offsets, user_features, item_features, parameters, gradient,
+                       objective);
         },
         keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"),
         py::arg("user_features"), py::arg("item_features"), py::arg("parameters"), py::arg("gradient"), py::kw_only(),
-        py::arg("weights") = py::none());
+        py::arg("weights") = py::none(), py::arg("offsets") = py::none());
 }
 
 struct VectorSettings {
@@ -166,17 +175,20 @@ void register_two_tower(py::module_& module) {
                                        const Array<float>& values, std::int64_t n_items,
                                        const Formed<FeaturesForm>& user_features,
                                        const Formed<FeaturesForm>& item_features, const ArrayOrNone<float>& weights,
-                                       const py::kwargs& settings) {
+                                       const ArrayOrNone<float>& offsets, const py::kwargs& settings) {
                  const CsrView ratings = csr_in(indptr, indices, values, n_items, name);
                  const auto factors = optional_vector_in<float>(weights, name, "weights");
+                 const auto shifts =
+                     offsets.is_none() ? MatrixView<const float>{} : matrix_in<float>(offsets, name, "offsets");
                  const auto users = features_in<float>(user_features, name);
                  const auto items = features_in<float>(item_features, name);
                  const TwoTowerTraining training = keywords.read(settings, name);
                  const py::gil_scoped_release release;
-                 return std::make_unique<TwoTowerTrainer>(ratings, factors, users, items, training);
+                 return std::make_unique<TwoTowerTrainer>(ratings, factors, shifts, users, items, training);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"),
-             py::arg("user_features"), py::arg("item_features"), py::kw_only(), py::arg("weights") = py::none())
+             py::arg("user_features"), py::arg("item_features"), py::kw_only(), py::arg("weights") = py::none(),
+             py::arg("offsets") = py::none())
         .def("epoch", &TwoTowerTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>());
     register_parameters<Towers>(trainer, name, arrays_in<float>);
     register_methods(trainer, name);

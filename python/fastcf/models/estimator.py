@@ -135,10 +135,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _validation_ratings(self, validation: Any) -> Ratings:
         caller = f"{self._caller}: validation"
         if not isinstance(validation, tuple):
-            return as_ratings(validation, caller=caller)
+            return as_ratings(validation, caller=caller, counted=self._targets.choices)
         if len(validation) != 2:
             raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
-        return as_ratings(*validation, caller=caller)
+        return as_ratings(*validation, caller=caller, counted=self._targets.choices)
 
     def _refuse_ignored(self, names: Iterable[str], reason: str) -> None:
         """Refuse parameters that would have no effect."""

@@ -38,12 +38,13 @@ class LearntTowers:
     """Both towers; see :class:`TwoTower` for what ``shown`` names.
 
     With ū and v̄ the mean vectors, ``c + u·v = (c + ū·v̄) + (u − ū)·v̄ + ū·(v − v̄) + (u − ū)·(v − v̄)``: a factor model in
-    which an unknown row, whose factors and bias count as 0, has the average vector.
+    which an unknown row, whose factors and bias count as 0, has the average vector. Of choices, items' biases have the
+    logarithms of their popularity as well.
     """
 
     shown: ClassVar[tuple[str, ...]] = (
         "user_weights", "user_biases", "user_average", "item_weights", "item_biases", "item_average",
-        "centre", "scale", "unit", "learning_rate",
+        "centre", "scale", "unit", "learning_rate", "log_popularity",
     )  # fmt: skip
 
     towers: tuple[Tower, Tower]
@@ -52,6 +53,7 @@ class LearntTowers:
     scale: float
     unit: float
     learning_rate: float
+    log_popularity: Floats | None = None  # of each item, in a model of choices
 
     user_weights = property(lambda self: self.towers[0].parameters.weights)
     user_biases = property(lambda self: self.towers[0].parameters.biases)
@@ -85,6 +87,10 @@ class LearntTowers:
         return FactorScores(
             user_factors, item_factors, user_bias, item_bias, mean, link=link, user_centre=u, item_centre=v
         )
+        if self.log_popularity is not None:  # an unknown item, whose bias counts as 0, is none that anybody chose
+            least = self.log_popularity.min(initial=0.0)
+            item_bias, mean = item_bias + (self.log_popularity - least), mean + float(least)
+        return FactorScores(user_factors, item_factors, user_bias, item_bias, mean, link=link)
 
     def check(self, side: int, table: FeatureTable, caller: str, argument: str) -> None:
         """Refuse a table that the tower of a side cannot read; raises ValueError."""
@@ -103,6 +109,8 @@ class LearntTowers:
     def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and JSON values for a file."""
         arrays: dict[str, NDArray[Any]] = {}
+        if self.log_popularity is not None:
+            arrays["log_popularity"] = self.log_popularity
         meta: dict[str, Any] = {name: getattr(self, name) for name in ("centre", "scale", "unit", "learning_rate")}
         for name, tower in zip(SIDES, self.towers, strict=True):
             arrays |= {f"{name}_average": tower.average, f"{name}_dense": tower.inputs.dense, f"{name}_own": tower.own}
@@ -131,7 +139,10 @@ class LearntTowers:
             average = archive.array(f"{name}_average", np.float32, (sizes[-1],))
             towers.append(Tower(TowerParameters(weights, biases), Inputs(dense, n_own), own, average))
         shape = shape._replace(length=shape.length * float(np.sqrt(scale / unit)))
-        return cls((towers[0], towers[1]), shape, centre, scale, unit, rate)
+        popularity = None
+        if common.targets.choices:
+            popularity = archive.array("log_popularity", np.float32, (len(common.items),))
+        return cls((towers[0], towers[1]), shape, centre, scale, unit, rate, popularity)
 
 
 class TowerFolding(Folding):
@@ -159,10 +170,15 @@ class TowerFolding(Folding):
             longer[rows] = learnt.vectors(side, table.matrix, own[rows], compute)
             vectors[side], towers[side] = longer, replace(towers[side], own=own)
         seen = None if state.seen is None else state.seen.padded(len(ids[0]))
+        learnt = replace(learnt, towers=(towers[0], towers[1]))
+        if learnt.log_popularity is not None:  # a new item is no more popular than any other
+            known = learnt.log_popularity
+            new = np.full(len(ids[1]) - known.size, known.min(initial=0.0), np.float32)
+            learnt = replace(learnt, log_popularity=np.concatenate([known, new]))
         return state.replaced(
             users=ids[0],
             items=ids[1],
             seen=seen,
             scores=learnt.scores(*vectors, scores.link),
-            learnt=replace(learnt, towers=(towers[0], towers[1])),
+            learnt=learnt,
         )

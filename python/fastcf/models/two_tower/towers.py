@@ -32,6 +32,10 @@ INITS = ("he", "lecun", "glorot", "normal", "uniform")
 _STREAM = 64  # of random numbers: the first weights; other models use those below
 _SMALL = 0.05  # of "normal" and "uniform"
 _OWN_GAIN = 3.0  # of first weights where rows have only id inputs: they begin far apart
+# The same for choices: first weights are steps that Adam soon takes, so that what is not learnt counts little.
+_CHOICE_GAIN = 0.05
+_CHOICE_PLAIN_GAIN = 0.4  # where vectors are not normalised: products of small ones have no slope
+_PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
 _SMOOTH = {"identity", "sigmoid", "tanh"}
 
@@ -166,9 +170,17 @@ def side_of(
 
 
 def draw_tower(
-    side: Side, layers: list[int], init: str, gain: float, seed: int, number: int, compute: Compute
+    side: Side,
+    layers: list[int],
+    init: str,
+    normalized: bool,
+    choices: bool,
+    seed: int,
+    number: int,
+    compute: Compute,
 ) -> TowerParameters:
-    """Draw first weights of tower ``number``; biases are 0. The last layer's weights are ``gain`` times as large."""
+    """Draw first weights of tower ``number``; biases are 0."""
+    gain = 1.0 if normalized else _PLAIN_GAIN
 
     def weights(shape: tuple[int, int], inputs: float, layer: int) -> NDArray[np.float32]:
         last = layer == len(layers) - 1
@@ -187,7 +199,9 @@ def draw_tower(
         return drawn
 
     first = weights((side.inputs.dense.size, layers[0]), max(side.mean_square, 1e-12), 0)
-    if side.inputs.n_features == 0:
+    if choices:
+        first *= _CHOICE_GAIN if normalized else _CHOICE_PLAIN_GAIN
+    elif side.inputs.n_features == 0:
         first *= _OWN_GAIN
     others = [weights(shape, shape[0], layer + 1) for layer, shape in enumerate(itertools.pairwise(layers))]
     return TowerParameters([first, *others], [np.zeros(size, np.float32) for size in layers])
@@ -216,9 +230,13 @@ def towers_objective(
     penalty: float,
     seed: int,
     compute: Compute,
+    offsets: NDArray[np.float64] | None = None,
     **options: Any,
 ) -> Objective:
-    """Return the mean cost of ratings (indptr, indices, values, weights) and its penalty, at random parameters."""
+    """Return the mean cost of ratings (indptr, indices, values, weights) and its penalty, at random parameters.
+
+    ``offsets`` are the items' log-weights, for the softmax cost.
+    """
     layers = shape.user_layers, shape.item_layers
     indptr, indices, values, weights = ratings
     n = max(values.size, 1)
@@ -233,12 +251,19 @@ def towers_objective(
             start[f"{name}_weights_{layer}"] = random.normal(0, 1 / math.sqrt(inputs), size)
             start[f"{name}_biases_{layer}"] = random.normal(0, 0.5, size[1])
 
+    fixed: dict[str, NDArray[np.float64]] = {}
+    if offsets is not None and shape.length == 0:  # adds one number to all scores of a user: no cost depends on it
+        idle = f"item_biases_{len(layers[1]) - 1}"
+        fixed[idle] = start.pop(idle)
+
     def rebuilt(named: dict[str, NDArray[np.float64]], name: str, n_layers: int) -> TowerParameters:
         parts = [[named[f"{name}_{what}_{layer}"] for layer in range(n_layers)] for what in ("weights", "biases")]
         return TowerParameters(parts[0], parts[1])
 
     def evaluate(at: dict[str, NDArray[np.float64]]) -> tuple[float, dict[str, NDArray[np.float64]]]:
-        parameters = [rebuilt(at, name, len(sizes)) for name, sizes in zip(("user", "item"), layers, strict=True)]
+        parameters = [
+            rebuilt({**at, **fixed}, name, len(sizes)) for name, sizes in zip(("user", "item"), layers, strict=True)
+        ]
         point = tuple(side.inputs.split(part) for side, part in zip(sides, parameters, strict=True))
         gradient = tuple(
             (*(np.empty_like(a) for a in part[:2]), *([np.empty_like(a) for a in arrays] for arrays in part[2:]))
@@ -253,6 +278,7 @@ def towers_objective(
                 point,
                 gradient,
                 weights=wide[1],
+                offsets=offsets,
                 seed=seed,
                 n_threads=compute.n_threads,
                 weight_decay=penalty * n,
@@ -265,6 +291,9 @@ def towers_objective(
             for layer, (of_weights, of_biases) in enumerate(zip(joined.weights, joined.biases, strict=True)):
                 slopes[f"{name}_weights_{layer}"] = of_weights / n
                 slopes[f"{name}_biases_{layer}"] = of_biases / n
-        return cost / n, slopes
+        return cost / n, {name: slopes[name] for name in at}
 
-    return Objective(start, evaluate, 1e-5 if shape.activation in _SMOOTH else 1e-6)
+    smooth = (
+        shape.activation in _SMOOTH or offsets is not None
+    )  # the softmax is large beside its slopes: rounding counts
+    return Objective(start, evaluate, 1e-5 if smooth else 1e-6)

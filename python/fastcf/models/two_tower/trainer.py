@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import Backend
+from fastcf.models.two_tower.choices import MeasuredChoices, log_popularity, log_weights, opposite
 from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
 from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Identity, SeenItems, Sigmoid, State, Targets
 from fastcf.training.optimizers import Optimizer
-from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, spread_entries, whole_rows
 
 __all__ = ["Spread", "TowerProblem", "TowerSettings", "TowerTrainer", "counts"]
 
@@ -28,8 +29,8 @@ Parts = tuple[Any, ...]
 class Spread:
     """The range of predictions."""
 
-    centre: float  # c: the mean of the ratings, or the log-odds of label 1
-    unit: float  # the standard deviation of the ratings; 1 for labels
+    centre: float  # c: the mean of the ratings, or the log-odds of label 1; 0 for choices
+    unit: float  # the standard deviation of the ratings; 1 for labels and choices
     scale: float  # how far a prediction may lie from c, where vectors are normalised
     rating_range: tuple[float, float]
 
@@ -38,8 +39,9 @@ class Spread:
 class TowerProblem:
     """The training data of two towers."""
 
-    ratings: Ratings  # structure and weights
+    ratings: Ratings  # structure and weights; choices only, where these are learnt
     values: Floats  # their targets
+    seen: SeenItems
     targets: Targets
     sides: tuple[Side, Side]  # users and items; the first rows are those of the ratings
     spread: Spread
@@ -47,9 +49,20 @@ class TowerProblem:
 
     def in_units(self, values: Floats) -> Floats:
         """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
-        if self.targets.labels:
+        if self.targets.labels or self.targets.choices:
             return values
         return ((values - np.float64(self.spread.centre)) / self.spread.unit).astype(np.float32)
+
+    @property
+    def weights(self) -> Floats | None:
+        """How much each rating counts, relative to the mean; that of a choice is its strength."""
+        weights = self.values if self.targets.choices else self.ratings.weights
+        return None if weights is None else (weights / weights.mean(dtype=np.float64)).astype(np.float32)
+
+    @property
+    def cost(self) -> str:
+        """The name of the cost."""
+        return "softmax" if self.targets.choices else self.targets.cost
 
     @property
     def towers_centre(self) -> float:
@@ -86,10 +99,12 @@ class TowerTrainer:
     ) -> None:
         self._problem, self._settings, self._backend = problem, settings, backend
         self.validated = problem.held_out is not None
-        ratings, weights = problem.ratings, problem.ratings.weights
-        if weights is not None:
-            weights = (weights / weights.mean(dtype=np.float64)).astype(np.float32)
+        ratings, offsets = problem.ratings, None
         low, high = problem.in_units(np.array(problem.spread.rating_range, np.float32)).tolist()
+        if problem.targets.choices:
+            last = (ratings.nnz - 1) % settings.batch_size + 1
+            of_items = counts(ratings)[1]
+            offsets = np.stack([log_weights(of_items, n) for n in (settings.batch_size, last)]).astype(np.float32)
         shape = settings.shape._asdict()
         self._native = backend.module.TwoTowerTrainer(
             ratings.indptr,
@@ -97,9 +112,10 @@ class TowerTrainer:
             problem.in_units(problem.values),
             ratings.n_items,
             *(side.native() for side in problem.sides),
-            weights=weights,
+            weights=problem.weights,
+            offsets=offsets,
             dropout=settings.dropout,
-            cost=problem.targets.cost,
+            cost=problem.cost,
             centre=problem.towers_centre,
             weight_decay=settings.reg / ratings.nnz,
             batch_size=settings.batch_size,
@@ -113,10 +129,17 @@ class TowerTrainer:
         sides = zip(problem.sides, parameters, strict=True)
         self._buffers: Parts = tuple(side.inputs.split(tower) for side, tower in sides)
         self._native.set_parameters(self._buffers)
-        if problem.held_out is not None:
-            users, items, values = problem.held_out
-            self._native.set_validation(users, items, problem.in_units(values))
-        self._measured = _Measured.of(problem, settings.seed)
+        self._measured: _Measured | _MeasuredPairs
+        self._held_out: _MeasuredPairs | None = None
+        if problem.targets.choices:
+            self._measured = _MeasuredPairs.of_training(problem, settings)
+            if problem.held_out is not None:
+                self._held_out = _MeasuredPairs.of(problem, settings, *problem.held_out)
+        else:
+            self._measured = _Measured.of(problem, settings.seed)
+            if problem.held_out is not None:
+                users, items, values = problem.held_out
+                self._native.set_validation(users, items, problem.in_units(values))
         self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
 
     def run_epoch(self, epoch: int) -> float:
@@ -131,6 +154,15 @@ class TowerTrainer:
         problem = self._problem
         self._native.get_parameters(self._buffers)
         loss = self._measured.loss(problem, self._buffers, self._settings.shape, self._compute)
+        if problem.targets.choices:
+            held_out = self._held_out
+            return {
+                "cost": loss + self._native.penalty(),
+                "train_log_loss": loss,
+                "validation_log_loss": None
+                if held_out is None
+                else held_out.loss(problem, self._buffers, self._settings.shape, self._compute),
+            }
         error, unit = problem.targets.error, problem.spread.unit
         measured = None
         if problem.held_out is not None:
@@ -171,9 +203,15 @@ class TowerTrainer:
             rows = learnt.vectors(n, side.matrix, side.own, self._compute)
             average = (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
             rows[~side.known] = average
+            if n == 1 and problem.targets.choices:  # nobody chose these, and nothing else is known: they come last
+                rows[~side.known] = opposite(towers[0].average, rows[side.known])
             towers[n] = replace(towers[n], average=average)
             vectors.append(rows)
         learnt = replace(learnt, towers=(towers[0], towers[1]))
+        if problem.targets.choices:
+            of_items = counts(problem.ratings)[1]
+            padded = np.append(of_items, np.zeros(len(problem.sides[1].ids) - of_items.size, np.int64))
+            learnt = replace(learnt, log_popularity=log_popularity(padded))
         users, items = (side.ids for side in problem.sides)
         return State.of(
             problem.ratings,
@@ -181,7 +219,7 @@ class TowerTrainer:
             learnt.scores(vectors[0], vectors[1], Sigmoid() if problem.targets.labels else Identity()),
             users=users,
             items=items,
-            seen=SeenItems(problem.ratings.indptr, problem.ratings.indices).padded(len(users)),
+            seen=problem.seen.padded(len(users)),
             rating_range=spread.rating_range,
             targets=problem.targets,
             history=history,
@@ -230,6 +268,54 @@ class _Measured:
         z = scores.pairs(*self.rows, compute).astype(np.float64)
         losses = np.logaddexp(0, z) - self.values * z if problem.targets.labels else 0.5 * (z - self.values) ** 2
         return float(np.average(losses, weights=self.weights))
+
+
+@dataclass(frozen=True, eq=False)
+class _MeasuredPairs:
+    """The choices on which the softmax cost is measured, and the features of their users and items."""
+
+    features: tuple[Parts, Parts]  # as native code takes them
+    choices: MeasuredChoices
+
+    @classmethod
+    def of_training(cls, problem: TowerProblem, settings: TowerSettings) -> _MeasuredPairs:
+        """Return training choices: all, or some drawn by the seed."""
+        ratings, n = problem.ratings, n_measured(problem.ratings.nnz)
+        some = np.arange(n) if n == ratings.nnz else spread_entries(ratings.nnz, n, settings.seed)
+        pairs = ratings.row_of_entry()[some], ratings.indices[some]
+        return cls.of(problem, settings, *pairs, problem.values[some], counts(ratings)[1])
+
+    @classmethod
+    def of(
+        cls,
+        problem: TowerProblem,
+        settings: TowerSettings,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        strengths: Floats,
+        of_items: NDArray[np.int64] | None = None,
+    ) -> _MeasuredPairs:
+        """Return some choices; ``of_items`` has those of each item, among which these were drawn, by default these."""
+        if of_items is None:
+            of_items = np.bincount(items)
+        features, places = [], []
+        for side, rows in zip(problem.sides, (users, items), strict=True):
+            distinct, place = np.unique(rows, return_inverse=True)
+            features.append(side.native(rows=distinct))
+            places.append(place.astype(np.int32))
+        # Counts by place, with one for all the items that were not drawn.
+        known = np.unique(items)
+        rest = np.append(of_items[known], of_items.sum() - of_items[known].sum())
+        choices = MeasuredChoices.of(places[0], places[1], strengths, rest, settings.batch_size, settings.seed)
+        return cls((features[0], features[1]), choices)
+
+    def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
+        """Return the mean cost of the choices."""
+        users, items = (
+            tower_vectors(features, tower, shape, compute)
+            for features, tower in zip(self.features, parameters, strict=True)
+        )
+        return self.choices.cost(users, items, compute)
 
 
 def counts(ratings: Ratings) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

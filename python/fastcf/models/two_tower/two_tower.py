@@ -13,12 +13,14 @@ from fastcf._backend import resolve_device, single_threaded_blas
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState, seed_from
 from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.two_tower.choices import log_weights
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
 from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
 from fastcf.models.two_tower.trainer import Spread, TowerProblem, TowerSettings, TowerTrainer, counts
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
-from fastcf.scores import Compute, Identity, Sigmoid, State, Targets
+from fastcf.scores import Choices, Compute, Identity, SeenItems, Sigmoid, State, Targets
+from fastcf.scores.choices import STRENGTHS
 from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.stored import factor_arrays, factors_from
@@ -33,7 +35,7 @@ __all__ = ["TwoTower"]
 _RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0, "momentum": 0.2, "nesterov": 0.2}
 _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
-_PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
+_AUTO_CHOICE_SCALE = 10.0
 _CHECKED_RATINGS = 100  # of a gradient check: with many, a difference steps over some kink
 _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
 
@@ -48,7 +50,11 @@ class TwoTower(Estimator):
 
     - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being their standard deviation;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
-      ``ŷ = σ(z)``.
+      ``ŷ = σ(z)``;
+    - softmax: ``(Σ w_ui log(1 + Σ_j a_j exp(u·v_j − u·v_i)) + λ/2 ‖weights‖²) / n`` for choices, j being the items of
+      the batch that the user did not choose in it, each a_j times: as often, on average, as a batch has choices of it.
+      The score of an item is ``u·v + log p``, with p its share of all choices, the probability by which batches drew
+      it. So the vectors learn how much more often than others a user chooses an item.
 
     Weights w count relative to their mean. Each distinct user and item of a batch goes through its tower once; sparse
     features are read, and their weights updated, where they are not zero.
@@ -62,19 +68,22 @@ class TwoTower(Estimator):
     ids : {"auto", "none", "user", "item", "both"}, default "auto"
         Which sides have, beside their features, an id input for each user (item) with ratings. "auto": sides
         without features.
-    cost : {"squared", "logistic"}, default "squared"
-        Of ratings, or of labels in [0, 1].
+    cost : {"squared", "logistic", "softmax"}, default "squared"
+        Of ratings, of labels in [0, 1], or of choices: for lists.
     threshold : float, optional
-        Only for "logistic": ratings of at least this are label 1, the others 0. By default the ratings are the labels
-        and must lie in [0, 1].
+        Not for "squared". "logistic": ratings of at least this are label 1, the others 0; by default the ratings are
+        the labels and must lie in [0, 1]. "softmax": ratings of at least this are choices, by default values above 0;
+        the other entries are not recommended and not learnt from.
+    strength : {"one", "value", "log"}, default "one"
+        Only for "softmax": the weight of a choice of value v is 1, v or log(1 + v), times the weight of the rating.
     activation : {"sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu", "identity"}, default "elu"
         Of the hidden layers.
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        The largest difference between a prediction and c, above 0. "auto" is 0.7 of the distance of the farthest
-        rating, or 3 (log-odds) with the logistic cost; larger values fit more, and more noise. Must be "auto" without
-        ``normalize``.
+        The largest difference between a prediction and c, above 0; with the softmax cost one over the temperature.
+        "auto" is 0.7 of the distance of the farthest rating, 3 (log-odds) with the logistic cost, or 10 with the
+        softmax cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
@@ -84,7 +93,8 @@ class TwoTower(Estimator):
         A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.002 with
         Adam, 0.02 with AdaGrad, 1 with AdaDelta and gradient descent, 0.2 with Momentum and Nesterov.
     batch_size : int, default 1024
-        Ratings per step.
+        Ratings per step; with the softmax cost also how many choices are compared. A batch of B choices then takes up
+        to 4 B² bytes.
     n_epochs : int, default 10
         Passes over the ratings (at most, with ``patience``).
     patience : int or None, default None
@@ -111,14 +121,18 @@ class TwoTower(Estimator):
         The same as a factor model, by which predictions are computed: vectors less their averages, and the products
         with the averages.
     centre_, scale_, unit_ : float
-        c: the mean of the ratings, or the log-odds of label 1; the ``scale`` used; σ, or 1 with the logistic cost.
+        c: the mean of the ratings, the log-odds of label 1, or 0 for choices; the ``scale`` used; σ, or 1 for labels
+        and choices.
+    log_popularity_ : ndarray of shape (n_items,), float32, or None
+        log p of each item, half a choice added to each, with the softmax cost.
     users_, items_ : IdMap
         Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
         As for :class:`MatrixFactorization`.
     history_ : list of dict
         From epoch 0, before training: ``epoch``, ``cost``, ``train_rmse`` and ``validation_rmse`` (or
-        ``train_log_loss`` and ``validation_log_loss``), ``learning_rate``, ``seconds``. ``cost`` is the objective at
+        ``train_log_loss`` and ``validation_log_loss``: for choices the mean of the logarithm in the cost, in batches
+        that stay the same), ``learning_rate``, ``seconds``. ``cost`` is the objective at
         the end of the epoch, nothing dropped, and the training error is measured there too, not clipped: over all
         ratings up to 65,536, else over a 16th of them (16,384 to 65,536), those of users drawn by the seed.
     n_epochs_ : int
@@ -135,6 +149,11 @@ class TwoTower(Estimator):
     -----
     Features are not scaled: bring them to comparable scales first.
 
+    Of choices: an unknown user gets the lists of the average user, which follow popularity. Items that have features
+    and were not chosen are scored by these, as popular as half a choice makes them; new ones of ``fold_in`` count as
+    popular as the least chosen item. To rank new items only among each other, pass them as ``candidates``. Items that
+    have neither choices nor features come last. ``score`` is the NDCG@10 of lists.
+
     ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
     id input. Known ones with new features keep theirs. The towers are shared with this model, not copied.
 
@@ -147,7 +166,8 @@ class TwoTower(Estimator):
     P.-S. Huang et al., "Learning deep structured semantic models for web search using clickthrough data", CIKM 2013
     (two towers, cosine). P. Covington, J. Adams and E. Sargin, "Deep neural networks for YouTube recommendations",
     RecSys 2016 (vectors of users and items for retrieval). X. Yi et al., "Sampling-bias-corrected neural modeling for
-    large corpus item recommendations", RecSys 2019 (normalised towers with a temperature, here the scale). K. He et
+    large corpus item recommendations", RecSys 2019 (normalised towers with a temperature, here one over the scale;
+    the softmax among the items of a batch, less the logarithm of the probability of their being in it). K. He et
     al., "Delving deep into rectifiers", ICCV 2015 (first weights).
 
     Examples
@@ -166,8 +186,9 @@ class TwoTower(Estimator):
         "item_layers": (Sizes(1 << 20),),
         "n_factors": (Interval(1, 1 << 16, integer=True),),
         "ids": (OneOf(("auto", "none", "user", "item", "both")),),
-        "cost": (OneOf(COSTS),),
+        "cost": (OneOf((*COSTS, "softmax")),),
         "threshold": (Interval(), Nothing()),
+        "strength": (OneOf(STRENGTHS),),
         "activation": (OneOf(ACTIVATIONS),),
         "normalize": (Boolean(),),
         "scale": (Interval(0, open_low=True), OneOf(("auto",))),
@@ -192,6 +213,7 @@ class TwoTower(Estimator):
         ids: str = "auto",
         cost: str = "squared",
         threshold: float | None = None,
+        strength: str = "one",
         activation: str = "elu",
         normalize: bool = True,
         scale: float | str = "auto",
@@ -213,6 +235,7 @@ class TwoTower(Estimator):
         self.ids = ids
         self.cost = cost
         self.threshold = threshold
+        self.strength = strength
         self.activation = activation
         self.normalize = normalize
         self.scale = scale
@@ -267,7 +290,10 @@ class TwoTower(Estimator):
         targets.check(caller)
         if not self.normalize:
             self._refuse_ignored(("scale",), "for normalize=False")
-        values = np.ascontiguousarray(targets.of(ratings.values, caller))
+        if not targets.choices:
+            self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
+        seen = SeenItems(ratings.indptr, ratings.indices)
+        ratings, values = self._learnt_from(ratings, caller)
         sides = self._sides(ratings, user_features, item_features, with_others=True)
         held_out = None if validation is None else self._held_out(validation, sides)
         seed = seed_from(self.random_state, caller)
@@ -277,9 +303,9 @@ class TwoTower(Estimator):
             compare_gradients(objective, max_coordinates=20).require(caller)
         spread = self._spread(ratings, values)
         shape = self._shape(math.sqrt(spread.scale / spread.unit))
-        compute, gain = Compute(backend.module, self._threads), 1.0 if self.normalize else _PLAIN_GAIN
+        compute = Compute(backend.module, self._threads)
         users, items = (
-            draw_tower(side, layers, self.init, gain, seed, number, compute)
+            draw_tower(side, layers, self.init, bool(self.normalize), targets.choices, seed, number, compute)
             for number, (side, layers) in enumerate(zip(sides, shape[:2], strict=True))
         )
         settings = TowerSettings(
@@ -293,7 +319,7 @@ class TwoTower(Estimator):
             seed,
             self._threads,
         )
-        problem = TowerProblem(ratings, values, targets, sides, spread, held_out)
+        problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out)
         with single_threaded_blas():
             self._train(
                 TowerTrainer(problem, settings, (users, items), backend),
@@ -306,7 +332,18 @@ class TwoTower(Estimator):
 
     @property
     def _targets(self) -> Targets:
+        if self.cost == "softmax":
+            return Choices(threshold=self.threshold, strength=self.strength)
         return Targets(self.cost, self.threshold, soft=True)
+
+    def _learnt_from(self, ratings: Ratings, caller: str) -> tuple[Ratings, NDArray[np.float32]]:
+        """Return the ratings to learn from, and their targets: of choices only those, with their strengths."""
+        targets = self._targets
+        if isinstance(targets, Choices):
+            strengths = targets.of_training(ratings, caller)
+            ratings = strengths.take(strengths.values > 0)
+            return ratings, ratings.values
+        return ratings, np.ascontiguousarray(targets.of(ratings.values, caller))
 
     def _shape(self, length: float) -> Shape:
         """Return the architecture; ``length`` counts where vectors are normalised."""
@@ -327,8 +364,7 @@ class TwoTower(Estimator):
     def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, Any, Any]:
         """Return rows and targets of pairs held out."""
         caller = f"{self._caller}: validation"
-        ratings = self._validation_ratings(validation)
-        values = self._targets.of(ratings.values, caller)
+        ratings, values = self._learnt_from(self._validation_ratings(validation), caller)
         rows = pair_rows(ratings, sides[0].ids, sides[1].ids, caller, n_threads=self.n_threads)
         known = np.logical_and(*(np.append(side.known, False)[own] for side, own in zip(sides, rows, strict=True)))
         if not known.any():
@@ -337,7 +373,10 @@ class TwoTower(Estimator):
 
     def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
         """Return the range of predictions."""
-        if self._targets.labels:
+        if self._targets.choices:
+            centre, unit, rating_range = 0.0, 1.0, (-math.inf, math.inf)
+            farthest = _AUTO_CHOICE_SCALE
+        elif self._targets.labels:
             centre, unit, rating_range = log_odds(values, ratings.weights), 1.0, (0.0, 1.0)
             farthest = _AUTO_LOGISTIC_SCALE
         else:
@@ -368,11 +407,13 @@ class TwoTower(Estimator):
         Objective
         """
         backend = resolve_device(self.device, "check_gradients")
+        ratings, _ = self._learnt_from(ratings, "check_gradients")
         some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED_RATINGS), replace=False)
         few = Ratings.from_coo(*ratings.take(np.sort(some)).to_coo())  # of no users and items but theirs
-        values = self._targets.of(few.values, "check_gradients")
+        choices = self._targets.choices
+        values = few.values if choices else self._targets.of(few.values, "check_gradients")
         return towers_objective(
-            (few.indptr, few.indices, values, few.weights),
+            (few.indptr, few.indices, values, values if choices else few.weights),
             self._sides(few, user_features, item_features, with_others=False),
             self._shape(1.5),
             _CHECKED_PENALTY if self.reg else 0.0,
@@ -380,7 +421,8 @@ class TwoTower(Estimator):
             Compute(backend.module, self._threads),
             dropout=float(self.dropout),
             cost=self.cost,
-            centre=float(values.mean()),
+            centre=0.0 if choices else float(values.mean()),
+            offsets=log_weights(counts(few)[1], few.nnz // 2) if choices else None,
         )
 
     # -------------------------------------------------------------------------------------------------------
@@ -399,7 +441,7 @@ class TwoTower(Estimator):
         Returns
         -------
         ndarray of shape (m, n_factors), float32
-            Of length ``√scale_`` with ``normalize``.
+            Of length ``√scale_`` with ``normalize``. Scores of choices have ``log_popularity_`` added.
 
         Raises
         ------
@@ -437,14 +479,16 @@ class TwoTower(Estimator):
         scores, shape = state.scores.as_factors(), state.learnt.shape
         assert scores is not None
         arrays, meta = state.learnt.packed()
+        targets = state.targets
         params = {
             "user_layers": shape.user_layers[:-1],
             "item_layers": shape.item_layers[:-1],
             "n_factors": shape.user_layers[-1],
             "activation": shape.activation,
             "normalize": shape.length > 0,
-            "cost": state.targets.cost,
-            "threshold": state.targets.threshold,
+            "cost": "softmax" if isinstance(targets, Choices) else targets.cost,
+            "strength": targets.strength if isinstance(targets, Choices) else "one",
+            "threshold": targets.threshold,
         }
         return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta}, params=params)
 
