@@ -84,13 +84,12 @@ class LearntTowers:
         user_bias = (user_factors @ v).astype(np.float32, copy=False)
         item_bias = (item_factors @ u).astype(np.float32, copy=False)
         mean = self.centre + float(u.astype(np.float64) @ v)
-        return FactorScores(
-            user_factors, item_factors, user_bias, item_bias, mean, link=link, user_centre=u, item_centre=v
-        )
         if self.log_popularity is not None:  # an unknown item, whose bias counts as 0, is none that anybody chose
             least = self.log_popularity.min(initial=0.0)
             item_bias, mean = item_bias + (self.log_popularity - least), mean + float(least)
-        return FactorScores(user_factors, item_factors, user_bias, item_bias, mean, link=link)
+        return FactorScores(
+            user_factors, item_factors, user_bias, item_bias, mean, link=link, user_centre=u, item_centre=v
+        )
 
     def check(self, side: int, table: FeatureTable, caller: str, argument: str) -> None:
         """Refuse a table that the tower of a side cannot read; raises ValueError."""
