@@ -351,3 +351,29 @@ def test_als_refuses_what_does_not_go_with_all_columns(backend):
         solve(backend, csr, Q, True, spectrum=spectrum)
     with pytest.raises(ValueError, match="als_update: only_errors needs squared_errors"):
         solve(backend, csr, Q, False, only_errors=True)
+
+
+def test_als_blocks_by_residuals_converge_to_the_exact_rows(backend):
+    csr, Q, weights, spectrum = choices(12)
+    penalties = np.full(len(LENGTHS), 1.5, np.float32)
+    options = {"weights": weights, "penalties": penalties, "unobserved": 0.3}
+    exact = solve(backend, csr, Q, False, **options, spectrum=spectrum)
+    factors = np.random.default_rng(0).standard_normal(exact.shape).astype(np.float32)
+    factors[0] = 0  # a row without choices
+    residuals, errors = np.full(len(weights), 9, np.float32), np.zeros(len(LENGTHS))
+    backend.als_update(*csr, Q, factors, weights=weights, residuals=residuals, squared_errors=errors, only_errors=True)
+    rows = np.repeat(np.arange(len(LENGTHS)), np.diff(csr[0]))
+
+    def left(x):
+        return 1 - (x[rows].astype(np.float64) * Q[csr[1]]).sum(axis=1)
+
+    np.testing.assert_allclose(residuals, left(factors), atol=1e-4)
+    np.testing.assert_allclose(errors, np.bincount(rows, weights * left(factors) ** 2, len(LENGTHS)), rtol=1e-4)
+    blocks = [slice(0, 5), slice(5, 12)]
+    parts = [np.ascontiguousarray(factors[:, block]) for block in blocks]
+    for _ in range(60):
+        for part, block in zip(parts, blocks, strict=True):
+            columns = np.ascontiguousarray(Q[:, block])
+            backend.als_update(*csr, columns, part, **options, spectrum=spectrum[block], residuals=residuals)
+    assert_close(np.hstack(parts), exact, 2e-3)
+    np.testing.assert_allclose(residuals, left(np.hstack(parts)), atol=1e-3)
