@@ -144,6 +144,8 @@ def _compare(train: fastcf.Ratings, test: fastcf.Ratings, k: int, arguments: arg
     runs = {name: run for name, run in runs.items() if name.split(", ")[1] not in arguments.without}
     seconds: dict[str, dict[int, list[float]]] = {name: {sweeps: [] for sweeps in SWEEPS} for name in runs}
     learnt: dict[str, Factors] = {}
+    for run in runs.values():  # imports, and memory asked for the first time
+        run(1)
     for round_ in range(arguments.repeats):
         for name in runs if round_ % 2 == 0 else reversed(runs):
             for sweeps in SWEEPS:
