@@ -48,7 +48,7 @@ def implicit_neighbours(unit: Any, m: int, threads: int) -> Callable[[], Any] | 
         print("implicit is not installed: left out")
         return None
     by_user = unit.astype(np.float64)
-    return lambda: all_pairs_knn(by_user, K=m, num_threads=threads)
+    return lambda: all_pairs_knn(by_user, K=m, show_progress=False, num_threads=threads)
 
 
 def main() -> None:
