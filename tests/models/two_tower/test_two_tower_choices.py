@@ -113,8 +113,10 @@ def test_two_tower_choices_items_that_nobody_chose_come_last(shop):
     ratings = fastcf.Ratings.from_coo([*users, 1, 2], [*items, "low", "low"], [*(4 + values), 1.0, 2.0])
     model = fitted(shop, ratings, features=(), ids="auto", n_epochs=2, threshold=4.0)
     last = model.recommend(np.arange(3, N_USERS), len(model.items_), exclude_seen=False).items[:, -1]
-    assert (last == "low").mean() > 0.9  # nobody chose it, and it has no features
+    assert (last == "low").all()  # nobody chose it, and it has no features
     assert "low" not in model.recommend(1, 61).items
+    assert (model.similar_items("low", 3).ids == "").all()
+    assert model.predict([(3, "low")])[0] == pytest.approx(model.predict([(3, "never heard of")])[0], abs=1e-4)
 
 
 def test_two_tower_choices_take_pairs_and_strengths(shop):

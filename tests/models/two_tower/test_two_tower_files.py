@@ -263,7 +263,7 @@ def test_two_tower_works_in_grid_search(tables, ratings):
             "user_features must be given with ids='none', without which users have no inputs",
         ),
         ({"ids": "user"}, ValueError, "item_features must be given with ids='user'"),
-        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic'; got 'hinge'"),
+        ({"cost": "hinge"}, ValueError, "cost must be 'squared' or 'logistic' or 'softmax'; got 'hinge'"),
         ({"threshold": 3.0}, ValueError, "threshold must be None for cost='squared'; got 3.0"),
         ({"cost": "logistic"}, ValueError, r"ratings must lie in \[0, 1\] for cost='logistic' without a threshold"),
         ({"activation": "step"}, ValueError, "activation must be"),

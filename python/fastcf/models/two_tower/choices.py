@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf.scores import Compute
 
-__all__ = ["MeasuredChoices", "log_popularity", "log_weights", "opposite"]
+__all__ = ["MeasuredChoices", "log_popularity", "log_weights"]
 
 Floats = NDArray[np.float32]
 
@@ -87,11 +87,3 @@ class MeasuredChoices:
             )
             total += float(batch.weights.sum(dtype=np.float64))
         return cost / total
-
-
-def opposite(average: Floats, vectors: Floats) -> Floats:
-    """Return the vector whose product with ``average`` is the least, as long as the longest of ``vectors``."""
-    norm = float(np.linalg.norm(average))
-    longest = float(np.linalg.norm(vectors, axis=1).max(initial=0.0))
-    found: Floats = average * np.float32(-longest / norm if norm else 0.0)
-    return found

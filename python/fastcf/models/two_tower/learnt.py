@@ -170,10 +170,11 @@ class TowerFolding(Folding):
             vectors[side], towers[side] = longer, replace(towers[side], own=own)
         seen = None if state.seen is None else state.seen.padded(len(ids[0]))
         learnt = replace(learnt, towers=(towers[0], towers[1]))
-        if learnt.log_popularity is not None:  # a new item is no more popular than any other
-            known = learnt.log_popularity
-            new = np.full(len(ids[1]) - known.size, known.min(initial=0.0), np.float32)
-            learnt = replace(learnt, log_popularity=np.concatenate([known, new]))
+        popularity = learnt.log_popularity
+        if popularity is not None:  # a new item is as popular as the least popular of those that are known
+            least = popularity[scores.item_factors.any(axis=1)].min(initial=0.0)
+            popularity = np.append(popularity, np.full(len(ids[1]) - popularity.size, least, np.float32))
+            learnt = replace(learnt, log_popularity=popularity)
         return state.replaced(
             users=ids[0],
             items=ids[1],

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import Backend
-from fastcf.models.two_tower.choices import MeasuredChoices, log_popularity, log_weights, opposite
+from fastcf.models.two_tower.choices import MeasuredChoices, log_popularity, log_weights
 from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
 from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
 from fastcf.ratings import Ratings
@@ -203,15 +203,17 @@ class TowerTrainer:
             rows = learnt.vectors(n, side.matrix, side.own, self._compute)
             average = (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
             rows[~side.known] = average
-            if n == 1 and problem.targets.choices:  # nobody chose these, and nothing else is known: they come last
-                rows[~side.known] = opposite(towers[0].average, rows[side.known])
             towers[n] = replace(towers[n], average=average)
             vectors.append(rows)
         learnt = replace(learnt, towers=(towers[0], towers[1]))
         if problem.targets.choices:
             of_items = counts(problem.ratings)[1]
             padded = np.append(of_items, np.zeros(len(problem.sides[1].ids) - of_items.size, np.int64))
-            learnt = replace(learnt, log_popularity=log_popularity(padded))
+            popularity = log_popularity(padded)
+            # Items that nobody chose and nothing else is known of come last, whatever the products are.
+            longest = [np.linalg.norm(rows, axis=1).max() for rows in vectors]
+            popularity[~problem.sides[1].known] -= 2 * longest[0] * longest[1]
+            learnt = replace(learnt, log_popularity=popularity)
         users, items = (side.ids for side in problem.sides)
         return State.of(
             problem.ratings,

@@ -124,7 +124,8 @@ class TwoTower(Estimator):
         c: the mean of the ratings, the log-odds of label 1, or 0 for choices; the ``scale`` used; σ, or 1 for labels
         and choices.
     log_popularity_ : ndarray of shape (n_items,), float32, or None
-        log p of each item, half a choice added to each, with the softmax cost.
+        log p of each item, half a choice added to each, with the softmax cost; less for items that have neither
+        choices nor features, so that they come last.
     users_, items_ : IdMap
         Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
