@@ -12,32 +12,6 @@ namespace {
 
 constexpr std::int64_t kTile = 64;  // rows and columns that are mirrored at a time: two tiles in the first-level cache
 
-// For every column the entries that hold it, by ascending row.
-struct Columns {
-    AlignedBuffer<std::int64_t> starts, entries;
-    AlignedBuffer<std::int32_t> owners;  // the row of each of these entries
-};
-
-Columns columns_of(const CsrView& rows) {
-    const std::int64_t n = rows.cols, nnz = rows.nnz();
-    Columns columns{AlignedBuffer<std::int64_t>(n + 1), AlignedBuffer<std::int64_t>(nnz),
-                    AlignedBuffer<std::int32_t>(nnz)};
-    std::int64_t* starts = columns.starts.data();
-    std::fill_n(starts, n + 1, 0);
-    for (std::int64_t e = 0; e < nnz; ++e) ++starts[rows.indices[e] + 1];
-    for (std::int64_t i = 0; i < n; ++i) starts[i + 1] += starts[i];
-    for (std::int64_t u = 0; u < rows.rows; ++u) {
-        for (std::int64_t e = rows.indptr[u]; e < rows.indptr[u + 1]; ++e) {
-            const std::int64_t place = starts[rows.indices[e]]++;
-            columns.entries[place] = e;
-            columns.owners[place] = static_cast<std::int32_t>(u);
-        }
-    }
-    std::copy_backward(starts, starts + n, starts + n + 1);
-    starts[0] = 0;
-    return columns;
-}
-
 template <bool kOnes>
 void add_entries(const std::int32_t* indices, const float* values, std::int64_t begin, std::int64_t end, double scale,
                  double* sums) {
@@ -64,14 +38,16 @@ void gram(const GramProblem& problem, MatrixView<float> out) {
     const bool symmetric = problem.right == nullptr;
     const float* right = symmetric ? problem.left : problem.right;
     const auto add = right == nullptr ? add_entries<true> : add_entries<false>;
-    const Columns columns = columns_of(rows);
+    const GramColumns columns = gram_columns(rows);
     const int threads = resolve_threads(problem.n_threads);
     AlignedBuffer<double> scratch(threads * row_stride(n));
     parallel_for(n, threads, [&](std::int64_t i, int thread) {
         double* sums = scratch.data() + thread * row_stride(n);
         const std::int64_t width = symmetric ? i + 1 : n;
         std::fill_n(sums, width, 0.0);
-        for (std::int64_t c = columns.starts[i]; c < columns.starts[i + 1]; ++c) {
+        const auto item = static_cast<std::size_t>(i);
+        for (auto c = static_cast<std::size_t>(columns.starts[item]); c < static_cast<std::size_t>(columns.starts[item + 1]);
+             ++c) {
             const std::int64_t entry = columns.entries[c], owner = columns.owners[c];
             const double weight = problem.row_weights.empty() ? 1.0 : problem.row_weights[owner];
             const double scale = problem.left == nullptr ? weight : weight * static_cast<double>(problem.left[entry]);

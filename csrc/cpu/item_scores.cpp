@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <vector>
 
 #include "core/aligned.h"
 #include "core/parallel.h"
+#include "cpu/item_lists.h"
 #include "cpu/item_scores_kernels.h"
-#include "cpu/top_list.h"
 
 namespace fastcf {
 namespace {
@@ -83,36 +82,8 @@ void pack(MatrixView<const float> weights, const std::int32_t* ids, std::int64_t
     }
 }
 
-// Where one user stands while items pass in ascending order.
-struct Standing {
-    TopList list;
-    const std::int32_t *seen = nullptr, *seen_end = nullptr;
-
-    Standing(const ItemSelection& selection, std::int64_t u, std::uint64_t* keys, std::int64_t capacity, std::int64_t n)
-        : list(keys, capacity, n) {
-        if (selection.seen_indptr.empty()) return;
-        seen = selection.seen_indices.data + selection.seen_indptr[u];
-        seen_end = selection.seen_indices.data + selection.seen_indptr[u + 1];
-    }
-    void take(float score, std::int32_t id) {
-        if (score != score) return;
-        const std::uint64_t key = rank_key(score, id);
-        if (key <= list.floor()) return;
-        while (seen != seen_end && *seen < id) ++seen;
-        if (seen == seen_end || *seen != id) list.push(key);
-    }
-};
-
-void write_row(TopList& list, const std::uint64_t* keys, std::int32_t* ids, float* scores, std::int64_t n) {
-    const std::int64_t count = list.finish();
-    for (std::int64_t j = 0; j < n; ++j) {
-        ids[j] = j < count ? rank_index(keys[j]) : -1;
-        scores[j] = j < count ? rank_score(keys[j]) : -std::numeric_limits<float>::infinity();
-    }
-}
-
 // Lists of users, each of whom is scored alone.
-void best_by_user(const ItemScoresQuery& query, const Histories& histories, const ItemSelection& selection,
+void best_by_user(const ItemScoresQuery& query, const Histories& histories, const TopkQuery& selection,
                   const TopkPool& pool, MatrixView<std::int32_t> ids, MatrixView<float> scores, std::int64_t capacity,
                   int threads) {
     const std::int64_t n = ids.cols, n_items = query.weights.rows;
@@ -121,60 +92,59 @@ void best_by_user(const ItemScoresQuery& query, const Histories& histories, cons
     AlignedBuffer<std::uint64_t> keys(threads * capacity);
     parallel_for(query.users.size, threads, [&](std::int64_t u, int thread) {
         std::uint64_t* own = keys.data() + thread * capacity;
-        Standing standing(selection, u, own, capacity, std::min(n, pool.size));
+        ListOfUser list(selection, u, own, capacity, std::min(n, pool.size));
         if (few) {
             for (std::int64_t at = 0; at < pool.size; ++at) {
                 const std::int32_t id = pool.id(at);
-                standing.take(histories.size(u) > 0 ? histories.score(u, id) : histories.base(id), id);
+                list.take(histories.size(u) > 0 ? histories.score(u, id) : histories.base(id), id);
             }
         } else {
             float* row = rows.data() + thread * row_stride(n_items);
             histories.score_row(u, row);
-            float threshold = standing.list.threshold();
+            float threshold = list.threshold();
             for (std::int64_t at = 0; at < pool.size; ++at) {
                 const std::int32_t id = pool.id(at);
                 if (row[id] <= threshold) continue;
-                standing.take(row[id], id);
-                threshold = standing.list.threshold();
+                list.take(row[id], id);
+                threshold = list.threshold();
             }
         }
-        write_row(standing.list, own, ids.row(u), scores.row(u), n);
+        list.write(ids.row(u), scores.row(u), n);
     });
 }
 
 // Lists of a chunk of users.
-void best_of_chunk(const ItemScoresQuery& query, const Histories& histories, const ItemSelection& selection,
+void best_of_chunk(const ItemScoresQuery& query, const Histories& histories, const TopkQuery& selection,
                    const TopkPool& pool, std::int64_t begin, std::int64_t end, MatrixView<std::int32_t> ids,
                    MatrixView<float> scores, std::int64_t capacity) {
     const std::int64_t n = ids.cols, n_users = end - begin;
     AlignedBuffer<float> panel(query.weights.rows * kItemPanel);
     AlignedBuffer<std::uint64_t> keys(n_users * capacity);
-    std::vector<Standing> standings;
-    standings.reserve(static_cast<std::size_t>(n_users));
+    std::vector<ListOfUser> lists;
+    lists.reserve(static_cast<std::size_t>(n_users));
     for (std::int64_t u = 0; u < n_users; ++u)
-        standings.emplace_back(selection, begin + u, keys.data() + u * capacity, capacity, std::min(n, pool.size));
+        lists.emplace_back(selection, begin + u, keys.data() + u * capacity, capacity, std::min(n, pool.size));
     for (std::int64_t first = 0; first < pool.size; first += kItemPanel) {
         const std::int64_t count = std::min<std::int64_t>(kItemPanel, pool.size - first);
         const std::uint64_t real = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
         pack(query.weights, pool.ids.empty() ? nullptr : pool.ids.data(), first, count, panel.data());
         for (std::int64_t u = 0; u < n_users; ++u) {
-            Standing& standing = standings[static_cast<std::size_t>(u)];
+            ListOfUser& list = lists[static_cast<std::size_t>(u)];
             alignas(kAlignment) float block[kItemPanel];
             std::uint64_t hits = real;
             if (histories.size(begin + u) > 0)
                 hits &= histories.kernels().panel(histories.rows(begin + u, panel.data(), kItemPanel),
-                                                  standing.list.threshold(), block);
+                                                  list.threshold(), block);
             else
                 for (std::int64_t c = 0; c < count; ++c) block[c] = histories.base(pool.id(first + c));
             for (; hits != 0; hits &= hits - 1) {
                 const int c = std::countr_zero(hits);
-                standing.take(block[c], pool.id(first + c));
+                list.take(block[c], pool.id(first + c));
             }
         }
     }
     for (std::int64_t u = 0; u < n_users; ++u)
-        write_row(standings[static_cast<std::size_t>(u)].list, keys.data() + u * capacity, ids.row(begin + u),
-                  scores.row(begin + u), n);
+        lists[static_cast<std::size_t>(u)].write(ids.row(begin + u), scores.row(begin + u), n);
 }
 
 }  // namespace
@@ -207,13 +177,8 @@ void item_scores_block(const ItemScoresQuery& query, MatrixView<float> out) {
 }
 
 void item_scores_pairs(const ItemScoresQuery& query, VectorView<const std::int32_t> items, VectorView<float> out) {
-    constexpr const char* kCaller = "item_scores_pairs";
-    check_item_scores(query, kCaller);
-    check(items.size == query.users.size && out.size == items.size, kCaller, ": items must have one entry per user (",
-          query.users.size, "); got ", items.size);
-    for (std::int64_t e = 0; e < items.size; ++e)
-        check(items[e] >= -1 && items[e] < query.weights.rows, kCaller, ": items must lie in [-1, ", query.weights.rows,
-              "); got ", items[e], " at entry ", e);
+    check_item_scores(query, "item_scores_pairs");
+    check_item_rows(query, items, out);
     const Histories histories(query);
     parallel_chunks(items.size, kPairsPerTask, query.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t e = begin; e < end; ++e)
@@ -223,11 +188,13 @@ void item_scores_pairs(const ItemScoresQuery& query, VectorView<const std::int32
     });
 }
 
-void item_scores_best(const ItemScoresQuery& query, const ItemSelection& selection, MatrixView<std::int32_t> ids,
+void item_scores_best(const ItemScoresQuery& query, TopkQuery selection, MatrixView<std::int32_t> ids,
                       MatrixView<float> scores) {
     check_item_scores(query, "item_scores_best");
-    const std::int64_t n_items = query.weights.rows, n = ids.cols;
-    const TopkPool pool = item_pool(selection, query.users.size, n_items, ids, scores);
+    const std::int64_t n = ids.cols;
+    selection = selection_of_items(query, selection);
+    check_topk(selection, ids, scores);
+    const TopkPool pool = topk_pool(selection);
     if (query.users.size == 0 || n == 0) return;
     const Histories histories(query);
     const int threads = resolve_threads(query.n_threads);

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <optional>
 
 #include "core/memory.h"
 #include "core/view.h"
@@ -17,14 +16,6 @@ struct ItemScoresQuery {
     MatrixView<const float> weights;       // (n_items, n_items): row j holds what item j of a history gives to others
     VectorView<const float> base;          // (n_items,) scores of users without a history, or empty: 0
     int n_threads = 0;                     // <= 0: as many as OpenMP would use
-};
-
-// Which items a list may contain; as in ops/topk.h.
-struct ItemSelection {
-    VectorView<const std::int64_t> seen_indptr;                // (m + 1,) or empty: nothing was seen
-    VectorView<const std::int32_t> seen_indices;               // sorted within each row
-    std::optional<VectorView<const std::int32_t>> candidates;  // unique item rows; absent: every item
-    VectorView<const std::int32_t> excluded;                   // item rows that nobody gets
 };
 
 // s(u, i) = sum over j in the history of u, in stored order, of x_uj weights_ji; base_i where the history is empty.
@@ -45,7 +36,7 @@ struct ItemSelection {
 // Throw std::invalid_argument for shapes that disagree and indices out of range.
 void item_scores_block(const ItemScoresQuery& query, MatrixView<float> out);
 void item_scores_pairs(const ItemScoresQuery& query, VectorView<const std::int32_t> items, VectorView<float> out);
-void item_scores_best(const ItemScoresQuery& query, const ItemSelection& selection, MatrixView<std::int32_t> ids,
+void item_scores_best(const ItemScoresQuery& query, TopkQuery selection, MatrixView<std::int32_t> ids,
                       MatrixView<float> scores);
 
 // What these functions on every device ask of their arguments. Histories and users are in the host's memory.
@@ -63,18 +54,23 @@ inline void check_item_scores(const ItemScoresQuery& query, const char* caller) 
               query.histories.rows, "); got ", query.users[u], " at entry ", u);
 }
 
-// The items that may be in a list, checked as those of topk(); `n_users` rows of output.
-inline TopkPool item_pool(const ItemSelection& selection, std::int64_t n_users, std::int64_t n_items,
-                          const MatrixView<std::int32_t>& ids, const MatrixView<float>& scores) {
-    TopkQuery query;
-    query.queries = {nullptr, n_users, 0, 0};
-    query.items = {nullptr, n_items, 0, 0};
-    query.seen_indptr = selection.seen_indptr;
-    query.seen_indices = selection.seen_indices;
-    query.candidates = selection.candidates;
-    query.excluded = selection.excluded;
-    check_topk(query, ids, scores);
-    return topk_pool(query);
+// Items of pairs.
+inline void check_item_rows(const ItemScoresQuery& query, VectorView<const std::int32_t> items,
+                            const VectorView<float>& out) {
+    constexpr const char* kCaller = "item_scores_pairs";
+    check(items.size == query.users.size && out.size == items.size, kCaller, ": items must have one entry per user (",
+          query.users.size, "); got ", items.size);
+    for (std::int64_t e = 0; e < items.size; ++e)
+        check(items[e] >= -1 && items[e] < query.weights.rows, kCaller, ": items must lie in [-1, ", query.weights.rows,
+              "); got ", items[e], " at entry ", e);
+}
+
+// The shapes that the check of a list is about.
+inline TopkQuery selection_of_items(const ItemScoresQuery& query, TopkQuery selection) {
+    selection.queries = {nullptr, query.users.size, 0, 0};
+    selection.items = {nullptr, query.weights.rows, 0, 0};
+    selection.item_bias = {};
+    return selection;
 }
 
 }  // namespace fastcf

@@ -36,7 +36,7 @@ def limit(backend, n):
     st.sampled_from([2.0, 30.0, 1000.0]),
     st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_spd_inverse_equals_reference(backend, n, condition, seed):
     n = limit(backend, n)
     matrix = some_matrix(n, condition, seed).astype(np.float32)
@@ -63,8 +63,8 @@ def test_spd_inverse_same_bits_for_any_number_of_threads(backend):
 
 @pytest.mark.parametrize(("n", "row"), [(5, 3), (100, 70), (700, 600)])
 def test_spd_inverse_names_the_row_that_is_not_positive(backend, n, row):
-    if n > limit(backend, n):
-        pytest.skip("emulated products of this size take seconds")
+    n = limit(backend, n)
+    row = min(row, n - 2)
     matrix = some_matrix(n, 10.0, 0).astype(np.float32)
     matrix[row] = matrix[row - 1]  # a repeated row and column
     matrix[:, row] = matrix[:, row - 1]

@@ -58,7 +58,7 @@ Tuple<py::array_t<std::int32_t>, py::array_t<float>> best_items(
     const ArrayOrNone<std::int32_t>& candidates, const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
     const char* caller = "item_scores_best";
     const auto query = item_query(indptr, indices, values, users, weights, base, n_threads, caller);
-    ItemSelection selection;
+    TopkQuery selection;
     check(seen_indptr.is_none() == seen_indices.is_none(), caller,
           ": seen_indptr and seen_indices must be given together");
     selection.seen_indptr = optional_vector_in<std::int64_t>(seen_indptr, caller, "seen_indptr");
