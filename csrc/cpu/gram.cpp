@@ -46,8 +46,8 @@ void gram(const GramProblem& problem, MatrixView<float> out) {
         const std::int64_t width = symmetric ? i + 1 : n;
         std::fill_n(sums, width, 0.0);
         const auto item = static_cast<std::size_t>(i);
-        for (auto c = static_cast<std::size_t>(columns.starts[item]); c < static_cast<std::size_t>(columns.starts[item + 1]);
-             ++c) {
+        const auto end = static_cast<std::size_t>(columns.starts[item + 1]);
+        for (auto c = static_cast<std::size_t>(columns.starts[item]); c < end; ++c) {
             const std::int64_t entry = columns.entries[c], owner = columns.owners[c];
             const double weight = problem.row_weights.empty() ? 1.0 : problem.row_weights[owner];
             const double scale = problem.left == nullptr ? weight : weight * static_cast<double>(problem.left[entry]);

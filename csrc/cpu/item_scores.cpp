@@ -133,8 +133,8 @@ void best_of_chunk(const ItemScoresQuery& query, const Histories& histories, con
             alignas(kAlignment) float block[kItemPanel];
             std::uint64_t hits = real;
             if (histories.size(begin + u) > 0)
-                hits &= histories.kernels().panel(histories.rows(begin + u, panel.data(), kItemPanel),
-                                                  list.threshold(), block);
+                hits &= histories.kernels().panel(histories.rows(begin + u, panel.data(), kItemPanel), list.threshold(),
+                                                  block);
             else
                 for (std::int64_t c = 0; c < count; ++c) block[c] = histories.base(pool.id(first + c));
             for (; hits != 0; hits &= hits - 1) {
