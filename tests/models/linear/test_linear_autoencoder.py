@@ -179,6 +179,18 @@ def test_same_bits_for_any_number_of_threads(threshold):
         np.testing.assert_array_equal(first.predict_matrix(), other.predict_matrix())
 
 
+@pytest.mark.parametrize("threshold", [None, 3.0])
+def test_every_device_has_the_same_weights_and_lists(device, threshold):
+    ratings = some_ratings(3, 30, 20)
+    model = fastcf.LinearAutoencoder(threshold=threshold, device=device).fit(ratings)
+    host = fastcf.LinearAutoencoder(threshold=threshold, device="cpu").fit(ratings)
+    np.testing.assert_allclose(model.item_weights_, host.item_weights_, atol=1e-6)
+    np.testing.assert_array_equal(
+        model.recommend(ratings.users.ids, 5).items, host.recommend(ratings.users.ids, 5).items
+    )
+    np.testing.assert_array_equal(model.fold_in(ratings).predict_matrix(), model.predict_matrix())
+
+
 @pytest.mark.parametrize("include_seen", [True, False])
 def test_files_keep_scores(tmp_path, include_seen):
     ratings = some_ratings()
