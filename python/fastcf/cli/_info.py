@@ -100,6 +100,9 @@ def _scale(model: Any) -> str:
     if targets.labels:
         cut = "" if targets.threshold is None else f", 1 for ratings of at least {targets.threshold:g}"
         return f"labels 0 and 1{cut}"
+    if targets.choices:
+        cut = "values above 0" if targets.threshold is None else f"values of at least {targets.threshold:g}"
+        return f"choices: {cut}"
     low, high = model.rating_range_
     return f"{low:g} to {high:g}, mean {getattr(model, 'mean_rating_', model.global_mean_):.3f}"
 
@@ -145,15 +148,17 @@ def _describe_model(path: Path) -> None:
     members = getattr(model, "models_", {})
     if members:
         del parameters["models"]
-        pairs.append(("validation", f"{model.n_validation_:,} ratings, RMSE {model.validation_rmse_:.4f}"))
+        found = model.state.learnt
+        measure = "NDCG" if found.lists else "RMSE"
+        pairs.append(("validation", f"{found.n_validation:,} ratings, {measure} {found.measure:.4f}"))
     heading(f"{path}: a model", first=True)
     key_values(pairs)
     if members:
         heading("Members")
         rows = [
-            [name, type(member).__name__, f"{weight:.4f}", f"{model.member_rmse_[name]:.4f}"]
-            for (name, member), weight in zip(members.items(), model.weights_, strict=True)
+            [name, type(member).__name__, f"{weight:.4f}", f"{own:.4f}"]
+            for (name, member), weight, own in zip(members.items(), found.weights, found.member_measures, strict=True)
         ]
-        table(rows, ("name", "class", "weight", "validation RMSE"), "<<>>")
+        table(rows, ("name", "class", "weight", f"validation {measure}"), "<<>>")
     heading("Parameters")
     key_values([(name, str(value)) for name, value in sorted(parameters.items())])

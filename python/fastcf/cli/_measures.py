@@ -11,13 +11,25 @@ from scipy.special import expit
 
 from fastcf._backend import resolve_device
 from fastcf.cli._outputs import table
-from fastcf.metrics import accuracy, log_loss, mae, rmse, roc_auc
+from fastcf.metrics import RankingScores, accuracy, log_loss, mae, ranking, rmse, roc_auc
 from fastcf.models.bias import BiasModel, fit_label_biases
 from fastcf.preprocessing import row_means
 from fastcf.ratings import Ratings
 from fastcf.scores import Targets
 
-__all__ = ["Measure", "bias_predictions", "error_table", "item_mean_predictions", "measured", "measures_of", "shown"]
+__all__ = [
+    "LIST_LENGTH",
+    "Measure",
+    "bias_predictions",
+    "error_table",
+    "item_mean_predictions",
+    "list_measures",
+    "list_table",
+    "lists_of",
+    "measured",
+    "measures_of",
+    "shown",
+]
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +46,9 @@ class Measure(NamedTuple):
     of: Callable[..., float]
     defined: Callable[[Floats], bool] = lambda true: True
 
+
+LIST_LENGTH = 10
+"""The length of lists that are measured."""
 
 # The first of each is what training records and chooses the best epoch by.
 RATING_MEASURES = Measure("rmse", "RMSE", rmse), Measure("mae", "MAE", mae)
@@ -75,6 +90,34 @@ def measured(true: Floats, predicted: Any, measures: Sequence[Measure]) -> dict[
 def shown(true: Floats, predicted: Any, measures: Sequence[Measure]) -> list[str]:
     """Return every measure as the cell of a table."""
     return ["–" if value is None else f"{value:.4f}" for value in measured(true, predicted, measures).values()]
+
+
+def lists_of(model: Any, chosen: Ratings) -> RankingScores:
+    """Return the measures of the lists of a model or a retriever, for the users who have choices."""
+    relevant = chosen.take(chosen.values > 0)
+    users = relevant.users.ids[np.diff(relevant.indptr) > 0]
+    return ranking(model.recommend(users, LIST_LENGTH), users, relevant)
+
+
+def list_measures(scores: RankingScores) -> dict[str, float | int]:
+    """Return measures of lists by their keys."""
+    return {
+        f"ndcg@{LIST_LENGTH}": scores.ndcg,
+        f"recall@{LIST_LENGTH}": scores.recall,
+        f"hit_rate@{LIST_LENGTH}": scores.hit_rate,
+        "users": scores.n_users,
+    }
+
+
+def list_table(lists: Sequence[tuple[str, RankingScores, float | None]]) -> None:
+    """Print the measures of several models' lists, and the seconds of training where these are given."""
+    timed = any(seconds is not None for *_, seconds in lists)
+    rows = []
+    for name, scores, seconds in lists:
+        row = [name, *(f"{value:.4f}" for value in (scores.ndcg, scores.recall, scores.hit_rate))]
+        rows.append([*row, "" if seconds is None else f"{seconds:.2f}"] if timed else row)
+    titles = [f"{title}@{LIST_LENGTH}" for title in ("NDCG", "recall", "hit rate")]
+    table(rows, ("model", *titles, *(("seconds",) if timed else ())), "<>>>" + ">" * timed)
 
 
 def error_table(

@@ -11,29 +11,50 @@ from click.core import ParameterSource
 from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.bias import BiasModel
 from fastcf.models.factorization import MatrixFactorization
+from fastcf.models.implicit import ImplicitFactorization
+from fastcf.models.linear import LinearAutoencoder
 from fastcf.optimizers import Optimizer, as_optimizer
 from fastcf.scores.links import ACTIVATIONS
 from fastcf.solvers import SGD, GradientDescent, Solver
 
-__all__ = ["KINDS", "Trained", "check_choices", "layers_of", "make_model", "network_options", "settings_of"]
+__all__ = [
+    "KINDS",
+    "LISTS",
+    "Trained",
+    "check_choices",
+    "kind_of",
+    "layers_of",
+    "make_model",
+    "network_options",
+    "settings_of",
+]
 
-Trained = Autoencoder | BiasModel | MatrixFactorization
+Trained = Autoencoder | BiasModel | ImplicitFactorization | LinearAutoencoder | MatrixFactorization
 
 KINDS = {
+    "linear": "linear item model",
+    "implicit": "implicit factorisation",
     "mf": "matrix factorisation",
     "logistic": "logistic factorisation",
     "autoencoder": "autoencoder",
     "bias": "bias model",
 }
+LISTS = "linear", "implicit"
+"""The models that learn what users choose; the others learn how they rate."""
+
+_USUAL = {"lists": "linear", "ratings": "mf"}
 _FACTORISATIONS = "mf", "logistic"
 _TRAINED = *_FACTORISATIONS, "autoencoder"
 _NETWORKS = ("autoencoder",)
 
 # Options of some kinds only.
 _TAKEN_BY = {
-    "threshold": ("logistic", "autoencoder"),
-    **dict.fromkeys(("solver", "factors", "bias"), _FACTORISATIONS),
-    **dict.fromkeys(("optimizer", "epochs", "reg", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
+    "threshold": (*LISTS, "logistic", "autoencoder"),
+    **dict.fromkeys(("solver", "bias"), _FACTORISATIONS),
+    "factors": ("implicit", *_FACTORISATIONS),
+    "epochs": ("implicit", *_TRAINED),
+    "reg": (*LISTS, *_TRAINED),
+    **dict.fromkeys(("optimizer", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
     **dict.fromkeys(
         ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "refeeding"),
         _NETWORKS,
@@ -109,6 +130,16 @@ def _either(names: tuple[str, ...]) -> str:
     return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
+def kind_of(kind: str | None, purpose: str | None) -> str:
+    """Return the kind of model that is asked for by name or by purpose, by default one that makes lists."""
+    if kind is None:
+        return _USUAL[purpose or "lists"]
+    if purpose is not None and (kind in LISTS) != (purpose == "lists"):
+        own = _either(LISTS if purpose == "lists" else tuple(each for each in KINDS if each not in LISTS))
+        raise click.UsageError(f"--for {purpose} takes --model {own}, not {kind}")
+    return kind
+
+
 def check_choices(context: click.Context, kind: str, solver: str, normalize: str | None) -> None:
     """Refuse options that exclude each other."""
     given = {
@@ -152,6 +183,8 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     """Return a model of the options of ``train``; None: the default of the model."""
     if kind == "bias":
         return BiasModel(n_threads=options["threads"])
+    if kind in LISTS:
+        return _model_of_choices(kind, options)
     names = {"n_epochs": "epochs", "n_threads": "threads", "random_state": "seed", "patience": "patience"}
     if kind in _FACTORISATIONS:
         names |= {"n_factors": "factors", "bias": "bias", "reg": "reg"}
@@ -169,6 +202,16 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     return Autoencoder(optimizer=_optimizer(options), **chosen)
 
 
+def _model_of_choices(kind: str, options: Mapping[str, Any]) -> Trained:
+    """Return a model of what users choose; None and "auto": the default of the model."""
+    names = {"n_threads": "threads", "threshold": "threshold", "reg": "reg"}
+    if kind == "implicit":
+        names |= {"n_factors": "factors", "n_epochs": "epochs", "random_state": "seed"}
+    given = {name: options[option] for name, option in names.items()}
+    chosen = {name: value for name, value in given.items() if value is not None and value != "auto"}
+    return ImplicitFactorization(**chosen) if kind == "implicit" else LinearAutoencoder(**chosen)
+
+
 def layers_of(model: Autoencoder) -> str:
     """Return the sizes of an autoencoder's layers, and its inputs."""
     return f"{', '.join(map(str, model.layers))}; a row is the ratings of one {model.state.learnt.orientation}"
@@ -176,8 +219,10 @@ def layers_of(model: Autoencoder) -> str:
 
 def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:
     """Return the settings of a fitted model, those that were "auto" included."""
-    if isinstance(model, BiasModel):
+    if isinstance(model, BiasModel | LinearAutoencoder):
         return []
+    if isinstance(model, ImplicitFactorization):
+        return [("factors", str(model.item_factors_.shape[1])), ("reg", f"{model.reg_:.4g}")]
     k = model.user_factors_.shape[1]
     if hasattr(model, "n_samples_"):
         return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.cli._inputs import (
+    LoadedModel,
     alike,
     json_option,
     load_model,
@@ -20,7 +21,7 @@ from fastcf.cli._inputs import (
     refuse_model,
     threads_option,
 )
-from fastcf.cli._measures import measured, measures_of, shown
+from fastcf.cli._measures import LIST_LENGTH, list_measures, list_table, measured, measures_of, shown
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, key_values, output_option, table
 from fastcf.data.pairs import read_pairs
 from fastcf.ids import IdMap
@@ -67,7 +68,8 @@ def predict(
     """Predict the ratings of PAIRS by MODEL, as CSV.
 
     PAIRS is delimited text of users and items, or any file of ratings, of which
-    other columns are ignored. A model of labels gives probabilities of label 1.
+    other columns are ignored. A model of labels gives probabilities of label 1,
+    a model of choices scores, of which the larger are better.
     Users and items unknown to the model are predicted from the other side alone,
     and counted on standard error.
 
@@ -81,12 +83,25 @@ def predict(
     users, items = alike(fitted.users_, read.users), alike(fitted.items_, read.items)
     _note_unknown(fitted, users, items)
     with csv_writer(output) as write:
-        write([("user", "item", "probability" if fitted.state.targets.labels else "prediction")])
+        targets = fitted.state.targets
+        write([("user", "item", "probability" if targets.labels else "score" if targets.choices else "prediction")])
         for block in blocks(len(users), _BLOCK, "pair", output):
             X = np.empty((block.stop - block.start, 2), dtype=object)  # users may be integers where items are strings
             X[:, 0], X[:, 1] = users[block], items[block]
             # The shortest text that reads back as the same float32.
             write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
+
+
+def _evaluate_lists(loaded: LoadedModel, data: Ratings, path: Path, as_json: bool) -> None:
+    """Print the measures of the lists of a model of choices."""
+    model = loaded.model
+    scores = model.state.targets.measured_lists(model, data, LIST_LENGTH, str(path))
+    if as_json:
+        result = {"model": str(loaded.path), "class": loaded.archive.class_name, "ratings": data.n_ratings}
+        click.echo(json.dumps({**result, **list_measures(scores)}, ensure_ascii=False, indent=2))
+        return
+    heading(f"{loaded.archive.class_name} {loaded.path.name}: lists for {scores.n_users:,} users", first=True)
+    list_table([(loaded.archive.class_name, scores, None)])
 
 
 @click.command()
@@ -96,11 +111,12 @@ def predict(
 @json_option
 @rating_options
 def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **reading: Any) -> None:
-    """Measure the errors of MODEL on RATINGS.
+    """Measure the errors of MODEL, or its lists, on RATINGS.
 
     They should be ratings that the model was not trained on; a model of labels
     cuts them at its own threshold. Those of users or items unknown to the model
-    are predicted from the other side alone, and counted separately.
+    are predicted from the other side alone, and counted separately. A model of
+    choices is measured by its lists for users who have choices among RATINGS.
     """
     loaded = load_model(model, threads)
     fitted, targets = loaded.model, loaded.model.state.targets
@@ -111,6 +127,9 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
     of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
     known = (of_user >= 0) & (of_item >= 0)
+    if targets.choices:
+        _evaluate_lists(loaded, data, ratings, as_json)
+        return
     true, predicted = targets.of(data.values, str(ratings)), fitted.predict(data)
     measures = measures_of(targets)
     result: dict[str, Any] = {

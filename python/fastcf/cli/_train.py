@@ -22,8 +22,16 @@ from fastcf.cli._inputs import (
     titles_for,
     titles_option,
 )
-from fastcf.cli._measures import bias_predictions, error_table, item_mean_predictions, measures_of
-from fastcf.cli._models import KINDS, Trained, check_choices, make_model, network_options, settings_of
+from fastcf.cli._measures import (
+    LIST_LENGTH,
+    bias_predictions,
+    error_table,
+    item_mean_predictions,
+    list_table,
+    lists_of,
+    measures_of,
+)
+from fastcf.cli._models import KINDS, LISTS, Trained, check_choices, kind_of, make_model, network_options, settings_of
 from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
@@ -31,6 +39,7 @@ from fastcf.models.bias import BiasModel
 from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
+from fastcf.retrieval import Popular
 from fastcf.scores import Targets
 
 __all__ = ["save_with_titles", "train"]
@@ -89,23 +98,57 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
     error_table(held_out.values, compared, measures_of(targets))
 
 
+def _train_lists(model: Trained, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
+    """Fit a model of choices, measure its lists, and fit it again to all ratings."""
+    targets = model._targets
+    if targets.threshold is None and np.unique(whole.values[:100_000]).size > 1:
+        low, high = whole.rating_range
+        click.echo(
+            f"Every rating above 0 counts as a choice, also the lowest of {low:g} to {high:g}; --threshold X tells "
+            "the model which are not."
+        )
+    started = time.perf_counter()
+    model.fit(learnt)
+    seconds = time.perf_counter() - started
+    heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
+    settings = settings_of(model, validated=False)
+    if settings:
+        key_values(settings)
+    if held_out is None:
+        return
+    chosen = targets.of_ratings(held_out, "train")
+    heading(f"Lists of {LIST_LENGTH} for users with choices among the {held_out.n_ratings:,} ratings held out")
+    started = time.perf_counter()
+    popular = Popular(k=LIST_LENGTH).fit(learnt)
+    popular_seconds = time.perf_counter() - started
+    compared = [("most popular", popular, popular_seconds), (title, model, seconds)]
+    list_table([(name, lists_of(each, chosen), taken) for name, each, taken in compared])
+    model.fit(whole)
+    click.echo(f"\nlearnt again from all {whole.n_ratings:,} ratings")
+
+
 @click.command()
 @click.argument("ratings", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The model file to write.")
 @click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["lists", "ratings"]),
+    help="What the model is for: lists of what users will choose (the default), or predictions of ratings.",
+)
+@click.option(
     "--model",
     "kind",
     type=click.Choice(list(KINDS)),
-    default="mf",
-    show_default=True,
-    help="Matrix factorisation of ratings, or of labels 0 and 1; a masked autoencoder; or only means and biases.",
+    help="For lists a linear item model (the default) or an implicit factorisation. For ratings: matrix factorisation "
+    "(the default), also of labels 0 and 1 (logistic); a masked autoencoder; or only means and biases.",
 )
 @click.option(
     "--threshold",
     type=float,
     metavar="X",
-    help="Learn labels: ratings of at least X are 1, others 0. For --model autoencoder, and for logistic, which "
-    "without it takes ratings as labels.",
+    help="For lists: ratings of at least X are choices, others were seen and not chosen; by default all above 0 are "
+    "choices. For --model autoencoder and logistic: labels of ratings, 1 for those of at least X.",
 )
 @click.option(
     "--solver",
@@ -190,7 +233,8 @@ def train(
     /,
     ratings: Path,
     output: Path,
-    kind: str,
+    purpose: str | None,
+    kind: str | None,
     validation: float,
     seed: int,
     threads: int | None,
@@ -201,16 +245,20 @@ def train(
 ) -> None:
     """Train a model on RATINGS, a file or folder, and save it.
 
+    By default it learns what users choose and makes lists; with --for ratings it
+    predicts ratings.
+
     RATINGS may be delimited text with any separator, a MovieLens folder, or the
     Netflix Prize folder, compressed (.gz) or not; the format is recognised.
     Titles found beside the ratings are stored with the model.
 
-    Example: fastcf train ml-latest-small -o movies.fastcf
+    Example: fastcf train ml-latest-small -o movies.fastcf --threshold 4
 
-    Example: fastcf train RATINGS -o MODEL --model autoencoder --threshold 4
+    Example: fastcf train ml-latest-small -o ratings.fastcf --for ratings
 
     Example: fastcf train RATINGS -o MODEL --model autoencoder --layers 128,64
     """
+    kind = kind_of(kind, purpose)
     check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
     whole, files, seconds = read_ratings(ratings, threads=threads, **{name: options.pop(name) for name in READING})
@@ -221,6 +269,11 @@ def train(
     learnt, held_out = _split(whole, validation, seed)
 
     model = make_model(kind, {**options, "seed": seed, "threads": threads})
+    if kind in LISTS:
+        _train_lists(model, KINDS[kind], learnt, held_out, whole)
+        save_with_titles(model, output, names, seen=seen)
+        click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")
+        return
     targets = Targets(getattr(model, "cost", "squared"), options["threshold"], soft=kind == "autoencoder")
     _check_labels(targets, whole, ratings)
     error = measures_of(targets)[0]

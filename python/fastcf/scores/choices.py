@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.metrics import ranking
+from fastcf.metrics import RankingScores, ranking
 from fastcf.ratings import Ratings
 from fastcf.scores.targets import Floats, Targets
 
@@ -111,8 +111,12 @@ class Choices(Targets):
     def score(self, model: Recommender, ratings: Ratings, caller: str) -> float:
         """Return the NDCG@10 of a model's lists: the mean over users who have choices among ``ratings``.
 
-        Lists leave out what users have seen in training, except the entries of ``ratings``.
+        Lists leave out what users have seen in training, except the choices among ``ratings``.
         """
+        return self.measured_lists(model, ratings, _LISTS_OF, caller).ndcg
+
+    def measured_lists(self, model: Recommender, ratings: Ratings, n: int, caller: str) -> RankingScores:
+        """Return all measures of a model's lists of ``n`` items, as :meth:`score` makes them."""
         chosen = self.of_training(ratings, caller)
         relevant = chosen.take(chosen.values > 0)
         users: NDArray[np.int64] = np.flatnonzero(np.diff(relevant.indptr) > 0)
@@ -120,5 +124,5 @@ class Choices(Targets):
         state = model.state
         if state.seen is not None:
             state = state.replaced(seen=state.seen.without(relevant, state.users, state.items))
-        lists = model._with_state(state).recommend(ids, n=_LISTS_OF, exclude_seen=state.seen is not None)
-        return ranking(lists, ids, relevant).ndcg
+        lists = model._with_state(state).recommend(ids, n=n, exclude_seen=state.seen is not None)
+        return ranking(lists, ids, relevant)

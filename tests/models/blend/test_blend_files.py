@@ -119,8 +119,8 @@ def test_blend_members_are_parameters():
     blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], reg=2.0)
     assert blend.get_params()["mf__n_factors"] == 4
     assert set(blend.get_params(deep=False)) == {
-        "models", "metric", "threshold", "reg", "intercept", "non_negative", "fit_members", "validation_fraction", "refit", "random_state",
-        "n_threads", "device", "verbose",
+        "models", "metric", "threshold", "reg", "intercept", "non_negative", "fit_members", "validation_fraction",
+        "refit", "random_state", "n_threads", "device", "verbose",
     }  # fmt: skip
     again = clone(blend).set_params(mf__n_factors=9, reg=1.0, bias="drop")
     assert (again.get_params()["mf__n_factors"], again.reg, again.models[1]) == (9, 1.0, ("bias", "drop"))
