@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small set of ratings, and models trained on it."""
     folder = tmp_path_factory.mktemp("set")
     write_set(folder)
-    run("train", folder, "-o", folder / "mf.fastcf", "--factors", 4, "--epochs", 3)
+    run("train", "--for", "ratings", folder, "-o", folder / "mf.fastcf", "--factors", 4, "--epochs", 3)
     run("train", folder, "-o", folder / "bias.fastcf", "--model", "bias")
     return folder
 
@@ -77,7 +77,7 @@ def test_train_saves_a_model_that_the_library_loads(folder: Path) -> None:
 
 
 def test_train_prints_the_errors_of_all_models(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", "--epochs", 2, "--validation", 0.2)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", "--epochs", 2, "--validation", 0.2)
     assert "Errors on the 240 ratings held out" in result.stdout
     for name in ("item means", "bias model", "matrix factorisation"):
         assert name in result.stdout
@@ -85,7 +85,20 @@ def test_train_prints_the_errors_of_all_models(folder: Path, tmp_path: Path) -> 
 
 
 def test_train_without_validation_learns_from_everything(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", "--epochs", 2, "--validation", 0, "--no-bias", "-v")
+    result = run(
+        "train",
+        "--for",
+        "ratings",
+        folder,
+        "-o",
+        tmp_path / "model",
+        "--epochs",
+        2,
+        "--validation",
+        0,
+        "--no-bias",
+        "-v",
+    )
     assert "learnt from 1,200 ratings" in result.stdout
     assert "held out" not in result.stdout
     assert "epoch    2" in result.stdout
@@ -94,7 +107,22 @@ def test_train_without_validation_learns_from_everything(folder: Path, tmp_path:
 
 def test_train_passes_options_on(folder: Path, tmp_path: Path) -> None:
     options = ["--factors", 3, "--epochs", 2, "--reg", 0.5, "--learning-rate", 0.01, "--normalize", "none"]
-    run("train", folder, "-o", tmp_path / "model", *options, "--seed", 7, "--patience", 2, "--threads", 1, "--no-seen")
+    run(
+        "train",
+        "--for",
+        "ratings",
+        folder,
+        "-o",
+        tmp_path / "model",
+        *options,
+        "--seed",
+        7,
+        "--patience",
+        2,
+        "--threads",
+        1,
+        "--no-seen",
+    )
     model = fastcf.load(tmp_path / "model")
     assert (model.n_factors, model.n_epochs, model.reg, model.solver) == (3, 2, 0.5, fastcf.solvers.SGD(0.01))
     assert (model.normalize, model.random_state, model.patience) == (None, 7, 2)
@@ -105,7 +133,19 @@ def test_train_reads_named_columns_and_duplicates(tmp_path: Path) -> None:
     rows = ["who|stars|what", *(f"u{n % 7}|{n % 5}|i{n % 11}" for n in range(100))]
     (tmp_path / "log.txt").write_text("\n".join(rows))
     columns = ["--user-column", "who", "--item-column", "2", "--rating-column", "stars", "--separator", "|"]
-    run("train", tmp_path / "log.txt", "-o", tmp_path / "model", "--epochs", 2, "--duplicates", "last", *columns)
+    run(
+        "train",
+        "--for",
+        "ratings",
+        tmp_path / "log.txt",
+        "-o",
+        tmp_path / "model",
+        "--epochs",
+        2,
+        "--duplicates",
+        "last",
+        *columns,
+    )
     assert "u3" in fastcf.load(tmp_path / "model").users_
 
 
@@ -256,12 +296,12 @@ def test_missing_files_are_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_folder_without_ratings_is_refused(tmp_path: Path) -> None:
-    assert "no ratings found" in run("train", tmp_path, "-o", tmp_path / "model", code=1).stderr
+    assert "no ratings found" in run("train", "--for", "ratings", tmp_path, "-o", tmp_path / "model", code=1).stderr
 
 
 def test_output_is_checked_before_training(folder: Path, tmp_path: Path) -> None:
-    assert "does not exist" in run("train", folder, "-o", tmp_path / "no" / "model", code=1).stderr
-    assert "is a folder" in run("train", folder, "-o", tmp_path, code=1).stderr
+    assert "does not exist" in run("train", "--for", "ratings", folder, "-o", tmp_path / "no" / "model", code=1).stderr
+    assert "is a folder" in run("train", "--for", "ratings", folder, "-o", tmp_path, code=1).stderr
     assert "does not exist" in run("demo", "-o", tmp_path / "no" / "model", code=1).stderr
 
 
@@ -291,7 +331,7 @@ def test_damaged_and_foreign_models_are_refused(folder: Path, tmp_path: Path) ->
 
 def test_models_and_ratings_are_not_confused(folder: Path, tmp_path: Path) -> None:
     model = folder / "mf.fastcf"
-    assert "is a model" in run("train", model, "-o", tmp_path / "model", code=1).stderr
+    assert "is a model" in run("train", "--for", "ratings", model, "-o", tmp_path / "model", code=1).stderr
     assert "is a model" in run("evaluate", model, model, code=1).stderr
     assert "not a fastcf model" in run("recommend", folder / "ratings.csv", "-u", 1, code=1).stderr
 
@@ -304,7 +344,7 @@ def test_what_a_model_lacks_is_said(folder: Path, tmp_path: Path) -> None:
 
 
 def test_divergence_is_said_and_saves_nothing(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", "--learning-rate", 1e30, code=1)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", "--learning-rate", 1e30, code=1)
     assert "diverged in epoch" in result.stderr
     assert "lower learning_rate" in result.stderr
     assert list(tmp_path.iterdir()) == []
@@ -318,7 +358,9 @@ def test_divergence_is_said_and_saves_nothing(folder: Path, tmp_path: Path) -> N
         ["train", "x", "-o", "y", "--reg", "-1"],
         ["train", "x", "-o", "y", "--learning-rate", "fast"],
         ["train", "x", "-o", "y", "--model", "magic"],
-        ["train", "x", "-o", "y", "--threshold", "4"],
+        ["train", "x", "-o", "y", "--for", "ratings", "--threshold", "4"],
+        ["train", "x", "-o", "y", "--for", "lists", "--model", "mf"],
+        ["train", "x", "-o", "y", "--factors", "4"],
         ["train", "x", "-o", "y", "--model", "logistic", "--solver", "als"],
         ["train", "x", "-o", "y", "--model", "logistic", "--normalize", "item"],
         ["train", "x", "-o", "y", "--solver", "als", "--learning-rate", "0.1"],
@@ -357,7 +399,7 @@ def test_interrupt_exits_with_130_and_saves_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(fastcf.MatrixFactorization, "fit", interrupted)
-    result = run("train", folder, "-o", tmp_path / "model", code=130)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", code=130)
     assert "Interrupted" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -391,7 +433,7 @@ def test_ctrl_c_during_training_exits_with_130_and_leaves_no_file(folder: Path, 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from fastcf.cli import main; main(prog_name='fastcf')"
     )
-    arguments = ["train", folder, "-o", tmp_path / "model", "--epochs", "100000000", "--validation", "0", "-v"]
+    arguments = ["train", folder, "--for", "ratings", "-o", tmp_path / "model", "--epochs", "100000000", "--validation", "0", "-v"]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -452,7 +494,7 @@ def test_titles_of_other_kinds_of_ids_are_found() -> None:
     "options", [["--solver", "als"], ["--solver", "bayes"], ["--solver", "gd", "--optimizer", "adam", "--epochs", 5]]
 )
 def test_train_by_every_solver(folder: Path, tmp_path: Path, options: list[object]) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", *options)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *options)
     assert "training RMSE" in result.stdout
     wanted = {"gd": fastcf.solvers.GradientDescent("adam", batch_size="whole")}.get(options[1], options[1])
     assert as_solver(fastcf.load(tmp_path / "model").solver) == as_solver(wanted)
@@ -461,7 +503,7 @@ def test_train_by_every_solver(folder: Path, tmp_path: Path, options: list[objec
 
 def test_train_gives_step_sizes_to_what_takes_steps(folder: Path, tmp_path: Path) -> None:
     options = ["--solver", "minibatch", "--optimizer", "momentum", "--learning-rate", 0.02, "--batch-size", 64]
-    run("train", folder, "-o", tmp_path / "model", *options, "--epochs", 1)
+    run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *options, "--epochs", 1)
     steps = fastcf.optimizers.Momentum(learning_rate=0.02)
     assert fastcf.load(tmp_path / "model").solver == fastcf.solvers.GradientDescent(steps, batch_size=64)
 

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_set(folder)
     for side in ("item", "user"):
         options = ["--layers", "8,4", "--epochs", 3, "--orientation", side]
-        run("train", folder, "-o", folder / f"{side}.fastcf", *AUTOENCODER, *options)
+        run("train", "--for", "ratings", folder, "-o", folder / f"{side}.fastcf", *AUTOENCODER, *options)
     return folder
 
 
@@ -37,7 +37,7 @@ def test_train_autoencoder_saves_a_model_that_the_library_loads_and_info_describ
 
 
 def test_train_autoencoder_leaves_defaults_to_the_library(folder: Path, tmp_path: Path) -> None:
-    run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, "--epochs", 1)
+    run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *AUTOENCODER, "--epochs", 1)
     assert repr(fastcf.load(tmp_path / "model")) == repr(fastcf.Autoencoder(n_epochs=1, random_state=0))
 
 
@@ -49,7 +49,9 @@ def test_train_autoencoder_passes_options_on(folder: Path, tmp_path: Path) -> No
         "batch-size": 16, "patience": 2, "seed": 5, "threads": 1,
     }  # fmt: skip
     arguments = [text for name, value in options.items() for text in (f"--{name}", value)]
-    result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, *arguments, "--tied", "-v")
+    result = run(
+        "train", "--for", "ratings", folder, "-o", tmp_path / "model", *AUTOENCODER, *arguments, "--tied", "-v"
+    )
     wanted = fastcf.Autoencoder(
         (6,), orientation="user", activation="selu", input_dropout=0.2, rated_input=3.0, dropout=0.1,
         dense_refeeding=1, n_epochs=2, reg=7.0, normalize="user", optimizer=fastcf.optimizers.Momentum(0.01),
@@ -57,12 +59,38 @@ def test_train_autoencoder_passes_options_on(folder: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert repr(fastcf.load(tmp_path / "model")) == repr(wanted)
     assert "epoch    2" in result.stdout
-    run("train", folder, "-o", tmp_path / "raw", *AUTOENCODER, "--normalize", "none", "--validation", 0, "--epochs", 1)
+    run(
+        "train",
+        "--for",
+        "ratings",
+        folder,
+        "-o",
+        tmp_path / "raw",
+        *AUTOENCODER,
+        "--normalize",
+        "none",
+        "--validation",
+        0,
+        "--epochs",
+        1,
+    )
     assert fastcf.load(tmp_path / "raw").normalize is None
 
 
 def test_train_autoencoder_prints_the_errors_of_all_models(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, "--validation", 0.2, "--layers", "16")
+    result = run(
+        "train",
+        "--for",
+        "ratings",
+        folder,
+        "-o",
+        tmp_path / "model",
+        *AUTOENCODER,
+        "--validation",
+        0.2,
+        "--layers",
+        "16",
+    )
     settings, errors = result.stdout.split("Errors on the 240 ratings held out")
     for part in ("layers", "16; a row", "epoch kept", "the best of", "learning rate", "training RMSE"):
         assert part in settings
@@ -100,14 +128,14 @@ def test_autoencoder_is_evaluated_and_asked_as_the_library_does(folder: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "autoencoder", "--factors", 3], "--factors needs --model mf or logistic, not autoencoder"),
+        (["--model", "autoencoder", "--factors", 3], "--factors needs --model implicit, mf or logistic, not autoencoder"),
         (["--model", "autoencoder", "--solver", "sgd"], "--solver needs --model mf or logistic, not autoencoder"),
         (["--model", "autoencoder", "--no-bias"], "--bias needs --model mf or logistic, not autoencoder"),
-        (["--model", "mf", "--threshold", 4], "--threshold needs --model logistic or autoencoder, not mf"),
+        (["--model", "mf", "--threshold", 4], "--threshold needs --model linear, implicit, logistic or autoencoder, not mf"),
         (["--layers", "4"], "--layers needs --model autoencoder, not mf"),
         (["--model", "logistic", "--tied"], "--tied needs --model autoencoder, not logistic"),
         (["--model", "bias", "--input-dropout", 0.2], "--input-dropout needs --model autoencoder, not bias"),
-        (["--model", "bias", "--epochs", 3], "--epochs needs --model mf, logistic or autoencoder, not bias"),
+        (["--model", "bias", "--epochs", 3], "--epochs needs --model implicit, mf, logistic or autoencoder, not bias"),
         (["--batch-size", 8], "--batch-size needs --solver minibatch or --model autoencoder, not --solver sgd"),
         (["--normalize", "bias"], "--model mf takes --normalize global, item or none, not bias"),
         (["--model", "autoencoder", "--layers", "8,x"], "'8,x' is not a list of sizes such as 128,64"),
@@ -119,17 +147,32 @@ def test_autoencoder_is_evaluated_and_asked_as_the_library_does(folder: Path, tm
 def test_train_refuses_options_that_do_not_go_together(
     folder: Path, tmp_path: Path, arguments: list[object], message: str
 ) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", *arguments, code=2)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *arguments, code=2)
     assert message in " ".join(result.stderr.split())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_train_batches_of_a_factorisation(folder: Path, tmp_path: Path) -> None:
-    run("train", folder, "-o", tmp_path / "model", "--solver", "minibatch", "--batch-size", 64, "--epochs", 1)
+    run(
+        "train",
+        "--for",
+        "ratings",
+        folder,
+        "-o",
+        tmp_path / "model",
+        "--solver",
+        "minibatch",
+        "--batch-size",
+        64,
+        "--epochs",
+        1,
+    )
     assert fastcf.load(tmp_path / "model").solver == fastcf.solvers.GradientDescent(batch_size=64)
 
 
 def test_autoencoder_diverging_is_one_line(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", *AUTOENCODER, "--learning-rate", 1e30, code=1)
+    result = run(
+        "train", "--for", "ratings", folder, "-o", tmp_path / "model", *AUTOENCODER, "--learning-rate", 1e30, code=1
+    )
     assert "training diverged in epoch" in result.stderr
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
     write_set(folder)
     small = ("--factors", 4, "--epochs", 3)
-    run("train", folder, "-o", folder / "mf.fastcf", *small)
+    run("train", "--for", "ratings", folder, "-o", folder / "mf.fastcf", *small)
     run("train", folder, "-o", folder / "likes.fastcf", "--model", "logistic", "--threshold", 4, *small)
     run("train", folder, "-o", folder / "bias.fastcf", "--model", "bias")
     return folder

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small set of ratings, and a model of who likes what."""
     folder = tmp_path_factory.mktemp("set")
     write_set(folder)
-    run("train", folder, "-o", folder / "likes.fastcf", *LOGISTIC, "--factors", 4, "--epochs", 3)
+    run("train", "--for", "ratings", folder, "-o", folder / "likes.fastcf", *LOGISTIC, "--factors", 4, "--epochs", 3)
     return folder
 
 
@@ -48,7 +48,7 @@ def test_labels_recommend_and_similar_agree_with_the_library(folder: Path) -> No
 @pytest.mark.parametrize("solver", ["sgd", "minibatch", "gd"])
 def test_train_labels_by_every_solver(folder: Path, tmp_path: Path, solver: str) -> None:
     options = ["--solver", solver, "--factors", 3, "--epochs", 4, "--reg", 0.5, "--normalize", "none", "--seed", 7]
-    result = run("train", folder, "-o", tmp_path / "model", *LOGISTIC, *options, "-v")
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *LOGISTIC, *options, "-v")
     assert "training log-loss" in result.stdout
     assert "RMSE" not in result.stdout
     assert "validation_log_loss" in result.stdout  # of each epoch
@@ -58,7 +58,7 @@ def test_train_labels_by_every_solver(folder: Path, tmp_path: Path, solver: str)
 
 
 def test_train_labels_prints_the_errors_of_all_models(folder: Path, tmp_path: Path) -> None:
-    result = run("train", folder, "-o", tmp_path / "model", *LOGISTIC, "--validation", 0.2)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *LOGISTIC, "--validation", 0.2)
     _, errors = result.stdout.split("Errors on the 240 ratings held out")
     assert errors.split()[:5] == ["model", "log-loss", "AUC", "accuracy", "seconds"]
     shown = {line[2:24].strip(): line.split()[-4:-1] for line in errors.splitlines() if line.count(".") == 4}
@@ -74,7 +74,7 @@ def test_train_labels_prints_the_errors_of_all_models(folder: Path, tmp_path: Pa
 
 def test_train_an_autoencoder_of_labels(folder: Path, tmp_path: Path) -> None:
     arguments = ["--model", "autoencoder", "--threshold", 4, "--layers", 8, "--epochs", 3, "--validation", 0.2]
-    result = run("train", folder, "-o", tmp_path / "model", *arguments)
+    result = run("train", "--for", "ratings", folder, "-o", tmp_path / "model", *arguments)
     _, errors = result.stdout.split("Errors on the 240 ratings held out")
     assert errors.split()[:5] == ["model", "log-loss", "AUC", "accuracy", "seconds"]
     assert "training log-loss" in result.stdout
@@ -134,7 +134,10 @@ def test_ratings_that_are_no_labels_are_refused(folder: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "labels.csv").write_text("user,item,rating\n1,2,1\n2,3,0\n")
     arguments = ["-o", tmp_path / "model", "--model", "logistic", "--validation", 0]
-    run("train", tmp_path / "labels.csv", *arguments)
+    run("train", "--for", "ratings", tmp_path / "labels.csv", *arguments)
     refused = run("evaluate", tmp_path / "model", folder, code=1).stderr
     assert f"{folder}: ratings must be 0 or 1" in refused
-    assert "must be a finite number" in run("train", folder, *arguments, "--threshold", "nan", code=1).stderr
+    assert (
+        "must be a finite number"
+        in run("train", "--for", "ratings", folder, *arguments, "--threshold", "nan", code=1).stderr
+    )

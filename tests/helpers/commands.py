@@ -37,4 +37,4 @@ def train_on_text_ids(folder: Path) -> None:
     """Write ratings of items whose ids begin with zeros, by users with integers for ids, and a model of them."""
     rows = [f"{user}::{item:07}::{(user + item) % 10 + 1}" for user in range(12) for item in range(user % 3, 30, 3)]
     (folder / "ratings.dat").write_text("\n".join(rows))
-    run("train", folder, "-o", folder / "model", "--factors", 4, "--epochs", 2)
+    run("train", "--for", "ratings", folder, "-o", folder / "model", "--factors", 4, "--epochs", 2)

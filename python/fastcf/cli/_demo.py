@@ -1,4 +1,4 @@
-"""``fastcf demo``: from ratings to recommendations in one command."""
+"""``fastcf demo``: from ratings to lists and predictions in one command."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ from numpy.typing import NDArray
 
 from fastcf.callbacks import ProgressBar
 from fastcf.cli._inputs import Titles, rating_options, read_ratings, seed_option, threads_option, titles_for
-from fastcf.cli._measures import error_table, item_mean_predictions
+from fastcf.cli._measures import error_table, item_mean_predictions, list_table, lists_of
 from fastcf.cli._outputs import check_output, heading
 from fastcf.cli._query import rank_table
 from fastcf.cli._train import save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
 from fastcf.models.bias import BiasModel
 from fastcf.models.factorization import MatrixFactorization
+from fastcf.models.linear import LinearAutoencoder
+from fastcf.models.popular import Popular
 from fastcf.ratings import Ratings
 
 __all__ = ["demo", "make_titles"]
 
-_N_USERS, _N_ITEMS, _N_RATINGS = 2_000, 1_000, 200_000
+_N_USERS, _N_ITEMS, _N_RATINGS, _CHOICE = 2_000, 1_000, 200_000, 1.5
+_LIKED = 0.7  # of the scale: ratings from there on are choices
 
 # One genre per factor; an invented film has the genre of its largest factor.
 _GENRES: dict[str, str] = {
@@ -84,7 +87,10 @@ def _typical_user(train: Ratings) -> int:
 def demo(
     data: Path | None, output: Path | None, titles: Path | None, seed: int, threads: int | None, **reading: Any
 ) -> None:
-    """Show every step: ratings, models, errors, recommendations.
+    """Show every step: ratings, models, lists, predictions.
+
+    Two models learn from the same ratings: one what users choose, for lists; one
+    how they rate, for predictions.
 
     Needs neither files nor downloads: the ratings are synthetic. With --data it
     runs on real ones.
@@ -95,7 +101,13 @@ def demo(
     best_possible = None
     if data is None:
         ratings, truth = make_ratings(
-            _N_USERS, _N_ITEMS, _N_RATINGS, random_state=seed, return_truth=True, n_threads=threads
+            _N_USERS,
+            _N_ITEMS,
+            _N_RATINGS,
+            choice=_CHOICE,
+            random_state=seed,
+            return_truth=True,
+            n_threads=threads,
         )
         names = Titles(make_titles(truth.item_factors, seed))
         best_possible = truth.rmse
@@ -118,7 +130,21 @@ def demo(
         f"  {train.n_ratings:,} for training, {validation.n_ratings:,} for validation, {test.n_ratings:,} for testing"
     )
 
-    heading("2. Models")
+    threshold = float(np.ceil(2 * (low + _LIKED * (high - low))) / 2)
+    lists = LinearAutoencoder(threshold=threshold, n_threads=threads)
+    heading("2. Lists: which items will a user choose?")
+    started = time.perf_counter()
+    lists.fit(train)
+    list_seconds = time.perf_counter() - started
+    popular = Popular(n_threads=threads).fit(train)
+    chosen = lists.state.targets.of_ratings(test, "demo")
+    click.echo(
+        f"  linear item model: weights between items, learnt in {list_seconds:.2f} s; choices are ratings of at least "
+        f"{threshold:g}\n"
+    )
+    list_table([("most popular", lists_of(popular, chosen), None), ("linear item model", lists_of(lists, chosen), None)])
+
+    heading("3. Predictions: how will a user rate an item?")
     started = time.perf_counter()
     bias = BiasModel(n_threads=threads).fit(train)
     bias_seconds = time.perf_counter() - started
@@ -130,10 +156,8 @@ def demo(
     seconds = time.perf_counter() - started
     click.echo(
         f"  matrix factorisation: {model.user_factors_.shape[1]} factors, {model.history_[-1]['epoch']} epochs, "
-        f"{seconds:.2f} s; epoch {model.n_epochs_} was the best"
+        f"{seconds:.2f} s; epoch {model.n_epochs_} was the best; errors on the {test.n_ratings:,} test ratings:\n"
     )
-
-    heading(f"3. Errors on the {test.n_ratings:,} test ratings")
     error_table(
         test.values,
         [
@@ -151,22 +175,25 @@ def demo(
     order = np.argsort(-train.values[mine], kind="stable")[:5]
     heading(f"4. What user {user} liked most, of {mine.stop - mine.start:,} ratings")
     rank_table(train.items.ids[train.indices[mine][order]], train.values[mine][order], names, "rating", digits=1)
-    heading(f"5. What user {user} has not rated and may like")
-    found = model.recommend(user, 10)
+    heading(f"5. What user {user} may choose next, by the linear item model")
+    found = lists.recommend(user, 10)
     rank_table(found.items, found.scores, names, "score")
+    rated = np.round(model.predict([(user, item) for item in found.items.tolist()]), 1)
+    click.echo(f"  Ratings predicted for these by the factorisation: {', '.join(f'{each:.1f}' for each in rated)}")
 
     item = train.items.ids[int(train.item_counts().argmax())]
     title = names.of(np.array([item]))[0]
     heading(f"6. Similar to item {item}" + (f", {title}" if title else ""))
-    near = model.similar_items(item, 5)
-    rank_table(near.ids, near.scores, names, "similarity")
+    near = lists.similar_items(item, 5)
+    rank_table(near.ids, near.scores, names, "weight")
 
     path = output if output is not None else Path(tempfile.mkdtemp(prefix="fastcf-demo-")) / "demo.fastcf"
-    save_with_titles(model, path, names)
+    save_with_titles(lists, path, names)
     heading("7. Next")
     click.echo(
-        f"  The model is saved. Query it, or train one on your own ratings:\n\n"
+        f"  The model of lists is saved. Query it, or train models on your own ratings:\n\n"
         f"    fastcf recommend {path} --user {user}\n"
         f"    fastcf similar {path} --item {item}\n"
-        f"    fastcf train RATINGS -o MODEL\n"
+        f"    fastcf train RATINGS -o MODEL --for lists\n"
+        f"    fastcf train RATINGS -o MODEL --for ratings\n"
     )

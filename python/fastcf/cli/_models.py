@@ -20,6 +20,7 @@ from fastcf.solvers import SGD, GradientDescent, Solver
 __all__ = [
     "KINDS",
     "LISTS",
+    "ModelOfChoices",
     "Trained",
     "check_choices",
     "kind_of",
@@ -29,7 +30,8 @@ __all__ = [
     "settings_of",
 ]
 
-Trained = Autoencoder | BiasModel | ImplicitFactorization | LinearAutoencoder | MatrixFactorization
+ModelOfChoices = ImplicitFactorization | LinearAutoencoder
+Trained = Autoencoder | BiasModel | MatrixFactorization | ModelOfChoices
 
 KINDS = {
     "linear": "linear item model",
@@ -202,7 +204,7 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     return Autoencoder(optimizer=_optimizer(options), **chosen)
 
 
-def _model_of_choices(kind: str, options: Mapping[str, Any]) -> Trained:
+def _model_of_choices(kind: str, options: Mapping[str, Any]) -> ModelOfChoices:
     """Return a model of what users choose; None and "auto": the default of the model."""
     names = {"n_threads": "threads", "threshold": "threshold", "reg": "reg"}
     if kind == "implicit":

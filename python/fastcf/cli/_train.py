@@ -31,15 +31,24 @@ from fastcf.cli._measures import (
     lists_of,
     measures_of,
 )
-from fastcf.cli._models import KINDS, LISTS, Trained, check_choices, kind_of, make_model, network_options, settings_of
+from fastcf.cli._models import (
+    KINDS,
+    ModelOfChoices,
+    Trained,
+    check_choices,
+    kind_of,
+    make_model,
+    network_options,
+    settings_of,
+)
 from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel
 from fastcf.models.factorization.solvers import SOLVERS
+from fastcf.models.popular import Popular
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
-from fastcf.retrieval import Popular
 from fastcf.scores import Targets
 
 __all__ = ["save_with_titles", "train"]
@@ -98,7 +107,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
     error_table(held_out.values, compared, measures_of(targets))
 
 
-def _train_lists(model: Trained, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
+def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
     """Fit a model of choices, measure its lists, and fit it again to all ratings."""
     targets = model._targets
     if targets.threshold is None and np.unique(whole.values[:100_000]).size > 1:
@@ -119,7 +128,7 @@ def _train_lists(model: Trained, title: str, learnt: Ratings, held_out: Ratings 
     chosen = targets.of_ratings(held_out, "train")
     heading(f"Lists of {LIST_LENGTH} for users with choices among the {held_out.n_ratings:,} ratings held out")
     started = time.perf_counter()
-    popular = Popular(k=LIST_LENGTH).fit(learnt)
+    popular = Popular().fit(learnt)
     popular_seconds = time.perf_counter() - started
     compared = [("most popular", popular, popular_seconds), (title, model, seconds)]
     list_table([(name, lists_of(each, chosen), taken) for name, each, taken in compared])
@@ -269,7 +278,7 @@ def train(
     learnt, held_out = _split(whole, validation, seed)
 
     model = make_model(kind, {**options, "seed": seed, "threads": threads})
-    if kind in LISTS:
+    if isinstance(model, ModelOfChoices):
         _train_lists(model, KINDS[kind], learnt, held_out, whole)
         save_with_titles(model, output, names, seen=seen)
         click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")
