@@ -433,7 +433,19 @@ def test_ctrl_c_during_training_exits_with_130_and_leaves_no_file(folder: Path, 
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from fastcf.cli import main; main(prog_name='fastcf')"
     )
-    arguments = ["train", folder, "--for", "ratings", "-o", tmp_path / "model", "--epochs", "100000000", "--validation", "0", "-v"]
+    arguments = [
+        "train",
+        folder,
+        "--for",
+        "ratings",
+        "-o",
+        tmp_path / "model",
+        "--epochs",
+        "100000000",
+        "--validation",
+        "0",
+        "-v",
+    ]
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

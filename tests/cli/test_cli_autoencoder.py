@@ -128,10 +128,16 @@ def test_autoencoder_is_evaluated_and_asked_as_the_library_does(folder: Path, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--model", "autoencoder", "--factors", 3], "--factors needs --model implicit, mf or logistic, not autoencoder"),
+        (
+            ["--model", "autoencoder", "--factors", 3],
+            "--factors needs --model implicit, mf or logistic, not autoencoder",
+        ),
         (["--model", "autoencoder", "--solver", "sgd"], "--solver needs --model mf or logistic, not autoencoder"),
         (["--model", "autoencoder", "--no-bias"], "--bias needs --model mf or logistic, not autoencoder"),
-        (["--model", "mf", "--threshold", 4], "--threshold needs --model linear, implicit, logistic or autoencoder, not mf"),
+        (
+            ["--model", "mf", "--threshold", 4],
+            "--threshold needs --model linear, implicit, logistic or autoencoder, not mf",
+        ),
         (["--layers", "4"], "--layers needs --model autoencoder, not mf"),
         (["--model", "logistic", "--tied"], "--tied needs --model autoencoder, not logistic"),
         (["--model", "bias", "--input-dropout", 0.2], "--input-dropout needs --model autoencoder, not bias"),

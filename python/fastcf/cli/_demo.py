@@ -142,7 +142,9 @@ def demo(
         f"  linear item model: weights between items, learnt in {list_seconds:.2f} s; choices are ratings of at least "
         f"{threshold:g}\n"
     )
-    list_table([("most popular", lists_of(popular, chosen), None), ("linear item model", lists_of(lists, chosen), None)])
+    list_table(
+        [("most popular", lists_of(popular, chosen), None), ("linear item model", lists_of(lists, chosen), None)]
+    )
 
     heading("3. Predictions: how will a user rate an item?")
     started = time.perf_counter()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import single_threaded_blas
+from fastcf.models.linear.by_users import few_users, weights_by_users
 from fastcf.models.linear.memory import available_memory
 from fastcf.models.linear.problem import Floats, LinearProblem
 
@@ -19,7 +20,7 @@ _ROWS = 512  # of a product at once
 def dense_weights(problem: LinearProblem) -> Floats:
     """Return B of shape (n_items, n_items), with a zero diagonal: row j holds what item j gives to others.
 
-    One matrix of that shape is in memory at a time, two where some entries were not chosen.
+    One matrix of that shape is in memory at a time, two where some entries were not chosen and users are not few.
 
     Raises
     ------
@@ -30,6 +31,11 @@ def dense_weights(problem: LinearProblem) -> Floats:
     """
     n = problem.n_items
     _refuse_what_does_not_fit(problem)
+    if few_users(problem):
+        with single_threaded_blas():
+            found = weights_by_users(problem)
+        if found is not None:
+            return found
     gram: Floats = _gram(problem)
     diagonal = gram.reshape(-1)[:: n + 1]
     unused = diagonal == 0  # nothing else is in their rows: any positive number will do
