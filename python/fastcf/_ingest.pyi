@@ -54,6 +54,7 @@ def make_ratings(
     n_ratings: int,
     popularity: float,
     activity: float,
+    choice: float,
     mean: float,
     user_bias_deviation: float,
     item_bias_deviation: float,
@@ -69,6 +70,7 @@ def make_ratings(
     item_factors: NDArray[np.float32],
     user_bias: NDArray[np.float32],
     item_bias: NDArray[np.float32],
+    exposure: NDArray[np.float32],
     n_threads: int,
 ) -> tuple[float, float]: ...
 

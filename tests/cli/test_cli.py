@@ -45,7 +45,7 @@ def text_ids(tmp_path: Path) -> Path:
 
 def test_demo_shows_all_steps_and_saves_the_model(tmp_path: Path) -> None:
     result = run("demo", "-o", tmp_path / "demo.fastcf")
-    for step in ("1. Ratings", "2. Models", "3. Errors", "4. What", "5. What", "6. Similar", "7. Next"):
+    for step in ("1. Ratings", "2. Lists", "3. Predictions", "4. What", "5. What", "6. Similar", "7. Next"):
         assert step in result.stdout
     assert max(map(display_width, result.stdout.splitlines())) <= 80 + len(str(tmp_path))
     assert result.stderr == ""  # no bar where there is no terminal

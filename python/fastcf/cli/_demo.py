@@ -158,7 +158,7 @@ def demo(
     seconds = time.perf_counter() - started
     click.echo(
         f"  matrix factorisation: {model.user_factors_.shape[1]} factors, {model.history_[-1]['epoch']} epochs, "
-        f"{seconds:.2f} s; epoch {model.n_epochs_} was the best; errors on the {test.n_ratings:,} test ratings:\n"
+        f"{seconds:.2f} s; epoch {model.n_epochs_} was the best\n  Errors on the {test.n_ratings:,} test ratings:\n"
     )
     error_table(
         test.values,

@@ -126,10 +126,13 @@ def _describe_model(path: Path) -> None:
     if history:
         kept = next((record for record in history if record["epoch"] == model.n_epochs_), history[0])
         measures = *measures_of(model.state.targets), *LABEL_MEASURES  # networks of levels record their log-loss
-        error = next(measure for measure in measures if f"train_{measure.key}" in kept)
-        errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
-        if kept.get(f"validation_{error.key}") is not None:
-            errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
+        error = next((measure for measure in measures if f"train_{measure.key}" in kept), None)
+        if error is None:  # of models of choices
+            errors = f"cost {kept['cost']:.6g}"
+        else:
+            errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
+            if kept.get(f"validation_{error.key}") is not None:
+                errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
         if hasattr(model, "orientation"):
             size = "layers", layers_of(model)
         elif hasattr(model, "base_rate_"):

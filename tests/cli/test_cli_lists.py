@@ -1,0 +1,112 @@
+"""Models of choices on the command line: lists, their measures, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastcf
+from commands import run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ratings of users who choose by taste, with titles, and a model of lists."""
+    folder = tmp_path_factory.mktemp("choices")
+    users, items, values = fastcf.data.make_ratings(200, 80, 5_000, choice=1.5, random_state=0).to_coo()
+    lines = [f"{user},{item},{value:g}" for user, item, value in zip(users, items, values, strict=True)]
+    (folder / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *lines, ""]))
+    titles = [f"{item},Film {item},Drama" for item in range(80)]
+    (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles, ""]))
+    run("train", folder, "-o", folder / "lists.fastcf", "--threshold", 3.5)
+    return folder
+
+
+def test_train_makes_lists_by_default(folder: Path) -> None:
+    model = fastcf.load(folder / "lists.fastcf")
+    assert isinstance(model, fastcf.LinearAutoencoder)
+    assert model.threshold == 3.5
+    whole = fastcf.data.load_ratings(folder)
+    assert model.seen_.indices.size == whole.nnz  # learnt again from all
+    again = fastcf.LinearAutoencoder(threshold=3.5).fit(whole)
+    np.testing.assert_array_equal(model.item_weights_, again.item_weights_)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--for", "lists"], ["--model", "implicit", "--factors", 16, "--epochs", 10]]
+)
+def test_train_compares_lists_with_popular_items(folder: Path, tmp_path: Path, arguments: list[object]) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", "--threshold", 3.5, *arguments)
+    assert "NDCG@10  recall@10  hit rate@10" in result.stdout
+    rows = {line.split("  ")[1]: line.split()[-4] for line in result.stdout.splitlines() if line.count("0.") >= 3}
+    assert next(iter(rows)) == "most popular"
+    (_, popular), (name, own) = rows.items()
+    assert name in ("linear item model", "implicit factorisation")
+    if name == "linear item model":  # an implicit factorisation needs more than 5,000 ratings
+        assert float(own) > float(popular)
+    assert "learnt again from all 5,000 ratings" in result.stdout
+
+
+def test_train_says_that_low_ratings_are_choices_without_a_threshold(folder: Path, tmp_path: Path) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", "--validation", 0)
+    assert "--threshold X tells the model which are not" in result.stdout
+    assert "held out" not in result.stdout
+
+
+def test_clicks_need_no_ratings_column_of_levels(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pairs = sorted({(int(u), int(i)) for u, i in zip(rng.integers(0, 40, 500), rng.integers(0, 20, 500), strict=True)})
+    (tmp_path / "clicks.csv").write_text("\n".join(["user,item,rating", *(f"u{u},i{i},1" for u, i in pairs), ""]))
+    result = run("train", tmp_path / "clicks.csv", "-o", tmp_path / "model")
+    assert "--threshold" not in result.stdout
+    assert run("recommend", tmp_path / "model", "-u", "u3", "-n", 3).stdout.count("\n") >= 4
+
+
+def test_evaluate_measures_lists(folder: Path) -> None:
+    model = fastcf.load(folder / "lists.fastcf")
+    result = json.loads(run("evaluate", folder / "lists.fastcf", folder, "--json").stdout)
+    assert result["ndcg@10"] == pytest.approx(model.score(fastcf.data.load_ratings(folder)))
+    assert result["class"] == "LinearAutoencoder"
+    assert "NDCG@10" in run("evaluate", folder / "lists.fastcf", folder).stdout
+
+
+def test_recommend_similar_predict_and_info_work_on_models_of_choices(folder: Path, tmp_path: Path) -> None:
+    assert "Film " in run("recommend", folder / "lists.fastcf", "-u", 3).stdout
+    assert "Film " in run("similar", folder / "lists.fastcf", "-i", 5).stdout
+    run("predict", folder / "lists.fastcf", folder / "ratings.csv", "-o", tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().startswith("user,item,score\n")
+    shown = run("info", folder / "lists.fastcf").stdout
+    assert "choices: values of at least 3.5" in shown
+    run("train", folder, "-o", tmp_path / "implicit", "--model", "implicit", "--factors", 4, "--epochs", 2)
+    assert "factors" in run("info", tmp_path / "implicit").stdout
+
+
+def test_info_describes_blends_of_lists(folder: Path, tmp_path: Path) -> None:
+    ratings = fastcf.data.load_ratings(folder)
+    members = [("linear", fastcf.LinearAutoencoder(threshold=3.5)), ("bias", fastcf.BiasModel())]
+    blend = fastcf.Blend(members, metric="ndcg@10", threshold=3.5, random_state=0).fit(ratings)
+    blend.save(tmp_path / "blend")
+    shown = run("info", tmp_path / "blend").stdout
+    assert "validation NDCG" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--for", "lists", "--model", "mf"], "--for lists takes --model linear or implicit, not mf"),
+        (["--for", "ratings", "--model", "linear"], "--for ratings takes --model mf, logistic, autoencoder or bias"),
+        (["--factors", 4], "--factors needs --model implicit, mf or logistic, not linear"),
+        (["--solver", "als"], "--solver needs --model mf or logistic, not linear"),
+    ],
+)
+def test_wrong_combinations_are_refused(folder: Path, tmp_path: Path, arguments: list[object], message: str) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", *arguments, code=2)
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_threshold_above_all_ratings_is_an_error(folder: Path, tmp_path: Path) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", "--threshold", 9, code=1)
+    assert "some values must be choices" in result.stderr
