@@ -26,9 +26,9 @@ def weights_by_users(problem: LinearProblem) -> Floats | None:
 
     With D the diagonal ``p/(1−p) diag(ZᵀWZ) + λ s I`` and ``K = W⁻¹ + Z D⁻¹ Zᵀ``, of the size of the users, Woodbury's
     identity gives ``C = D⁻¹ − Eᵀ K⁻¹ E`` and ``C ZᵀWX = Eᵀ K⁻¹ X``, with ``E = Z D⁻¹`` as sparse as Z. So off its
-    diagonal ``B = Eᵀ T`` with ``T = K⁻¹ (X + E diag(μ))`` or, where all entries are choices,
-    ``T = K⁻¹ E diag(1/C_jj)``. n_users³ + 2 (entries) (n_items + 2 n_users) floating-point operations, and beside the result matrices of n_users²
-    and 2,048 (n_items + 2 n_users) numbers.
+    diagonal ``B = Eᵀ T`` with ``T = K⁻¹ (X + E diag(μ))`` or, where all entries are choices, ``K⁻¹ E diag(1/C_jj)``.
+    It takes n_users³ + 2 (entries) (n_items + 2 n_users) floating-point operations and, beside the result, n_users² +
+    2,048 (n_items + 2 n_users) numbers.
 
     W. W. Hager, "Updating the inverse of a matrix", SIAM Review 31(2), 1989.
     """
