@@ -1,6 +1,6 @@
 """Lists of known and of new items by TwoTower(cost="softmax"), beside LightFM's WARP and models without features.
 
-    python bench/bench_two_tower_lists.py FOLDER [--sets ml-latest-small movietweetings-100k] [--seeds 3] [--threads 2]
+    python bench/bench_two_tower_lists.py FOLDER [--sets ml-latest-small movietweetings-100k] [--seeds 3]
 
 Choices are ratings of at least 4 (8 of movietweetings). An item's features are its genres. Warm: of each user's
 entries a tenth is for validation and a tenth the test; lists are of all items that the user has not seen. Cold: a fifth
@@ -40,17 +40,20 @@ class Problem(NamedTuple):
     new: np.ndarray | None
 
 
-def genres_of(folder: Path) -> fastcf.FeatureTable:
+def genres_of(folder: Path, seed: int) -> fastcf.FeatureTable:
+    """Return genres in random order: ties go by the order of items, and ids of films begin with well-known ones."""
     films = fastcf.data.read_items(folder)
     given = [str(row or "").split("|") for row in films.genres]
     names = sorted({name for row in given for name in row if name})
-    return fastcf.FeatureTable(films.ids, np.array([[name in row for name in names] for row in given], np.float32))
+    matrix = np.array([[name in row for name in names] for row in given], np.float32)
+    order = np.random.default_rng(seed).permutation(len(matrix))
+    return fastcf.FeatureTable(np.asarray(films.ids)[order], matrix[order])
 
 
 def load(folder: Path, name: str, seed: int, cold: bool) -> Problem:
     file, threshold = SETS[name]
     ratings = fastcf.data.read_log(folder / name / file).to_ratings("last")
-    features = genres_of(folder / name)
+    features = genres_of(folder / name, seed)
     ratings = ratings.take(features.ids.rows(ratings.items.ids)[ratings.indices] >= 0)
     rng = np.random.default_rng(seed)
     if cold:
@@ -186,15 +189,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
+    parser.add_argument("--kinds", nargs="+", choices=["warm", "cold"], default=["warm", "cold"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for name in arguments.sets:
-        for kind, cold in (("warm", False), ("cold", True)):
+        for kind in arguments.kinds:
             runs = []
             for seed in range(arguments.seeds):
-                runs.append(measured(load(arguments.folder, name, seed, cold), seed, arguments.threads))
+                runs.append(measured(load(arguments.folder, name, seed, kind == "cold"), seed, arguments.threads))
                 print(name, kind, seed, {model: round(value, 4) for model, value in runs[-1].items()}, flush=True)
             for model in runs[0]:
                 values = np.array([run[model] for run in runs])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
 
 from fastcf.scores import Compute
 
-__all__ = ["MeasuredChoices", "log_popularity", "log_weights"]
+__all__ = ["MeasuredChoices", "Popularity", "log_weights"]
 
 Floats = NDArray[np.float32]
 
@@ -30,11 +31,38 @@ def log_weights(counts: NDArray[np.int64], n: int) -> NDArray[np.float64]:
     return weights
 
 
-def log_popularity(counts: NDArray[np.int64]) -> Floats:
-    """Return the logarithm of each item's share of all choices; half a choice is added to each item."""
-    shares = (counts + 0.5) / (counts.sum() + 0.5 * counts.size)
-    logarithms: Floats = np.log(shares).astype(np.float32)
-    return logarithms
+class Popularity(NamedTuple):
+    """The logarithms of items' shares of all choices, and their regression on features, which new items have."""
+
+    logarithms: Floats  # (n_items,)
+    weights: Floats | None  # of the features and, last, the constant; None: items have no features
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], met: NDArray[np.bool_], matrix: Any) -> Popularity:
+        """Return that of items with ``counts`` choices, to each of which half a choice is added.
+
+        Those that nobody has ``met`` get what their features (rows of ``matrix``, dense or sparse) let expect: a ridge
+        regression on the others' features, with penalty 1.
+        """
+        logarithms = np.log((counts + 0.5) / (counts.sum() + 0.5 * counts.size))
+        if matrix.shape[1] == 0:
+            return cls(logarithms.astype(np.float32), None)
+        ridge = Ridge(alpha=1.0).fit(matrix[met].astype(np.float64), logarithms[met])
+        weights = np.append(ridge.coef_, ridge.intercept_).astype(np.float32)
+        found = cls(logarithms.astype(np.float32), weights)
+        found.logarithms[~met] = found.expected(matrix[~met])
+        return found
+
+    def expected(self, matrix: Any) -> Floats:
+        """Return what features let expect."""
+        assert self.weights is not None
+        wide = self.weights.astype(np.float64)
+        found: Floats = np.asarray(matrix @ wide[:-1] + wide[-1]).astype(np.float32)
+        return found
+
+    def followed_by(self, matrix: Any) -> Popularity:
+        """Return that of more items, by their features."""
+        return self._replace(logarithms=np.concatenate([self.logarithms, self.expected(matrix)]))
 
 
 class _Batch(NamedTuple):

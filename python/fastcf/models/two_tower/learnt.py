@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcf.errors import DataError
 from fastcf.ids import extended
+from fastcf.models.two_tower.choices import Popularity
 from fastcf.models.two_tower.towers import Inputs, Shape, TowerParameters, tower_vectors
 from fastcf.preprocessing import FeatureTable
 from fastcf.scores import Compute, FactorScores, Folding, Link, State
@@ -53,7 +54,7 @@ class LearntTowers:
     scale: float
     unit: float
     learning_rate: float
-    log_popularity: Floats | None = None  # of each item, in a model of choices
+    popularity: Popularity | None = None  # of items, in a model of choices
 
     user_weights = property(lambda self: self.towers[0].parameters.weights)
     user_biases = property(lambda self: self.towers[0].parameters.biases)
@@ -61,6 +62,7 @@ class LearntTowers:
     item_weights = property(lambda self: self.towers[1].parameters.weights)
     item_biases = property(lambda self: self.towers[1].parameters.biases)
     item_average = property(lambda self: self.towers[1].average)
+    log_popularity = property(lambda self: None if self.popularity is None else self.popularity.logarithms)
 
     def vectors(self, side: int, matrix: Any, own: NDArray[np.int32] | None, compute: Compute) -> Floats:
         """Return the vectors of rows of features, with their id inputs, if any."""
@@ -108,8 +110,10 @@ class LearntTowers:
     def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and JSON values for a file."""
         arrays: dict[str, NDArray[Any]] = {}
-        if self.log_popularity is not None:
-            arrays["log_popularity"] = self.log_popularity
+        if self.popularity is not None:
+            arrays["log_popularity"] = self.popularity.logarithms
+            if self.popularity.weights is not None:
+                arrays["popularity_weights"] = self.popularity.weights
         meta: dict[str, Any] = {name: getattr(self, name) for name in ("centre", "scale", "unit", "learning_rate")}
         for name, tower in zip(SIDES, self.towers, strict=True):
             arrays |= {f"{name}_average": tower.average, f"{name}_dense": tower.inputs.dense, f"{name}_own": tower.own}
@@ -140,7 +144,10 @@ class LearntTowers:
         shape = shape._replace(length=shape.length * float(np.sqrt(scale / unit)))
         popularity = None
         if common.targets.choices:
-            popularity = archive.array("log_popularity", np.float32, (len(common.items),))
+            n_features, regression = towers[1].inputs.n_features, None
+            if n_features > 0:
+                regression = archive.array("popularity_weights", np.float32, (n_features + 1,))
+            popularity = Popularity(archive.array("log_popularity", np.float32, (len(common.items),)), regression)
         return cls((towers[0], towers[1]), shape, centre, scale, unit, rate, popularity)
 
 
@@ -170,11 +177,11 @@ class TowerFolding(Folding):
             vectors[side], towers[side] = longer, replace(towers[side], own=own)
         seen = None if state.seen is None else state.seen.padded(len(ids[0]))
         learnt = replace(learnt, towers=(towers[0], towers[1]))
-        popularity = learnt.log_popularity
-        if popularity is not None:  # a new item is as popular as the least popular of those that are known
-            least = popularity[scores.item_factors.any(axis=1)].min(initial=0.0)
-            popularity = np.append(popularity, np.full(len(ids[1]) - popularity.size, least, np.float32))
-            learnt = replace(learnt, log_popularity=popularity)
+        if learnt.popularity is not None and "item" in features:
+            table = features["item"]
+            order = ids[1].rows(table.ids.ids)
+            new = np.argsort(order, kind="stable")[(np.sort(order) >= len(state.items))]
+            learnt = replace(learnt, popularity=learnt.popularity.followed_by(table.matrix[new]))
         return state.replaced(
             users=ids[0],
             items=ids[1],

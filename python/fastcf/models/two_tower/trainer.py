@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import Backend
-from fastcf.models.two_tower.choices import MeasuredChoices, log_popularity, log_weights
+from fastcf.models.two_tower.choices import MeasuredChoices, Popularity, log_weights
 from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
 from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
 from fastcf.ratings import Ratings
@@ -101,7 +101,11 @@ class TowerTrainer:
         self.validated = problem.held_out is not None
         ratings, offsets = problem.ratings, None
         low, high = problem.in_units(np.array(problem.spread.rating_range, np.float32)).tolist()
+        self._popularity: Popularity | None = None
         if problem.targets.choices:
+            n = len(problem.sides[1].ids)
+            met = np.bincount(problem.seen.indices, minlength=n) > 0
+            self._popularity = Popularity.of(np.bincount(ratings.indices, minlength=n), met, problem.sides[1].matrix)
             last = (ratings.nnz - 1) % settings.batch_size + 1
             of_items = counts(ratings)[1]
             offsets = np.stack([log_weights(of_items, n) for n in (settings.batch_size, last)]).astype(np.float32)
@@ -206,14 +210,12 @@ class TowerTrainer:
             towers[n] = replace(towers[n], average=average)
             vectors.append(rows)
         learnt = replace(learnt, towers=(towers[0], towers[1]))
-        if problem.targets.choices:
-            of_items = counts(problem.ratings)[1]
-            padded = np.append(of_items, np.zeros(len(problem.sides[1].ids) - of_items.size, np.int64))
-            popularity = log_popularity(padded)
+        if self._popularity is not None:
             # Items that nobody chose and nothing else is known of come last, whatever the products are.
             longest = [np.linalg.norm(rows, axis=1).max() for rows in vectors]
-            popularity[~problem.sides[1].known] -= 2 * longest[0] * longest[1]
-            learnt = replace(learnt, log_popularity=popularity)
+            logarithms = self._popularity.logarithms.copy()
+            logarithms[~problem.sides[1].known] -= 2 * longest[0] * longest[1]
+            learnt = replace(learnt, popularity=self._popularity._replace(logarithms=logarithms))
         users, items = (side.ids for side in problem.sides)
         return State.of(
             problem.ratings,

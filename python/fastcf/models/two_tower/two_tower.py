@@ -124,8 +124,9 @@ class TwoTower(Estimator):
         c: the mean of the ratings, the log-odds of label 1, or 0 for choices; the ``scale`` used; σ, or 1 for labels
         and choices.
     log_popularity_ : ndarray of shape (n_items,), float32, or None
-        log p of each item, half a choice added to each, with the softmax cost; less for items that have neither
-        choices nor features, so that they come last.
+        log p of each item, half a choice added to each, with the softmax cost. For items that nobody has met, which
+        have no entries: what their features let expect, by a ridge regression (penalty 1) of log p on the features of
+        the others. Less for items that have neither choices nor features, so that they come last.
     users_, items_ : IdMap
         Those of the ratings, then those that have features only.
     seen_, rating_range_, device_
@@ -151,9 +152,9 @@ class TwoTower(Estimator):
     Features are not scaled: bring them to comparable scales first.
 
     Of choices: an unknown user gets the lists of the average user, which follow popularity. Items that have features
-    and were not chosen are scored by these, as popular as half a choice makes them; new ones of ``fold_in`` count as
-    popular as the least chosen item. To rank new items only among each other, pass them as ``candidates``. Items that
-    have neither choices nor features come last. ``score`` is the NDCG@10 of lists.
+    and no entries, and new ones of ``fold_in``, are scored by these: their vectors, and the popularity that features
+    let expect. To rank new items only among each other, pass them as ``candidates``. Items that have neither choices
+    nor features come last. ``score`` is the NDCG@10 of lists.
 
     ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
     id input. Known ones with new features keep theirs. The towers are shared with this model, not copied.
