@@ -191,13 +191,14 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--kinds", nargs="+", choices=["warm", "cold"], default=["warm", "cold"])
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for name in arguments.sets:
         for kind in arguments.kinds:
             runs = []
-            for seed in range(arguments.seeds):
+            for seed in range(arguments.first_seed, arguments.first_seed + arguments.seeds):
                 runs.append(measured(load(arguments.folder, name, seed, kind == "cold"), seed, arguments.threads))
                 print(name, kind, seed, {model: round(value, 4) for model, value in runs[-1].items()}, flush=True)
             for model in runs[0]:
@@ -205,7 +206,12 @@ def main() -> None:
                 error = values.std(ddof=1) / np.sqrt(values.size) if values.size > 1 else float("nan")
                 print(f"  {name} {kind}  {model:<24} {values.mean():.4f} ± {error:.4f}", flush=True)
             results[f"{name} {kind}"] = runs
-    print("written:", write_json("two_tower_lists", {"seeds": arguments.seeds, "results": results}))
+    print(
+        "written:",
+        write_json(
+            "two_tower_lists", {"first_seed": arguments.first_seed, "seeds": arguments.seeds, "results": results}
+        ),
+    )
 
 
 if __name__ == "__main__":
