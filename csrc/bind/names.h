@@ -10,6 +10,7 @@
 #include "math/half.h"
 #include "math/loss.h"
 #include "math/optimizer.h"
+#include "math/sampled.h"
 
 namespace fastcf::bind {
 
@@ -23,6 +24,10 @@ struct Names<Loss> {
 template <>
 struct Names<NetworkLoss> {
     static constexpr const char* all[] = {"squared", "logistic", "multinomial"};
+};
+template <>
+struct Names<SampledCost> {
+    static constexpr const char* all[] = {"bpr", "logistic", "softmax"};
 };
 template <>
 struct Names<Storage> {

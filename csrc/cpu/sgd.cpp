@@ -7,7 +7,7 @@
 #include "core/aligned.h"
 #include "core/parallel.h"
 #include "cpu/sgd_kernels.h"
-#include "math/sgd.h"
+#include "cpu/sgd_tasks.h"
 
 namespace fastcf {
 namespace {
@@ -18,36 +18,6 @@ constexpr std::int64_t kItemBlockBytes = std::int64_t{1} << 20;
 // A tile of about this many ratings keeps runs long; a grid of at most 16 x 16 keeps 16 threads busy.
 constexpr double kRatingsPerTile = 160'000;
 constexpr double kMostParallelTiles = 16;
-
-// What every row keeps of itself at each of its ratings.
-AlignedBuffer<float> kept(const DeviceArray<float>& rates, float learning_rate) {
-    AlignedBuffer<float> keep(rates.size());
-    for (std::int64_t r = 0; r < rates.size(); ++r) keep[r] = sgd_keep(learning_rate, rates.data()[r]);
-    return keep;
-}
-
-// A tile of an epoch and the tasks that must come before it: the tiles before it of its user block and of its item
-// block, not the whole round.
-struct Task {
-    SgdTile tile;
-    TaskAfter after;
-};
-
-std::vector<Task> tasks_of(const SgdTiles& tiles, const std::vector<std::int32_t>& rounds) {
-    std::vector<Task> tasks;
-    std::vector<std::int64_t> last_of_users(static_cast<std::size_t>(tiles.user_blocks()), -1);
-    std::vector<std::int64_t> last_of_items(static_cast<std::size_t>(tiles.item_blocks()), -1);
-    for (const std::int32_t round : rounds)
-        for (int k = 0; k < tiles.tiles_per_round(); ++k) {
-            const SgdTile tile = sgd_tile(tiles.user_blocks(), tiles.item_blocks(), round, k);
-            std::int64_t& user_last = last_of_users[static_cast<std::size_t>(tile.user_block)];
-            std::int64_t& item_last = last_of_items[static_cast<std::size_t>(tile.item_block)];
-            const auto task = static_cast<std::int64_t>(tasks.size());
-            tasks.push_back({tile, {user_last, item_last}});
-            user_last = item_last = task;
-        }
-    return tasks;
-}
 
 }  // namespace
 
@@ -66,16 +36,16 @@ SgdGrid sgd_grid(std::int64_t n_ratings, std::int64_t, std::int64_t n_items, std
 double sgd_epoch(const SgdTiles& tiles, const std::vector<std::int32_t>& rounds, SgdState& state, const SgdStep& step,
                  int n_threads) {
     check(!step.half, "sgd_epoch: factors as halves are for GPUs; on a CPU the conversions cost what the bytes save");
-    const std::vector<Task> tasks = tasks_of(tiles, rounds);
+    const std::vector<SgdTask> tasks = sgd_tasks(tiles.user_blocks(), tiles.item_blocks(), rounds);
     const int item_blocks = tiles.item_blocks();
-    const AlignedBuffer<float> user_keep = kept(state.user_rate, step.learning_rate);
-    const AlignedBuffer<float> item_keep = kept(state.item_rate, step.learning_rate);
-    const AlignedBuffer<float> user_bias_keep = kept(state.user_bias_rate, step.bias_learning_rate);
-    const AlignedBuffer<float> item_bias_keep = kept(state.item_bias_rate, step.bias_learning_rate);
+    const AlignedBuffer<float> user_keep = sgd_kept(state.user_rate, step.learning_rate);
+    const AlignedBuffer<float> item_keep = sgd_kept(state.item_rate, step.learning_rate);
+    const AlignedBuffer<float> user_bias_keep = sgd_kept(state.user_bias_rate, step.bias_learning_rate);
+    const AlignedBuffer<float> item_bias_keep = sgd_kept(state.item_bias_rate, step.bias_learning_rate);
     const auto run_tile = FASTCF_SELECT_ISA(sgd_kernels).tile;
     std::vector<double> losses(tasks.size());
     const auto run = [&](std::int64_t index, int) {
-        const Task& task = tasks[static_cast<std::size_t>(index)];
+        const SgdTask& task = tasks[static_cast<std::size_t>(index)];
         const std::int64_t tile = std::int64_t{task.tile.user_block} * item_blocks + task.tile.item_block;
         const std::int64_t first = tiles.rating_offsets[tile];
         const std::int64_t first_run = tiles.run_offsets[tile];

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <vector>
 
+#include "core/alias.h"
 #include "core/parallel.h"
 #include "core/rng.h"
 
@@ -91,28 +92,11 @@ std::vector<double> popularity_weights(const SynthOptions& options) {
     return weights;
 }
 
-// Draws an item by its weight in constant time (Walker 1977, table built as Vose 1991).
+// Draws an item by its weight in constant time.
 class AliasTable {
   public:
     explicit AliasTable(const std::vector<double>& weights) : slots_(weights.size()) {
-        const auto n = static_cast<std::int64_t>(weights.size());
-        std::vector<double> share(weights);
-        std::vector<std::int32_t> small, large;
-        for (std::int64_t i = 0; i < n; ++i) {
-            share[i] *= static_cast<double>(n);
-            (share[i] < 1.0 ? small : large).push_back(static_cast<std::int32_t>(i));
-            slots_[i] = {UINT32_MAX, static_cast<std::int32_t>(i)};
-        }
-        while (!small.empty() && !large.empty()) {
-            const std::int32_t poor = small.back(), rich = large.back();
-            small.pop_back();
-            slots_[poor] = {static_cast<std::uint32_t>(share[poor] * 0x1.0p32), rich};
-            share[rich] -= 1.0 - share[poor];
-            if (share[rich] < 1.0) {
-                large.pop_back();
-                small.push_back(rich);
-            }
-        }
+        build_alias(weights.data(), static_cast<std::int64_t>(weights.size()), 1.0, slots_.data());
     }
 
     std::int32_t draw(Rng& rng) const {
@@ -122,11 +106,7 @@ class AliasTable {
     }
 
   private:
-    struct Slot {
-        std::uint32_t threshold;
-        std::int32_t alias;
-    };
-    std::vector<Slot> slots_;
+    std::vector<AliasSlot> slots_;
 };
 
 struct ItemWeights {

@@ -31,6 +31,9 @@ FASTCF_FORMULA float log_of_fraction(float y) {
     p = p * t + 0.33333108f;
     return static_cast<float>(e) * 0.69314718f + (t - t * t * (0.5f - t * p));
 }
+FASTCF_FORMULA double log_of_fraction(double y) {
+    return __builtin_log(y);
+}
 
 // The standard normal quantile of (1 + x) / 2, -1 < x < 1: sqrt(2) erfinv(x), with the single-precision polynomials of
 // M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.

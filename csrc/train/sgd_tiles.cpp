@@ -28,7 +28,8 @@ std::vector<std::int32_t> inverse(const std::vector<std::int32_t>& position) {
     return order;
 }
 
-// Cuts [0, n) into blocks of about equal total count, none larger than `most` positions.
+// Cuts [0, n) into `blocks` blocks of about equal total count, or into more so that none is larger than `most`
+// positions.
 template <class Count>
 std::vector<std::int32_t> balanced_bounds(std::int64_t n, std::int64_t blocks, std::int64_t most, std::int64_t total,
                                           Count count) {
@@ -36,8 +37,8 @@ std::vector<std::int32_t> balanced_bounds(std::int64_t n, std::int64_t blocks, s
     std::int64_t reached = 0;
     for (std::int64_t i = 0; i < n; ++i) {
         const auto made = static_cast<std::int64_t>(bounds.size());
-        if (i > bounds.back() && (reached * blocks >= total * made || i - bounds.back() == most))
-            bounds.push_back(static_cast<std::int32_t>(i));
+        const bool full = made < blocks && reached * blocks >= total * made;
+        if (i > bounds.back() && (full || i - bounds.back() == most)) bounds.push_back(static_cast<std::int32_t>(i));
         reached += count(i);
     }
     bounds.push_back(static_cast<std::int32_t>(n));
@@ -230,11 +231,45 @@ SgdTiles build_sgd_tiles(const CsrView& ratings, const float* weights, const flo
     return tiles;
 }
 
-std::vector<std::int32_t> sgd_rounds(const SgdTiles& tiles, std::uint64_t round_seed) {
-    std::vector<std::int32_t> rounds(static_cast<std::size_t>(tiles.rounds()));
+std::vector<std::int32_t> sgd_rounds(int n_rounds, std::uint64_t round_seed) {
+    std::vector<std::int32_t> rounds(static_cast<std::size_t>(n_rounds));
     std::iota(rounds.begin(), rounds.end(), 0);
-    shuffle(rounds.data(), tiles.rounds(), Rng(round_seed, kRoundOrder));
+    shuffle(rounds.data(), n_rounds, Rng(round_seed, kRoundOrder));
     return rounds;
+}
+std::vector<std::int32_t> sgd_rounds(const SgdTiles& tiles, std::uint64_t round_seed) {
+    return sgd_rounds(tiles.rounds(), round_seed);
+}
+
+TileOrder::TileOrder(const SgdTiles& tiles)
+    : tiles_(tiles),
+      user_rows_(inverse(tiles.user_position)),
+      item_rows_(inverse(tiles.item_position)),
+      runs_(tiles.runs),
+      items_(tiles.items) {}
+
+void TileOrder::append(int user_block, int item_block, TrainingOrder& order) const {
+    const auto tile = static_cast<std::size_t>(user_block) * static_cast<std::size_t>(tiles_.item_blocks()) +
+                      static_cast<std::size_t>(item_block);
+    const std::int32_t first_item = tiles_.item_bounds[static_cast<std::size_t>(item_block)];
+    const std::uint16_t* item = items_.data() + tiles_.rating_offsets[tile];
+    std::int64_t step = order.steps.empty() ? 0 : order.steps.back() + 1;
+    const auto append = [&](const SgdRun& run) {
+        order.users.push_back(user_rows_[static_cast<std::size_t>(run.user)]);
+        order.items.push_back(item_rows_[static_cast<std::size_t>(first_item + *item++)]);
+        order.steps.push_back(step);
+    };
+    const auto width = static_cast<std::int64_t>(tiles_.grid.interleave);
+    const std::int64_t last = tiles_.run_offsets[tile + 1];
+    for (std::int64_t r = tiles_.run_offsets[tile]; r < last; r += width) {
+        const SgdRun* runs = runs_.data() + r;
+        const std::int64_t n = std::min(width, last - r);
+        const std::int32_t shared = n == width ? runs[n - 1].length : 0;
+        for (std::int32_t t = 0; t < shared; ++t, ++step)
+            for (std::int64_t j = 0; j < n; ++j) append(runs[j]);
+        for (std::int64_t j = 0; j < n; ++j)
+            for (std::int32_t t = shared; t < runs[j].length; ++t, ++step) append(runs[j]);
+    }
 }
 
 }  // namespace fastcf

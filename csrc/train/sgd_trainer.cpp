@@ -9,42 +9,10 @@
 #include "core/parallel.h"
 #include "math/penalty.h"
 #include "ops/penalty.h"
+#include "train/sgd_rows.h"
 #include "train/sgd_tiles.h"
 
 namespace fastcf {
-namespace {
-
-// What training changes; rates stay as they are.
-void copy_parameters(const SgdState& from, SgdState& to, int n_threads) {
-    to.user_factors.assign(from.user_factors, n_threads);
-    to.item_factors.assign(from.item_factors, n_threads);
-    to.user_bias.assign(from.user_bias, n_threads);
-    to.item_bias.assign(from.item_bias, n_threads);
-}
-
-// A row of n ratings is penalised by scale n^exponent; each of its ratings pays an n-th of it.
-struct Shares {
-    DeviceArray<float> of_row, of_rating;
-};
-
-Shares shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
-    std::vector<float> of_row(counts.size()), of_rating(counts.size());
-    for (std::size_t r = 0; r < counts.size(); ++r) {
-        of_row[r] = row_penalty(counts[r], scale, exponent);
-        of_rating[r] = row_penalty(counts[r], scale, exponent - 1);
-    }
-    return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
-}
-
-template <class T>
-std::vector<T> in_order(const T* rows, const std::vector<std::int32_t>& position) {
-    std::vector<T> ordered(position.size());
-    for (std::size_t r = 0; r < position.size(); ++r) ordered[static_cast<std::size_t>(position[r])] = rows[r];
-    return ordered;
-}
-
-}  // namespace
-
 SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, VectorView<const float> item_offset,
                        const SgdConfig& config)
     : config_(config) {
@@ -70,7 +38,7 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
     item_counts = in_order(item_counts.data(), tiles_.item_position);
     const auto pays = [&](const std::vector<std::int64_t>& counts, double reg, double exponent,
                           DeviceArray<float>& penalty, DeviceArray<float>& rate) {
-        Shares both = shares(counts, reg, exponent);
+        PenaltyShares both = penalty_shares(counts, reg, exponent);
         penalty = std::move(both.of_row);
         rate = std::move(both.of_rating);
     };
@@ -91,17 +59,8 @@ SgdTrainer::SgdTrainer(const CsrView& ratings, VectorView<const float> weights, 
 void SgdTrainer::set_parameters(const FactorArrays& from) {
     check_factor_arrays(from, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.user_bias, config_.item_bias,
                         "SgdTrainer.set_parameters");
-    const auto place = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
-                           DeviceArray<float>& array) {
-        HostView<float> to(array);
-        parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-            for (std::int64_t i = begin; i < end; ++i)
-                std::copy_n(rows.row(i), rows.cols, to.data() + position[static_cast<std::size_t>(i)] * state_.stride);
-        });
-        to.finish();
-    };
-    place(from.user_factors, tiles_.user_position, state_.user_factors);
-    place(from.item_factors, tiles_.item_position, state_.item_factors);
+    place_rows(from.user_factors, tiles_.user_position, state_.user_factors, state_.stride, config_.n_threads);
+    place_rows(from.item_factors, tiles_.item_position, state_.item_factors, state_.stride, config_.n_threads);
     if (config_.user_bias) state_.user_bias.upload(in_order<float>(from.user_bias.data, tiles_.user_position).data());
     if (config_.item_bias) state_.item_bias.upload(in_order<float>(from.item_bias.data, tiles_.item_position).data());
 }
@@ -109,24 +68,8 @@ void SgdTrainer::set_parameters(const FactorArrays& from) {
 void SgdTrainer::get_parameters(const FactorArrays& to) const {
     check_factor_arrays(to, tiles_.n_users, tiles_.n_items, config_.n_factors, config_.user_bias, config_.item_bias,
                         "SgdTrainer.get_parameters");
-    const auto fetch = [&](const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
-                           const DeviceArray<float>& array) {
-        const HostView<const float> from(array);
-        parallel_chunks(rows.rows, kRowGrain, config_.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
-            for (std::int64_t i = begin; i < end; ++i)
-                std::copy_n(from.data() + position[static_cast<std::size_t>(i)] * state_.stride, rows.cols,
-                            rows.row(i));
-        });
-    };
-    fetch(to.user_factors, tiles_.user_position, state_.user_factors);
-    fetch(to.item_factors, tiles_.item_position, state_.item_factors);
-    const auto fetch_bias = [](const VectorView<float>& biases, bool there, const std::vector<std::int32_t>& position,
-                               const DeviceArray<float>& array) {
-        if (!there) return std::fill_n(biases.data, biases.size, 0.0f);
-        const HostView<const float> from(array);
-        for (std::int64_t r = 0; r < biases.size; ++r) biases[r] = from.data()[position[static_cast<std::size_t>(r)]];
-        return biases.data + biases.size;
-    };
+    fetch_rows(to.user_factors, tiles_.user_position, state_.user_factors, state_.stride, config_.n_threads);
+    fetch_rows(to.item_factors, tiles_.item_position, state_.item_factors, state_.stride, config_.n_threads);
     fetch_bias(to.user_bias, config_.user_bias, tiles_.user_position, state_.user_bias);
     fetch_bias(to.item_bias, config_.item_bias, tiles_.item_position, state_.item_bias);
 }
@@ -152,42 +95,13 @@ std::vector<std::int32_t> SgdTrainer::next_rounds() const {
 }
 
 TrainingOrder SgdTrainer::order() const {
-    const auto rows_of = [](const std::vector<std::int32_t>& position) {
-        std::vector<std::int32_t> rows(position.size());
-        for (std::size_t row = 0; row < position.size(); ++row)
-            rows[static_cast<std::size_t>(position[row])] = static_cast<std::int32_t>(row);
-        return rows;
-    };
-    const std::vector<std::int32_t> user_rows = rows_of(tiles_.user_position);
-    const std::vector<std::int32_t> item_rows = rows_of(tiles_.item_position);
     TrainingOrder order;
-    std::int64_t step = 0;
-    const HostView<const SgdRun> all_runs(tiles_.runs);
-    const HostView<const std::uint16_t> items(tiles_.items);
-    const auto width = static_cast<std::int64_t>(tiles_.grid.interleave);
-    const auto append_tile = [&](const SgdTile& place) {
-        const std::int64_t tile = std::int64_t{place.user_block} * tiles_.item_blocks() + place.item_block;
-        const std::uint16_t* item = items.data() + tiles_.rating_offsets[static_cast<std::size_t>(tile)];
-        const auto append = [&](const SgdRun& run) {
-            order.users.push_back(user_rows[static_cast<std::size_t>(run.user)]);
-            order.items.push_back(item_rows[static_cast<std::size_t>(
-                tiles_.item_bounds[static_cast<std::size_t>(place.item_block)] + *item++)]);
-            order.steps.push_back(step);
-        };
-        const std::int64_t last = tiles_.run_offsets[static_cast<std::size_t>(tile) + 1];
-        for (std::int64_t r = tiles_.run_offsets[static_cast<std::size_t>(tile)]; r < last; r += width) {
-            const SgdRun* runs = all_runs.data() + r;
-            const std::int64_t n = std::min(width, last - r);
-            const std::int32_t shared = n == width ? runs[n - 1].length : 0;
-            for (std::int32_t t = 0; t < shared; ++t, ++step)
-                for (std::int64_t j = 0; j < n; ++j) append(runs[j]);
-            for (std::int64_t j = 0; j < n; ++j)
-                for (std::int32_t t = shared; t < runs[j].length; ++t, ++step) append(runs[j]);
-        }
-    };
+    const TileOrder tiles(tiles_);
     for (const std::int32_t round : next_rounds())
-        for (int k = 0; k < tiles_.tiles_per_round(); ++k)
-            append_tile(sgd_tile(tiles_.user_blocks(), tiles_.item_blocks(), round, k));
+        for (int k = 0; k < tiles_.tiles_per_round(); ++k) {
+            const SgdTile tile = sgd_tile(tiles_.user_blocks(), tiles_.item_blocks(), round, k);
+            tiles.append(tile.user_block, tile.item_block, order);
+        }
     return order;
 }
 
@@ -241,13 +155,13 @@ double SgdTrainer::sample_log_loss() const {
 }
 
 void SgdTrainer::save_best() {
-    copy_parameters(state_, best_, config_.n_threads);
+    copy_factors(state_, best_, config_.n_threads);
     saved_ = true;
 }
 
 void SgdTrainer::restore_best() {
     if (!saved_) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");
-    copy_parameters(best_, state_, config_.n_threads);
+    copy_factors(best_, state_, config_.n_threads);
 }
 
 void SgdTrainer::list_state(StateFields& fields) {

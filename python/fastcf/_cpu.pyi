@@ -259,6 +259,24 @@ def fit_biases(
     tolerance: float = 0.0001,
     n_threads: int = 0,
 ) -> dict[str, Any]: ...
+def choice_cost(
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    drawn: NDArray[np.int32],
+    weights: NDArray[np.floating[Any]],
+    correction: NDArray[np.floating[Any]],
+    user_factors: NDArray[np.floating[Any]],
+    item_factors: NDArray[np.floating[Any]],
+    item_bias: NDArray[np.floating[Any]] | None = None,
+    *,
+    cost: str,
+    reg: float = 0.0,
+    reg_exponent: float = 0.0,
+    user_gradient: NDArray[np.floating[Any]] | None = None,
+    item_gradient: NDArray[np.floating[Any]] | None = None,
+    bias_gradient: NDArray[np.floating[Any]] | None = None,
+    n_threads: int = 0,
+) -> float: ...
 def config() -> dict[str, Any]: ...
 def probe(number: int = -1) -> dict[str, Any]: ...
 def cooccurrence(
@@ -467,6 +485,60 @@ def loss_gradient(
     scale: float = 1.0,
     n_threads: int = 0,
 ) -> float: ...
+
+class SampledTrainer:
+    def __init__(
+        self,
+        indptr: NDArray[np.int64],
+        indices: NDArray[np.int32],
+        values: NDArray[np.float32],
+        n_items: int,
+        *,
+        item_counts: NDArray[np.int64] | None = None,
+        n_factors: int,
+        cost: str = "bpr",
+        n_drawn: int = 1,
+        popularity_power: float = 0.0,
+        reg: float,
+        reg_exponent: float,
+        item_bias: bool,
+        fixed_items: bool = False,
+        item_blocks: int = 0,
+        seed: int,
+        n_threads: int = 0,
+    ) -> None: ...
+    def set_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def get_parameters(
+        self,
+        user_factors: NDArray[np.float32],
+        item_factors: NDArray[np.float32],
+        user_bias: NDArray[np.float32] | None = None,
+        item_bias: NDArray[np.float32] | None = None,
+    ) -> None: ...
+    def epoch(self, learning_rate: float, bias_learning_rate: float) -> None: ...
+    def order(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int64]]: ...
+    def penalty(self) -> float: ...
+    def get_state(self) -> dict[str, NDArray[Any]]: ...
+    def set_state(self, state: dict[str, NDArray[Any]]) -> None: ...
+    def save_best(self) -> None: ...
+    def restore_best(self) -> None: ...
+    def drawn(self) -> NDArray[np.int32]: ...
+    def correction(self) -> NDArray[np.float32]: ...
+    def set_sample(
+        self,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        drawn: NDArray[np.int32],
+        weights: NDArray[np.float32],
+        correction: NDArray[np.float32],
+    ) -> None: ...
+    def sample_cost(self) -> float: ...
 
 class SgdTrainer:
     def __init__(

@@ -12,6 +12,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_als_trainer(module);
     fastcf::bind::register_autoencoder(module);
     fastcf::bind::register_bias(module);
+    fastcf::bind::register_choice_cost(module);
     fastcf::bind::register_config(module);
     fastcf::bind::register_cooccurrence(module);
     fastcf::bind::register_device_array(module);
@@ -25,6 +26,7 @@ PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::register_random(module);
     fastcf::bind::register_local_weights(module);
     fastcf::bind::register_loss(module);
+    fastcf::bind::register_sampled(module);
     fastcf::bind::register_sgd(module);
     fastcf::bind::register_spd_inverse(module);
     fastcf::bind::register_mf_gradient(module);

@@ -1,0 +1,84 @@
+// Rows of parameters in training order: what trainers over tiles share.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/parallel.h"
+#include "core/view.h"
+#include "math/penalty.h"
+#include "ops/sgd.h"
+#include "train/factors.h"
+
+namespace fastcf {
+
+// What training changes; rates stay as they are.
+inline void copy_factors(const SgdState& from, SgdState& to, int n_threads) {
+    to.user_factors.assign(from.user_factors, n_threads);
+    to.item_factors.assign(from.item_factors, n_threads);
+    to.user_bias.assign(from.user_bias, n_threads);
+    to.item_bias.assign(from.item_bias, n_threads);
+}
+
+// A row of n ratings is penalised by scale n^exponent; each of its ratings pays an n-th of it.
+struct PenaltyShares {
+    DeviceArray<float> of_row, of_rating;
+};
+
+inline PenaltyShares penalty_shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
+    std::vector<float> of_row(counts.size()), of_rating(counts.size());
+    for (std::size_t r = 0; r < counts.size(); ++r) {
+        of_row[r] = row_penalty(counts[r], scale, exponent);
+        of_rating[r] = row_penalty(counts[r], scale, exponent - 1);
+    }
+    return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
+}
+
+template <class T>
+std::vector<T> in_order(const T* rows, const std::vector<std::int32_t>& position) {
+    std::vector<T> ordered(position.size());
+    for (std::size_t r = 0; r < position.size(); ++r) ordered[static_cast<std::size_t>(position[r])] = rows[r];
+    return ordered;
+}
+
+// The row that stands at each position.
+inline std::vector<std::int32_t> rows_in_order(const std::vector<std::int32_t>& position) {
+    std::vector<std::int32_t> rows(position.size());
+    for (std::size_t row = 0; row < position.size(); ++row)
+        rows[static_cast<std::size_t>(position[row])] = static_cast<std::int32_t>(row);
+    return rows;
+}
+
+inline void place_rows(const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
+                       DeviceArray<float>& array, std::int64_t stride, int n_threads) {
+    HostView<float> to(array);
+    parallel_chunks(rows.rows, kRowGrain, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i)
+            std::copy_n(rows.row(i), rows.cols, to.data() + position[static_cast<std::size_t>(i)] * stride);
+    });
+    to.finish();
+}
+
+inline void fetch_rows(const MatrixView<float>& rows, const std::vector<std::int32_t>& position,
+                       const DeviceArray<float>& array, std::int64_t stride, int n_threads) {
+    const HostView<const float> from(array);
+    parallel_chunks(rows.rows, kRowGrain, n_threads, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i)
+            std::copy_n(from.data() + position[static_cast<std::size_t>(i)] * stride, rows.cols, rows.row(i));
+    });
+}
+
+// Zeros where a side has no biases.
+inline void fetch_bias(const VectorView<float>& biases, bool there, const std::vector<std::int32_t>& position,
+                       const DeviceArray<float>& array) {
+    if (!there) {
+        std::fill_n(biases.data, biases.size, 0.0f);
+        return;
+    }
+    const HostView<const float> from(array);
+    for (std::int64_t r = 0; r < biases.size; ++r) biases[r] = from.data()[position[static_cast<std::size_t>(r)]];
+}
+
+}  // namespace fastcf
