@@ -111,6 +111,19 @@ class Targets:
         """Return ratings with targets in place of their values."""
         return with_values(ratings, self.of(ratings.values, caller))
 
+    def of_training(self, ratings: Ratings, caller: str) -> Ratings:
+        """Return the same as :meth:`of_ratings` to train on; raises ValueError for labels that are all alike."""
+        targets = self.of_ratings(ratings, caller)
+        values = targets.values
+        if self.labels and values.size > 0 and values.min() == values.max():
+            cut = "" if self.threshold is None else f" with threshold={self.threshold:g}"
+            raise ValueError(
+                f"{caller}: labels must be of two classes, or there is nothing to tell apart; got one class, "
+                f"{values.size} labels that are all {values[0]:g}{cut}; where entries are what users chose, fit "
+                "LinearAutoencoder or ImplicitFactorization, models of choices"
+            )
+        return targets
+
     def measured(self, targets: Any, predicted: Any, weights: Any = None) -> float:
         """Return the error of predictions: root mean squared, or the log-loss of labels."""
         measure = log_loss if self.labels else rmse

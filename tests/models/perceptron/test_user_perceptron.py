@@ -532,7 +532,7 @@ def test_user_perceptron_failed_refit_leaves_the_fitted_model_as_it_was(ratings,
     model = fitted("liked", ratings, films)
     before = model.predict(ratings)
     with pytest.raises(ValueError, match="all items of the ratings must have features; 1 of 1 have none, first 5"):
-        model.fit([(1, 5)], [1.0], item_features=films)
+        model.fit([(1, 5), (2, 5)], [1.0, 5.0], item_features=films)
     np.testing.assert_array_equal(model.predict(ratings), before)
 
 

@@ -333,11 +333,7 @@ class Autoencoder(Estimator):
         ratings, backend = self._begin_fit(X, y)
         self._check_combinations()
         targets = self._targets
-        ratings = (
-            targets.of_training(ratings, caller)
-            if isinstance(targets, Choices)
-            else targets.of_ratings(ratings, caller)
-        )
+        ratings = targets.of_training(ratings, caller)
         held_out = None
         if validation is not None:
             held_out = targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")

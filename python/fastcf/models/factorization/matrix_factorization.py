@@ -311,7 +311,7 @@ class MatrixFactorization(Estimator):
         ratings, backend = self._begin_fit(X, y)
         solver, targets = self._checked()
         check_patience(self.patience, validation is not None, not solver.samples, caller)
-        ratings = targets.of_ratings(ratings, caller)
+        ratings = targets.of_training(ratings, caller)
         auto = solver.defaults(self.cost)
         n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
         solver.check(n_epochs, caller)

@@ -319,7 +319,7 @@ class UserPerceptron(Estimator):
     def _targets_of(self, ratings: Ratings, caller: str) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Return a number per rating: the target, or with ``targets="levels"`` the rating; and the levels, if any."""
         if self.targets == "liked":
-            return self._targets.of(ratings.values, caller), None
+            return self._targets.of_training(ratings, caller).values, None
         self._refuse_ignored(("threshold",), "for targets='levels'")
         levels = np.unique(ratings.values)
         if levels.size > _MOST_LEVELS:

@@ -207,7 +207,7 @@ def fitted_state(
     table = as_feature_table(given, caller, f"{other}_features")
     ids = ratings.items if side == "user" else ratings.users
     table = table.extend(ids, caller=caller, what=f"all {other}s of the ratings")
-    labels = targets.of(ratings.values, caller)
+    labels = targets.of_training(ratings, caller).values
     if side == "user":
         rows, weights = (ratings.indptr, ratings.indices, labels), ratings.weights
     else:

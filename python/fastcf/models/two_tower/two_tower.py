@@ -295,6 +295,8 @@ class TwoTower(Estimator):
         if not targets.choices:
             self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
         seen = SeenItems(ratings.indptr, ratings.indices)
+        if targets.labels:
+            targets.of_training(ratings, caller)  # refuses labels that are all alike
         ratings, values = self._learnt_from(ratings, caller)
         sides = self._sides(ratings, user_features, item_features, with_others=True)
         held_out = None if validation is None else self._held_out(validation, sides)
