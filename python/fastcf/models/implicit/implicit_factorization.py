@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._backend import Backend, resolve_device
 from fastcf._parameters import VERBOSE, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.models.implicit.held_out import estimated_reg
-from fastcf.models.implicit.objective import implicit_objective
 from fastcf.models.implicit.problem import LearntChoices, Problem
+from fastcf.models.implicit.sampled import LearntSampled, SampledFolding
 from fastcf.models.implicit.solvers import SOLVERS, ImplicitSolver, as_implicit_solver
 from fastcf.ratings import Ratings
 from fastcf.scores import Choices, Compute, State
@@ -45,12 +46,13 @@ class ImplicitFactorization(Estimator):
     ----------
     n_factors : int, default 256
         k, the length of the vectors p_u and q_i; at most 65,536.
-    solver : {"auto", "cg", "cholesky", "subspaces"} or ImplicitSolver, default "auto"
+    solver : {"auto", "cg", "cholesky", "subspaces", "bpr", "sampled"} or ImplicitSolver, default "auto"
         What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
         uses, or shorthand for one with its defaults. "cg", :class:`~fastcf.solvers.ConjugateGradients`: alternating
         least squares by a few steps a row, the fastest; "cholesky", :class:`~fastcf.solvers.Cholesky`: by exact
         solutions; "subspaces", :class:`~fastcf.solvers.Subspaces`: by exact solutions of blocks of factors. "auto" is
-        "cg".
+        "cg". Two minimise other costs, of choices beside items drawn at random: "bpr", :class:`~fastcf.solvers.BPR`,
+        and "sampled", :class:`~fastcf.solvers.Sampled`; ``alpha`` and ``unobserved_weight`` are refused for them.
     threshold : float or None, default None
         Values of at least this are choices; other entries were seen and not chosen: they are not recommended, and count
         like cells without an entry. None: values above 0 are choices.
@@ -63,11 +65,13 @@ class ImplicitFactorization(Estimator):
     reg : float or "auto", default "auto"
         λ, at least 0. "auto" estimates it with up to 64 factors: of penalties a factor of 2 apart, the one whose lists
         of 100 items have the largest NDCG for a tenth of the choices that is held out, and between its neighbours by a
-        parabola. That takes about as long as training 64 factors twice; ``reg_`` is the result.
+        parabola. That takes about as long as training 64 factors twice; ``reg_`` is the result. For "bpr" it
+        is 0.01, for "sampled" 0.1.
     reg_scaling : float, default 1.0
         The exponent ν, from 0 (all vectors are penalised alike) to 1 (by what they weigh).
-    n_epochs : int, default 12
-        Sweeps, each over items and users.
+    n_epochs : int or "auto", default "auto"
+        Sweeps, each over items and users; passes over all choices for "bpr" and "sampled". "auto": 12, 100 for "bpr"
+        and 20 for "sampled".
     init_scale : float, default 0.1
         The first factors are normal, with standard deviation ``init_scale / √k``; above 0.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
@@ -86,7 +90,7 @@ class ImplicitFactorization(Estimator):
         p_u less the mean user, and q_i, in the axes in which ``Σ q_i q_iᵀ`` is diagonal, the longest first. Users
         without choices have zeros, the mean user.
     item_bias_ : ndarray of shape (n_items,), float32
-        The scores of the mean user, which unknown users have.
+        The scores of the mean user, which unknown users have; those of "bpr" and "sampled" with the biases b_i.
     user_bias_ : ndarray of shape (n_users,), float32
         Zeros.
     mean_user_ : ndarray of shape (k,), float32
@@ -101,7 +105,8 @@ class ImplicitFactorization(Estimator):
         The items of each user's stored entries, chosen or not.
     history_ : list of dict
         A record per epoch, from epoch 0 before training: ``epoch``, ``cost`` (the objective at the epoch's end, over
-        all cells), ``learning_rate`` (None), ``seconds``.
+        all cells; of "bpr" and "sampled" on a fixed sample of choices and of items drawn for them), ``learning_rate``
+        (None for solvers without step size), ``seconds``.
     n_epochs_ : int
         The epoch whose parameters were kept.
     device_ : str
@@ -139,7 +144,7 @@ class ImplicitFactorization(Estimator):
         "unobserved_weight": (Interval(0), OneOf(("auto",))),
         "reg": (Interval(0), OneOf(("auto",))),
         "reg_scaling": (Interval(0, 1),),
-        "n_epochs": (Interval(1, integer=True),),
+        "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
         "init_scale": (Interval(0, open_low=True),),
         "random_state": (RandomSeed(),),
         "verbose": VERBOSE,
@@ -157,7 +162,7 @@ class ImplicitFactorization(Estimator):
         unobserved_weight: float | str = "auto",
         reg: float | str = "auto",
         reg_scaling: float = 1.0,
-        n_epochs: int = 12,
+        n_epochs: int | str = "auto",
         init_scale: float = 0.1,
         random_state: RandomState = None,
         n_threads: int | None = None,
@@ -228,23 +233,10 @@ class ImplicitFactorization(Estimator):
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y)
-        solver, targets = as_implicit_solver(self.solver, caller), self._targets
+        solver = as_implicit_solver(self.solver, caller)
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
-        stored = targets.of_training(ratings, caller)
-        choices = self._choices_of(stored)
-        problem = Problem(
-            stored,
-            choices,
-            targets,
-            Compute(backend.module, self._threads),
-            backend.device,
-            int(self.n_factors),
-            self._settled(choices),
-            float(self.init_scale),
-            seed_from(self.random_state, caller),
-            int(self.n_epochs),
-        )
-        if isinstance(self.reg, str):
+        problem = self._problem(solver, ratings, backend, seed_from(self.random_state, caller), caller)
+        if isinstance(self.reg, str) and solver.reg is None:
             few = replace(problem, n_factors=min(problem.n_factors, _SEARCH_FACTORS))
             reg = estimated_reg(few, lambda part: _trained(solver, part))
             problem = replace(problem, learnt=replace(problem.learnt, reg=reg))
@@ -257,6 +249,22 @@ class ImplicitFactorization(Estimator):
         )
         return self
 
+    def _problem(self, solver: ImplicitSolver, ratings: Ratings, backend: Backend, seed: int, caller: str) -> Problem:
+        stored = self._targets.of_training(ratings, caller)
+        choices = self._choices_of(stored)
+        return Problem(
+            stored,
+            choices,
+            self._targets,
+            Compute(backend.module, self._threads),
+            backend.device,
+            int(self.n_factors),
+            self._settled(choices, solver),
+            float(self.init_scale),
+            seed,
+            solver.n_epochs if isinstance(self.n_epochs, str) else int(self.n_epochs),
+        )
+
     @property
     def _targets(self) -> Choices:
         return Choices(threshold=self.threshold, strength=self.strength)
@@ -267,13 +275,16 @@ class ImplicitFactorization(Estimator):
         weights = np.float32(self.alpha) * chosen.values
         return Ratings(chosen.indptr, chosen.indices, weights, users=chosen.users, items=chosen.items)
 
-    def _settled(self, choices: Ratings) -> LearntChoices:
+    def _settled(self, choices: Ratings, solver: ImplicitSolver) -> LearntChoices:
         """Return the weights and penalties; those of "auto" as documented."""
         weight = self.unobserved_weight
         if isinstance(weight, str):
             cells = float(choices.n_users) * choices.n_items
             weight = _ALL_TO_CHOICES * float(choices.values.sum(dtype=np.float64)) / cells
-        reg = _REG / (1 + _ALL_TO_CHOICES) if isinstance(self.reg, str) else float(self.reg)
+        if not isinstance(self.reg, str):
+            reg = float(self.reg)
+        else:
+            reg = _REG / (1 + _ALL_TO_CHOICES) if solver.reg is None else solver.reg
         return LearntChoices(float(self.alpha), float(weight), reg, float(self.reg_scaling))
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
@@ -290,9 +301,9 @@ class ImplicitFactorization(Estimator):
         -------
         Objective
         """
-        stored = self._targets.of_training(ratings, "check_gradients")
-        choices = self._choices_of(stored)
-        return implicit_objective(choices, self._settled(choices), int(self.n_factors), seed, self.n_threads)
+        solver = as_implicit_solver(self.solver, "check_gradients")
+        backend = resolve_device(self.device, "check_gradients")
+        return solver.objective(self._problem(solver, ratings, backend, seed, "check_gradients"))
 
     # -------------------------------------------------------------------------------------------------------
     # Files
@@ -302,11 +313,14 @@ class ImplicitFactorization(Estimator):
         scores = state.scores.as_factors()
         assert scores is not None
         meta = asdict(state.learnt)
-        arrays = {name: meta.pop(name) for name in ("mean_user", "spectrum")}
+        arrays = {name: meta.pop(name) for name in state.learnt.arrays}
         return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta})
 
     def _unpack(self, archive: Archive, common: State) -> State:
         scores, meta = factors_from(archive, common), archive.meta
+        if "draws" in meta:
+            sampled = LearntSampled.from_archive(archive, *scores.item_factors.shape)
+            return common.replaced(scores=scores, learnt=sampled, folding=SampledFolding())
         shape = (scores.n_factors,)
         known: dict[str, Any] = {
             name: float(meta[name]) for name in ("alpha", "unobserved_weight", "reg", "reg_scaling")

@@ -37,6 +37,7 @@ class LearntChoices:
     """
 
     shown: ClassVar[tuple[str, ...]] = ("unobserved_weight", "reg", "mean_user")
+    arrays: ClassVar[tuple[str, ...]] = ("mean_user", "spectrum")
 
     alpha: float
     unobserved_weight: float
@@ -46,7 +47,7 @@ class LearntChoices:
     spectrum: Floats = field(default_factory=lambda: np.empty(0, np.float32))
 
     def __post_init__(self) -> None:
-        for name in ("mean_user", "spectrum"):
+        for name in self.arrays:
             object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
