@@ -111,6 +111,7 @@ def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
 
 LINEAR, IMPLICIT = way("LinearAutoencoder"), way("ImplicitFactorization")
 TOLD = way("LinearAutoencoder", told=True, threshold=THRESHOLD)
+IMPLICIT_TOLD = way("ImplicitFactorization", told=True, threshold=THRESHOLD)
 
 # Entries whose classes or parameters this version lacks are left out.
 MODELS: dict[str, Callable[[Task, int], Lists]] = {
@@ -128,6 +129,9 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "LinearAutoencoder, 200 neighbours": way("LinearAutoencoder", neighbours=200),
     "Blend of LinearAutoencoder and ImplicitFactorization": way("Blend", members=(LINEAR, IMPLICIT), metric="ndcg@10"),
     "LinearAutoencoder told of low ratings": TOLD,
+    "Blend of both, told of low ratings": way(
+        "Blend", told=True, members=(TOLD, IMPLICIT_TOLD), metric="ndcg@10", threshold=THRESHOLD
+    ),
     "LinearAutoencoder told, 200 neighbours": way("LinearAutoencoder", told=True, threshold=THRESHOLD, neighbours=200),
 }
 

@@ -76,11 +76,13 @@ def test_docs_commands_are_understood() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def test_docs_readme_shows_the_quick_start() -> None:
+def test_docs_readme_shows_lists_first_then_the_quick_start() -> None:
     example = (ROOT / "examples" / "quickstart.py").read_text(encoding="utf-8")
     code = example.partition('"""\n\n')[2]
-    assert blocks(ROOT / "README.md", "python") == [code]
-    assert len([line for line in code.splitlines() if line]) <= 15
+    shown = blocks(ROOT / "README.md", "python")
+    assert [shown[-1], len(shown)] == [code, 2]
+    assert "recommend" in shown[0]
+    assert all(len([line for line in block.splitlines() if line]) <= 15 for block in shown)
 
 
 def test_docs_cli_page_lists_every_command() -> None:
