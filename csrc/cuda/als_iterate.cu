@@ -179,7 +179,7 @@ FASTCF_DEVICE void iterate_row(const Problem& problem, const Prior& prior, std::
 // an H200 4.8 TB/s are at most 17 G ratings/s and pass at k = 64 where they come from memory. 128 threads, 256 for long
 // rows; 0.8 KB of shared memory and 24 d bytes. Deterministic.
 template <bool kInShared>
-FASTCF_KERNEL(kThreads, 4)
+FASTCF_KERNEL(kThreads, (kInShared ? 4 : 3))  // with four, vectors in memory would spill registers on sm_90
 void iterate_kernel(Problem problem, Prior prior, Split split, int steps, LongRows long_rows, bool only_long,
                     std::int64_t rows, Global<float> memory) {
     FASTCF_SHARED(float, residuals, kChunk);
