@@ -41,7 +41,7 @@ FASTCF_DEVICE float value_at(Global<const float> values, std::int64_t e) {
 // column of a row some 20 floats read from L2 by the search. Bound by L2: on an H200 at most 500 G additions/s where
 // rows of right are long; by the barrier after each of them where they are short. 256 threads. Deterministic.
 template <bool Spilt>
-FASTCF_KERNEL(kThreads)
+FASTCF_KERNEL(kThreads, 4)
 void cooccurrence_kernel(Product p, std::int64_t first, std::int64_t rows, Global<float> dense,
                          Global<std::uint64_t> spill, std::int64_t size, Global<std::int32_t> ids,
                          Global<float> similarities) {

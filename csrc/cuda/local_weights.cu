@@ -85,7 +85,7 @@ FASTCF_DEVICE void cut_right(const Cuts& cuts, std::int64_t j, bool only_later, 
 // A block takes every so many-th row: 24 bytes from L2 and an addition of float64 per pair of choices of a user, m
 // numbers fetched per use. Bound by the fetches from L2 and, where histories are short, by a barrier per user. 128
 // threads. Deterministic.
-FASTCF_KERNEL(kThreads)
+FASTCF_KERNEL(kThreads, 8)
 void local_rows_kernel(Choices x, Cuts cuts, Global<double> all_sums) {
     const Global<double> sums = all_sums + blockIdx.x * x.n_items;
     for (std::int64_t r = blockIdx.x; r < cuts.n_rows; r += gridDim.x) {
