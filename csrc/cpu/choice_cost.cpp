@@ -37,7 +37,7 @@ T cost_of_one(const SampledProblem<T>& problem, std::int64_t e, T* slope, T* cou
         counted[m] = softmax ? T(1) : problem.correction[drawn[m]];
     }
     const T weight = problem.weights[e];
-    const T cost = sampled_loss(problem.cost, n, slope, counted);
+    const T cost = sampled_loss<T>(problem.cost, n, slope, counted);
     for (int m = 0; m <= n; ++m) slope[m] *= weight;
     return weight * cost;
 }

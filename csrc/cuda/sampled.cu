@@ -13,6 +13,12 @@ namespace fastcf {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr int kFew = 16;  // items drawn for a choice
+
+// The numbers in shared memory of a group that draws n items.
+FASTCF_HD constexpr int words_of(int n) {
+    return 3 * n + 1;
+}
 
 // Everything a launch needs.
 struct Choices {
@@ -72,17 +78,19 @@ FASTCF_DEVICE bool has_chosen(const Choices& all, std::int64_t user, std::int64_
 }
 
 // A round's tasks, one for each group of `Lanes` threads, choice after choice; each thread has 4 `Chunks` factors of
-// the run's user in registers (0 chunks: in memory, for rows beyond 512 factors; every factor is one thread's own). All
-// threads of a group draw the items and compute the slopes, which are short beside waiting for rows.
+// the run's user in registers (0 chunks: in memory, for rows beyond 512 factors; every factor is one thread's own). The
+// threads of a group share the drawing of items; one computes the slopes, which are short beside waiting for rows.
+// Shared memory: 12 bytes for each item drawn and group.
 //
 // At stride s with n items drawn a choice fetches (n + 1) 8 s bytes of item rows, scores and steps apart, and stores
 // (n + 1) 4 s, from L2 as far as the two item blocks fit there, 8 s / run length bytes of user row, and for each item
 // drawn a slot, a filter's word and now and then a search of the user's choices. Bound by the group's chain of
 // dependent fetches, about three from L2 a choice, as long as tasks are fewer than groups that fit the device; blocks
 // must not have too few items to draw from, so small catalogues leave much of a device idle.
-template <int Lanes, int Chunks, int Most>
-FASTCF_KERNEL(kThreads)
+template <int Lanes, int Chunks>
+FASTCF_KERNEL(kThreads, (Chunks == 4 ? 1 : 2))
 void sampled_kernel(Choices all, int round) {
+    FASTCF_DYNAMIC_SHARED(float, shared);
     constexpr int kGroups = kThreads / Lanes;
     constexpr int kHeld = Chunks > 0 ? Chunks : 1;
     const int part = lane_index() % Lanes;
@@ -91,8 +99,9 @@ void sampled_kernel(Choices all, int round) {
     const SgdTile task = sgd_tile(all.user_blocks, all.n_pairs, round, static_cast<int>(unit < tasks ? unit : 0));
     const auto factor = [&](int c) { return static_cast<std::int64_t>(c) * Lanes * 4 + part * 4; };
     const int chunks = Chunks > 0 ? Chunks : static_cast<int>((all.stride + Lanes * 4 - 1) / (Lanes * 4));
-    std::int64_t drawn[Most] = {};
-    float at[Most + 1] = {}, counted[Most] = {};
+    const int n = all.n_drawn;
+    const Shared<float> at = shared + (threadIdx.x / Lanes) * words_of(n);
+    const Shared<float> counted = at + (n + 1), drawn = counted + n;  // drawn: offsets in an item block, below 2^16
     for (int half = 0; half < 2; ++half) {
         const std::int32_t block = all.pairs[2 * task.item_block + half];
         std::int64_t run = 0, e = 0, end = 0, first_item = 0, first_drawn = 0;
@@ -115,6 +124,7 @@ void sampled_kernel(Choices all, int round) {
         float user_keep = 0.0f;
         const std::int64_t steps = warp_max(end - e);
         for (std::int64_t step = 0; step < steps; ++step, ++e) {
+            warp_sync();  // the last step has been read
             const bool active = e < end;
             const bool first = active && left == 0;
             if (first) {
@@ -131,18 +141,25 @@ void sampled_kernel(Choices all, int round) {
             std::int64_t item = first_item;
             if (active) {
                 item += all.items[e];
-                for (int m = 0; m < all.n_drawn; ++m) {
-                    const std::int64_t draw = first_draw + e * all.n_drawn + m;
+                for (int m = part; m < n; m += Lanes) {
+                    const std::int64_t draw = first_draw + e * n + m;
                     std::uint32_t coin;
                     const std::uint32_t slot = alias_slot(
                         half_word(random_word(all.key, static_cast<std::uint64_t>(draw / 2)), draw), n_slots, &coin);
                     const AliasSlot entry = all.slots[first_drawn + slot];
-                    drawn[m] = first_drawn + (coin < entry.threshold ? static_cast<std::int64_t>(slot) : entry.alias);
-                    counted[m] = has_chosen(all, user, drawn[m]) ? 0.0f : share;
+                    const std::int64_t offset = coin < entry.threshold ? static_cast<std::int64_t>(slot) : entry.alias;
+                    drawn[m] = static_cast<float>(offset);
+                    counted[m] = has_chosen(all, user, first_drawn + offset) ? 0.0f : share;
                 }
             }
-            const auto row_of = [&](int r) { return all.item_factors + (r == 0 ? item : drawn[r - 1]) * all.stride; };
-            for (int r = 0; r <= all.n_drawn; ++r) {
+            warp_sync();
+            const auto place_of = [&](int r) {
+                if (r == 0) return item;
+                const float offset = drawn[r - 1];
+                return first_drawn + static_cast<std::int64_t>(offset);
+            };
+            const auto row_of = [&](int r) { return all.item_factors + place_of(r) * all.stride; };
+            for (int r = 0; r <= n; ++r) {
                 float product = 0.0f;
                 if (active) {
                     const Global<float> row = row_of(r);
@@ -151,18 +168,25 @@ void sampled_kernel(Choices all, int round) {
                             product += dot_of(Chunks > 0 ? p[Chunks > 0 ? c : 0] : load4(user_row + factor(c)),
                                               load4(row + factor(c)));
                     if (part == 0) {
-                        const std::int64_t place = r == 0 ? item : drawn[r - 1];
+                        const std::int64_t place = place_of(r);
                         if (all.bias) product += all.item_bias[place];
                         if (r > 0 && all.correction != nullptr) product += all.correction[place];
                     }
                 }
                 for (int mask = Lanes / 2; mask > 0; mask /= 2) product += shuffle_xor(product, mask);
-                at[r] = product;
+                if (part == 0) at[r] = product;
             }
+            if (active && part == 0) {
+                const float weight = all.weights[e];
+                sampled_loss<float>(all.cost, n, at, counted);
+                for (int r = 0; r <= n; ++r) {
+                    const float slope = at[r];
+                    at[r] = -weight * slope;
+                }
+            }
+            warp_sync();
             if (!active) continue;
-            const float weight = all.weights[e];
-            sampled_loss(all.cost, all.n_drawn, at, counted);
-            for (int r = 0; r <= all.n_drawn; ++r) at[r] *= -weight;
+            const float own_pull = at[0];
             const float item_keep = sgd_keep<float>(all.item_learning_rate, all.item_rate[item]);
             FASTCF_UNROLL_BY(kHeld)
             for (int c = 0; c < chunks; ++c) {
@@ -170,12 +194,14 @@ void sampled_kernel(Choices all, int round) {
                 const float4 p_old = Chunks > 0 ? p[Chunks > 0 ? c : 0] : load4(user_row + factor(c));
                 const float4 q_old = load4(row_of(0) + factor(c));
                 store4(row_of(0) + factor(c),
-                       moved(q_old, p_old, sgd_pull(at[0], all.item_learning_rate, item_keep), item_keep));
-                float4 p_new = moved(p_old, q_old, sgd_pull(at[0], all.learning_rate, user_keep), user_keep);
-                for (int r = 1; r <= all.n_drawn; ++r) {
-                    const float4 o_old = load4(row_of(r) + factor(c));
-                    store4(row_of(r) + factor(c), moved(o_old, p_old, at[r] * all.item_learning_rate, 1.0f));
-                    p_new = moved(p_new, o_old, sgd_pull(at[r], all.learning_rate, user_keep), 1.0f);
+                       moved(q_old, p_old, sgd_pull(own_pull, all.item_learning_rate, item_keep), item_keep));
+                float4 p_new = moved(p_old, q_old, sgd_pull(own_pull, all.learning_rate, user_keep), user_keep);
+                for (int r = 1; r <= n; ++r) {
+                    const float pull = at[r];
+                    const Global<float> row = row_of(r) + factor(c);
+                    const float4 o_old = load4(row);
+                    store4(row, moved(o_old, p_old, pull * all.item_learning_rate, 1.0f));
+                    p_new = moved(p_new, o_old, sgd_pull(pull, all.learning_rate, user_keep), 1.0f);
                 }
                 if (Chunks > 0) p[Chunks > 0 ? c : 0] = p_new;
                 if (Chunks == 0 || left == 1) store4(user_row + factor(c), p_new);
@@ -183,10 +209,11 @@ void sampled_kernel(Choices all, int round) {
             if (part == 0 && all.bias) {
                 const float keep = sgd_keep<float>(all.bias_learning_rate, all.item_rate[item]);
                 const float own = all.item_bias[item];
-                all.item_bias[item] = sgd_bias(own, at[0] * all.bias_learning_rate, keep);
-                for (int r = 1; r <= all.n_drawn; ++r) {
-                    const float other = all.item_bias[drawn[r - 1]];
-                    all.item_bias[drawn[r - 1]] = other + at[r] * all.bias_learning_rate;
+                all.item_bias[item] = sgd_bias(own, own_pull * all.bias_learning_rate, keep);
+                for (int r = 1; r <= n; ++r) {
+                    const std::int64_t place = place_of(r);
+                    const float other = all.item_bias[place], pull = at[r];
+                    all.item_bias[place] = other + pull * all.bias_learning_rate;
                 }
             }
             --left;
@@ -198,25 +225,26 @@ struct SampledLauncher {
     const Choices& all;
     const std::vector<std::int32_t>& rounds;
 
-    template <int Lanes, int Chunks, int Most>
-    void run() const {
+    template <int Lanes, int Chunks>
+    void launch() const {
         const std::int64_t blocks = blocks_for(std::min(all.user_blocks, all.n_pairs), kThreads / Lanes);
         for (const std::int32_t round : rounds) {
             if (interrupt_pending()) throw Interrupted();
-            FASTCF_LAUNCH((sampled_kernel<Lanes, Chunks, Most>), blocks, kThreads, 0, all, static_cast<int>(round));
+            FASTCF_LAUNCH((sampled_kernel<Lanes, Chunks>), blocks, kThreads,
+                          4 * (kThreads / Lanes) * words_of(all.n_drawn), all, static_cast<int>(round));
         }
     }
 
-    template <int Most>
     void run() const {
         const std::int64_t s = all.stride;
-        if (s <= 16) return run<4, 1, Most>();
-        if (s <= 32) return run<8, 1, Most>();
-        if (s <= 64) return run<16, 1, Most>();
-        if (s <= 128) return run<32, 1, Most>();
-        if (s <= 256) return run<32, 2, Most>();
-        if (s <= 512) return run<32, 4, Most>();
-        return run<32, 0, Most>();
+        const bool few = all.n_drawn <= kFew;  // many take too much shared memory for small groups
+        if (s <= 16 && few) return launch<4, 1>();
+        if (s <= 32 && few) return launch<8, 1>();
+        if (s <= 64 && few) return launch<16, 1>();
+        if (s <= 128) return launch<32, 1>();
+        if (s <= 256) return launch<32, 2>();
+        if (s <= 512) return launch<32, 4>();
+        return launch<32, 0>();
     }
 };
 
@@ -280,7 +308,7 @@ void sampled_epoch(const SgdTiles& tiles, const SampledItems& items, const Sampl
                       step.cost,
                       plan.key};
     const SampledLauncher launcher{all, plan.rounds};
-    items.n_drawn == 1 ? launcher.run<1>() : launcher.run<kMostDrawn>();
+    launcher.run();
 }
 
 }  // namespace fastcf

@@ -55,27 +55,41 @@ FASTCF_FORMULA T softmax_slope(T term, T sum, bool chosen) {
 }
 
 // From the scores of a choice and of n drawn items to the derivatives, in place; returns the cost. `counted` is what
-// each drawn item counts: its weight, for softmax not 0 where it counts at all.
-template <class T>
-FASTCF_FORMULA T sampled_loss(SampledCost cost, int n, T* at, const T* counted) {
+// each drawn item counts: its weight, for softmax not 0 where it counts at all. `At` and `Counted` are arrays of T.
+template <class T, class At, class Counted>
+FASTCF_FORMULA T sampled_loss(SampledCost cost, int n, At at, Counted counted) {
+    const T score = at[0];
     T total = T(0), own = T(0), slope;
     if (cost == SampledCost::softmax) {
-        T greatest = at[0];
-        for (int m = 1; m <= n; ++m) greatest = counted[m - 1] != T(0) && at[m] > greatest ? at[m] : greatest;
-        const T score = at[0];
-        T sum = at[0] = softmax_term(score, greatest);
-        for (int m = 1; m <= n; ++m) sum += at[m] = counted[m - 1] != T(0) ? softmax_term(at[m], greatest) : T(0);
+        T greatest = score;
+        for (int m = 1; m <= n; ++m) {
+            const T other = at[m], counts = counted[m - 1];
+            greatest = counts != T(0) && other > greatest ? other : greatest;
+        }
+        T sum = softmax_term(score, greatest);
+        at[0] = sum;
+        for (int m = 1; m <= n; ++m) {
+            const T other = at[m], counts = counted[m - 1];
+            const T term = counts != T(0) ? softmax_term(other, greatest) : T(0);
+            at[m] = term;
+            sum += term;
+        }
         total = softmax_loss(score, greatest, sum);
-        for (int m = 0; m <= n; ++m) at[m] = softmax_slope(at[m], sum, m == 0);
+        for (int m = 0; m <= n; ++m) {
+            const T term = at[m];
+            at[m] = softmax_slope(term, sum, m == 0);
+        }
         return total;
     }
-    if (cost == SampledCost::logistic) total = chosen_loss(at[0], &own);
+    if (cost == SampledCost::logistic) total = chosen_loss(score, &own);
     for (int m = 1; m <= n; ++m) {
         const bool pair = cost == SampledCost::bpr;
-        const T loss = pair ? bpr_loss(at[0] - at[m], &slope) : drawn_loss(at[m], &slope);
-        total += counted[m - 1] * loss;
-        at[m] = counted[m - 1] * (pair ? -slope : slope);
-        if (pair) own -= at[m];
+        const T other = at[m], counts = counted[m - 1];
+        const T loss = pair ? bpr_loss(score - other, &slope) : drawn_loss(other, &slope);
+        total += counts * loss;
+        const T by_other = counts * (pair ? -slope : slope);
+        at[m] = by_other;
+        if (pair) own -= by_other;
     }
     at[0] = own;
     return total;
