@@ -13,4 +13,3 @@ items, scores = model.recommend(42, n=5)  # for user 42, without the items that 
 print("recommended:", items, scores.round(2))
 print("similar to item 7:", model.similar_items(7, n=5).ids)
 print("user 42 on items 7 and 8:", model.predict([(42, 7), (42, 8)]))
-
