@@ -28,7 +28,9 @@ SgdGrid sampled_grid(std::int64_t n_choices, std::int64_t, std::int64_t n_items,
     grid.user_blocks = parallel;
     grid.item_blocks =
         pairs == 1 ? 1 : std::clamp<std::int64_t>(2 * pairs, 1, std::max<std::int64_t>(n_items / kLeastItems, 1));
-    grid.interleave = FASTCF_SELECT_ISA(sampled_kernels).interleave(static_cast<long>(stride), n_drawn);
+    const SampledTogether together = FASTCF_SELECT_ISA(sampled_kernels).together(static_cast<long>(stride), n_drawn);
+    grid.interleave = together.runs;
+    grid.together = together.choices;
     return grid;
 }
 

@@ -11,11 +11,12 @@ namespace {
 // Draws that wait in the first-level cache.
 constexpr int kDraws = 8 * kMostDrawn;
 
-// Runs that advance together, and the lanes of what each of them has one number of. Scores, slopes and steps of a
-// choice wait for each other: about 100 cycles that other choices fill. Eight runs of rows beyond 32 floats do not fit
-// the registers; XXX
-constexpr int interleave_of_sampled(int nv) {
-    return nv > 0 && nv * 8 <= kMostResident ? 8 : interleave_of(nv);
+// Runs that advance together, and choices of each of them that take their slopes together: eight choices in all where
+// one item is drawn for each. Scores, slopes and steps wait for each other, some 180 cycles that only other choices
+// fill, and the rows of more than four users do not fit the registers.
+constexpr int kTogether = 8;
+constexpr int together_of(int nv, int n_drawn) {
+    return n_drawn == 1 ? kTogether / interleave_of(nv) : 1;
 }
 
 // What users' choices are looked up in.
@@ -26,15 +27,14 @@ struct Chooser {
 };
 
 FASTCF_INLINE bool in_list(const SampledTileArgs& args, long user, int32_t item) {
-    int64_t low = args.offsets[user], high = args.offsets[user + 1];
-    while (low < high) {
-        const int64_t middle = (low + high) / 2;
-        if (args.chosen[middle] < item)
-            low = middle + 1;
-        else
-            high = middle;
+    const int32_t* at = args.chosen + args.offsets[user];
+    int64_t left = args.offsets[user + 1] - args.offsets[user];
+    while (left > 1) {  // no branch that could be guessed wrong
+        const int64_t half = left / 2;
+        at += at[half] <= item ? half : 0;
+        left -= half;
     }
-    return low < args.offsets[user + 1] && args.chosen[low] == item;
+    return left == 1 && *at == item;
 }
 
 FASTCF_INLINE bool may_have(const uint32_t* filter, int shift, uint32_t item) {
@@ -63,8 +63,9 @@ FASTCF_INLINE void draw(const SampledTileArgs& args, long first, int count, unsi
     }
 }
 
-// What each drawn item counts, in the order step, draw, lane: nothing where the user has chosen it.
-template <int U, int W>
+// What each drawn item counts, in the order step, draw, lane: nothing where the user has chosen it. First the filters
+// are asked about all, without a branch, so that fetches overlap; then the few that they cannot rule out are looked up.
+template <int U>
 FASTCF_INLINE void count_draws(const SampledTileArgs& args, const Chooser (&users)[U], int steps, int n,
                                const unsigned short* drawn, float* shares) {
     const float share = args.share;
@@ -72,24 +73,28 @@ FASTCF_INLINE void count_draws(const SampledTileArgs& args, const Chooser (&user
     for (int j = 0; j < U; ++j) {
         const uint32_t* const filter = users[j].filter;
         const int shift = users[j].shift;
-        if (shift == 0) {
+        int unsure = 0;
+        const auto ask = [&](int t, int m) __attribute__((always_inline)) {
+            const bool may = may_have(filter, shift, first + drawn[(t * U + j) * n + m]);
+            shares[(t * n + m) * U + j] = may ? 0.0f : share;
+            unsure += may;
+        };
+        if (n == 1)
+            for (int t = 0; t < steps; ++t) ask(t, 0);
+        else
             for (int t = 0; t < steps; ++t)
-                for (int m = 0; m < n; ++m)
-                    shares[(t * n + m) * W + j] =
-                        may_have(filter, 0, first + drawn[(t * U + j) * n + m]) ? 0.0f : share;
-            continue;
-        }
+                for (int m = 0; m < n; ++m) ask(t, m);
+        if (shift == 0 || unsure == 0) continue;
         for (int t = 0; t < steps; ++t)
             for (int m = 0; m < n; ++m) {
-                const uint32_t item = first + drawn[(t * U + j) * n + m];
-                float counts = share;
-                if (may_have(filter, shift, item) && in_list(args, users[j].user, args.item_rows[item])) counts = 0.0f;
-                shares[(t * n + m) * W + j] = counts;
+                float& counts = shares[(t * n + m) * U + j];
+                if (counts == 0.0f && !in_list(args, users[j].user, args.item_rows[first + drawn[(t * U + j) * n + m]]))
+                    counts = share;
             }
     }
 }
 
-// From scores in W lanes, the choice's and then those of n drawn items, to minus the derivatives of weight times the
+// From scores in W lanes, the choices' and then those of n drawn items, to minus the derivatives of weight times the
 // cost.
 template <int W>
 FASTCF_INLINE void slopes(SampledCost cost, int n, const float* shares, const float* weight, float* at) {
@@ -139,14 +144,14 @@ FASTCF_INLINE void slopes(SampledCost cost, int n, const float* shares, const fl
     for (int j = 0; j < W; ++j) at[j] = own[j];
 }
 
-// Advances U runs by `steps` choices each. NV is the number of vectors of a row, 0 when only known at run time; N the
-// items drawn for a choice, 0 likewise.
-template <int NV, int U, int N, bool BIAS>
+// Advances U runs by `steps` choices each, H at a time. NV is the number of vectors of a row, 0 when only known at run
+// time; N the items drawn for a choice, 0 likewise.
+template <int NV, int U, int H, int N, bool BIAS>
 FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int steps, const unsigned short* items,
                            const float* weights, const unsigned short* drawn, const float* shares) {
     constexpr bool kResident = NV > 0 && NV * U <= kMostResident;
     constexpr int kRows = (N > 0 ? N : kMostDrawn) + 1;
-    constexpr int W = U > 4 ? 8 : 4;
+    constexpr int C = U * H, W = C > 4 ? 8 : 4;  // choices at a time, and lanes
     const long nv = NV > 0 ? NV : args.stride / kLanes;
     const long stride = NV > 0 ? NV * kLanes : args.stride;
     const int n = N > 0 ? N : args.n_drawn;
@@ -181,34 +186,35 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
         else
             store(rows[j] + v * kLanes, x);
     };
-    for (int t = 0; t < steps; ++t, items += U, weights += U, drawn += U * n, shares += W * n) {
-        float at[kRows * W];
-        const auto row_of = [&](int r, int j) {
-            return r == 0 ? item_factors + items[j] * stride : drawn_factors + drawn[j * n + r - 1] * stride;
+    for (int t = 0; t < steps; t += H, items += C, weights += C, drawn += C * n, shares += C * n) {
+        float at[kRows * W], counted[(kRows - 1) * W];
+        const auto row_of = [&](int r, int c) {
+            return r == 0 ? item_factors + items[c] * stride : drawn_factors + drawn[c * n + r - 1] * stride;
         };
         const auto scores = [&](int r) __attribute__((always_inline)) {
-            Vec acc[W];
-#pragma GCC unroll 8
-            for (int j = 0; j < W; ++j) {
-                if (j >= U) {
-                    acc[j] = acc[0];
-                    continue;
-                }
-                const float* q = row_of(r, j);
-                acc[j] = user_vector(j, 0) * load(q);
-#pragma GCC unroll 16
-                for (long v = 1; v < nv; ++v) acc[j] = fma(user_vector(j, v), load(q + v * kLanes), acc[j]);
-            }
 #pragma GCC unroll 2
             for (int g = 0; g < W; g += 4) {
-                const f4 four = row_sums4(acc[g], acc[g + 1], acc[g + 2], acc[g + 3]);
+                Vec acc[4];
+#pragma GCC unroll 4
+                for (int e = 0; e < 4; ++e) {
+                    const int c = g + e;
+                    if (c >= C) {
+                        acc[e] = acc[0];
+                        continue;
+                    }
+                    const float* q = row_of(r, c);
+                    acc[e] = user_vector(c % U, 0) * load(q);
+#pragma GCC unroll 16
+                    for (long v = 1; v < nv; ++v) acc[e] = fma(user_vector(c % U, v), load(q + v * kLanes), acc[e]);
+                }
+                const f4 four = row_sums4(acc[0], acc[1], acc[2], acc[3]);
                 __builtin_memcpy(at + r * W + g, &four, sizeof four);
             }
             if constexpr (BIAS)
-                for (int j = 0; j < U; ++j)
-                    at[r * W + j] += r == 0 ? item_bias[items[j]] : drawn_bias[drawn[j * n + r - 1]];
+                for (int c = 0; c < C; ++c)
+                    at[r * W + c] += r == 0 ? item_bias[items[c]] : drawn_bias[drawn[c * n + r - 1]];
             if (r > 0 && correction != nullptr)
-                for (int j = 0; j < U; ++j) at[r * W + j] += correction[drawn[j * n + r - 1]];
+                for (int c = 0; c < C; ++c) at[r * W + c] += correction[drawn[c * n + r - 1]];
         };
         scores(0);
         if constexpr (N == 1)
@@ -216,23 +222,29 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
         else
             for (int r = 1; r <= n; ++r) scores(r);
         float weight[W];
-        for (int j = 0; j < W; ++j) weight[j] = j < U ? weights[j] : 0.0f;
-        slopes<W>(cost, n, shares, weight, at);
-#pragma GCC unroll 8
-        for (int j = 0; j < U; ++j) {
-            float* q = row_of(0, j);
-            const float item_keep = item_keeps[items[j]];
-            const Vec user_by = broadcast(sgd_pull(at[j], lr, keep[j]));
-            const Vec item_by = broadcast(sgd_pull(at[j], item_lr, item_keep));
-            const Vec user_kept = broadcast(keep[j]);
-            const Vec item_kept = broadcast(item_keep);
-            float* other[kRows - 1];
-            float user_pulls[kRows - 1], other_pulls[kRows - 1];
-            for (int m = 0; m < n; ++m) {
-                other[m] = row_of(m + 1, j);
-                user_pulls[m] = sgd_pull(at[(m + 1) * W + j], lr, keep[j]);
-                other_pulls[m] = at[(m + 1) * W + j] * item_lr;
+        for (int c = 0; c < W; ++c) weight[c] = c < C ? weights[c] : 0.0f;
+        for (int m = 0; m < n; ++m)
+            for (int c = 0; c < W; ++c) counted[m * W + c] = c < C ? shares[((c / U) * n + m) * U + c % U] : 0.0f;
+        slopes<W>(cost, n, counted, weight, at);
+        float keeps[W], item_kept_by[W], user_pulls[kRows * W], item_pulls[kRows * W];
+        for (int c = 0; c < W; ++c) keeps[c] = c < C ? keep[c % U] : 0.0f;
+        for (int c = 0; c < W; ++c) item_kept_by[c] = c < C ? item_keeps[items[c]] : 0.0f;
+        for (int r = 0; r <= n; ++r)
+#pragma omp simd
+            for (int c = 0; c < W; ++c) {
+                user_pulls[r * W + c] = sgd_pull(at[r * W + c], lr, keeps[c]);
+                item_pulls[r * W + c] = sgd_pull(at[r * W + c], item_lr, r == 0 ? item_kept_by[c] : 1.0f);
             }
+#pragma GCC unroll 8
+        for (int c = 0; c < C; ++c) {
+            const int j = c % U;
+            float* q = row_of(0, c);
+            const Vec user_by = broadcast(user_pulls[c]);
+            const Vec item_by = broadcast(item_pulls[c]);
+            const Vec user_kept = broadcast(keep[j]);
+            const Vec item_kept = broadcast(item_kept_by[c]);
+            float* other[kRows - 1];
+            for (int m = 0; m < n; ++m) other[m] = row_of(m + 1, c);
             const auto update = [&](long v) __attribute__((always_inline)) {
                 const Vec q_old = load(q + v * kLanes);
                 const Vec p_old = user_vector(j, v);
@@ -240,17 +252,17 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
                 Vec p = sgd_factor(p_old, q_old, user_by, user_kept, MultiplyAdd{});
                 for (int m = 0; m < n; ++m) {
                     const Vec o_old = load(other[m] + v * kLanes);
-                    store(other[m] + v * kLanes, fma(broadcast(other_pulls[m]), p_old, o_old));
-                    p = fma(broadcast(user_pulls[m]), o_old, p);
+                    store(other[m] + v * kLanes, fma(broadcast(item_pulls[(m + 1) * W + c]), p_old, o_old));
+                    p = fma(broadcast(user_pulls[(m + 1) * W + c]), o_old, p);
                 }
                 set_user_vector(j, v, p);
             };
 #pragma GCC unroll 16
             for (long v = 0; v < nv; ++v) update(v);
             if constexpr (BIAS) {
-                float& own = item_bias[items[j]];
-                own = sgd_bias(own, at[j] * bias_lr, item_bias_keeps[items[j]]);
-                for (int m = 0; m < n; ++m) drawn_bias[drawn[j * n + m]] += at[(m + 1) * W + j] * bias_lr;
+                float& own = item_bias[items[c]];
+                own = sgd_bias(own, at[c] * bias_lr, item_bias_keeps[items[c]]);
+                for (int m = 0; m < n; ++m) drawn_bias[drawn[c * n + m]] += at[(m + 1) * W + c] * bias_lr;
             }
         }
     }
@@ -259,34 +271,36 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
             for (int v = 0; v < NV; ++v) store(rows[j] + v * kLanes, resident[j][v]);
 }
 
-// The same, drawing on the way.
-template <int NV, int U, int N, bool BIAS>
+// The same, drawing on the way; what H does not divide is done one by one.
+template <int NV, int U, int H, int N, bool BIAS>
 void advance_drawing(const SampledTileArgs& args, const SgdRun* runs, int steps, long first, long first_draw) {
-    constexpr int W = U > 4 ? 8 : 4;
     unsigned short drawn[kDraws];
     float shares[kDraws];
     const int n = N > 0 ? N : args.n_drawn;
-    const int at_once = kDraws / (W * n);
+    const int at_once = kDraws / (U * H * n) * H;
     Chooser users[U];
     for (int j = 0; j < U; ++j)
         users[j] = {runs[j].user, args.filter_shifts[runs[j].user], args.filter + args.filter_begins[runs[j].user]};
-    for (int e = 0; U < W && e < kDraws; ++e) shares[e] = 0.0f;
     for (int done = 0; done < steps; done += at_once, first += at_once * U, first_draw += at_once * U * n) {
         const int now = steps - done < at_once ? steps - done : at_once;
         draw(args, first_draw, now * U * n, drawn);
-        count_draws<U, W>(args, users, now, n, drawn, shares);
-        advance<NV, U, N, BIAS>(args, runs, now, args.items + first, args.weights + first, drawn, shares);
+        count_draws<U>(args, users, now, n, drawn, shares);
+        const int even = now / H * H;
+        advance<NV, U, H, N, BIAS>(args, runs, even, args.items + first, args.weights + first, drawn, shares);
+        if (even < now)
+            advance<NV, U, 1, N, BIAS>(args, runs, now - even, args.items + first + even * U,
+                                       args.weights + first + even * U, drawn + even * U * n, shares + even * U * n);
     }
 }
 
 template <int NV, int N, bool BIAS>
 void run_tile(const SampledTileArgs& args) {
-    constexpr int U = interleave_of_sampled(NV);
+    constexpr int U = interleave_of(NV), H = together_of(NV, N);
     const long drawn = args.n_drawn;
     long first = 0;      // choice
     if (args.by_user) {  // laid out without interleaving
         for (long r = 0; r < args.n_runs; first += args.runs[r++].length)
-            advance_drawing<NV, 1, N, BIAS>(args, args.runs + r, args.runs[r].length, first, args.first_draw);
+            advance_drawing<NV, 1, 1, N, BIAS>(args, args.runs + r, args.runs[r].length, first, args.first_draw);
         return;
     }
     for (long r = 0; r < args.n_runs; r += U) {
@@ -301,13 +315,13 @@ void run_tile(const SampledTileArgs& args) {
         int shared = 0;
         if (n == U) {
             shared = runs[U - 1].length;  // runs are sorted, longest first
-            advance_drawing<NV, U, N, BIAS>(args, runs, shared, first, args.first_draw + first * drawn);
+            advance_drawing<NV, U, H, N, BIAS>(args, runs, shared, first, args.first_draw + first * drawn);
             first += shared * U;
         }
         for (int j = 0; j < n; ++j) {
             const int rest = runs[j].length - shared;
             if (rest == 0) continue;
-            advance_drawing<NV, 1, N, BIAS>(args, runs + j, rest, first, args.first_draw + first * drawn);
+            advance_drawing<NV, 1, 1, N, BIAS>(args, runs + j, rest, first, args.first_draw + first * drawn);
             first += rest;
         }
     }
@@ -346,12 +360,13 @@ void tile(const SampledTileArgs& args) {
     }
 }
 
-int interleave(long stride, int n_drawn) {
-    return interleave_of_sampled(specialised(stride, n_drawn));
+SampledTogether together(long stride, int n_drawn) {
+    const int nv = specialised(stride, n_drawn);
+    return {interleave_of(nv), together_of(nv, n_drawn)};
 }
 
 }  // namespace
 
-const SampledKernels sampled_kernels = {tile, interleave};
+const SampledKernels sampled_kernels = {tile, together};
 
 }  // namespace fastcf::FASTCF_ISA_NAMESPACE

@@ -39,9 +39,14 @@ struct SampledTileArgs {
     SampledCost cost;
 };
 
+// Runs that advance together, and choices of each that take their slopes at one point.
+struct SampledTogether {
+    int runs, choices;
+};
+
 struct SampledKernels {
     void (*tile)(const SampledTileArgs& args);
-    int (*interleave)(long stride, int n_drawn);
+    SampledTogether (*together)(long stride, int n_drawn);
 };
 
 FASTCF_KERNEL_TABLES(SampledKernels, sampled_kernels)

@@ -13,12 +13,6 @@ namespace fastcf {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kFew = 16;  // items drawn for a choice
-
-// The numbers in shared memory of a group that draws n items.
-FASTCF_HD constexpr int words_of(int n) {
-    return 3 * n + 1;
-}
 
 // Everything a launch needs.
 struct Choices {
@@ -77,20 +71,30 @@ FASTCF_DEVICE bool has_chosen(const Choices& all, std::int64_t user, std::int64_
     return found == row;
 }
 
+// An array of a thread's own, in registers, or one in shared memory.
+template <bool Own, class T, class Other>
+FASTCF_DEVICE auto either(T* own, Other other) {
+    if constexpr (Own)
+        return own;
+    else
+        return other;
+}
+
 // A round's tasks, one for each group of `Lanes` threads, choice after choice; each thread has 4 `Chunks` factors of
-// the run's user in registers (0 chunks: in memory, for rows beyond 512 factors; every factor is one thread's own). The
-// threads of a group share the drawing of items; one computes the slopes, which are short beside waiting for rows.
-// Shared memory: 12 bytes for each item drawn and group.
+// the run's user in registers (0 chunks: in memory, for rows beyond 512 factors; every factor is one thread's own). One
+// item drawn: all threads of a group draw it and compute the slopes, in registers. More: a group is a warp, whose
+// threads share the drawing; scores, slopes and items are in shared memory, 12 bytes an item, and one thread computes
+// the slopes, short beside waiting for rows as long as items are few.
 //
 // At stride s with n items drawn a choice fetches (n + 1) 8 s bytes of item rows, scores and steps apart, and stores
 // (n + 1) 4 s, from L2 as far as the two item blocks fit there, 8 s / run length bytes of user row, and for each item
 // drawn a slot, a filter's word and now and then a search of the user's choices. Bound by the group's chain of
 // dependent fetches, about three from L2 a choice, as long as tasks are fewer than groups that fit the device; blocks
-// must not have too few items to draw from, so small catalogues leave much of a device idle.
-template <int Lanes, int Chunks>
-FASTCF_KERNEL(kThreads, (Chunks == 4 ? 1 : 2))
+// must not have too few items to draw from, so small catalogues leave much of a device idle. Two blocks at a time: more
+// would spill registers.
+template <int Lanes, int Chunks, bool One>
+FASTCF_KERNEL(kThreads, 2)
 void sampled_kernel(Choices all, int round) {
-    FASTCF_DYNAMIC_SHARED(float, shared);
     constexpr int kGroups = kThreads / Lanes;
     constexpr int kHeld = Chunks > 0 ? Chunks : 1;
     const int part = lane_index() % Lanes;
@@ -99,9 +103,18 @@ void sampled_kernel(Choices all, int round) {
     const SgdTile task = sgd_tile(all.user_blocks, all.n_pairs, round, static_cast<int>(unit < tasks ? unit : 0));
     const auto factor = [&](int c) { return static_cast<std::int64_t>(c) * Lanes * 4 + part * 4; };
     const int chunks = Chunks > 0 ? Chunks : static_cast<int>((all.stride + Lanes * 4 - 1) / (Lanes * 4));
-    const int n = all.n_drawn;
-    const Shared<float> at = shared + (threadIdx.x / Lanes) * words_of(n);
-    const Shared<float> counted = at + (n + 1), drawn = counted + n;  // drawn: offsets in an item block, below 2^16
+    static_assert(One || Lanes == kWarp);
+    FASTCF_DYNAMIC_SHARED(float, shared);
+    const int n = One ? 1 : all.n_drawn;
+    float own_at[2] = {}, own_counted[1] = {};
+    std::int32_t own_drawn[1] = {};
+    const auto at = either<One>(own_at, shared + (threadIdx.x / Lanes) * (3 * n + 1));
+    const auto counted = either<One>(own_counted, shared + (threadIdx.x / Lanes) * (3 * n + 1) + n + 1);
+    const auto drawn =
+        either<One>(own_drawn, pointer_cast<std::int32_t>(shared + (threadIdx.x / Lanes) * (3 * n + 1) + 2 * n + 1));
+    const auto sync = [&] {
+        if (!One) warp_sync();
+    };
     for (int half = 0; half < 2; ++half) {
         const std::int32_t block = all.pairs[2 * task.item_block + half];
         std::int64_t run = 0, e = 0, end = 0, first_item = 0, first_drawn = 0;
@@ -124,14 +137,13 @@ void sampled_kernel(Choices all, int round) {
         float user_keep = 0.0f;
         const std::int64_t steps = warp_max(end - e);
         for (std::int64_t step = 0; step < steps; ++step, ++e) {
-            warp_sync();  // the last step has been read
             const bool active = e < end;
             const bool first = active && left == 0;
             if (first) {
                 const SgdRun now = all.runs[run++];
                 user = now.user;
                 left = now.length;
-                first_draw = all.by_user ? (static_cast<std::int64_t>(block) << 40) - e * all.n_drawn : 0;
+                first_draw = all.by_user ? (static_cast<std::int64_t>(block) << 40) - e * n : 0;
                 user_keep = sgd_keep<float>(all.learning_rate, all.user_rate[user]);
             }
             const Global<float> user_row = all.user_factors + user * all.stride;
@@ -141,67 +153,73 @@ void sampled_kernel(Choices all, int round) {
             std::int64_t item = first_item;
             if (active) {
                 item += all.items[e];
-                for (int m = part; m < n; m += Lanes) {
+                FASTCF_NO_UNROLL
+                for (int m = One ? 0 : part; m < n; m += One ? 1 : Lanes) {
                     const std::int64_t draw = first_draw + e * n + m;
                     std::uint32_t coin;
                     const std::uint32_t slot = alias_slot(
                         half_word(random_word(all.key, static_cast<std::uint64_t>(draw / 2)), draw), n_slots, &coin);
                     const AliasSlot entry = all.slots[first_drawn + slot];
-                    const std::int64_t offset = coin < entry.threshold ? static_cast<std::int64_t>(slot) : entry.alias;
-                    drawn[m] = static_cast<float>(offset);
-                    counted[m] = has_chosen(all, user, first_drawn + offset) ? 0.0f : share;
+                    const auto place = static_cast<std::int32_t>(
+                        first_drawn + (coin < entry.threshold ? static_cast<std::int64_t>(slot) : entry.alias));
+                    drawn[m] = place;
+                    counted[m] = has_chosen(all, user, place) ? 0.0f : share;
                 }
+                sync();
             }
-            warp_sync();
             const auto place_of = [&](int r) {
                 if (r == 0) return item;
-                const float offset = drawn[r - 1];
-                return first_drawn + static_cast<std::int64_t>(offset);
+                const std::int32_t place = drawn[r - 1];
+                return static_cast<std::int64_t>(place);
             };
-            const auto row_of = [&](int r) { return all.item_factors + place_of(r) * all.stride; };
+            FASTCF_UNROLL_BY(One ? 2 : 1)
             for (int r = 0; r <= n; ++r) {
                 float product = 0.0f;
                 if (active) {
-                    const Global<float> row = row_of(r);
+                    const std::int64_t place = place_of(r);
+                    const Global<float> row = all.item_factors + place * all.stride;
                     for (int c = 0; c < chunks; ++c)
                         if (factor(c) < all.stride)
                             product += dot_of(Chunks > 0 ? p[Chunks > 0 ? c : 0] : load4(user_row + factor(c)),
                                               load4(row + factor(c)));
                     if (part == 0) {
-                        const std::int64_t place = place_of(r);
                         if (all.bias) product += all.item_bias[place];
                         if (r > 0 && all.correction != nullptr) product += all.correction[place];
                     }
                 }
                 for (int mask = Lanes / 2; mask > 0; mask /= 2) product += shuffle_xor(product, mask);
-                if (part == 0) at[r] = product;
+                if (One || part == 0) at[r] = product;
             }
-            if (active && part == 0) {
-                const float weight = all.weights[e];
+            if (!active) continue;
+            const float weight = all.weights[e];
+            if (One || part == 0) {
                 sampled_loss<float>(all.cost, n, at, counted);
+                FASTCF_UNROLL_BY(One ? 2 : 1)
                 for (int r = 0; r <= n; ++r) {
                     const float slope = at[r];
                     at[r] = -weight * slope;
                 }
             }
-            warp_sync();
-            if (!active) continue;
-            const float own_pull = at[0];
+            sync();
+            const float own_slope = at[0];
             const float item_keep = sgd_keep<float>(all.item_learning_rate, all.item_rate[item]);
+            const float own_pull = sgd_pull(own_slope, all.item_learning_rate, item_keep);
+            const float user_pull = sgd_pull(own_slope, all.learning_rate, user_keep);
+            const Global<float> own_row = all.item_factors + item * all.stride;
             FASTCF_UNROLL_BY(kHeld)
             for (int c = 0; c < chunks; ++c) {
                 if (factor(c) >= all.stride) continue;
                 const float4 p_old = Chunks > 0 ? p[Chunks > 0 ? c : 0] : load4(user_row + factor(c));
-                const float4 q_old = load4(row_of(0) + factor(c));
-                store4(row_of(0) + factor(c),
-                       moved(q_old, p_old, sgd_pull(own_pull, all.item_learning_rate, item_keep), item_keep));
-                float4 p_new = moved(p_old, q_old, sgd_pull(own_pull, all.learning_rate, user_keep), user_keep);
+                const float4 q_old = load4(own_row + factor(c));
+                store4(own_row + factor(c), moved(q_old, p_old, own_pull, item_keep));
+                float4 p_new = moved(p_old, q_old, user_pull, user_keep);
+                FASTCF_UNROLL_BY(One ? 2 : 1)
                 for (int r = 1; r <= n; ++r) {
-                    const float pull = at[r];
-                    const Global<float> row = row_of(r) + factor(c);
+                    const Global<float> row = all.item_factors + place_of(r) * all.stride + factor(c);
+                    const float slope = at[r];
                     const float4 o_old = load4(row);
-                    store4(row, moved(o_old, p_old, pull * all.item_learning_rate, 1.0f));
-                    p_new = moved(p_new, o_old, sgd_pull(pull, all.learning_rate, user_keep), 1.0f);
+                    store4(row, moved(o_old, p_old, slope * all.item_learning_rate, 1.0f));
+                    p_new = moved(p_new, o_old, sgd_pull(slope, all.learning_rate, user_keep), 1.0f);
                 }
                 if (Chunks > 0) p[Chunks > 0 ? c : 0] = p_new;
                 if (Chunks == 0 || left == 1) store4(user_row + factor(c), p_new);
@@ -209,13 +227,15 @@ void sampled_kernel(Choices all, int round) {
             if (part == 0 && all.bias) {
                 const float keep = sgd_keep<float>(all.bias_learning_rate, all.item_rate[item]);
                 const float own = all.item_bias[item];
-                all.item_bias[item] = sgd_bias(own, own_pull * all.bias_learning_rate, keep);
+                all.item_bias[item] = sgd_bias(own, own_slope * all.bias_learning_rate, keep);
+                FASTCF_UNROLL_BY(One ? 2 : 1)
                 for (int r = 1; r <= n; ++r) {
                     const std::int64_t place = place_of(r);
-                    const float other = all.item_bias[place], pull = at[r];
-                    all.item_bias[place] = other + pull * all.bias_learning_rate;
+                    const float other = all.item_bias[place], slope = at[r];
+                    all.item_bias[place] = other + slope * all.bias_learning_rate;
                 }
             }
+            sync();
             --left;
         }
     }
@@ -225,26 +245,34 @@ struct SampledLauncher {
     const Choices& all;
     const std::vector<std::int32_t>& rounds;
 
-    template <int Lanes, int Chunks>
-    void launch() const {
-        const std::int64_t blocks = blocks_for(std::min(all.user_blocks, all.n_pairs), kThreads / Lanes);
+    template <int Lanes, int Chunks, bool One>
+    void run() const {
+        constexpr int kGroups = kThreads / Lanes;
+        const std::int64_t blocks = blocks_for(std::min(all.user_blocks, all.n_pairs), kGroups);
+        // One item drawn: nothing of it is touched.
+        const std::int64_t floats = One ? 1 : static_cast<std::int64_t>(kGroups) * (3 * all.n_drawn + 1);
+        const std::int64_t bytes = floats * static_cast<std::int64_t>(sizeof(float));
         for (const std::int32_t round : rounds) {
             if (interrupt_pending()) throw Interrupted();
-            FASTCF_LAUNCH((sampled_kernel<Lanes, Chunks>), blocks, kThreads,
-                          4 * (kThreads / Lanes) * words_of(all.n_drawn), all, static_cast<int>(round));
+            FASTCF_LAUNCH((sampled_kernel<Lanes, Chunks, One>), blocks, kThreads, bytes, all, static_cast<int>(round));
         }
     }
 
     void run() const {
         const std::int64_t s = all.stride;
-        const bool few = all.n_drawn <= kFew;  // many take too much shared memory for small groups
-        if (s <= 16 && few) return launch<4, 1>();
-        if (s <= 32 && few) return launch<8, 1>();
-        if (s <= 64 && few) return launch<16, 1>();
-        if (s <= 128) return launch<32, 1>();
-        if (s <= 256) return launch<32, 2>();
-        if (s <= 512) return launch<32, 4>();
-        return launch<32, 0>();
+        if (all.n_drawn > 1) {
+            if (s <= 128) return run<32, 1, false>();
+            if (s <= 256) return run<32, 2, false>();
+            if (s <= 512) return run<32, 4, false>();
+            return run<32, 0, false>();
+        }
+        if (s <= 16) return run<4, 1, true>();
+        if (s <= 32) return run<8, 1, true>();
+        if (s <= 64) return run<16, 1, true>();
+        if (s <= 128) return run<32, 1, true>();
+        if (s <= 256) return run<32, 2, true>();
+        if (s <= 512) return run<32, 4, true>();
+        return run<32, 0, true>();
     }
 };
 
@@ -307,8 +335,7 @@ void sampled_epoch(const SgdTiles& tiles, const SampledItems& items, const Sampl
                       step.by_user,
                       step.cost,
                       plan.key};
-    const SampledLauncher launcher{all, plan.rounds};
-    launcher.run();
+    SampledLauncher{all, plan.rounds}.run();
 }
 
 }  // namespace fastcf

@@ -55,41 +55,40 @@ FASTCF_FORMULA T softmax_slope(T term, T sum, bool chosen) {
 }
 
 // From the scores of a choice and of n drawn items to the derivatives, in place; returns the cost. `counted` is what
-// each drawn item counts: its weight, for softmax not 0 where it counts at all. `At` and `Counted` are arrays of T.
-template <class T, class At, class Counted>
-FASTCF_FORMULA T sampled_loss(SampledCost cost, int n, At at, Counted counted) {
+// each drawn item counts: its weight, for softmax not 0 where it counts at all.
+template <class T, class Scores, class Counted>
+FASTCF_FORMULA T sampled_loss(SampledCost cost, int n, Scores at, Counted counted) {
     const T score = at[0];
-    T total = T(0), own = T(0), slope;
     if (cost == SampledCost::softmax) {
         T greatest = score;
         for (int m = 1; m <= n; ++m) {
             const T other = at[m], counts = counted[m - 1];
             greatest = counts != T(0) && other > greatest ? other : greatest;
         }
-        T sum = softmax_term(score, greatest);
-        at[0] = sum;
+        const T own_term = softmax_term(score, greatest);
+        T sum = own_term;
         for (int m = 1; m <= n; ++m) {
             const T other = at[m], counts = counted[m - 1];
             const T term = counts != T(0) ? softmax_term(other, greatest) : T(0);
             at[m] = term;
             sum += term;
         }
-        total = softmax_loss(score, greatest, sum);
-        for (int m = 0; m <= n; ++m) {
+        for (int m = 1; m <= n; ++m) {
             const T term = at[m];
-            at[m] = softmax_slope(term, sum, m == 0);
+            at[m] = softmax_slope(term, sum, false);
         }
-        return total;
+        at[0] = softmax_slope(own_term, sum, true);
+        return softmax_loss(score, greatest, sum);
     }
+    T total = T(0), own = T(0), slope;
     if (cost == SampledCost::logistic) total = chosen_loss(score, &own);
     for (int m = 1; m <= n; ++m) {
         const bool pair = cost == SampledCost::bpr;
         const T other = at[m], counts = counted[m - 1];
         const T loss = pair ? bpr_loss(score - other, &slope) : drawn_loss(other, &slope);
         total += counts * loss;
-        const T by_other = counts * (pair ? -slope : slope);
-        at[m] = by_other;
-        if (pair) own -= by_other;
+        at[m] = counts * (pair ? -slope : slope);
+        if (pair) own += counts * slope;
     }
     at[0] = own;
     return total;

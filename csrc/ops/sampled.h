@@ -6,7 +6,8 @@
 //     q_i <- (q_i - lr g_i p_u) / (1 + lr r_i)        b_i <- (b_i - lr_b g_i) / (1 + lr_b r_i)
 //     q_j <-  q_j - lr g_j p_u                        b_j <-  b_j - lr_b g_j
 // The penalty is a proximal step and is paid at choices, as in ops/sgd.h. All slopes of a choice are taken at one
-// point; then its items step one after the other.
+// point, on the CPU those of up to eight choices: of interleaved runs, and of consecutive choices of each. Then they
+// step one after the other.
 //
 // Which items are drawn. Choices are laid out as tiles, user block x item block (SgdTiles). Before each epoch item
 // blocks are matched in pairs at random; a task is a user block and a pair, and the choices of either block are

@@ -43,6 +43,7 @@ struct SgdRun {
 struct SgdGrid {
     std::int64_t user_blocks = 1, item_blocks = 1;  // about
     int interleave = 1;
+    int together = 1;  // ratings of each interleaved run whose errors are taken at one point
     bool racing = false;
 };
 

@@ -20,7 +20,7 @@ namespace {
 
 enum Stream : std::uint64_t { kDraws = 4, kMatching = 5 };  // those before: sgd_tiles.cpp
 
-constexpr std::int64_t kFilterBits = 32;  // of a choice, at the most; at least half of that where words are shared
+constexpr std::int64_t kFilterBits = 64;  // of a choice, at the most; a quarter of that at least where words are shared
 
 }  // namespace
 

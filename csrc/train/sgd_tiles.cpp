@@ -265,8 +265,11 @@ void TileOrder::append(int user_block, int item_block, TrainingOrder& order) con
         const SgdRun* runs = runs_.data() + r;
         const std::int64_t n = std::min(width, last - r);
         const std::int32_t shared = n == width ? runs[n - 1].length : 0;
-        for (std::int32_t t = 0; t < shared; ++t, ++step)
+        const std::int32_t whole = shared / tiles_.grid.together * tiles_.grid.together;
+        for (std::int32_t t = 0; t < shared; ++t) {
             for (std::int64_t j = 0; j < n; ++j) append(runs[j]);
+            if (t >= whole || (t + 1) % tiles_.grid.together == 0) ++step;
+        }
         for (std::int64_t j = 0; j < n; ++j)
             for (std::int32_t t = shared; t < runs[j].length; ++t, ++step) append(runs[j]);
     }
