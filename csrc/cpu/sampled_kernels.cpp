@@ -145,7 +145,7 @@ FASTCF_INLINE void slopes(SampledCost cost, int n, const float* shares, const fl
 }
 
 // Advances U runs by `steps` choices each, H at a time. NV is the number of vectors of a row, 0 when only known at run
-// time; N the items drawn for a choice, 0 likewise.
+// time; N the items drawn for a choice, 0: any number.
 template <int NV, int U, int H, int N, bool BIAS>
 FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int steps, const unsigned short* items,
                            const float* weights, const unsigned short* drawn, const float* shares) {

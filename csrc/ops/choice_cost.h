@@ -2,7 +2,8 @@
 // as a function of the parameters. For recorded costs and for gradient checks in double precision.
 //
 // Cost: (n_drawn + 1) 2k flops a choice, three times as many with the gradient, which is added up by one thread. The
-// same bits for any number of threads. Runs on the host.
+// same bits for any number of threads. Runs on the host in every backend: it is called for a record of the cost and for
+// gradient checks on small problems, never inside an epoch.
 #pragma once
 
 #include <cstdint>

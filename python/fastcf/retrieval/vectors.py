@@ -136,8 +136,8 @@ class NearestVectors(BaseRetriever):
     -----
     Unknown users have no vector and get nothing. Scores are inner products and item biases, without what is the same
     for all items of a user. An index returns the 2k nearest items, so that k remain without what a user has seen; users
-    with more than k of them seen get fewer. Items whose factors and bias are all 0, those without ratings, are nobody's
-    candidates. The bias of an item is one more coordinate of its vector, where the query has a 1.
+    with more than k of them seen get fewer. Items whose factors and bias are all 0, those without ratings, are not
+    candidates of any user. The bias of an item is one more coordinate of its vector, where the query has a 1.
 
     Candidates are those of the model's state at ``fit``. When the model is fitted again, they stay the same until
     ``fit`` is called again.

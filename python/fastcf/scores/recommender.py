@@ -420,7 +420,7 @@ class Recommender:
             One item id, or several. Unknown ones have no neighbours: all padding.
         n : int, default 10
             How many; at least 1. An item is not its own neighbour. Items without training data, whose vectors are
-            zeros, have no neighbours and are nobody's.
+            zeros, neither have neighbours nor are any.
         metric : {"cosine", "euclidean", "dot"}, default "cosine"
             Similarity of the vectors as they are: cosine, distance ‖v_k − v_i‖ (the smallest first), or inner product.
             Weights between items are taken as they are.

@@ -20,7 +20,7 @@ METRICS = ("cosine", "euclidean", "dot")
 class VectorTable:
     """The vectors of one side. Immutable; copies for searches are made at the first one and kept.
 
-    Rows without training data, whose vectors are zeros or the centre, have no neighbours and are nobody's.
+    Rows without training data, whose vectors are zeros or the centre, neither have neighbours nor are any.
 
     Parameters
     ----------
