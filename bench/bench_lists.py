@@ -131,9 +131,11 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=10, help="settings tried for each tuned peer (default 10)")
     parser.add_argument("--validation", action="store_true", help="measure on the validation part")
     arguments = parser.parse_args()
-    results: dict[str, Any] = {}
-    for name, (ratings, threshold, truth) in _sets(arguments.sets):
-        results[name] = {"threshold": threshold}
+    sets = list(_sets(arguments.sets))
+    if not sets:
+        parser.error(f"{arguments.sets}: no sets of ratings here")
+    for name, (ratings, threshold, truth) in sets:
+        results: dict[str, Any] = {"seeds": arguments.seeds, "trials": arguments.trials, "threshold": threshold}
         for protocol in arguments.protocols:
             entries = _entries(protocol, arguments)
             if truth is not None:
@@ -142,7 +144,7 @@ def main() -> None:
             for seed in range(arguments.seeds):
                 split = lists_protocols.task(ratings, threshold, protocol, seed)
                 run(split, entries, seed, arguments.validation, figures)
-            found = results[name][protocol] = report(figures)
+            found = results[protocol] = report(figures)
             k_ndcg, k_recall, _ = PROTOCOLS[protocol]
             print(f"\n{name}, {protocol}, {found['users']:,} users{', validation' * arguments.validation}\n")
             print(
@@ -156,13 +158,8 @@ def main() -> None:
                     f"| {model['fit_seconds']:.2f} | {model['list_seconds']:.2f} |",
                     flush=True,
                 )
-    if not results:
-        parser.error(f"{arguments.sets}: no sets of ratings here")
-    print()
-    write_json(
-        "lists-validation" if arguments.validation else "lists",
-        {"seeds": arguments.seeds, "trials": arguments.trials, "sets": results},
-    )
+        print()
+        write_json(f"lists-{name}{'-validation' * arguments.validation}", results)
 
 
 if __name__ == "__main__":

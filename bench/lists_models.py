@@ -125,6 +125,8 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "ItemNeighbours": way("ItemNeighbours"),
     "UserNeighbours": way("UserNeighbours"),
     "ImplicitFactorization": IMPLICIT,
+    "ImplicitFactorization, BPR": way("ImplicitFactorization", solver="bpr"),
+    "ImplicitFactorization, sampled softmax": way("ImplicitFactorization", solver="sampled"),
     "LinearAutoencoder": LINEAR,
     "LinearAutoencoder, 200 neighbours": way("LinearAutoencoder", neighbours=200),
     "Blend of LinearAutoencoder and ImplicitFactorization": way("Blend", members=(LINEAR, IMPLICIT), metric="ndcg@10"),
