@@ -146,7 +146,7 @@ FASTCF_INLINE void slopes(SampledCost cost, int n, const float* shares, const fl
 
 // Advances U runs by `steps` choices each, H at a time. NV is the number of vectors of a row, 0 when only known at run
 // time; N the items drawn for a choice, 0: any number.
-template <int NV, int U, int H, int N, bool BIAS>
+template <int NV, int U, int H, int N>
 FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int steps, const unsigned short* items,
                            const float* weights, const unsigned short* drawn, const float* shares) {
     constexpr bool kResident = NV > 0 && NV * U <= kMostResident;
@@ -165,6 +165,7 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
     const float* const correction = args.correction;
     const float lr = args.learning_rate, item_lr = args.item_learning_rate, bias_lr = args.bias_learning_rate;
     const SampledCost cost = args.cost;
+    const bool bias = args.bias;
     Vec resident[U][kResident ? NV : 1];
     float* rows[U];
     float keep[U];
@@ -192,7 +193,6 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
             return r == 0 ? item_factors + items[c] * stride : drawn_factors + drawn[c * n + r - 1] * stride;
         };
         const auto scores = [&](int r) __attribute__((always_inline)) {
-#pragma GCC unroll 2
             for (int g = 0; g < W; g += 4) {
                 Vec acc[4];
 #pragma GCC unroll 4
@@ -203,14 +203,14 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
                         continue;
                     }
                     const float* q = row_of(r, c);
-                    acc[e] = user_vector(c % U, 0) * load(q);
+                    acc[e] = user_vector(e % U, 0) * load(q);
 #pragma GCC unroll 16
-                    for (long v = 1; v < nv; ++v) acc[e] = fma(user_vector(c % U, v), load(q + v * kLanes), acc[e]);
+                    for (long v = 1; v < nv; ++v) acc[e] = fma(user_vector(e % U, v), load(q + v * kLanes), acc[e]);
                 }
                 const f4 four = row_sums4(acc[0], acc[1], acc[2], acc[3]);
                 __builtin_memcpy(at + r * W + g, &four, sizeof four);
             }
-            if constexpr (BIAS)
+            if (bias)
                 for (int c = 0; c < C; ++c)
                     at[r * W + c] += r == 0 ? item_bias[items[c]] : drawn_bias[drawn[c * n + r - 1]];
             if (r > 0 && correction != nullptr)
@@ -235,36 +235,37 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
                 user_pulls[r * W + c] = sgd_pull(at[r * W + c], lr, keeps[c]);
                 item_pulls[r * W + c] = sgd_pull(at[r * W + c], item_lr, r == 0 ? item_kept_by[c] : 1.0f);
             }
-#pragma GCC unroll 8
-        for (int c = 0; c < C; ++c) {
-            const int j = c % U;
-            float* q = row_of(0, c);
-            const Vec user_by = broadcast(user_pulls[c]);
-            const Vec item_by = broadcast(item_pulls[c]);
-            const Vec user_kept = broadcast(keep[j]);
-            const Vec item_kept = broadcast(item_kept_by[c]);
-            float* other[kRows - 1];
-            for (int m = 0; m < n; ++m) other[m] = row_of(m + 1, c);
-            const auto update = [&](long v) __attribute__((always_inline)) {
-                const Vec q_old = load(q + v * kLanes);
-                const Vec p_old = user_vector(j, v);
-                store(q + v * kLanes, sgd_factor(q_old, p_old, item_by, item_kept, MultiplyAdd{}));
-                Vec p = sgd_factor(p_old, q_old, user_by, user_kept, MultiplyAdd{});
-                for (int m = 0; m < n; ++m) {
-                    const Vec o_old = load(other[m] + v * kLanes);
-                    store(other[m] + v * kLanes, fma(broadcast(item_pulls[(m + 1) * W + c]), p_old, o_old));
-                    p = fma(broadcast(user_pulls[(m + 1) * W + c]), o_old, p);
-                }
-                set_user_vector(j, v, p);
-            };
+        for (int h = 0; h < C; h += U)
+#pragma GCC unroll 4
+            for (int j = 0; j < U; ++j) {
+                const int c = h + j;
+                float* q = row_of(0, c);
+                const Vec user_by = broadcast(user_pulls[c]);
+                const Vec item_by = broadcast(item_pulls[c]);
+                const Vec user_kept = broadcast(keep[j]);
+                const Vec item_kept = broadcast(item_kept_by[c]);
+                float* other[kRows - 1];
+                for (int m = 0; m < n; ++m) other[m] = row_of(m + 1, c);
+                const auto update = [&](long v) __attribute__((always_inline)) {
+                    const Vec q_old = load(q + v * kLanes);
+                    const Vec p_old = user_vector(j, v);
+                    store(q + v * kLanes, sgd_factor(q_old, p_old, item_by, item_kept, MultiplyAdd{}));
+                    Vec p = sgd_factor(p_old, q_old, user_by, user_kept, MultiplyAdd{});
+                    for (int m = 0; m < n; ++m) {
+                        const Vec o_old = load(other[m] + v * kLanes);
+                        store(other[m] + v * kLanes, fma(broadcast(item_pulls[(m + 1) * W + c]), p_old, o_old));
+                        p = fma(broadcast(user_pulls[(m + 1) * W + c]), o_old, p);
+                    }
+                    set_user_vector(j, v, p);
+                };
 #pragma GCC unroll 16
-            for (long v = 0; v < nv; ++v) update(v);
-            if constexpr (BIAS) {
-                float& own = item_bias[items[c]];
-                own = sgd_bias(own, at[c] * bias_lr, item_bias_keeps[items[c]]);
-                for (int m = 0; m < n; ++m) drawn_bias[drawn[c * n + m]] += at[(m + 1) * W + c] * bias_lr;
+                for (long v = 0; v < nv; ++v) update(v);
+                if (bias) {
+                    float& own = item_bias[items[c]];
+                    own = sgd_bias(own, at[c] * bias_lr, item_bias_keeps[items[c]]);
+                    for (int m = 0; m < n; ++m) drawn_bias[drawn[c * n + m]] += at[(m + 1) * W + c] * bias_lr;
+                }
             }
-        }
     }
     if constexpr (kResident)
         for (int j = 0; j < U; ++j)
@@ -272,7 +273,7 @@ FASTCF_INLINE void advance(const SampledTileArgs& args, const SgdRun* runs, int 
 }
 
 // The same, drawing on the way; what H does not divide is done one by one.
-template <int NV, int U, int H, int N, bool BIAS>
+template <int NV, int U, int H, int N>
 void advance_drawing(const SampledTileArgs& args, const SgdRun* runs, int steps, long first, long first_draw) {
     unsigned short drawn[kDraws];
     float shares[kDraws];
@@ -286,21 +287,21 @@ void advance_drawing(const SampledTileArgs& args, const SgdRun* runs, int steps,
         draw(args, first_draw, now * U * n, drawn);
         count_draws<U>(args, users, now, n, drawn, shares);
         const int even = now / H * H;
-        advance<NV, U, H, N, BIAS>(args, runs, even, args.items + first, args.weights + first, drawn, shares);
+        advance<NV, U, H, N>(args, runs, even, args.items + first, args.weights + first, drawn, shares);
         if (even < now)
-            advance<NV, U, 1, N, BIAS>(args, runs, now - even, args.items + first + even * U,
-                                       args.weights + first + even * U, drawn + even * U * n, shares + even * U * n);
+            advance<NV, U, 1, N>(args, runs, now - even, args.items + first + even * U, args.weights + first + even * U,
+                                 drawn + even * U * n, shares + even * U * n);
     }
 }
 
-template <int NV, int N, bool BIAS>
+template <int NV, int N>
 void run_tile(const SampledTileArgs& args) {
     constexpr int U = interleave_of(NV), H = together_of(NV, N);
     const long drawn = args.n_drawn;
     long first = 0;      // choice
     if (args.by_user) {  // laid out without interleaving
         for (long r = 0; r < args.n_runs; first += args.runs[r++].length)
-            advance_drawing<NV, 1, 1, N, BIAS>(args, args.runs + r, args.runs[r].length, first, args.first_draw);
+            advance_drawing<NV, 1, 1, N>(args, args.runs + r, args.runs[r].length, first, args.first_draw);
         return;
     }
     for (long r = 0; r < args.n_runs; r += U) {
@@ -315,21 +316,16 @@ void run_tile(const SampledTileArgs& args) {
         int shared = 0;
         if (n == U) {
             shared = runs[U - 1].length;  // runs are sorted, longest first
-            advance_drawing<NV, U, H, N, BIAS>(args, runs, shared, first, args.first_draw + first * drawn);
+            advance_drawing<NV, U, H, N>(args, runs, shared, first, args.first_draw + first * drawn);
             first += shared * U;
         }
         for (int j = 0; j < n; ++j) {
             const int rest = runs[j].length - shared;
             if (rest == 0) continue;
-            advance_drawing<NV, 1, 1, N, BIAS>(args, runs + j, rest, first, args.first_draw + first * drawn);
+            advance_drawing<NV, 1, 1, N>(args, runs + j, rest, first, args.first_draw + first * drawn);
             first += rest;
         }
     }
-}
-
-template <int NV>
-void tile_for(const SampledTileArgs& args) {
-    args.bias ? run_tile<NV, 1, true>(args) : run_tile<NV, 1, false>(args);
 }
 
 // Lengths of rows with kernels of their own, for one item drawn. With more of them the user's row is a small part of
@@ -341,22 +337,22 @@ int specialised(long stride, int n_drawn) {
 
 void tile(const SampledTileArgs& args) {
     [[maybe_unused]] const FlushDenormals flush;
-    if (args.n_drawn > 1) return args.bias ? run_tile<0, 0, true>(args) : run_tile<0, 0, false>(args);
+    if (args.n_drawn > 1) return run_tile<0, 0>(args);
     switch (args.stride / kRowAlign) {
         case 1:
-            return tile_for<own(1 * kPerBlock)>(args);
+            return run_tile<own(1 * kPerBlock), 1>(args);
         case 2:
-            return tile_for<own(2 * kPerBlock)>(args);
+            return run_tile<own(2 * kPerBlock), 1>(args);
         case 3:
-            return tile_for<own(3 * kPerBlock)>(args);
+            return run_tile<own(3 * kPerBlock), 1>(args);
         case 4:
-            return tile_for<own(4 * kPerBlock)>(args);
+            return run_tile<own(4 * kPerBlock), 1>(args);
         case 6:
-            return tile_for<own(6 * kPerBlock)>(args);
+            return run_tile<own(6 * kPerBlock), 1>(args);
         case 8:
-            return tile_for<own(8 * kPerBlock)>(args);
+            return run_tile<own(8 * kPerBlock), 1>(args);
         default:
-            return tile_for<0>(args);
+            return run_tile<0, 1>(args);
     }
 }
 
