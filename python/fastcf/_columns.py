@@ -104,18 +104,13 @@ def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, A
     ValueError
         If a column is missing or holds a null; the message names the column and the row.
     """
-    if not hasattr(source, "__arrow_c_stream__"):
-        raise TypeError(
-            f"{caller}: table must offer __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow); "
-            f"got {type(source).__name__}"
-        )
     try:
         import pyarrow as pa
     except ImportError as error:
         raise ImportError(f"{caller} needs pyarrow, an optional extra: pip install 'fastcf[arrow]'") from error
-    reader = pa.RecordBatchReader.from_stream(source)
-    present = reader.schema.names
     wanted = list(dict.fromkeys(names))
+    reader = pa.RecordBatchReader.from_stream(_streamed(source, wanted, caller))
+    present = reader.schema.names
     for name in wanted:
         if present.count(name) != 1:
             raise ValueError(f"{caller}: table must have one column {name!r}; it has {', '.join(map(repr, present))}")
@@ -127,6 +122,22 @@ def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, A
     for name, column in columns.items():
         _refuse_nulls(column, name, caller)
     return columns
+
+
+def _streamed(source: Any, wanted: list[str], caller: str) -> Any:
+    """Return what has the protocol: the source itself, a lazy frame's columns collected, or a dataset's scanned."""
+    if hasattr(source, "__arrow_c_stream__"):
+        return source
+    if hasattr(source, "collect_schema") and hasattr(source, "collect"):
+        present = source.collect_schema().names()
+        return source.select([name for name in wanted if name in present] or present).collect()
+    if hasattr(source, "scanner") and hasattr(source, "schema"):
+        present = source.schema.names
+        return source.scanner(columns=[name for name in wanted if name in present] or present).to_reader()
+    raise TypeError(
+        f"{caller}: table must offer __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow), or be a Polars LazyFrame or "
+        f"pyarrow Dataset; got {type(source).__name__}"
+    )
 
 
 def _refuse_nulls(column: Any, name: str, caller: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastcf import _columns
 from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen, pair_columns
 from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector, time_vector
+from fastcf._dense import dense_parts
 from fastcf.ids import IdMap, as_id_array
 
 __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings"]
@@ -20,9 +22,9 @@ __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings"]
 class Ratings:
     """Ratings of items by users: compressed rows by user, with the caller's ids. Immutable.
 
-    Made by :meth:`from_coo`, :meth:`from_rows`, :meth:`from_scipy` or :meth:`from_arrow`, or by a loader of
-    :mod:`fastcf.data`; the constructor takes what those have made. What is stored is what was rated: an entry of value
-    0 is a rating of 0.
+    Made by :meth:`from_coo`, :meth:`from_rows`, :meth:`from_scipy`, :meth:`from_dense` or :meth:`from_arrow`, or by a
+    loader of :mod:`fastcf.data`; the constructor takes what those have made. What is stored is what was rated: an entry
+    of value 0 is a rating of 0.
 
     Parameters
     ----------
@@ -225,6 +227,53 @@ class Ratings:
         return cls.__new__(cls)._set(*build_from_scipy(matrix, options))
 
     @classmethod
+    def from_dense(
+        cls,
+        Y: Any,
+        R: Any = None,
+        missing: float | Sequence[float] = float("nan"),
+        items_first: bool = False,
+        *,
+        users: ArrayLike | IdMap | None = None,
+        items: ArrayLike | IdMap | None = None,
+    ) -> Ratings:
+        """Build from a dense table: of ratings with holes, or of ratings and of which of them there are.
+
+        Parameters
+        ----------
+        Y : array-like of shape (n_users, n_items), or pandas or Polars data frame
+            The ratings. NaN, masked and other missing entries are no ratings; zeros are.
+        R : array-like of the same shape, optional
+            1 where there is a rating, else 0. What ``Y`` has elsewhere is not looked at.
+        missing : float or sequence of float, default nan
+            Further values that stand for "not rated", such as 0 or 99; not with ``R``.
+        items_first : bool, default False
+            Whether rows are items and columns users, (n_items, n_users).
+        users, items : array-like or IdMap, optional
+            The ids. By default a pandas data frame's index and columns, a Polars data frame's columns, else 0, 1, ...
+
+        Returns
+        -------
+        Ratings
+            Users and items in the order of the table; those without ratings keep their rows.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``Y`` is no table of real numbers or holds no ratings, a rating is not finite, ``R`` or the ids do not
+            fit it; the message names the value and its place.
+
+        Examples
+        --------
+        >>> Ratings.from_dense([[5, 0], [4, 3]], missing=0)
+        Ratings(2 users x 2 items, 3 ratings from 3 to 5)
+        """
+        indptr, indices, values, user_ids, item_ids = dense_parts(
+            Y, R, missing, items_first, users, items, "Ratings.from_dense"
+        )
+        return cls.__new__(cls)._set(indptr, indices, values, user_ids, item_ids, None, None)
+
+    @classmethod
     def from_arrow(
         cls,
         table: Any,
@@ -243,8 +292,9 @@ class Ratings:
 
         Parameters
         ----------
-        table : object with ``__arrow_c_stream__``
-            A table, data frame or relation, or a stream of record batches, which is read to its end.
+        table : object with ``__arrow_c_stream__``, Polars LazyFrame or pyarrow Dataset
+            A table, data frame or relation, or a stream of record batches, which is read to its end. Of a lazy frame
+            and a dataset only the named columns are read.
         user, item, rating : str
             Names of the columns. Ids are integers, strings or categories (dictionaries) of those; ratings integers,
             floats or decimals.

@@ -48,6 +48,8 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     titles = [f"{item},Film {item},{genres[item % 4]}" for item in range(1, 61)]
     (folder / "movies.csv").write_text("\n".join(["movieId,title,genres", *titles, ""]))
     (tmp_path / "ratings.tsv").write_text("\n".join(rows).replace(",", "\t"))
+    (tmp_path / "jester-data-1.csv").write_text("1,-7.82,99\n2,4.08,-0.29\n")
+    (tmp_path / "table.csv").write_text("name,Film 1,Film 2\nann,5,\nbob,,3\n")
     return tmp_path
 
 

@@ -31,7 +31,7 @@ MAX_PARAMETERS = 17  # of an estimator's constructor
 LAYERS = (
     ("_version", "_openmp", "errors"),
     ("_backend", "_random", "_parameters"),
-    ("ids", "ratings", "_columns", "_assembly"),
+    ("ids", "ratings", "_columns", "_assembly", "_dense"),
     ("data", "preprocessing", "metrics", "plot"),
     ("features", "serialization"),
     ("scores",),

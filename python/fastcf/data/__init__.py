@@ -1,5 +1,6 @@
 """Ratings from files and tables, synthetic ratings, and splits."""
 
+from fastcf.data.dense import load_dense
 from fastcf.data.files import RatingFiles, detect_format
 from fastcf.data.items import ItemTable, read_items
 from fastcf.data.movielens import Dataset, load_movielens
@@ -32,6 +33,7 @@ __all__ = [
     "detect_format",
     "k_folds",
     "leave_n_out",
+    "load_dense",
     "load_movielens",
     "load_netflix",
     "load_ratings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from fastcf._backend import ingest
 from fastcf.errors import DataError
 
-__all__ = ["Columns", "choose_columns", "detect_separator", "plain_name", "split_fields"]
+__all__ = ["Columns", "choose_columns", "detect_separator", "named_positions", "plain_name", "split_fields"]
 
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 
@@ -78,8 +79,11 @@ class Columns(NamedTuple):
 
 
 def plain_name(name: str) -> str:
-    """Return a column name as it is compared: "Book-Rating", "book_rating" and "bookRating" are the same."""
-    return re.sub(r"[\s_.-]", "", name).lower()
+    """Return a column name as it is compared: "Book-Rating", "book_rating" and "bookRating" are the same.
+
+    The types in headers of atomic files, as in "user_id:token", are no part of a name.
+    """
+    return re.sub(r":(token|float)(_seq)?$|[\s_.-]", "", name).lower()
 
 
 def split_fields(line: str, separator: str, where: str) -> list[str]:
@@ -193,3 +197,38 @@ def choose_columns(
         raise ValueError(f"{caller}: {', '.join(others)} and {last} must be different columns; got {positions}")
     user, item, rating, timestamp = (positions.get(role, -1) for role in _ROLES)
     return Columns(separator, has_header, n, (user, item, rating, timestamp))
+
+
+def named_positions(
+    names: Sequence[str], asked: Mapping[str, str | int | bool | None], where: str, caller: str
+) -> dict[str, int]:
+    """Return the position of each column of a table whose columns all have names.
+
+    ``asked`` is as in :func:`choose_columns`. There is no entry for a column that is not wanted, nor for timestamps
+    where no name is theirs.
+    """
+    positions: dict[str, int] = {}
+    for role, value in asked.items():
+        if isinstance(value, str):
+            positions[role] = _named_position(value, list(names), role, caller)
+        elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+            if not 0 <= value < len(names):
+                raise ValueError(f"{caller}: {role} must lie in [0, {len(names)}), the columns of {where}; got {value}")
+            positions[role] = int(value)
+        elif value is not None and value is not False:
+            raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
+    for role, value in asked.items():
+        if value is not None:
+            continue
+        taken = positions.values()
+        matches = [i for i, name in enumerate(names) if plain_name(name) in _NAMES[role] and i not in taken]
+        if matches:
+            positions[role] = matches[0]
+        elif role != "timestamp":
+            raise DataError(
+                f"{where}: cannot tell which column is the {role}; pass {role}; there are {', '.join(names)}"
+            )
+    if len(set(positions.values())) != len(positions):
+        *others, last = positions
+        raise ValueError(f"{caller}: {', '.join(others)} and {last} must be different columns; got {positions}")
+    return positions

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import mmap
 import os
 import re
 import stat
-import zlib
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from fastcf._backend import ingest
+from fastcf.data.compression import decompressed, members_of
+from fastcf.data.magic import ARROW, ARROW_STREAM, COMPRESSED, HEAD, PARQUET, binary_kind, kind_of, remedy_for
 from fastcf.errors import DataError
 
 __all__ = [
+    "ENDINGS",
     "RatingFiles",
     "detect_format",
     "first_that_exists",
-    "is_gzip",
+    "head_of",
+    "is_compressed",
     "naming_file",
     "netflix_files",
     "netflix_titles",
+    "open_bytes",
     "open_text",
 ]
 
-_GZIP_MAGIC = b"\x1f\x8b"
+_LONGEST_PIPE = 1 << 30
+_DEEPEST = 3  # compressed files in compressed files
+_JSON_OBJECT = re.compile(rb'(\xef\xbb\xbf)?\s*[{\[]\s*["{}]')
 _MOVIE_HEADING = re.compile(rb"(\xef\xbb\xbf)?\d+:[ \t]*\r?(\n|$)")
 
 # The ratings file by which a MovieLens folder is recognised, the layout's name, and the file of titles.
@@ -36,6 +43,11 @@ _MOVIELENS = (
     ("ratings.dat", "movielens-dat", "movies.dat"),
     ("u.data", "movielens-100k", "u.item"),
 )
+# Layouts of tables in folders, and how their files end.
+_TABLES = (("parquet", ".parquet", ".pq"), ("arrow", ".arrow", ".feather", ".ipc"))
+
+ENDINGS = tuple(ending for endings in COMPRESSED.values() for ending in endings)
+"""How names of compressed files end."""
 
 
 class RatingFiles(NamedTuple):
@@ -43,10 +55,13 @@ class RatingFiles(NamedTuple):
 
     Attributes
     ----------
-    format : {"movielens-100k", "movielens-dat", "movielens-csv", "netflix", "delimited"}
-        ``"netflix"`` for the layout of the Netflix Prize, else delimited text.
+    format : {"movielens-100k", "movielens-dat", "movielens-csv", "netflix", "parquet", "arrow", "json-lines", \
+"delimited"}
+        ``"netflix"`` for the layout of the Netflix Prize, ``"json-lines"`` for an object per line, ``"delimited"`` and
+        the three of MovieLens for delimited text.
     ratings : tuple of pathlib.Path
-        The files of ratings, in the order in which they are read; more than one only for ``"netflix"``.
+        The files of ratings, in the order in which they are read; more than one only for ``"netflix"``; the folder
+        where it holds Parquet or Arrow files; a path such as ``set.zip/ratings.csv`` for a member of an archive.
     items : pathlib.Path or None
         The file of titles beside them.
     """
@@ -56,47 +71,111 @@ class RatingFiles(NamedTuple):
     items: Path | None
 
 
+def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
+    """Return the file that holds a path, and the member's name where that is a zip archive: "a.zip/ratings.csv"."""
+    path = Path(path)
+    if not path.exists():
+        for parent in path.parents:
+            if parent.is_file() and zipfile.is_zipfile(parent):
+                return parent, path.relative_to(parent).as_posix()
+    return path, None
+
+
 @contextmanager
-def open_text(path: str | os.PathLike[str]) -> Iterator[bytes | mmap.mmap]:
-    """Give a file's bytes: memory-mapped, or decompressed where it begins like a gzip file (whatever its name).
+def _opened(path: Path, *, pipes: bool) -> Iterator[BinaryIO]:
+    """Open a file, or the content of a pipe; what may never end is refused."""
+    with open(path, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISREG(mode):
+            yield file
+        elif not stat.S_ISFIFO(mode):
+            raise DataError(f"{path}: is a device, which may never end; name a file")
+        elif not pipes:
+            raise DataError(
+                f"{path}: is a pipe, which can be read only once and may never end; write it to a file, or pass "
+                "format='delimited' where it holds delimited text"
+            )
+        else:
+            content = file.read(_LONGEST_PIPE + 1)
+            if len(content) > _LONGEST_PIPE:
+                raise DataError(
+                    f"{path}: is a pipe that has not ended after {_LONGEST_PIPE:,} bytes; write it to a file"
+                )
+            yield io.BytesIO(content)
+
+
+def head_of(path: str | os.PathLike[str]) -> bytes:
+    """Return the first bytes of what a file holds, decompressed.
+
+    Raises DataError if it is a pipe or a device, or a compressed file is damaged.
+    """
+    file_path, member = _located(path)
+    with _opened(file_path, pipes=False) as file:
+        head = file.read(HEAD)
+        kind = kind_of(head)
+        if kind not in COMPRESSED:
+            return head
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        return decompressed(file, kind, os.fspath(path), size, member=member, head=HEAD)
+
+
+@contextmanager
+def open_bytes(path: str | os.PathLike[str]) -> Iterator[bytes | mmap.mmap]:
+    """Give a file's bytes: memory-mapped, or decompressed where it begins like a compressed file (whatever its name).
+
+    ``path`` may lead into a zip archive: ``ml-latest-small.zip/ml-latest-small/ratings.csv``.
 
     Raises
     ------
     DataError
-        If a gzip file is damaged.
+        If a compressed file is damaged, becomes too large, or is an archive of several tables; if it is a device, or a
+        pipe that does not end.
     OSError
         If the file cannot be read.
     """
-    mapped: mmap.mmap | None = None
-    data = b""
+    file_path, member = _located(path)
+    name = os.fspath(path)
+    with _opened(file_path, pipes=True) as file:
+        kind = kind_of(file.read(HEAD))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        if kind not in COMPRESSED:
+            if size == 0 or isinstance(file, io.BytesIO):  # neither can be mapped
+                yield file.read()
+                return
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+                yield mapped
+            return
+        content = decompressed(file, kind, name, size, member=member)
+    for _ in range(_DEEPEST):  # a compressed file in an archive
+        kind = kind_of(content[:HEAD])
+        if kind not in COMPRESSED:
+            break
+        content = decompressed(io.BytesIO(content), kind, name, len(content))
+    yield content
+
+
+@contextmanager
+def open_text(path: str | os.PathLike[str]) -> Iterator[bytes | mmap.mmap]:
+    """Give the bytes of a text file, as :func:`open_bytes`; a DataError says what another file is."""
+    with open_bytes(path) as content:
+        kind = binary_kind(content[:HEAD])
+        if kind is not None:
+            remedy = remedy_for(kind)
+            raise DataError(f"{os.fspath(path)}: is {kind}, not text" + (f"; {remedy}" if remedy else ""))
+        yield content
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file begins like a compressed one."""
     with open(path, "rb") as file:
-        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            magic = file.read(2)
-            file.seek(0)
-            if magic == _GZIP_MAGIC:
-                data = file.read()
-            elif magic:  # an empty file cannot be mapped
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        else:  # nor can a pipe
-            data = file.read()
-    if mapped is None:
-        yield _decompressed(data, path) if data.startswith(_GZIP_MAGIC) else data
-    else:
-        with mapped:
-            yield mapped
+        return kind_of(file.read(HEAD)) in COMPRESSED
 
 
-def _decompressed(data: bytes, path: str | os.PathLike[str]) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{os.fspath(path)}: the gzip file is damaged: {error}") from error
-
-
-def is_gzip(path: Path) -> bool:
-    """Whether a file begins like a gzip file."""
-    with open(path, "rb") as file:
-        return file.read(2) == _GZIP_MAGIC
+def plain_suffix(name: str) -> str:
+    """Return a file's name without the ending of compressed files."""
+    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
 @contextmanager
@@ -111,9 +190,9 @@ def naming_file(*paths: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def first_that_exists(folder: Path, *names: str) -> Path | None:
-    """Return the first of these files that exists in the folder, plain or with .gz."""
+    """Return the first of these files that exists in the folder, plain or compressed."""
     for name in names:
-        for candidate in (folder / name, folder / f"{name}.gz"):
+        for candidate in (folder / f"{name}{ending}" for ending in ("", *ENDINGS)):
             if candidate.is_file():
                 return candidate
     return None
@@ -127,10 +206,11 @@ def _by_number(path: Path) -> list[tuple[int, int | str]]:
 def netflix_files(folder: Path) -> tuple[Path, ...]:
     """Return the training files of a Netflix Prize folder in order: one per movie, else several movies per file."""
     for place in (folder / "training_set", folder):
-        for pattern in ("mv_*.txt", "mv_*.txt.gz", "combined_data_*.txt", "combined_data_*.txt.gz"):
-            files = sorted(place.glob(pattern), key=_by_number)
-            if files:
-                return tuple(files)
+        for pattern in ("mv_*.txt", "combined_data_*.txt"):
+            for ending in ("", *ENDINGS):
+                files = sorted(place.glob(pattern + ending), key=_by_number)
+                if files:
+                    return tuple(files)
     return ()
 
 
@@ -139,16 +219,31 @@ def netflix_titles(folder: Path) -> Path | None:
     return first_that_exists(folder, "movie_titles.txt", "movie_titles.csv")
 
 
-def _begins_with_heading(path: Path) -> bool:
-    with open(path, "rb") as file:
-        if file.read(2) != _GZIP_MAGIC:
-            file.seek(0)
-            return _MOVIE_HEADING.match(file.read(64)) is not None
-    try:
-        with gzip.open(path, "rb") as file:
-            return _MOVIE_HEADING.match(file.read(64)) is not None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: the gzip file is damaged: {error}") from error
+def _table_format(head: bytes) -> str | None:
+    """Return the layout that a file's first bytes tell: of tables with named columns, or of the Netflix Prize."""
+    kind = kind_of(head)
+    if kind in (PARQUET, ARROW, ARROW_STREAM):
+        return "parquet" if kind == PARQUET else "arrow"
+    if _JSON_OBJECT.match(head):
+        return "json-lines"
+    return "netflix" if _MOVIE_HEADING.match(head) else None
+
+
+def _in_archive(path: Path) -> RatingFiles | None:
+    """Return the MovieLens files in a zip archive; None where there are none, or several."""
+    members = [path / name for name in members_of(path)]
+    found = [
+        RatingFiles(layout, (member,), next((each for each in members if each == member.with_name(titles)), None))
+        for ratings, layout, titles in _MOVIELENS
+        for member in members
+        if member.name == ratings
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def _holds(folder: Path, ends: list[str]) -> bool:
+    """Whether a folder, or one below it, holds a file with one of these endings."""
+    return any(next(folder.rglob(f"*{end}"), None) is not None for end in ends)
 
 
 def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
@@ -158,8 +253,9 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
     ----------
     path : str or os.PathLike
         A folder with ``ratings.csv`` (MovieLens 20M, 25M, 32M, latest), ``ratings.dat`` (MovieLens 1M, 10M,
-        MovieTweetings), ``u.data`` (MovieLens 100k), or ``training_set/mv_*.txt``, ``mv_*.txt`` or
-        ``combined_data_*.txt`` (Netflix Prize); or one file of ratings. Each may be compressed (``.gz``).
+        MovieTweetings), ``u.data`` (MovieLens 100k), ``training_set/mv_*.txt``, ``mv_*.txt`` or
+        ``combined_data_*.txt`` (Netflix Prize), or files of Parquet or Arrow; or one file of ratings. Text may be
+        compressed (``.gz``, ``.bz2``, ``.xz``, ``.zst``, ``.zip``); a zip archive may be a whole MovieLens set.
 
     Returns
     -------
@@ -169,15 +265,18 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
     Raises
     ------
     DataError
-        If a folder holds none of these, or several.
+        If a folder holds none of these, or several; if the path is a pipe or a device.
     FileNotFoundError
         If there is no such file or folder.
     """
     path = Path(path)
     if not path.is_dir():
-        if _begins_with_heading(path):
-            return RatingFiles("netflix", (path,), netflix_titles(path.parent))
-        plain = path.name.removesuffix(".gz")
+        if path.is_file() and zipfile.is_zipfile(path) and (archive := _in_archive(path)) is not None:
+            return archive
+        table = _table_format(head_of(path))
+        if table is not None:
+            return RatingFiles(table, (path,), netflix_titles(path.parent) if table == "netflix" else None)
+        plain = plain_suffix(path.name)
         for ratings, name, titles in _MOVIELENS:
             if plain == ratings:
                 return RatingFiles(name, (path,), first_that_exists(path.parent, titles))
@@ -190,12 +289,14 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
     files = netflix_files(path)
     if files:
         found.append(RatingFiles("netflix", files, netflix_titles(path)))
+    if not found:
+        found = [RatingFiles(layout, (path,), None) for layout, *ends in _TABLES if _holds(path, ends)]
     if len(found) > 1:
         names = ", ".join(one.ratings[0].name for one in found)
         raise DataError(f"{path}: the folder holds several sets of ratings ({names}); name the file to read")
     if not found:
         raise DataError(
-            f"{path}: no ratings found: expected ratings.csv, ratings.dat or u.data (MovieLens), or "
-            "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize)"
+            f"{path}: no ratings found: expected ratings.csv, ratings.dat or u.data (MovieLens), "
+            "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize), or *.parquet or *.arrow"
         )
     return found[0]

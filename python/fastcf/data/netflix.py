@@ -16,7 +16,7 @@ from fastcf._backend import ingest
 from fastcf._parameters import check_n_threads
 from fastcf.data.files import (
     first_that_exists,
-    is_gzip,
+    is_compressed,
     naming_file,
     netflix_files,
     netflix_titles,
@@ -80,7 +80,7 @@ def read_netflix_rows(files: Sequence[Path], *, n_fields: int, n_threads: int) -
     1: customer; 2: customer and date; 3: customer, rating and date. Files of one movie are read by the threads
     themselves (there are 17,770); the others are memory-mapped, or decompressed.
     """
-    one_movie_each = len(files) > 100 and not any(map(is_gzip, files))
+    one_movie_each = len(files) > 100 and not any(map(is_compressed, files))
     with ExitStack() as stack:
         sources: list[Any] = (
             [os.fspath(file) for file in files]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fastcf.data.columns import choose_columns, split_fields
 from fastcf.data.files import detect_format
 from fastcf.data.lines import decoded, id_array, malformed, numbered_lines
+from fastcf.data.named import LAYOUTS, plain_ids, read_named
 from fastcf.data.text import read_log
 from fastcf.errors import DataError
 
@@ -62,6 +63,9 @@ def read_pairs(
         log = read_log(path, separator=separator, user=user, item=item, n_threads=n_threads)
         return Pairs(log.users, log.items)
     file = Path(found.ratings[0])
+    if found.format in LAYOUTS:
+        named = read_named(file, found.format, {"user": user, "item": item}, "read_pairs")
+        return Pairs(plain_ids(named.users), plain_ids(named.items))
     lines = numbered_lines(decoded(file))
     first = next(lines, None)
     if first is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from fastcf._parameters import check_n_threads
 from fastcf.data.columns import choose_columns
 from fastcf.data.files import detect_format, naming_file, open_text
 from fastcf.data.log import RatingLog
+from fastcf.data.named import LAYOUTS, plain_ids, read_named
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings, from_columns
@@ -171,23 +173,33 @@ def _read(
     else:
         found = detect_format(path)
         files = found.ratings
-        kind = found.format.partition("-")[0]
+        kind = found.format if found.format in LAYOUTS else found.format.partition("-")[0]
         if format in ("movielens", "netflix") and kind != format and not (format == "movielens" and path.is_file()):
             raise DataError(f"{path}: this is not the {format} layout (it looks like {found.format})")
+    if kind in LAYOUTS:
+        _refuse_given({"separator": separator, "header": None if header == "auto" else header}, kind, caller)
+        named = read_named(files[0], kind, asked, caller, use_threads=threads != 1)
+        assert named.ratings is not None
+        return RatingLog(plain_ids(named.users), plain_ids(named.items), named.ratings, named.timestamps)
     if kind != "netflix":
         return _read_delimited(
             files[0], separator=separator, header=header, asked=asked, narrow=narrow, n_threads=threads, caller=caller
         )
     given = {"separator": separator, "header": None if header == "auto" else header, **asked}
-    for name, value in given.items():
-        if value is not None:
-            raise ValueError(f"{caller}: {name} must not be given for the Netflix Prize layout; got {value!r}")
+    _refuse_given(given, "the Netflix Prize layout", caller)
     rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
     if rows.ratings is None or len(rows.ratings) == 0:
         raise DataError(f"{path}: there are no ratings")
     if narrow:
         return RatingLog(rows.users, rows.items, rows.ratings, rows.timestamps)
     return RatingLog(rows.users.astype(np.int64), rows.items.astype(np.int64), rows.ratings, rows.timestamps)
+
+
+def _refuse_given(given: Mapping[str, Any], layout: str, caller: str) -> None:
+    """Refuse arguments that a layout has no use for."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(f"{caller}: {name} must not be given for {layout}; got {value!r}")
 
 
 def load_ratings(
