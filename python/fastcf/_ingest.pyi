@@ -37,6 +37,37 @@ def first_invalid(values: NDArray[np.float32], non_negative: bool, n_threads: in
 def check_ratings(
     indptr: NDArray[np.int64], indices: NDArray[np.int32], values: NDArray[np.float32], n_columns: int, caller: str
 ) -> None: ...
+
+class EventTable:
+    def __init__(self, half_life: float = 0.0) -> None: ...
+    def add(
+        self,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        kinds: NDArray[np.int32] | None,
+        times: NDArray[np.int64] | None,
+        durations: NDArray[np.float64] | None,
+        strengths: NDArray[np.float64],
+        least_duration: float = 0.0,
+        n_threads: int = 0,
+    ) -> None: ...
+    def latest(self) -> int: ...
+    def to_csr(
+        self,
+        user_rows: NDArray[np.int32],
+        item_rows: NDArray[np.int32],
+        n_users: int,
+        n_items: int,
+        now: int,
+        timed: bool,
+        n_threads: int = 0,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32], NDArray[np.int64] | None]: ...
+
+class IntegerDictionary:
+    def __init__(self) -> None: ...
+    def encode(self, ids: NDArray[Any], n_threads: int = 0) -> NDArray[np.int32]: ...
+    def ids(self) -> NDArray[np.int64]: ...
+
 def unique_ids(ids: NDArray[Any], limit: int = 2147483646, n_threads: int = 0) -> NDArray[Any]: ...
 
 class IdIndex:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from fastcf._backend import DEVICES, is_device
+from fastcf._durations import Duration
 
 __all__ = [
     "THREADS",
@@ -223,8 +224,9 @@ def validate_parameters(
         value = values[name]
         if any(constraint.accepts(value) for constraint in allowed):
             continue
-        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, (Interval, RandomSeed)) for c in allowed)
-        wrong_option = isinstance(value, str) and any(isinstance(c, (OneOf, ListMeasure, DeviceName)) for c in allowed)
+        counts, options = (Duration, Interval, RandomSeed), (Duration, OneOf, ListMeasure, DeviceName)
+        wrong_value = isinstance(value, numbers.Real) and any(isinstance(c, counts) for c in allowed)
+        wrong_option = isinstance(value, str) and any(isinstance(c, options) for c in allowed)
         sequence = isinstance(value, (list, tuple, np.ndarray))
         wrong_numbers = sequence and any(isinstance(c, (Range, Sizes)) for c in allowed)
         error = ValueError if wrong_value or wrong_option or wrong_numbers else TypeError

@@ -341,7 +341,7 @@ def test_retrievers_permuted_ids_permute_candidates(fitted, name):
 BAD = [
     (lambda m: Popular(0), ValueError, "Popular.fit: k must be an integer of at least 1"),
     (lambda m: Popular(by="sum"), ValueError, "Popular.fit: by must be 'count' or 'mean'; got 'sum'"),
-    (lambda m: Popular(half_life=0.0), ValueError, "Popular.fit: half_life must be a finite number above 0"),
+    (lambda m: Popular(half_life=0.0), ValueError, "Popular.fit: half_life must be a positive finite number"),
     (lambda m: Popular(half_life=3.0), ValueError, "Popular.fit: half_life needs ratings with timestamps; got 3.0"),
     (lambda m: Popular(shrinkage=-1.0), ValueError, "shrinkage must be a finite number of at least 0; got -1.0"),
     (lambda m: Popular(shrinkage=3.0), ValueError, "Popular.fit: shrinkage must be 10.0 for by='count', where"),

@@ -5,6 +5,7 @@
 PYBIND11_MODULE(_ingest, module) {
     fastcf::bind::install_process_hooks();
     fastcf::bind::register_csr(module);
+    fastcf::bind::register_events(module);
     fastcf::bind::register_ids(module);
     fastcf::bind::register_netflix(module);
     fastcf::bind::register_synth(module);

@@ -6,6 +6,7 @@
 namespace fastcf::bind {
 
 void register_csr(pybind11::module_& module);
+void register_events(pybind11::module_& module);
 void register_ids(pybind11::module_& module);
 void register_netflix(pybind11::module_& module);
 void register_synth(pybind11::module_& module);

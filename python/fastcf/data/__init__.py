@@ -1,6 +1,7 @@
 """Ratings from files and tables, synthetic ratings, and splits."""
 
 from fastcf.data.dense import load_dense
+from fastcf.data.events import load_events
 from fastcf.data.files import RatingFiles, detect_format
 from fastcf.data.items import ItemTable, read_items
 from fastcf.data.movielens import Dataset, load_movielens
@@ -34,6 +35,7 @@ __all__ = [
     "k_folds",
     "leave_n_out",
     "load_dense",
+    "load_events",
     "load_movielens",
     "load_netflix",
     "load_ratings",

@@ -11,7 +11,15 @@ import numpy as np
 from fastcf._backend import ingest
 from fastcf.errors import DataError
 
-__all__ = ["Columns", "choose_columns", "detect_separator", "named_positions", "plain_name", "split_fields"]
+__all__ = [
+    "LOG_NAMES",
+    "Columns",
+    "choose_columns",
+    "detect_separator",
+    "named_positions",
+    "plain_name",
+    "split_fields",
+]
 
 _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 
@@ -44,7 +52,7 @@ ITEM_NAMES = frozenset(
         "mid",
     }
 )
-_NAMES = {
+LOG_NAMES = {
     "user": frozenset(
         {
             "user",
@@ -134,7 +142,7 @@ def _is_header(fields: list[str], asked: dict[str, str | int | bool | None]) -> 
     names = [plain_name(field) for field in fields]
     if any(isinstance(value, str) and plain_name(value) in names for value in asked.values()):
         return True
-    return sum(any(name in _NAMES[role] for name in names) for role in ("user", "item", "rating")) >= 2
+    return sum(any(name in LOG_NAMES[role] for name in names) for role in ("user", "item", "rating")) >= 2
 
 
 def choose_columns(
@@ -180,7 +188,7 @@ def choose_columns(
     for default, role in enumerate(_ROLES):
         if role in positions or role not in asked:
             continue
-        matches = [i for i, name in enumerate(names) if name in _NAMES[role] and i not in positions.values()]
+        matches = [i for i, name in enumerate(names) if name in LOG_NAMES[role] and i not in positions.values()]
         if matches:
             positions[role] = matches[0]
         elif role == "timestamp":
@@ -221,7 +229,7 @@ def named_positions(
         if value is not None:
             continue
         taken = positions.values()
-        matches = [i for i, name in enumerate(names) if plain_name(name) in _NAMES[role] and i not in taken]
+        matches = [i for i, name in enumerate(names) if plain_name(name) in LOG_NAMES[role] and i not in taken]
         if matches:
             positions[role] = matches[0]
         elif role != "timestamp":

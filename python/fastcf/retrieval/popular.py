@@ -10,6 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastcf._backend import host, resolve_device
+from fastcf._durations import Duration
 from fastcf._parameters import Constraint, Interval, Nothing, OneOf, check_n_threads
 from fastcf.ids import IdMap
 from fastcf.models.popular import Popular as PopularModel
@@ -26,7 +27,7 @@ _USERS_AT_ONCE = 1 << 16  # so that a table of users and groups stays small
 
 _POPULARITY: dict[str, tuple[Constraint, ...]] = {
     "by": (OneOf(("count", "mean")),),
-    "half_life": (Interval(0, open_low=True), Nothing()),
+    "half_life": (Duration(), Nothing()),
     "shrinkage": (Interval(0),),
 }
 
@@ -112,7 +113,7 @@ class Popular(BaseRetriever):
         *,
         user_groups: Any = None,
         by: Literal["count", "mean"] = "count",
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         shrinkage: float = 10.0,
         threshold: float | None = None,
         n_threads: int | None = None,
@@ -193,7 +194,7 @@ class TopPerGroup(BaseRetriever):
         k: int = 50,
         *,
         by: Literal["count", "mean"] = "count",
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         shrinkage: float = 10.0,
         n_threads: int | None = None,
     ) -> None:

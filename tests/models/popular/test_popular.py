@@ -126,7 +126,7 @@ def test_popular_is_measured_like_other_models(ratings):
     ("parameters", "given", "error", "message"),
     [
         ({"by": "sum"}, {}, ValueError, "by must be 'count' or 'mean'; got 'sum'"),
-        ({"half_life": 0.0}, {}, ValueError, "half_life must be a finite number above 0"),
+        ({"half_life": 0.0}, {}, ValueError, "half_life must be a positive finite number"),
         ({"half_life": 3.0}, {}, ValueError, "half_life needs ratings with timestamps; got 3.0 and none"),
         ({"shrinkage": 3.0}, {}, ValueError, "shrinkage must be 10.0 for by='count'"),
         ({"by": "mean", "threshold": 3.0}, {}, ValueError, "threshold must be None for by='mean'"),

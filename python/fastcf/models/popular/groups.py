@@ -9,6 +9,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastcf._backend import host
+from fastcf._durations import duration_of
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import Ratings
@@ -63,14 +64,14 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
     return Groups(ids, members, names)
 
 
-def decay(ratings: Ratings, half_life: float | None, caller: str) -> NDArray[np.float64] | None:
+def decay(ratings: Ratings, half_life: float | str | None, caller: str) -> NDArray[np.float64] | None:
     """Return what age leaves of each rating: half for every half life before the latest one; None without half life."""
     if half_life is None:
         return None
     if ratings.timestamps is None:
         raise ValueError(f"{caller}: half_life needs ratings with timestamps; got {half_life!r} and none")
     age = (ratings.timestamps.max() - ratings.timestamps).astype(np.float64)
-    return np.asarray(np.exp2(-age / half_life))
+    return np.asarray(np.exp2(-age / duration_of(half_life, caller, "half_life")))
 
 
 def summed(ratings: Ratings, entries: NDArray[np.float64], members: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._durations import Duration
 from fastcf._parameters import THREADS, Constraint, Interval, Nothing, OneOf
 from fastcf.errors import DataError
 from fastcf.ids import extended
@@ -72,9 +73,10 @@ class Popular(Estimator):
     ----------
     by : {"count", "mean"}, default "count"
         Popular is what is chosen most often, or what is rated best.
-    half_life : float, optional
-        The age, in the unit of the timestamps and before the latest rating, at which a rating counts half; at twice
-        that age it counts a quarter. By default all count alike.
+    half_life : float or str, optional
+        The age, before the latest rating, at which a rating counts half; at twice that age it counts a quarter. A
+        number in the unit of the timestamps or, for timestamps in seconds, text such as ``"30d"`` (units s, min, h, d
+        and w). By default all count alike.
     shrinkage : float, default 10
         For ``by="mean"``: how many ratings of the overall mean are added to each item's own, so that items with one
         good rating do not lead; at least 0. Refused for ``by="count"``.
@@ -113,7 +115,7 @@ class Popular(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "by": (OneOf(("count", "mean")),),
-        "half_life": (Interval(0, open_low=True), Nothing()),
+        "half_life": (Duration(), Nothing()),
         "shrinkage": (Interval(0),),
         "threshold": (Interval(), Nothing()),
         "strength": (OneOf(STRENGTHS),),
@@ -126,7 +128,7 @@ class Popular(Estimator):
         self,
         by: Literal["count", "mean"] = "count",
         *,
-        half_life: float | None = None,
+        half_life: float | str | None = None,
         shrinkage: float = 10.0,
         threshold: float | None = None,
         strength: str = "one",

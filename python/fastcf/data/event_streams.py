@@ -1,0 +1,227 @@
+"""Events in batches, and the ids of a stream as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import ingest
+from fastcf._columns import arrow_times
+from fastcf.data.columns import LOG_NAMES, plain_name
+from fastcf.data.event_kinds import EventKinds, event_name
+from fastcf.ids import IdMap, as_id_array
+
+__all__ = ["EVENT_LOG_NAMES", "ArrowEvents", "EventBatch", "IdStream"]
+
+EVENT_LOG_NAMES = {
+    "user": LOG_NAMES["user"],
+    "item": LOG_NAMES["item"],
+    "event": frozenset(
+        {
+            "event",
+            "eventtype",
+            "eventname",
+            "action",
+            "actiontype",
+            "behavior",
+            "behaviortype",
+            "behaviour",
+            "behaviourtype",
+            "interaction",
+            "interactiontype",
+        }
+    ),
+    "timestamp": LOG_NAMES["timestamp"],
+    "duration": frozenset[str](),
+}
+"""Names, as :func:`plain_name` gives them, by which the columns of an event log are recognised; durations are not."""
+
+_ROWS = 1 << 20  # of a batch at most, so that what is made of it stays small
+
+
+class EventBatch(NamedTuple):
+    """Consecutive events, without those that are left out.
+
+    Attributes
+    ----------
+    users, items : object
+        Columns for :meth:`IdStream.numbers`.
+    kinds : ndarray of int32 or None
+        Rows of :attr:`EventKinds.strengths`; None: all are of kind 0.
+    times : ndarray of int64 or None
+        Seconds since 1970.
+    durations : ndarray of float64 or None
+        NaN where unknown.
+    """
+
+    users: Any
+    items: Any
+    kinds: NDArray[np.int32] | None
+    times: NDArray[np.int64] | None
+    durations: NDArray[np.float64] | None
+
+
+class IdStream:
+    """Numbers the ids of a column in the order in which they appear, batch by batch."""
+
+    def __init__(self, name: str, caller: str, n_threads: int) -> None:
+        self.name = name
+        self.caller = caller
+        self.n_threads = n_threads
+        self._integers = ingest.IntegerDictionary()
+        self._others: dict[Any, int] | None = None  # strings, or integers beyond 64 bits
+
+    def numbers(self, column: Any) -> NDArray[np.int32]:
+        """Return the numbers of ids."""
+        where = f"column {self.name!r}"
+        ids = as_id_array(column.to_numpy(zero_copy_only=False), self.caller, where)
+        if ids.dtype.kind == "i" and self._others is None:
+            numbers: NDArray[np.int32] = self._integers.encode(ids, self.n_threads)
+            return numbers
+        if self._others is None:
+            self._others = {id: number for number, id in enumerate(self._integers.ids().tolist())}
+        distinct, codes = np.unique(ids, return_inverse=True)
+        own = [self._others.setdefault(id, len(self._others)) for id in distinct.tolist()]
+        return np.array(own, np.int32)[codes]
+
+    def finish(self) -> tuple[IdMap, NDArray[np.int32]]:
+        """Return the map of all ids, ascending, and the row of each number."""
+        ids = self._integers.ids() if self._others is None else as_id_array(list(self._others), self.caller, self.name)
+        order = np.argsort(ids, kind="stable")
+        rows = np.empty(ids.size, np.int32)
+        rows[order] = np.arange(ids.size, dtype=np.int32)
+        return IdMap._trusted(ids[order]), rows
+
+
+class ArrowEvents:
+    """The events of an Arrow stream, batch by batch: the whole is never in memory.
+
+    Parameters
+    ----------
+    source : object with ``__arrow_c_stream__``
+        Read once, to its end.
+    asked : dict
+        A column's name by role; None: by the usual names (:data:`EVENT_LOG_NAMES`); False: there is none.
+    kinds : EventKinds
+        What events mean.
+    caller : str
+        Named in error messages.
+    """
+
+    def __init__(self, source: Any, asked: dict[str, Any], kinds: EventKinds, caller: str) -> None:
+        try:
+            import pyarrow as pa
+        except ImportError as error:
+            raise ImportError(f"{caller} needs pyarrow for tables: pip install 'fastcf[arrow]'") from error
+        self._reader = pa.RecordBatchReader.from_stream(source)
+        self._kinds = kinds
+        self._caller = caller
+        self.columns = _chosen(self._reader.schema.names, asked, caller)
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        first = 0
+        for batch in self._reader:
+            for begin in range(0, batch.num_rows, _ROWS):
+                part = batch.slice(begin, _ROWS)
+                yield self._batch(part, first)
+                first += part.num_rows
+
+    def _batch(self, batch: Any, first: int) -> EventBatch:
+        columns = {role: batch.column(name) for role, name in self.columns.items()}
+        rows = kinds = times = durations = None
+        if "event" in columns:
+            self._refuse_nulls(columns, "event", first, None)
+            kinds = self._kinds_of(columns.pop("event"))
+            kept = kinds >= 0
+            if not kept.all():
+                rows, kinds = np.flatnonzero(kept), kinds[kept]
+                columns = {role: column.filter(kept) for role, column in columns.items()}
+        for role in ("user", "item", "timestamp"):
+            self._refuse_nulls(columns, role, first, rows)
+        if "timestamp" in columns:
+            times = arrow_times(_chunked(columns["timestamp"]), self.columns["timestamp"], self._caller)
+        if "duration" in columns:
+            if kinds is None:
+                self._refuse_nulls(columns, "duration", first, rows)
+            durations = _durations(columns["duration"], self.columns["duration"], self._caller)
+        return EventBatch(columns["user"], columns["item"], kinds, times, durations)
+
+    def _kinds_of(self, column: Any) -> NDArray[np.int32]:
+        encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
+        names = [event_name(value) for value in encoded.dictionary.to_pylist()]
+        return self._kinds.of_names(names, encoded.indices.to_numpy(zero_copy_only=False))
+
+    def _refuse_nulls(self, columns: dict[str, Any], role: str, first: int, rows: NDArray[Any] | None) -> None:
+        null = _nulls(columns[role]) if role in columns else None
+        if null is None or not null.any():
+            return
+        entry = int(null.argmax())
+        row = first + int(entry if rows is None else rows[entry])
+        raise ValueError(
+            f"{self._caller}: column {self.columns[role]!r} must have no nulls; got one at row {row}; filter them out"
+        )
+
+
+def _chosen(names: list[str], asked: dict[str, Any], caller: str) -> dict[str, str]:
+    """Return the names of the columns of a table by role."""
+    chosen: dict[str, str] = {}
+    listed = ", ".join(map(repr, names))
+    for role, name in asked.items():
+        if isinstance(name, bool):
+            if name or role in ("user", "item"):
+                raise TypeError(f"{caller}: {role} must be a column's name; got {name!r}")
+        elif name is not None:
+            if not isinstance(name, str):
+                raise TypeError(f"{caller}: {role} must be a column's name; got {name!r}")
+            if names.count(name) != 1:
+                raise ValueError(f"{caller}: table must have one column {name!r}; it has {listed}")
+            chosen[role] = name
+    for role, name in asked.items():
+        if name is not None:
+            continue
+        found = [each for each in names if plain_name(each) in EVENT_LOG_NAMES[role] and each not in chosen.values()]
+        if len(found) == 1:
+            chosen[role] = found[0]
+        elif found or role in ("user", "item"):
+            problem = f"{' and '.join(map(repr, found))} may be" if found else "cannot tell which column is"
+            raise ValueError(f"{caller}: {problem} the {role}; pass {role}= with one of {listed}")
+    if len(set(chosen.values())) != len(chosen):
+        raise ValueError(f"{caller}: {', '.join(chosen)} must be different columns; got {chosen}")
+    return chosen
+
+
+def _nulls(column: Any) -> NDArray[np.bool_] | None:
+    """Return which entries of an Arrow array are null; None where none is."""
+    null: NDArray[np.bool_]
+    if column.null_count:
+        null = column.is_null().to_numpy(zero_copy_only=False)
+        return null
+    if hasattr(column, "dictionary") and column.dictionary.null_count:
+        empty = column.dictionary.is_null().to_numpy(zero_copy_only=False)
+        null = empty[column.indices.to_numpy(zero_copy_only=False)]
+        return null
+    return None
+
+
+def _chunked(column: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.chunked_array([column])
+
+
+def _durations(column: Any, name: str, caller: str) -> NDArray[np.float64]:
+    """Return durations, those with a unit in seconds; NaN for nulls."""
+    import pyarrow as pa
+
+    scale = 1.0
+    if pa.types.is_duration(column.type):
+        scale = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}[column.type.unit]
+        column = column.cast(pa.int64())
+    kinds = pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal
+    if not any(of_kind(column.type) for of_kind in kinds):
+        raise TypeError(f"{caller}: column {name!r} must hold durations, numbers or Arrow's; got {column.type}")
+    values: NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return values if scale == 1.0 else values * scale
