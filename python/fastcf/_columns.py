@@ -128,6 +128,8 @@ def _streamed(source: Any, wanted: list[str], caller: str) -> Any:
     """Return what has the protocol: the source itself, a lazy frame's columns collected, or a dataset's scanned."""
     if hasattr(source, "__arrow_c_stream__"):
         return source
+    if hasattr(source, "fetch_record_batch"):  # cursors of ADBC
+        return source.fetch_record_batch()
     if hasattr(source, "collect_schema") and hasattr(source, "collect"):
         present = source.collect_schema().names()
         return source.select([name for name in wanted if name in present] or present).collect()

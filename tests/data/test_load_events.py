@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import gzip
+import json
 
 import numpy as np
 import pytest
@@ -260,6 +262,62 @@ def test_load_events_read_tables_of_other_libraries():
     assert entries(load_events(frame, half_life="1d")) == {(1, 2): (1.5, 2 * DAY)}
 
 
+def test_load_events_read_lazy_frames_and_datasets(tmp_path):
+    pl = pytest.importorskip("polars")
+    whole = entries(load_events(shop(), weights=WEIGHTS, exposure="shown"))
+    frame = pl.from_arrow(shop()).lazy().with_columns(unused=pl.lit(1))
+    assert entries(load_events(frame, weights=WEIGHTS, exposure="shown")) == whole
+    import pyarrow.dataset
+
+    dataset = pyarrow.dataset.dataset(shop())
+    assert entries(load_events(dataset, weights=WEIGHTS, exposure="shown", event=2)) == whole
+
+
+@pytest.mark.parametrize("layout", ["parquet", "feather", "arrow stream", "json", "json.gz", "folder"])
+def test_load_events_read_files_with_named_columns(layout, tmp_path):
+    import pyarrow.feather
+    import pyarrow.parquet
+
+    log, path = shop(), tmp_path / f"log.{layout}"
+    if layout == "parquet":
+        pyarrow.parquet.write_table(log, path)
+    elif layout == "feather":
+        pyarrow.feather.write_feather(log, path)
+    elif layout == "folder":
+        path.mkdir()
+        for part in range(3):
+            pyarrow.parquet.write_table(log.slice(2 * part, 2), path / f"{part}.parquet")
+    elif layout == "arrow stream":
+        with pa.ipc.new_stream(path, log.schema) as stream:
+            stream.write_table(log)
+    else:
+        text = "".join(json.dumps(row) + "\n" for row in log.to_pylist()).encode()
+        path.write_bytes(gzip.compress(text) if layout == "json.gz" else text)
+    ratings = load_events(path, weights=WEIGHTS, exposure="shown", half_life="10d")
+    assert entries(ratings) == entries(load_events(log, weights=WEIGHTS, exposure="shown", half_life="10d"))
+    with pytest.raises(DataError, match=r"log.*: column 'event': events without a meaning: 'shown' \(2\)"):
+        load_events(path, weights=WEIGHTS)
+
+
+def test_load_events_name_the_file_that_is_wrong(tmp_path):
+    import pyarrow.parquet
+
+    path = tmp_path / "log.parquet"
+    pyarrow.parquet.write_table(table(user=[1.5], item=[1]), path)
+    with pytest.raises(DataError, match=r"log.parquet: column 'user' must be integers or strings"):
+        load_events(path)
+    pyarrow.parquet.write_table(table(user=[1, None], item=[1, 1]), path)
+    with pytest.raises(DataError, match=r"log.parquet: column 'user' must have no nulls; got one at row 1"):
+        load_events(path)
+    path.write_bytes(path.read_bytes()[:-20] + b"PAR1")
+    with pytest.raises(DataError, match=r"log.parquet: the file is damaged"):
+        load_events(path)
+    lines = tmp_path / "log.json"
+    lines.write_text('{"user": 1, "item": 2}\n{"user": 1, "item": \n')
+    with pytest.raises(DataError, match=r"log.json: the file is damaged, or not what it seems \(json-lines\)"):
+        load_events(lines)
+
+
 def test_load_events_train_models_of_choices():
     rng = np.random.default_rng(0)
     user, item = rng.integers(0, 40, 2000), rng.integers(0, 30, 2000)
@@ -310,9 +368,10 @@ REFUSED = {
     ),
     "weights without events": ({"event": False}, ValueError, "need a column of events: pass event="),
     "no such column": ({"event": "action"}, ValueError, "must have one column 'action'; it has 'user', 'item', "),
-    "column by number": ({"item": 1}, TypeError, "item must be a column's name; got 1"),
-    "user without a column": ({"user": False}, TypeError, "user must be a column's name; got False"),
-    "event that is true": ({"event": True}, TypeError, "event must be a column's name; got True"),
+    "column beyond the last": ({"item": 4}, ValueError, r"item must lie in \[0, 4\), the columns 'user', .*; got 4"),
+    "column that is a float": ({"item": 1.0}, TypeError, "item must be a column's name or number; got 1.0"),
+    "user without a column": ({"user": False}, TypeError, "user must be a column's name or number; got False"),
+    "event that is true": ({"event": True}, TypeError, "event must be a column's name or number; got True"),
     "one column twice": ({"user": "item", "item": "item"}, ValueError, "must be different columns"),
     "text of times": (
         {"timestamp": "event", "event": False, "weights": None, "exposure": None},
@@ -337,7 +396,7 @@ def test_load_events_refuse(name):
 
 
 def test_load_events_refuse_what_is_no_log():
-    with pytest.raises(TypeError, match=r"source must be a file, or offer __arrow_c_stream__ .*; got dict"):
+    with pytest.raises(TypeError, match=r"source must be a file, or a table .* with __arrow_c_stream__ .*; got dict"):
         load_events({"user": [1]})
     with pytest.raises(ValueError, match="cannot tell which column is the user; pass user= with one of 'who', 'item'"):
         load_events(table(who=[1], item=[1]))

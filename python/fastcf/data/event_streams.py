@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf._backend import ingest
 from fastcf._columns import arrow_times
+from fastcf.data.arrow_sources import ArrowSource
 from fastcf.data.columns import LOG_NAMES, plain_name
 from fastcf.data.event_kinds import EventKinds, event_name
 from fastcf.ids import IdMap, as_id_array
@@ -97,11 +98,11 @@ class IdStream:
 
 
 class ArrowEvents:
-    """The events of an Arrow stream, batch by batch: the whole is never in memory.
+    """The events of a table, batch by batch: the whole is never in memory.
 
     Parameters
     ----------
-    source : object with ``__arrow_c_stream__``
+    source : ArrowSource
         Read once, to its end.
     asked : dict
         A column's name by role; None: by the usual names (:data:`EVENT_LOG_NAMES`); False: there is none.
@@ -111,19 +112,15 @@ class ArrowEvents:
         Named in error messages.
     """
 
-    def __init__(self, source: Any, asked: dict[str, Any], kinds: EventKinds, caller: str) -> None:
-        try:
-            import pyarrow as pa
-        except ImportError as error:
-            raise ImportError(f"{caller} needs pyarrow for tables: pip install 'fastcf[arrow]'") from error
-        self._reader = pa.RecordBatchReader.from_stream(source)
+    def __init__(self, source: ArrowSource, asked: dict[str, Any], kinds: EventKinds, caller: str) -> None:
+        self._source = source
         self._kinds = kinds
-        self._caller = caller
-        self.columns = _chosen(self._reader.schema.names, asked, caller)
+        self.where = source.where or caller
+        self.columns = _chosen(list(source.names), asked, caller)
 
     def __iter__(self) -> Iterator[EventBatch]:
         first = 0
-        for batch in self._reader:
+        for batch in self._source.read(list(self.columns.values())):
             for begin in range(0, batch.num_rows, _ROWS):
                 part = batch.slice(begin, _ROWS)
                 yield self._batch(part, first)
@@ -142,11 +139,11 @@ class ArrowEvents:
         for role in ("user", "item", "timestamp"):
             self._refuse_nulls(columns, role, first, rows)
         if "timestamp" in columns:
-            times = arrow_times(_chunked(columns["timestamp"]), self.columns["timestamp"], self._caller)
+            times = arrow_times(_chunked(columns["timestamp"]), self.columns["timestamp"], self.where)
         if "duration" in columns:
             if kinds is None:
                 self._refuse_nulls(columns, "duration", first, rows)
-            durations = _durations(columns["duration"], self.columns["duration"], self._caller)
+            durations = _durations(columns["duration"], self.columns["duration"], self.where)
         return EventBatch(columns["user"], columns["item"], kinds, times, durations)
 
     def _kinds_of(self, column: Any) -> NDArray[np.int32]:
@@ -160,9 +157,8 @@ class ArrowEvents:
             return
         entry = int(null.argmax())
         row = first + int(entry if rows is None else rows[entry])
-        raise ValueError(
-            f"{self._caller}: column {self.columns[role]!r} must have no nulls; got one at row {row}; filter them out"
-        )
+        name = self.columns[role]
+        raise ValueError(f"{self.where}: column {name!r} must have no nulls; got one at row {row}; filter them out")
 
 
 def _chosen(names: list[str], asked: dict[str, Any], caller: str) -> dict[str, str]:
@@ -172,10 +168,14 @@ def _chosen(names: list[str], asked: dict[str, Any], caller: str) -> dict[str, s
     for role, name in asked.items():
         if isinstance(name, bool):
             if name or role in ("user", "item"):
-                raise TypeError(f"{caller}: {role} must be a column's name; got {name!r}")
+                raise TypeError(f"{caller}: {role} must be a column's name or number; got {name!r}")
+        elif isinstance(name, (int, np.integer)):
+            if not 0 <= name < len(names):
+                raise ValueError(f"{caller}: {role} must lie in [0, {len(names)}), the columns {listed}; got {name}")
+            chosen[role] = names[name]
         elif name is not None:
             if not isinstance(name, str):
-                raise TypeError(f"{caller}: {role} must be a column's name; got {name!r}")
+                raise TypeError(f"{caller}: {role} must be a column's name or number; got {name!r}")
             if names.count(name) != 1:
                 raise ValueError(f"{caller}: table must have one column {name!r}; it has {listed}")
             chosen[role] = name

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,11 @@ from fastcf._backend import ingest
 from fastcf._columns import time_vector
 from fastcf._durations import duration_of
 from fastcf._parameters import check_n_threads
+from fastcf.data.arrow_sources import file_source, table_source
 from fastcf.data.event_kinds import EventKinds
 from fastcf.data.event_streams import ArrowEvents, IdStream
+from fastcf.data.files import detect_format
+from fastcf.data.named import LAYOUTS
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings
 
@@ -108,47 +114,62 @@ def load_events(
         raise ValueError(f"{caller}: {given} has no effect without {other}")
     if now is not None and half_life is None:
         raise ValueError(f"{caller}: now has no effect without half_life; got {now!r}")
-    asked = {"user": user, "item": item, "event": event, "timestamp": timestamp, "duration": duration}
-    events = _opened(source, asked if duration is not None else {**asked, "duration": False}, kinds, caller)
-    columns = events.columns
-    _check_columns(columns, kinds, half_life, caller)
+    asked = {"user": user, "item": item, "event": event, "timestamp": timestamp}
+    asked["duration"] = False if duration is None else duration
+    with _opened(source, asked, kinds, caller) as events:
+        _check_columns(events.columns, kinds, half_life, caller)
+        return _summed(events, kinds, life, end, caller, threads)
 
-    table = ingest.EventTable(life)
-    streams = {role: IdStream(columns[role], caller, threads) for role in ("user", "item")}
+
+@contextmanager
+def _opened(source: Any, asked: dict[str, Any], kinds: EventKinds, caller: str) -> Iterator[ArrowEvents]:
+    """Open a log; what is wrong with the content of a file is a DataError that begins with its path."""
+    if not isinstance(source, (str, os.PathLike)):
+        yield ArrowEvents(table_source(source, caller), asked, kinds, caller)
+        return
+    path = Path(source)
+    layout = detect_format(path).format
+    if layout not in LAYOUTS:
+        raise NotImplementedError
+    try:
+        with file_source(path, layout, caller) as table:
+            yield ArrowEvents(table, asked, kinds, caller)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError) or not str(error).startswith(f"{path}: "):
+            raise
+        raise DataError(str(error)) from None
+
+
+def _summed(
+    events: ArrowEvents, kinds: EventKinds, half_life: float, now: int | None, caller: str, n_threads: int
+) -> Ratings:
+    """Read a log to its end, and return what is left of its events at a moment."""
+    columns, where = events.columns, events.where
+    table = ingest.EventTable(half_life)
+    users, items = (IdStream(columns[role], where, n_threads) for role in ("user", "item"))
     for batch in events:
-        if kinds.unknown:  # the log is read on, to count them
-            continue
-        users, items = streams["user"].numbers(batch.users), streams["item"].numbers(batch.items)
-        table.add(
-            users, items, batch.kinds, batch.times, batch.durations, kinds.strengths, kinds.least_duration, threads
-        )
-    kinds.check_known(f"{caller}: column {columns.get('event')!r}")
-    user_ids, user_rows = streams["user"].finish()
-    item_ids, item_rows = streams["item"].finish()
-    n_users, n_items = len(user_ids), len(item_ids)
-    if n_users == 0:
-        raise DataError(f"{caller}: there must be events; got none" + (" but those left out" if ignore else ""))
-    if end is None:
-        end = table.latest()
-    elif table.latest() > end:
+        if not kinds.unknown:  # else the log is read on, to count them
+            numbers = users.numbers(batch.users), items.numbers(batch.items)
+            meaning = kinds.strengths, kinds.least_duration
+            table.add(*numbers, batch.kinds, batch.times, batch.durations, *meaning, n_threads)
+    kinds.check_known(f"{where}: column {columns.get('event')!r}")
+    user_ids, user_rows = users.finish()
+    item_ids, item_rows = items.finish()
+    if len(user_ids) == 0:
+        raise DataError(f"{where}: there must be events; got none" + " but those left out" * bool(kinds.numbers))
+    latest = table.latest()
+    if now is not None and latest > now:
         raise ValueError(
-            f"{caller}: now must not lie before the latest event, at {table.latest()}; got {end}; leave later events "
-            "out of the log, or now=None"
+            f"{caller}: now must not lie before the latest event, at {latest}; got {now}; leave later events out of "
+            "the log, or pass now=None"
         )
+    shape = len(user_ids), len(item_ids)
     timed = "timestamp" in columns
-    indptr, indices, values, times = table.to_csr(user_rows, item_rows, n_users, n_items, end, timed, threads)
-    if ingest.first_invalid(values, True, threads) >= 0:
+    at = latest if now is None else now
+    indptr, indices, values, times = table.to_csr(user_rows, item_rows, *shape, at, timed, n_threads)
+    if ingest.first_invalid(values, True, n_threads) >= 0:
         raise ValueError(f"{caller}: sums of strengths must be finite as float32; choose smaller weights")
     return Ratings(indptr, indices, values, users=user_ids, items=item_ids, timestamps=times)
-
-
-def _opened(source: Any, asked: dict[str, Any], kinds: EventKinds, caller: str) -> ArrowEvents:
-    if not hasattr(source, "__arrow_c_stream__"):
-        raise TypeError(
-            f"{caller}: source must be a file, or offer __arrow_c_stream__ (Polars, pandas, pyarrow, DuckDB, ADBC); "
-            f"got {type(source).__name__}"
-        )
-    return ArrowEvents(source, asked, kinds, caller)
 
 
 def _check_columns(columns: Mapping[str, Any], kinds: EventKinds, half_life: Any, caller: str) -> None:
