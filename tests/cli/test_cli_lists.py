@@ -50,6 +50,41 @@ def test_train_compares_lists_with_popular_items(folder: Path, tmp_path: Path, a
     assert "learnt again from all 5,000 ratings" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "linear", "--neighbours", 30], fastcf.LinearAutoencoder(neighbours=30, threshold=3.5)),
+        (["--model", "item-neighbours"], fastcf.ItemNeighbours(threshold=3.5)),
+        (["--model", "user-neighbours", "--neighbours", 9], fastcf.UserNeighbours(9, threshold=3.5)),
+    ],
+    ids=["local", "item-neighbours", "user-neighbours"],
+)
+def test_train_fits_models_of_neighbours(
+    folder: Path, tmp_path: Path, arguments: list[object], expected: fastcf.ItemNeighbours
+) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", "--for", "lists", "--threshold", 3.5, *arguments)
+    assert "most popular" in result.stdout
+    model, ratings = fastcf.load(tmp_path / "model"), fastcf.data.load_ratings(folder)
+    assert model.get_params() == expected.get_params()
+    wanted = expected.fit(ratings).recommend(ratings.users.ids, n=5)
+    np.testing.assert_array_equal(model.recommend(ratings.users.ids, n=5).items, wanted.items)
+    assert "Film " in run("recommend", tmp_path / "model", "-u", 3).stdout
+
+
+def test_train_measures_popular_items_once(folder: Path, tmp_path: Path) -> None:
+    result = run("train", folder, "-o", tmp_path / "model", "--model", "popular", "--threshold", 3.5)
+    assert result.stdout.count("most popular") == 1
+    model, ratings = fastcf.load(tmp_path / "model"), fastcf.data.load_ratings(folder)
+    assert isinstance(model, fastcf.Popular)
+    assert model.seen_.indices.size == ratings.nnz
+    first = json.loads(run("recommend", tmp_path / "model", "-u", 3, "-n", 1, "--json").stdout)
+    counts = ratings.take(ratings.values >= 3.5).item_counts()
+    row = ratings.users.rows([3])[0]
+    counts[ratings.indices[ratings.indptr[row] : ratings.indptr[row + 1]]] = 0
+    assert first[0]["results"][0]["score"] == counts.max()
+    assert first[0]["results"][0]["item"] in ratings.items.ids[counts == counts.max()]
+
+
 def test_train_says_that_low_ratings_are_choices_without_a_threshold(folder: Path, tmp_path: Path) -> None:
     result = run("train", folder, "-o", tmp_path / "model", "--validation", 0)
     assert "--threshold X tells the model which are not" in result.stdout
@@ -96,10 +131,18 @@ def test_info_describes_blends_of_lists(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--for", "lists", "--model", "mf"], "--for lists takes --model linear or implicit, not mf"),
+        (
+            ["--for", "lists", "--model", "mf"],
+            "--for lists takes --model linear, implicit, item-neighbours, user-neighbours or popular, not mf",
+        ),
         (["--for", "ratings", "--model", "linear"], "--for ratings takes --model mf, logistic, autoencoder or bias"),
         (["--factors", 4], "--factors needs --model implicit, mf or logistic, not linear"),
         (["--solver", "als"], "--solver needs --model mf or logistic, not linear"),
+        (["--model", "popular", "--reg", 2], "--reg needs --model linear, implicit, mf, logistic or autoencoder, not"),
+        (
+            ["--model", "implicit", "--neighbours", 5],
+            "--neighbours needs --model linear, item-neighbours or user-neighbours, not implicit",
+        ),
     ],
 )
 def test_wrong_combinations_are_refused(folder: Path, tmp_path: Path, arguments: list[object], message: str) -> None:

@@ -136,7 +136,7 @@ def demo(
     started = time.perf_counter()
     lists.fit(train)
     list_seconds = time.perf_counter() - started
-    popular = Popular(n_threads=threads).fit(train)
+    popular = Popular(threshold=threshold, n_threads=threads).fit(train)
     chosen = lists.state.targets.of_ratings(test, "demo")
     click.echo(
         f"  linear item model: weights between items, learnt in {list_seconds:.2f} s; choices are ratings of at least "

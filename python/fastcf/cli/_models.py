@@ -13,6 +13,8 @@ from fastcf.models.bias import BiasModel
 from fastcf.models.factorization import MatrixFactorization
 from fastcf.models.implicit import ImplicitFactorization
 from fastcf.models.linear import LinearAutoencoder
+from fastcf.models.neighbours import ItemNeighbours, UserNeighbours
+from fastcf.models.popular import Popular
 from fastcf.optimizers import Optimizer, as_optimizer
 from fastcf.scores.links import ACTIVATIONS
 from fastcf.solvers import SGD, GradientDescent, Solver
@@ -30,22 +32,26 @@ __all__ = [
     "settings_of",
 ]
 
-ModelOfChoices = ImplicitFactorization | LinearAutoencoder
+ModelOfChoices = ImplicitFactorization | ItemNeighbours | LinearAutoencoder | Popular | UserNeighbours
 Trained = Autoencoder | BiasModel | MatrixFactorization | ModelOfChoices
 
 KINDS = {
     "linear": "linear item model",
     "implicit": "implicit factorisation",
+    "item-neighbours": "item neighbours",
+    "user-neighbours": "user neighbours",
+    "popular": "most popular",
     "mf": "matrix factorisation",
     "logistic": "logistic factorisation",
     "autoencoder": "autoencoder",
     "bias": "bias model",
 }
-LISTS = "linear", "implicit"
+LISTS = "linear", "implicit", "item-neighbours", "user-neighbours", "popular"
 """The models that learn what users choose; the others learn how they rate."""
 
 _USUAL = {"lists": "linear", "ratings": "mf"}
 _FACTORISATIONS = "mf", "logistic"
+_NEIGHBOURHOODS = "item-neighbours", "user-neighbours"
 _TRAINED = *_FACTORISATIONS, "autoencoder"
 _NETWORKS = ("autoencoder",)
 
@@ -55,7 +61,8 @@ _TAKEN_BY = {
     **dict.fromkeys(("solver", "bias"), _FACTORISATIONS),
     "factors": ("implicit", *_FACTORISATIONS),
     "epochs": ("implicit", *_TRAINED),
-    "reg": (*LISTS, *_TRAINED),
+    "reg": ("linear", "implicit", *_TRAINED),
+    "neighbours": ("linear", *_NEIGHBOURHOODS),
     **dict.fromkeys(("optimizer", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
     **dict.fromkeys(
         ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "refeeding"),
@@ -204,14 +211,26 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     return Autoencoder(optimizer=_optimizer(options), **chosen)
 
 
+_CHOICES: dict[str, tuple[type[ModelOfChoices], dict[str, str]]] = {
+    "linear": (LinearAutoencoder, {"reg": "reg", "neighbours": "neighbours"}),
+    "implicit": (
+        ImplicitFactorization,
+        {"reg": "reg", "n_factors": "factors", "n_epochs": "epochs", "random_state": "seed"},
+    ),
+    "item-neighbours": (ItemNeighbours, {"n_neighbours": "neighbours"}),
+    "user-neighbours": (UserNeighbours, {"n_neighbours": "neighbours"}),
+    "popular": (Popular, {}),
+}
+"""The models of choices, and the options that their parameters take."""
+
+
 def _model_of_choices(kind: str, options: Mapping[str, Any]) -> ModelOfChoices:
     """Return a model of what users choose; None and "auto": the default of the model."""
-    names = {"n_threads": "threads", "threshold": "threshold", "reg": "reg"}
-    if kind == "implicit":
-        names |= {"n_factors": "factors", "n_epochs": "epochs", "random_state": "seed"}
-    given = {name: options[option] for name, option in names.items()}
-    chosen = {name: value for name, value in given.items() if value is not None and value != "auto"}
-    return ImplicitFactorization(**chosen) if kind == "implicit" else LinearAutoencoder(**chosen)
+    made, names = _CHOICES[kind]
+    given = {
+        name: options[option] for name, option in {"n_threads": "threads", "threshold": "threshold", **names}.items()
+    }
+    return made(**{name: value for name, value in given.items() if value is not None and value != "auto"})
 
 
 def layers_of(model: Autoencoder) -> str:
@@ -221,10 +240,10 @@ def layers_of(model: Autoencoder) -> str:
 
 def settings_of(model: Trained, validated: bool) -> list[tuple[str, str]]:
     """Return the settings of a fitted model, those that were "auto" included."""
-    if isinstance(model, BiasModel | LinearAutoencoder):
-        return []
     if isinstance(model, ImplicitFactorization):
         return [("factors", str(model.item_factors_.shape[1])), ("reg", f"{model.reg_:.4g}")]
+    if isinstance(model, BiasModel | ModelOfChoices):
+        return []
     k = model.user_factors_.shape[1]
     if hasattr(model, "n_samples_"):
         return [("factors", str(k // model.n_samples_)), ("draws averaged", str(model.n_samples_))]

@@ -109,8 +109,7 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 
 def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
     """Fit a model of choices, measure its lists, and fit it again to all ratings."""
-    targets = model._targets
-    if targets.threshold is None and np.unique(whole.values[:100_000]).size > 1:
+    if model.threshold is None and np.unique(whole.values[:100_000]).size > 1:
         low, high = whole.rating_range
         click.echo(
             f"Every rating above 0 counts as a choice, also the lowest of {low:g} to {high:g}; --threshold X tells "
@@ -125,12 +124,13 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
         key_values(settings)
     if held_out is None:
         return
-    chosen = targets.of_ratings(held_out, "train")
     heading(f"Lists of {LIST_LENGTH} for users with choices among the {held_out.n_ratings:,} ratings held out")
-    started = time.perf_counter()
-    popular = Popular().fit(learnt)
-    popular_seconds = time.perf_counter() - started
-    compared = [("most popular", popular, popular_seconds), (title, model, seconds)]
+    compared: list[tuple[str, ModelOfChoices, float]] = [(title, model, seconds)]
+    if not isinstance(model, Popular):
+        started = time.perf_counter()
+        popular = Popular(threshold=model.threshold, n_threads=model.n_threads).fit(learnt)
+        compared.insert(0, (KINDS["popular"], popular, time.perf_counter() - started))
+    chosen = model.state.targets.of_ratings(held_out, "train")
     list_table([(name, lists_of(each, chosen), taken) for name, each, taken in compared])
     model.fit(whole)
     click.echo(f"\nlearnt again from all {whole.n_ratings:,} ratings")
@@ -149,8 +149,9 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     "--model",
     "kind",
     type=click.Choice(list(KINDS)),
-    help="For lists a linear item model (the default) or an implicit factorisation. For ratings: matrix factorisation "
-    "(the default), also of labels 0 and 1 (logistic); a masked autoencoder; or only means and biases.",
+    help="For lists a linear item model (the default), an implicit factorisation, neighbours of items or of users, or "
+    "the most popular items. For ratings: matrix factorisation (the default), also of labels 0 and 1 (logistic); a "
+    "masked autoencoder; or only means and biases.",
 )
 @click.option(
     "--threshold",
@@ -179,6 +180,13 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     type=click.IntRange(1, 65536),
     metavar="N",
     help="Length of the vectors of users and items; by default what suits the solver.",
+)
+@click.option(
+    "--neighbours",
+    type=click.IntRange(1, 2**31 - 1),
+    metavar="N",
+    help="How many items or users speak for one, by default 20 and 50; of the linear model how many items, by default "
+    "all (for more than about 20,000 items give 200).",
 )
 @network_options
 @click.option(
