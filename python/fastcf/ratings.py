@@ -14,9 +14,9 @@ from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_m
 from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector, time_vector
 from fastcf._dense import dense_parts
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap, as_id_array, extended
 
-__all__ = ["IdMap", "ItemView", "Ratings", "as_ratings"]
+__all__ = ["IdMap", "ItemView", "Ratings", "as_ratings", "merged"]
 
 
 class Ratings:
@@ -512,6 +512,31 @@ def from_columns(
 ) -> Ratings:
     """Return ratings built from checked columns; see :func:`fastcf._assembly.build`."""
     return Ratings.__new__(Ratings)._set(*build(users, items, values, timestamps, weights, options))
+
+
+def merged(old: Ratings, new: Ratings, caller: str) -> Ratings:
+    """Return the entries of both, those of ``new`` where both have a pair; rows of ``old`` stay where they are.
+
+    Parameters
+    ----------
+    old, new : Ratings
+        Without timestamps and weights.
+    caller : str
+        Heads messages.
+
+    Returns
+    -------
+    Ratings
+
+    Raises
+    ------
+    TypeError
+        If the ids are of different kinds.
+    """
+    users = extended(old.users, new.users.ids, f"{caller}: users")
+    items = extended(old.items, new.items.ids, f"{caller}: items")
+    parts = zip(old.to_coo(), new.to_coo(), strict=True)
+    return Ratings.from_coo(*map(np.concatenate, parts), user_ids=users, item_ids=items, duplicates="last")
 
 
 def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str, counted: bool = False) -> Ratings:

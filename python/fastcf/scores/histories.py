@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastcf.scores.seen import read_only
+from fastcf.scores.seen import chosen_rows, read_only
 
 __all__ = ["Histories"]
 
@@ -30,6 +30,19 @@ class Histories(NamedTuple):
     indices: NDArray[np.int32]
     values: NDArray[np.float32]
 
+    @classmethod
+    def of_scipy(cls, matrix: Any) -> Histories:
+        """Return the rows of a SciPy array, columns ascending within a row, as arrays that cannot be written to."""
+        rows = matrix.tocsr()
+        if not rows.has_canonical_format:
+            rows = rows.copy()
+            rows.sum_duplicates()
+        return cls(
+            np.ascontiguousarray(rows.indptr, np.int64),
+            np.ascontiguousarray(rows.indices, np.int32),
+            np.ascontiguousarray(rows.data, np.float32),
+        ).read_only()
+
     @property
     def n_users(self) -> int:
         """Number of user rows."""
@@ -37,13 +50,14 @@ class Histories(NamedTuple):
 
     def of(self, rows: NDArray[np.int32]) -> Histories:
         """Return the histories of some user rows; row -1 has none. Nothing is copied where these are all rows."""
-        if rows.size == self.n_users and np.array_equal(rows, np.arange(rows.size)):
-            return self
-        starts, ends = (np.where(rows >= 0, self.indptr[rows + shift], 0) for shift in (0, 1))  # row -1: not looked at
-        offsets = np.zeros(rows.size + 1, np.int64)
-        np.cumsum(ends - starts, out=offsets[1:])
-        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], ends - starts)
-        return Histories(offsets, self.indices[places], self.values[places])
+        offsets, entries = chosen_rows(self.indptr, rows)
+        return Histories(offsets, self.indices[entries], self.values[entries])
+
+    def positive(self) -> Histories:
+        """Return the entries of positive values."""
+        kept = self.values > 0
+        ends = np.concatenate([[0], np.cumsum(kept)])[self.indptr]
+        return Histories(ends, self.indices[kept], self.values[kept])
 
     def to_scipy(self, n_columns: int) -> Any:
         """Return the same as a SciPy CSR array; nothing is copied but, perhaps, ``indptr``."""

@@ -68,12 +68,12 @@ class ItemWeightScores(Scores):
     @cached_property
     def histories(self) -> Histories:
         """The arrays of the histories."""
-        return _compressed_rows(self.history)
+        return Histories.of_scipy(self.history)
 
     @cached_property
     def weight_rows(self) -> Histories:
         """The arrays of the weights."""
-        return _compressed_rows(self.weights)
+        return Histories.of_scipy(self.weights)
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
         """Return the scores of pairs of rows."""
@@ -146,7 +146,7 @@ class ItemWeightScores(Scores):
 
     def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
         """Return the items to which item rows give the largest weights, and those weights; -1 and -inf for none."""
-        indptr, indices, values = _compressed_rows(self.weights[items])
+        indptr, indices, values = Histories.of_scipy(self.weights[items])
         owner = np.repeat(np.arange(items.size), np.diff(indptr))
         order = np.lexsort((indices, -values, owner))
         order = order[indices[order] != items[owner[order]]]
@@ -157,16 +157,3 @@ class ItemWeightScores(Scores):
         weights = np.full((items.size, n), -np.inf, np.float32)
         found[owner, place], weights[owner, place] = indices[order], values[order]
         return found, weights
-
-
-def _compressed_rows(matrix: Any) -> Histories:
-    """Return the arrays that native code reads, columns ascending within a row."""
-    rows = matrix.tocsr()
-    if not rows.has_canonical_format:
-        rows = rows.copy()
-        rows.sum_duplicates()
-    return Histories(
-        np.ascontiguousarray(rows.indptr, np.int64),
-        np.ascontiguousarray(rows.indices, np.int32),
-        np.ascontiguousarray(rows.data, np.float32),
-    ).read_only()

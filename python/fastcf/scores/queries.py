@@ -13,6 +13,7 @@ from fastcf._assembly import pair_columns
 from fastcf._columns import float_vector
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores.histories import Histories
 from fastcf.scores.seen import SeenItems
 
 __all__ = ["RatedSide", "as_history", "one", "pair_rows", "rated_side", "rows_of"]
@@ -97,6 +98,11 @@ class RatedSide:
     def csr(self) -> tuple[NDArray[np.int64], Rows, NDArray[np.float32]]:
         """The three arrays that native code takes."""
         return self.indptr, self.columns, self.values
+
+    @property
+    def choices(self) -> Histories:
+        """The entries of positive strength, for models of choices."""
+        return Histories(*self.csr).positive()
 
     @property
     def seen(self) -> SeenItems | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
-__all__ = ["SeenItems", "read_only", "read_only_rows", "seen_in", "union_of_seen"]
+__all__ = ["SeenItems", "chosen_rows", "read_only", "read_only_rows", "seen_in", "union_of_seen"]
 
 _Array = TypeVar("_Array", bound=NDArray[Any])
 
@@ -32,6 +32,19 @@ def read_only_rows(table: Any) -> Any:
     return scipy.sparse.csr_array(parts, table.shape)
 
 
+def chosen_rows(indptr: NDArray[np.int64], rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], Any]:
+    """Return where some of compressed rows begin, one after the other, and their entries; row -1 has none.
+
+    The entries are an index of the arrays of all: a slice, which copies nothing, where the rows are all rows in order.
+    """
+    if rows.size == indptr.size - 1 and np.array_equal(rows, np.arange(rows.size)):
+        return indptr, slice(None)
+    begins, ends = (np.where(rows >= 0, indptr[rows + shift], 0) for shift in (0, 1))  # row -1: not looked at
+    offsets = np.zeros(rows.size + 1, np.int64)
+    np.cumsum(ends - begins, out=offsets[1:])
+    return offsets, np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], ends - begins)
+
+
 class SeenItems(NamedTuple):
     """Which items each user rated in training, as compressed rows.
 
@@ -48,15 +61,8 @@ class SeenItems(NamedTuple):
 
     def of(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the items of some user rows, as compressed rows; row -1 has none."""
-        indptr, indices = self
-        if rows.size == indptr.size - 1 and np.array_equal(rows, np.arange(rows.size)):
-            return indptr, indices
-        safe = np.where(rows >= 0, rows, 0)
-        lengths = np.where(rows >= 0, indptr[safe + 1] - indptr[safe], 0)
-        offsets = np.zeros(rows.size + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        positions = np.arange(offsets[-1]) + np.repeat(indptr[safe] - offsets[:-1], lengths)
-        return offsets, indices[positions]
+        offsets, entries = chosen_rows(self.indptr, rows)
+        return offsets, self.indices[entries]
 
     def read_only(self) -> SeenItems:
         """Return the same as arrays that cannot be written to."""

@@ -14,6 +14,7 @@ from fastcf.errors import DataError
 from fastcf.ids import IdMap
 from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.factors import FactorScores
+from fastcf.scores.histories import Histories
 from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
 from fastcf.scores.seen import SeenItems
@@ -111,11 +112,7 @@ def factors_from(archive: Archive, common: State, link: Link | None = None) -> F
 
 def packed_rows(name: str, table: Any) -> dict[str, NDArray[Any]]:
     """Return a SciPy array of compressed rows as arrays of a file."""
-    return {
-        f"{name}_indptr": table.indptr.astype(np.int64),
-        f"{name}_indices": table.indices.astype(np.int32),
-        f"{name}_values": table.data.astype(np.float32, copy=False),
-    }
+    return {f"{name}_{part}": array for part, array in Histories.of_scipy(table)._asdict().items()}
 
 
 def unpacked_rows(archive: Archive, name: str, n_rows: int, n_columns: int) -> Any:

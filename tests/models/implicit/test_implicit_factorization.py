@@ -196,6 +196,105 @@ def test_implicit_files_keep_answers_and_new_rows(ratings, tmp_path):
     np.testing.assert_array_equal(*(each.item_factors_ for each in by_item))
 
 
+def halves(ratings):
+    """Return ratings without some users and items, and the rest."""
+    users, items = ratings.row_of_entry(), ratings.indices
+    late = (users >= 280) | (items >= 190) | (np.random.default_rng(0).random(ratings.nnz) < 0.03)
+    parts = []
+    for chosen in (~late, late):
+        ids, films, values = ratings.take(chosen).to_coo()
+        parts.append(fastcf.Ratings.from_coo(ids, films, values))
+    return parts
+
+
+def test_implicit_partial_fit_solves_the_rows_that_changed(ratings):
+    old, new = halves(ratings)
+    options = {"strength": "value", "alpha": 0.5, "unobserved_weight": 0.1}
+    model = fitted(old, solver="cholesky", **options)
+    before = model.predict_matrix()
+    assert model.partial_fit(new) is model
+    np.testing.assert_array_equal(model.users_.ids[: old.n_users], old.users.ids)
+    assert model.seen_.indices.size == ratings.nnz
+    assert set(model.users_.ids) == set(ratings.users.ids)
+    assert set(model.items_.ids) == set(ratings.items.ids)
+
+    chose = old.take(old.values >= 3.5).user_counts() > 0  # others have the list of the mean user, who moved
+    known = np.isin(old.users.ids, new.users.ids, invert=True), np.isin(old.items.ids, new.items.ids, invert=True)
+    known[0][~chose] = False
+    assert min(part.sum() for part in known) > 3
+    after = model.predict_matrix()[: old.n_users, : old.n_items]
+    np.testing.assert_allclose(after[np.ix_(*known)], before[np.ix_(*known)], atol=1e-4)
+
+    chosen = fastcf.Ratings.from_coo(*ratings.to_coo(), user_ids=model.users_, item_ids=model.items_)
+    chosen = chosen.take(chosen.values >= 3.5)
+    weights = 0.5 * chosen.values.astype(np.float64)
+    penalties = 0.01 * (np.bincount(chosen.row_of_entry(), weights, chosen.n_users) + 0.1 * chosen.n_items)
+    P, Q = factors(model, chosen)
+    changed = model.users_.rows(new.users.ids)
+    expected = reference.implicit_rows(chosen.indptr, chosen.indices, weights, Q, penalties, 0.1)
+    np.testing.assert_allclose(P[changed], expected[changed], atol=1e-4)
+    folded = model.fold_in(chosen)
+    np.testing.assert_allclose(folded.user_factors_[changed], model.user_factors_[changed], atol=1e-4)
+
+
+def test_implicit_partial_fit_comes_close_to_a_fit_of_all(ratings):
+    old, new = halves(ratings)
+    weight = fitted(ratings, solver="cholesky", n_epochs=15).unobserved_weight_
+    options = {"solver": "cholesky", "n_epochs": 15, "unobserved_weight": weight}
+    again = fitted(ratings, **options)
+    model = fitted(old, **options).partial_fit(new, n_epochs=3)
+    chosen = ratings.take(ratings.values >= 3.5)
+
+    def cost(one):
+        mine = fastcf.Ratings.from_coo(*chosen.to_coo(), user_ids=one.users_, item_ids=one.items_)
+        P, Q = factors(one, mine)
+        return reference.implicit_objective(mine.indptr, mine.indices, np.ones(mine.nnz), P, Q, weight, 0.01, 1.0)
+
+    assert cost(model) < 1.02 * cost(again)
+
+
+def test_implicit_partial_fit_takes_new_values_for_old(ratings):
+    old, _ = halves(ratings)
+    model = fitted(old)
+    user = old.users.ids[0]
+    mine = old.items.ids[old.indices[old.indptr[0] : old.indptr[1]]]
+    model.partial_fit([(user, item) for item in mine], [1.0] * mine.size)  # nothing is chosen now
+    np.testing.assert_array_equal(model.user_factors_[0], 0)
+    assert set(model.seen_.indices[model.seen_.indptr[0] : model.seen_.indptr[1]]) == set(model.items_.rows(mine))
+    model.partial_fit([(user, mine[0])], [5.0])
+    folded = model.fold_in([(user, mine[0])], [5.0]).user_factors_[0]
+    assert folded.any()
+    np.testing.assert_allclose(model.user_factors_[0], folded, atol=1e-5)
+
+
+def test_implicit_partial_fit_same_bits_for_any_number_of_threads(ratings):
+    old, new = halves(ratings)
+    one, two = (fitted(old, 12, n_threads=n).partial_fit(new) for n in (1, 2))
+    np.testing.assert_array_equal(one.predict_matrix(), two.predict_matrix())
+
+
+def test_implicit_partial_fit_goes_on_from_files_and_refuses_what_has_no_choices(ratings, tmp_path):
+    old, new = halves(ratings)
+    model = fitted(old)
+    model.save(tmp_path / "whole")
+    model.save(tmp_path / "small", include_seen=False)
+    assert (tmp_path / "small").stat().st_size < (tmp_path / "whole").stat().st_size - 8 * (old.values >= 3.5).sum()
+    loaded = fastcf.load(tmp_path / "whole").partial_fit(new)
+    message = "partial_fit: the model must hold the choices that it was trained on"
+    for other in (fastcf.load(tmp_path / "small"), model.fold_in(new), model.fold_in(new, by="item")):
+        with pytest.raises(ValueError, match=message):
+            other.partial_fit(new)
+    with pytest.raises(ValueError, match=message):
+        fitted(old, solver="bpr").partial_fit(new)
+    with pytest.raises(TypeError, match=r"partial_fit: users must have ids that are integers"):
+        model.partial_fit([("ann", "tea")])
+    with pytest.raises(ValueError, match="n_epochs must be an integer of at least 1"):
+        model.partial_fit(new, n_epochs=0)
+    np.testing.assert_array_equal(model.partial_fit(new).predict_matrix(), loaded.predict_matrix())
+    first = fastcf.ImplicitFactorization(8, threshold=3.5, n_epochs=5, reg=0.01, random_state=0).partial_fit(old)
+    np.testing.assert_array_equal(first.predict_matrix(), fitted(old).predict_matrix())
+
+
 def test_implicit_learns_the_same_on_every_device(device):
     ratings = fastcf.data.make_ratings(60, 40, 1_200, random_state=0)
     for solver in ("cholesky", "cg", Subspaces(3)):

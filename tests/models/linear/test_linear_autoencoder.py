@@ -216,7 +216,7 @@ def test_files_keep_scores(tmp_path, include_seen):
     [
         ("item_weights", lambda array: array[:, 1:], "'item_weights' must have shape"),
         ("history_values", lambda array: array[1:], "'history_values' must have shape"),
-        ("history_indices", lambda array: array + 1000, "histories are damaged"),
+        ("history_indices", lambda array: array + 1000, "history is damaged"),
         ("base", lambda array: array.astype(float), "'base' must have dtype float32"),
     ],
 )

@@ -93,7 +93,7 @@ def test_local_form_refuses_too_small_a_penalty_and_damaged_weights():
         fastcf.LinearAutoencoder(reg=0.0, dropout=0.0, neighbours=20).fit(some_ratings(n_users=10))
     archive = fastcf.LinearAutoencoder(neighbours=5).fit(some_ratings()).to_archive()
     archive.arrays["weight_indices"] = archive.arrays["weight_indices"] + 1000
-    with pytest.raises(fastcf.DataError, match="weights are damaged"):
+    with pytest.raises(fastcf.DataError, match="weight is damaged"):
         fastcf.LinearAutoencoder.from_archive(archive)
 
 

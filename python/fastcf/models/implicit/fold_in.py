@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.models.implicit.axes import Axes, axes_of
+from fastcf._backend import single_threaded_blas
+from fastcf.models.implicit.axes import axes_of
 from fastcf.scores import Compute, Folding, State
+from fastcf.scores.histories import Histories
 from fastcf.scores.queries import RatedSide
 
-__all__ = ["ChoiceFolding", "penalties_of"]
+__all__ = ["ChoiceFolding", "penalties_of", "solved_along_axes", "solved_rows"]
 
 Floats = NDArray[np.float32]
 
@@ -23,6 +26,38 @@ def penalties_of(weights: NDArray[Any], n_others: int, learnt: Any) -> Floats:
     return penalties
 
 
+def solved_along_axes(choices: Histories, fixed: Floats, spectrum: Floats, learnt: Any, compute: Compute) -> Floats:
+    """Return the vectors of rows of choices with weights c, solved exactly; zeros for rows without choices.
+
+    The other side stands still; ``spectrum`` is its Gram matrix, which is diagonal.
+    """
+    native, n_threads = compute
+    factors = np.zeros((choices.n_users, fixed.shape[1]), np.float32)
+    owner = np.repeat(np.arange(choices.n_users), np.diff(choices.indptr))
+    sums = np.bincount(owner, choices.values, choices.n_users)
+    native.als_update(
+        choices.indptr,
+        choices.indices,
+        None,
+        fixed,
+        factors,
+        weights=choices.values,
+        penalties=penalties_of(sums, len(fixed), learnt),
+        unobserved=learnt.unobserved_weight,
+        spectrum=spectrum,
+        n_threads=n_threads,
+    )
+    return factors
+
+
+def solved_rows(choices: Histories, fixed: Floats, learnt: Any, compute: Compute) -> Floats:
+    """Return the same where the Gram matrix of the other side is not diagonal."""
+    axes = axes_of(compute.native.factor_gram(fixed, n_threads=compute.n_threads))
+    with single_threaded_blas():  # the same sums on every machine
+        factors = solved_along_axes(choices, fixed @ axes.basis, axes.spectrum, learnt, compute)
+        return factors @ axes.basis.T
+
+
 class ChoiceFolding(Folding):
     """Least squares over all cells of each row: a half-sweep of alternating least squares, solved exactly."""
 
@@ -32,36 +67,15 @@ class ChoiceFolding(Folding):
         """Solve the rows."""
         scores, learnt = state.scores.as_factors(), state.learnt
         assert scores is not None
-        users = rated.by == "user"
-        native, n_threads = compute
-        n_rows = len(rated.ids)
-        rows = np.repeat(np.arange(n_rows), np.diff(rated.indptr))
-        chosen = rated.values > 0
-        weights = np.float32(learnt.alpha) * rated.values[chosen]
-        counts = np.bincount(rows[chosen], minlength=n_rows)
-        indptr = np.zeros(n_rows + 1, np.int64)
-        np.cumsum(counts, out=indptr[1:])
-        fixed, axes = scores.item_factors, Axes(np.empty((0, 0), np.float32), learnt.spectrum)
-        if not users:
-            fixed = scores.user_factors + learnt.mean_user
-            axes = axes_of(native.factor_gram(fixed, n_threads=n_threads))
-            fixed = fixed @ axes.basis
-        factors = np.zeros((n_rows, fixed.shape[1]), np.float32)
-        native.als_update(
-            indptr,
-            np.ascontiguousarray(rated.columns[chosen]),
-            None,
-            fixed,
-            factors,
-            weights=weights,
-            penalties=penalties_of(np.bincount(rows[chosen], weights, n_rows), len(fixed), learnt),
-            unobserved=learnt.unobserved_weight,
-            spectrum=axes.spectrum,
-            n_threads=n_threads,
+        strengths = rated.choices
+        choices = strengths._replace(values=np.float32(learnt.alpha) * strengths.values)
+        state = state.replaced(learnt=replace(learnt, choices=None))
+        if rated.by == "item":
+            factors = solved_rows(choices, scores.user_factors + learnt.mean_user, learnt, compute)
+            return state.replaced(scores=scores.replaced(item_factors=factors, item_bias=factors @ learnt.mean_user))
+        factors = solved_along_axes(choices, scores.item_factors, learnt.spectrum, learnt, compute)
+        factors -= learnt.mean_user
+        factors[np.diff(choices.indptr) == 0] = 0  # the mean user
+        return state.replaced(
+            scores=scores.replaced(user_factors=factors, user_bias=np.zeros(len(factors), np.float32))
         )
-        if users:
-            factors -= learnt.mean_user
-            factors[counts == 0] = 0  # the mean user
-            return state.replaced(scores=scores.replaced(user_factors=factors, user_bias=np.zeros(n_rows, np.float32)))
-        factors = factors @ axes.basis.T
-        return state.replaced(scores=scores.replaced(item_factors=factors, item_bias=factors @ learnt.mean_user))

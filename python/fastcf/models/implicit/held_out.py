@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf.models.implicit.problem import Problem
 from fastcf.ratings import Ratings
-from fastcf.scores import Selection, State
+from fastcf.scores import SeenItems, Selection, State
 
 __all__ = ["estimated_reg", "list_gain"]
 
@@ -71,13 +71,9 @@ def estimated_reg(problem: Problem, fit: Fit) -> float:
 def list_gain(state: State, kept: Ratings, left_out: Ratings, users: NDArray[np.int64], problem: Problem) -> float:
     """Return the mean NDCG@100 of the lists of users (rows), in which what they chose in ``kept`` is left out."""
     rows = users.astype(np.int32)
-    ends = kept.indptr
-    counts = np.diff(ends)[users]
-    indptr = np.zeros(users.size + 1, np.int64)
-    np.cumsum(counts, out=indptr[1:])
-    place = np.repeat(ends[users] - indptr[:-1], counts) + np.arange(indptr[-1])
     n = min(_LENGTH, kept.n_items)
-    items, _ = state.scores.best(rows, Selection(n, (indptr, kept.indices[place])), problem.compute)
+    seen = SeenItems(kept.indptr, kept.indices).of(rows)
+    items, _ = state.scores.best(rows, Selection(n, seen), problem.compute)
     # A pair is one number, for both stored choices and listed items.
     stored = left_out.row_of_entry().astype(np.int64) * kept.n_items + left_out.indices
     listed = users[:, None] * kept.n_items + items

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +15,11 @@ from fastcf._random import RandomState, seed_from
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.models.implicit.held_out import estimated_reg
+from fastcf.models.implicit.partial_fit import carried_on
 from fastcf.models.implicit.problem import LearntChoices, Problem
 from fastcf.models.implicit.sampled import LearntSampled, SampledFolding
 from fastcf.models.implicit.solvers import SOLVERS, ImplicitSolver, as_implicit_solver
-from fastcf.ratings import Ratings
+from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Choices, Compute, State
 from fastcf.scores.choices import STRENGTHS
 from fastcf.scores.stored import factor_arrays, factors_from
@@ -116,7 +117,8 @@ class ImplicitFactorization(Estimator):
     -----
     Attributes are views of one immutable state, which a fit replaces at its end. New users and items (:meth:`fold_in`,
     ``history=``) are solved exactly, given the other side; a training user's row is the one that folding it in gives,
-    to rounding, after "cholesky". ``score`` is the NDCG@10 of lists.
+    to rounding, after "cholesky". The model holds its choices, 8 bytes each, from which :meth:`partial_fit` goes on;
+    files without seen items leave them out. ``score`` is the NDCG@10 of lists.
 
     To stop early pass ``fastcf.callbacks.EarlyStopping(monitor="cost")`` to ``fit``.
 
@@ -306,28 +308,73 @@ class ImplicitFactorization(Estimator):
         return solver.objective(self._problem(solver, ratings, backend, seed, "check_gradients"))
 
     # -------------------------------------------------------------------------------------------------------
+    # Going on
+    # -------------------------------------------------------------------------------------------------------
+
+    def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> ImplicitFactorization:
+        """Learn from new choices: the vectors of their users and items are solved again, the others stay.
+
+        Users and items of the new entries are solved exactly by all their choices, old and new: in each epoch the
+        users, given the items, then the items, and at the end the users once more. Weights and penalties are those of
+        the fit, and of the parameters only ``device`` and ``n_threads`` count.
+
+        Parameters
+        ----------
+        X, y
+            The new choices, as for ``fit``. Where a pair is known, the new value takes the place of the old one.
+        n_epochs : int, default 1
+            How often both sides are solved. Before ``fit``, the epochs are those of the constructor.
+
+        Returns
+        -------
+        ImplicitFactorization
+            Itself. ``users_`` and ``items_`` keep their rows and get new ones at the end; all vectors are turned into
+            the axes of the new items.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the choices are not as described, ids are of another kind than the model's, or the model does not hold
+            the choices that it was trained on: that of ``fold_in``, of a file without seen items, or of the solvers
+            "bpr" and "sampled".
+
+        Notes
+        -----
+        Before ``fit`` it is ``fit``. The same bits for any number of threads.
+        """
+        state = self._state
+        caller = f"{type(self).__name__}.partial_fit"
+        if not Interval(1, integer=True).accepts(n_epochs):
+            raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
+        if state is None:
+            return self.fit(X, y)
+        if state.learnt.choices is None:
+            raise ValueError(
+                f"{caller}: the model must hold the choices that it was trained on; got one of fold_in, of a file "
+                "without seen items, or of the solver 'bpr' or 'sampled'; call partial_fit of the model that was "
+                "fitted, or fit again"
+            )
+        new = state.targets.of_ratings(as_ratings(X, y, caller=caller, counted=True), caller)
+        self._swap(carried_on(state, new, n_epochs, self._compute(state, caller), caller))
+        return self
+
+    # -------------------------------------------------------------------------------------------------------
     # Files
     # -------------------------------------------------------------------------------------------------------
 
     def _pack(self, state: State) -> Packed:
         scores = state.scores.as_factors()
         assert scores is not None
-        meta = asdict(state.learnt)
-        arrays = {name: meta.pop(name) for name in state.learnt.arrays}
+        arrays, meta = state.learnt.packed(scores.n_items, state.seen is not None)
         return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta})
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        scores, meta = factors_from(archive, common), archive.meta
-        if "draws" in meta:
-            sampled = LearntSampled.from_archive(archive, *scores.item_factors.shape)
-            return common.replaced(scores=scores, learnt=sampled, folding=SampledFolding())
-        shape = (scores.n_factors,)
-        known: dict[str, Any] = {
-            name: float(meta[name]) for name in ("alpha", "unobserved_weight", "reg", "reg_scaling")
-        }
-        known |= {name: archive.array(name, np.float32, shape) for name in ("mean_user", "spectrum")}
-        learnt = LearntChoices(**known)
-        return common.replaced(scores=scores, learnt=learnt, folding=ChoiceFolding())
+        scores = factors_from(archive, common)
+        sampled = "draws" in archive.meta
+        kind: type[LearntChoices | LearntSampled] = LearntSampled if sampled else LearntChoices
+        learnt = kind.from_archive(archive, scores.n_users, scores.n_items, scores.n_factors)
+        folding = SampledFolding() if sampled else ChoiceFolding()
+        return common.replaced(scores=scores, learnt=learnt, folding=folding)
 
 
 def _trained(solver: ImplicitSolver, problem: Problem) -> State:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,9 +13,12 @@ from fastcf.models.implicit.axes import axes_of
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, SeenItems, State, Targets
+from fastcf.scores.histories import Histories
 from fastcf.scores.seen import read_only
+from fastcf.scores.stored import packed_rows, unpacked_rows
+from fastcf.serialization import Archive
 
-__all__ = ["LearntChoices", "Problem", "draw_start", "state_of"]
+__all__ = ["LearntChoices", "Problem", "centred", "draw_start", "state_of"]
 
 Floats = NDArray[np.float32]
 
@@ -34,9 +37,12 @@ class LearntChoices:
         The mean of the users' vectors before they were centred.
     spectrum : ndarray of shape (k,), float32
         The diagonal of the items' Gram matrix, which is diagonal.
+    choices : Histories, optional
+        The choices of the training and their weights c, from which ``partial_fit`` goes on. None: not known.
     """
 
     shown: ClassVar[tuple[str, ...]] = ("unobserved_weight", "reg", "mean_user")
+    numbers: ClassVar[tuple[str, ...]] = ("alpha", "unobserved_weight", "reg", "reg_scaling")
     arrays: ClassVar[tuple[str, ...]] = ("mean_user", "spectrum")
 
     alpha: float
@@ -45,10 +51,30 @@ class LearntChoices:
     reg_scaling: float
     mean_user: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     spectrum: Floats = field(default_factory=lambda: np.empty(0, np.float32))
+    choices: Histories | None = None
 
     def __post_init__(self) -> None:
         for name in self.arrays:
             object.__setattr__(self, name, read_only(getattr(self, name)))
+        if self.choices is not None:
+            object.__setattr__(self, "choices", self.choices.read_only())
+
+    def packed(self, n_items: int, with_choices: bool) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and JSON values of a model file."""
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in self.arrays}
+        if with_choices and self.choices is not None:
+            arrays |= packed_rows("choices", self.choices.to_scipy(n_items))
+        return arrays, {name: getattr(self, name) for name in self.numbers}
+
+    @classmethod
+    def from_archive(cls, archive: Archive, n_users: int, n_items: int, n_factors: int) -> LearntChoices:
+        """Return the values that a model file holds; raises DataError, ValueError or KeyError if they are damaged."""
+        known: dict[str, Any] = {name: float(archive.meta[name]) for name in cls.numbers}
+        known |= {name: archive.array(name, np.float32, (n_factors,)) for name in cls.arrays}
+        choices = None
+        if "choices_indptr" in archive.arrays:
+            choices = Histories.of_scipy(unpacked_rows(archive, "choices", n_users, n_items))
+        return cls(**known, choices=choices)
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
         self.__dict__.update(state)
@@ -111,31 +137,33 @@ def draw_start(problem: Problem) -> tuple[Floats, Floats]:
     return tables[0], tables[1]
 
 
-def state_of(
-    problem: Problem, user_factors: Floats, item_factors: Floats, history: tuple[dict[str, Any], ...], n_epochs: int
-) -> State:
-    """Return the state of a model with these factors.
+def centred(
+    user_factors: Floats, item_factors: Floats, choices: Ratings, learnt: LearntChoices, compute: Compute
+) -> tuple[FactorScores, LearntChoices]:
+    """Return the scores of vectors, and what is learnt, for a model of these choices.
 
-    They are turned into the axes in which the items' Gram matrix is diagonal. The users' mean goes into the items'
+    Vectors are turned into the axes in which the items' Gram matrix is diagonal. The users' mean goes into the items'
     biases, so that a user of whom nothing is known is the mean user; so is one without choices.
     """
-    native, n_threads = problem.compute
-    axes = axes_of(native.factor_gram(item_factors, n_threads=n_threads))
+    axes = axes_of(compute.native.factor_gram(item_factors, n_threads=compute.n_threads))
     with single_threaded_blas():  # the same sums on every machine
         users, items = user_factors @ axes.basis, item_factors @ axes.basis
-    chose = problem.choices.user_counts() > 0
+    chose = choices.user_counts() > 0
     mean = users[chose].mean(axis=0, dtype=np.float64).astype(np.float32)
     users -= mean
     users[~chose] = 0
-    learnt = LearntChoices(
-        problem.learnt.alpha,
-        problem.learnt.unobserved_weight,
-        problem.learnt.reg,
-        problem.learnt.reg_scaling,
-        mean,
-        axes.spectrum,
+    known = Histories(choices.indptr, choices.indices, choices.values)
+    return (
+        FactorScores(users, items, np.zeros(len(users), np.float32), items @ mean, 0.0),
+        replace(learnt, mean_user=mean, spectrum=axes.spectrum, choices=known),
     )
-    scores = FactorScores(users, items, np.zeros(len(users), np.float32), items @ mean, 0.0)
+
+
+def state_of(
+    problem: Problem, user_factors: Floats, item_factors: Floats, history: tuple[dict[str, Any], ...], n_epochs: int
+) -> State:
+    """Return the state of a model with these vectors, see :func:`centred`."""
+    scores, learnt = centred(user_factors, item_factors, problem.choices, problem.learnt, problem.compute)
     stored = problem.stored
     return State(
         stored.users,

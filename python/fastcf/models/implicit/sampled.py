@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,7 +69,10 @@ class LearntSampled:
     """
 
     shown: ClassVar[tuple[str, ...]] = ("reg", "learning_rate", "mean_user")
+    numbers: ClassVar[tuple[str, ...]] = ("reg", "reg_scaling", "learning_rate")
     arrays: ClassVar[tuple[str, ...]] = ("mean_user", "item_counts")
+    choices: ClassVar[None] = None
+    """Not needed: ``partial_fit`` does not go on from these costs."""
 
     draws: Draws
     reg: float
@@ -82,22 +85,23 @@ class LearntSampled:
         for name in self.arrays:
             object.__setattr__(self, name, read_only(getattr(self, name)))
 
+    def packed(self, n_items: int, with_choices: bool) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return arrays and JSON values of a model file."""
+        arrays = {name: getattr(self, name) for name in self.arrays}
+        return arrays, {"draws": asdict(self.draws), **{name: getattr(self, name) for name in self.numbers}}
+
     @classmethod
-    def from_archive(cls, archive: Archive, n_items: int, n_factors: int) -> LearntSampled:
+    def from_archive(cls, archive: Archive, n_users: int, n_items: int, n_factors: int) -> LearntSampled:
         """Return the values that a model file holds; raises ValueError or KeyError if they are damaged."""
         meta = archive.meta
         given = meta["draws"]
         draws = Draws(str(given["cost"]), int(given["n_negatives"]), float(given["popularity_power"]))
         if draws.cost not in ("bpr", "logistic", "softmax") or not 1 <= draws.n_negatives <= 256:
             raise ValueError(f"draws are no draws: {given!r}")
-        return cls(
-            draws,
-            float(meta["reg"]),
-            float(meta["reg_scaling"]),
-            float(meta["learning_rate"]),
-            archive.array("mean_user", np.float32, (n_factors,)),
-            archive.array("item_counts", np.int64, (n_items,)),
-        )
+        known: dict[str, Any] = {name: float(meta[name]) for name in cls.numbers}
+        known["mean_user"] = archive.array("mean_user", np.float32, (n_factors,))
+        known["item_counts"] = archive.array("item_counts", np.int64, (n_items,))
+        return cls(draws, **known)
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
         self.__dict__.update(state)
@@ -228,16 +232,9 @@ class SampledFolding(Folding):
         scores, learnt = state.scores.as_factors(), state.learnt
         assert scores is not None
         n_rows = len(rated.ids)
-        rows = np.repeat(np.arange(n_rows), np.diff(rated.indptr))
-        chosen = rated.values > 0
-        counts = np.bincount(rows[chosen], minlength=n_rows)
-        indptr = np.zeros(n_rows + 1, np.int64)
-        np.cumsum(counts, out=indptr[1:])
         native, n_threads = compute
         trainer = native.SampledTrainer(
-            indptr,
-            np.ascontiguousarray(rated.columns[chosen]),
-            np.ascontiguousarray(rated.values[chosen]),
+            *rated.choices,
             len(scores.item_factors),
             item_counts=learnt.item_counts,
             fixed_items=True,

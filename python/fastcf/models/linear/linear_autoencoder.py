@@ -8,19 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastcf._backend import ingest
 from fastcf._parameters import Constraint, Interval, Nothing, OneOf, validate_parameters
-from fastcf.errors import DataError
-from fastcf.ids import extended
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.linear.dense import dense_weights
 from fastcf.models.linear.local import local_weights
 from fastcf.models.linear.problem import Floats, LinearProblem, inputs_of
-from fastcf.ratings import Ratings, as_ratings
+from fastcf.ratings import Ratings, as_ratings, merged
 from fastcf.scores import Choices, Compute, DenseWeightScores, Folding, ItemWeightScores, SeenItems, State, Targets
 from fastcf.scores.choices import STRENGTHS
 from fastcf.scores.histories import Histories
 from fastcf.scores.queries import RatedSide
+from fastcf.scores.stored import packed_rows, unpacked_rows
 from fastcf.serialization import Archive, register
 
 __all__ = ["LinearAutoencoder"]
@@ -235,7 +233,7 @@ class LinearAutoencoder(Estimator):
         new = state.targets.of_ratings(as_ratings(X, y, caller=caller, counted=True), caller)
         indptr, indices, _ = scores.histories
         old = Ratings(indptr, indices, learnt.strengths, users=state.users, items=state.items)
-        chosen = _merged(old, new, caller)
+        chosen = merged(old, new, caller)
         self._learn(chosen, state.targets, self._compute(state, caller), state.device, caller)
         return self
 
@@ -277,20 +275,20 @@ class LinearAutoencoder(Estimator):
     def _pack(self, state: State) -> Packed:
         scores, learnt = state.scores, state.learnt
         assert isinstance(scores, DenseWeightScores | ItemWeightScores)
-        arrays = {f"history_{name}": array for name, array in scores.histories._asdict().items()} | {
-            "base": scores.base
-        }
+        assert scores.base is not None
+        n_items = scores.n_items
+        arrays = packed_rows("history", scores.histories.to_scipy(n_items)) | {"base": scores.base}
         if isinstance(scores, DenseWeightScores):
             arrays["item_weights"] = scores.item_weights
         else:
-            arrays |= {f"weight_{name}": array for name, array in scores.weight_rows._asdict().items()}
+            arrays |= packed_rows("weight", scores.weight_rows.to_scipy(n_items))
         if learnt.strengths is not None:
             arrays["history_strengths"] = learnt.strengths
         return Packed(arrays, {"low_weight": learnt.low_weight})
 
     def _unpack(self, archive: Archive, common: State) -> State:
         n_items = len(common.items)
-        histories = _stored_rows(archive, "history", len(common.users), n_items)
+        histories = Histories.of_scipy(unpacked_rows(archive, "history", len(common.users), n_items))
         strengths = None
         if "history_strengths" in archive.arrays:
             strengths = archive.array("history_strengths", np.float32, (histories.indices.size,))
@@ -300,28 +298,6 @@ class LinearAutoencoder(Estimator):
             weights = archive.array("item_weights", np.float32, (n_items, n_items))
             scores = DenseWeightScores(histories, weights, base)
         else:
-            rows = _stored_rows(archive, "weight", n_items, n_items)
-            scores = ItemWeightScores.of_histories(histories, rows.to_scipy(n_items), base)
+            scores = ItemWeightScores.of_histories(histories, unpacked_rows(archive, "weight", n_items, n_items), base)
         learnt = LearntLinear(float(archive.meta["low_weight"]), strengths)
         return common.replaced(scores=scores, learnt=learnt, folding=LinearFolding())
-
-
-def _stored_rows(archive: Archive, name: str, n_rows: int, n_items: int) -> Histories:
-    """Return compressed rows over items of a file."""
-    indptr = archive.array(f"{name}_indptr", np.int64, (n_rows + 1,))
-    indices = archive.array(f"{name}_indices", np.int32, (None,))
-    values = archive.array(f"{name}_values", np.float32, (indices.size,))
-    try:
-        ingest.check_ratings(indptr, indices, values, n_items, archive.class_name)
-    except ValueError as error:
-        what = "histories" if name == "history" else "weights"
-        raise DataError(f"{archive.path}: {what} are damaged: {error}") from error
-    return Histories(indptr, indices, values)
-
-
-def _merged(old: Ratings, new: Ratings, caller: str) -> Ratings:
-    """Return the entries of both, those of ``new`` where both have a pair; rows of ``old`` stay where they are."""
-    users = extended(old.users, new.users.ids, f"{caller}: users")
-    items = extended(old.items, new.items.ids, f"{caller}: items")
-    parts = zip(old.to_coo(), new.to_coo(), strict=True)
-    return Ratings.from_coo(*map(np.concatenate, parts), user_ids=users, item_ids=items, duplicates="last")

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 
 from fastcf._parameters import Constraint
 from fastcf.models.estimator import Estimator, Packed
-from fastcf.models.neighbours.scores import NeighbourScores, without_zeros
+from fastcf.models.neighbours.scores import NeighbourScores
 from fastcf.models.neighbours.settings import CONSTRAINTS, similarity_of, unused
 from fastcf.models.neighbours.similarity import neighbour_rows
 from fastcf.scores import Choices, Compute, Folding, ItemWeightScores, State
+from fastcf.scores.histories import Histories
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.seen import read_only_rows
 from fastcf.scores.stored import packed_rows, unpacked_rows
@@ -31,7 +32,7 @@ class ItemNeighbourFolding(Folding):
         """Take the histories of the rated rows."""
         old = state.scores
         assert isinstance(old, NeighbourScores)
-        history = without_zeros(rated.indptr, rated.columns, rated.values, old.n_items)
+        history = rated.choices.to_scipy(old.n_items)
         return state.replaced(scores=item_scores(history, old.neighbours, old.sums.base))
 
 
@@ -163,7 +164,7 @@ class ItemNeighbours(Estimator):
         ratings, backend = self._begin_fit(X, y)
         self._refuse_ignored(unused(self.similarity), f"for similarity={self.similarity!r}")
         chosen = self._targets.of_training(ratings, self._caller)
-        history = without_zeros(chosen.indptr, chosen.indices, chosen.values, chosen.n_items)
+        history = Histories(chosen.indptr, chosen.indices, chosen.values).positive().to_scipy(chosen.n_items)
         by_item = history.T.tocsr()
         rows = np.arange(chosen.n_items, dtype=np.int32)
         n = min(int(self.n_neighbours), chosen.n_items)

@@ -7,25 +7,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from fastcf._backend import host
-from fastcf.models.neighbours.similarity import csr_arrays
 from fastcf.scores import Compute, Identity, ItemWeightScores, Link, Scores, SeenItems, Selection
 from fastcf.scores.blocks import best_of_blocks
+from fastcf.scores.histories import Histories
 from fastcf.scores.links import Floats
 from fastcf.scores.protocol import Found, Rows
 
-__all__ = ["NeighbourScores", "without_zeros"]
+__all__ = ["NeighbourScores"]
 
 _MOST_REST = 1e-12  # float32 numbers of usual scores are farther apart
-
-
-def without_zeros(indptr: Any, indices: Any, values: Any, n_columns: int) -> Any:
-    """Return compressed rows as a SciPy array without the entries that are 0."""
-    kept = values != 0
-    ends = np.concatenate([[0], np.cumsum(kept)])[indptr]
-    return scipy.sparse.csr_array((values[kept], indices[kept], ends), (indptr.size - 1, n_columns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +104,7 @@ class NeighbourScores(Scores):
 
     def _nearest(self, rows: Rows, n: int, compute: Compute) -> Found:
         """Return the ``n`` most similar of the neighbours of some rows; -1 and -inf where there are fewer."""
-        indptr, indices, values = csr_arrays(self.neighbours[rows])
+        indptr, indices, values = Histories.of_scipy(self.neighbours[rows])
         entries = host.top_candidates(indptr, values, n, compute.n_threads)
         there = entries >= 0
         found = np.full(entries.shape, -1, np.int32)

@@ -10,6 +10,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from fastcf.scores import Compute
+from fastcf.scores.histories import Histories
 
 __all__ = ["SIMILARITIES", "Similarity", "neighbour_rows"]
 
@@ -128,8 +129,8 @@ class Corpus:
         kind = self.similarity.kind
         exponent = self.similarity.beta if kind == "rp3beta" else 0.0
         found: Found = compute.native.cooccurrence(
-            *csr_arrays(self.similarity._table(x, self.columns)),
-            *csr_arrays(self.by_column),
+            *Histories.of_scipy(self.similarity._table(x, self.columns)),
+            *Histories.of_scipy(self.by_column),
             self.by_column.shape[1],
             n,
             weights=self.columns if kind in ("tfidf", "rp3beta") else None,
@@ -140,11 +141,6 @@ class Corpus:
             n_threads=compute.n_threads,
         )
         return found
-
-
-def csr_arrays(table: Any) -> tuple[NDArray[np.int64], NDArray[np.int32], Floats]:
-    """Return a CSR array's offsets, columns and values as native code takes them."""
-    return table.indptr.astype(np.int64), table.indices.astype(np.int32), table.data.astype(np.float32, copy=False)
 
 
 def neighbour_rows(found: Found, n_columns: int) -> Any:

@@ -12,10 +12,11 @@ from fastcf._parameters import Constraint
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
 from fastcf.models.estimator import Estimator, Packed
-from fastcf.models.neighbours.scores import NeighbourScores, without_zeros
+from fastcf.models.neighbours.scores import NeighbourScores
 from fastcf.models.neighbours.settings import CONSTRAINTS, similarity_of, unused
 from fastcf.models.neighbours.similarity import SIMILARITIES, Corpus, Similarity, neighbour_rows
 from fastcf.scores import Choices, Compute, Folding, ItemWeightScores, State
+from fastcf.scores.histories import Histories
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.seen import read_only_rows
 from fastcf.scores.stored import packed_rows, unpacked_rows
@@ -75,7 +76,7 @@ class UserNeighbourFolding(Folding):
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Find the neighbours of the rated rows."""
         learnt: TrainedUsers = state.learnt
-        choices = without_zeros(rated.indptr, rated.columns, rated.values, learnt.choices.shape[1])
+        choices = rated.choices.to_scipy(learnt.choices.shape[1])
         rows = None if rated.strangers else learnt.ids.rows(rated.ids.ids)
         return state.replaced(scores=learnt.scores(learnt.neighbours(choices, rows, compute), known=False))
 
@@ -181,7 +182,7 @@ class UserNeighbours(Estimator):
         ratings, backend = self._begin_fit(X, y)
         self._refuse_ignored(unused(self.similarity), f"for similarity={self.similarity!r}")
         chosen = self._targets.of_training(ratings, self._caller)
-        choices = without_zeros(chosen.indptr, chosen.indices, chosen.values, chosen.n_items)
+        choices = Histories(chosen.indptr, chosen.indices, chosen.values).positive().to_scipy(chosen.n_items)
         learnt = TrainedUsers.of(chosen.users, choices, similarity_of(self), int(self.n_neighbours))
         neighbours = learnt.neighbours(
             choices, np.arange(chosen.n_users, dtype=np.int32), Compute(backend.module, self._threads)
