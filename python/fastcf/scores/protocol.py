@@ -101,6 +101,10 @@ class Scores:
         """Return the scores of pairs of rows, (n,)."""
         raise NotImplementedError
 
+    def listed(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows; -inf where no list of the user's can have the item."""
+        return self.pairs(users, items, compute)
+
     def block(self, users: Rows, compute: Compute) -> Floats:
         """Return the scores of all items for user rows, (m, n_items), in new memory."""
         raise NotImplementedError

@@ -18,6 +18,7 @@ from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import as_ratings
+from fastcf.scores.candidates import best_of_own, named_items, with_own
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
 from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
@@ -310,8 +311,8 @@ class Recommender:
         *,
         history: Any = None,
         exclude_seen: bool = True,
-        candidates: ArrayLike | None = None,
-        exclude: ArrayLike | None = None,
+        candidates: Any = None,
+        exclude: Any = None,
         min_score: float | None = None,
         strict: bool = False,
         storage: Literal["float32", "float16"] = "float32",
@@ -329,10 +330,11 @@ class Recommender:
             Ratings of new users, as for :meth:`predict`; their items count as seen.
         exclude_seen : bool, default True
             Whether to leave out what the user rated in training.
-        candidates : array-like, optional
-            Item ids to choose from; by default all. Unknown ones cannot be scored and are left out.
-        exclude : array-like, optional
-            Item ids to leave out for all users.
+        candidates : array-like, or one per user, optional
+            Item ids to choose from; by default all. Unknown ones cannot be scored and are left out. A list of lists, or
+            an array of shape (m, k), has the candidates of each user: only the scores of these are computed.
+        exclude : array-like, or one per user, optional
+            Item ids to leave out: for all users, or a list for each.
         min_score : float, optional
             Recommend only items whose prediction is at least this: a rating, or a probability. Lists may be shorter.
         strict : bool, default False
@@ -353,8 +355,8 @@ class Recommender:
             Before ``fit``.
         TypeError, ValueError
             If ``n`` is less than 1, neither users nor a history is given, the history is not as described, ``storage``
-            or ``min_score`` is not as described, seen items are to be left out but were not saved with the model, or
-            ``strict`` and an id is unknown.
+            or ``min_score`` is not as described, there are lists of candidates but not one per user, seen items are to
+            be left out but were not saved with the model, or ``strict`` and an id is unknown.
         """
         caller = f"{type(self).__name__}.recommend"
         state = self._fitted("recommend")
@@ -372,14 +374,16 @@ class Recommender:
         single = np.ndim(wanted) == 0
         known: dict[str, Any] = {"strict": strict, "n_threads": self.n_threads}
         rows = rows_of(state.users, one(wanted) if single else wanted, "user", caller, **known)
-        selection = Selection(
-            min(n, len(state.items)),
-            _seen_rows(state, rows, caller) if exclude_seen else (None, None),
-            _item_rows(state, candidates, "candidates", caller, **known),
-            _item_rows(state, exclude, "exclude", caller, **known),
-            storage,
-        )
-        items, scores = self._best(state, rows, selection, compute)
+        allowed, own = named_items(state.items, candidates, rows.size, "candidates", caller, **known)
+        excluded, own_excluded = named_items(state.items, exclude, rows.size, "exclude", caller, **known)
+        seen = _seen_rows(state, rows, caller) if exclude_seen else (None, None)
+        seen = with_own(seen, own_excluded, len(state.items))
+        selection = Selection(min(n, len(state.items)), seen, allowed, excluded, storage)
+        if own is None:
+            items, scores = state.scores.best(rows, selection, compute)
+        else:
+            items, scores = best_of_own(state.scores, rows, own, selection.n, seen, excluded, compute)
+        scores = self._predicted(state, items, scores, compute)
         if min_score is not None:
             less = below(scores, min_score)
             items[less], scores[less] = -1, -np.inf
@@ -387,14 +391,15 @@ class Recommender:
         return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
 
     @classmethod
-    def _best(cls, state: State, rows: Rows, selection: Selection, compute: Compute) -> Found:
-        """Return the best item rows of user rows, and their predictions; -1 and -inf where too few remain."""
-        items, scores = state.scores.best(rows, selection, compute)
+    def _predicted(
+        cls, state: State, items: Rows, scores: NDArray[np.float32], compute: Compute
+    ) -> NDArray[np.float32]:
+        """Return the predictions of lists of item rows from their scores; -inf where the row is -1."""
         none = items < 0
         scores[none] = 0
         scores = cls._predictions(state, scores, compute, True)
         scores[none] = -np.inf
-        return items, scores
+        return scores
 
     def _of_newcomers(self, state: State, history: Any, compute: Compute, caller: str, strict: bool) -> State:
         """Return a state of the users of a history."""
@@ -634,10 +639,3 @@ def _seen_rows(state: State, rows: Rows, caller: str) -> tuple[NDArray[np.int64]
             f"{caller}: exclude_seen must be False for a model that does not know what users have seen; got True"
         )
     return state.seen.of(rows)
-
-
-def _item_rows(state: State, ids: ArrayLike | None, name: str, caller: str, **known: Any) -> Rows | None:
-    if ids is None:
-        return None
-    rows = rows_of(state.items, ids, f"item (in {name})", caller, **known)
-    return np.unique(rows[rows >= 0])

@@ -73,8 +73,8 @@ class PopularScores(Scores):
         keys: NDArray[np.int64] = owner * self.n_items + self.table.indices
         return keys
 
-    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return the scores of pairs of rows."""
+    def listed(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows; -inf where nobody of the user's groups chose the item."""
         scores = np.full(users.size, -np.inf, np.float32)
         keys = self._keys
         for chosen in self.groups_of(users).T:
@@ -85,6 +85,11 @@ class PopularScores(Scores):
             there[there] = keys[places[there]] == wanted[there]
             found = asked[there]
             scores[found] = np.maximum(scores[found], self.table.data[places[there]])
+        return scores
+
+    def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
+        """Return the scores of pairs of rows."""
+        scores = self.listed(users, items, compute)
         scores[np.isneginf(scores)] = self.rest
         return scores
 
