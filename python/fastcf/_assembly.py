@@ -132,8 +132,11 @@ def build(
     return _compress(user_rows, item_rows, values, timestamps, weights, options, threads)
 
 
-def build_from_scipy(matrix: Any, options: Options) -> Parts:
-    """Sort the stored entries of a SciPy sparse matrix; see :meth:`fastcf.ratings.Ratings.from_scipy`."""
+def build_from_scipy(matrix: Any, options: Options, weights: NDArray[np.float32] | None = None) -> Parts:
+    """Sort the stored entries of a SciPy sparse matrix; see :meth:`fastcf.ratings.Ratings.from_scipy`.
+
+    ``weights`` are those of the entries, in stored order.
+    """
     caller = options.caller
     if not scipy.sparse.issparse(matrix):
         raise TypeError(f"{caller}: matrix must be a SciPy sparse matrix; got {type(matrix).__name__}")
@@ -145,11 +148,13 @@ def build_from_scipy(matrix: Any, options: Options) -> Parts:
     values = float_vector(coo.data, caller, "ratings")
     if values.size == 0:
         raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
+    if weights is not None and weights.size != values.size:
+        raise ValueError(f"{caller}: weights must have as many entries as ratings ({values.size}); got {weights.size}")
     rows, columns = (
         _Encoded(IdMap.range(n), np.ascontiguousarray(codes, dtype=np.int32), True)
         for n, codes in zip(matrix.shape, (coo.row, coo.col), strict=True)
     )
-    return _compress(rows, columns, values, None, None, options, check_n_threads(options.n_threads, caller))
+    return _compress(rows, columns, values, None, weights, options, check_n_threads(options.n_threads, caller))
 
 
 def _compress(

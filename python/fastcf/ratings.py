@@ -539,7 +539,15 @@ def merged(old: Ratings, new: Ratings, caller: str) -> Ratings:
     return Ratings.from_coo(*map(np.concatenate, parts), user_ids=users, item_ids=items, duplicates="last")
 
 
-def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str, counted: bool = False) -> Ratings:
+def as_ratings(
+    X: Any,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    *,
+    caller: str,
+    counted: bool = False,
+    duplicates: str = "error",
+) -> Ratings:
     """Return as :class:`Ratings` what an estimator was given.
 
     Parameters
@@ -548,10 +556,15 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str, counted: bool
         The ratings (see :meth:`Ratings.from_scipy`), or user and item ids (see :meth:`Ratings.from_rows`).
     y : array-like of shape (n,), optional
         The ratings; required with an (n, 2) array, refused otherwise.
+    sample_weight : array-like of shape (n,), optional
+        Weights of the pairs, or of the stored entries. Pairs may then be repeated: they get their mean rating and the
+        sum of their weights.
     caller : str
         Named in error messages.
     counted : bool, default False
         Whether ``y`` may be None with an (n, 2) array: the values are then how often a pair occurs.
+    duplicates : str, default "error"
+        What becomes of repeated pairs without weights; see :meth:`Ratings.from_coo`.
 
     Returns
     -------
@@ -566,22 +579,37 @@ def as_ratings(X: Any, y: ArrayLike | None = None, *, caller: str, counted: bool
     whole = isinstance(X, Ratings) or scipy.sparse.issparse(X)
     if whole and y is not None:
         raise ValueError(f"{caller}: y must be None where X holds the ratings; got {type(y).__name__}")
+    weights = None
+    if sample_weight is not None:
+        weights = float_vector(sample_weight, caller, "sample_weight", non_negative=True)
     if isinstance(X, Ratings):
         if X.nnz == 0:
             raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
-        return X
+        return X if weights is None else _weighted(X, weights, caller)
     maker = "Ratings.from_scipy(X" if whole else "Ratings.from_rows(X, y"
-    remedy = f"hand over {maker}, duplicates=...) with 'last', 'mean' or 'sum'"
-    options = Options("error", None, caller, remedy=remedy)
+    remedy = f"hand over {maker}, duplicates=...) with 'last', 'mean' or 'sum', or sample_weight"
+    options = Options(duplicates if weights is None else "mean", None, caller, remedy=remedy)
     if whole:
-        return Ratings.__new__(Ratings)._set(*build_from_scipy(X, options))
+        return Ratings.__new__(Ratings)._set(*build_from_scipy(X, options, weights))
     if y is None and counted:
         columns = pair_columns(X, caller)
         ones = np.ones(len(columns[0]), np.float32)
-        return assembled(*columns, ones, Options("sum", None, caller))
+        return assembled(*columns, ones, Options("sum", None, caller), weights=weights)
     if y is None:
         raise ValueError(
             f"{caller}: y must hold the ratings where X is an (n, 2) array of ids; got None "
             "(or hand over Ratings or a SciPy sparse matrix)"
         )
-    return assembled(*pair_columns(X, caller), y, options)
+    return assembled(*pair_columns(X, caller), y, options, weights=weights)
+
+
+def _weighted(ratings: Ratings, weights: NDArray[np.float32], caller: str) -> Ratings:
+    """Return ratings with weights of their entries."""
+    if ratings.weights is not None:
+        raise ValueError(f"{caller}: sample_weight must be None for ratings that have weights of their own")
+    if weights.size != ratings.nnz:
+        raise ValueError(
+            f"{caller}: sample_weight must have as many entries as ratings ({ratings.nnz}); got {weights.size}"
+        )
+    parts = ratings.indptr, ratings.indices, ratings.values, ratings.users, ratings.items, ratings.timestamps
+    return Ratings.__new__(Ratings)._set(*parts, weights)

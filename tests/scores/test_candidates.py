@@ -14,9 +14,7 @@ GROUPS = {"groups": ["a"] * 30 + ["b"] * 30}
 MODELS = {
     "bias": lambda: fastcf.BiasModel().fit(RATINGS),
     "factors": lambda: fastcf.MatrixFactorization(4, n_epochs=3, random_state=0).fit(RATINGS),
-    "labels": lambda: fastcf.MatrixFactorization(4, n_epochs=3, random_state=0, cost="logistic", threshold=4).fit(
-        RATINGS
-    ),
+    "labels": lambda: fastcf.MatrixFactorization(4, n_epochs=3, cost="logistic", threshold=4).fit(RATINGS),
     "linear": lambda: fastcf.LinearAutoencoder(threshold=3).fit(RATINGS),
     "neighbours": lambda: fastcf.ItemNeighbours(threshold=4).fit(RATINGS),
     "users": lambda: fastcf.UserNeighbours(threshold=4).fit(RATINGS),
@@ -84,12 +82,12 @@ def test_candidates_per_user_come_in_many_forms(candidates):
 def test_candidates_that_are_not_one_list_per_user_are_refused():
     model = MODELS["bias"]()
     for name in ("candidates", "exclude"):
-        with pytest.raises(
-            ValueError, match=f"{name} must be ids for all users, or a list of ids for each of the 2 user"
-        ):
+        with pytest.raises(ValueError, match=f"{name} must be ids for all users, or a list of ids for each of the 2 "):
             model.recommend([1, 2], **{name: [[1], [2], [3]]})
         with pytest.raises(ValueError, match=rf"strict=True needs known item \(in {name}\) ids; got 77 at entry 1"):
             model.recommend([1, 2], strict=True, **{name: [[1], [77]]})
+    with pytest.raises(TypeError, match="candidates must be ids, or a list of ids for each user; got both"):
+        model.recommend([1, 2], candidates=[3, [4]])
     assert (model.recommend([1, 2], 2, candidates=[[], []]).items == -1).all()
 
 

@@ -24,6 +24,7 @@ from fastcf._parameters import (
 from fastcf.errors import DataError, DivergenceError
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Recommender, State, Targets
+from fastcf.scores.queries import names_of, refuse_other_names
 from fastcf.scores.stored import read_common, write_common
 from fastcf.serialization import Archive, registered_name, save_archive
 from fastcf.training.callbacks import Callback
@@ -68,6 +69,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     n_threads: int | None
     device: str
+
+    _named_columns: tuple[str, str] | None = None  # of the fit that is going on
 
     # -------------------------------------------------------------------------------------------------------
     # scikit-learn
@@ -118,12 +121,13 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _caller(self) -> str:
         return f"{type(self).__name__}.fit"
 
-    def _begin_fit(self, X: Any, y: ArrayLike | None) -> tuple[Ratings, Backend]:
+    def _begin_fit(self, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[Ratings, Backend]:
         """Check parameters, device and ratings."""
         caller = self._caller
         validate_parameters(self._constraints, self._constrained(), caller)
         backend = resolve_device(self.device, caller)
-        ratings = as_ratings(X, y, caller=caller, counted=self._targets.choices)
+        ratings = as_ratings(X, y, sample_weight, caller=caller, counted=self._targets.choices)
+        self._named_columns = names_of(X)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend
@@ -134,6 +138,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     def _validation_ratings(self, validation: Any) -> Ratings:
         caller = f"{self._caller}: validation"
+        refuse_other_names(self._named_columns, validation[0] if isinstance(validation, tuple) else validation, caller)
         if not isinstance(validation, tuple):
             return as_ratings(validation, caller=caller, counted=self._targets.choices)
         if len(validation) != 2:
@@ -149,8 +154,9 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         return 0 if self.n_threads is None else int(self.n_threads)
 
     def _swap(self, state: State) -> None:
-        """Replace the state, at once."""
-        object.__setattr__(self, "_state", state)
+        """Replace the state, at once; the state of a fit gets the names of the columns that it was given."""
+        names, self._named_columns = self._named_columns, None
+        object.__setattr__(self, "_state", state if names is None else state.replaced(feature_names=names))
 
     def _train(
         self,

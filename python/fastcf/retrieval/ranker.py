@@ -21,6 +21,7 @@ from fastcf.ratings import as_ratings
 from fastcf.scores import Compute, Identity, Link, Scores, Selection, State
 from fastcf.scores.blocks import best_of_blocks
 from fastcf.scores.protocol import Found, Rows
+from fastcf.scores.queries import names_of
 from fastcf.scores.seen import seen_in
 
 __all__ = ["FeatureRanker"]
@@ -133,13 +134,14 @@ class FeatureRanker(Estimator):
         self.random_state = random_state
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> FeatureRanker:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FeatureRanker:
         """Learn the ratings from the features.
 
         Parameters
         ----------
-        X, y
-            Ratings, as any estimator takes them. Their weights are used where the regressor takes weights.
+        X, y, sample_weight
+            Ratings, as any estimator takes them. Their weights are used where the regressor takes weights;
+            ``sample_weight`` is refused where it does not.
 
         Returns
         -------
@@ -153,7 +155,7 @@ class FeatureRanker(Estimator):
         """
         caller = self._caller
         validate_parameters(self._constraints, self.get_params(deep=False), caller)
-        ratings = as_ratings(X, y, caller=caller)
+        ratings = as_ratings(X, y, sample_weight, caller=caller)
         if self.user_features is None and self.item_features is None:
             raise ValueError(f"{caller}: user_features or item_features must be given; got None for both")
         users, user_matrix = _with_mean(self.user_features, ratings.users, caller, "user_features")
@@ -168,7 +170,9 @@ class FeatureRanker(Estimator):
         for batch in _batches(entries.size, matrix.shape[1]):
             _fill(matrix[batch], (user_matrix, owners[batch]), (item_matrix, rated[batch]))
         regressor = clone(self.regressor)
-        weighted = ratings.weights is not None and has_fit_parameter(regressor, "sample_weight")
+        weighted = has_fit_parameter(regressor, "sample_weight")
+        if sample_weight is not None and not weighted:
+            raise ValueError(f"{caller}: sample_weight must be None for {type(regressor).__name__}, which takes none")
         options = {"sample_weight": ratings.weights[entries]} if weighted and ratings.weights is not None else {}
         regressor.fit(matrix, ratings.values[entries].astype(np.float64), **options)
         state = State(
@@ -179,6 +183,7 @@ class FeatureRanker(Estimator):
             (-np.inf, np.inf),
             resolve_device("cpu", caller).device,
         )
+        self._named_columns = names_of(X)
         self._swap(state)
         return self
 

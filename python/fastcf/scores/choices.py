@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.metrics import RankingScores, ranking
-from fastcf.ratings import Ratings
+from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.targets import Floats, Targets
 
 if TYPE_CHECKING:
@@ -108,11 +108,12 @@ class Choices(Targets):
             )
         return chosen
 
-    def score(self, model: Recommender, ratings: Ratings, caller: str) -> float:
-        """Return the NDCG@10 of a model's lists: the mean over users who have choices among ``ratings``.
+    def score(self, model: Recommender, X: Any, y: Any, sample_weight: Any, caller: str) -> float:
+        """Return the NDCG@10 of a model's lists: the mean over users who have choices among the ratings.
 
-        Lists leave out what users have seen in training, except the choices among ``ratings``.
+        Lists leave out what users have seen in training, except the choices among the ratings.
         """
+        ratings = as_ratings(X, y, sample_weight, caller=caller, counted=True, duplicates="mean")
         return self.measured_lists(model, ratings, _LISTS_OF, caller).ndcg
 
     def measured_lists(self, model: Recommender, ratings: Ratings, n: int, caller: str) -> RankingScores:

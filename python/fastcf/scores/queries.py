@@ -16,7 +16,16 @@ from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.histories import Histories
 from fastcf.scores.seen import SeenItems
 
-__all__ = ["RatedSide", "as_history", "one", "pair_rows", "rated_side", "rows_of"]
+__all__ = [
+    "RatedSide",
+    "as_history",
+    "names_of",
+    "one",
+    "pair_rows",
+    "rated_side",
+    "refuse_other_names",
+    "rows_of",
+]
 
 Rows = NDArray[np.int32]
 
@@ -44,6 +53,23 @@ def rows_of(
         value = value.item() if isinstance(value, np.generic) else value
         raise ValueError(f"{caller}: strict=True needs known {what} ids; got {value!r} at entry {entry}")
     return rows
+
+
+def names_of(X: Any) -> tuple[str, str] | None:
+    """Return the names of the two columns of a data frame; None where these have none, or ``X`` is something else."""
+    columns = getattr(X, "columns", None)
+    if columns is None or len(columns) != 2:
+        return None
+    user, item = columns
+    return (user, item) if isinstance(user, str) and isinstance(item, str) else None
+
+
+def refuse_other_names(known: tuple[str, str] | None, X: Any, caller: str) -> None:
+    """Refuse a data frame whose columns have other names, or another order, than those of the fit; ValueError."""
+    names = names_of(X)
+    if known is not None and names is not None and names != known:
+        shown = [", ".join(map(repr, each)) for each in (known, names)]
+        raise ValueError(f"{caller}: X must have the columns of fit, {shown[0]}, in this order; got {shown[1]}")
 
 
 def pair_rows(

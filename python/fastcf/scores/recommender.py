@@ -21,7 +21,7 @@ from fastcf.ratings import as_ratings
 from fastcf.scores.candidates import best_of_own, named_items, with_own
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
-from fastcf.scores.queries import as_history, one, pair_rows, rated_side, rows_of
+from fastcf.scores.queries import as_history, one, pair_rows, rated_side, refuse_other_names, rows_of
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
@@ -121,7 +121,9 @@ class Recommender:
             If the ratings are not as described.
         """
         state = self._fitted("with_seen")
-        ratings = as_ratings(X, y, caller=f"{type(self).__name__}.with_seen")
+        caller = f"{type(self).__name__}.with_seen"
+        refuse_other_names(state.feature_names, X, caller)
+        ratings = as_ratings(X, y, caller=caller)
         return self._with_state(state.replaced(seen=seen_in(ratings, state.users, state.items)))
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -210,6 +212,7 @@ class Recommender:
             raise ValueError(f"{caller}: return_std needs a model fitted with solver='bayes'")
         if history is not None:
             state = self._of_newcomers(state, history, compute, caller, strict)
+        refuse_other_names(state.feature_names, X, caller)
         rows = pair_rows(X, state.users, state.items, caller, strict=strict, n_threads=self.n_threads)
         predicted = self._predictions(state, state.scores.pairs(*rows, compute), compute, clip)
         return (predicted, state.scores.deviations(*rows)) if return_std else predicted
@@ -275,7 +278,7 @@ class Recommender:
         liked: NDArray[np.float32] = self._with_state(state).predict(X, history=history, strict=strict)
         return np.stack([1 - liked, liked], axis=1)
 
-    def score(self, X: Any, y: ArrayLike | None = None) -> float:
+    def score(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> float:
         """Return the quality of the model on held-out ratings: larger is better.
 
         Minus the root mean squared error; for a model of labels minus the log-loss; for a model of choices the NDCG@10
@@ -284,7 +287,10 @@ class Recommender:
         Parameters
         ----------
         X, y
-            Ratings as for ``fit``; a model of labels or of choices cuts them at its threshold, if it has one.
+            Ratings as for ``fit``; a model of labels or of choices cuts them at its threshold, if it has one. Pairs of
+            ids may be repeated: each counts, for a model of choices the largest value.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights of the pairs, or of the stored entries. A choice of weight 0 is none.
 
         Returns
         -------
@@ -297,8 +303,8 @@ class Recommender:
         """
         caller = f"{type(self).__name__}.score"
         state = self._fitted("score")
-        ratings = as_ratings(X, y, caller=caller, counted=state.targets.choices)
-        return state.targets.score(self._with_state(state), ratings, caller)
+        refuse_other_names(state.feature_names, X, caller)
+        return state.targets.score(self._with_state(state), X, y, sample_weight, caller)
 
     # -------------------------------------------------------------------------------------------------------
     # Recommendation
@@ -566,6 +572,7 @@ class Recommender:
         if X is not None:
             if not OneOf(("user", "item")).accepts(by):
                 raise ValueError(f"{caller}: by must be 'user' or 'item'; got {by!r}")
+            refuse_other_names(state.feature_names, X, caller)
             given_ratings = as_ratings(X, y, caller=caller, counted=state.targets.choices)
             ratings = state.targets.of_ratings(given_ratings, caller)
             return self._with_state(self._folded(state, ratings, by, compute, caller, strict))

@@ -83,6 +83,8 @@ class State:
         attributes of the model, and so are those of the scores.
     folding : Folding
         How new rows are computed.
+    feature_names : tuple of two str, optional
+        Names of the columns of users and items that the model was fitted to, where these had names.
     """
 
     users: IdMap
@@ -96,6 +98,7 @@ class State:
     n_epochs: int = 0
     learnt: Any = None
     folding: Folding = field(default_factory=Folding)
+    feature_names: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.seen is not None:
@@ -158,6 +161,11 @@ class State:
         """The labels in the order of their probabilities, for scikit-learn."""
         return np.arange(2)
 
+    @property
+    def feature_names_in(self) -> NDArray[np.object_]:
+        """The names of the columns of ``X``, for scikit-learn."""
+        return np.array(self.feature_names, dtype=object)
+
     def _views(self) -> Iterator[tuple[Any, tuple[str, ...]]]:
         """Return the objects whose fields models show as attributes, and those fields."""
         yield self, ("users", "items", "seen", "rating_range", "device")
@@ -165,5 +173,7 @@ class State:
             yield self, ("n_epochs",)
         if self.targets.labels and self.targets.threshold is None:  # else the ratings are not the classes
             yield self, ("classes",)
+        if self.feature_names is not None:
+            yield self, ("feature_names_in",)
         for part in (self.learnt, self.scores):
             yield part, getattr(part, "shown", ())

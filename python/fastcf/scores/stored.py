@@ -32,6 +32,8 @@ def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]
         arrays["seen_indptr"], arrays["seen_indices"] = state.seen
     limits = [limit if np.isfinite(limit) else None for limit in state.rating_range]
     meta: dict[str, Any] = {"rating_range": limits, "targets": asdict(state.targets)}
+    if state.feature_names is not None:
+        meta["feature_names"] = list(state.feature_names)
     if state.history:
         meta |= {"history": list(state.history), "n_epochs": state.n_epochs}
     return arrays, meta
@@ -49,6 +51,10 @@ def read_common(archive: Archive) -> State:
         history = tuple(dict(record) for record in archive.meta.get("history", ()))
         n_epochs = int(archive.meta.get("n_epochs", 0))
         targets = _targets(**archive.meta.get("targets", {}))
+        names = archive.meta.get("feature_names")
+        if names is not None:
+            user_column, item_column = (str(name) for name in names)
+            names = user_column, item_column
     except DataError:
         raise
     except (KeyError, TypeError, ValueError) as error:
@@ -63,7 +69,8 @@ def read_common(archive: Archive) -> State:
             raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
         seen = SeenItems(indptr, indices)
     device = resolve_device("auto", "load").device
-    return State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
+    state = State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
+    return state.replaced(feature_names=names)
 
 
 def _targets(

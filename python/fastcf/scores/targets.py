@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 
+from fastcf._assembly import pair_columns
+from fastcf._columns import float_vector
 from fastcf.metrics import log_loss, rmse
-from fastcf.ratings import Ratings
+from fastcf.ratings import Ratings, as_ratings
 
 if TYPE_CHECKING:
     from fastcf.scores.recommender import Recommender
@@ -129,7 +132,20 @@ class Targets:
         measure = log_loss if self.labels else rmse
         return float(measure(targets, predicted, sample_weight=weights))
 
-    def score(self, model: Recommender, ratings: Ratings, caller: str) -> float:
-        """Return minus the error of a model's predictions of ratings."""
-        targets = self.of(ratings.values, caller)
-        return -self.measured(targets, model.predict(ratings), ratings.weights)
+    def score(self, model: Recommender, X: Any, y: Any, sample_weight: Any, caller: str) -> float:
+        """Return minus the error of a model's predictions of ratings; ``X``, ``y`` and weights as of its ``score``."""
+        if isinstance(X, Ratings) or scipy.sparse.issparse(X) or y is None:
+            X = as_ratings(X, y, sample_weight, caller=caller)
+            values, weights = X.values, X.weights
+        else:  # pairs, which may be repeated
+            values = float_vector(y, caller, "ratings")
+            n = len(pair_columns(X, caller)[0])
+            weights = None if sample_weight is None else float_vector(sample_weight, caller, "sample_weight")
+            for name, column in (("y", values), ("sample_weight", weights)):
+                if column is not None and column.size != n:
+                    raise ValueError(
+                        f"{caller}: {name} must have as many entries as X has rows ({n}); got {column.size}"
+                    )
+            if n == 0:
+                raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
+        return -self.measured(self.of(values, caller), model.predict(X), weights)

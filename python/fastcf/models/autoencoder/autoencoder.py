@@ -36,7 +36,7 @@ from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import State, Targets
 from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.links import ACTIVATIONS
-from fastcf.scores.queries import rated_side
+from fastcf.scores.queries import rated_side, refuse_other_names
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
@@ -306,6 +306,7 @@ class Autoencoder(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         validation: Any = None,
         callbacks: Callback | Iterable[Callback] | None = None,
@@ -315,7 +316,7 @@ class Autoencoder(Estimator):
 
         Parameters
         ----------
-        X, y, validation, callbacks, check_gradients
+        X, y, sample_weight, validation, callbacks, check_gradients
             As for :meth:`MatrixFactorization.fit`; a ``threshold`` cuts validation ratings, too. They are predicted
             from the training ratings, nothing dropped.
 
@@ -330,7 +331,7 @@ class Autoencoder(Estimator):
             As for :meth:`MatrixFactorization.fit`.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         self._check_combinations()
         targets = self._targets
         ratings = targets.of_training(ratings, caller)
@@ -487,6 +488,7 @@ class Autoencoder(Estimator):
         caller = f"{type(self).__name__}.encode"
         state = self._fitted("encode")
         network: Network = state.learnt
+        refuse_other_names(state.feature_names, X, caller)
         ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
         columns = state.items if network.orientation == "user" else state.users
         rated = rated_side(ratings, network.orientation, columns, caller, strict=strict, n_threads=self.n_threads)
@@ -512,6 +514,7 @@ class Autoencoder(Estimator):
         """
         caller = f"{type(self).__name__}.reconstruct"
         state = self._fitted("reconstruct")
+        refuse_other_names(state.feature_names, X, caller)
         ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
         compute = self._compute(state, caller)
         folded = self._folded(state, ratings, state.learnt.orientation, compute, caller, strict)

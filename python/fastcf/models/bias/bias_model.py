@@ -118,12 +118,12 @@ class BiasModel(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> BiasModel:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> BiasModel:
         """Learn the biases.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`MatrixFactorization.fit`.
 
         Returns
@@ -138,7 +138,7 @@ class BiasModel(Estimator):
         DeviceError
             If ``device="cuda"`` cannot be used.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         biases = fit_biases(ratings, backend, user_reg=self.user_reg, item_reg=self.item_reg, n_threads=self._threads)
         scores = FactorScores(
             np.empty((ratings.n_users, 0), np.float32),

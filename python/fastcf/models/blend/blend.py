@@ -257,6 +257,7 @@ class Blend(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         validation: Any = None,
         user_features: Any = None,
@@ -271,6 +272,8 @@ class Blend(Estimator):
             the members must not have seen them. Weights of the ratings weight their squared errors.
         y : array-like of shape (n,), optional
             The ratings where ``X`` holds ids.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the ratings, as for :meth:`MatrixFactorization.fit`.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings to fit the weights to, at least 2; the members learn from all of ``X`` and nothing of these. By
             default a share of ``X``, drawn at random, is held out.
@@ -297,7 +300,7 @@ class Blend(Estimator):
             If a member's training diverges; as for Ctrl-C.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         if not self.fit_members:
             self._refuse_ignored(("validation_fraction", "refit"), "with fit_members=False")
         elif validation is not None:

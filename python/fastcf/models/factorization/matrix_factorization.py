@@ -32,6 +32,7 @@ from fastcf.models.factorization.problem import (
 from fastcf.models.factorization.solvers import SOLVERS, Auto, Solver, as_solver
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
+from fastcf.scores.queries import refuse_other_names
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
@@ -267,6 +268,7 @@ class MatrixFactorization(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         validation: Any = None,
         callbacks: Callback | Iterable[Callback] | None = None,
@@ -281,6 +283,10 @@ class MatrixFactorization(Estimator):
             their costs.
         y : array-like of shape (n,), optional
             The ratings where ``X`` holds ids.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative weights: of the pairs, or of the stored entries of a matrix or of ``Ratings`` that have no
+            weights of their own. A pair may then occur more than once: it counts with the mean of its values and the
+            sum of its weights.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings held out. After each epoch their error is recorded, and the parameters of the best epoch are kept.
         callbacks : Callback, iterable of Callback, or None, default None
@@ -308,7 +314,7 @@ class MatrixFactorization(Estimator):
             After Ctrl-C; the model holds what was learnt so far.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         solver, targets = self._checked()
         check_patience(self.patience, validation is not None, not solver.samples, caller)
         ratings = targets.of_training(ratings, caller)
@@ -446,7 +452,9 @@ class MatrixFactorization(Estimator):
     # Going on
     # -------------------------------------------------------------------------------------------------------
 
-    def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> MatrixFactorization:
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, n_epochs: int = 1
+    ) -> MatrixFactorization:
         """Learn from further ratings, starting from the current parameters; new users and items extend the id maps.
 
         New rows begin with the values of ``fold_in``. Then stochastic gradient descent passes over the new ratings, at
@@ -456,7 +464,7 @@ class MatrixFactorization(Estimator):
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             The new ratings, as for ``fit``. A pair may have been rated before.
         n_epochs : int, default 1
             Passes over the new ratings. More passes forget more of the old ratings: use them where tastes have changed.
@@ -489,10 +497,11 @@ class MatrixFactorization(Estimator):
         if not Interval(1, integer=True).accepts(n_epochs):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
         if state is None:
-            return self.fit(X, y)
+            return self.fit(X, y, sample_weight)
         if state.learnt.draws is not None:
             raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
-        ratings = state.targets.of_ratings(as_ratings(X, y, caller=caller), caller)
+        refuse_other_names(state.feature_names, X, caller)
+        ratings = state.targets.of_ratings(as_ratings(X, y, sample_weight, caller=caller), caller)
         seed = seed_from(self.random_state, caller)
         self._swap(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller))
         return self

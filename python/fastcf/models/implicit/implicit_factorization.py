@@ -203,6 +203,7 @@ class ImplicitFactorization(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         callbacks: Callback | Iterable[Callback] | None = None,
     ) -> ImplicitFactorization:
@@ -214,6 +215,9 @@ class ImplicitFactorization(Estimator):
             The choices, and what was seen and not chosen: ratings, counts, or user and item ids.
         y : array-like of shape (n,), optional
             The values where ``X`` holds ids; without them every pair is a choice, and repeated pairs are counted.
+        sample_weight : array-like of shape (n,), optional
+            Weights, which multiply the strengths, as for :meth:`MatrixFactorization.fit`; of repeated pairs without
+            values the mean.
         callbacks : Callback, iterable of Callback, or None, default None
             Called after each epoch, see :mod:`fastcf.callbacks`.
 
@@ -234,7 +238,7 @@ class ImplicitFactorization(Estimator):
             After Ctrl-C; the model holds what was learnt so far.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         solver = as_implicit_solver(self.solver, caller)
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
         problem = self._problem(solver, ratings, backend, seed_from(self.random_state, caller), caller)

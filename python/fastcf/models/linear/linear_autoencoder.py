@@ -17,7 +17,7 @@ from fastcf.ratings import Ratings, as_ratings, merged
 from fastcf.scores import Choices, Compute, DenseWeightScores, Folding, ItemWeightScores, SeenItems, State, Targets
 from fastcf.scores.choices import STRENGTHS
 from fastcf.scores.histories import Histories
-from fastcf.scores.queries import RatedSide
+from fastcf.scores.queries import RatedSide, refuse_other_names
 from fastcf.scores.stored import packed_rows, unpacked_rows
 from fastcf.serialization import Archive, register
 
@@ -163,12 +163,12 @@ class LinearAutoencoder(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> LinearAutoencoder:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LinearAutoencoder:
         """Compute the weights.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`MatrixFactorization.fit`; without ``y``, each pair is a choice, and repeated pairs count.
 
         Returns
@@ -188,17 +188,19 @@ class LinearAutoencoder(Estimator):
         KeyboardInterrupt
             After Ctrl-C; the model is then as it was.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         chosen = self._targets.of_training(ratings, self._caller)
         self._learn(chosen, self._targets, Compute(backend.module, self._threads), backend.device, self._caller)
         return self
 
-    def partial_fit(self, X: Any, y: ArrayLike | None = None) -> LinearAutoencoder:
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> LinearAutoencoder:
         """Learn again from the histories of the model and from new ones.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             The new choices, as for ``fit``. Where a pair is known, the new value takes the place of the old one.
 
         Returns
@@ -220,7 +222,7 @@ class LinearAutoencoder(Estimator):
         """
         state = self._state
         if state is None:
-            return self.fit(X, y)
+            return self.fit(X, y, sample_weight)
         caller = f"{type(self).__name__}.partial_fit"
         scores, learnt = state.scores, state.learnt
         assert isinstance(scores, DenseWeightScores | ItemWeightScores)
@@ -230,7 +232,8 @@ class LinearAutoencoder(Estimator):
                 "those of its users; call partial_fit of the model that was fitted"
             )
         validate_parameters(self._constraints, self._constrained(), caller)
-        new = state.targets.of_ratings(as_ratings(X, y, caller=caller, counted=True), caller)
+        refuse_other_names(state.feature_names, X, caller)
+        new = state.targets.of_ratings(as_ratings(X, y, sample_weight, caller=caller, counted=True), caller)
         indptr, indices, _ = scores.histories
         old = Ratings(indptr, indices, learnt.strengths, users=state.users, items=state.items)
         chosen = merged(old, new, caller)

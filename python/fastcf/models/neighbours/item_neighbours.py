@@ -140,12 +140,12 @@ class ItemNeighbours(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> ItemNeighbours:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> ItemNeighbours:
         """Find the neighbours of all items.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`MatrixFactorization.fit`; without ``y`` pairs are choices, and repeated ones count.
 
         Returns
@@ -161,7 +161,7 @@ class ItemNeighbours(Estimator):
         DeviceError
             If ``device="cuda"`` cannot be used.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         self._refuse_ignored(unused(self.similarity), f"for similarity={self.similarity!r}")
         chosen = self._targets.of_training(ratings, self._caller)
         history = Histories(chosen.indptr, chosen.indices, chosen.values).positive().to_scipy(chosen.n_items)

@@ -158,12 +158,12 @@ class UserNeighbours(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None) -> UserNeighbours:
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> UserNeighbours:
         """Find the neighbours of all users.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`ItemNeighbours.fit`.
 
         Returns
@@ -179,7 +179,7 @@ class UserNeighbours(Estimator):
         DeviceError
             If ``device="cuda"`` cannot be used.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         self._refuse_ignored(unused(self.similarity), f"for similarity={self.similarity!r}")
         chosen = self._targets.of_training(ratings, self._caller)
         choices = Histories(chosen.indptr, chosen.indices, chosen.values).positive().to_scipy(chosen.n_items)

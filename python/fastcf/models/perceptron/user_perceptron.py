@@ -241,6 +241,7 @@ class UserPerceptron(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         item_features: Any = None,
         validation: Any = None,
@@ -251,7 +252,7 @@ class UserPerceptron(Estimator):
 
         Parameters
         ----------
-        X, y, callbacks
+        X, y, sample_weight, callbacks
             As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable, tuple (ids, matrix) or fitted factor model
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse. Of a
@@ -275,7 +276,7 @@ class UserPerceptron(Estimator):
             As for :meth:`MatrixFactorization.fit`, and if features are missing.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         values, levels = self._targets_of(ratings, caller)
         if len(self.hidden) == 0:
             self._refuse_ignored(("activation",), "for hidden=()")

@@ -141,12 +141,14 @@ class Popular(Estimator):
         self.strength = strength
         self.n_threads = n_threads
 
-    def fit(self, X: Any, y: ArrayLike | None = None, *, user_groups: Any = None) -> Popular:
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, user_groups: Any = None
+    ) -> Popular:
         """Count choices, or average ratings.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`MatrixFactorization.fit`; for ``by="count"`` without ``y`` pairs are choices, and repeated
             ones count.
         user_groups : FeatureTable or pair (ids, labels), optional
@@ -166,7 +168,7 @@ class Popular(Estimator):
             If the input or a parameter is not as described, there is no choice, a parameter has no effect, or a half
             life is given for ratings without timestamps.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         by_count, caller = self.by == "count", self._caller
         self._refuse_ignored(("shrinkage",) if by_count else ("threshold", "strength"), f"for by={self.by!r}")
         groups = None if user_groups is None else as_groups(user_groups, caller, "user_groups")

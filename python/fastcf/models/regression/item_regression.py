@@ -79,12 +79,14 @@ class ItemRegression(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None, *, user_features: Any) -> ItemRegression:
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, user_features: Any
+    ) -> ItemRegression:
         """Learn every item's weights, in one native call.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`UserRegression.fit`.
         user_features : FeatureTable or tuple (ids, matrix)
             Features of all users of the ratings, and of as many others as are to be predicted; dense or sparse.
@@ -104,7 +106,7 @@ class ItemRegression(Estimator):
         ConvergenceWarning
             If items reach ``max_iter``.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         regression = self._regression
         if regression.direct:
             self._refuse_ignored(("max_iter", "tol"), "where cost='squared' is solved directly")

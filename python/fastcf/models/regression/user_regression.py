@@ -122,12 +122,14 @@ class UserRegression(Estimator):
         self.n_threads = n_threads
         self.device = device
 
-    def fit(self, X: Any, y: ArrayLike | None = None, *, item_features: Any) -> UserRegression:
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, item_features: Any
+    ) -> UserRegression:
         """Learn every user's weights, in one native call.
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable or tuple (ids, matrix)
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse.
@@ -149,7 +151,7 @@ class UserRegression(Estimator):
         ConvergenceWarning
             If users reach ``max_iter``.
         """
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         regression = self._regression
         if regression.direct:
             self._refuse_ignored(("max_iter", "tol"), "where cost='squared' is solved directly")

@@ -257,6 +257,7 @@ class TwoTower(Estimator):
         self,
         X: Any,
         y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         *,
         user_features: Any = None,
         item_features: Any = None,
@@ -268,7 +269,7 @@ class TwoTower(Estimator):
 
         Parameters
         ----------
-        X, y, callbacks, check_gradients
+        X, y, sample_weight, callbacks, check_gradients
             As for :meth:`MatrixFactorization.fit`.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Features of all users (items) of the ratings, and of as many others as are to be predicted, dense or sparse.
@@ -287,7 +288,7 @@ class TwoTower(Estimator):
             As for :meth:`MatrixFactorization.fit`, and if features are missing.
         """
         caller = self._caller
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, sample_weight)
         targets = self._targets
         targets.check(caller)
         if not self.normalize:
