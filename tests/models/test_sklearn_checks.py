@@ -43,6 +43,10 @@ NOT_FOR_PAIRS = {
     "check_regressors_no_decision_function": _WIDTH,
     "check_regressors_train": _WIDTH,
     "check_supervised_y_2d": _WIDTH,
+    "check_all_zero_sample_weights_error": _WIDTH,
+    "check_sample_weight_equivalence_on_dense_data": _WIDTH,
+    "check_sample_weights_list": _WIDTH,
+    "check_sample_weights_not_overwritten": _VALUES,
     "check_estimators_fit_returns_self": _VALUES,
     "check_estimators_overwrite_params": _VALUES,
     "check_estimators_partial_fit_n_features": _VALUES,
@@ -64,6 +68,9 @@ _FEATURES = "calls fit without the features of items or users that it needs"
 NOT_WITHOUT_FEATURES = {
     **NOT_FOR_PAIRS,
     "check_fit1d": _FEATURES,
+    "check_sample_weights_not_an_array": _FEATURES,
+    "check_sample_weights_pandas_series": _FEATURES,
+    "check_sample_weights_shape": _FEATURES,
     "check_non_transformer_estimators_n_iter": _FEATURES,
     "check_supervised_y_no_nan": _FEATURES,
 }

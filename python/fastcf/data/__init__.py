@@ -2,6 +2,7 @@
 
 from fastcf.data.dense import load_dense
 from fastcf.data.events import load_events
+from fastcf.data.fetch import fetch_movielens, fetch_movietweetings
 from fastcf.data.files import RatingFiles, detect_format
 from fastcf.data.items import ItemTable, read_items
 from fastcf.data.movielens import Dataset, load_movielens
@@ -32,6 +33,8 @@ __all__ = [
     "UserSplit",
     "UserTable",
     "detect_format",
+    "fetch_movielens",
+    "fetch_movietweetings",
     "k_folds",
     "leave_n_out",
     "load_dense",
