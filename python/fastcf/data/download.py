@@ -92,11 +92,8 @@ def _offline_hint(url: str, path: Path) -> Iterator[None]:
         error.close()
         raise ConnectionError(f"{url}: the server answers {error.code} {error.reason}; {_by_hand(path)}") from None
     except (OSError, HTTPException) as error:
-        if (
-            isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError)
-            or getattr(error, "errno", 0) == 28
-        ):
-            raise  # of the folder
+        if getattr(error, "filename", None) is not None or getattr(error, "errno", 0) == errno.ENOSPC:
+            raise  # of the folder, or its disk
         reason = getattr(error, "reason", error)
         raise ConnectionError(f"{url}: cannot be reached ({reason}); {_by_hand(path)}") from error
 
