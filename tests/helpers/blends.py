@@ -67,7 +67,7 @@ class Curved(Estimator):
         self.device = device
 
     def fit(self, X: Any, y: Any = None) -> Curved:
-        ratings, backend = self._begin_fit(X, y)
+        ratings, backend = self._begin_fit(X, y, None)
         users, items, mean = ratings.row_of_entry(), ratings.indices, float(ratings.values.mean(dtype=np.float64))
         parts = []
         for rows, n in ((users, ratings.n_users), (items, ratings.n_items)):

@@ -22,6 +22,7 @@ from fastcf.models.implicit.solvers import SOLVERS, ImplicitSolver, as_implicit_
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Choices, Compute, State
 from fastcf.scores.choices import STRENGTHS
+from fastcf.scores.queries import refuse_other_names
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
@@ -315,7 +316,9 @@ class ImplicitFactorization(Estimator):
     # Going on
     # -------------------------------------------------------------------------------------------------------
 
-    def partial_fit(self, X: Any, y: ArrayLike | None = None, *, n_epochs: int = 1) -> ImplicitFactorization:
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, n_epochs: int = 1
+    ) -> ImplicitFactorization:
         """Learn from new choices: the vectors of their users and items are solved again, the others stay.
 
         Users and items of the new entries are solved exactly by all their choices, old and new: in each epoch the
@@ -324,7 +327,7 @@ class ImplicitFactorization(Estimator):
 
         Parameters
         ----------
-        X, y
+        X, y, sample_weight
             The new choices, as for ``fit``. Where a pair is known, the new value takes the place of the old one.
         n_epochs : int, default 1
             How often both sides are solved. Before ``fit``, the epochs are those of the constructor.
@@ -351,14 +354,15 @@ class ImplicitFactorization(Estimator):
         if not Interval(1, integer=True).accepts(n_epochs):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
         if state is None:
-            return self.fit(X, y)
+            return self.fit(X, y, sample_weight)
         if state.learnt.choices is None:
             raise ValueError(
                 f"{caller}: the model must hold the choices that it was trained on; got one of fold_in, of a file "
                 "without seen items, or of the solver 'bpr' or 'sampled'; call partial_fit of the model that was "
                 "fitted, or fit again"
             )
-        new = state.targets.of_ratings(as_ratings(X, y, caller=caller, counted=True), caller)
+        refuse_other_names(state.feature_names, X, caller)
+        new = state.targets.of_ratings(as_ratings(X, y, sample_weight, caller=caller, counted=True), caller)
         self._swap(carried_on(state, new, n_epochs, self._compute(state, caller), caller))
         return self
 
