@@ -178,7 +178,7 @@ void item_scores_block(const ItemScoresQuery& query, MatrixView<float> out) {
 
 void item_scores_pairs(const ItemScoresQuery& query, VectorView<const std::int32_t> items, VectorView<float> out) {
     check_item_scores(query, "item_scores_pairs");
-    check_item_rows(query, items, out);
+    check_scored_pairs(query.users, items, query.weights.rows, out, "item_scores_pairs");
     const Histories histories(query);
     parallel_chunks(items.size, kPairsPerTask, query.n_threads, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t e = begin; e < end; ++e)
@@ -192,7 +192,7 @@ void item_scores_best(const ItemScoresQuery& query, TopkQuery selection, MatrixV
                       MatrixView<float> scores) {
     check_item_scores(query, "item_scores_best");
     const std::int64_t n = ids.cols;
-    selection = selection_of_items(query, selection);
+    selection = selection_among(query.users.size, query.weights.rows, selection);
     check_topk(selection, ids, scores);
     const TopkPool pool = topk_pool(selection);
     if (query.users.size == 0 || n == 0) return;

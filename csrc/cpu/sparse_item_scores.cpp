@@ -155,7 +155,7 @@ void sparse_item_scores_pairs(const SparseItemScoresQuery& query, VectorView<con
                               VectorView<float> out) {
     constexpr const char* kCaller = "sparse_item_scores_pairs";
     check_sparse_item_scores(query, kCaller);
-    check_pair_items(query, items, out, kCaller);
+    check_scored_pairs(query.users, items, query.weights.cols, out, kCaller);
     const SparseScores scores(query, kCaller);
     std::vector<std::int64_t> order(static_cast<std::size_t>(items.size)), groups;
     std::iota(order.begin(), order.end(), 0);
@@ -200,8 +200,7 @@ void sparse_item_scores_best(const SparseItemScoresQuery& query, TopkQuery selec
     check_sparse_item_scores(query, kCaller);
     const SparseScores scores(query, kCaller);
     const std::int64_t n_items = scores.n_items(), n = ids.cols, stride = RowScan::padded(n_items);
-    selection.queries = {nullptr, query.users.size, 0, 0};
-    selection.items = {nullptr, n_items, 0, 0};
+    selection = selection_among(query.users.size, n_items, selection);
     check_topk(selection, ids, best);
     const TopkPool pool = topk_pool(selection);
     if (query.users.size == 0 || n == 0) return;

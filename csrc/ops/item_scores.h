@@ -39,6 +39,26 @@ void item_scores_pairs(const ItemScoresQuery& query, VectorView<const std::int32
 void item_scores_best(const ItemScoresQuery& query, TopkQuery selection, MatrixView<std::int32_t> ids,
                       MatrixView<float> scores);
 
+// Users whose histories are given, and the scores of those without one.
+inline void check_scored_users(VectorView<const std::int32_t> users, std::int64_t n_histories,
+                               VectorView<const float> base, std::int64_t n_items, const char* caller) {
+    check(base.empty() || base.size == n_items, caller, ": base must have one entry per item (", n_items, "); got ",
+          base.size);
+    for (std::int64_t u = 0; u < users.size; ++u)
+        check(users[u] >= -1 && users[u] < n_histories, caller, ": users must lie in [-1, ", n_histories, "); got ",
+              users[u], " at entry ", u);
+}
+
+// Items of pairs.
+inline void check_scored_pairs(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
+                               std::int64_t n_items, const VectorView<float>& out, const char* caller) {
+    check(items.size == users.size && out.size == items.size, caller, ": items must have one entry per user (",
+          users.size, "); got ", items.size);
+    for (std::int64_t e = 0; e < items.size; ++e)
+        check(items[e] >= -1 && items[e] < n_items, caller, ": items must lie in [-1, ", n_items, "); got ", items[e],
+              " at entry ", e);
+}
+
 // What these functions on every device ask of their arguments. Histories and users are in the host's memory.
 inline void check_item_scores(const ItemScoresQuery& query, const char* caller) {
     const std::int64_t n_items = query.weights.rows;
@@ -47,30 +67,7 @@ inline void check_item_scores(const ItemScoresQuery& query, const char* caller) 
     check(query.weights.cols == n_items && query.histories.cols == n_items, caller,
           ": weights must be square, with a row per column of the histories (", query.histories.cols, "); got (",
           n_items, ", ", query.weights.cols, ")");
-    check(query.base.empty() || query.base.size == n_items, caller, ": base must have one entry per item (", n_items,
-          "); got ", query.base.size);
-    for (std::int64_t u = 0; u < query.users.size; ++u)
-        check(query.users[u] >= -1 && query.users[u] < query.histories.rows, caller, ": users must lie in [-1, ",
-              query.histories.rows, "); got ", query.users[u], " at entry ", u);
-}
-
-// Items of pairs.
-inline void check_item_rows(const ItemScoresQuery& query, VectorView<const std::int32_t> items,
-                            const VectorView<float>& out) {
-    constexpr const char* kCaller = "item_scores_pairs";
-    check(items.size == query.users.size && out.size == items.size, kCaller, ": items must have one entry per user (",
-          query.users.size, "); got ", items.size);
-    for (std::int64_t e = 0; e < items.size; ++e)
-        check(items[e] >= -1 && items[e] < query.weights.rows, kCaller, ": items must lie in [-1, ", query.weights.rows,
-              "); got ", items[e], " at entry ", e);
-}
-
-// The shapes that the check of a list is about.
-inline TopkQuery selection_of_items(const ItemScoresQuery& query, TopkQuery selection) {
-    selection.queries = {nullptr, query.users.size, 0, 0};
-    selection.items = {nullptr, query.weights.rows, 0, 0};
-    selection.item_bias = {};
-    return selection;
+    check_scored_users(query.users, query.histories.rows, query.base, n_items, caller);
 }
 
 }  // namespace fastcf

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "core/view.h"
+#include "ops/item_scores.h"
 #include "ops/topk.h"
 
 namespace fastcf {
@@ -48,21 +49,7 @@ inline void check_sparse_item_scores(const SparseItemScoresQuery& query, const c
           ": weights must have fewer than 2^31 rows and columns; got ", query.weights.rows, " and ", n_items);
     check(query.weights.rows == query.histories.cols, caller, ": weights must have a row per column of the histories (",
           query.histories.cols, "); got ", query.weights.rows);
-    check(query.base.empty() || query.base.size == n_items, caller, ": base must have one entry per item (", n_items,
-          "); got ", query.base.size);
-    for (std::int64_t u = 0; u < query.users.size; ++u)
-        check(query.users[u] >= -1 && query.users[u] < query.histories.rows, caller, ": users must lie in [-1, ",
-              query.histories.rows, "); got ", query.users[u], " at entry ", u);
-}
-
-// Items of pairs.
-inline void check_pair_items(const SparseItemScoresQuery& query, VectorView<const std::int32_t> items,
-                             const VectorView<float>& out, const char* caller) {
-    check(items.size == query.users.size && out.size == items.size, caller, ": items must have one entry per user (",
-          query.users.size, "); got ", items.size);
-    for (std::int64_t e = 0; e < items.size; ++e)
-        check(items[e] >= -1 && items[e] < query.weights.cols, caller, ": items must lie in [-1, ", query.weights.cols,
-              "); got ", items[e], " at entry ", e);
+    check_scored_users(query.users, query.histories.rows, query.base, n_items, caller);
 }
 
 // One row of compressed rows whose arrays hold `entries` entries: its place among them, and its columns.

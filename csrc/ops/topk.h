@@ -75,6 +75,14 @@ inline void check_topk(const TopkQuery& query, const MatrixView<std::int32_t>& i
     check_items(query.excluded, "excluded");
 }
 
+// The selection of lists whose scores are not products of factors: it has the shapes that checks are about.
+inline TopkQuery selection_among(std::int64_t n_queries, std::int64_t n_items, TopkQuery selection) {
+    selection.queries = {nullptr, n_queries, 0, 0};
+    selection.items = {nullptr, n_items, 0, 0};
+    selection.item_bias = {};
+    return selection;
+}
+
 // Which items take part: all of them (`ids` empty), or `ids` in ascending order.
 struct TopkPool {
     std::int64_t size = 0;

@@ -94,7 +94,19 @@ def test_layout_ops_have_implementation_test_and_benchmark():
 
 
 # What csrc/cuda has beside ops.
-CUDA_SUPPORT = {"blas", "dot", "kernel", "launch", "memory", "probe", "rows", "runtime", "select", "staging"}
+CUDA_SUPPORT = {
+    "blas",
+    "dot",
+    "kernel",
+    "launch",
+    "memory",
+    "probe",
+    "row_lists",
+    "rows",
+    "runtime",
+    "select",
+    "staging",
+}
 
 
 def test_layout_cuda_files_belong_to_an_op():

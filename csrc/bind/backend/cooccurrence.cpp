@@ -1,20 +1,20 @@
 #include "ops/cooccurrence.h"
 
 #include "bind/arrays.h"
+#include "bind/backend/lists.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
 namespace {
 
-Tuple<py::array_t<std::int32_t>, py::array_t<float>> cooccurrence_arrays(
-    const Array<std::int64_t>& left_indptr, const Array<std::int32_t>& left_indices,
-    const ArrayOrNone<float>& left_values, const Array<std::int64_t>& right_indptr,
-    const Array<std::int32_t>& right_indices, const ArrayOrNone<float>& right_values, std::int64_t n_columns,
-    std::int64_t m, const ArrayOrNone<float>& weights, const ArrayOrNone<float>& row_scale,
-    const ArrayOrNone<float>& column_scale, float shrinkage, const ArrayOrNone<std::int32_t>& left_out, int n_threads) {
+BestLists cooccurrence_arrays(const Array<std::int64_t>& left_indptr, const Array<std::int32_t>& left_indices,
+                              const ArrayOrNone<float>& left_values, const Array<std::int64_t>& right_indptr,
+                              const Array<std::int32_t>& right_indices, const ArrayOrNone<float>& right_values,
+                              std::int64_t n_columns, std::int64_t m, const ArrayOrNone<float>& weights,
+                              const ArrayOrNone<float>& row_scale, const ArrayOrNone<float>& column_scale,
+                              float shrinkage, const ArrayOrNone<std::int32_t>& left_out, int n_threads) {
     const char* caller = "cooccurrence";
     check(n_columns >= 0, caller, ": n_columns must not be negative; got ", n_columns);
-    check(m >= 0, caller, ": m must not be negative; got ", m);
     CooccurrenceQuery query;
     query.right = csr_in(right_indptr, right_indices, right_values, n_columns, "cooccurrence: right");
     query.left = csr_in(left_indptr, left_indices, left_values, query.right.rows, "cooccurrence: left");
@@ -32,15 +32,9 @@ Tuple<py::array_t<std::int32_t>, py::array_t<float>> cooccurrence_arrays(
     check(left_out.is_none() || query.left_out.size == query.left.rows, caller, ": left_out must have ",
           query.left.rows, " entries; got ", query.left_out.size);
     query.n_threads = n_threads;
-    py::array_t<std::int32_t> ids({query.left.rows, m});
-    py::array_t<float> similarities({query.left.rows, m});
-    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), query.left.rows, m, m};
-    const MatrixView<float> similarities_view = view_of(similarities);
-    {
-        const py::gil_scoped_release release;
-        cooccurrence(query, ids_view, similarities_view);
-    }
-    return py::make_tuple(ids, similarities);
+    return best_lists(
+        query.left.rows, m, caller,
+        [&](const auto& ids, const auto& similarities) { cooccurrence(query, ids, similarities); }, "m");
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
+#include "bind/backend/lists.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -26,13 +27,7 @@ py::array_t<float> scores_of_all_items(const Array<std::int64_t>& indptr, const 
                                        const Array<float>& values, const Array<std::int32_t>& users,
                                        const Array<float>& weights, const ArrayOrNone<float>& base, int n_threads) {
     const auto query = item_query(indptr, indices, values, users, weights, base, n_threads, "item_scores_block");
-    py::array_t<float> out({query.users.size, query.weights.rows});
-    const auto view = view_of(out);
-    {
-        const py::gil_scoped_release release;
-        item_scores_block(query, view);
-    }
-    return out;
+    return filled_table(query.users.size, query.weights.rows, [&](const auto& out) { item_scores_block(query, out); });
 }
 
 py::array_t<float> scores_of_pairs(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
@@ -42,41 +37,20 @@ py::array_t<float> scores_of_pairs(const Array<std::int64_t>& indptr, const Arra
     const char* caller = "item_scores_pairs";
     const auto query = item_query(indptr, indices, values, users, weights, base, n_threads, caller);
     const auto item_rows = vector_in<std::int32_t>(items, caller, "items");
-    py::array_t<float> out(query.users.size);
-    const VectorView<float> view{out.mutable_data(), query.users.size};
-    {
-        const py::gil_scoped_release release;
-        item_scores_pairs(query, item_rows, view);
-    }
-    return out;
+    return filled_vector(query.users.size, [&](const auto& out) { item_scores_pairs(query, item_rows, out); });
 }
 
-Tuple<py::array_t<std::int32_t>, py::array_t<float>> best_items(
-    const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
-    const Array<std::int32_t>& users, const Array<float>& weights, std::int64_t n, const ArrayOrNone<float>& base,
-    const ArrayOrNone<std::int64_t>& seen_indptr, const ArrayOrNone<std::int32_t>& seen_indices,
-    const ArrayOrNone<std::int32_t>& candidates, const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
+BestLists best_items(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
+                     const Array<std::int32_t>& users, const Array<float>& weights, std::int64_t n,
+                     const ArrayOrNone<float>& base, const ArrayOrNone<std::int64_t>& seen_indptr,
+                     const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
+                     const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
     const char* caller = "item_scores_best";
     const auto query = item_query(indptr, indices, values, users, weights, base, n_threads, caller);
     TopkQuery selection;
-    check(seen_indptr.is_none() == seen_indices.is_none(), caller,
-          ": seen_indptr and seen_indices must be given together");
-    selection.seen_indptr = optional_vector_in<std::int64_t>(seen_indptr, caller, "seen_indptr");
-    check(seen_indptr.is_none() || !selection.seen_indptr.empty(), caller, ": seen_indptr must not be empty");
-    selection.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
-    if (!candidates.is_none()) selection.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
-    selection.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
-    check(n >= 0, caller, ": n must not be negative; got ", n);
-    const std::int64_t m = query.users.size;
-    py::array_t<std::int32_t> ids({m, n});
-    py::array_t<float> scores({m, n});
-    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), m, n, n};
-    const MatrixView<float> scores_view{scores.mutable_data(), m, n, n};
-    {
-        const py::gil_scoped_release release;
-        item_scores_best(query, selection, ids_view, scores_view);
-    }
-    return py::make_tuple(ids, scores);
+    select_items(selection, seen_indptr, seen_indices, candidates, excluded, caller);
+    return best_lists(query.users.size, n, caller,
+                      [&](const auto& ids, const auto& scores) { item_scores_best(query, selection, ids, scores); });
 }
 
 }  // namespace

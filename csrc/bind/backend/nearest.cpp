@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
+#include "bind/backend/lists.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -16,10 +17,10 @@ Metric metric_in(const std::string& name, const char* caller) {
     return Metric::euclidean;
 }
 
-Tuple<py::array_t<std::int32_t>, py::array_t<float>> nearest_arrays(
-    const Array<float>& queries, const Array<float>& items, std::int64_t n, const std::string& metric,
-    const ArrayOrNone<std::int32_t>& query_rows, const ArrayOrNone<std::int32_t>& candidates,
-    const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
+BestLists nearest_arrays(const Array<float>& queries, const Array<float>& items, std::int64_t n,
+                         const std::string& metric, const ArrayOrNone<std::int32_t>& query_rows,
+                         const ArrayOrNone<std::int32_t>& candidates, const ArrayOrNone<std::int32_t>& excluded,
+                         int n_threads) {
     const char* caller = "nearest";
     NearestQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");
@@ -31,17 +32,8 @@ Tuple<py::array_t<std::int32_t>, py::array_t<float>> nearest_arrays(
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
     query.n_threads = n_threads;
-    check(n >= 0, caller, ": n must not be negative; got ", n);
-
-    py::array_t<std::int32_t> ids({query.queries.rows, n});
-    py::array_t<float> scores({query.queries.rows, n});
-    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), query.queries.rows, n, n};
-    const MatrixView<float> scores_view{scores.mutable_data(), query.queries.rows, n, n};
-    {
-        const py::gil_scoped_release release;
-        nearest(query, ids_view, scores_view);
-    }
-    return py::make_tuple(ids, scores);
+    return best_lists(query.queries.rows, n, caller,
+                      [&](const auto& ids, const auto& scores) { nearest(query, ids, scores); });
 }
 
 }  // namespace

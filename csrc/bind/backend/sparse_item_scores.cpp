@@ -1,6 +1,7 @@
 #include "ops/sparse_item_scores.h"
 
 #include "bind/arrays.h"
+#include "bind/backend/lists.h"
 #include "bind/backend/register.h"
 
 namespace fastcf::bind {
@@ -44,13 +45,8 @@ py::array_t<float> sparse_scores_of_all(const Array<std::int64_t>& indptr, const
                                         std::int64_t n_items, const ArrayOrNone<float>& base, int n_threads) {
     const auto query = sparse_item_query(indptr, indices, values, users, weights_indptr, weights_indices,
                                          weights_values, n_items, base, n_threads, "sparse_item_scores_block");
-    py::array_t<float> out({query.users.size, query.weights.cols});
-    const auto view = view_of(out);
-    {
-        const py::gil_scoped_release release;
-        sparse_item_scores_block(query, view);
-    }
-    return out;
+    return filled_table(query.users.size, query.weights.cols,
+                        [&](const auto& out) { sparse_item_scores_block(query, out); });
 }
 
 py::array_t<float> sparse_scores_of_pairs(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
@@ -63,44 +59,24 @@ py::array_t<float> sparse_scores_of_pairs(const Array<std::int64_t>& indptr, con
     const auto query = sparse_item_query(indptr, indices, values, users, weights_indptr, weights_indices,
                                          weights_values, n_items, base, n_threads, caller);
     const auto item_rows = vector_in<std::int32_t>(items, caller, "items");
-    py::array_t<float> out(query.users.size);
-    const VectorView<float> view{out.mutable_data(), query.users.size};
-    {
-        const py::gil_scoped_release release;
-        sparse_item_scores_pairs(query, item_rows, view);
-    }
-    return out;
+    return filled_vector(query.users.size, [&](const auto& out) { sparse_item_scores_pairs(query, item_rows, out); });
 }
 
-Tuple<py::array_t<std::int32_t>, py::array_t<float>> sparse_best_items(
-    const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
-    const Array<std::int32_t>& users, const Array<std::int64_t>& weights_indptr,
-    const Array<std::int32_t>& weights_indices, const Array<float>& weights_values, std::int64_t n_items,
-    std::int64_t n, const ArrayOrNone<float>& base, const ArrayOrNone<std::int64_t>& seen_indptr,
-    const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
-    const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
+BestLists sparse_best_items(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                            const Array<float>& values, const Array<std::int32_t>& users,
+                            const Array<std::int64_t>& weights_indptr, const Array<std::int32_t>& weights_indices,
+                            const Array<float>& weights_values, std::int64_t n_items, std::int64_t n,
+                            const ArrayOrNone<float>& base, const ArrayOrNone<std::int64_t>& seen_indptr,
+                            const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
+                            const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
     const char* caller = "sparse_item_scores_best";
     const auto query = sparse_item_query(indptr, indices, values, users, weights_indptr, weights_indices,
                                          weights_values, n_items, base, n_threads, caller);
     TopkQuery selection;
-    check(seen_indptr.is_none() == seen_indices.is_none(), caller,
-          ": seen_indptr and seen_indices must be given together");
-    selection.seen_indptr = optional_vector_in<std::int64_t>(seen_indptr, caller, "seen_indptr");
-    check(seen_indptr.is_none() || !selection.seen_indptr.empty(), caller, ": seen_indptr must not be empty");
-    selection.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
-    if (!candidates.is_none()) selection.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
-    selection.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
-    check(n >= 0, caller, ": n must not be negative; got ", n);
-    const std::int64_t m = query.users.size;
-    py::array_t<std::int32_t> ids({m, n});
-    py::array_t<float> scores({m, n});
-    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), m, n, n};
-    const MatrixView<float> scores_view{scores.mutable_data(), m, n, n};
-    {
-        const py::gil_scoped_release release;
-        sparse_item_scores_best(query, selection, ids_view, scores_view);
-    }
-    return py::make_tuple(ids, scores);
+    select_items(selection, seen_indptr, seen_indices, candidates, excluded, caller);
+    return best_lists(query.users.size, n, caller, [&](const auto& ids, const auto& scores) {
+        sparse_item_scores_best(query, selection, ids, scores);
+    });
 }
 
 }  // namespace

@@ -4,19 +4,17 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
+#include "bind/backend/lists.h"
 #include "bind/backend/register.h"
 #include "bind/names.h"
 
 namespace fastcf::bind {
 namespace {
 
-Tuple<py::array_t<std::int32_t>, py::array_t<float>> topk_arrays(const Array<float>& queries, const Array<float>& items,
-                                                                 const ArrayOrNone<float>& item_bias, std::int64_t n,
-                                                                 const ArrayOrNone<std::int64_t>& seen_indptr,
-                                                                 const ArrayOrNone<std::int32_t>& seen_indices,
-                                                                 const ArrayOrNone<std::int32_t>& candidates,
-                                                                 const ArrayOrNone<std::int32_t>& excluded,
-                                                                 const std::string& storage, int n_threads) {
+BestLists topk_arrays(const Array<float>& queries, const Array<float>& items, const ArrayOrNone<float>& item_bias,
+                      std::int64_t n, const ArrayOrNone<std::int64_t>& seen_indptr,
+                      const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
+                      const ArrayOrNone<std::int32_t>& excluded, const std::string& storage, int n_threads) {
     const char* caller = "topk";
     TopkQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");
@@ -26,26 +24,11 @@ Tuple<py::array_t<std::int32_t>, py::array_t<float>> topk_arrays(const Array<flo
         check(query.item_bias.size == query.items.rows, caller, ": item_bias must have one entry per item (",
               query.items.rows, "); got ", query.item_bias.size);
     }
-    check(seen_indptr.is_none() == seen_indices.is_none(), caller,
-          ": seen_indptr and seen_indices must be given together");
-    query.seen_indptr = optional_vector_in<std::int64_t>(seen_indptr, caller, "seen_indptr");
-    check(seen_indptr.is_none() || !query.seen_indptr.empty(), caller, ": seen_indptr must not be empty");
-    query.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
-    if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
-    query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    select_items(query, seen_indptr, seen_indices, candidates, excluded, caller);
     query.half_storage = named<Storage>(storage, caller, "storage") == Storage::float16;
     query.n_threads = n_threads;
-    check(n >= 0, caller, ": n must not be negative; got ", n);
-
-    py::array_t<std::int32_t> ids({query.queries.rows, n});
-    py::array_t<float> scores({query.queries.rows, n});
-    const MatrixView<std::int32_t> ids_view{ids.mutable_data(), query.queries.rows, n, n};
-    const MatrixView<float> scores_view{scores.mutable_data(), query.queries.rows, n, n};
-    {
-        const py::gil_scoped_release release;
-        topk(query, ids_view, scores_view);
-    }
-    return py::make_tuple(ids, scores);
+    return best_lists(query.queries.rows, n, caller,
+                      [&](const auto& ids, const auto& scores) { topk(query, ids, scores); });
 }
 
 }  // namespace
