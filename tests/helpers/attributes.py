@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 import fastcf
 
@@ -19,6 +20,12 @@ def plain(value: Any) -> Any:
     """Return a value as NumPy can compare it: objects of fields as dictionaries, maps as their ids."""
     if isinstance(value, fastcf.IdMap):
         return value.ids
+    if scipy.sparse.issparse(value):
+        return value.toarray()
+    if isinstance(value, fastcf.Recommender):
+        return {name: plain(getattr(value, name)) for name in public(value)}
+    if isinstance(value, dict):
+        return {name: plain(part) for name, part in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, (list, tuple)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
-__all__ = ["SeenItems", "chosen_rows", "read_only", "read_only_rows", "seen_in", "union_of_seen"]
+__all__ = ["SeenItems", "chosen_rows", "frozen", "read_only", "read_only_rows", "seen_in", "union_of_seen"]
 
 _Array = TypeVar("_Array", bound=NDArray[Any])
 
@@ -30,6 +31,30 @@ def read_only_rows(table: Any) -> Any:
     """Return a SciPy array of compressed rows as one whose arrays cannot be written to."""
     parts = read_only(table.data), read_only(table.indices), read_only(table.indptr)
     return scipy.sparse.csr_array(parts, table.shape)
+
+
+def frozen(value: Any) -> Any:
+    """Return a value whose arrays cannot be written to: an array, a SciPy array of compressed rows, or what holds some.
+
+    Tuples are made anew, the fields of frozen dataclasses are replaced in place. Other objects stay as they are.
+    """
+    if isinstance(value, np.ndarray):
+        return read_only(value)
+    if scipy.sparse.issparse(value):
+        parts = (value.data, value.indices, value.indptr) if value.format == "csr" else ()
+        return read_only_rows(value) if any(part.flags.writeable for part in parts) else value
+    if isinstance(value, tuple):
+        made = [frozen(part) for part in value]
+        if all(new is old for new, old in zip(made, value, strict=True)):
+            return value
+        return type(value)(*made) if hasattr(value, "_fields") else tuple(made)
+    if is_dataclass(value) and not isinstance(value, type) and type(value).__dataclass_params__.frozen:  # type: ignore[attr-defined]  # of all dataclasses
+        for each in fields(value):
+            old = getattr(value, each.name)
+            new = frozen(old)
+            if new is not old:
+                object.__setattr__(value, each.name, new)
+    return value
 
 
 def chosen_rows(indptr: NDArray[np.int64], rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], Any]:

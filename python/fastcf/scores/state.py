@@ -16,7 +16,7 @@ from fastcf.ratings import Ratings
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Scores
 from fastcf.scores.queries import RatedSide
-from fastcf.scores.seen import SeenItems
+from fastcf.scores.seen import SeenItems, frozen
 from fastcf.scores.targets import Targets
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class State:
     feature_names: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.seen is not None:
-            object.__setattr__(self, "seen", self.seen.read_only())
+        for name in ("seen", "scores", "learnt"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
         self.__dict__.update(state)

@@ -62,11 +62,6 @@ class LearntBlend:
             return "weights", "validation_ndcg", "member_ndcg", "n_validation"
         return "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean"
 
-    def __post_init__(self) -> None:
-        weights = self.weights.view()
-        weights.flags.writeable = False
-        object.__setattr__(self, "weights", weights)
-
     def __getattr__(self, name: str) -> Any:
         if name in ("validation_rmse", "validation_ndcg"):
             return self.measure

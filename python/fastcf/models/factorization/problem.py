@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import pair_rows
-from fastcf.scores.seen import read_only
 
 __all__ = ["Draws", "HeldOut", "LearntFactors", "Parameters", "Problem", "Sides", "draw_factors", "held_out_rows"]
 
@@ -96,15 +95,6 @@ class LearntFactors:
     _settled: ClassVar[tuple[str, ...]] = (
         "reg", "reg_exponent", "user_bias_reg", "item_bias_reg", "learning_rate", "sgd_rate", "sigma",
     )  # fmt: skip
-
-    def __post_init__(self) -> None:
-        if self.draws is not None:
-            unit, *arrays = self.draws
-            object.__setattr__(self, "draws", Draws(unit, *map(read_only, arrays)))
-
-    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
-        self.__dict__.update(state)
-        self.__post_init__()
 
     @property
     def settled(self) -> dict[str, float]:

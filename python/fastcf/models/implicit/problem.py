@@ -14,7 +14,6 @@ from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, SeenItems, State, Targets
 from fastcf.scores.histories import Histories
-from fastcf.scores.seen import read_only
 from fastcf.scores.stored import packed_rows, unpacked_rows
 from fastcf.serialization import Archive
 
@@ -53,12 +52,6 @@ class LearntChoices:
     spectrum: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     choices: Histories | None = None
 
-    def __post_init__(self) -> None:
-        for name in self.arrays:
-            object.__setattr__(self, name, read_only(getattr(self, name)))
-        if self.choices is not None:
-            object.__setattr__(self, "choices", self.choices.read_only())
-
     def packed(self, n_items: int, with_choices: bool) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and JSON values of a model file."""
         arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in self.arrays}
@@ -75,10 +68,6 @@ class LearntChoices:
         if "choices_indptr" in archive.arrays:
             choices = Histories.of_scipy(unpacked_rows(archive, "choices", n_users, n_items))
         return cls(**known, choices=choices)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
-        self.__dict__.update(state)
-        self.__post_init__()
 
 
 @dataclass(frozen=True)

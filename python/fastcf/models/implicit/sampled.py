@@ -13,7 +13,6 @@ from fastcf.models.implicit.problem import Problem, draw_start, state_of
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, Folding, State
 from fastcf.scores.queries import RatedSide
-from fastcf.scores.seen import read_only
 from fastcf.serialization import Archive
 from fastcf.training.gradient_check import Objective
 from fastcf.training.optimizers import learning_rate_at
@@ -81,10 +80,6 @@ class LearntSampled:
     mean_user: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     item_counts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def __post_init__(self) -> None:
-        for name in self.arrays:
-            object.__setattr__(self, name, read_only(getattr(self, name)))
-
     def packed(self, n_items: int, with_choices: bool) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Return arrays and JSON values of a model file."""
         arrays = {name: getattr(self, name) for name in self.arrays}
@@ -102,10 +97,6 @@ class LearntSampled:
         known["mean_user"] = archive.array("mean_user", np.float32, (n_factors,))
         known["item_counts"] = archive.array("item_counts", np.int64, (n_items,))
         return cls(draws, **known)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
-        self.__dict__.update(state)
-        self.__post_init__()
 
 
 class SampledTrainer:
