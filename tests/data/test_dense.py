@@ -36,7 +36,7 @@ def assert_jokes(ratings, users=(0, 1, 2), items=(0, 1, 2)):
         (JOKES.replace(",", "\t").replace("99\n", "NA\n").replace("\t99", "\t"), {"ignore": 0}),
         (JOKES.replace("99", "none"), {"missing": "none", "ignore": 0, "header": False}),
         ("n,0,1,2\n" + JOKES, {"missing": 99, "ignore": "n"}),
-        (gzip.compress(JOKES.encode()), {"missing": 99, "ignore": 0}),
+        (gzip.compress(JOKES.encode(), mtime=0), {"missing": 99, "ignore": 0}),
     ],
 )
 def test_load_dense_reads_a_line_per_user(tmp_path, text, options):
