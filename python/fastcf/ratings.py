@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +15,21 @@ from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_m
 from fastcf._backend import ingest
 from fastcf._columns import Categories, float_vector, time_vector
 from fastcf._dense import dense_parts
+from fastcf._tables import Coded, Column, Tabular
+from fastcf.errors import DataError
 from fastcf.ids import IdMap, as_id_array, extended
+from fastcf.serialization import Archive, load_archive, save_archive
 
 __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings", "merged"]
 
 
-class Ratings:
+class Ratings(Tabular):
     """Ratings of items by users: compressed rows by user, with the caller's ids. Immutable.
 
     Made by :meth:`from_coo`, :meth:`from_rows`, :meth:`from_scipy`, :meth:`from_dense` or :meth:`from_arrow`, or by a
     loader of :mod:`fastcf.data`; the constructor takes what those have made. What is stored is what was rated: an entry
-    of value 0 is a rating of 0.
+    of value 0 is a rating of 0. ``to_frame``, ``to_arrow`` and ``to_dicts`` give a table with the columns user, item,
+    rating and, where there are any, timestamp and weight.
 
     Parameters
     ----------
@@ -461,6 +466,77 @@ class Ratings:
     def to_coo(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32]]:
         """Return (user ids, item ids, ratings), an entry per rating, ordered by user row and item row."""
         return self._users.ids[self.row_of_entry()], self._items.ids[self._indices], self._values.copy()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ratings to a file, atomically, that :meth:`load` opens at once.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced. 8 bytes per rating, 8 more with timestamps, 4 with weights.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; an existing one is left as it was.
+        """
+        arrays = {"user_ids": self._users.ids, "item_ids": self._items.ids, "indptr": self._indptr}
+        arrays |= {"indices": self._indices, "values": self._values}
+        optional = {"timestamps": self._timestamps, "weights": self._weights}
+        arrays |= {name: array for name, array in optional.items() if array is not None}
+        save_archive(path, Archive("Ratings", {}, arrays))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> Ratings:
+        """Open a file that :meth:`save` or ``fastcf convert`` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        mmap : bool, default True
+            Whether the arrays are views of the file's memory map: it is then opened in milliseconds, processes share
+            its memory, and ids, bounds and values are checked, but not the checksum. The file must not be written to
+            meanwhile; :meth:`save` replaces it. False: all is read, and compared with the checksum.
+
+        Returns
+        -------
+        Ratings
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        DataError
+            If it holds something else, or is damaged or cut short.
+        """
+        archive = load_archive(path, mmap=mmap)
+        if archive.class_name != "Ratings":
+            raise DataError(f"{archive.path}: holds a {archive.class_name}, not Ratings; load it with fastcf.load")
+        try:
+            users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
+            given = {name: archive.array(name) for name in ("timestamps", "weights") if name in archive.arrays}
+            indptr, indices = archive.array("indptr", np.int64), archive.array("indices", np.int32)
+            return cls(indptr, indices, archive.array("values", np.float32), users=users, items=items, **given)
+        except DataError:
+            raise
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{archive.path}: is damaged: {error}") from error
+
+    def _columns(self, n: int | None = None) -> dict[str, Column]:
+        rows = self.row_of_entry() if n is None else np.searchsorted(self._indptr, np.arange(n), "right") - 1
+        columns: dict[str, Column] = {
+            "user": Coded(self._users.ids, rows[:n].astype(np.int32, copy=False)),
+            "item": Coded(self._items.ids, self._indices[:n]),
+            "rating": self._values[:n],
+        }
+        for name, array in (("timestamp", self._timestamps), ("weight", self._weights)):
+            if array is not None:
+                columns[name] = array[:n]
+        return columns
+
+    def _n_rows(self) -> int:
+        return self.nnz
 
     def __len__(self) -> int:
         return self.nnz

@@ -31,9 +31,9 @@ MAX_PARAMETERS = 17  # of an estimator's constructor
 LAYERS = (
     ("_version", "_openmp", "errors"),
     ("_backend", "_random", "_parameters", "_durations"),
-    ("ids", "ratings", "_columns", "_assembly", "_dense"),
+    ("ids", "ratings", "_columns", "_assembly", "_dense", "_tables", "serialization"),
     ("data", "preprocessing", "metrics", "plot"),
-    ("features", "serialization"),
+    ("features",),
     ("scores",),
     ("training",),
     ("ops",),

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from fastcf._version import __version__
+from fastcf.cli._convert import convert
 from fastcf.cli._demo import demo
 from fastcf.cli._info import info
 from fastcf.cli._predict import evaluate, predict
@@ -67,5 +68,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, train, evaluate, predict, recommend, similar, info):
+for _command in (demo, train, evaluate, predict, recommend, similar, convert, info):
     main.add_command(_command)

@@ -18,7 +18,7 @@ from fastcf.data.log import ratings_of
 from fastcf.errors import DataError
 from fastcf.ids import IdMap, as_id_array
 from fastcf.ratings import Ratings
-from fastcf.serialization import Archive, from_archive, load_archive
+from fastcf.serialization import Archive, from_archive, load_archive, stored_class
 
 __all__ = [
     "READING",
@@ -130,6 +130,8 @@ def read_ratings(
     refuse_model(path, "ratings")
     started = time.perf_counter()
     files = detect_format(path)
+    if files.format == "fastcf":
+        return RatingFile(Ratings.load(path), files, time.perf_counter() - started)
     log: RatingLog = read_log(
         path, separator=separator, user=user_column, item=item_column, rating=rating_column, n_threads=threads
     )
@@ -165,12 +167,12 @@ class LoadedModel(NamedTuple):
 
 
 def looks_like_model(path: Path) -> bool:
-    """Whether a file begins as safetensors files do: the length of a JSON header, then the header."""
+    """Whether a file begins as safetensors files do (the length of a JSON header, the header) and holds no ratings."""
     if not path.is_file():
         return False
     with open(path, "rb") as file:
         start = file.read(10)
-    return start[8:] == b'{"' and start[5:8] == b"\0\0\0"
+    return start[8:] == b'{"' and start[5:8] == b"\0\0\0" and stored_class(path) != "Ratings"
 
 
 def refuse_model(path: Path, needed: str) -> None:

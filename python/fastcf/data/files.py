@@ -15,7 +15,17 @@ from typing import BinaryIO, NamedTuple
 
 from fastcf._backend import ingest
 from fastcf.data.compression import decompressed, members_of
-from fastcf.data.magic import ARROW, ARROW_STREAM, COMPRESSED, HEAD, PARQUET, binary_kind, kind_of, remedy_for
+from fastcf.data.magic import (
+    ARROW,
+    ARROW_STREAM,
+    COMPRESSED,
+    HEAD,
+    PARQUET,
+    SAFETENSORS,
+    binary_kind,
+    kind_of,
+    remedy_for,
+)
 from fastcf.errors import DataError
 
 __all__ = [
@@ -56,9 +66,9 @@ class RatingFiles(NamedTuple):
     Attributes
     ----------
     format : {"movielens-100k", "movielens-dat", "movielens-csv", "netflix", "parquet", "arrow", "json-lines", \
-"delimited"}
-        ``"netflix"`` for the layout of the Netflix Prize, ``"json-lines"`` for an object per line, ``"delimited"`` and
-        the three of MovieLens for delimited text.
+"fastcf", "delimited"}
+        ``"netflix"`` for the layout of the Netflix Prize, ``"json-lines"`` for an object per line, ``"fastcf"`` for
+        what :meth:`fastcf.Ratings.save` wrote, ``"delimited"`` and the three of MovieLens for delimited text.
     ratings : tuple of pathlib.Path
         The files of ratings, in the order in which they are read; more than one only for ``"netflix"``; the folder
         where it holds Parquet or Arrow files; a path such as ``set.zip/ratings.csv`` for a member of an archive.
@@ -224,6 +234,8 @@ def _table_format(head: bytes) -> str | None:
     kind = kind_of(head)
     if kind in (PARQUET, ARROW, ARROW_STREAM):
         return "parquet" if kind == PARQUET else "arrow"
+    if kind == SAFETENSORS:
+        return "fastcf"
     if _JSON_OBJECT.match(head):
         return "json-lines"
     return "netflix" if _MOVIE_HEADING.match(head) else None

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-__all__ = ["ARROW", "ARROW_STREAM", "COMPRESSED", "HEAD", "PARQUET", "binary_kind", "kind_of", "remedy_for"]
+__all__ = [
+    "ARROW",
+    "ARROW_STREAM",
+    "COMPRESSED",
+    "HEAD",
+    "PARQUET",
+    "SAFETENSORS",
+    "binary_kind",
+    "kind_of",
+    "remedy_for",
+]
 
 HEAD = 512
 """How many bytes the functions of this module look at."""
 
 PARQUET, ARROW, ARROW_STREAM = "a Parquet file", "an Arrow file", "an Arrow stream"
+SAFETENSORS = "a file of safetensors (a fastcf model, for example)"
 
 COMPRESSED = {
     "a gzip file": (".gz",),
@@ -65,7 +76,7 @@ def kind_of(head: bytes) -> str | None:
     if head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"):
         return "a bzip2 file"
     if head[8:10] == b'{"' and head[5:8] == b"\0\0\0":
-        return "a file of safetensors (a fastcf model, for example)"
+        return SAFETENSORS
     if head[257:262] == b"ustar":
         return "a tar archive"
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5 and (head[1] < 4 or head[2] == 0x95):

@@ -19,6 +19,7 @@ from fastcf.data.named import LAYOUTS, plain_ids, read_named
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings, from_columns
+from fastcf.serialization import stored_class
 
 __all__ = ["RatingLog", "load_ratings", "read_log"]
 
@@ -100,7 +101,7 @@ def read_log(
     Parameters
     ----------
     path : str or os.PathLike
-        A file, or a folder that :func:`detect_format` recognises.
+        A file, or a folder that :func:`detect_format` recognises; also what :meth:`fastcf.Ratings.save` wrote.
     format : {"auto", "delimited", "movielens", "netflix"}, default="auto"
         ``"auto"`` looks; the others insist. Of a Netflix Prize folder all training ratings are read, those of the
         probe included; :func:`load_netflix` separates them.
@@ -176,6 +177,9 @@ def _read(
         kind = found.format if found.format in LAYOUTS else found.format.partition("-")[0]
         if format in ("movielens", "netflix") and kind != format and not (format == "movielens" and path.is_file()):
             raise DataError(f"{path}: this is not the {format} layout (it looks like {found.format})")
+    if kind == "fastcf":
+        ratings = Ratings.load(path)
+        return RatingLog(*ratings.to_coo(), ratings.timestamps)
     if kind in LAYOUTS:
         _refuse_given({"separator": separator, "header": None if header == "auto" else header}, kind, caller)
         named = read_named(files[0], kind, asked, caller, use_threads=threads != 1)
@@ -237,6 +241,10 @@ def load_ratings(
         If a user rated an item twice and ``duplicates="error"``.
     """
     caller = "load_ratings"
+    if format == "auto" and Path(path).is_file() and stored_class(path) == "Ratings":
+        given = {"separator": separator, "header": None if header == "auto" else header, "user": user, "item": item}
+        _refuse_given({**given, "rating": rating, "timestamp": timestamp}, "a file of fastcf", caller)
+        return Ratings.load(path)
     log = _read(
         path,
         format=format,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._assembly import pair_columns
 from fastcf._columns import float_vector
-from fastcf.ids import IdMap
+from fastcf.ids import IdMap, as_id_array
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.histories import Histories
 from fastcf.scores.seen import SeenItems
@@ -19,6 +19,7 @@ from fastcf.scores.seen import SeenItems
 __all__ = [
     "RatedSide",
     "as_history",
+    "asked_ids",
     "names_of",
     "one",
     "pair_rows",
@@ -35,6 +36,13 @@ _SPARE_ROWS = 10_000  # row numbers of a history that are too large are ids by m
 def one(id: Any) -> list[Any]:
     """Return a single id, which may be a zero-dimensional array, as a list of one."""
     return [id.item() if isinstance(id, np.ndarray) else id]
+
+
+def asked_ids(wanted: Any, caller: str) -> Any:
+    """Return the ids of a query: one as it is, several as an array."""
+    if np.ndim(wanted) == 0:
+        return one(wanted)[0]
+    return as_id_array(wanted, caller, "ids") if np.size(wanted) else np.empty(0, np.int64)
 
 
 def rows_of(

@@ -21,7 +21,7 @@ from fastcf.ratings import as_ratings
 from fastcf.scores.candidates import best_of_own, named_items, with_own
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
-from fastcf.scores.queries import as_history, one, pair_rows, rated_side, refuse_other_names, rows_of
+from fastcf.scores.queries import as_history, asked_ids, one, pair_rows, rated_side, refuse_other_names, rows_of
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
@@ -394,7 +394,8 @@ class Recommender:
             less = below(scores, min_score)
             items[less], scores[less] = -1, -np.inf
         ids, scores = padded(ids_of(state.items, items), scores, n, -np.inf)
-        return Recommendations(ids[0], scores[0]) if single else Recommendations(ids, scores)
+        asked = asked_ids(wanted, caller)
+        return Recommendations(ids[0], scores[0], asked) if single else Recommendations(ids, scores, asked)
 
     @classmethod
     def _predicted(
@@ -506,7 +507,8 @@ class Recommender:
             found[known], scores[known] = nearest(np.ascontiguousarray(rows[known]), width, metric)
         scores[found < 0] = worst
         names, scores = padded(ids_of(ids, found), scores, n, worst)
-        return Neighbours(names[0], scores[0]) if single else Neighbours(names, scores)
+        asked = asked_ids(wanted, caller)
+        return Neighbours(names[0], scores[0], asked) if single else Neighbours(names, scores, asked)
 
     # -------------------------------------------------------------------------------------------------------
     # New rows

@@ -165,6 +165,8 @@ def from_archive(archive: Archive) -> Any:
     if archive.class_name not in _classes:
         _register_models()
     if archive.class_name not in _classes:
+        if archive.class_name == "Ratings":
+            raise DataError(f"{archive.path}: holds Ratings and no model; read them with fastcf.Ratings.load")
         known = ", ".join(sorted(_classes)) or "none"
         raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
     own = {name: array for name, array in archive.arrays.items() if name not in archive.extra}

@@ -23,11 +23,12 @@ from safetensors import SafetensorError, safe_open
 from fastcf._version import __version__
 from fastcf.errors import DataError
 from fastcf.serialization.archive import Archive, from_archive
+from fastcf.serialization.mapped import map_tensors, read_header
 from fastcf.serialization.replacing import replacing
 from fastcf.serialization.tensors import DTYPES, as_arrays, as_tensors, digest, to_json
 from fastcf.serialization.version_1 import upgraded
 
-__all__ = ["FORMAT_VERSION", "load", "load_archive", "save_archive"]
+__all__ = ["FORMAT_VERSION", "load", "load_archive", "save_archive", "stored_class"]
 
 FORMAT_VERSION = 2
 _FORMAT = "fastcf-model"
@@ -194,36 +195,55 @@ def _write(path: str, tensors: Mapping[str, NDArray[Any]], metadata: dict[str, s
 # ---------------------------------------------------------------------------------------------------------------
 
 
+def _version_of(metadata: Mapping[str, str], path: str) -> int:
+    """Return the version of a file's format; raises DataError where it is not fastcf's, too new, or incomplete."""
+    if metadata.get("format") != _FORMAT:
+        raise DataError(f"{path}: is a safetensors file, but not a fastcf model")
+    version = metadata.get("format_version", "")
+    if version.isdecimal() and (len(version) > 9 or int(version) > FORMAT_VERSION):
+        raise DataError(
+            f"{path}: was written by fastcf {metadata.get('fastcf_version')} in format {version}; fastcf "
+            f"{__version__} reads formats up to {FORMAT_VERSION}: upgrade fastcf"
+        )
+    if version not in ("1", "2"):
+        raise DataError(f"{path}: is damaged: its header has the format version {version!r}")
+    missing = [name for name in _METADATA[int(version)] if name not in metadata]
+    if missing:
+        raise DataError(f"{path}: is damaged: its header lacks {', '.join(missing)}")
+    return int(version)
+
+
 def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], int]:
     """Return the tensors, the metadata and the version of a file."""
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise DataError(f"{path}: is a safetensors file, but not a fastcf model")
-            version = metadata.get("format_version", "")
-            if version.isdecimal() and (len(version) > 9 or int(version) > FORMAT_VERSION):
-                raise DataError(
-                    f"{path}: was written by fastcf {metadata.get('fastcf_version')} in format {version}; fastcf "
-                    f"{__version__} reads formats up to {FORMAT_VERSION}: upgrade fastcf"
-                )
-            if version not in ("1", "2"):
-                raise DataError(f"{path}: is damaged: its header has the format version {version!r}")
-            missing = [name for name in _METADATA[int(version)] if name not in metadata]
-            if missing:
-                raise DataError(f"{path}: is damaged: its header lacks {', '.join(missing)}")
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata, int(version)  # noqa: SIM118 - safe_open is no dict
+            version = _version_of(metadata, path)
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata, version  # noqa: SIM118 - safe_open is no dict
     except SafetensorError as error:
         raise DataError(f"{path}: is not a fastcf model, or damaged or cut short: {error}") from error
 
 
-def load_archive(path: str | os.PathLike[str]) -> Archive:
+def stored_class(path: str | os.PathLike[str]) -> str | None:
+    """Return the name of the class that a file of fastcf holds; None where it is no such file."""
+    try:
+        metadata = read_header(path)[0].get("__metadata__")
+    except (DataError, OSError):
+        return None
+    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+        return None
+    return str(metadata.get("class"))
+
+
+def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive:
     """Read a model file, of this format or of an earlier one.
 
     Parameters
     ----------
     path : path-like
         A file that a model's ``save`` wrote.
+    mmap : bool, default False
+        Whether arrays are views of the file's memory map: then the whole is not read, and its checksum not compared.
 
     Returns
     -------
@@ -241,9 +261,13 @@ def load_archive(path: str | os.PathLike[str]) -> Archive:
     with open(name, "rb") as file:  # the operating system's own message if there is no such file or it is a folder
         if len(file.read(8)) < 8:
             raise DataError(f"{name}: is not a fastcf model: it has fewer than 8 bytes")
-    tensors, metadata, version = _read(name)
-    if digest(tensors, {key: value for key, value in metadata.items() if key != "digest"}) != metadata["digest"]:
-        raise DataError(f"{name}: is damaged: its content does not match its checksum")
+    if mmap:
+        tensors, metadata = map_tensors(name)
+        version = _version_of(metadata, name)
+    else:
+        tensors, metadata, version = _read(name)
+        if digest(tensors, {key: value for key, value in metadata.items() if key != "digest"}) != metadata["digest"]:
+            raise DataError(f"{name}: is damaged: its content does not match its checksum")
     if version > 1:
         tensors = {each: tensor for each, tensor in tensors.items() if not each.startswith(_GAP)}
     try:
