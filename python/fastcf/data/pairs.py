@@ -59,7 +59,7 @@ def read_pairs(
         As :func:`fastcf.data.read_log`.
     """
     found = detect_format(path)
-    if found.format == "netflix":
+    if found.format in ("netflix", "fastcf"):
         log = read_log(path, separator=separator, user=user, item=item, n_threads=n_threads)
         return Pairs(log.users, log.items)
     file = Path(found.ratings[0])

@@ -225,7 +225,18 @@ def _read(path: str) -> tuple[dict[str, NDArray[Any]], dict[str, str], int]:
 
 
 def stored_class(path: str | os.PathLike[str]) -> str | None:
-    """Return the name of the class that a file of fastcf holds; None where it is no such file."""
+    """Return what a file of fastcf holds, by its header alone.
+
+    Parameters
+    ----------
+    path : path-like
+        Any file.
+
+    Returns
+    -------
+    str or None
+        The name of the class; None where it is no file of fastcf.
+    """
     try:
         metadata = read_header(path)[0].get("__metadata__")
     except (DataError, OSError):
