@@ -172,3 +172,17 @@ def test_sampled_bad_settings_raise(make, message):
 def test_sampled_step_size_too_large_diverges_by_name(blocks):
     with pytest.raises(fastcf.DivergenceError, match="lower learning_rate"):
         _model(Sampled("logistic", learning_rate=1e6)).fit(blocks[0])
+
+
+@pytest.mark.parametrize("solver", ["bpr", "sampled"])
+def test_sampled_steps_follow_the_strengths(solver):
+    ratings = fastcf.data.make_ratings(120, 60, 2_500, choice=1.5, random_state=3)
+    users, items, _ = ratings.to_coo()
+    counts = np.random.default_rng(0).geometric(0.02, users.size).astype(np.float32)
+    plays = fastcf.Ratings.from_coo(users, items, counts)
+    model = fastcf.ImplicitFactorization(8, solver=solver, strength="value", n_epochs=5, random_state=0).fit(plays)
+    costs = [record["cost"] for record in model.history_]
+    assert costs[-1] < costs[0]
+    assert model.learning_rate_ == pytest.approx(0.05 / max(counts.mean(), counts.max() / 3))
+    alike = fastcf.ImplicitFactorization(8, solver=solver, n_epochs=2, random_state=0).fit(plays)
+    assert alike.learning_rate_ == pytest.approx(0.05)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from fastcf._parameters import Constraint, Interval, OneOf, Settings
 from fastcf.models.implicit.objective import implicit_objective
 from fastcf.models.implicit.problem import Problem
@@ -149,7 +151,8 @@ class BPR(ImplicitSolver):
     Parameters
     ----------
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0; "auto" is 0.05.
+        Step size of the first epoch, above 0. "auto" is 0.05, divided by the mean strength of the choices or, where
+        that is more, by a third of the largest.
     n_negatives : int, default 1
         Items drawn for each choice, at most 256: as many pairs.
     popularity_power : float, default 0.25
@@ -217,7 +220,8 @@ class Sampled(ImplicitSolver):
     cost : {"softmax", "logistic"}, default "softmax"
         The cost of a choice.
     learning_rate : float or "auto", default "auto"
-        Step size of the first epoch, above 0; "auto" is 0.05.
+        Step size of the first epoch, above 0. "auto" is 0.05, divided by the mean strength of the choices or, where
+        that is more, by a third of the largest.
     n_negatives : int, default 16
         Items drawn for each choice, at most 256.
     popularity_power : float, default 0.5
@@ -272,7 +276,9 @@ _RATE = 0.05  # "auto"
 
 
 def _sampled_trainer(solver: BPR | Sampled, problem: Problem) -> Trainer:
-    first = _RATE if isinstance(solver.learning_rate, str) else float(solver.learning_rate)
+    strengths = problem.choices.values
+    heavy = max(float(strengths.mean(dtype=np.float64)), float(strengths.max()) / 3)
+    first = _RATE / heavy if isinstance(solver.learning_rate, str) else float(solver.learning_rate)
     return SampledTrainer(problem, solver.draws, lambda epoch: scheduled_rate(solver, first, epoch, problem.n_epochs))
 
 
