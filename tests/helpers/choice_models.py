@@ -17,7 +17,10 @@ def factorisation(solver: Any) -> Callable[..., fastcf.ImplicitFactorization]:
 
 
 def blended(**options: Any) -> fastcf.Blend:
-    members = [("linear", fastcf.LinearAutoencoder()), ("rated", fastcf.MatrixFactorization(3, n_epochs=3))]
+    members = [
+        ("linear", fastcf.LinearAutoencoder(threshold=options.get("threshold"))),
+        ("rated", fastcf.MatrixFactorization(3, n_epochs=3)),
+    ]
     return fastcf.Blend(members, metric="ndcg@10", random_state=0, **options)
 
 

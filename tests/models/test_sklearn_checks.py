@@ -14,6 +14,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_array, check_is_fitted, check_X_y
 
 import fastcf
+from choice_models import CHOICE_MODELS
 from planted import CASES
 
 _WIDTH = "hands over tables of features of other widths; X has two columns"
@@ -93,6 +94,16 @@ NOT_ADAPTED = {
 }
 
 
+_ALPHA = {"check_regressors_train": "sets alpha, which has no effect with this solver or similarity, and is refused"}
+_GONE_ON = {"check_fit_score_takes_y": "calls partial_fit, which sampled costs do not have"}
+NOT_ADAPTED_CHOICES = {
+    "implicit-bpr": _ALPHA | _GONE_ON,
+    "implicit-sampled": _ALPHA | _GONE_ON,
+    "item-neighbours": _ALPHA,
+    "user-neighbours": _ALPHA,
+    "blend": {**NOT_ADAPTED["blend"], "check_fit2d_1feature": _FEW},
+}
+
 # Models that need features, by name: fastcf loads a class when it is asked for.
 NEEDS = {"item_features": {"UserPerceptron", "UserRegression"}, "user_features": {"ItemRegression"}}
 
@@ -106,9 +117,9 @@ class _PairsOfFeatures:
         return np.stack([codes % 7, codes // 7], axis=1)
 
     def fit(self, X: Any, y: Any = None) -> Any:
-        return self._learn(super().fit, *check_X_y(X, y, y_numeric=True, estimator=self))
+        return self._fit_pairs(super().fit, *check_X_y(X, y, y_numeric=True, estimator=self))
 
-    def _learn(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
+    def _fit_pairs(self, fit: Callable[..., Any], X: Any, y: Any) -> Any:
         self.width_ = X.shape[1]
         if getattr(self, "threshold", None) is not None:
             y = y - np.median(y) + self.threshold  # half of them are label 1
@@ -144,7 +155,7 @@ class _PartlyFitted(_PairsOfFeatures):
         if not hasattr(self, "width_"):
             return self.fit(X, y)
         self.predict(X)
-        return self._learn(super().partial_fit, *check_X_y(X, y, y_numeric=True))
+        return self._fit_pairs(super().partial_fit, *check_X_y(X, y, y_numeric=True))
 
 
 def adapted(model: Any) -> Any:
@@ -200,6 +211,14 @@ def test_sklearn_checks_of_estimators(name):
 @pytest.mark.parametrize("name", CASES)
 def test_sklearn_checks_of_estimators_reach_fit_by_an_adapter(name):
     judge(adapted(CASES[name].make()), NOT_ADAPTED.get(name, {}))
+
+
+@pytest.mark.parametrize("name", CHOICE_MODELS)
+def test_sklearn_checks_of_models_of_choices(name):
+    judge(CHOICE_MODELS[name](), NOT_FOR_PAIRS)
+    share = {"validation_fraction": 0.5} if name == "blend" else {}  # a tenth of 20 pairs may hold no choice
+    half = CHOICE_MODELS[name](threshold=0.0, **share)  # of the values are choices, see _fit_pairs
+    judge(adapted(half), NOT_ADAPTED_CHOICES.get(name, {}))
 
 
 def test_sklearn_checks_listed_as_failing_do_fail():
