@@ -120,14 +120,21 @@ std::int64_t BucketSorter::write(const Bucket& bucket, Key key, Position positio
     for (std::int64_t i = 0, next = 0; i < n; i = next, ++to) {
         for (next = i + 1; next < n && key(next) == key(i); ++next) found_duplicates_ = true;
         if (duplicates_ == Duplicates::error) next = i + 1;
-        const auto last = static_cast<std::size_t>(position(next - 1));
+        auto last = static_cast<std::size_t>(position(next - 1));
+        const bool by_time = duplicates_ == Duplicates::latest;
+        if (by_time || duplicates_ == Duplicates::max) {
+            for (std::int64_t k = next - 2; k >= i; --k) {
+                const auto p = static_cast<std::size_t>(position(k));
+                if (by_time ? timestamps_[p] > timestamps_[last] : values_[p] > values_[last]) last = p;
+            }
+        }
         arrays_.indices[to] = static_cast<std::int32_t>(key(i) & item_mask);
         arrays_.values[to] = values_[last];
         if (arrays_.weights != nullptr) arrays_.weights[to] = weights_[last];
         if (arrays_.timestamps != nullptr) arrays_.timestamps[to] = timestamps_[last];
         if (next == i + 1) continue;
         arrays_.indptr[bucket.first_user + static_cast<std::int64_t>(key(i) >> item_bits_) + 1] -= next - i - 1;
-        if (duplicates_ == Duplicates::last) continue;
+        if (duplicates_ != Duplicates::mean && duplicates_ != Duplicates::sum) continue;
         const auto count = static_cast<double>(next - i);
         double sum = 0, weight_sum = 0, weighted_sum = 0;
         for (std::int64_t k = i; k < next; ++k) {

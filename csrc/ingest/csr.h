@@ -12,7 +12,7 @@
 
 namespace fastcf {
 
-enum class Duplicates { error, last, mean, sum };
+enum class Duplicates { error, last, latest, max, mean, sum };
 
 // Row numbers of a list's entries: given, or looked up as they are read, so that nobody need store them.
 struct CodeSource {
@@ -54,7 +54,8 @@ struct CsrSummary {
     std::int64_t duplicate_second = -1;  // and that earlier entry; the output is then meaningless
 };
 
-// Items ascend strictly within each user. Of equal pairs, in the order of the list: `last` keeps the last entry; `mean`
+// Items ascend strictly within each user. Of equal pairs, in the order of the list: `last` keeps the last entry;
+// `latest` the one with the largest timestamp, and `max` the one with the largest value, of equal ones the last; `mean`
 // the mean of the values (weighted, where there are weights, which are summed) and the latest timestamp; `sum` the sum
 // of the values, the mean weight and the latest timestamp. Sums run in double, in the order of the list.
 // Throws when a user or item number is out of range. Where the list is `sorted` by user, values, timestamps and weights

@@ -1,11 +1,10 @@
-// One field of a text line to one value: integers, short decimals, dates, UTF-8. Two kinds of functions stand here.
+// One field of a text line to one value: integers, short decimals, UTF-8. Two kinds of functions stand here.
 // `take_…` read at a cursor and advance it, are branch-poor, and may give up on anything unusual; they may read up to
 // kReadAhead bytes past the cursor. `parse_…` take a complete field and define what is accepted.
 #pragma once
 
 #include <bit>
 #include <charconv>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -150,31 +149,6 @@ inline Decimal parse_decimal(std::string_view text, float& value) {
         wide = std::strtod(std::string(text).c_str(), nullptr);  // 0 or infinite
     value = static_cast<float>(wide);
     return std::isfinite(value) ? Decimal::ok : Decimal::not_finite;
-}
-
-// "YYYY-MM-DD", a day of the Gregorian calendar, to Unix seconds at its midnight UTC. `text` holds ten characters.
-inline bool parse_date(const char* text, std::int64_t& seconds) {
-    for (const int i : {0, 1, 2, 3, 5, 6, 8, 9})
-        if (!is_digit(text[i])) return false;
-    if (text[4] != '-' || text[7] != '-') return false;
-    const auto two = [text](int i) { return 10 * (text[i] - '0') + (text[i + 1] - '0'); };
-    const std::chrono::year_month_day day{std::chrono::year{100 * two(0) + two(2)},
-                                          std::chrono::month{static_cast<unsigned>(two(5))},
-                                          std::chrono::day{static_cast<unsigned>(two(8))}};
-    if (!day.ok()) return false;
-    seconds = std::int64_t{86400} * std::chrono::sys_days{day}.time_since_epoch().count();
-    return true;
-}
-
-// An integer (also "881250949.0"), or a date.
-inline bool parse_timestamp(std::string_view text, std::int64_t& value) {
-    if (text.size() == 10 && text[4] == '-') return parse_date(text.data(), value);
-    if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc()) return false;
-    if (stop == end) return true;
-    return *stop == '.' && std::string_view(stop + 1, end).find_first_not_of('0') == std::string_view::npos;
 }
 
 // Decodes UTF-8 and returns the number of characters, or -1 where it is not valid (or holds a NUL, which fixed-width

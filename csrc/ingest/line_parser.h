@@ -1,6 +1,8 @@
-// One line of a delimited log of ratings to one row: `fast_row` for the usual line, `parse` for any.
+// One record of a delimited log of ratings to one row: `fast_row` for the usual line, `parse` for any record.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -12,6 +14,7 @@
 #include "ingest/fields.h"
 #include "ingest/split.h"
 #include "ingest/text.h"
+#include "ingest/times.h"
 
 namespace fastcf::ingest {
 
@@ -36,6 +39,7 @@ struct Row {
     Id item;
     float rating = 0.0f;
     std::int64_t timestamp = 0;
+    bool is_date = false;  // the timestamp was one
 };
 
 enum class Outcome { row, blank, other_ids };
@@ -46,7 +50,17 @@ inline constexpr std::size_t kLongestId = 255;
 class LineParser {
   public:
     LineParser(const LogFormat& format, IdMode user_mode, IdMode item_mode)
-        : user_mode_(user_mode), item_mode_(item_mode), separator_(format.separator), splitter_(format.separator) {
+        : user_mode_(user_mode),
+          item_mode_(item_mode),
+          separator_(format.dialect.separator),
+          spaced_dates_(separator_ != " "),
+          quote_(format.dialect.quoting == Quoting::none ? ' ' : '"'),
+          escape_(format.dialect.escape == '\0' ? ' ' : format.dialect.escape),
+          decimal_(format.decimal),
+          missing_(format.missing),
+          header_(format.header),
+          splitter_(format.dialect),
+          dialect_(format.dialect) {
         roles_.assign(static_cast<std::size_t>(format.n_fields), Role::none);
         const auto assign = [&](int field, Role role) {
             if (field >= 0) roles_[static_cast<std::size_t>(field)] = role;
@@ -63,7 +77,16 @@ class LineParser {
         }
     }
 
-    bool has_fast_path() const { return separator_.size() <= 8; }
+    // Decimal commas are left to `parse`.
+    bool has_fast_path() const { return separator_.size() <= 8 && decimal_ == '.'; }
+
+    // Whether the line may be no row although its fields look like one's: a comment, or the header again.
+    bool needs_thought(const char* cursor, const char* end) const {
+        const auto begins_with = [&](const std::string& text) {
+            return !text.empty() && *cursor == text[0] && std::string_view(cursor, end).starts_with(text);
+        };
+        return begins_with(dialect_.comment) || begins_with(header_);
+    }
 
     // The usual line, quickly; gives up (false, nothing moved) on anything else. Needs `cursor` < end - kReadAhead.
     bool fast_row(const char*& cursor, const char* end, Row& row) {
@@ -83,7 +106,9 @@ class LineParser {
                     if (!take_short_decimal(p, row.rating)) return false;
                     break;
                 case Role::timestamp:
-                    if (!take_integer(p, row.timestamp)) return false;
+                    row.is_date = p[4] == '-';
+                    if (row.is_date ? !take_date(p, row.timestamp, spaced_dates_) : !take_integer(p, row.timestamp))
+                        return false;
                     break;
                 case Role::none:
                     if (!skip_plain(p, last)) return false;
@@ -99,37 +124,28 @@ class LineParser {
         return true;
     }
 
-    // Any line. Throws Malformed.
-    Outcome parse(std::string_view line, Row& row) {
+    // Any record. Throws Malformed, and Unclosed where it ends inside a quoted field.
+    Outcome parse(std::string_view record, Row& row) {
         needed_user = user_mode_;
         needed_item = item_mode_;
-        if (LineSplitter::is_blank(line)) return Outcome::blank;
-        splitter_.start(line);
+        if (LineSplitter::is_blank(record) || dialect_.is_comment(record)) return Outcome::blank;
+        if (!header_.empty() && record == header_) throw Malformed{concat("the header is repeated; ", kLeaveOut)};
+        splitter_.start(record);
         std::string_view field;
         std::size_t n = 0;
+        std::string problem;  // of the first malformed field
         for (; splitter_.next(field); ++n) {
             if (n >= roles_.size()) continue;
-            switch (roles_[n]) {
-                case Role::user:
-                    needed_user = parse_id(field, user_mode_, row.user, "user");
-                    break;
-                case Role::item:
-                    needed_item = parse_id(field, item_mode_, row.item, "item");
-                    break;
-                case Role::rating:
-                    parse_rating(field, row.rating);
-                    break;
-                case Role::timestamp:
-                    if (!parse_timestamp(field, row.timestamp))
-                        throw Malformed{concat("timestamp must be an integer or a date YYYY-MM-DD; got '", field, "'")};
-                    break;
-                case Role::none:
-                    break;
+            try {
+                parse_field(roles_[n], field, row);
+            } catch (const Malformed& malformed) {
+                if (problem.empty()) problem = malformed.problem;
             }
         }
         if (n != roles_.size())
-            throw Malformed{
-                concat("expected ", roles_.size(), " fields separated by '", shown(separator_), "'; got ", n)};
+            throw Malformed{concat("expected ", roles_.size(), " fields separated by '", shown(separator_), "'; got ",
+                                   n, "; ", kLeaveOut)};
+        if (!problem.empty()) throw Malformed{problem};
         return needed_user == user_mode_ && needed_item == item_mode_ ? Outcome::row : Outcome::other_ids;
     }
 
@@ -138,7 +154,14 @@ class LineParser {
     IdMode needed_item = IdMode::narrow;
 
   private:
+    static constexpr const char* kLeaveOut = "on_bad_lines='skip' leaves such lines out";
+
     static std::string shown(const std::string& separator) { return separator == "\t" ? "\\t" : separator; }
+
+    static std::string shown_value(std::string_view field) {
+        constexpr std::size_t kLongest = 60;
+        return concat("'", field.substr(0, kLongest), field.size() > kLongest ? "...'" : "'");
+    }
 
     bool take_id(const char*& p, const char* last, IdMode mode, Id& id) const {
         if (is_integer_mode(mode)) return take_integer(p, id.integer) && fits_mode(id.integer, mode);
@@ -148,20 +171,20 @@ class LineParser {
         return true;
     }
 
-    // Moves over a field to the separator or line end; gives up on an empty one and where spaces or quotes need
-    // thought.
+    // Moves over a field to the separator or line end; gives up on an empty one and where spaces, quotes or escapes
+    // need thought.
     bool skip_plain(const char*& p, const char* last) const {
         const char first = separator_[0];
         const char* q = p;
         for (; q <= last && *q != first && *q != '\n' && *q != '\r'; ++q)
-            if (*q == ' ' || *q == '\t' || *q == '"') return false;
+            if (*q == ' ' || *q == '\t' || *q == quote_ || *q == escape_) return false;
         if (q > last || q == p) return false;
         p = q;
         return true;
     }
 
     static IdMode parse_id(std::string_view field, IdMode mode, Id& id, const char* name) {
-        if (field.empty()) throw Malformed{concat(name, " id must not be empty")};
+        if (field.empty()) throw Malformed{concat(name, " id must not be empty; ", kLeaveOut)};
         if (is_integer_mode(mode)) {
             if (!parse_canonical_integer(field, id.integer)) return IdMode::measure;
             return fits_mode(id.integer, mode) ? mode : IdMode::integer;
@@ -173,24 +196,83 @@ class LineParser {
         return mode;
     }
 
-    static void parse_rating(std::string_view field, float& rating) {
-        switch (parse_decimal(field, rating)) {
+    void parse_field(Role role, std::string_view field, Row& row) {
+        switch (role) {
+            case Role::user:
+                needed_user = parse_id(field, user_mode_, row.user, "user");
+                break;
+            case Role::item:
+                needed_item = parse_id(field, item_mode_, row.item, "item");
+                break;
+            case Role::rating:
+                parse_rating(field, row.rating);
+                break;
+            case Role::timestamp:
+                parse_timestamp(field, row);
+                break;
+            case Role::none:
+                break;
+        }
+    }
+
+    void parse_rating(std::string_view field, float& rating) {
+        if (std::find(missing_.begin(), missing_.end(), field) != missing_.end()) {
+            rating = std::numeric_limits<float>::quiet_NaN();
+            return;
+        }
+        std::string_view number = field;
+        if (decimal_ != '.') {
+            with_point_ = field.find('.') == std::string_view::npos ? field : "";
+            std::replace(with_point_.begin(), with_point_.end(), decimal_, '.');
+            number = with_point_;
+        }
+        switch (parse_decimal(number, rating)) {
             case Decimal::ok:
                 return;
             case Decimal::not_a_number:
-                throw Malformed{concat("rating must be a number; got '", field, "'")};
+                throw Malformed{
+                    concat("rating must be a number; got ", shown_value(field), "; ", remedy_for_rating(field))};
             case Decimal::not_finite:
-                throw Malformed{concat("rating must be a finite number; got '", field, "'")};
+                throw Malformed{
+                    concat("rating must be a finite number; got ", shown_value(field), "; ", remedy_for_rating(field))};
         }
+    }
+
+    std::string remedy_for_rating(std::string_view field) const {
+        constexpr std::string_view kNumber = "+-0123456789,";
+        if (decimal_ == '.' && field.find(',') != std::string_view::npos &&
+            field.find_first_not_of(kNumber) == std::string_view::npos)
+            return "decimal=',' reads decimal commas";
+        for (const std::string_view text : {"", "-", "?", "NA", "N/A", "na", "n/a", "NaN", "nan", "NAN", "NULL", "null",
+                                            "Null", "None", "none", "\\N", "."})
+            if (field == text) return concat("missing='", field, "' leaves such lines out");
+        return kLeaveOut;
+    }
+
+    static void parse_timestamp(std::string_view field, Row& row) {
+        const Moment moment = parse_moment(field, row.timestamp);
+        if (moment == Moment::neither)
+            throw Malformed{
+                concat("timestamp must be a number, or a date like 2018-07-07 or 2018-07-07T22:09:11Z; got ",
+                       shown_value(field), "; timestamp=False leaves timestamps unread")};
+        row.is_date = moment == Moment::date;
     }
 
     IdMode user_mode_;
     IdMode item_mode_;
     std::string separator_;
+    bool spaced_dates_;
+    char quote_;   // a character at which skip_plain gives up anyway where there are none
+    char escape_;  // the same
+    char decimal_;
+    std::vector<std::string> missing_;
+    std::string header_;
     std::uint64_t separator_word_ = 0;
     std::uint64_t separator_mask_ = 0;
     std::vector<Role> roles_;
     LineSplitter splitter_;
+    Dialect dialect_;
+    std::string with_point_;  // scratch: a number with a decimal point
 };
 
 }  // namespace fastcf::ingest

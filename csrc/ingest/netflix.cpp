@@ -10,6 +10,7 @@
 #include "core/parallel.h"
 #include "ingest/fields.h"
 #include "ingest/split.h"
+#include "ingest/times.h"
 
 namespace fastcf::ingest {
 
@@ -79,7 +80,7 @@ bool fast_row(const char*& cursor, int n_fields, Row& row) {
     if (!take_integer(p, row.user)) return false;
     if (n_fields == 3 && (*p++ != ',' || !take_short_decimal(p, row.rating))) return false;
     if (n_fields >= 2) {
-        if (*p++ != ',' || !parse_date(p, row.timestamp)) return false;
+        if (*p++ != ',' || !parse_day(p, row.timestamp)) return false;
         p += 10;
     }
     if (*p == '\r') ++p;
@@ -101,14 +102,14 @@ void parse_row(std::string_view line, int n_fields, LineSplitter& splitter, Row&
     if (n_fields == 3 && parse_decimal(fields[1], row.rating) != Decimal::ok)
         throw Malformed{concat("rating must be a finite number; got '", fields[1], "'")};
     const std::string_view date = fields[n_fields - 1];
-    if (n_fields >= 2 && (date.size() != 10 || !parse_date(date.data(), row.timestamp)))
+    if (n_fields >= 2 && (date.size() != 10 || !parse_day(date.data(), row.timestamp)))
         throw Malformed{concat("date must be YYYY-MM-DD; got '", date, "'")};
 }
 
 // Fills the rows of one piece, whose text is [piece.begin, piece.end).
 void read_piece(NetflixPiece& task, int n_fields, const char* readable_end, const NetflixColumns& columns) {
     Piece& piece = task.piece;
-    LineSplitter splitter(",");
+    LineSplitter splitter({",", Quoting::line, '\0', ""});
     std::int64_t movie = task.movie;
     std::int64_t n_lines = 0;
     std::int64_t n_rows = 0;

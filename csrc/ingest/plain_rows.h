@@ -20,13 +20,14 @@ namespace fastcf::ingest {
 class PlainRows {
   public:
     explicit PlainRows(const LogFormat& format)
-        : separator_(format.separator[0]),
+        : separator_(format.dialect.separator[0]),
           n_fields_(format.n_fields),
           user_(format.user),
           item_(format.item),
           rating_(format.rating),
           timestamp_(format.timestamp) {
-        usable_ = format.separator.size() == 1 && n_fields_ == (timestamp_ >= 0 ? 4 : 3);
+        usable_ = format.dialect.separator.size() == 1 && rating_ >= 0 && format.decimal == '.' &&
+                  n_fields_ == (timestamp_ >= 0 ? 4 : 3);
         if (usable_) ends_.reset(new std::uint32_t[kBlock + 1 + kEndsSlack]);
     }
 

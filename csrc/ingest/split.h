@@ -1,4 +1,4 @@
-// A line to its fields: the definition of what a separator, a quote and a space mean.
+// A record of a text to its fields: the definition of what a separator, a quote, an escape and a space mean.
 #pragma once
 
 #include <string>
@@ -6,18 +6,49 @@
 
 namespace fastcf::ingest {
 
-// Thrown for a line that breaks its format; whoever knows the line's number makes a ParseError of it.
+// Thrown for a record that breaks its format; whoever knows the number of its line makes a ParseError of it.
 struct Malformed {
     std::string problem;
 };
 
+// Thrown for a record that ends inside a quoted field.
+struct Unclosed {};
+inline constexpr const char* kNameEncoding = "name the file's encoding, such as encoding='latin-1'";
+inline constexpr const char* kUnclosed = "a quoted field is not closed; quoting=False takes quotes as text";
+
+// What a quote at the beginning of a field means. none: nothing. line: the field is quoted where its closing quote is
+// followed by a separator or the line's end on the same line, otherwise the quote is text. record: the field is quoted
+// and may span lines; anything but a separator or a line end behind its closing quote is malformed.
+enum class Quoting { none, line, record };
+
+// How a text is cut into records and fields. Lines that begin with `comment` (after spaces) are left out.
+struct Dialect {
+    std::string separator = ",";
+    Quoting quoting = Quoting::record;
+    char escape = '\0';   // the character after it is text, wherever it stands; '\0': none
+    std::string comment;  // empty: none
+
+    bool spans_lines() const { return quoting == Quoting::record || escape != '\0'; }
+    bool is_space(char c) const { return (c == ' ' || c == '\t') && separator.find(c) == std::string::npos; }
+    bool is_comment(std::string_view line) const {
+        if (comment.empty()) return false;
+        const std::size_t begin = line.find_first_not_of(" \t");
+        return begin != std::string_view::npos && line.substr(begin).starts_with(comment);
+    }
+};
+
 class LineSplitter {
   public:
-    explicit LineSplitter(std::string separator)
-        : separator_(std::move(separator)), quotes_(separator_.size() == 1), runs_(quotes_ && separator_[0] == ' ') {}
+    explicit LineSplitter(const Dialect& dialect)
+        : dialect_(dialect),
+          runs_(dialect.separator == " "),
+          escape_stops_{dialect.separator[0], dialect.escape},
+          quote_stops_{'"', dialect.escape} {
+        if (dialect.escape == '\0') quote_stops_.pop_back();
+    }
 
-    void start(std::string_view line) {
-        line_ = trimmed(line, runs_ ? " \t" : "");
+    void start(std::string_view record) {
+        record_ = runs_ ? trimmed(record, " \t") : record;
         at_ = 0;
         done_ = false;
     }
@@ -25,14 +56,16 @@ class LineSplitter {
     // The next field, trimmed and unquoted; false after the last. The view lives until the next call.
     bool next(std::string_view& field) {
         if (done_) return false;
-        while (at_ < line_.size() && is_space(line_[at_])) ++at_;
-        if (quotes_ && at_ < line_.size() && line_[at_] == '"') {
-            field = quoted();
+        skip_spaces();
+        const bool quote = dialect_.quoting != Quoting::none && at_ < record_.size() && record_[at_] == '"';
+        if (quote && take_quoted(field)) return true;
+        if (dialect_.escape != '\0') {
+            take_escaped(field);
             return true;
         }
-        const std::size_t stop = find_separator();
-        field = line_.substr(at_, stop - at_);
-        while (!field.empty() && is_space(field.back())) field.remove_suffix(1);
+        const std::size_t stop = find_separator(at_);
+        field = record_.substr(at_, stop - at_);
+        while (!field.empty() && dialect_.is_space(field.back())) field.remove_suffix(1);
         step_over(stop);
         return true;
     }
@@ -46,46 +79,89 @@ class LineSplitter {
         return text.substr(first, text.find_last_not_of(characters) - first + 1);
     }
 
-    bool is_space(char c) const { return (c == ' ' || c == '\t') && separator_.find(c) == std::string::npos; }
+    void skip_spaces() {
+        while (at_ < record_.size() && dialect_.is_space(record_[at_])) ++at_;
+    }
 
-    std::size_t find_separator() const {
-        const std::size_t stop = separator_.size() == 1 ? line_.find(separator_[0], at_) : line_.find(separator_, at_);
-        return stop == std::string_view::npos ? line_.size() : stop;
+    std::size_t find_separator(std::size_t from) const {
+        const std::string& separator = dialect_.separator;
+        const std::size_t stop =
+            separator.size() == 1 ? record_.find(separator[0], from) : record_.find(separator, from);
+        return stop == std::string_view::npos ? record_.size() : stop;
     }
 
     void step_over(std::size_t stop) {
-        done_ = stop == line_.size();
-        at_ = done_ ? stop : stop + separator_.size();
-        while (runs_ && at_ < line_.size() && line_[at_] == ' ') ++at_;
+        done_ = stop == record_.size();
+        at_ = done_ ? stop : stop + dialect_.separator.size();
+        while (runs_ && at_ < record_.size() && record_[at_] == ' ') ++at_;
     }
 
-    std::string_view quoted() {
-        const std::size_t open = at_ + 1;
-        std::size_t close = line_.find('"', open);
-        if (close == std::string_view::npos) throw Malformed{"a quoted field is not closed on its line"};
-        std::string_view field = line_.substr(open, close - open);
-        if (close + 1 < line_.size() && line_[close + 1] == '"') {  // doubled quotes: one quote inside the field
-            scratch_ = field;
-            while (close + 1 < line_.size() && line_[close + 1] == '"') {
-                const std::size_t from = close + 1;
-                close = line_.find('"', from + 1);
-                if (close == std::string_view::npos) throw Malformed{"a quoted field is not closed on its line"};
-                scratch_ += line_.substr(from, close - from);
+    // An unquoted field in which any character may be escaped; spaces that are escaped stay.
+    void take_escaped(std::string_view& field) {
+        scratch_.clear();
+        std::size_t kept = 0;  // characters that no trimming may take
+        for (std::size_t from = at_;;) {
+            std::size_t stop = record_.find_first_of(escape_stops_, from);
+            if (stop == std::string_view::npos) stop = record_.size();
+            scratch_ += record_.substr(from, stop - from);
+            if (stop < record_.size() && record_[stop] == dialect_.escape) {
+                if (stop + 1 == record_.size()) throw Malformed{"the line ends in the escape character"};
+                scratch_ += record_[stop + 1];
+                kept = scratch_.size();
+                from = stop + 2;
+                continue;
             }
-            field = scratch_;
+            if (stop == record_.size() || record_.substr(stop).starts_with(dialect_.separator)) {
+                while (scratch_.size() > kept && dialect_.is_space(scratch_.back())) scratch_.pop_back();
+                field = scratch_;
+                step_over(stop);
+                return;
+            }
+            scratch_ += record_[stop];  // the first character of a longer separator, alone
+            from = stop + 1;
         }
-        at_ = close + 1;
-        while (at_ < line_.size() && is_space(line_[at_])) ++at_;
-        const bool ends = at_ == line_.size() || line_.substr(at_, separator_.size()) == separator_;
-        if (!ends) throw Malformed{"a quoted field is followed by other text"};
-        step_over(at_);
-        return field;
     }
 
-    std::string separator_;
-    bool quotes_;  // only one-character separators come with quotes: titles in "::" files begin with a plain one
-    bool runs_;
-    std::string_view line_;
+    // False, and nothing taken, where the quote is text.
+    bool take_quoted(std::string_view& field) {
+        const bool within_line = dialect_.quoting == Quoting::line;
+        scratch_.clear();
+        std::size_t from = at_ + 1;
+        bool changed = false;
+        for (std::size_t i = from;;) {
+            i = record_.find_first_of(quote_stops_, i);
+            if (i == std::string_view::npos || (record_[i] != '"' && i + 1 == record_.size())) {
+                if (within_line) return false;
+                throw Unclosed{};
+            }
+            const bool doubled = record_[i] == '"' && i + 1 < record_.size() && record_[i + 1] == '"';
+            if (record_[i] == '"' && !doubled) {
+                scratch_ += record_.substr(from, i - from);
+                field = changed ? std::string_view(scratch_) : record_.substr(from, i - from);
+                return end_quoted(i + 1, within_line);
+            }
+            scratch_ += record_.substr(from, i - from);  // the character after i is text
+            from = i + 1;
+            i += 2;
+            changed = true;
+        }
+    }
+
+    bool end_quoted(std::size_t stop, bool within_line) {
+        while (stop < record_.size() && dialect_.is_space(record_[stop])) ++stop;
+        if (stop < record_.size() && !record_.substr(stop).starts_with(dialect_.separator)) {
+            if (within_line) return false;
+            throw Malformed{"a quoted field is followed by other text; quoting=False takes quotes as text"};
+        }
+        step_over(stop);
+        return true;
+    }
+
+    Dialect dialect_;
+    bool runs_;  // a run of separators separates once
+    std::string escape_stops_;
+    std::string quote_stops_;
+    std::string_view record_;
     std::size_t at_ = 0;
     bool done_ = true;
     std::string scratch_;

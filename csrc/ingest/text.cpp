@@ -7,7 +7,7 @@
 #include "ingest/fields.h"
 #include "ingest/line_parser.h"
 #include "ingest/plain_rows.h"
-#include "ingest/split.h"
+#include "ingest/records.h"
 
 namespace fastcf::ingest {
 
@@ -30,51 +30,74 @@ std::int64_t store_id(const IdColumn& column, std::int64_t at, const Id& id, con
     char32_t* out = write ? column.characters + at * column.width : nullptr;
     const auto limit = write ? column.width : std::numeric_limits<std::int64_t>::max();
     const std::int64_t n = decode_utf8(id.text, out, limit);
-    if (n < 0) throw Malformed{concat(name, " id must be valid UTF-8 text")};
+    if (n < 0) throw Malformed{concat(name, " id must be valid UTF-8 text; ", kNameEncoding)};
     if (write) std::fill(out + n, out + column.width, U'\0');
     return n;
 }
 
-// Reads one piece of a text. Plain rows are parsed in bulk, straight into the columns; the others line by line.
+// Reads one piece of a text. Plain rows are parsed in bulk, straight into the columns; the others one by one.
 class PieceReader {
   public:
     PieceReader(const LogFormat& format, Piece& piece, const char* text_end, const LogColumns& columns, LogPass& found)
-        : piece_(piece),
+        : format_(format),
+          piece_(piece),
           text_end_(text_end),
           columns_(columns),
           found_(found),
           plain_(format),
-          parser_(format, columns.user.mode, columns.item.mode) {
+          records_(format.dialect),
+          parser_(format, columns.user.mode, columns.item.mode),
+          thoughtful_(!format.dialect.comment.empty() || (format.rating < 0 && !format.header.empty())) {
         found_.user_mode = columns.user.mode;
         found_.item_mode = columns.item.mode;
     }
 
-    // Stops where an id does not fit its column's mode; `found` says so.
+    // Stops where an id does not fit its column's mode, or a field its line; `found` says so.
     void read() {
-        try {
-            if (columns_.user.mode == IdMode::narrow && columns_.item.mode == IdMode::narrow)
-                read_plain(columns_.user.narrow, columns_.item.narrow);
-            else if (columns_.user.mode == IdMode::integer && columns_.item.mode == IdMode::integer)
-                read_plain(columns_.user.integers, columns_.item.integers);
-            const char* fast_end = piece_.begin;  // lines that begin before it may take the fast path
-            if (parser_.has_fast_path() && text_end_ - piece_.begin > kReadAhead)
-                fast_end = std::min(piece_.end, text_end_ - kReadAhead);
-            while (!stopped_ && cursor_ < piece_.end) {
-                line_begin_ = cursor_;
-                if (cursor_ < fast_end && parser_.fast_row(cursor_, text_end_, row_)) {
-                    store_row();
-                    ++n_lines_;
-                } else {
-                    read_line();
-                }
+        for (bool more = true; more;) {
+            more = false;
+            try {
+                read_rest();
+            } catch (const Malformed& malformed) {
+                const std::int64_t line = piece_.first_line + n_lines_;
+                ParseError error(0, line, malformed.problem, next_line(line_begin_, piece_.end));
+                if (!format_.keep_going) throw error;
+                if (found_.left_out.size() < kMostReported) found_.left_out.push_back(std::move(error));
+                ++found_.n_left_out;
+                n_lines_ += records_.n_lines;
+                more = true;
             }
-        } catch (const Malformed& malformed) {
-            throw ParseError(0, piece_.first_line + n_lines_, malformed.problem, next_line(line_begin_, piece_.end));
         }
         piece_.n_rows = n_rows_;
+        if (columns_.timestamps == nullptr) return;
+        const std::int64_t* const timestamps = columns_.timestamps + piece_.first_row;
+        std::int64_t bits = 0;
+        for (std::int64_t i = 0; i < n_rows_; ++i) bits |= timestamps[i];
+        found_.timestamp_bits = bits;
     }
 
   private:
+    void read_rest() {
+        if (columns_.user.mode == IdMode::narrow && columns_.item.mode == IdMode::narrow)
+            read_plain(columns_.user.narrow, columns_.item.narrow);
+        else if (columns_.user.mode == IdMode::integer && columns_.item.mode == IdMode::integer)
+            read_plain(columns_.user.integers, columns_.item.integers);
+        const char* fast_end = piece_.begin;  // lines that begin before it may take the fast path
+        if (parser_.has_fast_path() && text_end_ - piece_.begin > kReadAhead)
+            fast_end = std::min(piece_.end, text_end_ - kReadAhead);
+        while (!stopped_ && cursor_ < piece_.end) {
+            line_begin_ = cursor_;
+            records_.n_lines = 1;
+            if (cursor_ < fast_end && !(thoughtful_ && parser_.needs_thought(cursor_, piece_.end)) &&
+                parser_.fast_row(cursor_, text_end_, row_)) {
+                store_row();
+                ++n_lines_;
+            } else {
+                read_record();
+            }
+        }
+    }
+
     template <class Integer>
     void read_plain(Integer* users, Integer* items) {
         if (!plain_.usable()) return;
@@ -90,17 +113,28 @@ class PieceReader {
                 n_rows_ += n;
                 n_lines_ += n;
                 if (cursor_ >= piece_.end || !plain_.has_row()) break;
-                read_line();
+                read_record();
                 plain_.skip_to(cursor_);
             }
-            if (!stopped_ && cursor_ == block) read_line();  // a line longer than a block
+            if (!stopped_ && cursor_ == block) read_record();  // a line longer than a block
         }
     }
 
-    // One line at the cursor, whatever it is.
-    void read_line() {
+    // One record at the cursor, whatever it is.
+    void read_record() {
         line_begin_ = cursor_;
-        const Outcome outcome = parser_.parse(next_line(cursor_, piece_.end), row_);
+        records_.n_lines = 1;
+        const std::string_view record =
+            format_.by_record ? records_.next(cursor_, piece_.end) : next_line(cursor_, piece_.end);
+        Outcome outcome = Outcome::blank;
+        try {
+            outcome = parser_.parse(record, row_);
+        } catch (const Unclosed&) {
+            if (format_.by_record) throw Malformed{kUnclosed};
+            found_.spans_lines = true;
+            stopped_ = true;
+            return;
+        }
         if (outcome == Outcome::other_ids) {
             found_.user_mode = parser_.needed_user;
             found_.item_mode = parser_.needed_item;
@@ -108,24 +142,29 @@ class PieceReader {
             return;
         }
         if (outcome == Outcome::row) store_row();
-        ++n_lines_;
+        n_lines_ += records_.n_lines;
     }
 
     void store_row() {
-        if (n_rows_ == piece_.capacity) throw Malformed{"the file changed while it was read"};
-        const std::int64_t at = piece_.first_row + n_rows_++;
+        const std::int64_t at = piece_.first_row + n_rows_;
+        if (n_rows_ == piece_.capacity) throw ParseError(0, 0, "the file changed while it was read", "");
         found_.user_width = std::max(found_.user_width, store_id(columns_.user, at, row_.user, "user"));
         found_.item_width = std::max(found_.item_width, store_id(columns_.item, at, row_.item, "item"));
-        columns_.ratings[at] = row_.rating;
+        columns_.ratings[at] = format_.rating < 0 ? 1.0F : row_.rating;
         if (columns_.timestamps != nullptr) columns_.timestamps[at] = row_.timestamp;
+        found_.has_dates |= row_.is_date;
+        ++n_rows_;
     }
 
+    const LogFormat& format_;
     Piece& piece_;
     const char* text_end_;
     const LogColumns& columns_;
     LogPass& found_;
     PlainRows plain_;
+    RecordReader records_;
     LineParser parser_;
+    bool thoughtful_;  // lines must be looked at before the fast path takes them
     Row row_;
     const char* cursor_ = piece_.begin;
     const char* line_begin_ = piece_.begin;
@@ -139,40 +178,35 @@ class PieceReader {
 LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogColumns& columns, int n_threads) {
     const auto n_pieces = static_cast<std::int64_t>(pieces.size());
     const char* const text_end = pieces.empty() ? nullptr : pieces.back().end;
-    LogPass pass{columns.user.mode, columns.item.mode, 0, 0};
+    LogPass pass;
+    pass.user_mode = columns.user.mode;
+    pass.item_mode = columns.item.mode;
     const auto complete = [&](const LogPass& one) {
-        return one.user_mode == columns.user.mode && one.item_mode == columns.item.mode;
+        return one.user_mode == columns.user.mode && one.item_mode == columns.item.mode && !one.spans_lines;
     };
     std::vector<LogPass> found(pieces.size(), pass);
-    std::atomic<bool> other_ids{false};
+    std::atomic<bool> incomplete{false};
     const auto error = parallel_first_error(n_pieces, n_threads, [&](std::int64_t i, int) {
-        if (other_ids.load(std::memory_order_relaxed)) return;
+        if (incomplete.load(std::memory_order_relaxed)) return;
         LogPass& mine = found[static_cast<std::size_t>(i)];
         PieceReader(format, pieces[static_cast<std::size_t>(i)], text_end, columns, mine).read();
-        if (!complete(mine)) other_ids.store(true);
+        if (!complete(mine)) incomplete.store(true);
     });
-    for (const LogPass& one : found) {
+    for (LogPass& one : found) {
         pass.user_mode = std::max(pass.user_mode, one.user_mode);
         pass.item_mode = std::max(pass.item_mode, one.item_mode);
         pass.user_width = std::max(pass.user_width, one.user_width);
         pass.item_width = std::max(pass.item_width, one.item_width);
+        pass.spans_lines |= one.spans_lines;
+        pass.has_dates |= one.has_dates;
+        pass.timestamp_bits |= one.timestamp_bits;
+        pass.n_left_out += one.n_left_out;
+        for (ParseError& bad : one.left_out)
+            if (pass.left_out.size() < kMostReported) pass.left_out.push_back(std::move(bad));
     }
-    // Other ids come first: the pass that follows sees every line again, and finds every error again.
+    // What makes the pass incomplete comes first: the one that follows sees every line, and every error, again.
     if (error && complete(pass)) throw *error;
     return pass;
-}
-
-std::vector<std::string> split_line(std::string_view line, const std::string& separator) {
-    std::vector<std::string> fields;
-    LineSplitter splitter(separator);
-    splitter.start(line);
-    std::string_view field;
-    try {
-        while (splitter.next(field)) fields.emplace_back(field);
-    } catch (const Malformed& malformed) {
-        throw ParseError(0, 0, malformed.problem, line);
-    }
-    return fields;
 }
 
 }  // namespace fastcf::ingest

@@ -1,8 +1,9 @@
 // Delimited text to columns of ratings. Rows keep file order whatever the number of threads; nothing is allocated per
-// row. Cost: the bytes are read twice (lines are counted, then parsed); a file with string ids is parsed twice more.
+// row. Cost: the bytes are read twice (lines are counted, then parsed); a file with string ids is parsed twice more,
+// and once more where a quoted field goes on in the next line, after a serial pass that looks where records end.
 //
-// A field may be surrounded by spaces, or quoted ("..." with doubled quotes) where the separator is one character; it
-// never spans lines. With the separator " " a run of spaces separates once. Every line has the same number of fields.
+// A field may be surrounded by spaces. With the separator " " a run of spaces separates once. Every record has the same
+// number of fields.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +12,23 @@
 #include <vector>
 
 #include "ingest/lines.h"
+#include "ingest/split.h"
 
 namespace fastcf::ingest {
 
-// Which fields of a line mean what; -1: no such field.
+// Which fields of a record mean what (-1: no such field), and how their values are written.
 struct LogFormat {
-    std::string separator;
+    Dialect dialect;
     int n_fields = 0;
     int user = 0;
     int item = 1;
-    int rating = 2;
+    int rating = 2;  // -1: every rating is 1
     int timestamp = -1;
+    char decimal = '.';                // of ratings
+    std::vector<std::string> missing;  // ratings written like this are NaN
+    std::string header;                // a line that repeats it is malformed; empty: there is none
+    bool keep_going = false;           // leave malformed records out, and count them
+    bool by_record = false;            // pieces were cut by cut_at_records
 };
 
 // How an id column is read, from the narrowest kind to the widest: as 32-bit or 64-bit integers until a field is not a
@@ -41,23 +48,28 @@ struct LogColumns {
     IdColumn user;
     IdColumn item;
     float* ratings = nullptr;
-    std::int64_t* timestamps = nullptr;  // only with format.timestamp >= 0
+    std::int64_t* timestamps = nullptr;  // only with format.timestamp >= 0; numbers as written, dates in seconds
 };
 
 // What a pass over the text found out: the mode that the ids of each column need (where one is wider than the column's,
-// the pass stopped early and its output is void), and the width of the columns in mode `measure`.
+// the pass stopped early and its output is void), and the width of the columns in mode `measure`. Where a field goes on
+// in the next line, `spans_lines` asks for pieces cut by cut_at_records, and the output is void, too.
 struct LogPass {
     IdMode user_mode = IdMode::integer;
     IdMode item_mode = IdMode::integer;
     std::int64_t user_width = 0;
     std::int64_t item_width = 0;
+    bool spans_lines = false;
+    bool has_dates = false;            // some timestamp is a date
+    std::int64_t timestamp_bits = 0;   // all timestamps, or-ed: tells cheaply that they are not negative and how large
+    std::int64_t n_left_out = 0;       // malformed records, with format.keep_going
+    std::vector<ParseError> left_out;  // the first of them
 };
+
+inline constexpr std::size_t kMostReported = 10;  // malformed records that are described
 
 // One parallel pass over the pieces (numbered by number_lines) of one text; sets every piece's n_rows to the rows it
 // filled. Throws ParseError for the first malformed line in file order.
 LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogColumns& columns, int n_threads);
-
-// The fields of one line, unquoted. Throws ParseError (line 0) where a quote is not closed.
-std::vector<std::string> split_line(std::string_view line, const std::string& separator);
 
 }  // namespace fastcf::ingest

@@ -15,7 +15,7 @@ from fastcf.ids import IdMap, distinct
 
 __all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen", "pair_columns"]
 
-_DUPLICATES = ("error", "last", "mean", "sum")
+_DUPLICATES = ("error", "last", "latest", "max", "mean", "sum")
 _MAX_ROWS = 2**31 - 2
 
 
@@ -91,7 +91,8 @@ class Options(NamedTuple):
     caller: str
     user_ids: IdMap | None = None
     item_ids: IdMap | None = None
-    remedy: str = "choose duplicates='last', 'mean' or 'sum'"  # of the message where a pair rated twice is an error
+    # Of the message where a pair rated twice is an error.
+    remedy: str = "choose duplicates='last', 'latest', 'max', 'mean' or 'sum'"
     consume: bool = False  # the caller gives up values, timestamps and weights: they may be sorted in place
 
 
@@ -169,6 +170,8 @@ def _compress(
     caller, duplicates = options.caller, options.duplicates
     if duplicates not in _DUPLICATES:
         raise ValueError(f"{caller}: duplicates must be one of {', '.join(_DUPLICATES)}; got {duplicates!r}")
+    if duplicates == "latest" and timestamps is None:
+        raise ValueError(f"{caller}: duplicates='latest' needs timestamps; got none ('last' goes by position)")
     indptr, *columns, kept, first, second = ingest.coo_to_csr(
         users.rows(threads),
         items.source,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
+from fastcf._times import as_seconds, check_time_unit, moments
 from fastcf.ids import as_id_array
 
 __all__ = ["Categories", "arrow_columns", "arrow_ids", "arrow_numbers", "arrow_times", "float_vector", "time_vector"]
@@ -58,28 +59,38 @@ def float_vector(array: ArrayLike, caller: str, name: str, *, non_negative: bool
     return result
 
 
-def time_vector(array: ArrayLike, caller: str, name: str) -> NDArray[np.int64]:
-    """Return timestamps, integers or datetime64 (as seconds since 1970), as a contiguous int64 vector.
+def time_vector(array: ArrayLike, caller: str, name: str, unit: str = "s") -> NDArray[np.int64]:
+    """Return timestamps as a contiguous int64 vector of seconds since 1970; see :mod:`fastcf._times`.
 
     Raises
     ------
     TypeError
-        If the dtype is neither integer nor datetime64.
+        If they are neither numbers nor moments.
     ValueError
-        If a value is missing or does not fit int64; the message names the entry.
+        If a value is missing, does not fit int64 or is no moment, or ``unit`` does not fit; the message names it.
     """
-    vector = _vector(array, caller, name)
+    check_time_unit(unit, caller)
+    zone = getattr(getattr(array, "dtype", None), "tz", None)
+    vector = _vector(array.to_numpy("datetime64[ns]") if zone is not None else array, caller, name)  # type: ignore[union-attr]
     if vector.dtype.kind == "M":
         missing = np.isnat(vector)
         if missing.any():
             raise ValueError(f"{caller}: {name} must have no missing values; got NaT at entry {int(missing.argmax())}")
-        vector = vector.astype("datetime64[s]").astype(np.int64)
-    if vector.size and vector.dtype.kind not in "iu":
-        raise TypeError(f"{caller}: {name} must be integers or datetime64; got dtype {vector.dtype}")
+        return np.ascontiguousarray(vector.astype("datetime64[s]").astype(np.int64))
+    if vector.size and vector.dtype.kind in "OUT":
+        return moments(vector, caller, name, unit)
+    if vector.size and vector.dtype.kind not in "iuf":
+        raise TypeError(f"{caller}: {name} must be numbers, dates or datetimes; got dtype {vector.dtype}")
+    if vector.dtype.kind == "f":
+        unfit = ~(np.abs(vector) < 2.0**63)
+        if unfit.any():
+            entry = int(unfit.argmax())
+            raise ValueError(f"{caller}: {name} must be finite and fit int64; got {vector[entry]} at entry {entry}")
+        vector = np.floor(vector)
     if vector.dtype == np.uint64 and vector.size and vector.max() > np.iinfo(np.int64).max:
         entry = int(vector.argmax())
         raise ValueError(f"{caller}: {name} must fit int64; got {vector[entry]} at entry {entry}")
-    return np.ascontiguousarray(vector, dtype=np.int64)
+    return as_seconds(np.ascontiguousarray(vector, dtype=np.int64), unit, f"{caller}: {name}")
 
 
 # ------------------------------------------------------------------------------------------------------- Arrow tables
@@ -198,12 +209,19 @@ def arrow_numbers(column: Any, name: str, caller: str, *, non_negative: bool = F
     return float_vector(_numpy(column), caller, f"column {name!r}", non_negative=non_negative)
 
 
-def arrow_times(column: Any, name: str, caller: str) -> NDArray[np.int64]:
-    """Return a column of integers, dates or timestamps as int64; dates and timestamps in seconds since 1970."""
+def arrow_times(column: Any, name: str, caller: str, unit: str = "s") -> NDArray[np.int64]:
+    """Return a column of numbers, dates, timestamps or texts as int64 seconds since 1970; see :func:`time_vector`."""
     import pyarrow as pa
 
-    if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("s", getattr(column.type, "tz", None)), safe=False).cast(pa.int64())
-    elif not pa.types.is_integer(column.type):
-        raise TypeError(f"{caller}: column {name!r} must hold integers, dates or timestamps; got {column.type}")
-    return time_vector(_numpy(column), caller, f"column {name!r}")
+    types = pa.types
+    if types.is_date(column.type) or types.is_timestamp(column.type):
+        per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+        if types.is_date(column.type):
+            column = column.cast(pa.timestamp("s"))
+        divisor = per_second[column.type.unit]
+        values = _numpy(column.cast(pa.int64()))
+        return values if divisor == 1 else values // divisor
+    text = types.is_string(column.type) or types.is_large_string(column.type) or column.type == pa.string_view()
+    if not (types.is_integer(column.type) or types.is_floating(column.type) or text):
+        raise TypeError(f"{caller}: column {name!r} must hold numbers, dates, timestamps or texts; got {column.type}")
+    return time_vector(_numpy(column), caller, f"column {name!r}", unit)

@@ -115,8 +115,34 @@ def read_log(
     separator: str,
     n_fields: int,
     columns: Sequence[int],
+    quoting: str = "record",
+    escape: str = "",
+    comment: str = "",
+    decimal: str = ".",
+    missing: Sequence[str] = ...,
+    header: bytes = ...,
+    keep_going: bool = False,
     narrow: bool = False,
     n_threads: int = 0,
     piece_bytes: int = 1048576,
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.float32], NDArray[np.int64] | None]: ...
-def split_line(line: str, separator: str) -> list[str]: ...
+) -> tuple[
+    NDArray[Any],
+    NDArray[Any],
+    NDArray[np.float32],
+    NDArray[np.int64] | None,
+    tuple[int, bool, int, list[tuple[int, str, str]]],
+]: ...
+def split_records(
+    text: Buffer,
+    *,
+    offset: int,
+    first_line: int,
+    separator: str,
+    quoting: str = "record",
+    escape: str = "",
+    comment: str = "",
+    limit: int = -1,
+    keep_going: bool = False,
+    replace: bool = False,
+) -> tuple[list[tuple[int, int, int, list[str]]], int, list[tuple[int, str, str]]]: ...
+def parse_moments(texts: Sequence[str]) -> tuple[NDArray[np.int64], int, bool, int]: ...

@@ -128,6 +128,7 @@ class Ratings(Tabular):
         values: ArrayLike,
         *,
         timestamps: ArrayLike | None = None,
+        time_unit: str = "auto",
         weights: ArrayLike | None = None,
         duplicates: str = "error",
         user_ids: IdMap | None = None,
@@ -143,13 +144,19 @@ class Ratings(Tabular):
         values : array-like of shape (n,)
             The ratings; stored as float32.
         timestamps : array-like of shape (n,), optional
-            Integers, or datetime64, which becomes seconds since 1970.
+            Seconds since 1970, or other numbers, see ``time_unit``; datetime64, datetimes and dates of Python and
+            pandas, with or without a zone (UTC), or texts as :func:`fastcf.data.read_log` takes them. Fractions of
+            seconds are dropped.
+        time_unit : {"auto", "s", "ms", "us", "ns", "date"}, default "auto"
+            What numeric timestamps are; see :func:`fastcf.data.read_log`. They are stored in seconds.
         weights : array-like of shape (n,), optional
             Non-negative weights; stored as float32.
-        duplicates : {"error", "last", "mean", "sum"}, default "error"
-            What to do where a (user, item) pair occurs more than once. ``"last"`` keeps the last entry. ``"mean"``
-            keeps the mean rating, weighted where there are weights, and the sum of the weights (the same objective up
-            to a constant). ``"sum"`` keeps the sum of the ratings and the mean weight. Both keep the latest timestamp.
+        duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default "error"
+            What to do where a (user, item) pair occurs more than once. ``"last"`` keeps the last entry, ``"latest"``
+            the one with the largest timestamp, ``"max"`` the one with the largest rating (of equal ones the last),
+            each with its timestamp and weight. ``"mean"`` keeps the mean rating, weighted where there are weights,
+            and the sum of the weights (the same objective up to a constant). ``"sum"`` keeps the sum of the ratings and
+            the mean weight. The last two keep the latest timestamp.
         user_ids, item_ids : IdMap, optional
             Number users or items by these maps, for example those of the training ratings, in place of the distinct
             ids of the data.
@@ -175,7 +182,7 @@ class Ratings(Tabular):
         a modest range), 8 of which are the result.
         """
         options = Options(duplicates, n_threads, "Ratings.from_coo", user_ids, item_ids)
-        return assembled(users, items, values, options, timestamps, weights)
+        return assembled(users, items, values, options, timestamps, weights, time_unit)
 
     @classmethod
     def from_rows(cls, X: ArrayLike, y: ArrayLike, **options: Any) -> Ratings:
@@ -288,6 +295,7 @@ class Ratings(Tabular):
         timestamp: str | None = None,
         weight: str | None = None,
         *,
+        time_unit: str = "auto",
         duplicates: str = "error",
         user_ids: IdMap | None = None,
         item_ids: IdMap | None = None,
@@ -304,8 +312,9 @@ class Ratings(Tabular):
             Names of the columns. Ids are integers, strings or categories (dictionaries) of those; ratings integers,
             floats or decimals.
         timestamp, weight : str, optional
-            Names of further columns. Dates and timestamps become seconds since 1970.
-        duplicates, user_ids, item_ids, n_threads
+            Names of further columns. Dates and timestamps become seconds since 1970; numbers and texts as for
+            :meth:`from_coo`.
+        time_unit, duplicates, user_ids, item_ids, n_threads
             As for :meth:`from_coo`.
 
         Returns
@@ -326,7 +335,7 @@ class Ratings(Tabular):
             _columns.arrow_ids(columns[user], user, caller),
             _columns.arrow_ids(columns[item], item, caller),
             _columns.arrow_numbers(columns[rating], rating, caller),
-            None if timestamp is None else _columns.arrow_times(columns[timestamp], timestamp, caller),
+            None if timestamp is None else _columns.arrow_times(columns[timestamp], timestamp, caller, time_unit),
             None if weight is None else _columns.arrow_numbers(columns[weight], weight, caller, non_negative=True),
             Options(duplicates, n_threads, caller, user_ids, item_ids),
         )
@@ -565,6 +574,7 @@ def assembled(
     options: Options,
     timestamps: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    time_unit: str = "s",
 ) -> Ratings:
     """Return ratings as :meth:`Ratings.from_coo` does; ``options`` name the caller for messages."""
     caller = options.caller
@@ -572,7 +582,7 @@ def assembled(
         as_id_array(users, caller, "users"),
         as_id_array(items, caller, "items"),
         float_vector(values, caller, "ratings"),
-        None if timestamps is None else time_vector(timestamps, caller, "timestamps"),
+        None if timestamps is None else time_vector(timestamps, caller, "timestamps", time_unit),
         None if weights is None else float_vector(weights, caller, "weights", non_negative=True),
         options,
     )
@@ -663,7 +673,7 @@ def as_ratings(
             raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
         return X if weights is None else _weighted(X, weights, caller)
     maker = "Ratings.from_scipy(X" if whole else "Ratings.from_rows(X, y"
-    remedy = f"hand over {maker}, duplicates=...) with 'last', 'mean' or 'sum', or sample_weight"
+    remedy = f"hand over {maker}, duplicates=...) with 'last', 'latest', 'max', 'mean' or 'sum', or sample_weight"
     options = Options(duplicates if weights is None else "mean", None, caller, remedy=remedy)
     if whole:
         return Ratings.__new__(Ratings)._set(*build_from_scipy(X, options, weights))

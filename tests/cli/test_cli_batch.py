@@ -106,7 +106,7 @@ def test_predict_takes_named_columns_separators_and_gzip(folder: Path, tmp_path:
         "spaces.gz": ("3 4\n\n5 6\n", []),
         "double": ("3::4\r\n5::6", []),
         "comma": ("\ufeffuserId,movieId\n3,4\n5,6\n", []),
-        "last": ("9;4;3\n9;6;5\n", ["--user-column", 2]),
+        "last": ("9;4;3\n9;6;5\n", ["--user-column", 2, "--item-column", 1]),
     }
     for name, (text, options) in files.items():
         content = text.encode()
@@ -170,11 +170,11 @@ def test_predict_writes_the_file_whole_or_not_at_all(
     ("text", "message"),
     [
         ("user,item\n1,2\n3\n", "pairs.csv:3: expected 2 fields"),
-        ("user,item\n1,2\n\n3,\n", "pairs.csv:4: item id must have 1 to 255 characters; got 0"),
-        ("1,2\n" + "3" * 256 + ",4\n", "pairs.csv:2: user id must have 1 to 255 characters; got 256"),
-        ("user,item\n", "no pairs below the header"),
+        ("user,item\n1,2\n\n3,\n", "pairs.csv:4: item id must not be empty"),
+        ("1,2\n" + "3" * 256 + ",4\n", "pairs.csv:2: user id must have at most 255 bytes; got 256"),
+        ("user,item\n", "no ratings below the header"),
         ("", "the file is empty"),
-        ("alone\n", "cannot find two fields (user, item)"),
+        ("alone\n", "cannot find fields separated by"),
         ("user,rating\n1,2\n", "which column is the item"),
     ],
 )

@@ -114,7 +114,8 @@ ARROW_BAD = {
     "text rating": ({"rating": pa.array(["1"] * 3)}, TypeError, "column 'rating' must hold real numbers; got string"),
     "bool rating": ({"rating": pa.array([True] * 3)}, TypeError, "column 'rating' must hold real numbers; got bool"),
     "nan": ({"rating": pa.array([1, np.nan, 1])}, ValueError, "column 'rating' must be finite; got nan at entry 1"),
-    "text time": ({"time": pa.array(["1"] * 3)}, TypeError, "column 'time' must hold integers, dates or timestamps"),
+    "bytes time": ({"time": pa.array([b"1"] * 3)}, TypeError, "column 'time' must hold numbers, dates, timestamps or"),
+    "text time": ({"time": pa.array(["1", "now", "2"])}, ValueError, "got 'now' at entry 1"),
 }
 
 

@@ -158,11 +158,13 @@ BAD = {
         "weights must be finite and non-negative; got -1 at entry 1",
     ),
     "nan weight": ({"weights": NAN_AT_41}, ValueError, "weights must be finite and non-negative; got nan at entry 41"),
-    "float times": (
-        {"timestamps": np.ones(50)},
+    "bool times": (
+        {"timestamps": np.ones(50, bool)},
         TypeError,
-        "timestamps must be integers or datetime64; got dtype float64",
+        "timestamps must be numbers, dates or datetimes; got dtype bool",
     ),
+    "nan time": ({"timestamps": NAN_AT_41}, ValueError, "timestamps must be finite and fit int64; got nan at entry 41"),
+    "time unit": ({"timestamps": np.ones(50), "time_unit": "h"}, ValueError, "time_unit must be one of 'auto', 's',"),
     "missing times": ({"timestamps": np.full(50, "NaT", "M8[s]")}, ValueError, "got NaT at entry 0"),
     "large times": (
         {"timestamps": np.full(50, 2**63, np.uint64)},
@@ -174,14 +176,14 @@ BAD = {
     "duplicates": (
         {"duplicates": "first"},
         ValueError,
-        "duplicates must be one of error, last, mean, sum; got 'first'",
+        "duplicates must be one of error, last, latest, max, mean, sum; got 'first'",
     ),
     "no threads": ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1, or None; got 0"),
     "half a thread": ({"n_threads": 0.5}, ValueError, "n_threads must be an integer of at least 1, or None; got 0.5"),
     "repeated": (
         {"users": np.arange(50) // 2 * 2, "items": np.zeros(50, int)},
         ValueError,
-        r"pairs must be unique; got user 0, item 0 at entries 0 and 1 \(or choose duplicates='last', 'mean' or 'sum'\)",
+        r"pairs must be unique; got user 0, item 0 at entries 0 and 1 \(or choose duplicates='last', 'latest', 'max', ",
     ),
 }
 

@@ -375,8 +375,8 @@ REFUSED = {
     "one column twice": ({"user": "item", "item": "item"}, ValueError, "must be different columns"),
     "text of times": (
         {"timestamp": "event", "event": False, "weights": None, "exposure": None},
-        TypeError,
-        "column 'event' must hold",
+        ValueError,
+        "column 'event' must be numbers, or dates like",
     ),
     "threads": ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1"),
     "sums beyond float32": ({"weights": {"view": 3e38, "buy": 3e38}}, ValueError, "must be finite as float32; choose"),

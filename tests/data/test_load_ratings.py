@@ -11,11 +11,13 @@ from rating_logs import write
 
 
 def test_load_ratings_keeps_ids_and_timestamps(tmp_path):
-    ratings = load_ratings(write(tmp_path, "2::0020::3.5::200\n1::0010::4.0::100\n1::0030::5.0::300\n"))
+    ratings = load_ratings(
+        write(tmp_path, "2::0020::3.5::1000000200\n1::0010::4.0::1000000100\n1::0030::5.0::1000000300\n")
+    )
     assert ratings.shape == (2, 3)
     assert ratings.items.ids.tolist() == ["0010", "0020", "0030"]
     assert ratings.values.tolist() == [4.0, 5.0, 3.5]
-    assert ratings.timestamps.tolist() == [100, 300, 200]
+    assert ratings.timestamps.tolist() == [1000000100, 1000000300, 1000000200]
 
 
 @pytest.mark.parametrize("order", ["sorted", "by user", "shuffled"])
@@ -31,7 +33,7 @@ def test_load_ratings_agrees_with_building_from_the_log(tmp_path, order, duplica
         rows = np.arange(pairs.size)
     else:
         rows = np.lexsort((items, users)) if order == "sorted" else np.argsort(users, kind="stable")
-    text = "".join(f"{users[i]},{items[i]},{i % 10}.5,{i}\n" for i in rows)
+    text = "".join(f"{users[i]},{items[i]},{i % 10}.5,{10**9 + i}\n" for i in rows)
     path = write(tmp_path, text)
     column = None if timestamps else False
     loaded = load_ratings(path, duplicates=duplicates, timestamp=column)
@@ -60,8 +62,8 @@ def test_load_ratings_overlong_id_is_named(tmp_path):
 
 
 def test_load_ratings_null_character_is_no_digit(tmp_path):
-    path = write(tmp_path, b"5,1,3.0,1\n\x005,2,3.0,1\n")
-    with pytest.raises(fastcf.DataError, match=r":2: "):
+    path = write(tmp_path, b"user,item,rating,time\n5,1,3.0,1\n\x005,2,3.0,1\n")
+    with pytest.raises(fastcf.DataError, match=r":3: "):
         load_ratings(path)
 
 

@@ -165,7 +165,11 @@ def test_read_items_title_with_separator_and_leading_quote(tmp_path):
     [
         ("movies.dat", "1::A::B\n\njunk\n", r"movies.dat:3: expected id::title::genres: 'junk'"),
         ("movies.csv", "movieId,title,genres\n1,A,B\n2\n", r"movies.csv:3: expected 3 fields .* got 1: '2'"),
-        ("movies.csv", 'movieId,title,genres\n1,"A\n2,B,C\n', r"movies.csv:2: unexpected end of data: '1,\"A'"),
+        (
+            "movies.csv",
+            'movieId,title,genres\n1,"A\n2,B,C\n',
+            r"movies.csv:2: a quoted field is not closed; quoting=False .*: '1,\"A'",
+        ),
         (
             "u.item",
             "1|A" + "|0" * 22 + "\n2|B|0\n",

@@ -84,7 +84,8 @@ def test_leave_n_out_by_time_takes_the_latest_of_every_user(seed, n, times):
 
 def test_leave_n_out_by_time_takes_any_timestamp():
     ends = np.iinfo(np.int64)
-    ratings = Ratings.from_coo([1, 1, 1, 2], [1, 2, 3, 1], np.arange(4), timestamps=[0, ends.max, ends.min, 5])
+    times = [0, ends.max, ends.min, 5]
+    ratings = Ratings.from_coo([1, 1, 1, 2], [1, 2, 3, 1], np.arange(4), timestamps=times, time_unit="s")
     assert leave_n_out(ratings, by="time")[1].values.tolist() == [1]
     assert leave_n_out(ratings, 2, by="time")[1].values.tolist() == [0, 1]
 

@@ -101,9 +101,9 @@ def test_read_tags_of_both_layouts(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("tags.csv", "userId,movieId,tag\n1,2,a\n4,5\n", "tags.csv:3: expected user,item,tag,time; got 2.*: '4,5'"),
-        ("tags.csv", 'userId,movieId,tag\n1,2,"a\nb"\n4\n', "tags.csv:4: expected user,item,tag,time; got 1"),
-        ("tags.csv", 'userId,movieId,tag\n1,2,"a\n', r"tags.csv:2: unexpected end of data: '1,2,\"a'"),
+        ("tags.csv", "userId,movieId,tag\n1,2,a\n4,5\n", "tags.csv:3: expected 3 fields .* got 2: '4,5'"),
+        ("tags.csv", 'userId,movieId,tag\n1,2,"a\nb"\n4\n', "tags.csv:4: expected 3 fields separated by ','; got 1"),
+        ("tags.csv", 'userId,movieId,tag\n1,2,"a\n', r"tags.csv:2: a quoted field is not closed; .*: '1,2,\"a'"),
         ("tags.csv", "userId,movieId,tag\n", "tags.csv: there are no tags"),
         ("tags.dat", "1::2::a::3\n\n1::2\n", "tags.dat:3: expected user::item::tag::time: '1::2'"),
         ("tags.dat", "", "tags.dat: there are no tags"),

@@ -20,7 +20,7 @@ def ids_reference(ids):
 
 def native(text, separator=",", n_fields=4, columns=(0, 1, 2, 3), **options):
     options = {"offset": 0, "first_line": 1, "n_threads": 2, **options}
-    return ingest.read_log(text, separator=separator, n_fields=n_fields, columns=columns, **options)
+    return ingest.read_log(text, separator=separator, n_fields=n_fields, columns=columns, **options)[:4]
 
 
 def write(folder, text, name="ratings.txt"):

@@ -122,7 +122,7 @@ def test_read_log_both_columns_strings_keep_their_widths(tmp_path):
 
 # ----------------------------------------------------------------------------------- header, columns, separators
 
-BASIC = [(1, 10, 4.0, 100), (2, 20, 3.5, 200), (1, 30, 5.0, 300)]
+BASIC = [(1, 10, 4.0, 1000000100), (2, 20, 3.5, 1000000200), (1, 30, 5.0, 1000000300)]
 
 
 def assert_basic(log, timestamps=True):
@@ -140,7 +140,8 @@ def test_read_log_finds_separator_and_header(tmp_path, separator, header):
 
 
 def test_read_log_finds_columns_in_any_order(tmp_path):
-    text = 'when,"Rating",comment,Movie-ID,user id\n100,4.0,good,10,1\n200,3.5,"so, so",20,2\n300,5.0,,30,1\n'
+    text = 'when,"Rating",comment,Movie-ID,user id\n1000000100,4.0,good,10,1\n'
+    text += '1000000200,3.5,"so, so",20,2\n1000000300,5.0,,30,1\n'
     path = write(tmp_path, text)
     assert_basic(read_log(path), timestamps=False)
     assert_basic(read_log(path, timestamp="WHEN"))
@@ -148,23 +149,26 @@ def test_read_log_finds_columns_in_any_order(tmp_path):
 
 
 def test_read_log_columns_by_position_without_header(tmp_path):
-    path = write(tmp_path, "x;100;10;4.0;1\nx;200;20;3.5;2\nx;300;30;5.0;1\n")
+    path = write(tmp_path, "x;1000000100;10;4.0;1\nx;1000000200;20;3.5;2\nx;1000000300;30;5.0;1\n")
     assert_basic(read_log(path, user=4, item=2, rating=3, timestamp=1))
     assert_basic(read_log(path, user=4, item=2, rating=3), timestamps=False)
 
 
-def test_read_log_unknown_header_is_skipped_when_asked(tmp_path):
+def test_read_log_unknown_header_wants_columns(tmp_path):
     path = write(tmp_path, "a,b,c\n1,10,4\n")
-    assert read_log(path, header=True).ratings.tolist() == [4]
     assert read_log(path, user="a", item="b", rating="c").ratings.tolist() == [4]
-    with pytest.raises(fastcf.DataError, match=r"ratings.txt:1: rating must be a number; got 'c': 'a,b,c'"):
+    assert read_log(path, user=0, item=1, rating=2).ratings.tolist() == [4]
+    for options in ({}, {"header": True}):
+        with pytest.raises(fastcf.DataError, match=r"which column is the user.* of: 0 'a' \(1\), 1 'b' \(10\)"):
+            read_log(path, **options)
+
+
+def test_read_log_fourth_column_that_is_no_timestamp_is_no_log(tmp_path):
+    path = write(tmp_path, "1,10,4,good\n2,20,3,bad\n")
+    with pytest.raises(fastcf.DataError, match="do not look like a rating and a time"):
         read_log(path)
-
-
-def test_read_log_fourth_column_that_is_no_timestamp_is_left(tmp_path):
-    log = read_log(write(tmp_path, "1,10,4,good\n2,20,3,bad\n"))
-    assert log.timestamps is None
-    assert read_log(write(tmp_path, "1,10,4,100\n"), timestamp=False).timestamps is None
+    assert read_log(path, user=0, item=1, rating=2).timestamps is None
+    assert read_log(write(tmp_path, "1,10,4,1000000100\n"), timestamp=False).timestamps is None
 
 
 def test_read_log_dates_become_seconds_at_midnight(tmp_path):
@@ -173,17 +177,17 @@ def test_read_log_dates_become_seconds_at_midnight(tmp_path):
 
 
 def test_read_log_byte_order_mark_crlf_blank_lines_and_spaces(tmp_path):
-    text = b"\xef\xbb\xbf\r\nuserId,movieId,rating,timestamp\r\n 1 ,10, 4.0,100\r\n"
-    text += b"\r\n2,20,3.5,\t200\r\n1,30,5.0,300 \r\n \r\n\n"
+    text = b"\xef\xbb\xbf\r\nuserId,movieId,rating,timestamp\r\n 1 ,10, 4.0,1000000100\r\n"
+    text += b"\r\n2,20,3.5,\t1000000200\r\n1,30,5.0,1000000300 \r\n \r\n\n"
     assert_basic(read_log(write(tmp_path, text)))
 
 
 def test_read_log_runs_of_spaces_separate_once(tmp_path):
-    assert_basic(read_log(write(tmp_path, "  1   10 4.0    100 \n2 20  3.5 200\n1 30 5.0 300")))
+    assert_basic(read_log(write(tmp_path, "  1   10 4.0    1000000100 \n2 20  3.5 1000000200\n1 30 5.0 1000000300")))
 
 
 def test_read_log_unused_columns_with_runs_of_spaces(tmp_path):
-    text = "1 10 x  4.0   100\n2 20 x 3.5 200\n1  30 x 5.0 300\n" + "9 9 x 1 1\n" * 9
+    text = "1 10 x  4.0   1000000100\n2 20 x 3.5 1000000200\n1  30 x 5.0 1000000300\n" + "9 9 x 1 1\n" * 9
     log = read_log(write(tmp_path, text), user=0, item=1, rating=3, timestamp=4)
     assert_basic(RatingLog(*(column[:3] for column in log)))
 
@@ -201,7 +205,8 @@ def test_read_log_gzip_is_recognised_by_its_bytes(tmp_path, name):
 def test_read_log_reads_from_a_pipe(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=("1,10,4.0,100\n2,20,3.5,200\n1,30,5.0,300\n",))
+    text = "".join(f"{u},{i},{r},{t}\n" for u, i, r, t in BASIC)
+    writer = threading.Thread(target=path.write_text, args=(text,))
     writer.start()
     log = read_log(path, format="delimited")
     writer.join()
@@ -231,12 +236,11 @@ GOOD = "userId,movieId,rating,timestamp\n" + "".join(f"{i},{i + 1},3.5,{i}\n" fo
         (",2,3,4", "user id must not be empty"),
         ("1, ,3,4", "item id must not be empty"),
         ('1,"",3,4', "item id must not be empty"),
-        ("1,2,3,later", "timestamp must be an integer or a date YYYY-MM-DD; got 'later'"),
-        ("1,2,3,2001-02-29", "timestamp must be an integer or a date YYYY-MM-DD; got '2001-02-29'"),
-        ("1,2,3,12.5", "timestamp must be an integer or a date YYYY-MM-DD; got '12.5'"),
-        ("1,2,3,99999999999999999999", "timestamp must be an integer or a date YYYY-MM-DD; got '9"),
-        ('1,"2,3,4', "a quoted field is not closed on its line"),
-        ('1,"2""",3,"4""', "a quoted field is not closed on its line"),
+        ("1,2,3,later", "timestamp must be a number, or a date like 2018-07-07 or 2018-07-07T22:09:11Z; got 'later'"),
+        ("1,2,3,2001-02-29", "timestamp must be a number, or a date like 2018-07-07 or 2018-07-07T22:09:11Z; got '2"),
+        ("1,2,3,99999999999999999999", "timestamp must be a number, or a date like 2018-07-07 or 2018-07-07T22:0"),
+        ('1,"2,3,4', "a quoted field is not closed; quoting=False"),
+        ('1,"2""",3,"4""', "a quoted field is not closed; quoting=False"),
         ('1,"2"x,3,4', "a quoted field is followed by other text"),
         ("1,a\0b,3,4", "item id must be valid UTF-8 text"),
     ],
@@ -255,7 +259,9 @@ def test_read_log_malformed_line_names_file_line_and_text(tmp_path, line, proble
 def test_read_log_invalid_utf8_is_named(tmp_path):
     for bad in (b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\xf0\x8f\xbf\xbf"):
         path = write(tmp_path, b"a,b,3\n1,x" + bad + b",4\n")
-        with pytest.raises(fastcf.DataError, match=r"ratings.txt:2: item id must be valid UTF-8 text: '1,x"):
+        with pytest.raises(
+            fastcf.DataError, match=r"ratings.txt:2: item id must be valid UTF-8 text; .*encoding='latin-1': '1,x"
+        ):
             read_log(path)
 
 
@@ -269,7 +275,8 @@ def test_read_log_reports_the_first_of_several_errors(piece_bytes, n_threads):
     lines[390] = b"1,2,y"
     with pytest.raises(ingest.ParseError) as error:
         native(b"\n".join(lines), n_threads=n_threads, piece_bytes=piece_bytes)
-    assert error.value.args == (0, 151, "item id must be valid UTF-8 text", "1,\ufffd,3,4")
+    problem = "item id must be valid UTF-8 text; name the file's encoding, such as encoding='latin-1'"
+    assert error.value.args == (0, 151, problem, "1,\ufffd,3,4")
 
 
 def test_read_log_long_bad_line_is_shortened(tmp_path):
@@ -289,9 +296,10 @@ def test_read_log_long_bad_line_is_shortened(tmp_path):
         (b"userId,movieId,rating\r\n\r\n", "there are no ratings below the header"),
         (gzip.compress(b"1,2,3\n" * 99, mtime=0)[:-9], "the gzip file is damaged"),
         ("1,2,3\n".encode("utf-16"), "the file is UTF-16 text"),
-        (b"userId,movieId\n1,2\n", "cannot find three fields"),
-        (b"userId,movieId,what\n1,2,3\n", "cannot tell which column is the rating; pass rating"),
-        (b"just some words\n", "rating must be a number; got 'words'"),
+        (b"userId,movieId\n1,2\n", "cannot tell which column is the rating, or whether there is one (rating=False"),
+        (b"userId,movieId,what\n1,2,3\n", "cannot tell which column is the rating"),
+        (b"just some words\n", "pass user=, item=, rating= by name or number of: 0 (just), 1 (some), 2 (words)"),
+        (b"words\n", "cannot find fields separated by"),
         (b"x" * (2 << 20), "the line is longer than 1048576 bytes"),
     ],
 )
@@ -311,9 +319,9 @@ def test_read_log_files_without_ratings_are_data_errors(tmp_path, content, probl
         ({"header": "no"}, ValueError, "read_log: header must be True, False or 'auto'; got 'no'"),
         ({"user": 9}, ValueError, r"read_log: user must lie in \[0, 3\)"),
         ({"user": -1}, ValueError, r"read_log: user must lie in \[0, 3\)"),
-        ({"user": 1.5}, TypeError, "read_log: user must be a column's name or position; got 1.5"),
+        ({"user": 1.5}, TypeError, "read_log: user must be a column's name or number; got 1.5"),
         ({"user": "who"}, ValueError, "read_log: user must name a column of the file .*; got 'who'"),
-        ({"user": 1, "item": 1}, ValueError, "read_log: user, item, rating and timestamp must be different"),
+        ({"user": 1, "item": 1}, ValueError, "read_log: user and item must be different columns; got 1 for both"),
         ({"timestamp": True}, TypeError, "read_log: timestamp must be"),
         ({"format": "json"}, ValueError, "read_log: format must be one of .* got 'json'"),
         ({"format": "netflix"}, fastcf.DataError, "this is not the netflix layout"),

@@ -15,8 +15,11 @@ struct IndexForm {
 Duplicates parse_duplicates(const std::string& name) {
     if (name == "error") return Duplicates::error;
     if (name == "last") return Duplicates::last;
+    if (name == "latest") return Duplicates::latest;
+    if (name == "max") return Duplicates::max;
     if (name == "mean") return Duplicates::mean;
-    check(name == "sum", "coo_to_csr: duplicates must be 'error', 'last', 'mean' or 'sum'; got '", name, "'");
+    check(name == "sum", "coo_to_csr: duplicates must be 'error', 'last', 'latest', 'max', 'mean' or 'sum'; got '",
+          name, "'");
     return Duplicates::sum;
 }
 
@@ -65,6 +68,7 @@ py::tuple coo_to_csr_py(const Array<std::int32_t>& users, const Array<Any>& item
     check_size(user_codes.size, "users");
     check_size(n_item_entries, "items");
     if (coo.timestamps != nullptr) check_size(times.size, "timestamps");
+    check(coo.timestamps != nullptr || handling != Duplicates::latest, kCaller, ": 'latest' needs timestamps");
     if (coo.weights != nullptr) check_size(weighting.size, "weights");
 
     CsrArrays out;

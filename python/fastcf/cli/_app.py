@@ -14,6 +14,7 @@ from fastcf.cli._demo import demo
 from fastcf.cli._info import info
 from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
+from fastcf.cli._reading import as_flags
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
 
@@ -30,7 +31,7 @@ def _one_line(error: BaseException) -> str:
         return error.strerror if name is None else f"{name}: {error.strerror}"
     if isinstance(error, MemoryError):
         return "out of memory" + (f": {error}" if str(error) else "")
-    return " ".join(str(error).split())
+    return as_flags(" ".join(str(error).split()))
 
 
 class _Commands(click.Group):

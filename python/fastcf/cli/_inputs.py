@@ -5,23 +5,24 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.data import ItemTable, RatingFiles, RatingLog, detect_format, read_items, read_log
-from fastcf.data.log import ratings_of
+from fastcf.cli._reading import reading_of
+from fastcf.data import ItemTable, RatingFiles, detect_format, read_items
+from fastcf.data.left_out import LeftOut, described
+from fastcf.data.text import load_log
 from fastcf.errors import DataError
 from fastcf.ids import IdMap, as_id_array
 from fastcf.ratings import Ratings
 from fastcf.serialization import Archive, from_archive, load_archive, stored_class
 
 __all__ = [
-    "READING",
     "TITLES_ARRAY",
     "LoadedModel",
     "Titles",
@@ -29,9 +30,8 @@ __all__ = [
     "json_option",
     "load_model",
     "looks_like_model",
-    "pair_options",
+    "note_left_out",
     "parse_ids",
-    "rating_options",
     "read_ratings",
     "refuse_model",
     "seed_option",
@@ -43,49 +43,12 @@ __all__ = [
 TITLES_ARRAY = "item_titles"
 """The array of a model file that holds the titles of its items, in the order of their rows."""
 
-READING = "separator", "user_column", "item_column", "rating_column", "duplicates"
-"""The options of :func:`rating_options`."""
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
 # ---------------------------------------------------------------------------------------------------------------
 # Options that several commands share
 # ---------------------------------------------------------------------------------------------------------------
-
-
-def column(value: str) -> str | int:
-    """Return a column's name or position."""
-    return int(value) if value.isdecimal() else value
-
-
-def pair_options(command: _Command) -> _Command:
-    """Add the options for the columns of users and items."""
-    for option in (
-        click.option("--item-column", type=column, help="Column of items, in the same way."),
-        click.option("--user-column", type=column, help="Column of users: name, or number from 0."),
-        click.option("--separator", help="Separator of fields, if not recognised."),
-    ):
-        command = option(command)
-    return command
-
-
-def rating_options(command: _Command) -> _Command:
-    """Add the options for reading a file of ratings."""
-    for option in (
-        click.option(
-            "--duplicates",
-            type=click.Choice(["error", "last", "mean", "sum"]),
-            default="error",
-            show_default=True,
-            help="How several ratings of one item by the same user are combined.",
-        ),
-        click.option("--rating-column", type=column, help="Column of ratings, in the same way."),
-        pair_options,
-    ):
-        command = option(command)
-    return command
 
 
 threads_option = click.option(
@@ -116,30 +79,23 @@ class RatingFile(NamedTuple):
     seconds: float
 
 
-def read_ratings(
-    path: Path,
-    *,
-    separator: str | None,
-    user_column: str | int | None,
-    item_column: str | int | None,
-    rating_column: str | int | None,
-    duplicates: str,
-    threads: int | None,
-) -> RatingFile:
-    """Read a file or folder of ratings with the options of :func:`rating_options`."""
+def note_left_out(path: Path, left_out: LeftOut, mode: str) -> None:
+    """Print on one line of standard error which lines were left out, or how many."""
+    if left_out.n_lines:
+        click.echo(f"Note: {described(path, left_out, examples=mode == 'warn')}", err=True)
+
+
+def read_ratings(path: Path, *, threads: int | None, **options: Any) -> RatingFile:
+    """Read a file or folder of ratings with the options of :func:`fastcf.cli._reading.rating_options`."""
     refuse_model(path, "ratings")
     started = time.perf_counter()
     files = detect_format(path)
-    if files.format == "fastcf":
-        return RatingFile(Ratings.load(path), files, time.perf_counter() - started)
-    log: RatingLog = read_log(
-        path, separator=separator, user=user_column, item=item_column, rating=rating_column, n_threads=threads
-    )
-    try:
-        ratings = ratings_of(log, duplicates, threads, str(path))
-    except ValueError as error:
-        hint = "; choose with --duplicates last, mean or sum" if "duplicates=" in str(error) else ""
-        raise DataError(f"{error}{hint}") from None
+    arguments = reading_of(options)
+    mode = arguments["on_bad_lines"]
+    if mode == "warn":
+        arguments["on_bad_lines"] = "skip"
+    ratings, left_out = load_log(path, str(path), **arguments, n_threads=threads)
+    note_left_out(path, left_out, mode)
     return RatingFile(ratings, files, time.perf_counter() - started)
 
 

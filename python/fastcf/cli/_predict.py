@@ -15,14 +15,14 @@ from fastcf.cli._inputs import (
     alike,
     json_option,
     load_model,
-    pair_options,
-    rating_options,
+    note_left_out,
     read_ratings,
     refuse_model,
     threads_option,
 )
 from fastcf.cli._measures import LIST_LENGTH, list_measures, list_table, measured, measures_of, shown
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, key_values, output_option, table
+from fastcf.cli._reading import pair_options, rating_options, reading_of
 from fastcf.data.pairs import read_pairs
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
@@ -61,9 +61,7 @@ def predict(
     pairs: Path,
     output: Path | None,
     threads: int | None,
-    separator: str | None,
-    user_column: str | int | None,
-    item_column: str | int | None,
+    **reading: Any,
 ) -> None:
     """Predict the ratings of PAIRS by MODEL, as CSV.
 
@@ -79,7 +77,10 @@ def predict(
         check_output(output)
     fitted = load_model(model, threads).model
     refuse_model(pairs, "pairs")
-    read = read_pairs(pairs, separator=separator, user=user_column, item=item_column, n_threads=threads)
+    arguments = reading_of(reading)
+    mode = arguments["on_bad_lines"]
+    read = read_pairs(pairs, **{**arguments, "on_bad_lines": "error" if mode == "error" else "skip"}, n_threads=threads)
+    note_left_out(pairs, read.left_out, mode)
     users, items = alike(fitted.users_, read.users), alike(fitted.items_, read.items)
     _note_unknown(fitted, users, items)
     with csv_writer(output) as write:

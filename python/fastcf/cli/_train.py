@@ -12,10 +12,8 @@ import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
 from fastcf.cli._inputs import (
-    READING,
     TITLES_ARRAY,
     Titles,
-    rating_options,
     read_ratings,
     seed_option,
     threads_option,
@@ -42,6 +40,7 @@ from fastcf.cli._models import (
     settings_of,
 )
 from fastcf.cli._outputs import check_output, heading, key_values
+from fastcf.cli._reading import READING, rating_options
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel

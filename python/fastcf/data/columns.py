@@ -1,9 +1,9 @@
-"""Delimited text: which separator, whether there is a header, which column is which."""
+"""Which column of a delimited file is which: by its header, else by what its lines look like."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,16 +12,22 @@ from fastcf._backend import ingest
 from fastcf.errors import DataError
 
 __all__ = [
+    "ITEM_NAMES",
     "LOG_NAMES",
+    "OPTIONAL",
+    "Asked",
     "Columns",
+    "Record",
+    "Shape",
     "choose_columns",
-    "detect_separator",
+    "decimal_of",
+    "is_header",
+    "listing",
+    "log_shape",
+    "movielens_shape",
     "named_positions",
     "plain_name",
-    "split_fields",
 ]
-
-_SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 
 ITEM_NAMES = frozenset(
     {
@@ -52,7 +58,7 @@ ITEM_NAMES = frozenset(
         "mid",
     }
 )
-LOG_NAMES = {
+LOG_NAMES: Mapping[str, frozenset[str]] = {
     "user": frozenset(
         {
             "user",
@@ -73,17 +79,40 @@ LOG_NAMES = {
     "rating": frozenset({"rating", "ratings", "userrating", "bookrating", "score", "stars", "overall", "value"}),
     "timestamp": frozenset({"timestamp", "time", "date", "datetime", "unixreviewtime", "ratedat", "unixtime"}),
 }
-_ROLES = ("user", "item", "rating", "timestamp")
-_TIMESTAMP = re.compile(r"[+-]?\d{1,19}(\.0*)?|\d{4}-\d\d-\d\d")
+"""Names, as :func:`plain_name` gives them, by which the columns of a log are recognised."""
+
+OPTIONAL = frozenset({"timestamp"})
+"""Columns that a log need not have."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_LARGEST_RATING = 100
+_EPOCH = 10**8  # 1973: smaller numbers do not look like times
+_MOST_COLUMNS, _LONGEST_VALUE = 16, 24
+
+Asked = Mapping[str, "str | int | bool | None"]
+"""The columns that are wanted: by name or position, None where they are to be found, False where there is none."""
+
+
+Shape = Callable[[Sequence[Sequence[str]], Asked], "dict[str, int] | str"]
+"""Tells the columns of rows without names from what they look like, or says what the rows look like else."""
+
+
+class Record(NamedTuple):
+    """A line of a file, or several where a quoted field spans them."""
+
+    line: int
+    begin: int
+    end: int
+    fields: list[str]
 
 
 class Columns(NamedTuple):
-    """The layout of a delimited file: positions of its columns (-1 where there is none, or is not wanted)."""
+    """Where the columns of a file are: positions by role, -1 where there is none or it is not wanted."""
 
-    separator: str
     header: bool
     n_fields: int
-    positions: tuple[int, int, int, int]
+    positions: dict[str, int]
 
 
 def plain_name(name: str) -> str:
@@ -94,42 +123,99 @@ def plain_name(name: str) -> str:
     return re.sub(r":(token|float)(_seq)?$|[\s_.-]", "", name).lower()
 
 
-def split_fields(line: str, separator: str, where: str) -> list[str]:
-    """Split one line as the native reader does. A line that cannot be split is a DataError at ``where``."""
-    try:
-        fields: list[str] = ingest.split_line(line, separator)
-    except ingest.ParseError as error:
-        raise DataError(f"{where}: {error.args[2]}: {line!r}") from None
-    return fields
+# ---------------------------------------------------------------------------------------------------------------
+# What fields look like
+# ---------------------------------------------------------------------------------------------------------------
 
 
-def detect_separator(line: str, where: str, *, pairs: bool = False) -> str:
-    """Return the first of "::", tab, comma, semicolon, bar and space that cuts the line into three fields or more.
+def _number(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) else None
 
-    Of ``pairs``, where none does, the first that cuts it into two.
+
+def _are_times(texts: Sequence[str]) -> bool:
+    """Whether all texts are dates, or numbers as large as times since 1970 are today."""
+    values, _, has_dates, bad = ingest.parse_moments(list(texts))
+    if bad >= 0 or not texts:
+        return False
+    return has_dates or bool((values >= _EPOCH).all())
+
+
+def _are_ratings(texts: Sequence[str]) -> bool:
+    """Whether at least half of the texts are numbers, and none of those is larger than ratings are."""
+    numbers = [number for number in map(_number, texts) if number is not None]
+    return 2 * len(numbers) >= len(texts) > 0 and all(abs(number) <= _LARGEST_RATING for number in numbers)
+
+
+def _are_ids(texts: Sequence[str]) -> bool:
+    """Whether texts may be ids: not empty, no times, no fractions."""
+    filled = [text for text in texts if text]
+    fractions = [text for text in filled if "." in text and _number(text) is not None]
+    return bool(filled) and not fractions and not _are_times(filled)
+
+
+def decimal_of(texts: Sequence[str], where: str) -> str:
+    """Return the decimal sign of numbers: a comma where some have one and none has a point.
+
+    Raises
+    ------
+    DataError
+        If three digits follow a comma: it may group thousands.
     """
-    for least in (3, 2) if pairs else (3,):
-        for separator in _SEPARATORS:
-            if separator in line and len(split_fields(line, separator, where)) >= least:
-                return separator
-    fields = "two fields (user, item)" if pairs else "three fields (user, item, rating)"
-    raise DataError(
-        f"{where}: cannot find {fields} separated by '::', tab, ',', ';', '|' or ' '; pass separator: {line!r}"
-    )
-
-
-def check_separator(separator: str, caller: str) -> None:
-    """Refuse text that cannot be a separator."""
-    if not isinstance(separator, str):
-        raise TypeError(f"{caller}: separator must be a string; got {type(separator).__name__}")
-    if not separator or any(c.isalnum() or c in '.+"\r\n\0' for c in separator):
-        raise ValueError(
-            f"{caller}: separator must be characters that are no letters, digits, quotes, '.', '+' or line ends; "
-            f"got {separator!r}"
+    with_comma = [text for text in texts if "," in text]
+    if not with_comma or not all(map(_DECIMAL_COMMA.fullmatch, texts)):
+        return "."
+    if any(len(text.partition(",")[2]) == 3 for text in with_comma):
+        raise DataError(
+            f"{where}: cannot tell whether the comma of {with_comma[0]!r} is a decimal one; pass decimal=',' if it is"
         )
+    return ","
 
 
-def _named_position(name: str, fields: list[str], role: str, caller: str) -> int:
+# ---------------------------------------------------------------------------------------------------------------
+# Header
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def is_header(fields: Sequence[str], asked: Asked, known: Mapping[str, frozenset[str]]) -> bool:
+    """Whether a line names a column that is asked for, or two that are known."""
+    names = [plain_name(field) for field in fields]
+    if any(isinstance(value, str) and plain_name(value) in names for value in asked.values()):
+        return True
+    return sum(any(name in known[role] for name in names) for role in known if role != "timestamp") >= 2
+
+
+def _is_unknown_header(records: Sequence[Record]) -> bool:
+    """Whether the first line has words only, above a column of numbers or dates: names that nobody knows."""
+    first, *rest = (record.fields for record in records)
+    below = [fields for fields in rest if len(fields) == len(first)]
+    is_value = [[_number(field) is not None or _are_times([field]) for field in fields] for fields in (first, *below)]
+    if not below or any(is_value[0]):
+        return False
+    return any(all(row[column] for row in is_value[1:]) for column in range(len(first)))
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Columns
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…")
+
+
+def listing(records: Sequence[Record], header: bool) -> str:
+    """Return the columns of a file with their names and first values, for messages."""
+    names = records[0].fields if header else [""] * len(records[0].fields)
+    values = next((record.fields for record in records[header:] if len(record.fields) == len(names)), [""] * len(names))
+    columns = [
+        f"{i}" + (f" {_shortened(name)}" if header else "") + (f" ({value[:_LONGEST_VALUE]})" if value else "")
+        for i, (name, value) in enumerate(zip(names, values, strict=True))
+    ]
+    more = f" and {len(columns) - _MOST_COLUMNS} more" if len(columns) > _MOST_COLUMNS else ""
+    return ", ".join(columns[:_MOST_COLUMNS]) + more
+
+
+def _named_position(name: str, fields: Sequence[str], role: str, caller: str) -> int:
     if name in fields:
         return fields.index(name)
     matches = [i for i, field in enumerate(fields) if plain_name(field) == plain_name(name)]
@@ -138,105 +224,142 @@ def _named_position(name: str, fields: list[str], role: str, caller: str) -> int
     return matches[0]
 
 
-def _is_header(fields: list[str], asked: dict[str, str | int | bool | None]) -> bool:
-    names = [plain_name(field) for field in fields]
-    if any(isinstance(value, str) and plain_name(value) in names for value in asked.values()):
-        return True
-    return sum(any(name in LOG_NAMES[role] for name in names) for role in ("user", "item", "rating")) >= 2
-
-
-def choose_columns(
-    line: str,
-    where: str,
-    *,
-    separator: str | None,
-    header: bool | str,
-    asked: dict[str, str | int | bool | None],
-    caller: str,
-) -> Columns:
-    """Lay out a file by its first line and the caller's columns; see :func:`fastcf.data.read_log`.
-
-    ``asked`` has an entry for every column that is wanted, of user and item at least; None where it is to be found.
-    """
-    if not isinstance(header, bool) and header != "auto":
-        raise ValueError(f"{caller}: header must be True, False or 'auto'; got {header!r}")
-    if separator is None:
-        separator = detect_separator(line, where, pairs="rating" not in asked)
-    check_separator(separator, caller)
-    fields = split_fields(line, separator, where)
-    n = len(fields)
-    has_header = _is_header(fields, asked) if isinstance(header, str) else header
-    names = [plain_name(field) for field in fields] if has_header else []
-    recognised = has_header and _is_header(fields, {})
-
+def _given(
+    asked: Asked, records: Sequence[Record], header: bool, optional: frozenset[str], caller: str
+) -> dict[str, int]:
+    """Return the positions of the columns that were asked for by name or number."""
+    fields = records[0].fields
     positions: dict[str, int] = {}
     for role, value in asked.items():
         if isinstance(value, str):
-            if not has_header:
-                raise ValueError(f"{caller}: {role} must be a position where the file has no header; got {value!r}")
+            if not header:
+                raise ValueError(
+                    f"{caller}: {role} must be a number where no line names the columns; got {value!r}; the columns "
+                    f"are {listing(records, header)}"
+                )
             positions[role] = _named_position(value, fields, role, caller)
         elif isinstance(value, bool):
-            if value or role != "timestamp":
-                raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
+            if value or role not in ("rating", *optional):
+                raise TypeError(f"{caller}: {role} must be a column's name or number; got {value!r}")
             positions[role] = -1
         elif value is not None:
             if not isinstance(value, (int, np.integer)):
-                raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
-            if not 0 <= value < n:
-                raise ValueError(f"{caller}: {role} must lie in [0, {n}), the columns of the file; got {value}")
+                raise TypeError(f"{caller}: {role} must be a column's name or number; got {value!r}")
+            if not 0 <= value < len(fields):
+                raise ValueError(
+                    f"{caller}: {role} must lie in [0, {len(fields)}), the columns of the file "
+                    f"({listing(records, header)}); got {value}"
+                )
             positions[role] = int(value)
-    for default, role in enumerate(_ROLES):
-        if role in positions or role not in asked:
-            continue
-        matches = [i for i, name in enumerate(names) if name in LOG_NAMES[role] and i not in positions.values()]
-        if matches:
-            positions[role] = matches[0]
-        elif role == "timestamp":
-            # Without a header, the fourth field where it looks like one.
-            fits = n > default and default not in positions.values() and _TIMESTAMP.fullmatch(fields[default])
-            positions[role] = default if not has_header and fits else -1
-        elif recognised or default >= n:
-            raise DataError(f"{where}: cannot tell which column is the {role}; pass {role}: {line!r}")
-        else:
-            positions[role] = default
-    used = [position for position in positions.values() if position >= 0]
-    if len(set(used)) != len(used):
-        *others, last = asked
-        raise ValueError(f"{caller}: {', '.join(others)} and {last} must be different columns; got {positions}")
-    user, item, rating, timestamp = (positions.get(role, -1) for role in _ROLES)
-    return Columns(separator, has_header, n, (user, item, rating, timestamp))
+    return positions
 
 
-def named_positions(
-    names: Sequence[str], asked: Mapping[str, str | int | bool | None], where: str, caller: str
-) -> dict[str, int]:
+def log_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | str:
+    """Return the columns of lines that look exactly like a log of ratings, or what else they look like."""
+    columns = list(zip(*rows, strict=True))
+    n = len(columns)
+    if not 2 <= n <= 4:
+        return f"there are {n} columns and no line that names them"
+    if not all(map(_are_ids, columns[:2])):
+        return "no line names the columns, and the first two do not look like ids of users and items"
+    wants_rating = asked.get("rating", False) is not False
+    last_is_time = n > 2 and _are_times(columns[-1])
+    found = {"user": 0, "item": 1, "timestamp": n - 1 if last_is_time else -1}
+    if n - last_is_time == 2:
+        if not wants_rating:
+            return found
+        if last_is_time:
+            return (
+                f"no line names the columns, and column {n - 1} looks like a time: with rating=False and "
+                f"timestamp={n - 1}, every line counts 1"
+            )
+        return "there are two columns and no rating: with rating=False, every line counts 1"
+    if n - last_is_time == 3 and _are_ratings(columns[2]):
+        return {**found, "rating": 2 if wants_rating else -1}
+    return f"no line names the columns, and columns 2 to {n - 1} do not look like a rating and a time"
+
+
+def movielens_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | str:
+    """Return the columns of a file that is called like one of MovieLens: user, item, rating and any time."""
+    columns = list(zip(*rows, strict=True))
+    if len(columns) != 4 or ingest.parse_moments(list(columns[3]))[3] >= 0:
+        return log_shape(rows, asked)
+    return {"user": 0, "item": 1, "rating": 2, "timestamp": 3}
+
+
+def choose_columns(
+    records: Sequence[Record],
+    asked: Asked,
+    *,
+    known: Mapping[str, frozenset[str]] = LOG_NAMES,
+    optional: frozenset[str] = OPTIONAL,
+    shape: Shape = log_shape,
+    header: bool | str,
+    decimal: str | None,
+    caller: str,
+    path: object,
+) -> Columns:
+    """Lay out a file by its first records and the caller's columns; see :func:`fastcf.data.read_log`.
+
+    ``asked`` has an entry for every column that is wanted.
+
+    Raises
+    ------
+    DataError
+        If a column that is needed cannot be told; the message lists the columns.
+    TypeError, ValueError
+        If the caller asks for what there is not.
+    """
+    if not isinstance(header, bool) and header != "auto":
+        raise ValueError(f"{caller}: header must be True, False or 'auto'; got {header!r}")
+    fields = records[0].fields
+    n = len(fields)
+    has_header = header
+    if isinstance(has_header, str):
+        has_header = is_header(fields, asked, known) or _is_unknown_header(records)
+    positions = _given(asked, records, has_header, optional, caller)
+    problem = ""
+    if has_header:
+        names = [plain_name(field) for field in fields]
+        for role in asked:
+            matches = [i for i, name in enumerate(names) if name in known[role] and i not in positions.values()]
+            if role not in positions and matches:
+                positions[role] = matches[0]
+    missing = [role for role in asked if role not in positions and role not in optional]
+    if missing and not has_header:
+        rows = [record.fields for record in records if len(record.fields) == n]
+        if decimal == ",":
+            rows = [
+                [field.replace(",", ".") if _DECIMAL_COMMA.fullmatch(field) else field for field in row] for row in rows
+            ]
+        found = shape(rows, asked)
+        if isinstance(found, str):
+            problem = found
+        elif all(position in (found.get(role, -1), -1) for role, position in positions.items()):
+            positions = {**{role: at for role, at in found.items() if role in asked}, **positions}
+            missing = []
+    if missing:
+        if not problem:
+            names_of = "".join((", the " if i else "the ") + role for i, role in enumerate(missing))
+            problem = f"cannot tell which column is {names_of}"
+            if missing == ["rating"]:
+                problem += ", or whether there is one (rating=False: every line counts 1)"
+        ways = ", ".join(f"{role}=" for role in missing)
+        raise DataError(f"{path}: {problem}; pass {ways} by name or number of: {listing(records, has_header)}")
+    taken: dict[int, str] = {}
+    for role, position in positions.items():
+        if position in taken and position >= 0:
+            raise ValueError(
+                f"{caller}: {taken[position]} and {role} must be different columns; got {position} for both"
+            )
+        taken[position] = role
+    return Columns(has_header, n, {role: positions.get(role, -1) for role in asked})
+
+
+def named_positions(names: Sequence[str], asked: Asked, where: object, caller: str) -> dict[str, int]:
     """Return the position of each column of a table whose columns all have names.
 
-    ``asked`` is as in :func:`choose_columns`. There is no entry for a column that is not wanted, nor for timestamps
-    where no name is theirs.
+    There is no entry for a column that is not wanted, nor for timestamps where no name is theirs.
     """
-    positions: dict[str, int] = {}
-    for role, value in asked.items():
-        if isinstance(value, str):
-            positions[role] = _named_position(value, list(names), role, caller)
-        elif isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            if not 0 <= value < len(names):
-                raise ValueError(f"{caller}: {role} must lie in [0, {len(names)}), the columns of {where}; got {value}")
-            positions[role] = int(value)
-        elif value is not None and value is not False:
-            raise TypeError(f"{caller}: {role} must be a column's name or position; got {value!r}")
-    for role, value in asked.items():
-        if value is not None:
-            continue
-        taken = positions.values()
-        matches = [i for i, name in enumerate(names) if plain_name(name) in LOG_NAMES[role] and i not in taken]
-        if matches:
-            positions[role] = matches[0]
-        elif role != "timestamp":
-            raise DataError(
-                f"{where}: cannot tell which column is the {role}; pass {role}; there are {', '.join(names)}"
-            )
-    if len(set(positions.values())) != len(positions):
-        *others, last = positions
-        raise ValueError(f"{caller}: {', '.join(others)} and {last} must be different columns; got {positions}")
-    return positions
+    layout = choose_columns([Record(0, 0, 0, list(names))], asked, header=True, decimal=None, caller=caller, path=where)
+    return {role: position for role, position in layout.positions.items() if position >= 0}

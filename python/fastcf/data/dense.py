@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.data.columns import check_separator, detect_separator, split_fields
-from fastcf.data.lines import decoded, id_array, malformed, numbered_lines
+from fastcf.data.columns import decimal_of
+from fastcf.data.dialect import check_text_options, open_delimited
+from fastcf.data.left_out import report_left_out
+from fastcf.data.lines import id_array, malformed
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings
 
@@ -25,11 +26,12 @@ def load_dense(
     path: str | os.PathLike[str],
     *,
     missing: float | str | Sequence[float | str] = (),
-    separator: str | None = None,
     header: bool | str = "auto",
     user: str | int | None = None,
     ignore: Sequence[str | int] | str | int = (),
     items_first: bool = False,
+    separator: str | None = None,
+    **text: Any,
 ) -> Ratings:
     """Read a dense table of ratings: a line per user, a field per item.
 
@@ -40,9 +42,6 @@ def load_dense(
     missing : float, str or sequence of these, default ()
         What stands for "not rated": numbers are compared as numbers, so that 99 is 99.00, texts as they are. Empty
         fields, ``NA``, ``N/A``, ``NaN``, ``null``, ``None``, ``?`` and ``-`` always do. All else is a rating, also 0.
-    separator : str, optional
-        The text between fields. By default the first of ``"::"``, tab, comma, semicolon, bar and space that cuts the
-        first line into at least two.
     header : bool or "auto", default "auto"
         Whether the first line has the ids of the items. "auto": it does where one of its fields is neither a number
         nor missing.
@@ -52,6 +51,9 @@ def load_dense(
         Columns that are no ratings, by name or position: a count at the beginning of the line, for example.
     items_first : bool, default False
         Whether a line is an item and a field a user; ``user`` is then the column of the items' ids.
+    separator, **text
+        ``separator``, ``decimal``, ``encoding``, ``quoting``, ``escape``, ``comment`` and ``on_bad_lines`` as for
+        :func:`read_log`.
 
     Returns
     -------
@@ -74,44 +76,33 @@ def load_dense(
     """
     caller = "load_dense"
     path = Path(path)
-    lines = numbered_lines(decoded(path))
-    first = next(lines, None)
-    if first is None:
-        raise DataError(f"{path}: the file is empty")
-    number, line = first
-    if separator is None:
-        separator = detect_separator(line, f"{path}:{number}", pairs=True)
-    check_separator(separator, caller)
-    names = split_fields(line, separator, f"{path}:{number}")
     numbers, texts = _missing_values(missing, caller)
-    has_header = any(not _is_cell(name, texts) for name in names) if header == "auto" else header
-    if not isinstance(has_header, bool):
+    if not isinstance(header, bool) and header != "auto":
         raise ValueError(f"{caller}: header must be True, False or 'auto'; got {header!r}")
-
-    def position(column: str | int, what: str) -> int:
-        if isinstance(column, str) and has_header and names.count(column) == 1:
-            return names.index(column)
-        if isinstance(column, (int, np.integer)) and not isinstance(column, bool) and 0 <= column < len(names):
-            return int(column)
-        there = f"a position in [0, {len(names)})" + (f" or one of {', '.join(names[:20])}" if has_header else "")
-        raise ValueError(f"{caller}: {what} must be {there}; got {column!r}")
-
-    ids_at = None if user is None else position(user, "user")
-    ignored = [ignore] if isinstance(ignore, (str, int, np.integer)) else ignore
-    left_out = {position(column, "ignore") for column in ignored} | ({ids_at} if ids_at is not None else set())
-    kept = [place for place in range(len(names)) if place not in left_out]
-    if not kept:
-        raise ValueError(f"{caller}: some columns must be ratings; all {len(names)} are left out")
-
-    rows: list[NDArray[np.float32]] = []
-    row_ids: list[str] = []
-    for number, line in lines if has_header else chain([first], lines):
-        fields = split_fields(line, separator, f"{path}:{number}")
-        if len(fields) != len(names):
-            raise malformed(path, number, f"expected {len(names)} fields; got {len(fields)}", _short(line))
-        if ids_at is not None:
-            row_ids.append(fields[ids_at])
-        rows.append(_values([fields[place] for place in kept], texts, path, number, line))
+    with open_delimited(path, check_text_options(caller, {"separator": separator, **text}), caller) as file:
+        sample = file.choose_separator({}, {})
+        names = sample[0].fields
+        has_header = header
+        if isinstance(has_header, str):
+            has_header = any(not _is_cell(name.replace(",", "."), texts) for name in names)
+        ids_at, kept = _chosen(names, has_header, user, ignore, caller)
+        decimal = file.options["decimal"]
+        if decimal is None:
+            rest = [record.fields for record in sample[has_header:] if len(record.fields) == len(names)]
+            cells = [fields[place] for fields in rest for place in kept]
+            decimal = decimal_of([cell for cell in cells if cell not in texts], str(path))
+        records, left_out = file.records(str(file.options["separator"]))
+        report_left_out(path, left_out, file.options["on_bad_lines"])
+        rows: list[NDArray[np.float32]] = []
+        row_ids: list[str] = []
+        for record in records[has_header:]:
+            line, fields = file.line_of(record), record.fields
+            if len(fields) != len(names):
+                raise malformed(path, record.line, f"expected {len(names)} fields; got {len(fields)}", line)
+            if ids_at is not None:
+                row_ids.append(fields[ids_at])
+            cells = [fields[place].replace(decimal, ".") for place in kept]
+            rows.append(_values(cells, texts, path, record.line, line))
     if not rows:
         raise DataError(f"{path}: there are no lines below the header")
     table = np.stack(rows)
@@ -128,6 +119,28 @@ def load_dense(
         return Ratings.from_dense(table, items_first=items_first, **sides)
     except ValueError as error:  # ids that are there twice
         raise DataError(f"{path}: {str(error).partition(': ')[2]}") from None
+
+
+def _chosen(
+    names: list[str], has_header: bool, user: str | int | None, ignore: Sequence[str | int] | str | int, caller: str
+) -> tuple[int | None, list[int]]:
+    """Return the column of the ids of lines, and those of ratings."""
+
+    def position(column: str | int, what: str) -> int:
+        if isinstance(column, str) and has_header and names.count(column) == 1:
+            return names.index(column)
+        if isinstance(column, (int, np.integer)) and not isinstance(column, bool) and 0 <= column < len(names):
+            return int(column)
+        there = f"a position in [0, {len(names)})" + (f" or one of {', '.join(names[:20])}" if has_header else "")
+        raise ValueError(f"{caller}: {what} must be {there}; got {column!r}")
+
+    ids_at = None if user is None else position(user, "user")
+    ignored = [ignore] if isinstance(ignore, (str, int, np.integer)) else ignore
+    left_out = {position(column, "ignore") for column in ignored} | ({ids_at} if ids_at is not None else set())
+    kept = [place for place in range(len(names)) if place not in left_out]
+    if not kept:
+        raise ValueError(f"{caller}: some columns must be ratings; all {len(names)} are left out")
+    return ids_at, kept
 
 
 def _missing_values(missing: Any, caller: str) -> tuple[list[float], frozenset[str]]:
@@ -154,10 +167,6 @@ def _is_cell(field: str, texts: frozenset[str]) -> bool:
     return True
 
 
-def _short(line: str) -> str:
-    return line if len(line) <= 200 else line[:200] + "..."
-
-
 def _values(fields: list[str], texts: frozenset[str], path: Path, number: int, line: str) -> NDArray[np.float32]:
     """Return the ratings of a line, NaN where there is none."""
     filled = ["nan" if field in texts else field for field in fields]
@@ -171,4 +180,4 @@ def _values(fields: list[str], texts: frozenset[str], path: Path, number: int, l
         if not refused.any():
             return values
         wrong = int(refused.argmax())
-    raise malformed(path, number, f"ratings must be finite numbers, or missing=; got {fields[wrong]!r}", _short(line))
+    raise malformed(path, number, f"ratings must be finite numbers, or missing=; got {fields[wrong]!r}", line)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf.data.columns import ITEM_NAMES, plain_name
+from fastcf.data.columns import ITEM_NAMES, Asked
 from fastcf.data.files import detect_format
-from fastcf.data.lines import csv_records, decoded, id_array, malformed, numbered_lines
+from fastcf.data.lines import decoded, id_array, malformed, numbered_lines
+from fastcf.data.tables import TableColumns, read_table
 from fastcf.errors import DataError
 from fastcf.ids import as_id_array
 
@@ -43,6 +44,7 @@ _GENRES_100K = [
 ]
 _NETFLIX_TITLE = re.compile(r"\d+,(\d{4}|NULL),")
 _NO_GENRES = "(no genres listed)"
+_THINGS = ("item", "movie", "film", "book", "product", "song", "track", "artist", "game", "anime", "business", "show")
 
 _Row = tuple[str, str, str]
 
@@ -117,35 +119,39 @@ def _rows_netflix(path: Path, text: str) -> Iterator[_Row]:
         yield item, title if year == "NULL" else f"{title} ({year})", ""
 
 
-def _csv_columns(names: list[str]) -> tuple[int, int, int] | None:
-    """Return the positions of id, title and genres (-1: none) in a header, or None where it is no header."""
-    ids = [i for i, name in enumerate(names) if name in ITEM_NAMES or name == "id"]
-    titles = [i for i, name in enumerate(names) if "title" in name or name == "name"]
-    genres = [i for i, name in enumerate(names) if name in ("genres", "genre")]
-    if not ids or not titles:
-        return None
-    return ids[0], titles[0], genres[0] if genres else -1
+def _titles_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | str:
+    """Return the columns of lines that look like ids, titles and perhaps genres."""
+    columns = list(zip(*rows, strict=True))
+    if not 2 <= len(columns) <= 3:
+        return f"there are {len(columns)} columns and no line that names them"
+    ids, titles = columns[0], columns[1]
+    if len(set(ids)) < len(ids) or all(title.replace(".", "").isdigit() for title in titles):
+        return "no line names the columns, and they do not look like ids and titles"
+    return {"id": 0, "title": 1, "genres": 2 if len(columns) == 3 else -1}
 
 
-def _rows_csv(path: Path, text: str) -> Iterator[_Row]:
-    columns: tuple[int, int, int] | None = None
-    for number, fields in csv_records(path, text):
-        if columns is None:
-            columns = _csv_columns([plain_name(field) for field in fields])
-            if columns is not None:
-                continue
-            columns = (0, 1, 2 if len(fields) > 2 else -1)
-        needed = max(columns) + 1
-        if len(fields) < needed:
-            raise malformed(
-                path, number, f"expected {needed} fields separated by ','; got {len(fields)}", ",".join(fields)
-            )
-        item, title, genres = columns
-        yield fields[item], fields[title], fields[genres] if genres >= 0 else ""
+_TITLES = TableColumns(
+    {
+        "id": ITEM_NAMES | {"id"},
+        "title": frozenset(
+            {"title", "name", "originaltitle", "primarytitle", "description"}
+            | {f"{what}{part}" for what in _THINGS for part in ("title", "name")}
+        ),
+        "genres": frozenset({"genres", "genre", "category", "categories"}),
+    },
+    frozenset({"genres"}),
+    _titles_shape,
+)
 
 
-def _reader_of(path: Path, text: str) -> Callable[[Path, str], Iterator[_Row]]:
-    """Recognise a file of titles by its first line."""
+def _rows_table(path: Path, asked: Asked, header: bool | str, text: Mapping[str, Any]) -> Iterator[_Row]:
+    for _, _, fields in read_table(path, _TITLES, asked, header, text, "items", "read_items"):
+        item, title, genres = fields
+        yield item, title, genres
+
+
+def _reader_of(path: Path, text: str) -> Callable[[Path, str], Iterator[_Row]] | None:
+    """Recognise a layout of the known sets by its first line; None for a table."""
     first = next((line for _, line in numbered_lines(text)), None)
     if first is None:
         raise DataError(f"{path}: the file is empty")
@@ -153,19 +159,38 @@ def _reader_of(path: Path, text: str) -> Callable[[Path, str], Iterator[_Row]]:
         return _rows_netflix
     if "::" in first:
         return _rows_dat
-    return _rows_100k if first.count("|") >= 20 else _rows_csv
+    return _rows_100k if first.count("|") >= 20 else None
 
 
-def read_items(path: str | os.PathLike[str]) -> ItemTable:
+def read_items(
+    path: str | os.PathLike[str],
+    *,
+    id: str | int | None = None,
+    title: str | int | None = None,
+    genres: str | int | bool | None = None,
+    header: bool | str = "auto",
+    encoding: str | None = None,
+    **text: Any,
+) -> ItemTable:
     """Read titles and genres of items.
 
     Parameters
     ----------
     path : str or os.PathLike
-        ``movies.csv`` (columns found by the header's names, else id, title, genres), ``movies.dat``
-        (``id::title::genres``), MovieLens 100k's ``u.item``, or Netflix's ``movie_titles.txt`` or ``.csv``
-        (``id,year,title``; the year follows the title in parentheses, as in MovieLens), recognised by the first line;
-        or a folder that holds one beside its ratings. UTF-8, or Latin-1 where it is not; gzip accepted.
+        ``movies.dat`` (``id::title::genres``), MovieLens 100k's ``u.item``, or Netflix's ``movie_titles.txt`` or
+        ``.csv`` (``id,year,title``; the year follows the title in parentheses, as in MovieLens), recognised by the
+        first line; any other table as delimited text, such as ``movies.csv``; or a folder that holds one beside its
+        ratings. Compressed files are accepted.
+    id, title, genres : str or int, optional
+        Columns of a table by name (case and punctuation aside) or number from 0. By default recognised by the header's
+        names; without a header, id, title and perhaps genres where two or three columns look like them.
+        ``genres=False``: none.
+    header : bool or "auto", default="auto"
+        Whether the first line of a table names the columns; see :func:`read_log`.
+    encoding : str, optional
+        Any text encoding of Python. By default UTF-8, or Latin-1 where the file is not.
+    **text
+        ``separator``, ``quoting``, ``escape``, ``comment`` and ``on_bad_lines`` of a table, as for :func:`read_log`.
 
     Returns
     -------
@@ -175,7 +200,9 @@ def read_items(path: str | os.PathLike[str]) -> ItemTable:
     Raises
     ------
     DataError
-        If a line is malformed (file, line number and text are given), or there are no items.
+        If a line is malformed (file, line number and text are given), a column cannot be told, or there are no items.
+    TypeError, ValueError
+        If an argument is not as described.
     OSError
         If the file cannot be read.
     """
@@ -185,13 +212,20 @@ def read_items(path: str | os.PathLike[str]) -> ItemTable:
         if found is None:
             raise DataError(f"{path}: no titles found: expected movies.csv, movies.dat, u.item or movie_titles.txt")
         path = found
-    text = decoded(path)
-    rows = list(_reader_of(path, text)(path, text))
+    asked = {"id": id, "title": title, "genres": genres}
+    reader = None
+    if not text and header == "auto" and all(value is None for value in asked.values()):
+        content = decoded(path, encoding)
+        reader = _reader_of(path, content)
+    if reader is None:
+        rows = list(_rows_table(path, asked, header, {**text, "encoding": encoding}))
+    else:
+        rows = list(reader(path, content))
     if not rows:
         raise DataError(f"{path}: there are no items")
-    ids, titles, genres = zip(*rows, strict=True)
+    ids, titles, labels = zip(*rows, strict=True)
     return ItemTable(
         id_array(ids),
         np.array(titles, dtype=str),
-        np.array(["" if genre == _NO_GENRES else genre for genre in genres], dtype=str),
+        np.array(["" if label == _NO_GENRES else label for label in labels], dtype=str),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +14,7 @@ from numpy.typing import NDArray
 from fastcf.data.files import first_that_exists, open_text
 from fastcf.errors import DataError
 
-__all__ = ["csv_records", "decoded", "file_named", "id_array", "malformed", "numbered_lines"]
+__all__ = ["decoded", "file_named", "id_array", "malformed", "numbered_lines"]
 
 _CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
 
@@ -32,14 +30,18 @@ def file_named(path: str | os.PathLike[str], what: str, *names: str) -> Path:
     return found
 
 
-def decoded(path: Path) -> str:
-    """Return a file as text: UTF-8, or Latin-1 (which decodes everything) where it is not, as in the older sets."""
+def decoded(path: Path, encoding: str | None = None) -> str:
+    """Return a file as text: by default UTF-8, or Latin-1 (which decodes everything) where it is not."""
     with open_text(path) as data:
         content = bytes(data)
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return content.decode(encoding or "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if encoding is not None:
+            raise DataError(f"{path}: the text must be {encoding}: {error.reason}; pass the file's encoding=") from None
         return content.decode("latin-1")
+    except LookupError:
+        raise ValueError(f"encoding must be a text encoding of Python; got {encoding!r}") from None
 
 
 def malformed(path: Path, number: int, problem: str, line: str) -> DataError:
@@ -52,25 +54,6 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.rstrip("\r")
-
-
-def csv_records(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line where a record begins, and its fields; a quoted field may span lines, blank records are left out.
-
-    Raises
-    ------
-    DataError
-        If quotes are not closed.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    begin = 1
-    try:
-        for fields in reader:
-            number, begin = begin, reader.line_num + 1
-            if any(field.strip() for field in fields):
-                yield number, fields
-    except csv.Error as error:
-        raise malformed(path, begin, str(error), text.split("\n")[begin - 1].rstrip("\r")) from None
 
 
 def id_array(ids: Sequence[str]) -> NDArray[Any]:

@@ -8,12 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._assembly import Options
+from fastcf.data.left_out import LeftOut
 from fastcf.ratings import Ratings, assembled
 
 __all__ = ["RatingLog", "ratings_of"]
 
 
-class RatingLog(NamedTuple):
+class _Columns(NamedTuple):
+    users: NDArray[Any]
+    items: NDArray[Any]
+    ratings: NDArray[np.float32]
+    timestamps: NDArray[np.int64] | None
+
+
+class RatingLog(_Columns):
     """The rows of a file of ratings, in file order.
 
     Attributes
@@ -24,21 +32,21 @@ class RatingLog(NamedTuple):
     ratings : ndarray of shape (n,), float32
         Finite.
     timestamps : ndarray of shape (n,), int64, or None
-        As in the file; dates are seconds since 1970 at midnight UTC.
+        Seconds since 1970.
+    left_out : LeftOut
+        Malformed lines that were left out: how many, and the first of them.
     """
 
-    users: NDArray[Any]
-    items: NDArray[Any]
-    ratings: NDArray[np.float32]
-    timestamps: NDArray[np.int64] | None
+    left_out: LeftOut = LeftOut()
 
     def to_ratings(self, duplicates: str = "error", **options: Any) -> Ratings:
         """Return the log as :class:`fastcf.Ratings`.
 
         Parameters
         ----------
-        duplicates : {"error", "last", "mean", "sum"}, default="error"
-            How to combine several rows of the same user and item; ``"last"`` is the last in file order.
+        duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
+            How to combine several rows of the same user and item; ``"last"`` is the last in file order,
+            ``"latest"`` has the largest timestamp.
         **options
             Further arguments of :meth:`fastcf.Ratings.from_coo`.
 

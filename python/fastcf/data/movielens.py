@@ -42,7 +42,7 @@ def load_movielens(path: str | os.PathLike[str], *, duplicates: str = "error", n
     ----------
     path : str or os.PathLike
         The folder, or its file of ratings; titles are looked for beside it.
-    duplicates : {"error", "last", "mean", "sum"}, default="error"
+    duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
         What becomes of several ratings of one item by the same user.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
@@ -70,6 +70,6 @@ def load_movielens(path: str | os.PathLike[str], *, duplicates: str = "error", n
     found = detect_format(path)
     if found.format == "netflix":
         raise DataError(f"{os.fspath(path)}: this is not a MovieLens layout (it looks like {found.format})")
-    log = read_log(found.ratings[0], format="delimited", n_threads=n_threads)
+    log = read_log(found.ratings[0], format="movielens", n_threads=n_threads)
     items = None if found.items is None else read_items(found.items)
     return Dataset(ratings_of(log, duplicates, n_threads, "load_movielens"), log, items)

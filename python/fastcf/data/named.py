@@ -59,7 +59,13 @@ def _pyarrow(what: str, caller: str) -> Any:
 
 
 def read_named(
-    path: Path, layout: str, asked: Mapping[str, str | int | bool | None], caller: str, *, use_threads: bool = True
+    path: Path,
+    layout: str,
+    asked: Mapping[str, str | int | bool | None],
+    caller: str,
+    *,
+    time_unit: str = "auto",
+    use_threads: bool = True,
 ) -> NamedColumns:
     """Read users, items and what else is asked for from a file or folder.
 
@@ -74,6 +80,8 @@ def read_named(
         None where the column is to be recognised by its name.
     caller : str
         Heads messages.
+    time_unit : str
+        What numeric timestamps are; see :func:`fastcf.data.read_log`.
     use_threads : bool
         Whether pyarrow may use its threads.
 
@@ -95,7 +103,8 @@ def read_named(
         if "rating" in chosen:
             ratings = _own(_columns.arrow_numbers(columns[chosen["rating"]], chosen["rating"], where))
         if "timestamp" in chosen:
-            timestamps = _own(_columns.arrow_times(columns[chosen["timestamp"]], chosen["timestamp"], where))
+            name = chosen["timestamp"]
+            timestamps = _own(_columns.arrow_times(columns[name], name, where, time_unit))
         return NamedColumns(users, items, ratings, timestamps)
     except pa.ArrowInvalid as error:
         raise DataError(f"{path}: {what} that is damaged, or is not what it seems: {error}") from error

@@ -136,7 +136,7 @@ def load_netflix(
         The folder that holds ``training_set/mv_*.txt`` (or the ``mv_*.txt`` themselves), or ``combined_data_*.txt``;
         and, where they are there, ``probe.txt``, ``qualifying.txt`` and ``movie_titles.txt`` or
         ``movie_titles.csv``. Each file may be compressed (``.gz``).
-    duplicates : {"error", "last", "mean", "sum"}, default="error"
+    duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
         What becomes of several ratings of one movie by the same customer.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.

@@ -3,79 +3,121 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastcf._assembly import Options
 from fastcf._backend import ingest
 from fastcf._parameters import check_n_threads
-from fastcf.data.columns import choose_columns
-from fastcf.data.files import detect_format, naming_file, open_text
+from fastcf._times import as_seconds, check_time_unit
+from fastcf.data.columns import Shape, log_shape, movielens_shape
+from fastcf.data.dialect import TextOptions, check_text_options, open_delimited
+from fastcf.data.files import detect_format, naming_file
+from fastcf.data.left_out import LeftOut, report_left_out
 from fastcf.data.log import RatingLog
 from fastcf.data.named import LAYOUTS, plain_ids, read_named
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
+from fastcf.ids import distinct
 from fastcf.ratings import Ratings, from_columns
 from fastcf.serialization import stored_class
 
-__all__ = ["RatingLog", "load_ratings", "read_log"]
+__all__ = ["Missing", "RatingLog", "load_log", "load_ratings", "read_log"]
 
 _FORMATS = ("auto", "delimited", "movielens", "netflix")
-_LONGEST_FIRST_LINE = 1 << 20
+
+Missing = str | float | Iterable[str | float] | None
+"""Ratings that stand for no rating: one, or several."""
 
 
-def _first_line(text: Any, path: Path) -> tuple[int, int, int, str]:
-    """Return where the first line that is not blank begins and ends, its number, and its text."""
-    head = text[:3]
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise DataError(f"{path}: the file is UTF-16 text; save it as UTF-8")
-    begin = 3 if head == b"\xef\xbb\xbf" else 0
-    number = 1
-    while begin < len(text):
-        end = text.find(b"\n", begin, begin + _LONGEST_FIRST_LINE)
-        if end < 0:
-            end = len(text)
-            if end - begin > _LONGEST_FIRST_LINE:
-                raise DataError(f"{path}:{number}: the line is longer than {_LONGEST_FIRST_LINE} bytes; is this text?")
-        line = text[begin:end].decode("utf-8", "replace").rstrip("\r")
-        if line.strip(" \t"):
-            return begin, min(end + 1, len(text)), number, line
-        begin = end + 1
-        number += 1
-    raise DataError(f"{path}: the file is empty")
+class _Reading(NamedTuple):
+    """How a log is read: the arguments of :func:`read_log`, checked."""
+
+    format: str
+    text: TextOptions
+    header: bool | str
+    columns: dict[str, str | int | bool | None]
+    missing_texts: list[str]
+    missing_numbers: list[float]
+    time_unit: str
+    narrow: bool  # int32 ids where all of them fit, which is what building ratings needs
+    n_threads: int
+    caller: str
 
 
-def _read_delimited(
-    path: Path,
-    *,
-    separator: str | None,
-    header: bool | str,
-    asked: dict[str, str | int | bool | None],
-    narrow: bool,
-    n_threads: int,
-    caller: str,
-) -> RatingLog:
-    with open_text(path) as text, naming_file(path):
-        begin, end, number, line = _first_line(text, path)
-        layout = choose_columns(
-            line, f"{path}:{number}", separator=separator, header=header, asked=asked, caller=caller
-        )
-        users, items, ratings, timestamps = ingest.read_log(
-            text,
-            offset=end if layout.header else begin,
-            first_line=number + 1 if layout.header else number,
-            separator=layout.separator,
-            n_fields=layout.n_fields,
-            columns=layout.positions,
-            narrow=narrow,
-            n_threads=n_threads,
-        )
+def _missing(values: Missing, caller: str) -> tuple[list[str], list[float]]:
+    """Return texts and numbers that stand for no rating; "-1" and -1 are the number."""
+    if values is None:
+        return [], []
+    given = [values] if isinstance(values, (str, int, float, np.number)) else list(values)
+    texts, numbers = [], []
+    for value in given:
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, np.number)):
+            raise TypeError(f"{caller}: missing must be texts or numbers; got {value!r}")
+        try:
+            number = float(value)
+        except ValueError:
+            texts.append(str(value))
+            continue
+        if np.isnan(number):
+            texts += ["nan", "NaN", "NAN", "Nan", str(value)]
+        elif np.isinf(number):
+            texts.append(str(value))
+        else:
+            numbers.append(number)
+    return texts, numbers
+
+
+def _read_delimited(path: Path, reading: _Reading, shape: Shape) -> RatingLog:
+    """Read a file of delimited text; ratings that are missing are NaN."""
+    with open_delimited(path, reading.text, reading.caller) as file:
+        layout, records = file.choose_columns(reading.columns, reading.header, shape=shape)
+        names = bytes(file.text[records[0].begin : records[0].end]).rstrip(b"\r\n") if layout.header else b""
+        with naming_file(path):
+            users, items, ratings, timestamps, found = ingest.read_log(
+                file.text,
+                **file.data(records, layout),
+                **file.syntax(str(file.options["separator"])),
+                n_fields=layout.n_fields,
+                columns=tuple(layout.positions.values()),
+                decimal=file.decimal_of(records, layout),
+                missing=reading.missing_texts,
+                header=names,
+                keep_going=reading.text["on_bad_lines"] != "error",
+                narrow=reading.narrow,
+                n_threads=reading.n_threads,
+            )
+    bits, has_dates, count, examples = found
     if len(ratings) == 0:
-        raise DataError(f"{path}: there are no ratings below the header")
-    return RatingLog(users, items, ratings, timestamps)
+        lines = f"all {count:,} lines are malformed, the first: {examples[0][1]}" if count else "there are no ratings"
+        raise DataError(f"{path}: {lines}" + (" below the header" if layout.header and not count else ""))
+    if timestamps is not None:
+        try:
+            timestamps = as_seconds(timestamps, reading.time_unit, str(path), bits=bits, has_dates=has_dates)
+        except ValueError as error:
+            raise DataError(str(error)) from None
+    if reading.missing_numbers:
+        ratings[np.isin(ratings, np.array(reading.missing_numbers, np.float32))] = np.nan
+    log = RatingLog(users, items, ratings, timestamps)
+    log.left_out = LeftOut(count, tuple(examples))
+    report_left_out(path, log.left_out, reading.text["on_bad_lines"])
+    return log
+
+
+def _rated(log: RatingLog, path: Path, reading: _Reading) -> RatingLog:
+    """Return a log without the rows whose rating is missing."""
+    if not (reading.missing_texts or reading.missing_numbers):
+        return log
+    rated = ~np.isnan(log.ratings)
+    if not rated.any():
+        raise DataError(f"{path}: all {rated.size:,} ratings are missing values")
+    timestamps = None if log.timestamps is None else log.timestamps[rated]
+    kept = RatingLog(log.users[rated], log.items[rated], log.ratings[rated], timestamps)
+    kept.left_out = log.left_out
+    return kept
 
 
 def read_log(
@@ -86,16 +128,23 @@ def read_log(
     header: bool | str = "auto",
     user: str | int | None = None,
     item: str | int | None = None,
-    rating: str | int | None = None,
+    rating: str | int | bool | None = None,
     timestamp: str | int | bool | None = None,
+    time_unit: str = "auto",
+    missing: Missing = None,
+    decimal: str | None = None,
+    encoding: str = "utf-8",
+    quoting: bool | str = "auto",
+    escape: str | None = None,
+    comment: str | None = None,
+    on_bad_lines: str = "error",
     n_threads: int | None = None,
 ) -> RatingLog:
     """Read a file or folder of ratings, row by row in file order.
 
     The file is memory-mapped and parsed natively by all threads; a gzip file is recognised by its first bytes and
-    decompressed in memory. Line ends may be LF or CRLF, a UTF-8 byte order mark is skipped, blank lines are ignored,
-    spaces around fields too. With a separator of one character, fields may be quoted (``"..."``, doubled quotes
-    inside); no field spans lines. Runs of spaces count as one where the separator is a space. All lines have as many
+    decompressed in memory. Line ends may be LF, CRLF or CR, a byte order mark is skipped, blank lines are ignored,
+    spaces around fields too. Runs of spaces count as one where the separator is a space. All records have as many
     fields as the first.
 
     Parameters
@@ -106,15 +155,39 @@ def read_log(
         ``"auto"`` looks; the others insist. Of a Netflix Prize folder all training ratings are read, those of the
         probe included; :func:`load_netflix` separates them.
     separator : str, optional
-        The text between fields. By default the first of ``"::"``, tab, comma, semicolon, bar and space that cuts
-        the first line into at least three fields.
+        The text between fields. By default the one of ``"::"``, tab, comma, semicolon, bar and space that makes a
+        header of known names, or cuts all of the first hundred lines alike.
     header : bool or "auto", default="auto"
         Whether the first line names the columns. ``"auto"``: it does where it holds names of at least two of user,
-        item and rating, such as ``userId``, ``movie_id`` or ``Rating``, or a name given below.
+        item and rating, such as ``userId``, ``movie_id`` or ``Rating``, or a name given below, or where it has words
+        above a column of numbers.
     user, item, rating, timestamp : str or int, optional
-        Columns by name (case and punctuation aside) or position from 0. By default recognised by the header's names;
-        without a header they are columns 0, 1, 2, and 3 where that looks like a timestamp. ``timestamp=False``
-        leaves timestamps unread.
+        Columns by name (case and punctuation aside) or number from 0. By default recognised by the header's names.
+        Without a header nothing is assumed unless the first hundred lines look exactly like a log of ratings: user and
+        item ids, a number of at most 100, and perhaps a date or a number of at least 1e8 (a time since 1970).
+        ``rating=False``: there is none, every line counts 1. ``timestamp=False`` leaves timestamps unread.
+    time_unit : {"auto", "s", "ms", "us", "ns", "date"}, default="auto"
+        What numbers in the column of timestamps are; ``"date"`` is YYYYMMDD. ``"auto"`` decides for the whole column:
+        numbers below 1e11 are seconds since 1970, below 1e14 milliseconds, below 1e17 microseconds, others
+        nanoseconds; a column that belongs to several of these, or could be days, is refused.
+    missing : str, float, or a list of those, optional
+        Values of the column of ratings that stand for no rating, such as ``-1``, ``99``, ``""`` or ``"NULL"``; their
+        lines are left out.
+    decimal : {".", ","}, optional
+        The decimal sign of ratings. By default a comma where the first hundred lines have one and none has a point.
+    encoding : str, default="utf-8"
+        Any text encoding of Python. Others than UTF-8 are converted before they are parsed.
+    quoting : bool or "auto", default="auto"
+        Whether fields may be quoted (``"..."``, doubled quotes inside), and then hold separators and line ends; a quote
+        inside of a field that does not begin with one is text. ``"auto"``: they may where the separator is one
+        character; between tabs only within a line, and a quote that does not close in its field is text.
+    escape : str, optional
+        A character, such as a backslash, that makes text of the one that follows it.
+    comment : str, optional
+        Lines that begin with this are left out.
+    on_bad_lines : {"error", "warn", "skip"}, default="error"
+        What becomes of malformed lines: an error at the first, or they are left out, and counted in ``left_out`` of the
+        result; a warning, or a message of level INFO of the logger ``fastcf.data``, says how many and which.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 
@@ -123,14 +196,18 @@ def read_log(
     RatingLog
         Users, items, ratings and timestamps. An id column is int64 if all its ids are canonical integers that fit,
         otherwise all of it is strings (UTF-8); ``"007"``, ``"+7"``, and integers beyond 64 bits are strings.
-        Ratings are the float32 nearest to ``float(text)``. Timestamps are integers as written, or dates
-        ``YYYY-MM-DD``, which become seconds since 1970 at midnight UTC.
+        Ratings are the float32 nearest to ``float(text)``. Timestamps are seconds since 1970; fractions are dropped.
+        Dates are ``2018-07-07``, with a time ``2018-07-07 22:09:11`` or ``2018-07-07T22:09:11.5+02:00``; without a zone
+        they are UTC.
 
     Raises
     ------
     DataError
-        If a line is malformed (the message gives the file, the line number and its text; the first such line of the
-        file, for any number of threads), the file holds no ratings, or its layout is not recognised.
+        If a line is malformed (the message gives the file, the line number, its text and the option that helps; the
+        first such line of the file, for any number of threads), the file holds no ratings, or its columns cannot be
+        told.
+    TypeError, ValueError
+        If an argument is none of those, or names a column that there is not.
     OSError
         If the file cannot be read.
 
@@ -140,34 +217,58 @@ def read_log(
     >>> log.ratings[:3]  # doctest: +SKIP
     array([4., 4., 4.], dtype=float32)
     """
-    return _read(
-        path,
+    caller = "read_log"
+    reading = _reading(
+        caller,
         format=format,
         separator=separator,
         header=header,
-        asked={"user": user, "item": item, "rating": rating, "timestamp": timestamp},
-        narrow=False,
+        user=user,
+        item=item,
+        rating=rating,
+        timestamp=timestamp,
+        time_unit=time_unit,
+        missing=missing,
+        decimal=decimal,
+        encoding=encoding,
+        quoting=quoting,
+        escape=escape,
+        comment=comment,
+        on_bad_lines=on_bad_lines,
         n_threads=n_threads,
-        caller="read_log",
     )
+    log = _read(path, reading)
+    return _rated(log, Path(path), reading)
 
 
-def _read(
-    path: str | os.PathLike[str],
-    *,
-    format: str,
-    separator: str | None,
-    header: bool | str,
-    asked: dict[str, str | int | bool | None],
-    narrow: bool,
-    n_threads: int | None,
+def _reading(
     caller: str,
-) -> RatingLog:
-    """Read a log; ``narrow``: with int32 ids where all of them fit, which is what building ratings needs."""
+    *,
+    format: str = "auto",
+    header: bool | str = "auto",
+    user: str | int | None = None,
+    item: str | int | None = None,
+    rating: str | int | bool | None = None,
+    timestamp: str | int | bool | None = None,
+    time_unit: str = "auto",
+    missing: Missing = None,
+    n_threads: int | None = None,
+    **text: Any,
+) -> _Reading:
+    """Check the arguments of a reader."""
     if format not in _FORMATS:
         raise ValueError(f"{caller}: format must be one of {', '.join(map(repr, _FORMATS))}; got {format!r}")
+    check_time_unit(time_unit, caller)
+    options = check_text_options(caller, text)
     threads = check_n_threads(n_threads, caller)
-    path = Path(path)
+    texts, numbers = _missing(missing, caller)
+    columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
+    return _Reading(format, options, header, columns, texts, numbers, time_unit, False, threads, caller)
+
+
+def _read(path: str | os.PathLike[str], reading: _Reading) -> RatingLog:
+    """Read a log; ratings that are missing are NaN."""
+    path, format = Path(path), reading.format
     if format == "delimited" and not path.is_dir():
         files: tuple[Path, ...] = (path,)
         kind = format
@@ -178,32 +279,56 @@ def _read(
         if format in ("movielens", "netflix") and kind != format and not (format == "movielens" and path.is_file()):
             raise DataError(f"{path}: this is not the {format} layout (it looks like {found.format})")
     if kind == "fastcf":
+        _refuse_text_options(reading, "a file of fastcf")
         ratings = Ratings.load(path)
         return RatingLog(*ratings.to_coo(), ratings.timestamps)
     if kind in LAYOUTS:
-        _refuse_given({"separator": separator, "header": None if header == "auto" else header}, kind, caller)
-        named = read_named(files[0], kind, asked, caller, use_threads=threads != 1)
-        assert named.ratings is not None
-        return RatingLog(plain_ids(named.users), plain_ids(named.items), named.ratings, named.timestamps)
+        _refuse_text_options(reading, kind)
+        return _read_named(files[0], kind, reading)
     if kind != "netflix":
-        return _read_delimited(
-            files[0], separator=separator, header=header, asked=asked, narrow=narrow, n_threads=threads, caller=caller
-        )
-    given = {"separator": separator, "header": None if header == "auto" else header, **asked}
-    _refuse_given(given, "the Netflix Prize layout", caller)
-    rows = read_netflix_rows(files, n_fields=3, n_threads=threads)
+        named = kind == "movielens" or format == "movielens"  # without a header, but by its name
+        return _read_delimited(files[0], reading, movielens_shape if named else log_shape)
+    _refuse_text_options(reading, "the Netflix Prize layout")
+    rows = read_netflix_rows(files, n_fields=3, n_threads=reading.n_threads)
     if rows.ratings is None or len(rows.ratings) == 0:
         raise DataError(f"{path}: there are no ratings")
-    if narrow:
-        return RatingLog(rows.users, rows.items, rows.ratings, rows.timestamps)
-    return RatingLog(rows.users.astype(np.int64), rows.items.astype(np.int64), rows.ratings, rows.timestamps)
+    ids = np.int32 if reading.narrow else np.int64
+    return RatingLog(
+        rows.users.astype(ids, copy=False), rows.items.astype(ids, copy=False), rows.ratings, rows.timestamps
+    )
 
 
-def _refuse_given(given: Mapping[str, Any], layout: str, caller: str) -> None:
-    """Refuse arguments that a layout has no use for."""
+def _read_named(path: Path, layout: str, reading: _Reading) -> RatingLog:
+    """Read a file whose columns have names and types."""
+    columns = read_named(
+        path,
+        layout,
+        reading.columns,
+        reading.caller,
+        time_unit=reading.time_unit,
+        use_threads=reading.n_threads != 1,
+    )
+    users, items = plain_ids(columns.users), plain_ids(columns.items)
+    ratings = np.ones(len(users), np.float32) if columns.ratings is None else columns.ratings
+    if reading.missing_numbers:
+        ratings[np.isin(ratings, np.array(reading.missing_numbers, np.float32))] = np.nan
+    return RatingLog(users, items, ratings, columns.timestamps)
+
+
+def _refuse_text_options(reading: _Reading, layout: str) -> None:
+    """Refuse what says how delimited text is read, for a layout that has no use for it."""
+    usual: dict[str, object] = {**check_text_options(reading.caller, {}), "header": "auto"}
+    given: dict[str, object] = {**reading.text, "header": reading.header}
+    if layout not in LAYOUTS:  # the columns are known
+        usual["time_unit"] = "auto"
+        given |= {
+            "time_unit": reading.time_unit,
+            "missing": [*reading.missing_texts, *reading.missing_numbers] or None,
+            **reading.columns,
+        }
     for name, value in given.items():
-        if value is not None:
-            raise ValueError(f"{caller}: {name} must not be given for {layout}; got {value!r}")
+        if value != usual.get(name):
+            raise ValueError(f"{reading.caller}: {name} must not be given for {layout}; got {value!r}")
 
 
 def load_ratings(
@@ -214,8 +339,17 @@ def load_ratings(
     header: bool | str = "auto",
     user: str | int | None = None,
     item: str | int | None = None,
-    rating: str | int | None = None,
+    rating: str | int | bool | None = None,
     timestamp: str | int | bool | None = None,
+    time_unit: str = "auto",
+    missing: Missing = None,
+    decimal: str | None = None,
+    encoding: str = "utf-8",
+    quoting: bool | str = "auto",
+    escape: str | None = None,
+    comment: str | None = None,
+    on_bad_lines: str = "error",
+    keep_unrated: bool = False,
     duplicates: str = "error",
     n_threads: int | None = None,
 ) -> Ratings:
@@ -223,10 +357,13 @@ def load_ratings(
 
     Parameters
     ----------
-    path, format, separator, header, user, item, rating, timestamp, n_threads
+    path, format, separator, header, user, item, rating, timestamp, time_unit, missing, decimal, encoding, quoting, \
+escape, comment, on_bad_lines, n_threads
         As for :func:`read_log`.
-    duplicates : {"error", "last", "mean", "sum"}, default="error"
-        How to combine several ratings of one item by the same user.
+    keep_unrated : bool, default=False
+        Whether users and items all of whose ratings are ``missing`` keep their rows, without ratings.
+    duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
+        How to combine several ratings of one item by the same user; see :meth:`fastcf.Ratings.from_coo`.
 
     Returns
     -------
@@ -235,24 +372,52 @@ def load_ratings(
 
     Raises
     ------
-    DataError
+    DataError, TypeError
         As :func:`read_log`.
     ValueError
-        If a user rated an item twice and ``duplicates="error"``.
+        As :func:`read_log`, and if a user rated an item twice and ``duplicates="error"``.
     """
-    caller = "load_ratings"
-    if format == "auto" and Path(path).is_file() and stored_class(path) == "Ratings":
-        given = {"separator": separator, "header": None if header == "auto" else header, "user": user, "item": item}
-        _refuse_given({**given, "rating": rating, "timestamp": timestamp}, "a file of fastcf", caller)
-        return Ratings.load(path)
-    log = _read(
+    ratings, _ = load_log(
         path,
+        "load_ratings",
         format=format,
         separator=separator,
         header=header,
-        asked={"user": user, "item": item, "rating": rating, "timestamp": timestamp},
-        narrow=True,
+        user=user,
+        item=item,
+        rating=rating,
+        timestamp=timestamp,
+        time_unit=time_unit,
+        missing=missing,
+        decimal=decimal,
+        encoding=encoding,
+        quoting=quoting,
+        escape=escape,
+        comment=comment,
+        on_bad_lines=on_bad_lines,
         n_threads=n_threads,
-        caller=caller,
+        keep_unrated=keep_unrated,
+        duplicates=duplicates,
     )
-    return from_columns(*log, None, Options(duplicates, n_threads, caller, consume=True))
+    return ratings
+
+
+def load_log(
+    path: str | os.PathLike[str],
+    caller: str,
+    *,
+    keep_unrated: bool = False,
+    duplicates: str = "error",
+    n_threads: int | None = None,
+    **options: Any,
+) -> tuple[Ratings, LeftOut]:
+    """Return ratings, and the lines that were left out; ``options`` are those of :func:`load_ratings`."""
+    reading = _reading(caller, n_threads=n_threads, **options)._replace(narrow=True)
+    if reading.format == "auto" and Path(path).is_file() and stored_class(path) == "Ratings":
+        _refuse_text_options(reading, "a file of fastcf")
+        return Ratings.load(path), LeftOut()
+    log = _read(path, reading)
+    users, items = (distinct(ids, n_threads or 0) if keep_unrated else None for ids in (log.users, log.items))
+    log = _rated(log, Path(path), reading)
+    building = Options(duplicates, n_threads, caller, users, items, consume=True)
+    return from_columns(log.users, log.items, log.ratings, log.timestamps, None, building), log.left_out

@@ -1,0 +1,149 @@
+"""Moments as int64 seconds since 1970: what the numbers of a column mean, and which objects are moments.
+
+Dates and times are seconds since 1970 in UTC; those without a zone are taken as UTC; fractions are dropped. What a
+number means is decided for a column as a whole, by its magnitude: below 1e11 it is seconds (until the year 5138), then
+milliseconds, from 1e14 on microseconds, from 1e17 on nanoseconds. A column whose numbers belong to several of these,
+or could all be days written as YYYYMMDD, is refused until ``time_unit`` says what they are.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf._backend import ingest
+
+__all__ = ["TIME_UNITS", "as_seconds", "check_time_unit", "moments"]
+
+TIME_UNITS = ("auto", "s", "ms", "us", "ns", "date")
+"""Values of ``time_unit``; ``"date"``: days as numbers YYYYMMDD."""
+
+_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+_BOUNDS = {"s": 10**11, "ms": 10**14, "us": 10**17}  # each unit's numbers are below
+_CERTAIN_BITS = 1 << 36  # below 1e11
+_DAY_BITS = 1 << 24, 1 << 25  # the numbers 19000101 to 21001231 lie between
+_FIRST_DAY, _LAST_DAY = 19000101, 21001231
+
+
+def check_time_unit(unit: str, caller: str) -> None:
+    """Refuse what is no unit."""
+    if unit not in TIME_UNITS:
+        raise ValueError(f"{caller}: time_unit must be one of {', '.join(map(repr, TIME_UNITS))}; got {unit!r}")
+
+
+def _unit_of(number: int) -> str:
+    return next((unit for unit, bound in _BOUNDS.items() if number < bound), "ns")
+
+
+def _days(values: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return days YYYYMMDD as seconds, or None where one is none."""
+    year, rest = np.divmod(values, 10_000)
+    month, day = np.divmod(rest, 100)
+    if values.size and (values.min() < 0 or year.max() > 9999 or month.min() < 1 or month.max() > 12):
+        return None
+    months = (year - 1970) * 12 + month - 1
+    dates = months.astype("datetime64[M]").astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    if values.size and (day.min() < 1 or (dates.astype("datetime64[M]").astype(np.int64) != months).any()):
+        return None
+    seconds: NDArray[np.int64] = dates.astype("datetime64[s]").astype(np.int64)
+    return seconds
+
+
+def as_seconds(
+    values: NDArray[np.int64], unit: str, where: str, *, bits: int | None = None, has_dates: bool = False
+) -> NDArray[np.int64]:
+    """Return timestamps in seconds.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,), int64
+        Numbers, and dates in seconds.
+    unit : str
+        One of `TIME_UNITS`.
+    where : str
+        Heads messages.
+    bits : int, optional
+        All values, or-ed, where that is known.
+    has_dates : bool
+        Whether some values were dates.
+
+    Raises
+    ------
+    ValueError
+        If the numbers cannot be told, or are not what ``unit`` says.
+    """
+    if unit == "date":
+        days = _days(values)
+        if days is None or has_dates:
+            raise ValueError(f"{where}: timestamps must be numbers YYYYMMDD for time_unit='date'")
+        return days
+    if unit != "auto":
+        if unit != "s" and has_dates:
+            raise ValueError(f"{where}: some timestamps are dates, which time_unit={unit!r} does not fit")
+        return values // _PER_SECOND[unit] if unit != "s" else values
+    if bits is None:
+        bits = int(np.bitwise_or.reduce(values)) if values.size else 0
+    if 0 <= bits < _CERTAIN_BITS and not _DAY_BITS[0] <= bits < _DAY_BITS[1]:
+        return values
+    numbers = values[values != 0]
+    if numbers.size == 0:
+        return values
+    low, high = int(numbers.min()), int(numbers.max())
+    if low >= _FIRST_DAY and high <= _LAST_DAY and not has_dates and _days(numbers) is not None:
+        raise ValueError(
+            f"{where}: timestamps such as {low} may be days; time_unit='date' reads days, time_unit='s' seconds"
+        )
+    sizes = np.abs(numbers.astype(np.float64))
+    nearest, largest = int(sizes.min()), int(sizes.max())
+    unit = _unit_of(largest)
+    if unit == "s":
+        return values
+    if _unit_of(nearest) != unit:
+        raise ValueError(
+            f"{where}: timestamps must be of one unit; got {nearest} and {largest}; time_unit='s' keeps numbers as "
+            "they are, time_unit='ms' takes them as milliseconds"
+        )
+    return values // _PER_SECOND[unit]
+
+
+def moments(vector: NDArray[Any], caller: str, name: str, unit: str) -> NDArray[np.int64]:
+    """Return an array of objects, datetimes, dates, numbers or texts, as int64 seconds.
+
+    Raises
+    ------
+    TypeError
+        If an entry is of another type.
+    ValueError
+        If an entry is missing, or a text that is no moment; the message names it.
+    """
+    values: list[Any] = vector.tolist()
+    if all(isinstance(value, str) for value in values):
+        numbers, bits, has_dates, bad = ingest.parse_moments(values)
+        if bad >= 0:
+            raise ValueError(
+                f"{caller}: {name} must be numbers, or dates like 2018-07-07 or 2018-07-07T22:09:11Z; "
+                f"got {values[bad]!r} at entry {bad}"
+            )
+        return as_seconds(numbers, unit, f"{caller}: {name}", bits=bits, has_dates=has_dates)
+    has_dates = False
+    result = np.empty(len(values), np.int64)
+    for entry, value in enumerate(values):
+        if value is None or value != value:  # NaN, NaT
+            raise ValueError(f"{caller}: {name} must have no missing values; got {value} at entry {entry}")
+        if isinstance(value, datetime.datetime):
+            aware = value if value.tzinfo is not None else value.replace(tzinfo=datetime.timezone.utc)
+            since = aware - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
+            result[entry] = since // datetime.timedelta(seconds=1)
+            has_dates = True
+        elif isinstance(value, datetime.date):
+            result[entry] = 86400 * (value.toordinal() - datetime.date(1970, 1, 1).toordinal())
+            has_dates = True
+        elif isinstance(value, (int, float, np.integer)) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+            result[entry] = math.floor(value)
+        else:
+            raise TypeError(f"{caller}: {name} must be numbers, dates or datetimes; got {value!r} at entry {entry}")
+    return as_seconds(result, unit, f"{caller}: {name}", has_dates=has_dates)
