@@ -144,6 +144,14 @@ def test_zip_archive_of_a_movielens_set_is_read_whole(tmp_path):
     assert read_items(found.items).genres.tolist() == ["Crime"]
 
 
+def test_zip_archive_members_do_not_lead_out_of_it(tmp_path):
+    write(tmp_path, b"userId,movieId,rating\n1,2,3\n", "ratings.csv")
+    for name in (f"{tmp_path}/ratings.csv", "../ratings.csv", "a/../../ratings.csv"):
+        path = write(tmp_path, zipped(**{name: TEXT}), "set.zip")
+        with pytest.raises(fastcf.DataError, match="the zip archive holds no table"):
+            load_ratings(path)
+
+
 @pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ".zip"])
 def test_folders_of_compressed_files_are_recognised(tmp_path, ending):
     compress = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstd, ".zip": COMPRESS["zip"]}

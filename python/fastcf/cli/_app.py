@@ -47,6 +47,10 @@ class _Commands(click.Group):
             raise  # click handles it: the reader has closed the pipe
         except (ValueError, OSError, MemoryError, DeviceError, DivergenceError) as error:
             raise click.ClickException(_one_line(error)) from error
+        except ImportError as error:
+            if "pip install" not in str(error):
+                raise
+            raise click.ClickException(_one_line(error)) from error  # an optional library
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet

@@ -12,7 +12,7 @@ from fastcf.data.files import open_bytes, open_text
 from fastcf.data.magic import ARROW_STREAM, HEAD, kind_of
 from fastcf.errors import DataError
 
-__all__ = ["ArrowSource", "file_source", "table_source"]
+__all__ = ["ArrowSource", "file_source", "require_pyarrow", "table_source"]
 
 _BLOCK_BYTES = 1 << 24  # of JSON lines at once; no line may be longer
 
@@ -35,11 +35,12 @@ class ArrowSource(NamedTuple):
     read: Callable[[Sequence[str]], Iterator[Any]]
 
 
-def _pyarrow(caller: str) -> Any:
+def require_pyarrow(what: str) -> Any:
+    """Return the module pyarrow; ImportError says that ``what`` needs it, and how to get it."""
     try:
         import pyarrow
     except ImportError as error:
-        raise ImportError(f"{caller} needs pyarrow for tables: pip install 'fastcf[arrow]'") from error
+        raise ImportError(f"{what} needs pyarrow, an optional extra: pip install 'fastcf[arrow]'") from error
     return pyarrow
 
 
@@ -62,11 +63,11 @@ def table_source(table: Any, caller: str) -> ArrowSource:
         If it is none of these.
     """
     if hasattr(table, "__arrow_c_stream__"):
-        return _of_reader(_pyarrow(caller).RecordBatchReader.from_stream(table))
+        return _of_reader(require_pyarrow(caller).RecordBatchReader.from_stream(table))
     if hasattr(table, "fetch_record_batch"):
         return _of_reader(table.fetch_record_batch())
     if hasattr(table, "collect_schema") and hasattr(table, "collect"):
-        return ArrowSource("", table.collect_schema().names(), _lazy_batches(table, _pyarrow(caller)))
+        return ArrowSource("", table.collect_schema().names(), _lazy_batches(table, require_pyarrow(caller)))
     if hasattr(table, "scanner") and hasattr(table, "schema"):
         return _of_dataset(table)
     raise TypeError(
@@ -96,6 +97,18 @@ def _lazy_batches(frame: Any, pa: Any) -> Callable[[Sequence[str]], Iterator[Any
     return read
 
 
+def _checked(source: ArrowSource) -> ArrowSource:
+    """Return a source of batches of the wanted columns, validated: Arrow itself trusts files, and would crash."""
+
+    def read(names: Sequence[str]) -> Iterator[Any]:
+        for batch in source.read(names):
+            wanted = batch.select(list(names))
+            wanted.validate(full=True)
+            yield wanted
+
+    return source._replace(read=read)
+
+
 @contextmanager
 def file_source(path: Path, layout: str, caller: str) -> Iterator[ArrowSource]:
     """Open a file or folder of a layout of :data:`fastcf.data.named.LAYOUTS`.
@@ -107,23 +120,26 @@ def file_source(path: Path, layout: str, caller: str) -> Iterator[ArrowSource]:
     ImportError
         If pyarrow is not installed.
     """
-    pa = _pyarrow(f"{caller}: {path}")
+    pa = require_pyarrow(f"{caller}: {path}")
     try:
         if layout == "json-lines":
             with open_text(path) as content:
-                yield _json_source(path, content)
+                yield _checked(_json_source(path, content))
         elif path.is_file() and _is_arrow_stream(path):
             with pa.memory_map(os.fspath(path)) as file, pa.ipc.open_stream(file) as reader:
-                yield _of_reader(reader)._replace(where=str(path))
+                yield _checked(_of_reader(reader)._replace(where=str(path)))
         elif path.exists():
             import pyarrow.dataset
 
             form = "ipc" if layout == "arrow" else layout
-            yield _of_dataset(pyarrow.dataset.dataset(path, format=form, partitioning="hive"), str(path))
+            dataset = pyarrow.dataset.dataset(path, format=form, partitioning="hive")
+            yield _checked(_of_dataset(dataset, str(path)))
         else:  # in an archive
             with open_bytes(path) as content:
-                yield _archived(path, layout, bytes(content))
-    except pa.ArrowInvalid as error:
+                yield _checked(_archived(path, layout, bytes(content)))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the operating system's own, such as a missing permission
         raise DataError(f"{path}: the file is damaged, or not what it seems ({layout}): {error}") from error
 
 

@@ -135,13 +135,22 @@ def members_of(path: str | os.PathLike[str]) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _tables(archive)
-    except _DAMAGED as error:
+    except (*_DAMAGED, RuntimeError) as error:
         raise DataError(f"{os.fspath(path)}: the zip archive is damaged: {error}") from error
 
 
 def _tables(archive: zipfile.ZipFile) -> list[str]:
-    names = [each.filename for each in archive.infolist() if not each.is_dir()]
-    return [name for name in names if not name.startswith("__MACOSX/") and not Path(name).name.startswith(".")]
+    """Return the names of files, without hidden ones and those that would lie outside of the archive."""
+    names = [each.filename for each in archive.infolist()]
+    return [
+        name
+        for name in names
+        if name
+        and not name.startswith(("/", "__MACOSX/"))
+        and not name.endswith("/")
+        and not Path(name).name.startswith(".")
+        and ".." not in Path(name).parts
+    ]
 
 
 def table_in(archive: zipfile.ZipFile, name: str) -> str:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from fastcf import _columns
 from fastcf._columns import Categories
+from fastcf.data.arrow_sources import file_source, require_pyarrow
 from fastcf.data.columns import named_positions
-from fastcf.data.files import open_bytes, open_text
-from fastcf.data.magic import ARROW_STREAM, HEAD, kind_of
+from fastcf.data.files import open_text
+from fastcf.data.magic import HEAD
 from fastcf.errors import DataError
 
 __all__ = ["LAYOUTS", "NamedColumns", "plain_ids", "read_named"]
@@ -50,14 +51,6 @@ def plain_ids(ids: Ids) -> NDArray[Any]:
     return np.concatenate([chunk.ids[chunk.codes] for chunk in ids]) if ids else np.zeros(0, np.int64)
 
 
-def _pyarrow(what: str, caller: str) -> Any:
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise ImportError(f"{caller}: {what} needs pyarrow, an optional extra: pip install 'fastcf[arrow]'") from error
-    return pyarrow
-
-
 def read_named(
     path: Path,
     layout: str,
@@ -65,7 +58,6 @@ def read_named(
     caller: str,
     *,
     time_unit: str = "auto",
-    use_threads: bool = True,
 ) -> NamedColumns:
     """Read users, items and what else is asked for from a file or folder.
 
@@ -82,8 +74,6 @@ def read_named(
         Heads messages.
     time_unit : str
         What numeric timestamps are; see :func:`fastcf.data.read_log`.
-    use_threads : bool
-        Whether pyarrow may use its threads.
 
     Raises
     ------
@@ -93,10 +83,10 @@ def read_named(
         If pyarrow is not installed.
     """
     what = {"parquet": "a Parquet file", "arrow": "an Arrow file", "json-lines": "a file of JSON lines"}[layout]
-    pa = _pyarrow(what, f"{caller}: {path}")
+    pa = require_pyarrow(f"{caller}: {path}: {what}")
     read = _json_columns if layout == "json-lines" else _arrow_columns
     try:
-        chosen, columns = read(path, layout, asked, caller, use_threads)
+        chosen, columns = read(path, layout, asked, caller)
         where = str(path)
         users, items = (_columns.arrow_ids(columns[name], name, where) for name in (chosen["user"], chosen["item"]))
         ratings = timestamps = None
@@ -106,7 +96,9 @@ def read_named(
             name = chosen["timestamp"]
             timestamps = _own(_columns.arrow_times(columns[name], name, where, time_unit))
         return NamedColumns(users, items, ratings, timestamps)
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        if getattr(error, "errno", None) is not None:
+            raise  # the operating system's own, such as a missing permission
         raise DataError(f"{path}: {what} that is damaged, or is not what it seems: {error}") from error
     except (TypeError, ValueError) as error:
         if str(error).startswith(f"{path}: "):  # the checks of columns
@@ -118,49 +110,25 @@ def _chosen(names: list[str], asked: Mapping[str, str | int | bool | None], wher
     return {role: names[place] for role, place in named_positions(names, asked, where, caller).items()}
 
 
-# --------------------------------------------------------------------------------------------------- Parquet, Arrow
-
-
 def _arrow_columns(
-    path: Path, layout: str, asked: Mapping[str, str | int | bool | None], caller: str, use_threads: bool
-) -> tuple[dict[str, str], dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.dataset
-
-    if path.is_file():
-        with open(path, "rb") as file:
-            stream = kind_of(file.read(HEAD)) == ARROW_STREAM
-        if stream:
-            with pa.memory_map(os.fspath(path)) as file, pa.ipc.open_stream(file) as reader:
-                chosen = _chosen(reader.schema.names, asked, str(path), caller)
-                return chosen, _columns.arrow_columns(reader, chosen.values(), str(path))
-    elif not path.is_dir():  # in an archive
-        return _archived_columns(path, layout, asked, caller)
-    dataset = pa.dataset.dataset(path, format="ipc" if layout == "arrow" else layout, partitioning="hive")
-    chosen = _chosen(dataset.schema.names, asked, str(path), caller)
-    scanner = dataset.scanner(columns=list(dict.fromkeys(chosen.values())), use_threads=use_threads)
-    return chosen, _columns.arrow_columns(scanner.to_reader(), chosen.values(), str(path))
-
-
-def _archived_columns(
     path: Path, layout: str, asked: Mapping[str, str | int | bool | None], caller: str
 ) -> tuple[dict[str, str], dict[str, Any]]:
     import pyarrow as pa
-    import pyarrow.feather
-    import pyarrow.parquet
 
-    with open_bytes(path) as content:
-        source = pa.BufferReader(bytes(content))
-        table = pa.parquet.read_table(source) if layout == "parquet" else pa.feather.read_table(source)
-    chosen = _chosen(table.schema.names, asked, str(path), caller)
-    return chosen, _columns.arrow_columns(table, chosen.values(), str(path))
+    with file_source(path, layout, caller) as source:
+        chosen = _chosen(list(source.names), asked, str(path), caller)
+        names = list(dict.fromkeys(chosen.values()))
+        batches = list(source.read(names))
+    if not batches:
+        raise DataError(f"{path}: there are no ratings")
+    return chosen, _columns.arrow_columns(pa.Table.from_batches(batches), names, str(path))
 
 
 # ------------------------------------------------------------------------------------------------------- JSON lines
 
 
 def _json_columns(
-    path: Path, layout: str, asked: Mapping[str, str | int | bool | None], caller: str, use_threads: bool
+    path: Path, layout: str, asked: Mapping[str, str | int | bool | None], caller: str
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Read the columns of JSON lines by the types that the first lines have; a line that does not fit is named."""
     import pyarrow as pa
@@ -177,7 +145,7 @@ def _json_columns(
             [(name, {int: pa.int64(), float: pa.float64(), str: pa.string()}[types[name]]) for name in types]
         )
         options = pa.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
-        reading = pa.json.ReadOptions(use_threads=use_threads, block_size=_BLOCK_BYTES)
+        reading = pa.json.ReadOptions(block_size=_BLOCK_BYTES)
         # A view of a memory map would keep it from being closed.
         source = pa.BufferReader(content) if isinstance(content, bytes) else pa.memory_map(os.fspath(path))
         try:

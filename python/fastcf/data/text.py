@@ -300,14 +300,7 @@ def _read(path: str | os.PathLike[str], reading: _Reading) -> RatingLog:
 
 def _read_named(path: Path, layout: str, reading: _Reading) -> RatingLog:
     """Read a file whose columns have names and types."""
-    columns = read_named(
-        path,
-        layout,
-        reading.columns,
-        reading.caller,
-        time_unit=reading.time_unit,
-        use_threads=reading.n_threads != 1,
-    )
+    columns = read_named(path, layout, reading.columns, reading.caller, time_unit=reading.time_unit)
     users, items = plain_ids(columns.users), plain_ids(columns.items)
     ratings = np.ones(len(users), np.float32) if columns.ratings is None else columns.ratings
     if reading.missing_numbers:

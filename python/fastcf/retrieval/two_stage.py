@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,13 +12,15 @@ from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import host, resolve_device
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
+from fastcf._tables import Column, Tabular
 from fastcf.ids import IdMap, as_id_array
 from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.scores import Compute, Recommender, SeenItems, State
 from fastcf.scores.protocol import Seen
-from fastcf.scores.results import below, ids_of
+from fastcf.scores.queries import one
+from fastcf.scores.results import below, ids_of, long_columns
 from fastcf.scores.seen import seen_in
 
 __all__ = ["RankedItems", "TwoStageRecommender"]
@@ -28,8 +31,12 @@ _USERS_AT_ONCE = 2048
 _Merged = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint64]]
 
 
-class RankedItems(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class RankedItems(Tabular):
     """Items recommended to users, best first, and the retrievers that found them.
+
+    Unpacks as ``items, scores, found_by``. ``to_frame``, ``to_arrow`` and ``to_dicts`` give a long table with the
+    columns user, rank (from 1), item, score and found_by, without padding.
 
     Attributes
     ----------
@@ -40,11 +47,25 @@ class RankedItems(NamedTuple):
     found_by : ndarray of the same shape, uint64
         Bit ``r`` is set where the ``r``-th retriever found the item; :meth:`TwoStageRecommender.names_of` spells it
         out. 0 in padding.
+    users : id or ndarray of shape (m,), optional
+        The users, as they were asked for; by default their positions.
     """
 
     items: NDArray[Any]
     scores: NDArray[np.float32]
     found_by: NDArray[np.uint64]
+    users: Any = None
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return iter((self.items, self.scores, self.found_by))
+
+    def _columns(self, n: int | None = None) -> dict[str, Column]:
+        users, ranks, items, scores = long_columns(self.users, self.items, self.scores, n)
+        found_by = self.found_by[np.isfinite(self.scores)][:n]
+        return {"user": users, "rank": ranks, "item": items, "score": scores, "found_by": found_by}
+
+    def _n_rows(self) -> int:
+        return int(np.isfinite(self.scores).sum())
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,8 +308,10 @@ class TwoStageRecommender(Fitted):
         if min_score is not None:
             less = below(scores, min_score)
             items[less], scores[less], found_by[less] = -1, -np.inf, 0
-        found = RankedItems(ids_of(built.items, items), scores, found_by)
-        return RankedItems(*(part[0] for part in found)) if np.ndim(users) == 0 else found
+        found = ids_of(built.items, items), scores, found_by
+        if np.ndim(users) == 0:
+            return RankedItems(found[0][0], scores[0], found_by[0], one(users)[0])
+        return RankedItems(*found, ids)
 
     def _merge(self, built: _Stages, users: NDArray[Any], exclude_seen: bool, n_threads: int, caller: str) -> _Merged:
         """Return the candidates of all retrievers: offsets per user, item rows, and which retrievers found them."""

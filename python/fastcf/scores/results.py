@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fastcf._tables import Column, Tabular
 from fastcf.ids import IdMap
 
-__all__ = ["Neighbours", "Recommendations", "below", "ids_of", "padded"]
+__all__ = ["Neighbours", "Recommendations", "below", "ids_of", "long_columns", "padded"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Recommendations(Tabular):
         return np.isfinite(self.scores)
 
     def _columns(self, n: int | None = None) -> dict[str, Column]:
-        queries, ranks, items, scores = _long(self.users, self.items, self.scores, n)
+        queries, ranks, items, scores = long_columns(self.users, self.items, self.scores, n)
         return {"user": queries, "rank": ranks, "item": items, "score": scores}
 
     def _n_rows(self) -> int:
@@ -87,14 +87,14 @@ class Neighbours(Tabular):
         return np.isfinite(self.scores)
 
     def _columns(self, n: int | None = None) -> dict[str, Column]:
-        queries, ranks, ids, scores = _long(self.queries, self.ids, self.scores, n)
+        queries, ranks, ids, scores = long_columns(self.queries, self.ids, self.scores, n)
         return {"query": queries, "rank": ranks, "id": ids, "score": scores}
 
     def _n_rows(self) -> int:
         return int(self.mask.sum())
 
 
-def _long(
+def long_columns(
     queries: Any, ids: NDArray[Any], scores: NDArray[np.float32], n: int | None
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any], NDArray[np.float32]]:
     """Return queries, ranks, ids and scores of lists, an entry each, without padding; ``n``: the first of them."""
