@@ -51,7 +51,7 @@ def test_commands_read_every_format_and_name_what_they_cannot_read(
         assert f"ratings       {ratings}" in run("info", tmp_path / name).output
     whole = (tmp_path / "log.parquet").read_bytes()
     files = {
-        "cut.parquet": (whole[: len(whole) // 2], "a Parquet file that is damaged"),
+        "cut.parquet": (whole[: len(whole) // 2], "the file is damaged, or not what it seems (parquet)"),
         "image.csv": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a PNG image, not text"),
         "bomb.gz": (gzip.compress(bytes(10**7)), "compressed bytes become more than"),
         "bad.json": (b'{"user": 1, "item": 2}\n', "cannot tell which column is the rating"),
