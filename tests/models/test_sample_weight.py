@@ -96,6 +96,7 @@ def test_score_of_repeated_pairs_counts_each():
     choices = fastcf.LinearAutoencoder(threshold=4).fit(TRAIN)
     once = choices.score([(1, 2), (3, 4)], [5.0, 5.0])
     assert choices.score([(1, 2), (1, 2), (3, 4)], [5.0, 5.0, 5.0]) == once
+    assert choices.score([(1, 2), (1, 2), (3, 4)], [5.0, 1.0, 5.0]) == once  # chosen once is chosen
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ class Choices(Targets):
 
         Lists leave out what users have seen in training, except the choices among the ratings.
         """
-        ratings = as_ratings(X, y, sample_weight, caller=caller, counted=True, duplicates="mean")
+        ratings = as_ratings(X, y, sample_weight, caller=caller, counted=True, duplicates="max")
         return self.measured_lists(model, ratings, _LISTS_OF, caller).ndcg
 
     def measured_lists(self, model: Recommender, ratings: Ratings, n: int, caller: str) -> RankingScores:
