@@ -231,7 +231,7 @@ def test_binary_files_are_named_and_not_printed(tmp_path, kind, read):
 def test_binary_model_file_is_named(tmp_path):
     path = tmp_path / "model.fastcf"
     fastcf.BiasModel().fit([(1, 2), (2, 1)], [3.0, 4.0]).save(path)
-    with pytest.raises(fastcf.DataError, match="holds a BiasModel, not Ratings; load it with fastcf.load"):
+    with pytest.raises(fastcf.DataError, match="holds a BiasModel, not Ratings; load it with"):
         load_ratings(path)
 
 

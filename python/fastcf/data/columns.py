@@ -259,9 +259,9 @@ def log_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | s
     columns = list(zip(*rows, strict=True))
     n = len(columns)
     if not 2 <= n <= 4:
-        return f"there are {n} columns and no line that names them"
+        return f"there are {n} columns and no line that names them (load_dense reads a column per item)"
     if not all(map(_are_ids, columns[:2])):
-        return "no line names the columns, and the first two do not look like ids of users and items"
+        return f"no line names the {n} columns, and the first two do not look like ids of users and items"
     wants_rating = asked.get("rating", False) is not False
     last_is_time = n > 2 and _are_times(columns[-1])
     found = {"user": 0, "item": 1, "timestamp": n - 1 if last_is_time else -1}
