@@ -208,6 +208,15 @@ def test_load_events_times_are_seconds(times):
     assert entries(later) == {(1, 1): (0.75, 2 * DAY)}
 
 
+def test_load_events_numbers_of_times_have_one_unit():
+    log = table(user=[1, 1], item=[1, 1], time=[1_600_000_000_000, 1_600_086_400_000])
+    assert entries(load_events(log, half_life="1d")) == {(1, 1): (1.5, 1_600_086_400)}
+    assert entries(load_events(log, time_unit="us")) == {(1, 1): (2, 1_600_086)}
+    mixed = pa.concat_tables([log, log.set_column(2, "time", pa.array([1_600_000_000] * 2))])
+    with pytest.raises(ValueError, match="timestamps must be of one unit"):
+        load_events(mixed, half_life="1d")
+
+
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 5), st.integers(0, 4), st.sampled_from("abz"), st.integers(0, 10**9)), min_size=1
@@ -376,7 +385,7 @@ REFUSED = {
     "text of times": (
         {"timestamp": "event", "event": False, "weights": None, "exposure": None},
         ValueError,
-        "column 'event' must be numbers, or dates like",
+        "column 'event' must be numbers, or dates",
     ),
     "threads": ({"n_threads": 0}, ValueError, "n_threads must be an integer of at least 1"),
     "sums beyond float32": ({"weights": {"view": 3e38, "buy": 3e38}}, ValueError, "must be finite as float32; choose"),

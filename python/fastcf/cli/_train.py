@@ -11,6 +11,7 @@ import click
 import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
+from fastcf.cli._events import EVENTS, are_events, event_options, load_event_file
 from fastcf.cli._inputs import (
     TITLES_ARRAY,
     Titles,
@@ -108,12 +109,6 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
 
 def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
     """Fit a model of choices, measure its lists, and fit it again to all ratings."""
-    if model.threshold is None and np.unique(whole.values[:100_000]).size > 1:
-        low, high = whole.rating_range
-        click.echo(
-            f"Every rating above 0 counts as a choice, also the lowest of {low:g} to {high:g}; --threshold X tells "
-            "the model which are not."
-        )
     started = time.perf_counter()
     model.fit(learnt)
     seconds = time.perf_counter() - started
@@ -242,6 +237,7 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
 @titles_option
 @click.option("--seen/--no-seen", default=True, show_default=True, help="Store the rated pairs (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
+@event_options
 @rating_options
 @click.pass_context
 def train(
@@ -266,18 +262,25 @@ def train(
 
     RATINGS may be delimited text with any separator, a MovieLens folder, or the
     Netflix Prize folder, compressed (.gz) or not; the format is recognised.
-    Titles found beside the ratings are stored with the model.
+    Titles found beside the ratings are stored with the model. A log of events is
+    summed to strengths of choices by --weights, --half-life and their relatives.
 
     Example: fastcf train ml-latest-small -o movies.fastcf --threshold 4
 
     Example: fastcf train ml-latest-small -o ratings.fastcf --for ratings
 
     Example: fastcf train RATINGS -o MODEL --model autoencoder --layers 128,64
+
+    Example: fastcf train LOG -o MODEL --weights view=1,buy=5 --half-life 30d
     """
     kind = kind_of(kind, purpose)
     check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
-    whole, files, seconds = read_ratings(ratings, threads=threads, **{name: options.pop(name) for name in READING})
+    reading, events = ({name: options.pop(name) for name in names} for names in (READING, EVENTS))
+    if are_events(events):
+        whole, files, seconds = load_event_file(ratings, threads=threads, **reading, **events)
+    else:
+        whole, files, seconds = read_ratings(ratings, threads=threads, **reading)
     names = titles_for(titles, files)
     click.echo(
         f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users, read in {seconds:.2f} s"
@@ -286,6 +289,12 @@ def train(
 
     model = make_model(kind, {**options, "seed": seed, "threads": threads})
     if isinstance(model, ModelOfChoices):
+        if model.threshold is None and not are_events(events) and np.unique(whole.values[:100_000]).size > 1:
+            low, high = whole.rating_range
+            click.echo(
+                f"Every rating above 0 counts as a choice, also the lowest of {low:g} to {high:g}; --threshold X tells "
+                "the model which are not."
+            )
         _train_lists(model, KINDS[kind], learnt, held_out, whole)
         save_with_titles(model, output, names, seen=seen)
         click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from fastcf._backend import ingest
 from fastcf._columns import arrow_times
+from fastcf._times import as_seconds
 from fastcf.data.arrow_sources import ArrowSource
 from fastcf.data.columns import LOG_NAMES, plain_name
 from fastcf.data.event_kinds import EventKinds, event_name
 from fastcf.ids import IdMap, as_id_array
 
-__all__ = ["EVENT_LOG_NAMES", "ArrowEvents", "EventBatch", "IdStream"]
+__all__ = ["EVENT_LOG_NAMES", "ArrowEvents", "EventBatch", "IdStream", "StreamTimes"]
 
 EVENT_LOG_NAMES = {
     "user": LOG_NAMES["user"],
@@ -48,8 +49,8 @@ class EventBatch(NamedTuple):
 
     Attributes
     ----------
-    users, items : object
-        Columns for :meth:`IdStream.numbers`.
+    users, items : ndarray
+        Ids.
     kinds : ndarray of int32 or None
         Rows of :attr:`EventKinds.strengths`; None: all are of kind 0.
     times : ndarray of int64 or None
@@ -58,43 +59,73 @@ class EventBatch(NamedTuple):
         NaN where unknown.
     """
 
-    users: Any
-    items: Any
+    users: NDArray[Any]
+    items: NDArray[Any]
     kinds: NDArray[np.int32] | None
     times: NDArray[np.int64] | None
     durations: NDArray[np.float64] | None
 
+    def of(self, kept: NDArray[np.bool_]) -> EventBatch:
+        """Return some of the events."""
+        parts: tuple[Any, ...] = tuple(None if array is None else array[kept] for array in self)
+        return EventBatch(*parts)
+
 
 class IdStream:
-    """Numbers the ids of a column in the order in which they appear, batch by batch."""
+    """Numbers the ids of a column in the order in which they appear, batch by batch.
 
-    def __init__(self, name: str, caller: str, n_threads: int) -> None:
-        self.name = name
-        self.caller = caller
-        self.n_threads = n_threads
+    Where some batches have integers and others strings, all are strings: as texts of integers they keep their numbers.
+    """
+
+    def __init__(self, where: str, n_threads: int) -> None:
+        self._where = where
+        self._n_threads = n_threads
         self._integers = ingest.IntegerDictionary()
-        self._others: dict[Any, int] | None = None  # strings, or integers beyond 64 bits
+        self._others: dict[Any, int] | None = None  # strings, or integers beyond 64 bits, and those met before
 
-    def numbers(self, column: Any) -> NDArray[np.int32]:
-        """Return the numbers of ids."""
-        where = f"column {self.name!r}"
-        ids = as_id_array(column.to_numpy(zero_copy_only=False), self.caller, where)
+    def numbers(self, ids: NDArray[Any]) -> NDArray[np.int32]:
+        """Return the numbers of ids, an array that :func:`fastcf.ids.as_id_array` has made."""
+        strings = ids.dtype.kind == "U"
         if ids.dtype.kind == "i" and self._others is None:
-            numbers: NDArray[np.int32] = self._integers.encode(ids, self.n_threads)
+            numbers: NDArray[np.int32] = self._integers.encode(ids, self._n_threads)
             return numbers
         if self._others is None:
             self._others = {id: number for number, id in enumerate(self._integers.ids().tolist())}
+        known_strings = isinstance(next(iter(self._others), ""), str)
+        if strings and not known_strings:
+            self._others = {str(id): number for id, number in self._others.items()}
         distinct, codes = np.unique(ids, return_inverse=True)
-        own = [self._others.setdefault(id, len(self._others)) for id in distinct.tolist()]
-        return np.array(own, np.int32)[codes]
+        own = distinct.tolist() if strings or not (known_strings and self._others) else map(str, distinct.tolist())
+        return np.array([self._others.setdefault(id, len(self._others)) for id in own], np.int32)[codes]
 
     def finish(self) -> tuple[IdMap, NDArray[np.int32]]:
         """Return the map of all ids, ascending, and the row of each number."""
-        ids = self._integers.ids() if self._others is None else as_id_array(list(self._others), self.caller, self.name)
+        known = self._integers.ids() if self._others is None else list(self._others)
+        ids = as_id_array(known, self._where, "ids")
         order = np.argsort(ids, kind="stable")
         rows = np.empty(ids.size, np.int32)
         rows[order] = np.arange(ids.size, dtype=np.int32)
         return IdMap._trusted(ids[order]), rows
+
+
+class StreamTimes:
+    """Turns the times of a stream into seconds: numbers of one unit throughout, though it is read in parts."""
+
+    def __init__(self, unit: str, where: str) -> None:
+        self._unit = unit
+        self._where = where
+        self._sizes: list[int] = []  # the smallest and the largest so far
+
+    def seconds(self, values: NDArray[np.int64], bits: int | None = None, has_dates: bool = False) -> NDArray[np.int64]:
+        """Return times in seconds, as :func:`fastcf._times.as_seconds`, which has the same parameters."""
+        seconds = as_seconds(values, self._unit, self._where, bits=bits, has_dates=has_dates)
+        numbers = values[values != 0]
+        if self._unit == "auto" and not has_dates and numbers.size:
+            sizes = np.abs(numbers.astype(np.float64))
+            ends = [*self._sizes, int(sizes.min()), int(sizes.max())]
+            self._sizes = [min(ends), max(ends)]
+            as_seconds(np.array(self._sizes), "auto", self._where)  # refuses several units
+        return seconds
 
 
 class ArrowEvents:
@@ -108,14 +139,20 @@ class ArrowEvents:
         A column's name by role; None: by the usual names (:data:`EVENT_LOG_NAMES`); False: there is none.
     kinds : EventKinds
         What events mean.
+    time_unit : str
+        What numbers in the column of times are; see :func:`fastcf.data.read_log`.
     caller : str
         Named in error messages.
     """
 
-    def __init__(self, source: ArrowSource, asked: dict[str, Any], kinds: EventKinds, caller: str) -> None:
+    def __init__(
+        self, source: ArrowSource, asked: dict[str, Any], kinds: EventKinds, time_unit: str, caller: str
+    ) -> None:
         self._source = source
         self._kinds = kinds
         self.where = source.where or caller
+        self._time_unit = time_unit
+        self._times = StreamTimes(time_unit, self.where)
         self.columns = _chosen(list(source.names), asked, caller)
 
     def __iter__(self) -> Iterator[EventBatch]:
@@ -139,12 +176,19 @@ class ArrowEvents:
         for role in ("user", "item", "timestamp"):
             self._refuse_nulls(columns, role, first, rows)
         if "timestamp" in columns:
-            times = arrow_times(_chunked(columns["timestamp"]), self.columns["timestamp"], self.where)
+            numbers = _holds_numbers(columns["timestamp"])  # of one unit throughout; texts have theirs in each batch
+            unit = "s" if numbers else self._time_unit
+            times = arrow_times(_chunked(columns["timestamp"]), self.columns["timestamp"], self.where, unit)
+            times = self._times.seconds(times) if numbers else times
         if "duration" in columns:
             if kinds is None:
                 self._refuse_nulls(columns, "duration", first, rows)
             durations = _durations(columns["duration"], self.columns["duration"], self.where)
-        return EventBatch(columns["user"], columns["item"], kinds, times, durations)
+        users, items = (
+            as_id_array(columns[role].to_numpy(zero_copy_only=False), self.where, f"column {self.columns[role]!r}")
+            for role in ("user", "item")
+        )
+        return EventBatch(users, items, kinds, times, durations)
 
     def _kinds_of(self, column: Any) -> NDArray[np.int32]:
         encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
@@ -204,6 +248,12 @@ def _nulls(column: Any) -> NDArray[np.bool_] | None:
         null = empty[column.indices.to_numpy(zero_copy_only=False)]
         return null
     return None
+
+
+def _holds_numbers(column: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
 
 
 def _chunked(column: Any) -> Any:

@@ -6,18 +6,20 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from fastcf._backend import ingest
 from fastcf._columns import time_vector
 from fastcf._durations import duration_of
 from fastcf._parameters import check_n_threads
+from fastcf._times import check_time_unit
 from fastcf.data.arrow_sources import file_source, table_source
+from fastcf.data.dialect import check_text_options, open_delimited
 from fastcf.data.event_kinds import EventKinds
 from fastcf.data.event_streams import ArrowEvents, IdStream
+from fastcf.data.event_text import TextEvents
 from fastcf.data.files import detect_format
+from fastcf.data.left_out import LeftOut, report_left_out
 from fastcf.data.named import LAYOUTS
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings
@@ -39,20 +41,24 @@ def load_events(
     min_duration: Any = None,
     half_life: Any = None,
     now: Any = None,
+    time_unit: str = "auto",
     n_threads: int | None = None,
+    **text: Any,
 ) -> Ratings:
     r"""Sum the events of each user and item to one strength, which decays with age.
 
-    The log is read once, batch by batch, and never in memory as a whole: what is kept is 30 to 38 bytes per distinct
-    (user, item) pair, and the ids.
+    The log is read once, in parts, and never in memory as a whole: what is kept is 30 to 38 bytes per distinct
+    (user, item) pair, and the ids. A compressed file is in memory as text.
 
     Parameters
     ----------
-    source : object with ``__arrow_c_stream__``
-        A table or a stream of record batches: Polars, pandas, pyarrow, DuckDB, ADBC. Needs ``fastcf[arrow]``.
+    source : str, os.PathLike, or object with ``__arrow_c_stream__``
+        A file of delimited text, Parquet, Arrow or JSON lines; or a table or a stream of record batches: Polars (lazy
+        frames, too), pandas, pyarrow (datasets, too), DuckDB, a cursor of ADBC. All but text needs ``fastcf[arrow]``.
     user, item, event, timestamp : str or int, optional
-        Columns by name. By default recognised by their names, such as ``user_id``, ``itemid``, ``event_type`` or
-        ``timestamp``. ``event=False``: each row is an event of the same kind. ``timestamp=False`` leaves times unread.
+        Columns by name, or number from 0. By default recognised by their names, such as ``user_id``, ``itemid``,
+        ``event_type`` or ``timestamp``. ``event=False``: each row is an event of the same kind. ``timestamp=False``
+        leaves times unread.
     weights : mapping of event name to float, optional
         How strong one event of each kind is: positive numbers, such as ``{"view": 1, "cart": 3, "buy": 5}``. Names may
         be integers or truth values, as the column has them. Without a column of events each row counts 1.
@@ -73,8 +79,14 @@ def load_events(
         s, min, h, d, w); as of :class:`fastcf.Popular`. By default age makes no difference.
     now : int, datetime or numpy.datetime64, optional
         The moment to which strengths decay; by default the time of the latest event. Only with ``half_life``.
+    time_unit : {"auto", "s", "ms", "us", "ns", "date"}, default "auto"
+        What numbers in the column of times are; see :func:`read_log`. Dates and Arrow's timestamps have their own.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it, nor on the sizes of batches.
+    **text
+        How delimited text is read: ``separator``, ``header``, ``decimal`` (of durations), ``encoding``, ``quoting``,
+        ``escape``, ``comment`` and ``on_bad_lines``, as for :func:`read_log`. Durations that are empty, NULL or NA are
+        unknown.
 
     Returns
     -------
@@ -89,9 +101,10 @@ def load_events(
     Raises
     ------
     ImportError
-        If pyarrow is not installed.
+        If pyarrow is needed and not installed.
     DataError
-        If events have names without a meaning, or there are no events.
+        If events have names without a meaning, there are no events, or a file is damaged or malformed (the message
+        gives file, line number and text).
     TypeError, ValueError
         If a parameter is not as described or has no effect, a column is missing or cannot be told, an id, event or
         timestamp is null (the message names column and row), or events are later than ``now``.
@@ -105,53 +118,136 @@ def load_events(
     array([6., 0., 1.], dtype=float32)
     """
     caller = "load_events"
+    meaning = EventMeaning.of(weights, exposure, ignore, duration, min_duration, half_life, now, caller)
+    columns = {"user": user, "item": item, "event": event, "timestamp": timestamp, "duration": duration}
+    reading = {"time_unit": time_unit, "n_threads": n_threads, **text}
+    ratings, left_out = read_events(source, columns, meaning, caller, **reading)
+    if left_out.n_lines:
+        report_left_out(source, left_out, text["on_bad_lines"])
+    return ratings
+
+
+class EventMeaning(NamedTuple):
+    """What events mean: the parameters of :func:`load_events` that say so, checked."""
+
+    kinds: EventKinds
+    half_life: float
+    now: int | None
+
+    @classmethod
+    def of(
+        cls,
+        weights: Any,
+        exposure: Any,
+        ignore: Any,
+        duration: Any,
+        min_duration: Any,
+        half_life: Any,
+        now: Any,
+        caller: str,
+    ) -> EventMeaning:
+        """Check the parameters; raises TypeError and ValueError as :func:`load_events`."""
+        kinds = EventKinds.of(weights, exposure, ignore, min_duration, caller)
+        if (duration is None) != (min_duration is None):
+            given, other = ("duration", "min_duration") if min_duration is None else ("min_duration", "duration")
+            raise ValueError(f"{caller}: {given} has no effect without {other}")
+        if now is not None and half_life is None:
+            raise ValueError(f"{caller}: now has no effect without half_life; got {now!r}")
+        life = 0.0 if half_life is None else duration_of(half_life, caller, "half_life")
+        return cls(kinds, life, None if now is None else int(time_vector([now], caller, "now")[0]))
+
+    def check_columns(self, columns: Mapping[str, Any], caller: str) -> None:
+        """Refuse what has no column."""
+        if self.half_life and "timestamp" not in columns:
+            raise ValueError(f"{caller}: half_life needs a column of times: pass timestamp=")
+        if self.kinds.numbers and "event" not in columns:
+            raise ValueError(
+                f"{caller}: weights, exposure and ignore need a column of events: pass event=; got none that is "
+                "recognised"
+            )
+
+
+def read_events(
+    source: Any,
+    columns: dict[str, Any],
+    meaning: EventMeaning,
+    caller: str,
+    *,
+    time_unit: str = "auto",
+    n_threads: int | None = None,
+    header: bool | str = "auto",
+    **text: Any,
+) -> tuple[Ratings, LeftOut]:
+    """Return ratings as :func:`load_events`, and the lines of text that were left out."""
     threads = check_n_threads(n_threads, caller)
-    kinds = EventKinds.of(weights, exposure, ignore, min_duration, caller)
-    life = 0.0 if half_life is None else duration_of(half_life, caller, "half_life")
-    end = None if now is None else _moment(now, caller)
-    if (duration is None) != (min_duration is None):
-        given, other = ("duration", "min_duration") if min_duration is None else ("min_duration", "duration")
-        raise ValueError(f"{caller}: {given} has no effect without {other}")
-    if now is not None and half_life is None:
-        raise ValueError(f"{caller}: now has no effect without half_life; got {now!r}")
-    asked = {"user": user, "item": item, "event": event, "timestamp": timestamp}
-    asked["duration"] = False if duration is None else duration
-    with _opened(source, asked, kinds, caller) as events:
-        _check_columns(events.columns, kinds, half_life, caller)
-        return _summed(events, kinds, life, end, caller, threads)
+    check_time_unit(time_unit, caller)
+    check_text_options(caller, text)
+    asked = columns | {"duration": False if columns["duration"] is None else columns["duration"]}
+    reading = _Reading(asked, time_unit, header, text, threads, caller)
+    with _opened(source, meaning.kinds, reading) as events:
+        meaning.check_columns(events.columns, caller)
+        return _summed(events, meaning, reading), getattr(events, "left_out", LeftOut())
+
+
+class _Reading(NamedTuple):
+    """How a log is read."""
+
+    columns: dict[str, Any]
+    time_unit: str
+    header: bool | str
+    text: dict[str, Any]
+    n_threads: int
+    caller: str
+
+    def refuse_text(self, what: str) -> None:
+        """Refuse what says how delimited text is read."""
+        for name, value in {**self.text, "header": None if self.header == "auto" else self.header}.items():
+            if value is not None:
+                raise ValueError(f"{self.caller}: {name} must not be given for {what}; got {value!r}")
 
 
 @contextmanager
-def _opened(source: Any, asked: dict[str, Any], kinds: EventKinds, caller: str) -> Iterator[ArrowEvents]:
+def _opened(source: Any, kinds: EventKinds, reading: _Reading) -> Iterator[ArrowEvents | TextEvents]:
     """Open a log; what is wrong with the content of a file is a DataError that begins with its path."""
+    asked, caller = reading.columns, reading.caller
     if not isinstance(source, (str, os.PathLike)):
-        yield ArrowEvents(table_source(source, caller), asked, kinds, caller)
+        reading.refuse_text("tables")
+        yield ArrowEvents(table_source(source, caller), asked, kinds, reading.time_unit, caller)
         return
     path = Path(source)
     layout = detect_format(path).format
-    if layout not in LAYOUTS:
-        raise NotImplementedError
     try:
-        with file_source(path, layout, caller) as table:
-            yield ArrowEvents(table, asked, kinds, caller)
+        if layout in LAYOUTS:
+            reading.refuse_text(f"files of this kind ({layout})")
+            with file_source(path, layout, caller) as table:
+                yield ArrowEvents(table, asked, kinds, reading.time_unit, caller)
+        else:
+            with open_delimited(path, check_text_options(caller, reading.text), caller) as file:
+                yield TextEvents(
+                    file,
+                    asked,
+                    kinds,
+                    header=reading.header,
+                    time_unit=reading.time_unit,
+                    n_threads=reading.n_threads,
+                )
     except (TypeError, ValueError) as error:
         if isinstance(error, DataError) or not str(error).startswith(f"{path}: "):
             raise
         raise DataError(str(error)) from None
 
 
-def _summed(
-    events: ArrowEvents, kinds: EventKinds, half_life: float, now: int | None, caller: str, n_threads: int
-) -> Ratings:
+def _summed(events: ArrowEvents | TextEvents, meaning: EventMeaning, reading: _Reading) -> Ratings:
     """Read a log to its end, and return what is left of its events at a moment."""
-    columns, where = events.columns, events.where
-    table = ingest.EventTable(half_life)
-    users, items = (IdStream(columns[role], where, n_threads) for role in ("user", "item"))
+    columns, where, threads = events.columns, events.where, reading.n_threads
+    kinds, now = meaning.kinds, meaning.now
+    table = ingest.EventTable(meaning.half_life)
+    users, items = (IdStream(f"{where}: column {columns[role]!r}", threads) for role in ("user", "item"))
     for batch in events:
         if not kinds.unknown:  # else the log is read on, to count them
             numbers = users.numbers(batch.users), items.numbers(batch.items)
-            meaning = kinds.strengths, kinds.least_duration
-            table.add(*numbers, batch.kinds, batch.times, batch.durations, *meaning, n_threads)
+            strengths = kinds.strengths, kinds.least_duration
+            table.add(*numbers, batch.kinds, batch.times, batch.durations, *strengths, threads)
     kinds.check_known(f"{where}: column {columns.get('event')!r}")
     user_ids, user_rows = users.finish()
     item_ids, item_rows = items.finish()
@@ -160,29 +256,13 @@ def _summed(
     latest = table.latest()
     if now is not None and latest > now:
         raise ValueError(
-            f"{caller}: now must not lie before the latest event, at {latest}; got {now}; leave later events out of "
-            "the log, or pass now=None"
+            f"{reading.caller}: now must not lie before the latest event, at {latest}; got {now}; leave later events "
+            "out of the log, or pass now=None"
         )
     shape = len(user_ids), len(item_ids)
     timed = "timestamp" in columns
     at = latest if now is None else now
-    indptr, indices, values, times = table.to_csr(user_rows, item_rows, *shape, at, timed, n_threads)
-    if ingest.first_invalid(values, True, n_threads) >= 0:
-        raise ValueError(f"{caller}: sums of strengths must be finite as float32; choose smaller weights")
+    indptr, indices, values, times = table.to_csr(user_rows, item_rows, *shape, at, timed, threads)
+    if ingest.first_invalid(values, True, threads) >= 0:
+        raise ValueError(f"{reading.caller}: sums of strengths must be finite as float32; choose smaller weights")
     return Ratings(indptr, indices, values, users=user_ids, items=item_ids, timestamps=times)
-
-
-def _check_columns(columns: Mapping[str, Any], kinds: EventKinds, half_life: Any, caller: str) -> None:
-    """Refuse parameters without a column, and a column without its parameters."""
-    if half_life is not None and "timestamp" not in columns:
-        raise ValueError(f"{caller}: half_life needs a column of times: pass timestamp=; got {half_life!r}")
-    if kinds.numbers and "event" not in columns:
-        raise ValueError(
-            f"{caller}: weights, exposure and ignore need a column of events: pass event=; got none that is recognised"
-        )
-
-
-def _moment(now: Any, caller: str) -> int:
-    """Return a moment in seconds since 1970."""
-    moments = time_vector(np.asarray([now]), caller, "now")
-    return int(moments[0])
