@@ -42,6 +42,7 @@ EVENT_LOG_NAMES = {
 """Names, as :func:`plain_name` gives them, by which the columns of an event log are recognised; durations are not."""
 
 _ROWS = 1 << 20  # of a batch at most, so that what is made of it stays small
+_SURELY_SECONDS = 10**11  # all bits of times below it: so are the times
 
 
 class EventBatch(NamedTuple):
@@ -118,11 +119,15 @@ class StreamTimes:
 
     def seconds(self, values: NDArray[np.int64], bits: int | None = None, has_dates: bool = False) -> NDArray[np.int64]:
         """Return times in seconds, as :func:`fastcf._times.as_seconds`, which has the same parameters."""
+        if bits is None:
+            bits = int(np.bitwise_or.reduce(values)) if values.size else 0
         seconds = as_seconds(values, self._unit, self._where, bits=bits, has_dates=has_dates)
-        numbers = values[values != 0]
-        if self._unit == "auto" and not has_dates and numbers.size:
-            sizes = np.abs(numbers.astype(np.float64))
-            ends = [*self._sizes, int(sizes.min()), int(sizes.max())]
+        if self._unit == "auto" and not has_dates and bits != 0:
+            ends = [1, bits]
+            if not 0 < bits < _SURELY_SECONDS:
+                sizes = np.abs(values[values != 0].astype(np.float64))
+                ends = [int(sizes.min()), int(sizes.max())]
+            ends += self._sizes
             self._sizes = [min(ends), max(ends)]
             as_seconds(np.array(self._sizes), "auto", self._where)  # refuses several units
         return seconds

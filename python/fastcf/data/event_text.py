@@ -16,6 +16,7 @@ from fastcf.data.event_streams import EVENT_LOG_NAMES, EventBatch, StreamTimes
 from fastcf.data.files import naming_file
 from fastcf.data.left_out import LeftOut
 from fastcf.errors import DataError
+from fastcf.ids import distinct
 
 __all__ = ["SLICE_BYTES", "TextEvents"]
 
@@ -172,6 +173,6 @@ class TextEvents:
                 )
         if names is None:
             return EventBatch(users, items, None, times, lengths)
-        distinct, codes = np.unique(names, return_inverse=True)
-        kinds = self._kinds.of_names(map(str, distinct.tolist()), codes)
+        known = distinct(names, self._reading["n_threads"])
+        kinds = self._kinds.of_names(map(str, known.ids.tolist()), known.rows(names))
         return EventBatch(users, items, kinds, times, lengths).of(kinds >= 0)
