@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -167,6 +171,19 @@ def test_events_rows_may_be_permuted_and_tables_are_emptied():
     assert (indptr.tolist(), indices.tolist()) == ([0, 2, 2, 3], [0, 3, 3])
     indptr, indices, _, _ = rows_of(table, 3, 4, 0, timed=False, user_rows=rows[0], item_rows=rows[1])
     assert (indptr.tolist(), indices.tolist()) == ([0, 0, 0, 0], [])
+
+
+def test_events_are_interrupted_by_ctrl_c():
+    same = np.zeros(30_000_000, np.int32)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    press = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        press.start()
+        with pytest.raises(KeyboardInterrupt):
+            ingest.EventTable().add(same, same, None, None, None, np.ones((1, 3)))
+    finally:
+        press.join()
+        signal.signal(signal.SIGINT, before)
 
 
 ONES = np.ones((1, 3))
