@@ -264,7 +264,7 @@ def test_help_of_every_command_fits_80_columns() -> None:
         ("userId,movieId,rating\n1,2,4\n1,3,nan\n", "ratings.csv:3: "),
         ("userId,movieId,rating\n1,2,4\n1,3,inf\n", "ratings.csv:3: "),
         ("userId,movieId,rating\n1,2,four\n", "ratings.csv:2: "),
-        ("userId,movieId,rating\n1,2,4\n1,2,5\n", "--duplicates last"),
+        ("userId,movieId,rating\n1,2,4\n1,2,5\n", "--duplicates 'last'"),
         ("userId,movieId,rating\n", "no ratings"),
         ("", "ratings.csv"),
     ],

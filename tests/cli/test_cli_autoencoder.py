@@ -136,7 +136,8 @@ def test_autoencoder_is_evaluated_and_asked_as_the_library_does(folder: Path, tm
         (["--model", "autoencoder", "--no-bias"], "--bias needs --model mf or logistic, not autoencoder"),
         (
             ["--model", "mf", "--threshold", 4],
-            "--threshold needs --model linear, implicit, logistic or autoencoder, not mf",
+            "--threshold needs --model linear, implicit, item-neighbours, user-neighbours, popular, logistic or "
+            "autoencoder, not mf",
         ),
         (["--layers", "4"], "--layers needs --model autoencoder, not mf"),
         (["--model", "logistic", "--tied"], "--tied needs --model autoencoder, not logistic"),

@@ -143,9 +143,10 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     "--model",
     "kind",
     type=click.Choice(list(KINDS)),
-    help="For lists a linear item model (the default), an implicit factorisation, neighbours of items or of users, or "
-    "the most popular items. For ratings: matrix factorisation (the default), also of labels 0 and 1 (logistic); a "
-    "masked autoencoder; or only means and biases.",
+    metavar="NAME",
+    help="For lists: linear, a linear item model (the default), implicit, an implicit factorisation, item-neighbours, "
+    "user-neighbours, or popular, the most popular items. For ratings: mf, matrix factorisation (the default), "
+    "logistic, the same of labels 0 and 1, autoencoder, a masked one, or bias, only means and biases.",
 )
 @click.option(
     "--threshold",
