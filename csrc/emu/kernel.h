@@ -13,6 +13,7 @@
 
 #include "emu/launch.h"
 #include "emu/memory.h"
+#include "math/half.h"
 
 #define threadIdx (::fastcf::emu::coordinates.thread)
 #define blockIdx (::fastcf::emu::coordinates.block)
@@ -207,12 +208,40 @@ std::remove_const_t<T> constant_load(const emu::Pointer<T>& place) {
     return place.element(0).read(emu::Touch::read);
 }
 
-using half_t = _Float16;
+// Bits of binary16: not every compiler has _Float16.
+struct half_t {
+    std::uint16_t bits;
+};
+inline half_t half_from_bits(std::uint16_t bits) {
+    return {bits};
+}
+inline std::uint16_t half_bits(half_t value) {
+    return value.bits;
+}
 inline float to_float(half_t value) {
-    return static_cast<float>(value);
+    const std::uint32_t sign = (value.bits & 0x8000u) << 16, size = value.bits & 0x7fffu;
+    std::uint32_t result = 0;
+    if (size >= 0x7c00u)
+        result = 0x7f800000u | (size & 0x3ffu) << 13;
+    else if (size >= 0x0400u)
+        result = (size << 13) + 0x38000000u;
+    else
+        result = std::bit_cast<std::uint32_t>(static_cast<float>(size) * 0x1p-24f);
+    return std::bit_cast<float>(sign | result);
 }
 inline half_t to_half(float value) {
-    return static_cast<half_t>(value);
+    const auto bits = std::bit_cast<std::uint32_t>(round_to_half(value));
+    const std::uint32_t sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+    std::uint32_t result = 0;
+    if (size > 0x7f800000u)
+        result = 0x7e00u;
+    else if (size == 0x7f800000u)
+        result = 0x7c00u;
+    else if (size >= 0x38800000u)
+        result = (size - 0x38000000u) >> 13;
+    else
+        result = static_cast<std::uint32_t>(std::bit_cast<float>(size) * 0x1p24f);
+    return {static_cast<std::uint16_t>(sign | result)};
 }
 
 struct alignas(8) half4 {
@@ -257,13 +286,6 @@ inline float inverse_root(float x) {
 }
 inline std::int64_t most_shared_bytes() {
     return emu::kMostSharedBytes;
-}
-
-inline half_t half_from_bits(std::uint16_t bits) {
-    return std::bit_cast<half_t>(bits);
-}
-inline std::uint16_t half_bits(half_t value) {
-    return std::bit_cast<std::uint16_t>(value);
 }
 
 inline void atomic_add4(const emu::Pointer<float>& place, float4 value) {
