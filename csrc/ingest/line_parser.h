@@ -54,6 +54,7 @@ class LineParser {
           item_mode_(item_mode),
           separator_(format.dialect.separator),
           spaced_dates_(separator_ != " "),
+          quotes_(format.dialect.quoting != Quoting::none),
           quote_(format.dialect.quoting == Quoting::none ? ' ' : '"'),
           escape_(format.dialect.escape == '\0' ? ' ' : format.dialect.escape),
           decimal_(format.decimal),
@@ -95,12 +96,14 @@ class LineParser {
         const std::size_t n = roles_.size();
         for (std::size_t field = 0;;) {
             if (p > last) return false;
+            const bool quoted = quotes_ && *p == '"';
+            if (quoted) ++p;
             switch (roles_[field]) {
                 case Role::user:
-                    if (!take_id(p, last, user_mode_, row.user)) return false;
+                    if (!take_id(p, last, user_mode_, quoted, row.user)) return false;
                     break;
                 case Role::item:
-                    if (!take_id(p, last, item_mode_, row.item)) return false;
+                    if (!take_id(p, last, item_mode_, quoted, row.item)) return false;
                     break;
                 case Role::rating:
                     if (!take_short_decimal(p, row.rating)) return false;
@@ -111,9 +114,10 @@ class LineParser {
                         return false;
                     break;
                 case Role::none:
-                    if (!skip_plain(p, last)) return false;
+                    if (!(quoted ? skip_quoted(p, last) : skip_plain(p, last))) return false;
                     break;
             }
+            if (quoted && *p++ != '"') return false;
             if (++field == n) break;
             if ((load8(p) & separator_mask_) != separator_word_) return false;
             p += separator_.size();
@@ -163,10 +167,10 @@ class LineParser {
         return concat("'", field.substr(0, kLongest), field.size() > kLongest ? "...'" : "'");
     }
 
-    bool take_id(const char*& p, const char* last, IdMode mode, Id& id) const {
+    bool take_id(const char*& p, const char* last, IdMode mode, bool quoted, Id& id) const {
         if (is_integer_mode(mode)) return take_integer(p, id.integer) && fits_mode(id.integer, mode);
         const char* begin = p;
-        if (!skip_plain(p, last)) return false;
+        if (!(quoted ? skip_quoted(p, last) && p > begin : skip_plain(p, last))) return false;
         id.text = {begin, static_cast<std::size_t>(p - begin)};
         return true;
     }
@@ -179,6 +183,17 @@ class LineParser {
         for (; q <= last && *q != first && *q != '\n' && *q != '\r'; ++q)
             if (*q == ' ' || *q == '\t' || *q == quote_ || *q == escape_) return false;
         if (q > last || q == p) return false;
+        p = q;
+        return true;
+    }
+
+    // Moves to the quote that closes a field on its line; gives up on escapes. A doubled quote inside ends it, too, and
+    // the field is then followed by neither separator nor line end.
+    bool skip_quoted(const char*& p, const char* last) const {
+        const char* q = p;
+        for (; q <= last && *q != '"'; ++q)
+            if (*q == '\n' || *q == '\r' || (escape_ != ' ' && *q == escape_)) return false;
+        if (q > last) return false;
         p = q;
         return true;
     }
@@ -262,6 +277,7 @@ class LineParser {
     IdMode item_mode_;
     std::string separator_;
     bool spaced_dates_;
+    bool quotes_;  // fields may be quoted
     char quote_;   // a character at which skip_plain gives up anyway where there are none
     char escape_;  // the same
     char decimal_;

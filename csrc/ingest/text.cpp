@@ -100,6 +100,8 @@ class PieceReader {
 
     template <class Integer>
     void read_plain(Integer* users, Integer* items) {
+        constexpr int kMostMisses = 32;  // rows in a row that are not plain: none may be, as with dates
+        int misses = 0;
         if (!plain_.usable()) return;
         while (!stopped_ && cursor_ < piece_.end) {
             const char* const block = cursor_;
@@ -113,6 +115,8 @@ class PieceReader {
                 n_rows_ += n;
                 n_lines_ += n;
                 if (cursor_ >= piece_.end || !plain_.has_row()) break;
+                misses = n == 0 ? misses + 1 : 0;
+                if (misses > kMostMisses) return;
                 read_record();
                 plain_.skip_to(cursor_);
             }
