@@ -3,8 +3,8 @@
     python bench/bench_text_kinds.py                 # 2 M rows, 2 threads
 
 Every file holds the same rows. Kinds alternate in one process. Dates and quoted fields leave the bulk parser and take
-the one for single rows; decimal commas and line ends in fields are cut field by field, the latter after a serial pass that
-looks where records end; encodings are converted first.
+the one for single rows. Decimal commas and line ends in fields are cut field by field, the latter after a serial pass
+that looks where records end. Encodings are converted first.
 """
 
 from __future__ import annotations
