@@ -164,6 +164,11 @@ def test_layout_code_is_counted_without_comments_and_docstrings():
     assert native_lines("// a\n/* b\n c */ int x;\n\nvoid f() {\n  g();  // d\n}\n") == 3
 
 
+def test_layout_test_files_have_different_names():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]  # or pytest collects none of them
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_layout_no_merge_was_left_half_done():
     texts = [path for path in (*SOURCES, *ROOT.glob("*.*"), *(ROOT / "docs").rglob("*.md")) if path.is_file()]
     assert [relative(path) for path in texts if re.search(rb"^(<{7}|>{7}) ", path.read_bytes(), re.MULTILINE)] == []
