@@ -105,8 +105,8 @@ def some_users(log: RatingLog, n_users: int, seed: int) -> RatingLog:
     return rows_of(log, np.isin(log.users, kept))
 
 
-def rows_of(log: RatingLog, mask: np.ndarray) -> RatingLog:
-    times = None if log.timestamps is None else log.timestamps[mask]
+def rows_of(log: RatingLog, mask: np.ndarray, *, dated: bool = True) -> RatingLog:
+    times = log.timestamps[mask] if dated and log.timestamps is not None else None
     return RatingLog(log.users[mask], log.items[mask], log.ratings[mask], times)
 
 
@@ -116,8 +116,8 @@ def split(log: RatingLog, name: str, seed: int) -> Parts:
     times = log.timestamps
     if times is None:
         raise ValueError("split: ratings must have dates; got none")
-    train = rows_of(log, (times >= first) & (times <= last))._replace(timestamps=None).to_ratings()
-    month = rows_of(log, (times >= first_test) & (times <= last_test))._replace(timestamps=None)
+    train = rows_of(log, (times >= first) & (times <= last), dated=False).to_ratings()
+    month = rows_of(log, (times >= first_test) & (times <= last_test), dated=False)
     known = (train.users.rows(month.users) >= 0) & (train.items.rows(month.items) >= 0)
     heads = np.random.default_rng(seed).random(known.size) < 0.5
     return Parts(train, rows_of(month, known & heads).to_ratings(), rows_of(month, known & ~heads).to_ratings())

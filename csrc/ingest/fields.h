@@ -1,4 +1,4 @@
-// One field of a text line to one value: integers, short decimals, UTF-8. Two kinds of functions stand here.
+// One field of a text line to one value: integers and short decimals. Two kinds of functions stand here.
 // `take_…` read at a cursor and advance it, are branch-poor, and may give up on anything unusual; they may read up to
 // kReadAhead bytes past the cursor. `parse_…` take a complete field and define what is accepted.
 #pragma once
@@ -149,43 +149,6 @@ inline Decimal parse_decimal(std::string_view text, float& value) {
         wide = std::strtod(std::string(text).c_str(), nullptr);  // 0 or infinite
     value = static_cast<float>(wide);
     return std::isfinite(value) ? Decimal::ok : Decimal::not_finite;
-}
-
-// Decodes UTF-8 and returns the number of characters, or -1 where it is not valid (or holds a NUL, which fixed-width
-// strings cannot keep) or has more than `limit` of them. Writes them to `out` unless that is null.
-inline std::int64_t decode_utf8(std::string_view text, char32_t* out, std::int64_t limit) {
-    std::int64_t n = 0;
-    for (std::size_t i = 0; i < text.size();) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        char32_t c = byte;
-        int extra = 0;
-        if (byte >= 0x80) {
-            if (byte >= 0xC2 && byte <= 0xDF) {
-                extra = 1;
-                c = byte & 0x1F;
-            } else if (byte >= 0xE0 && byte <= 0xEF) {
-                extra = 2;
-                c = byte & 0x0F;
-            } else if (byte >= 0xF0 && byte <= 0xF4) {
-                extra = 3;
-                c = byte & 0x07;
-            } else {
-                return -1;
-            }
-        }
-        if (text.size() - i <= static_cast<std::size_t>(extra)) return -1;
-        for (int k = 1; k <= extra; ++k) {
-            const auto next = static_cast<unsigned char>(text[i + k]);
-            if ((next & 0xC0) != 0x80) return -1;
-            c = (c << 6) | (next & 0x3F);
-        }
-        const bool overlong = (extra == 2 && c < 0x800) || (extra == 3 && c < 0x10000);
-        if (c == 0 || overlong || (c >= 0xD800 && c <= 0xDFFF) || c > 0x10FFFF || n == limit) return -1;
-        if (out != nullptr) out[n] = c;
-        ++n;
-        i += 1 + static_cast<std::size_t>(extra);
-    }
-    return n;
 }
 
 }  // namespace fastcf::ingest

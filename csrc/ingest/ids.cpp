@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/parallel.h"
+#include "core/parallel_sort.h"
 #include "core/rng.h"
 
 namespace fastcf {
@@ -36,49 +37,17 @@ std::uint64_t hash_integer(std::int64_t id) {
     return mix64(static_cast<std::uint64_t>(id));
 }
 
-// Padding does not count, so arrays of different widths agree.
-std::int64_t text_length(const char32_t* text, std::int64_t width) {
-    while (width > 0 && text[width - 1] == 0) --width;
-    return width;
-}
-
-std::uint64_t hash_text(const char32_t* text, std::int64_t length) {
-    std::uint64_t hash = static_cast<std::uint64_t>(length);
-    for (std::int64_t i = 0; i < length; ++i) hash = (hash ^ text[i]) * 0x9fb21c651e98df25ULL;
-    return mix64(hash);
-}
-
-bool same_text(const char32_t* a, std::int64_t width_a, const char32_t* b, std::int64_t width_b) {
-    const std::int64_t length = text_length(a, width_a);
-    return length == text_length(b, width_b) && std::equal(a, a + length, b);
-}
-
 // Slots for n keys at a load of at most one half.
 std::size_t table_capacity(std::int64_t n) {
     return std::bit_ceil(static_cast<std::size_t>(std::max<std::int64_t>(n, 4)) * 2);
 }
 
-// Sorts pieces in parallel, then merges them pairwise.
-template <class T, class Less>
-void parallel_sort(std::vector<T>& values, int n_threads, Less less) {
-    const auto n = static_cast<std::int64_t>(values.size());
-    const auto threads = static_cast<std::uint64_t>(resolve_threads(n_threads));
-    const std::int64_t pieces = n < 4 * kGrain ? 1 : static_cast<std::int64_t>(std::bit_ceil(threads));
-    const auto bound = [&](std::int64_t piece) { return values.begin() + n * piece / pieces; };
-    parallel_for(pieces, n_threads, [&](std::int64_t p, int) { std::sort(bound(p), bound(p + 1), less); });
-    for (std::int64_t width = 1; width < pieces; width *= 2)
-        parallel_for(pieces / (2 * width), n_threads, [&](std::int64_t p, int) {
-            const std::int64_t first = 2 * width * p;
-            std::inplace_merge(bound(first), bound(first + width), bound(first + 2 * width), less);
-        });
-}
-
 // The distinct ids among the entries that one thread has seen. A slot holds the hash and the entry that brought the id;
-// `same(a, b)` says whether two entries of equal hash hold the same id.
+// hash_integer is a bijection, so equal hashes are equal ids.
 class IdSet {
   public:
-    template <class Hash, class Same>
-    void insert_all(std::int64_t begin, std::int64_t end, Hash hash, Same same) {
+    template <class Hash>
+    void insert_all(std::int64_t begin, std::int64_t end, Hash hash) {
         std::uint64_t hashes[kAhead];
         for (; begin < end; begin += kAhead) {
             const std::int64_t n = std::min<std::int64_t>(kAhead, end - begin);
@@ -86,14 +55,13 @@ class IdSet {
                 hashes[i] = hash(begin + i);
                 prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
             }
-            for (std::int64_t i = 0; i < n; ++i) insert({hashes[i], begin + i}, same);
+            for (std::int64_t i = 0; i < n; ++i) insert({hashes[i], begin + i});
         }
     }
 
-    template <class Same>
-    void absorb(IdSet& other, Same same) {
+    void absorb(IdSet& other) {
         for (const Slot& slot : other.slots_)
-            if (slot.entry >= 0) insert(slot, same);
+            if (slot.entry >= 0) insert(slot);
         other = IdSet();
     }
 
@@ -112,12 +80,11 @@ class IdSet {
         std::int64_t entry;
     };
 
-    template <class Same>
-    void insert(const Slot& slot, Same same) {
+    void insert(const Slot& slot) {
         const std::size_t mask = slots_.size() - 1;
         std::size_t at = slot.hash & mask;
         for (; slots_[at].entry >= 0; at = (at + 1) & mask)
-            if (slots_[at].hash == slot.hash && same(slots_[at].entry, slot.entry)) return;
+            if (slots_[at].hash == slot.hash) return;
         slots_[at] = slot;
         if (++count_ * 3 > static_cast<std::int64_t>(slots_.size()) * 2) grow();
     }
@@ -139,18 +106,18 @@ class IdSet {
 };
 
 // One entry per distinct id of `n`, in no particular order: every thread fills a set, sets are united pairwise.
-template <class Hash, class Same>
-std::vector<std::int64_t> distinct_entries(std::int64_t n, std::int64_t limit, int n_threads, Hash hash, Same same) {
+template <class Hash>
+std::vector<std::int64_t> distinct_entries(std::int64_t n, std::int64_t limit, int n_threads, Hash hash) {
     n_threads = threads_for(n, n_threads);
     std::vector<IdSet> sets(static_cast<std::size_t>(n_threads));
     parallel_chunks(n, kGrain, n_threads, [&](std::int64_t begin, std::int64_t end, int thread) {
-        sets[static_cast<std::size_t>(thread)].insert_all(begin, end, hash, same);
+        sets[static_cast<std::size_t>(thread)].insert_all(begin, end, hash);
     });
     const auto n_sets = static_cast<std::int64_t>(sets.size());
     for (std::int64_t apart = 1; apart < n_sets; apart *= 2)
         parallel_for((n_sets + apart - 1) / (2 * apart), n_threads, [&](std::int64_t pair, int) {
             const auto first = static_cast<std::size_t>(2 * apart * pair);
-            sets[first].absorb(sets[first + static_cast<std::size_t>(apart)], same);
+            sets[first].absorb(sets[first + static_cast<std::size_t>(apart)]);
         });
     std::vector<std::int64_t> result = sets[0].entries();
     check(static_cast<std::int64_t>(result.size()) <= limit, "there must be at most ", limit, " distinct ids; got ",
@@ -199,9 +166,7 @@ std::vector<std::int64_t> unique_of(const Integer* ids, std::int64_t n, std::int
             if (present[i] != 0) result.push_back(minimum + static_cast<std::int64_t>(i));
         return result;
     }
-    result = distinct_entries(
-        n, limit, n_threads, [=](std::int64_t entry) { return hash_integer(ids[entry]); },
-        [](std::int64_t, std::int64_t) { return true; });  // mix64 is a bijection: equal hashes are equal ids
+    result = distinct_entries(n, limit, n_threads, [=](std::int64_t entry) { return hash_integer(ids[entry]); });
     for (std::int64_t& value : result) value = ids[value];
     parallel_sort(result, n_threads, std::less<>());
     return result;
@@ -215,41 +180,10 @@ std::vector<std::int64_t> unique_integers(const IdArray& ids, std::int64_t limit
     return unique_of(static_cast<const std::int64_t*>(ids.data), ids.size, limit, n_threads);
 }
 
-std::vector<char32_t> unique_strings(const IdArray& ids, std::int64_t limit, int n_threads) {
-    const std::int64_t width = ids.width;
-    const auto entries = distinct_entries(
-        ids.size, limit, n_threads,
-        [&](std::int64_t entry) { return hash_text(ids.text(entry), text_length(ids.text(entry), width)); },
-        [&](std::int64_t a, std::int64_t b) { return std::equal(ids.text(a), ids.text(a) + width, ids.text(b)); });
-    // Gathered first, so that sorting does not walk the whole input.
-    std::vector<char32_t> texts(entries.size() * static_cast<std::size_t>(width));
-    std::vector<std::int32_t> order(entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-        std::copy_n(ids.text(entries[i]), width, texts.data() + static_cast<std::int64_t>(i) * width);
-        order[i] = static_cast<std::int32_t>(i);
-    }
-    const char32_t* unsorted = texts.data();
-    parallel_sort(order, n_threads, [=](std::int32_t a, std::int32_t b) {
-        return std::lexicographical_compare(unsorted + a * width, unsorted + (a + 1) * width, unsorted + b * width,
-                                            unsorted + (b + 1) * width);
-    });
-    std::vector<char32_t> result(texts.size());
-    for (std::size_t i = 0; i < order.size(); ++i)
-        std::copy_n(unsorted + order[i] * width, width, result.data() + static_cast<std::int64_t>(i) * width);
-    return result;
-}
-
-IdIndex::IdIndex(const IdArray& ids) : size_(ids.size), strings_(ids.type == IdArray::Type::ucs4) {
+IdIndex::IdIndex(const IdArray& ids) : size_(ids.size) {
     check(size_ <= kMaxDistinctIds, "there must be at most ", kMaxDistinctIds, " distinct ids; got ", size_);
+    check(ids.type == IdArray::Type::int64, "IdIndex: ids must have dtype int64");
     if (size_ == 0) return;
-    if (strings_)
-        index_strings(ids);
-    else
-        index_integers(ids);
-}
-
-void IdIndex::index_integers(const IdArray& ids) {
-    check(ids.type == IdArray::Type::int64, "IdIndex: integer ids must have dtype int64");
     const auto* values = static_cast<const std::int64_t*>(ids.data);
     const auto [low, high] = std::minmax_element(values, values + size_);
     minimum_ = *low;
@@ -277,38 +211,21 @@ void IdIndex::index_integers(const IdArray& ids) {
     }
 }
 
-void IdIndex::index_strings(const IdArray& ids) {
-    width_ = ids.width;
-    texts_.assign(ids.text(0), ids.text(size_));
-    slots_.assign(table_capacity(size_), Slot{0, -1});
-    const std::uint64_t mask = slots_.size() - 1;
-    for (std::int64_t i = 0; i < size_; ++i) {
-        const char32_t* text = ids.text(i);
-        const std::uint64_t hash = hash_text(text, text_length(text, width_));
-        std::uint64_t at = hash & mask;
-        for (; slots_[at].position >= 0; at = (at + 1) & mask)
-            check(slots_[at].hash != hash || !std::equal(text, text + width_, ids.text(slots_[at].position)),
-                  "ids must be distinct; the strings at positions ", slots_[at].position, " and ", i, " are equal");
-        slots_[at] = {hash, i};
-    }
-}
-
-// Looks up n ids through the hash table; `same(i, position)` compares the i-th with the id at a position.
-template <class Hash, class Same>
-void IdIndex::probe(std::int64_t n, std::int32_t* out, Hash hash, Same same) const {
+// Looks up n ids through the hash table. mix64 is a bijection: equal hashes are equal ids.
+template <class Integer>
+void IdIndex::probe(const Integer* ids, std::int64_t n, std::int32_t* out) const {
     const std::uint64_t mask = slots_.size() - 1;
     std::uint64_t hashes[kAhead];
     for (std::int64_t begin = 0; begin < n; begin += kAhead) {
         const std::int64_t end = std::min(n, begin + kAhead);
         for (std::int64_t i = begin; i < end; ++i) {
-            hashes[i - begin] = hash(i);
+            hashes[i - begin] = hash_integer(ids[i]);
             prefetch(&slots_[hashes[i - begin] & mask]);
         }
         for (std::int64_t i = begin; i < end; ++i) {
             const std::uint64_t wanted = hashes[i - begin];
             std::uint64_t at = wanted & mask;
-            while (slots_[at].position >= 0 && !(slots_[at].hash == wanted && same(i, slots_[at].position)))
-                at = (at + 1) & mask;
+            while (slots_[at].position >= 0 && slots_[at].hash != wanted) at = (at + 1) & mask;
             out[i] = static_cast<std::int32_t>(slots_[at].position);
         }
     }
@@ -325,26 +242,13 @@ void IdIndex::encode_integers(const Integer* ids, std::int64_t n, std::int32_t* 
     } else if (!table_.empty()) {
         for (std::int64_t i = 0; i < n; ++i) out[i] = offset(i) < table_.size() ? table_[offset(i)] : -1;
     } else {
-        probe(
-            n, out, [&](std::int64_t i) { return hash_integer(ids[i]); },
-            [](std::int64_t, std::int64_t) { return true; });  // mix64 is a bijection: equal hashes are equal ids
+        probe(ids, n, out);
     }
 }
 
-void IdIndex::encode_strings(const IdArray& ids, std::int64_t begin, std::int64_t end, std::int32_t* out) const {
-    probe(
-        end - begin, out,
-        [&](std::int64_t i) { return hash_text(ids.text(begin + i), text_length(ids.text(begin + i), ids.width)); },
-        [&](std::int64_t i, std::int64_t position) {
-            return same_text(ids.text(begin + i), ids.width, texts_.data() + position * width_, width_);
-        });
-}
-
 void IdIndex::encode(const IdArray& ids, std::int64_t begin, std::int64_t end, std::int32_t* out) const {
-    if (size_ == 0 || strings_ != (ids.type == IdArray::Type::ucs4))
+    if (size_ == 0)
         std::fill(out, out + (end - begin), -1);
-    else if (strings_)
-        encode_strings(ids, begin, end, out);
     else if (ids.type == IdArray::Type::int32)
         encode_integers(static_cast<const std::int32_t*>(ids.data) + begin, end - begin, out);
     else

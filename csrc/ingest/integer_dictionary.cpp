@@ -20,10 +20,8 @@ constexpr std::size_t kFirstSlots = 1 << 10;
 void IntegerDictionary::encode(const IdArray& ids, std::int32_t* out, int n_threads) {
     if (ids.type == IdArray::Type::int32)
         encode_integers(static_cast<const std::int32_t*>(ids.data), ids.size, out, n_threads);
-    else if (ids.type == IdArray::Type::int64)
-        encode_integers(static_cast<const std::int64_t*>(ids.data), ids.size, out, n_threads);
     else
-        check(false, "IntegerDictionary: ids must be integers; got strings");
+        encode_integers(static_cast<const std::int64_t*>(ids.data), ids.size, out, n_threads);
 }
 
 template <class Integer>

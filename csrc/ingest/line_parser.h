@@ -18,8 +18,10 @@
 
 namespace fastcf::ingest {
 
-inline bool is_integer_mode(IdMode mode) {
-    return mode == IdMode::narrow || mode == IdMode::integer;
+// Whether a text can be an id of a column: a NUL is a sign of something that is no text.
+inline bool is_id_text(std::string_view text, IdType type) {
+    if (type == IdType::integer) return is_integer_text(text);
+    return is_utf8(text) && text.find('\0') == std::string_view::npos;
 }
 
 inline bool fits_mode(std::int64_t id, IdMode mode) {
@@ -44,14 +46,11 @@ struct Row {
 
 enum class Outcome { row, blank, other_ids };
 
-// Columns of strings are as wide as their longest one: a stray line must not make millions of rows that wide.
-inline constexpr std::size_t kLongestId = 255;
-
 class LineParser {
   public:
-    LineParser(const LogFormat& format, IdMode user_mode, IdMode item_mode)
-        : user_mode_(user_mode),
-          item_mode_(item_mode),
+    LineParser(const LogFormat& format, const IdColumn& user, const IdColumn& item)
+        : user_(user),
+          item_(item),
           separator_(format.dialect.separator),
           spaced_dates_(separator_ != " "),
           quotes_(format.dialect.quoting != Quoting::none),
@@ -100,10 +99,10 @@ class LineParser {
             if (quoted) ++p;
             switch (roles_[field]) {
                 case Role::user:
-                    if (!take_id(p, last, user_mode_, quoted, row.user)) return false;
+                    if (!take_id(p, last, user_, quoted, row.user)) return false;
                     break;
                 case Role::item:
-                    if (!take_id(p, last, item_mode_, quoted, row.item)) return false;
+                    if (!take_id(p, last, item_, quoted, row.item)) return false;
                     break;
                 case Role::rating:
                     if (!take_short_decimal(p, row.rating)) return false;
@@ -130,8 +129,8 @@ class LineParser {
 
     // Any record. Throws Malformed, and Unclosed where it ends inside a quoted field.
     Outcome parse(std::string_view record, Row& row) {
-        needed_user = user_mode_;
-        needed_item = item_mode_;
+        needed_user = user_.mode;
+        needed_item = item_.mode;
         if (LineSplitter::is_blank(record) || dialect_.is_comment(record)) return Outcome::blank;
         if (!header_.empty() && record == header_) throw Malformed{concat("the header is repeated; ", kLeaveOut)};
         splitter_.start(record);
@@ -150,7 +149,7 @@ class LineParser {
             throw Malformed{concat("expected ", roles_.size(), " fields separated by '", shown(separator_), "'; got ",
                                    n, "; ", kLeaveOut)};
         if (!problem.empty()) throw Malformed{problem};
-        return needed_user == user_mode_ && needed_item == item_mode_ ? Outcome::row : Outcome::other_ids;
+        return needed_user == user_.mode && needed_item == item_.mode ? Outcome::row : Outcome::other_ids;
     }
 
     // After Outcome::other_ids: the modes that the line's ids need.
@@ -167,12 +166,12 @@ class LineParser {
         return concat("'", field.substr(0, kLongest), field.size() > kLongest ? "...'" : "'");
     }
 
-    bool take_id(const char*& p, const char* last, IdMode mode, bool quoted, Id& id) const {
-        if (is_integer_mode(mode)) return take_integer(p, id.integer) && fits_mode(id.integer, mode);
+    bool take_id(const char*& p, const char* last, const IdColumn& column, bool quoted, Id& id) const {
+        if (column.mode != IdMode::text) return take_integer(p, id.integer) && fits_mode(id.integer, column.mode);
         const char* begin = p;
         if (!(quoted ? skip_quoted(p, last) && p > begin : skip_plain(p, last))) return false;
         id.text = {begin, static_cast<std::size_t>(p - begin)};
-        return true;
+        return is_id_text(id.text, column.type);
     }
 
     // Moves over a field to the separator or line end; gives up on an empty one and where spaces, quotes or escapes
@@ -198,26 +197,29 @@ class LineParser {
         return true;
     }
 
-    static IdMode parse_id(std::string_view field, IdMode mode, Id& id, const char* name) {
+    static IdMode parse_id(std::string_view field, const IdColumn& column, Id& id, const char* name) {
         if (field.empty()) throw Malformed{concat(name, " id must not be empty; ", kLeaveOut)};
-        if (is_integer_mode(mode)) {
-            if (!parse_canonical_integer(field, id.integer)) return IdMode::measure;
-            return fits_mode(id.integer, mode) ? mode : IdMode::integer;
+        if (column.type == IdType::integer && !is_integer_text(field))
+            throw Malformed{
+                concat(name, " id must be an integer, as id_type says; got ", shown_value(field), "; ", kLeaveOut)};
+        if (column.mode != IdMode::text) {
+            if (!parse_canonical_integer(field, id.integer)) return IdMode::text;
+            return fits_mode(id.integer, column.mode) ? column.mode : IdMode::integer;
         }
+        if (!is_id_text(field, column.type))
+            throw Malformed{concat(name, " id must be valid UTF-8 text; ", kNameEncoding)};
         id.unquoted = field;
         id.text = id.unquoted;
-        if (id.text.size() > kLongestId)
-            throw Malformed{concat(name, " id must have at most ", kLongestId, " bytes; got ", id.text.size())};
-        return mode;
+        return column.mode;
     }
 
     void parse_field(Role role, std::string_view field, Row& row) {
         switch (role) {
             case Role::user:
-                needed_user = parse_id(field, user_mode_, row.user, "user");
+                needed_user = parse_id(field, user_, row.user, "user");
                 break;
             case Role::item:
-                needed_item = parse_id(field, item_mode_, row.item, "item");
+                needed_item = parse_id(field, item_, row.item, "item");
                 break;
             case Role::rating:
                 parse_rating(field, row.rating);
@@ -273,8 +275,8 @@ class LineParser {
         row.is_date = moment == Moment::date;
     }
 
-    IdMode user_mode_;
-    IdMode item_mode_;
+    IdColumn user_;
+    IdColumn item_;
     std::string separator_;
     bool spaced_dates_;
     bool quotes_;  // fields may be quoted

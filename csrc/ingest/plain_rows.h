@@ -2,15 +2,14 @@
 // and short decimals without quotes or spaces; any order of the columns.
 //
 // Finding a field's end and reading its digits one after the other is a chain of dependent steps, some sixty cycles a
-// row. So the ends of all fields of a block are found first, 64 characters at a time, by comparing them with separator
-// and line end at once; reading the digits between known ends then overlaps from row to row.
+// row. So the ends of all fields of a block are found first.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
+#include "ingest/field_ends.h"
 #include "ingest/fields.h"
 #include "ingest/text.h"
 #include "ingest/text_kernels.h"
@@ -25,36 +24,15 @@ class PlainRows {
           user_(format.user),
           item_(format.item),
           rating_(format.rating),
-          timestamp_(format.timestamp) {
-        usable_ = format.dialect.separator.size() == 1 && rating_ >= 0 && format.decimal == '.' &&
-                  n_fields_ == (timestamp_ >= 0 ? 4 : 3);
-        if (usable_) ends_.reset(new std::uint32_t[kBlock + 1 + kEndsSlack]);
+          timestamp_(format.timestamp),
+          ends_(separator_, n_fields_) {}
+
+    static bool can_read(const LogFormat& format) {
+        return format.dialect.separator.size() == 1 && format.rating >= 0 && format.decimal == '.' &&
+               format.n_fields == (format.timestamp >= 0 ? 4 : 3);
     }
 
-    bool usable() const { return usable_; }
-
-    // Finds the ends of the fields in a block of the text from `begin` on, the beginning of a line; false where too
-    // little text is left.
-    bool index(const char* begin, const char* text_end) {
-        const std::int64_t readable = text_end - begin - kReadAhead;
-        if (readable < 64) return false;
-        const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(readable / 64 * 64, kBlock));
-        base_ = begin;
-        ends_[0] = ~std::uint32_t{0};  // the line end before the block: the first field begins one further, at 0
-        n_ends_ = FASTCF_SELECT_ISA(text_kernels).find_ends(begin, size, separator_, ends_.get() + 1) - ends_.get() - 1;
-        next_ = 0;
-        return true;
-    }
-
-    bool has_row() const { return next_ + n_fields_ <= n_ends_; }
-
-    // The beginning of the next row.
-    const char* cursor() const { return field_begin(ends_[static_cast<std::size_t>(next_)]); }
-
-    // Lets the rows before `cursor` be.
-    void skip_to(const char* cursor) {
-        while (next_ < n_ends_ && base_ + ends_[static_cast<std::size_t>(next_) + 1] < cursor) ++next_;
-    }
+    FieldEnds& ends() { return ends_; }
 
     // Reads rows of the block until one is not plain, begins at or after `piece_end`, or `limit` are read; returns how
     // many were. `timestamps` may be null.
@@ -82,12 +60,7 @@ class PlainRows {
     }
 
   private:
-    static constexpr std::int64_t kBlock = 1 << 13;
     static constexpr std::int64_t kSingles = 8;  // rows read one by one where several at a time were not plain
-
-    const char* field_begin(std::uint32_t end_before) const {
-        return base_ + static_cast<std::uint32_t>(end_before + 1);
-    }
 
     template <class Integer>
     static auto together() {
@@ -103,22 +76,22 @@ class PlainRows {
     template <class ReadRows, class Integer>
     std::int64_t take_together(ReadRows read_rows, const char* piece_end, std::int64_t limit,
                                const PlainColumns<Integer>& out) {
-        if (next_ == 0) return 0;
-        const std::uint32_t* const ends = ends_.get() + next_;
-        const std::uint32_t* const last = ends_.get() + n_ends_;
-        const auto size = static_cast<std::uint32_t>(std::min<std::int64_t>(piece_end - base_, kBlock));
-        const std::uint32_t* const stop = std::lower_bound(ends + 1, last + 1, size);
+        if (ends_.at_block_begin()) return 0;
+        const std::uint32_t* const ends = ends_.before();
+        const auto size = static_cast<std::uint32_t>(std::min(piece_end - ends_.base(), FieldEnds::kBlock));
+        const std::uint32_t* const stop = std::lower_bound(ends + 1, ends_.last() + 1, size);
         const std::int64_t n = std::min<std::int64_t>(limit, (stop - ends - 1) / n_fields_);
         const PlainLayout layout{separator_, n_fields_, user_, item_, rating_, timestamp_};
-        const std::int64_t taken = read_rows(base_, ends, n, layout, out);
-        next_ += taken * n_fields_;
+        const std::int64_t taken = read_rows(ends_.base(), ends, n, layout, out);
+        ends_.go_to(ends + taken * n_fields_);
         return taken;
     }
 
     template <int kFields, bool kUsualOrder, class Integer>
     std::int64_t take(const char* piece_end, std::int64_t limit, const PlainColumns<Integer>& out) {
-        const std::uint32_t* before = ends_.get() + next_;  // before[f + 1] is the end of field f
-        const std::uint32_t* const last = ends_.get() + n_ends_ - kFields;
+        const std::uint32_t* before = ends_.before();
+        const std::uint32_t* const last = ends_.last_row();
+        const char* const base = ends_.base();
         const char separator = separator_;
         const int user_field = kUsualOrder ? 0 : user_;
         const int item_field = kUsualOrder ? 1 : item_;
@@ -127,14 +100,14 @@ class PlainRows {
         std::uint64_t known_text = 0;  // of the user before, eight digits and its length: files are often by user
         Integer known_user = 0;
         std::int64_t row = 0;
-        for (; row < limit && before <= last && field_begin(before[0]) < piece_end; ++row, before += kFields) {
-            bool usual = base_[before[kFields]] == '\n';
-            for (int f = 1; f < kFields; ++f) usual &= base_[before[f]] == separator;
+        for (; row < limit && before <= last && ends_.field_begin(before[0]) < piece_end; ++row, before += kFields) {
+            bool usual = base[before[kFields]] == '\n';
+            for (int f = 1; f < kFields; ++f) usual &= base[before[f]] == separator;
             // The last field of a line may end in a carriage return.
-            const std::uint32_t line_end = before[kFields] - (base_[before[kFields] - 1] == '\r' ? 1 : 0);
+            const std::uint32_t line_end = before[kFields] - (base[before[kFields] - 1] == '\r' ? 1 : 0);
             const auto field = [&](int f) {
                 return std::pair(
-                    field_begin(before[f]),
+                    ends_.field_begin(before[f]),
                     static_cast<std::int32_t>((f + 1 == kFields ? line_end : before[f + 1]) - before[f]) - 1);
             };
             std::int64_t user, item, timestamp = 0;
@@ -164,7 +137,7 @@ class PlainRows {
             out.ratings[row] = rating;
             if constexpr (kFields == 4) out.timestamps[row] = timestamp;
         }
-        next_ = before - ends_.get();
+        ends_.go_to(before);
         return row;
     }
 
@@ -180,11 +153,7 @@ class PlainRows {
     int item_;
     int rating_;
     int timestamp_;
-    bool usable_;
-    const char* base_ = nullptr;
-    std::unique_ptr<std::uint32_t[]> ends_;  // ends_[k + 1]: where the k-th field of the block ends
-    std::int64_t n_ends_ = 0;
-    std::int64_t next_ = 0;
+    FieldEnds ends_;
 };
 
 }  // namespace fastcf::ingest

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
+#include <utility>
 
+#include "ingest/coded_rows.h"
 #include "ingest/fields.h"
 #include "ingest/line_parser.h"
 #include "ingest/plain_rows.h"
@@ -13,40 +14,39 @@ namespace fastcf::ingest {
 
 namespace {
 
-// Writes one id; returns how many characters it has (0 for integers).
-std::int64_t store_id(const IdColumn& column, std::int64_t at, const Id& id, const char* name) {
+void store_id(const IdColumn& column, std::int64_t at, const Id& id, TextDictionary& texts) {
     switch (column.mode) {
         case IdMode::narrow:
             column.narrow[at] = static_cast<std::int32_t>(id.integer);
-            return 0;
+            break;
         case IdMode::integer:
             column.integers[at] = id.integer;
-            return 0;
-        case IdMode::measure:
+            break;
         case IdMode::text:
+            column.codes[at] = texts.code(id.text);
             break;
     }
-    const bool write = column.mode == IdMode::text;
-    char32_t* out = write ? column.characters + at * column.width : nullptr;
-    const auto limit = write ? column.width : std::numeric_limits<std::int64_t>::max();
-    const std::int64_t n = decode_utf8(id.text, out, limit);
-    if (n < 0) throw Malformed{concat(name, " id must be valid UTF-8 text; ", kNameEncoding)};
-    if (write) std::fill(out + n, out + column.width, U'\0');
-    return n;
 }
+
+// The texts that one thread has met.
+struct Dictionaries {
+    TextDictionary users;
+    TextDictionary items;
+};
 
 // Reads one piece of a text. Plain rows are parsed in bulk, straight into the columns; the others one by one.
 class PieceReader {
   public:
-    PieceReader(const LogFormat& format, Piece& piece, const char* text_end, const LogColumns& columns, LogPass& found)
+    PieceReader(const LogFormat& format, Piece& piece, const char* text_end, const LogColumns& columns,
+                Dictionaries& texts, LogPass& found)
         : format_(format),
           piece_(piece),
           text_end_(text_end),
           columns_(columns),
+          texts_(texts),
           found_(found),
-          plain_(format),
           records_(format.dialect),
-          parser_(format, columns.user.mode, columns.item.mode),
+          parser_(format, columns.user, columns.item),
           thoughtful_(!format.dialect.comment.empty() || (format.rating < 0 && !format.header.empty())) {
         found_.user_mode = columns.user.mode;
         found_.item_mode = columns.item.mode;
@@ -78,49 +78,93 @@ class PieceReader {
 
   private:
     void read_rest() {
-        if (columns_.user.mode == IdMode::narrow && columns_.item.mode == IdMode::narrow)
-            read_plain(columns_.user.narrow, columns_.item.narrow);
-        else if (columns_.user.mode == IdMode::integer && columns_.item.mode == IdMode::integer)
-            read_plain(columns_.user.integers, columns_.item.integers);
-        const char* fast_end = piece_.begin;  // lines that begin before it may take the fast path
         if (parser_.has_fast_path() && text_end_ - piece_.begin > kReadAhead)
-            fast_end = std::min(piece_.end, text_end_ - kReadAhead);
-        while (!stopped_ && cursor_ < piece_.end) {
-            line_begin_ = cursor_;
-            records_.n_lines = 1;
-            if (cursor_ < fast_end && !(thoughtful_ && parser_.needs_thought(cursor_, piece_.end)) &&
-                parser_.fast_row(cursor_, text_end_, row_)) {
-                store_row();
-                ++n_lines_;
-            } else {
-                read_record();
-            }
+            fast_end_ = std::min(piece_.end, text_end_ - kReadAhead);
+        read_blocks();
+        while (!stopped_ && cursor_ < piece_.end) read_row();
+    }
+
+    // Bulk reading, where the format and the kinds of ids have a way.
+    void read_blocks() {
+        const IdColumn& user = columns_.user;
+        const IdColumn& item = columns_.item;
+        if (user.mode == IdMode::text || item.mode == IdMode::text) {
+            if (CodedRows::can_read(format_)) read_coded();
+        } else if (PlainRows::can_read(format_) && user.mode == item.mode) {
+            if (user.mode == IdMode::narrow)
+                read_plain(user.narrow, item.narrow);
+            else
+                read_plain(user.integers, item.integers);
         }
     }
 
     template <class Integer>
     void read_plain(Integer* users, Integer* items) {
+        PlainRows rows(format_);
+        read_rows(rows, [&](std::int64_t at, std::int64_t limit) {
+            return rows.take_rows(piece_.end, limit, users + at, items + at, columns_.ratings + at, times(at));
+        });
+    }
+
+    void read_coded() {
+        with_sink(columns_.user, texts_.users, [&](auto users) {
+            with_sink(columns_.item, texts_.items, [&](auto items) {
+                CodedRows rows(format_);
+                read_rows(rows, [&](std::int64_t at, std::int64_t limit) {
+                    return rows.take_rows(piece_.end, limit, users(at), items(at), columns_.ratings + at, times(at));
+                });
+            });
+        });
+    }
+
+    // Calls use(maker), where maker(at) gives the sink of a column from row `at` on.
+    template <class Use>
+    static void with_sink(const IdColumn& column, TextDictionary& texts, Use use) {
+        if (column.mode == IdMode::text)
+            use([&](std::int64_t at) { return CodeSink(texts, column.type, column.codes + at); });
+        else if (column.mode == IdMode::narrow)
+            use([&](std::int64_t at) { return IntegerSink(column.narrow + at); });
+        else
+            use([&](std::int64_t at) { return IntegerSink(column.integers + at); });
+    }
+
+    template <class Rows, class Take>
+    void read_rows(Rows& rows, Take take) {
         constexpr int kMostMisses = 32;  // rows in a row that are not plain: none may be, as with dates
         int misses = 0;
-        if (!plain_.usable()) return;
+        FieldEnds& ends = rows.ends();
         while (!stopped_ && cursor_ < piece_.end) {
             const char* const block = cursor_;
-            if (!plain_.index(block, text_end_)) return;  // too near the end of the text
-            while (!stopped_ && cursor_ < piece_.end && plain_.has_row()) {
-                const std::int64_t at = piece_.first_row + n_rows_;
-                std::int64_t* timestamps = columns_.timestamps == nullptr ? nullptr : columns_.timestamps + at;
-                const std::int64_t n = plain_.take_rows(piece_.end, piece_.capacity - n_rows_, users + at, items + at,
-                                                        columns_.ratings + at, timestamps);
-                cursor_ = plain_.cursor();
+            if (!ends.index(block, text_end_)) return;  // too near the end of the text
+            while (!stopped_ && cursor_ < piece_.end && ends.has_row()) {
+                const std::int64_t n = take(piece_.first_row + n_rows_, piece_.capacity - n_rows_);
+                cursor_ = ends.cursor();
                 n_rows_ += n;
                 n_lines_ += n;
-                if (cursor_ >= piece_.end || !plain_.has_row()) break;
+                if (cursor_ >= piece_.end || !ends.has_row()) break;
                 misses = n == 0 ? misses + 1 : 0;
-                if (misses > kMostMisses) return;
-                read_record();
-                plain_.skip_to(cursor_);
+                if (misses == kMostMisses) return;
+                read_row();
+                ends.skip_to(cursor_);
             }
-            if (!stopped_ && cursor_ == block) read_record();  // a line longer than a block
+            if (!stopped_ && cursor_ == block) read_row();  // a line longer than a block
+        }
+    }
+
+    std::int64_t* times(std::int64_t at) const {
+        return columns_.timestamps == nullptr ? nullptr : columns_.timestamps + at;
+    }
+
+    // One record at the cursor, the usual line quickly.
+    void read_row() {
+        line_begin_ = cursor_;
+        records_.n_lines = 1;
+        if (cursor_ < fast_end_ && !(thoughtful_ && parser_.needs_thought(cursor_, piece_.end)) &&
+            parser_.fast_row(cursor_, text_end_, row_)) {
+            store_row();
+            ++n_lines_;
+        } else {
+            read_record();
         }
     }
 
@@ -152,8 +196,8 @@ class PieceReader {
     void store_row() {
         const std::int64_t at = piece_.first_row + n_rows_;
         if (n_rows_ == piece_.capacity) throw ParseError(0, 0, "the file changed while it was read", "");
-        found_.user_width = std::max(found_.user_width, store_id(columns_.user, at, row_.user, "user"));
-        found_.item_width = std::max(found_.item_width, store_id(columns_.item, at, row_.item, "item"));
+        store_id(columns_.user, at, row_.user, texts_.users);
+        store_id(columns_.item, at, row_.item, texts_.items);
         columns_.ratings[at] = format_.rating < 0 ? 1.0F : row_.rating;
         if (columns_.timestamps != nullptr) columns_.timestamps[at] = row_.timestamp;
         found_.has_dates |= row_.is_date;
@@ -164,18 +208,33 @@ class PieceReader {
     Piece& piece_;
     const char* text_end_;
     const LogColumns& columns_;
+    Dictionaries& texts_;
     LogPass& found_;
-    PlainRows plain_;
     RecordReader records_;
     LineParser parser_;
     bool thoughtful_;  // lines must be looked at before the fast path takes them
     Row row_;
+    const char* fast_end_ = piece_.begin;  // lines that begin before it may take the fast path
     const char* cursor_ = piece_.begin;
     const char* line_begin_ = piece_.begin;
     std::int64_t n_rows_ = 0;
     std::int64_t n_lines_ = 0;
     bool stopped_ = false;
 };
+
+// Codes of the threads' dictionaries to those of all texts together, which are returned; `owners` are the threads that
+// read the pieces.
+TextTable unite_codes(std::vector<TextDictionary>&& dictionaries, const std::vector<Piece>& pieces,
+                      const std::vector<int>& owners, std::int32_t* codes, int n_threads) {
+    UnitedTexts united = unite_texts(std::move(dictionaries), n_threads);
+    parallel_for(static_cast<std::int64_t>(pieces.size()), n_threads, [&](std::int64_t i, int) {
+        const Piece& piece = pieces[static_cast<std::size_t>(i)];
+        const auto& positions = united.positions[static_cast<std::size_t>(owners[static_cast<std::size_t>(i)])];
+        std::int32_t* const own = codes + piece.first_row;
+        for (std::int64_t row = 0; row < piece.n_rows; ++row) own[row] = positions[static_cast<std::size_t>(own[row])];
+    });
+    return std::move(united.texts);
+}
 
 }  // namespace
 
@@ -189,18 +248,20 @@ LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogC
         return one.user_mode == columns.user.mode && one.item_mode == columns.item.mode && !one.spans_lines;
     };
     std::vector<LogPass> found(pieces.size(), pass);
+    std::vector<Dictionaries> texts(std::min(pieces.size(), static_cast<std::size_t>(resolve_threads(n_threads))));
+    std::vector<int> owners(pieces.size());
     std::atomic<bool> incomplete{false};
-    const auto error = parallel_first_error(n_pieces, n_threads, [&](std::int64_t i, int) {
+    const auto error = parallel_first_error(n_pieces, n_threads, [&](std::int64_t i, int thread) {
         if (incomplete.load(std::memory_order_relaxed)) return;
-        LogPass& mine = found[static_cast<std::size_t>(i)];
-        PieceReader(format, pieces[static_cast<std::size_t>(i)], text_end, columns, mine).read();
+        const auto piece = static_cast<std::size_t>(i);
+        LogPass& mine = found[piece];
+        owners[piece] = thread;
+        PieceReader(format, pieces[piece], text_end, columns, texts[static_cast<std::size_t>(thread)], mine).read();
         if (!complete(mine)) incomplete.store(true);
     });
     for (LogPass& one : found) {
         pass.user_mode = std::max(pass.user_mode, one.user_mode);
         pass.item_mode = std::max(pass.item_mode, one.item_mode);
-        pass.user_width = std::max(pass.user_width, one.user_width);
-        pass.item_width = std::max(pass.item_width, one.item_width);
         pass.spans_lines |= one.spans_lines;
         pass.has_dates |= one.has_dates;
         pass.timestamp_bits |= one.timestamp_bits;
@@ -209,7 +270,15 @@ LogPass read_log(const LogFormat& format, std::vector<Piece>& pieces, const LogC
             if (pass.left_out.size() < kMostReported) pass.left_out.push_back(std::move(bad));
     }
     // What makes the pass incomplete comes first: the one that follows sees every line, and every error, again.
-    if (error && complete(pass)) throw *error;
+    if (!complete(pass)) return pass;
+    if (error) throw *error;
+    const auto codes_of = [&](const IdColumn& column, TextDictionary Dictionaries::* side) {
+        std::vector<TextDictionary> own;
+        for (Dictionaries& each : texts) own.push_back(std::move(each.*side));
+        return unite_codes(std::move(own), pieces, owners, column.codes, n_threads);
+    };
+    if (columns.user.mode == IdMode::text) pass.users = codes_of(columns.user, &Dictionaries::users);
+    if (columns.item.mode == IdMode::text) pass.items = codes_of(columns.item, &Dictionaries::items);
     return pass;
 }
 

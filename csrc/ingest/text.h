@@ -1,6 +1,7 @@
 // Delimited text to columns of ratings. Rows keep file order whatever the number of threads; nothing is allocated per
-// row. Cost: the bytes are read twice (lines are counted, then parsed); a file with string ids is parsed twice more,
-// and once more where a quoted field goes on in the next line, after a serial pass that looks where records end.
+// row. Cost: the bytes are read twice (lines are counted, then parsed). Where an id column is other than it seemed, the
+// pass stops there and begins again; and where a quoted field goes on in the next line, after a serial pass that looks
+// where records end.
 //
 // A field may be surrounded by spaces. With the separator " " a run of spaces separates once. Every record has the same
 // number of fields.
@@ -13,6 +14,7 @@
 
 #include "ingest/lines.h"
 #include "ingest/split.h"
+#include "ingest/text_ids.h"
 
 namespace fastcf::ingest {
 
@@ -31,17 +33,19 @@ struct LogFormat {
     bool by_record = false;            // pieces were cut by cut_at_records
 };
 
+// What the caller says that the ids of a column are. `any`: integers where all of them are canonical ones.
+enum class IdType { any, integer, text };
+
 // How an id column is read, from the narrowest kind to the widest: as 32-bit or 64-bit integers until a field is not a
-// canonical one that fits; then the column is measured (how many characters the longest id has) and read as fixed-width
-// strings, so that "0104257" keeps its zeros.
-enum class IdMode { narrow, integer, measure, text };
+// canonical one that fits; then as texts, so that "0104257" keeps its zeros.
+enum class IdMode { narrow, integer, text };
 
 struct IdColumn {
+    IdType type = IdType::any;
     IdMode mode = IdMode::integer;
     std::int32_t* narrow = nullptr;    // (n,) in mode `narrow`
     std::int64_t* integers = nullptr;  // (n,) in mode `integer`
-    char32_t* characters = nullptr;    // (n, width) in mode `text`, padded with NULs
-    std::int64_t width = 0;
+    std::int32_t* codes = nullptr;     // (n,) in mode `text`
 };
 
 struct LogColumns {
@@ -52,13 +56,14 @@ struct LogColumns {
 };
 
 // What a pass over the text found out: the mode that the ids of each column need (where one is wider than the column's,
-// the pass stopped early and its output is void), and the width of the columns in mode `measure`. Where a field goes on
-// in the next line, `spans_lines` asks for pieces cut by cut_at_records, and the output is void, too.
+// the pass stopped early and its output is void), and, of columns in mode `text`, the distinct ids, ascending, which
+// the codes number. Where a field goes on in the next line, `spans_lines` asks for pieces cut by cut_at_records, and
+// the output is void, too.
 struct LogPass {
     IdMode user_mode = IdMode::integer;
     IdMode item_mode = IdMode::integer;
-    std::int64_t user_width = 0;
-    std::int64_t item_width = 0;
+    TextTable users;
+    TextTable items;
     bool spans_lines = false;
     bool has_dates = false;            // some timestamp is a date
     std::int64_t timestamp_bits = 0;   // all timestamps, or-ed: tells cheaply that they are not negative and how large

@@ -9,8 +9,9 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
-from fastcf._columns import Categories, float_vector
+from fastcf._columns import float_vector
 from fastcf._parameters import check_n_threads
+from fastcf._texts import IdColumn
 from fastcf.ids import IdMap, distinct
 
 __all__ = ["ItemView", "Options", "Parts", "build", "build_from_scipy", "entry_mask", "frozen", "pair_columns"]
@@ -20,55 +21,38 @@ _MAX_ROWS = 2**31 - 2
 
 
 class _Encoded(NamedTuple):
-    """Ids to be numbered: ``source`` holds rows (int32), or ids to look up in ``map`` as they are read."""
+    """Ids to be numbered: ``source`` holds rows (int32), or integers to look up in ``map`` as they are read."""
 
     map: IdMap
     source: NDArray[Any]
     is_rows: bool
 
     def rows(self, n_threads: int) -> NDArray[np.int32]:
-        return self.source if self.is_rows else self.map._rows(self.source, n_threads)
+        return self.source if self.is_rows else self.map.find(IdColumn(self.source), "", n_threads)
 
     def id_at(self, entry: int) -> Any:
         return self.map.ids[self.source[entry]] if self.is_rows else self.source[entry]
 
 
-def _encode(ids: NDArray[Any] | list[Categories], known: IdMap | None, n_threads: int, where: str) -> _Encoded:
+def _encode(column: IdColumn, known: IdMap | None, n_threads: int, where: str) -> _Encoded:
     """Number ids: by ``known`` where it is given, else by the distinct ids of the data. ``where`` heads messages."""
     if known is not None and not isinstance(known, IdMap):
         raise TypeError(f"{where} must be encoded by an IdMap; got {type(known).__name__}")
-    if isinstance(ids, list):
-        return _encode_categories(ids, known, n_threads, where)
     if known is None:
         try:
-            id_map = distinct(ids, n_threads)
+            id_map = distinct(column, n_threads)
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from None
-        if ids.dtype.kind in "iU":
-            return _Encoded(id_map, ids, False)
-        return _Encoded(id_map, id_map._rows(ids, n_threads), True)
-    rows = known._rows(ids, n_threads)
+        if column.codes is not None:
+            return _Encoded(id_map, column.codes, True)
+        if isinstance(column.ids, np.ndarray) and column.ids.dtype.kind == "i":
+            return _Encoded(id_map, column.ids, False)
+        return _Encoded(id_map, id_map.find(column, where, n_threads), True)
+    rows = known.find(column, where, n_threads)
     if rows.size and rows.min() < 0:
         entry = int(np.argmax(rows < 0))
-        raise ValueError(f"{where} must be known ids; got {ids[entry]} at entry {entry}")
+        raise ValueError(f"{where} must be known ids; got {column.id_at(entry)} at entry {entry}")
     return _Encoded(known, rows, True)
-
-
-def _encode_categories(chunks: list[Categories], known: IdMap | None, n_threads: int, where: str) -> _Encoded:
-    """Number dictionary-encoded ids: only the distinct ones are looked up."""
-    if known is None:
-        kinds = [chunk.ids for chunk in chunks if chunk.ids.size]
-        known = distinct(np.concatenate(kinds) if kinds else np.zeros(0, np.int64), n_threads)
-    rows = [np.zeros(0, np.int32)]
-    for ids, codes in chunks:
-        numbers = known._rows(ids, n_threads)
-        unknown = np.flatnonzero(numbers < 0)
-        if unknown.size:
-            entry = int(np.argmax(np.isin(codes, unknown)))
-            start = sum(part.size for part in rows)
-            raise ValueError(f"{where} must be known ids; got {ids[codes[entry]]} at entry {start + entry}")
-        rows.append(numbers[codes])
-    return _Encoded(known, np.concatenate(rows), True)
 
 
 class Parts(NamedTuple):
@@ -99,15 +83,15 @@ class Options(NamedTuple):
 def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return the columns of (n, 2) pairs of user and item ids."""
     pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
-    pairs = pairs if isinstance(pairs, np.ma.MaskedArray) else np.asarray(pairs)  # as_id_array looks at masks
+    pairs = pairs if isinstance(pairs, np.ma.MaskedArray) else np.asarray(pairs)  # as_id_column looks at masks
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
     return pairs[:, 0], pairs[:, 1]
 
 
 def build(
-    users: NDArray[Any] | list[Categories],
-    items: NDArray[Any] | list[Categories],
+    users: IdColumn,
+    items: IdColumn,
     values: NDArray[np.float32],
     timestamps: NDArray[np.int64] | None,
     weights: NDArray[np.float32] | None,
@@ -115,17 +99,16 @@ def build(
 ) -> Parts:
     """Number the ids and sort the ratings by user and item.
 
-    The columns come from the checks of :mod:`fastcf.ids` and :mod:`fastcf._columns`; only their lengths are checked.
-    Raises TypeError and ValueError as :meth:`fastcf.ratings.Ratings.from_coo`.
+    The columns come from the checks of :mod:`fastcf._id_columns` and :mod:`fastcf._columns`; only their lengths are
+    checked. Raises TypeError and ValueError as :meth:`fastcf.ratings.Ratings.from_coo`.
     """
     caller = options.caller
     threads = check_n_threads(options.n_threads, caller)
     for name, column in (("users", users), ("items", items), ("timestamps", timestamps), ("weights", weights)):
-        if column is None:
-            continue
-        size = sum(part.codes.size for part in column) if isinstance(column, list) else column.size
-        if size != values.size:
-            raise ValueError(f"{caller}: {name} must have as many entries as ratings ({values.size}); got {size}")
+        if column is not None and column.size != values.size:
+            raise ValueError(
+                f"{caller}: {name} must have as many entries as ratings ({values.size}); got {column.size}"
+            )
     if values.size == 0:
         raise ValueError(f"{caller}: ratings must not be empty; got 0 entries")
     user_rows = _encode(users, options.user_ids, threads, f"{caller}: users")

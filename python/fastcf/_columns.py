@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
+from fastcf._id_columns import refuse_nulls
 from fastcf._times import as_seconds, check_time_unit, moments
-from fastcf.ids import as_id_array
 
-__all__ = ["Categories", "arrow_columns", "arrow_ids", "arrow_numbers", "arrow_times", "float_vector", "time_vector"]
+__all__ = ["arrow_columns", "arrow_numbers", "arrow_times", "float_vector", "time_vector"]
 
 
 def _vector(array: ArrayLike, caller: str, name: str) -> NDArray[Any]:
@@ -96,13 +96,6 @@ def time_vector(array: ArrayLike, caller: str, name: str, unit: str = "s") -> ND
 # ------------------------------------------------------------------------------------------------------- Arrow tables
 
 
-class Categories(NamedTuple):
-    """A chunk of dictionary-encoded ids: the id of entry ``i`` is ``ids[codes[i]]``."""
-
-    ids: NDArray[Any]
-    codes: NDArray[Any]
-
-
 def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, Any]:
     """Read the named columns of anything with the Arrow C stream protocol, as pyarrow.ChunkedArray.
 
@@ -131,7 +124,7 @@ def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, A
             chunks[name].append(batch.column(name))
     columns = {name: pa.chunked_array(chunks[name], type=reader.schema.field(name).type) for name in wanted}
     for name, column in columns.items():
-        _refuse_nulls(column, name, caller)
+        refuse_nulls(column, f"{caller}: column {name!r}")
     return columns
 
 
@@ -153,49 +146,10 @@ def _streamed(source: Any, wanted: list[str], caller: str) -> Any:
     )
 
 
-def _refuse_nulls(column: Any, name: str, caller: str) -> None:
-    row = 0
-    for chunk in column.chunks:
-        null = None
-        if chunk.null_count:
-            null = chunk.is_null().to_numpy(zero_copy_only=False)
-        elif hasattr(chunk, "dictionary") and chunk.dictionary.null_count:
-            empty = chunk.dictionary.is_null().to_numpy(zero_copy_only=False)
-            null = empty[chunk.indices.to_numpy(zero_copy_only=False)]
-        if null is not None and null.any():
-            raise ValueError(f"{caller}: column {name!r} must have no nulls; got one at row {row + int(null.argmax())}")
-        row += len(chunk)
-
-
 def _numpy(column: Any) -> NDArray[Any]:
     """Return a column of plain numbers; a view where it is one chunk."""
     chunks = [chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks]
     return chunks[0] if len(chunks) == 1 else column.to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
-
-
-def arrow_ids(column: Any, name: str, caller: str) -> NDArray[Any] | list[Categories]:
-    """Return a column of ids: integers as they are, strings and categories with each distinct value once per chunk."""
-    import pyarrow as pa
-
-    types = pa.types
-    if types.is_integer(column.type):
-        return as_id_array(_numpy(column), caller, f"column {name!r}")
-    values = column.type.value_type if types.is_dictionary(column.type) else column.type
-    text = types.is_string(values) or types.is_large_string(values) or values == pa.string_view()
-    if not text and not (types.is_dictionary(column.type) and types.is_integer(values)):
-        raise TypeError(f"{caller}: column {name!r} must hold integers or strings; got {column.type}")
-    chunks = []
-    for chunk in column.chunks:
-        if not types.is_dictionary(chunk.type):
-            if chunk.type == pa.string_view():
-                chunk = chunk.cast(pa.large_string())
-            chunk = chunk.dictionary_encode()
-        used = chunk.dictionary.to_numpy(zero_copy_only=False)
-        codes = chunk.indices.to_numpy(zero_copy_only=False)
-        present = np.bincount(codes, minlength=used.size) > 0
-        ids = as_id_array(used[present], caller, f"column {name!r}")
-        chunks.append(Categories(ids, (np.cumsum(present) - 1).astype(np.int32)[codes]))
-    return chunks
 
 
 def arrow_numbers(column: Any, name: str, caller: str, *, non_negative: bool = False) -> NDArray[np.float32]:

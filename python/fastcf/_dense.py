@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf.ids import IdMap, as_id_array
+from fastcf._id_columns import as_id_column
+from fastcf.ids import IdMap
 
 __all__ = ["DenseParts", "dense_parts"]
 
@@ -78,11 +79,11 @@ def _ids(ids: Any, found: NDArray[Any] | None, n: int, caller: str, name: str) -
     given = found if ids is None else ids
     if given is None:
         return IdMap.range(n)
-    array = as_id_array(given, caller, name)
-    if array.size != n:
-        raise ValueError(f"{caller}: {name} must have {n} ids; got {array.size}")
+    column = as_id_column(given, f"{caller}: {name}")
+    if column.size != n:
+        raise ValueError(f"{caller}: {name} must have {n} ids; got {column.size}")
     try:
-        return IdMap(array)
+        return IdMap(column)
     except ValueError as error:
         raise ValueError(f"{caller}: {name}: {error}") from None
 

@@ -1,99 +1,32 @@
-"""Maps between the caller's ids (integers of any size, or strings) and rows 0..n-1."""
+"""Maps between the caller's ids (integers of any size, or strings) and rows 0..n-1.
+
+Ids have two kinds, "int" and "str". Inside fastcf a column of ids is an :class:`fastcf._texts.IdColumn`: integers, an
+array entry each; or the distinct strings, ascending, as a :class:`fastcf._texts.TextTable` (UTF-8 bytes and offsets),
+and an int32 code per entry. :func:`fastcf._id_columns.as_id_column` makes one of whatever a caller brings. An
+:class:`IdMap` holds integers or a text table. NumPy arrays of strings are made when a caller asks for them
+(``IdMap.ids``, ``IdColumn.array()``), never on the way.
+
+Where the kinds of a query and of a map differ, one rule holds everywhere: **an integer and its decimal text are the
+same id** (42 and "42"; not "042", "+42" or " 42"). Strings are therefore matched with integers where each of them is
+such a text, else TypeError names the first that is not, and the remedy. :meth:`IdMap.rows`, :func:`extended` and
+:func:`joined` are the only places that compare kinds, once per call and on distinct strings; what takes ids asks them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
+from fastcf._id_columns import as_id_column
 from fastcf._parameters import check_n_threads
+from fastcf._texts import IdColumn, TextTable
 
-__all__ = ["IdMap", "as_id_array", "distinct", "extended", "joined"]
+__all__ = ["IdMap", "as_kind", "distinct", "extended", "joined"]
 
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
-
-
-def _reject(caller: str, name: str, what: str) -> NoReturn:
-    raise TypeError(f"{caller}: {name} must be integers or strings; got {what}")
-
-
-def _from_objects(values: NDArray[np.object_], caller: str, name: str) -> NDArray[Any]:
-    """Turn an array of Python objects into the smallest id array: int64, uint64, '<U..', else Python ints."""
-    kinds = set(map(type, values))
-    if kinds and all(issubclass(kind, str) for kind in kinds):
-        return values.astype(str)
-    if all(issubclass(kind, (int, np.integer)) and not issubclass(kind, bool) for kind in kinds):
-        for dtype in (np.int64, np.uint64):
-            try:
-                return values.astype(dtype)
-            except OverflowError:
-                continue
-        return np.array([int(value) for value in values], dtype=object)
-    for entry, value in enumerate(values):
-        text = isinstance(value, str)
-        integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not (text or integer):
-            _reject(caller, name, f"{value!r} at entry {entry}")
-        if text != isinstance(values[0], str):
-            _reject(caller, name, f"both: {values[0]!r} at entry 0 and {value!r} at entry {entry}")
-    raise AssertionError("unreachable: the types seen did not explain the failure")
-
-
-def as_id_array(ids: ArrayLike, caller: str, name: str) -> NDArray[Any]:
-    """Return ids as a contiguous one-dimensional array of a kind that id maps hold.
-
-    Parameters
-    ----------
-    ids : array-like of shape (n,)
-        Integers (any width, Python's unbounded ones included) or strings.
-    caller, name : str
-        Named in error messages.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        dtype int32, int64, uint64 (only where a value exceeds int64), ``'<U..'``, or object (only where a value
-        exceeds 64 bits). No copy is made where the input is such an array already.
-
-    Raises
-    ------
-    TypeError
-        If the entries are neither all integers nor all strings (booleans, floats and missing values are neither).
-    ValueError
-        If the array is not one-dimensional.
-    """
-    if isinstance(ids, np.ma.MaskedArray) and np.ma.is_masked(ids):
-        entry = int(np.flatnonzero(np.ma.getmaskarray(ids))[0])
-        _reject(caller, name, f"a masked value at entry {entry}")
-    if isinstance(ids, Sequence):  # NumPy would turn [1, "a"] into strings, [2**63, -1] and [] into floats
-        try:
-            array = np.array(ids, dtype=object)
-        except ValueError:
-            raise ValueError(f"{caller}: {name} must be one-dimensional; got rows of different lengths") from None
-    else:
-        array = np.asarray(ids)
-    if array.ndim != 1:
-        raise ValueError(f"{caller}: {name} must be one-dimensional; got shape {array.shape}")
-    if array.dtype.kind in "OT":
-        array = _from_objects(array.astype(object, copy=False), caller, name)
-    kind = array.dtype.kind
-    if kind == "u" and array.dtype.itemsize == 8:
-        if array.size == 0 or array.max() <= _INT64_MAX:
-            array = array.astype(np.int64)
-    elif kind in "iu":
-        wide = array.dtype.itemsize == 8 or (kind == "u" and array.dtype.itemsize == 4)
-        array = array.astype(np.int64 if wide else np.int32, copy=False)
-    elif kind == "U":
-        array = array.astype(array.dtype.newbyteorder("="), copy=False)
-        if array.dtype.itemsize == 0:
-            array = array.astype("<U1")
-    elif kind != "O":
-        hint = "; decode them with .astype(str)" if kind == "S" else ""
-        _reject(caller, name, f"dtype {array.dtype}{hint}")
-    return np.ascontiguousarray(array)
 
 
 class IdMap:
@@ -107,8 +40,10 @@ class IdMap:
     Attributes
     ----------
     ids : ndarray of shape (n,), read-only
-        dtype int64, uint64 (only where an id exceeds int64), ``'<U..'``, or object (Python integers beyond 64 bits).
-        Ascending when the map was built from data.
+        dtype int64, uint64 (only where an id exceeds int64) or object (Python integers beyond 64 bits); of strings
+        NumPy's ``StringDType``, or object before NumPy 2. Ascending when the map was built from data.
+    kind : {"int", "str"}
+        Whether the ids are integers or strings.
 
     Raises
     ------
@@ -117,6 +52,11 @@ class IdMap:
     ValueError
         If two ids are equal, or the array is not one-dimensional.
 
+    Notes
+    -----
+    Strings take their UTF-8 bytes, 8 bytes each, and 32 to 64 bytes each once something has been looked up; ``ids``
+    makes an array of them when first asked for, and keeps it.
+
     Examples
     --------
     >>> films = IdMap(["0104257", "0133093"])
@@ -124,30 +64,36 @@ class IdMap:
     array([ 1, -1], dtype=int32)
     >>> "0104257" in films
     True
+    >>> IdMap([42, 7]).rows(["7", "8"])
+    array([ 1, -1], dtype=int32)
     """
 
-    __slots__ = ("_ids", "_lookup")
+    __slots__ = ("_held", "_lookup")
     __hash__ = None  # type: ignore[assignment]  # equality compares arrays; a map is no dictionary key
 
-    def __init__(self, ids: ArrayLike) -> None:
-        array = as_id_array(ids, "IdMap", "ids")
-        if array.dtype == np.int32:
-            array = array.astype(np.int64)
-        elif np.may_share_memory(array, ids):
-            array = array.copy()
-        self._freeze(array)
+    def __init__(self, ids: ArrayLike | IdColumn) -> None:
+        column = ids if isinstance(ids, IdColumn) else as_id_column(ids, "IdMap: ids")
+        held = column.ids
+        if isinstance(held, TextTable):
+            held = held if column.codes is None else held.take(column.codes)
+        elif held.dtype == np.int32:
+            held = held.astype(np.int64)
+        elif not isinstance(ids, IdColumn) and np.may_share_memory(held, ids):
+            held = held.copy()
+        self._hold(held)
         self._index()
 
-    def _freeze(self, array: NDArray[Any]) -> None:
-        array.flags.writeable = False
-        self._ids = array
+    def _hold(self, ids: NDArray[Any] | TextTable) -> None:
+        if not isinstance(ids, TextTable):
+            ids.flags.writeable = False
+        self._held = ids
         self._lookup: Any = None
 
     @classmethod
-    def _trusted(cls, ids: NDArray[Any]) -> IdMap:
-        """Wrap distinct ids of an id array's dtype (int32 excepted) without a copy or a check."""
+    def _trusted(cls, ids: NDArray[Any] | TextTable) -> IdMap:
+        """Wrap distinct ids (no int32) without a copy or a check."""
         self = cls.__new__(cls)
-        self._freeze(ids)
+        self._hold(ids)
         return self
 
     @classmethod
@@ -158,31 +104,62 @@ class IdMap:
     @property
     def ids(self) -> NDArray[Any]:
         """The ids by row, read-only."""
-        return self._ids
+        return self._held.array if isinstance(self._held, TextTable) else self._held
+
+    @property
+    def kind(self) -> str:
+        """Whether the ids are integers ("int") or strings ("str")."""
+        return "str" if isinstance(self._held, TextTable) else "int"
+
+    @property
+    def column(self) -> IdColumn:
+        """The ids by row as a column, without a copy."""
+        return IdColumn(self._held)
+
+    def take(self, rows: NDArray[Any]) -> IdMap:
+        """Return the map of the ids of distinct rows, in this order."""
+        held = self._held
+        return IdMap._trusted(held.take(rows) if isinstance(held, TextTable) else held[rows])
+
+    def column_of(self, rows: NDArray[Any]) -> IdColumn:
+        """Return the column of the ids of rows, an entry each; rows may repeat."""
+        held = self._held
+        if not isinstance(held, TextTable):
+            return IdColumn(held[rows])
+        utf8, offsets, (ranks,) = ingest.unite_texts([held.pair])
+        return IdColumn(TextTable(utf8, offsets), ranks).select(rows)
+
+    def id_at(self, row: int) -> Any:
+        """Return the id of a row as a Python object."""
+        return self.column.id_at(row)
 
     def _index(self) -> Any:
         """Return the look-up structure, built on first use: native, or a dictionary beyond int64."""
         if self._lookup is None:
-            if self._ids.dtype.kind in "iU":
-                try:
-                    self._lookup = ingest.IdIndex(self._ids)
-                except ValueError as error:
-                    raise ValueError(f"IdMap: {error}") from None
-            else:
-                self._lookup = {}
-                for row, value in enumerate(self._ids.tolist()):
-                    first = self._lookup.setdefault(value, row)
-                    if first != row:
-                        raise ValueError(f"IdMap: ids must be distinct; got {value} at positions {first} and {row}")
+            held = self._held
+            try:
+                if isinstance(held, TextTable):
+                    self._lookup = ingest.TextIndex(*held.pair)
+                elif held.dtype.kind == "i":
+                    self._lookup = ingest.IdIndex(held)
+            except ValueError as error:
+                raise ValueError(f"IdMap: {error}") from None
+        if self._lookup is None:
+            self._lookup = {}
+            for row, value in enumerate(self._held.tolist()):
+                first = self._lookup.setdefault(value, row)
+                if first != row:
+                    raise ValueError(f"IdMap: ids must be distinct; got {value} at positions {first} and {row}")
         return self._lookup
 
-    def rows(self, ids: ArrayLike, *, n_threads: int | None = None) -> NDArray[np.int32]:
+    def rows(self, ids: ArrayLike | IdMap, *, n_threads: int | None = None) -> NDArray[np.int32]:
         """Return the row of each id.
 
         Parameters
         ----------
-        ids : array-like of shape (m,)
-            Integers or strings. Where the map holds the other kind, all are unknown: 7 is not "7".
+        ids : array-like of shape (m,), or IdMap
+            Integers or strings. Where the map holds the other kind, an integer and its decimal text are the same id:
+            7 and "7", but not "07".
         n_threads : int, optional
             Threads to use; all by default.
 
@@ -194,59 +171,118 @@ class IdMap:
         Raises
         ------
         TypeError
-            If the ids are neither all integers nor all strings.
+            If the ids are neither all integers nor all strings, or the map holds integers and a string is not the
+            decimal text of one.
         ValueError
             If the array is not one-dimensional.
         """
-        return self._rows(as_id_array(ids, "IdMap.rows", "ids"), check_n_threads(n_threads, "IdMap.rows"))
+        return self.find(ids, "IdMap.rows: ids", check_n_threads(n_threads, "IdMap.rows"))
 
-    def _rows(self, query: NDArray[Any], n_threads: int) -> NDArray[np.int32]:
-        """Look up the result of :func:`as_id_array`."""
-        if len(self) == 0 or query.size == 0 or (query.dtype.kind == "U") != (self._ids.dtype.kind == "U"):
-            return np.full(query.size, -1, dtype=np.int32)
-        index = self._index()
-        if isinstance(index, dict):
-            return np.fromiter((index.get(value, -1) for value in query.tolist()), np.int32, query.size)
-        if query.dtype.kind in "iU":
-            rows: NDArray[np.int32] = index.encode(query, n_threads)
-            return rows
-        fits = (query >= _INT64_MIN) & (query <= _INT64_MAX)
-        known = index.encode(np.where(fits, query, 0).astype(np.int64), n_threads)
-        return np.where(fits, known, np.int32(-1))
+    def find(self, ids: ArrayLike | IdMap | IdColumn, where: str, n_threads: int = 0) -> NDArray[np.int32]:
+        """Return the row of each id, as :meth:`rows`; ``where`` heads messages, and 0 threads are all."""
+        if isinstance(ids, IdMap):
+            column = ids.column
+        else:
+            column = ids if isinstance(ids, IdColumn) else as_id_column(ids, where, n_threads)
+        if len(self) == 0 or column.size == 0:
+            return np.full(column.size, -1, dtype=np.int32)
+        column = as_kind(column, self.kind, where)
+        index, query = self._index(), column.ids
+        if isinstance(query, TextTable):
+            rows: NDArray[np.int32] = index.encode(*query.pair, n_threads)
+        elif isinstance(index, dict):
+            rows = np.fromiter((index.get(value, -1) for value in query.tolist()), np.int32, query.size)
+        elif query.dtype.kind == "i":
+            rows = index.encode(query, n_threads)
+        else:
+            fits = (query >= _INT64_MIN) & (query <= _INT64_MAX)
+            known = index.encode(np.where(fits, query, 0).astype(np.int64), n_threads)
+            rows = np.where(fits, known, np.int32(-1))
+        return rows if column.codes is None else rows[column.codes]
 
     def __len__(self) -> int:
-        return int(self._ids.size)
+        return len(self._held)
 
     def __contains__(self, id: object) -> bool:
         if isinstance(id, (bool, np.bool_)) or not isinstance(id, (int, np.integer, str)):
             return False
-        query = as_id_array(np.array([id], dtype=object), "IdMap", "id")
-        return bool(self._rows(query, 1)[0] >= 0)
+        try:
+            return bool(self.find(np.array([id], dtype=object), "IdMap: id", 1)[0] >= 0)
+        except (TypeError, ValueError):  # a string that is no integer's, or no text
+            return False
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, IdMap):
             return NotImplemented
-        if self._ids is other._ids:
+        first, second = self._held, other._held
+        if first is second:
             return True
-        same_kind = (self._ids.dtype.kind == "U") == (other._ids.dtype.kind == "U")
-        return same_kind and np.array_equal(self._ids, other._ids)
+        if isinstance(first, TextTable) or isinstance(second, TextTable):
+            return first == second if self.kind == other.kind else False
+        return np.array_equal(first, second)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return IdMap, (self._ids,)
+        if isinstance(self._held, TextTable):
+            return _map_of_texts, self._held.pair
+        return IdMap, (self._held,)
 
     def __repr__(self) -> str:
-        kind = "strings" if self._ids.dtype.kind == "U" else "integers"
-        shown = ", ".join(repr(value) for value in self._ids[:3].tolist())
+        kind = "strings" if self.kind == "str" else "integers"
+        shown = ", ".join(repr(self.id_at(row)) for row in range(min(3, len(self))))
         return f"IdMap({len(self):,} {kind}: {shown}{', …' if len(self) > 3 else ''})"
 
 
-def distinct(ids: NDArray[Any], n_threads: int = 0) -> IdMap:
-    """Return the map of the distinct ids, ascending, of an array that :func:`as_id_array` returned.
+def _map_of_texts(utf8: NDArray[np.uint8], offsets: NDArray[np.int64]) -> IdMap:
+    """Unpickle; the arrays are checked, for the file may be damaged."""
+    return IdMap(IdColumn(TextTable.checked(utf8, offsets)))
+
+
+def as_kind(column: IdColumn, kind: str, where: str) -> IdColumn:
+    """Return a column as integers or strings: an integer and its decimal text are the same id.
 
     Parameters
     ----------
-    ids : ndarray of shape (n,)
-        Integers, strings, or objects that are integers beyond 64 bits.
+    column : IdColumn
+        Of either kind.
+    kind : {"int", "str"}
+        The kind wanted.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdColumn
+
+    Raises
+    ------
+    TypeError
+        If integers are wanted, and a string is not the decimal text of one.
+    """
+    if column.kind == kind:
+        return column
+    ids = column.ids
+    if isinstance(ids, TextTable):
+        position = ids.first_not_integer
+        if position >= 0:
+            raise TypeError(
+                f"{where} must be integers, or their decimal texts, for what they are compared with are integers; "
+                f"got {ids[position]!r} at entry {column.entry_of(position)} (to have strings on both sides, load with "
+                "id_type='str' or convert with .astype(str), and fit again)"
+            )
+        numbers = as_id_column(ids.integers(), where).ids
+        return IdColumn(numbers, column.codes)
+    numbers, codes = np.unique(ids, return_inverse=True)
+    texts = TextTable.of([str(number) for number in numbers.tolist()])
+    return IdColumn(texts, codes.reshape(-1).astype(np.int32))
+
+
+def distinct(column: IdColumn, n_threads: int = 0) -> IdMap:
+    """Return the map of the distinct ids of a column, ascending.
+
+    Parameters
+    ----------
+    column : IdColumn
+        Strings with codes, or integers.
     n_threads : int, default 0
         Threads to use; 0: all.
 
@@ -259,62 +295,76 @@ def distinct(ids: NDArray[Any], n_threads: int = 0) -> IdMap:
     ValueError
         If there are 2^31 - 1 or more distinct ids: rows are 32-bit numbers.
     """
-    if ids.dtype.kind in "iU":
+    ids = column.ids
+    if isinstance(ids, TextTable):
+        return IdMap._trusted(ids if column.codes is not None else TextTable(*ingest.unite_texts([ids.pair])[:2]))
+    if ids.dtype.kind == "i":
         return IdMap._trusted(ingest.unique_ids(ids, n_threads=n_threads))
     return IdMap._trusted(np.unique(ids))
 
 
-def joined(ids: IdMap, more: NDArray[Any], caller: str) -> IdMap:
+def joined(ids: IdMap, more: IdMap, where: str) -> IdMap:
     """Return the map of ``ids``, followed by others that it does not have.
 
     Parameters
     ----------
     ids : IdMap
         Rows 0..n-1.
-    more : ndarray of shape (m,)
-        Distinct ids of a map, none of them among ``ids``: rows n..n+m-1.
-    caller : str
-        Named in error messages.
-
-    Returns
-    -------
-    IdMap
-
-    Raises
-    ------
-    TypeError
-        If some ids are integers and others strings.
-    """
-    if more.dtype.kind != ids.ids.dtype.kind:  # integers of different widths: NumPy would make floats of them
-        names = np.concatenate([ids.ids.astype(object), more.astype(object)])
-    else:
-        names = np.concatenate([ids.ids, more])
-    return IdMap(as_id_array(names, caller, "ids"))
-
-
-def extended(ids: IdMap, more: NDArray[Any], where: str) -> IdMap:
-    """Return the map of ``ids``, followed by those of ``more`` that it lacks; ``ids`` itself if it lacks none.
-
-    Parameters
-    ----------
-    ids : IdMap
-        Rows 0..n-1.
-    more : ndarray of shape (m,)
-        Distinct ids of a map.
+    more : IdMap
+        None of them among ``ids``: rows n..n+m-1.
     where : str
         Heads messages.
 
     Returns
     -------
     IdMap
+        Of the kind of ``ids``.
 
     Raises
     ------
     TypeError
-        If the ids are of another kind than those of the map.
+        If ``ids`` are integers, and a string among the others is not the decimal text of one.
     """
-    if (ids.ids.dtype.kind == "U") != (more.dtype.kind == "U"):
-        kinds = ("strings", "integers") if ids.ids.dtype.kind == "U" else ("integers", "strings")
-        raise TypeError(f"{where} must have ids that are {kinds[0]}, as the model's; got {kinds[1]}")
-    new = more[ids.rows(more) < 0]
-    return ids if new.size == 0 else joined(ids, new, where)
+    first, second = ids.column.ids, _in_order(as_kind(more.column, ids.kind, where))
+    if isinstance(first, TextTable) or isinstance(second, TextTable):
+        assert isinstance(first, TextTable)
+        assert isinstance(second, TextTable)
+        return IdMap(IdColumn(first.followed_by(second)))
+    if first.dtype.kind != second.dtype.kind:  # integers of different widths: NumPy would make floats of them
+        first, second = first.astype(object), second.astype(object)
+    return IdMap(np.concatenate([first, second]))
+
+
+def _in_order(column: IdColumn) -> NDArray[Any] | TextTable:
+    """Return the ids of a column, an entry each."""
+    if column.codes is None:
+        return column.ids
+    return column.ids.take(column.codes) if isinstance(column.ids, TextTable) else column.ids[column.codes]
+
+
+def extended(ids: IdMap, more: IdMap, where: str) -> IdMap:
+    """Return the map of ``ids``, followed by those of ``more`` that it lacks; ``ids`` itself if it lacks none.
+
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    more : IdMap
+        Other ids.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdMap
+        Of the kind of ``ids``.
+
+    Raises
+    ------
+    TypeError
+        As :func:`joined`.
+    """
+    if len(ids) == 0 and len(more) > 0:
+        return more
+    new = np.flatnonzero(ids.find(more, where) < 0)
+    return ids if new.size == 0 else joined(ids, more.take(new), where)

@@ -420,15 +420,16 @@ def _by_user(
     items, given = _lists(recommended, caller)
     if not isinstance(held_out, Ratings):
         raise TypeError(f"{caller}: held_out must be Ratings; got {type(held_out).__name__}")
-    rows = held_out.users.rows(users)
+    rows = held_out.users.find(users, f"{caller}: users")
     m, n = items.shape
     if rows.size != m:
         raise ValueError(f"{caller}: users must be as many as lists ({m}); got {rows.size}")
     k = n if k is None else k
     if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or not 1 <= k <= n:
         raise ValueError(f"{caller}: k must be an integer from 1 to {n}, the length of the lists; got {k!r}")
-    columns = held_out.items.rows(items[:, :k].reshape(-1)).reshape(m, k).astype(np.int64)
-    columns[~given[:, :k]] = -1
+    columns = np.full((m, k), -1, np.int64)
+    listed = given[:, :k]
+    columns[listed] = held_out.items.find(items[:, :k][listed], f"{caller}: recommended")
 
     relevant = np.ones(held_out.nnz, bool) if threshold is None else held_out.values >= float(threshold)
     owners = held_out.row_of_entry()[relevant]

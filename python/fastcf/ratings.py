@@ -13,11 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf import _columns
 from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen, pair_columns
 from fastcf._backend import ingest
-from fastcf._columns import Categories, float_vector, time_vector
+from fastcf._columns import float_vector, time_vector
 from fastcf._dense import dense_parts
+from fastcf._id_columns import arrow_ids, as_id_column
+from fastcf._parameters import check_n_threads
 from fastcf._tables import Coded, Column, Tabular
+from fastcf._texts import IdColumn
 from fastcf.errors import DataError
-from fastcf.ids import IdMap, as_id_array, extended
+from fastcf.ids import IdMap, extended
 from fastcf.serialization import Archive, load_archive, save_archive
 
 __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings", "merged"]
@@ -332,8 +335,8 @@ class Ratings(Tabular):
         wanted = [name for name in (user, item, rating, timestamp, weight) if name is not None]
         columns = _columns.arrow_columns(table, wanted, caller)
         return from_columns(
-            _columns.arrow_ids(columns[user], user, caller),
-            _columns.arrow_ids(columns[item], item, caller),
+            arrow_ids(columns[user], f"{caller}: column {user!r}"),
+            arrow_ids(columns[item], f"{caller}: column {item!r}"),
             _columns.arrow_numbers(columns[rating], rating, caller),
             None if timestamp is None else _columns.arrow_times(columns[timestamp], timestamp, caller, time_unit),
             None if weight is None else _columns.arrow_numbers(columns[weight], weight, caller, non_negative=True),
@@ -489,7 +492,8 @@ class Ratings(Tabular):
         OSError
             If the file cannot be written; an existing one is left as it was.
         """
-        arrays = {"user_ids": self._users.ids, "item_ids": self._items.ids, "indptr": self._indptr}
+        arrays: dict[str, Any] = {"user_ids": self._users.column.ids, "item_ids": self._items.column.ids}
+        arrays |= {"indptr": self._indptr}
         arrays |= {"indices": self._indices, "values": self._values}
         optional = {"timestamps": self._timestamps, "weights": self._weights}
         arrays |= {name: array for name, array in optional.items() if array is not None}
@@ -523,7 +527,7 @@ class Ratings(Tabular):
         if archive.class_name != "Ratings":
             raise DataError(f"{archive.path}: holds a {archive.class_name}, not Ratings; load it with fastcf.load")
         try:
-            users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
+            users, items = archive.ids("user_ids"), archive.ids("item_ids")
             given = {name: archive.array(name) for name in ("timestamps", "weights") if name in archive.arrays}
             indptr, indices = archive.array("indptr", np.int64), archive.array("indices", np.int32)
             return cls(indptr, indices, archive.array("values", np.float32), users=users, items=items, **given)
@@ -568,8 +572,8 @@ def _restore(*parts: Any) -> Ratings:
 
 
 def assembled(
-    users: ArrayLike,
-    items: ArrayLike,
+    users: ArrayLike | IdColumn,
+    items: ArrayLike | IdColumn,
     values: ArrayLike,
     options: Options,
     timestamps: ArrayLike | None = None,
@@ -578,9 +582,10 @@ def assembled(
 ) -> Ratings:
     """Return ratings as :meth:`Ratings.from_coo` does; ``options`` name the caller for messages."""
     caller = options.caller
+    threads = check_n_threads(options.n_threads, caller)
     return from_columns(
-        as_id_array(users, caller, "users"),
-        as_id_array(items, caller, "items"),
+        users if isinstance(users, IdColumn) else as_id_column(users, f"{caller}: users", threads),
+        items if isinstance(items, IdColumn) else as_id_column(items, f"{caller}: items", threads),
         float_vector(values, caller, "ratings"),
         None if timestamps is None else time_vector(timestamps, caller, "timestamps", time_unit),
         None if weights is None else float_vector(weights, caller, "weights", non_negative=True),
@@ -589,8 +594,8 @@ def assembled(
 
 
 def from_columns(
-    users: NDArray[Any] | list[Categories],
-    items: NDArray[Any] | list[Categories],
+    users: IdColumn,
+    items: IdColumn,
     values: NDArray[np.float32],
     timestamps: NDArray[np.int64] | None,
     weights: NDArray[np.float32] | None,
@@ -617,12 +622,20 @@ def merged(old: Ratings, new: Ratings, caller: str) -> Ratings:
     Raises
     ------
     TypeError
-        If the ids are of different kinds.
+        If the ids are of kinds that cannot be matched.
     """
-    users = extended(old.users, new.users.ids, f"{caller}: users")
-    items = extended(old.items, new.items.ids, f"{caller}: items")
-    parts = zip(old.to_coo(), new.to_coo(), strict=True)
-    return Ratings.from_coo(*map(np.concatenate, parts), user_ids=users, item_ids=items, duplicates="last")
+    users = extended(old.users, new.users, f"{caller}: users")
+    items = extended(old.items, new.items, f"{caller}: items")
+    rows, columns = users.rows(new.users)[new.row_of_entry()], items.rows(new.items)[new.indices]
+    both = Ratings.from_coo(
+        np.concatenate([old.row_of_entry(), rows]),
+        np.concatenate([old.indices, columns]),
+        np.concatenate([old.values, new.values]),
+        user_ids=IdMap.range(len(users)),
+        item_ids=IdMap.range(len(items)),
+        duplicates="last",
+    )
+    return Ratings(both.indptr, both.indices, both.values, users=users, items=items)
 
 
 def as_ratings(

@@ -521,14 +521,15 @@ def test_train_gives_step_sizes_to_what_takes_steps(folder: Path, tmp_path: Path
 
 
 def test_ids_of_a_file_are_matched_without_changing_the_model(folder: Path, tmp_path: Path) -> None:
+    from fastcf._id_columns import as_id_column
     from fastcf.cli._inputs import alike
 
     known = fastcf.IdMap([3, 1, 2**70])
-    given = np.array(["1", "01", "x", "1", str(2**70), "7"])
-    found = alike(known, given)
+    given = as_id_column(["1", "01", "x", "1", str(2**70), "7"], "ids")
+    found = alike(known, given).array()
     assert known.rows(found).tolist() == [1, -1, -1, 1, 2, -1]
     assert len(set(found.tolist())) == 5  # different texts stay different
-    assert alike(fastcf.IdMap(["a", "1"]), np.array([1, 2])).tolist() == ["1", "2"]
+    assert alike(fastcf.IdMap(["a", "1"]), as_id_column([1, 2], "ids")).array().tolist() == ["1", "2"]
     assert known.ids.tolist() == [3, 1, 2**70]
 
 
@@ -544,3 +545,54 @@ def test_recommend_keeps_to_a_least_score(folder: Path, tmp_path: Path) -> None:
     assert min(float(row[3]) for row in rows) >= least - 1e-6
     nothing = run("recommend", folder / "mf.fastcf", "-u", 13, "--min-score", 99).stdout
     assert "nothing left to show" in nothing
+
+
+def test_files_of_both_kinds_of_ids_are_matched(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("user,item,rating\n1,10,5\n1,X7,1\n2,10,4\n2,20,1\n")
+    (tmp_path / "test.csv").write_text("user,item,rating\n1,20,1\n2,10,4\n")
+    run("train", "--model", "bias", "--validation", 0, tmp_path / "train.csv", "-o", tmp_path / "model")
+    result = json.loads(run("evaluate", tmp_path / "model", tmp_path / "test.csv", "--json").stdout)
+    assert (result["unknown_users"], result["unknown_items"], result["cold_start"]) == (0, 0, 0)
+    run(
+        "train",
+        "--model",
+        "bias",
+        "--validation",
+        0,
+        "--id-type",
+        "str",
+        tmp_path / "test.csv",
+        "-o",
+        tmp_path / "strings",
+    )
+    model = fastcf.load(tmp_path / "strings")
+    assert (model.users_.kind, model.items_.kind) == ("str", "str")
+    run(
+        "train",
+        "--model",
+        "bias",
+        "--validation",
+        0,
+        "--id-type",
+        "auto,str",
+        tmp_path / "test.csv",
+        "-o",
+        tmp_path / "both",
+    )
+    model = fastcf.load(tmp_path / "both")
+    assert (model.users_.kind, model.items_.kind) == ("int", "str")
+    failed = run(
+        "train",
+        "--model",
+        "bias",
+        "--validation",
+        0,
+        "--id-type",
+        "int",
+        tmp_path / "train.csv",
+        "-o",
+        tmp_path / "m",
+        code=1,
+    )
+    assert "train.csv:3: item id must be an integer, as id_type says; got 'X7'" in failed.stderr
+    assert "--id-type" in run("train", "--id-type", "text", tmp_path / "train.csv", "-o", tmp_path / "m", code=2).stderr

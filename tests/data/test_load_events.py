@@ -313,7 +313,7 @@ def test_load_events_name_the_file_that_is_wrong(tmp_path):
 
     path = tmp_path / "log.parquet"
     pyarrow.parquet.write_table(table(user=[1.5], item=[1]), path)
-    with pytest.raises(DataError, match=r"log.parquet: column 'user' must be integers or strings"):
+    with pytest.raises(DataError, match=r"log.parquet: column 'user' must hold integers or strings"):
         load_events(path)
     pyarrow.parquet.write_table(table(user=[1, None], item=[1, 1]), path)
     with pytest.raises(DataError, match=r"log.parquet: column 'user' must have no nulls; got one at row 1"):
@@ -415,7 +415,7 @@ def test_load_events_refuse_what_is_no_log():
         load_events(shop().slice(0, 0), weights=WEIGHTS)
     with pytest.raises(DataError, match="there must be events; got none but those left out"):
         load_events(table(user=[1], item=[1], event=["a"]), ignore="a")
-    with pytest.raises(TypeError, match="column 'user' must be integers or strings"):
+    with pytest.raises(TypeError, match="column 'user' must hold integers or strings"):
         load_events(table(user=[1.5], item=[1]))
 
 

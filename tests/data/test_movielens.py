@@ -67,7 +67,10 @@ def layout(request, tmp_path):
 
 def assert_loaded(dataset):
     users, items, ratings, times = (np.array(column) for column in zip(*RATINGS, strict=True))
-    for got, expected in zip(dataset.log, (users, items, ratings, times), strict=True):
+    log = dataset.log
+    for got, expected in zip(
+        (log.users, log.items, log.ratings, log.timestamps), (users, items, ratings, times), strict=True
+    ):
         np.testing.assert_array_equal(got, expected)
     assert dataset.ratings.shape == (2, 3)
     assert dataset.ratings.items.ids.tolist() == [1, 242, 302]

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import fastcf
 from fastcf._backend import ingest
 from fastcf.data import load_dense, load_ratings, read_items, read_log, read_tags, read_users
+from rating_logs import ids_of
 
 LEAST = 60  # mutations
 MOST_BYTES = 64 << 20  # that a small file may take: the buffers of threads, samples and messages
@@ -177,7 +178,7 @@ def test_native_reader_agrees_with_records_one_by_one(text, separator, quoting, 
             text, offset=0, first_line=1, n_fields=n_fields, columns=(0, n_fields - 1, -1, -1), keep_going=True,
             piece_bytes=piece_bytes, n_threads=2, **syntax,
         )  # fmt: skip
-        found.append((np.asarray(users).tolist(), np.asarray(items).tolist(), notes[2]))
+        found.append((ids_of(users).tolist(), ids_of(items).tolist(), notes[2]))
     assert found[0] == found[1]
     rows = [fields for *_, fields in records if len(fields) == n_fields and fields[0] and fields[-1]]
     rows = [row for row in rows if "\0" not in row[0] + row[-1]]

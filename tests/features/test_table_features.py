@@ -378,7 +378,7 @@ def test_table_features_bad_columns_raise(group, column, error, message):
     ("ids", "error", "message"),
     [
         ([1, 1], ValueError, "column 'id': IdMap: ids must be distinct; got 1 at positions 0 and 1"),
-        (["a", None], TypeError, "column 'id' must be integers or strings; got .*None at entry 1"),
+        (["a", None], TypeError, "column 'id' must be integers or strings; got a missing value .None. at entry 1"),
         ([0.5, 1.5], TypeError, "column 'id' must be integers or strings; got 0.5 at entry 0"),
     ],
 )

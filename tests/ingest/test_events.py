@@ -261,5 +261,5 @@ def test_integer_dictionary_does_not_depend_on_threads(dtype):
 
 
 def test_integer_dictionary_refuses_strings():
-    with pytest.raises(ValueError, match="ids must be integers"):
+    with pytest.raises(TypeError, match="ids must have dtype int64"):
         ingest.IntegerDictionary().encode(np.array(["a"]))

@@ -124,7 +124,7 @@ def test_ndcg_is_that_of_scikit_learn():
         (([1, 2], [7]), ValueError, r"recommended must have shape \(m, n\), neither of them 0; got \(2,\)"),
         (([[1, 1]], [7]), ValueError, "lists must not hold an item twice; 1 of them do"),
         (([[1, 2]], [9]), ValueError, "some user must have relevant ratings in held_out; none has"),
-        (([[1.5, 2]], [7]), TypeError, "ids"),
+        (([[1.5, 2]], [7]), TypeError, "recommended must be integers or strings; got dtype float64"),
     ],
 )
 def test_ranking_refuses_what_it_cannot_compare(arguments, error, message):

@@ -31,6 +31,7 @@ MAX_PARAMETERS = 17  # of an estimator's constructor
 LAYERS = (
     ("_version", "_openmp", "errors"),
     ("_backend", "_random", "_parameters", "_durations", "_times"),
+    ("_texts", "_id_columns"),
     ("ids", "ratings", "_columns", "_assembly", "_dense", "_tables", "serialization"),
     ("data", "preprocessing", "metrics", "plot"),
     ("features",),

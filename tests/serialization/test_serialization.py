@@ -84,8 +84,8 @@ def test_save_archive_round_trip_is_identical(tmp_path, arrays, params, meta):
     assert archive.fastcf_version == fastcf.__version__
     assert archive.arrays.keys() == arrays.keys()
     for name, array in arrays.items():
-        assert_same(archive.arrays[name], array)
-        assert archive.arrays[name].flags.c_contiguous
+        assert_same(archive.array(name), array)
+        assert archive.array(name).flags.c_contiguous
 
 
 def test_save_archive_round_trip_of_odd_arrays_is_identical(tmp_path):
@@ -95,7 +95,6 @@ def test_save_archive_round_trip_of_odd_arrays_is_identical(tmp_path):
         "strided": np.arange(10)[::3],
         "big_endian": np.arange(3, dtype=">i4"),
         "list": [1, 2, 3],
-        "surrogate": np.array(["\ud800x"]),
         "one_empty_text": np.array([""]),
         "no_text": np.array([], dtype="<U4"),
         "no_number": np.array([], dtype=object),
@@ -103,7 +102,7 @@ def test_save_archive_round_trip_of_odd_arrays_is_identical(tmp_path):
     write(tmp_path / "m", {"levels": (1, 2)}, arrays)
     archive = load_archive(tmp_path / "m")
     for name, array in arrays.items():
-        assert np.array_equal(archive.arrays[name], array), name
+        assert np.array_equal(archive.array(name), array), name
     assert archive.arrays["big_endian"].dtype == np.int32
     assert archive.params == {"levels": [1, 2]}
     assert archive.meta == {}
@@ -216,11 +215,15 @@ BYTES = np.frombuffer(b"abc", np.uint8)
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 2, 1, 3])}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 4])}, {"texts": '{"a": "str"}'}, "offsets"),
         ({"a.utf8": BYTES, "a.offsets": np.array([], np.int64)}, {"texts": '{"a": "str"}'}, "offsets"),
-        ({"a.utf8": BYTES, "a.offsets": np.array([0.0, 3.0])}, {"texts": '{"a": "str"}'}, "64-bit offsets"),
+        (
+            {"a.utf8": BYTES, "a.offsets": np.array([0.0, 3.0])},
+            {"texts": '{"a": "str"}'},
+            "offsets must have dtype int64",
+        ),
         (
             {"a.utf8": BYTES | np.uint8(128), "a.offsets": np.array([0, 3])},
             {"texts": '{"a": "str"}'},
-            "UnicodeDecodeError",
+            "texts must be UTF-8; entry 0 is not",
         ),
         ({"a.utf8": BYTES, "a.offsets": np.array([0, 3])}, {"texts": '{"a": "int"}'}, "invalid literal"),
     ],
@@ -386,7 +389,7 @@ def test_extra_arrays_are_never_taken_for_optional_ones_of_the_model(tmp_path):
         archive = load_archive(tmp_path / "m")
         assert sorted(archive.extra) == sorted(extra)
         for name, array in extra.items():
-            np.testing.assert_array_equal(archive.arrays[name], array)
+            np.testing.assert_array_equal(archive.array(name), array)
 
 
 def test_load_ids_that_are_no_ids_are_refused(tmp_path):
@@ -454,7 +457,7 @@ def assert_same_archive(got, wanted):
     assert (got.class_name, got.params, got.meta) == (wanted.class_name, wanted.params, wanted.meta)
     assert got.arrays.keys() == wanted.arrays.keys()
     for name, array in wanted.arrays.items():
-        assert_same(got.arrays[name], array)
+        assert_same(got.array(name), array)
     assert list(got.parts) == list(wanted.parts)
     for name, part in wanted.parts.items():
         assert_same_archive(got.parts[name], part)

@@ -114,7 +114,7 @@ def test_version_1_file_has_ids_and_scalars_of_when_written(name):
         ("users", "items"), wanted["id_types"], (model.users_.ids, model.items_.ids), strict=True
     ):
         assert ids.tolist() == wanted[side]
-        assert ids.dtype.kind == kind
+        assert ids.dtype.kind == kind.replace("U", "T")  # strings of any width
     for key, attribute in SCALARS.items():
         np.testing.assert_array_equal(getattr(model, attribute), wanted[key])
 

@@ -11,5 +11,6 @@ void register_ids(pybind11::module_& module);
 void register_netflix(pybind11::module_& module);
 void register_synth(pybind11::module_& module);
 void register_text(pybind11::module_& module);
+void register_text_ids(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -5,6 +5,7 @@
 #include "bind/arrays.h"
 #include "bind/ingest/register.h"
 #include "bind/ingest/text.h"
+#include "bind/ingest/text_ids.h"
 #include "core/check.h"
 #include "ingest/records.h"
 #include "ingest/times.h"
@@ -15,40 +16,51 @@ namespace {
 
 using namespace fastcf::ingest;
 
+IdType parse_type(const std::string& name) {
+    if (name == "auto") return IdType::any;
+    if (name == "int") return IdType::integer;
+    check(name == "str", "read_log: id types must be 'auto', 'int' or 'str'; got '", name, "'");
+    return IdType::text;
+}
+
 // An id column of a log as a NumPy array; its dtype changes as the passes find out what the ids are.
 struct IdArray {
     py::array array;
     IdColumn column;
 
-    IdArray(std::int64_t n, bool narrow) { become(narrow ? IdMode::narrow : IdMode::integer, n, 0); }
+    IdArray(std::int64_t n, IdType type, bool narrow) {
+        column.type = type;
+        become(type == IdType::text ? IdMode::text : narrow ? IdMode::narrow : IdMode::integer, n);
+    }
 
-    // Readies the column for the next pass, after what the last one found out; false when nothing is left to do.
-    bool advance(std::int64_t n, IdMode needed, bool complete, std::int64_t width) {
-        if (needed != column.mode)
-            become(needed, n, 0);
-        else if (column.mode == IdMode::measure && complete)
-            become(IdMode::text, n, width);
-        else
-            return column.mode == IdMode::measure;
+    // Readies the column for another pass, where the last one needed another mode.
+    bool advance(std::int64_t n, IdMode needed) {
+        if (needed == column.mode) return false;
+        become(needed, n);
         return true;
     }
 
     ColumnBytes bytes() { return {array.mutable_data(), static_cast<std::int64_t>(array.itemsize())}; }
 
+    // The first n entries: integers, or (UTF-8 bytes, offsets, codes) of texts.
+    py::object result(std::int64_t n, const TextTable& texts) const {
+        const py::object entries = array[py::slice(0, n, 1)];
+        if (column.mode != IdMode::text) return entries;
+        return py::make_tuple(bytes_of(texts), offsets_of(texts), entries);
+    }
+
   private:
-    void become(IdMode mode, std::int64_t n, std::int64_t width) {
+    void become(IdMode mode, std::int64_t n) {
+        const IdType type = column.type;
         column = IdColumn{};
+        column.type = type;
         column.mode = mode;
-        column.width = std::max<std::int64_t>(width, 1);  // NumPy has no strings of width 0
-        const char* integer = mode == IdMode::narrow ? "i4" : "i8";
         array = py::array();  // frees the old one first
-        if (mode == IdMode::measure) return;
-        const std::string dtype = mode == IdMode::text ? "U" + std::to_string(column.width) : integer;
-        array = py::array(py::dtype(dtype), std::vector<py::ssize_t>{n});
+        array = py::array(py::dtype(mode == IdMode::integer ? "i8" : "i4"), std::vector<py::ssize_t>{n});
         void* data = array.mutable_data();
         if (mode == IdMode::narrow) column.narrow = static_cast<std::int32_t*>(data);
         if (mode == IdMode::integer) column.integers = static_cast<std::int64_t*>(data);
-        if (mode == IdMode::text) column.characters = static_cast<char32_t*>(data);
+        if (mode == IdMode::text) column.codes = static_cast<std::int32_t*>(data);
     }
 };
 
@@ -108,12 +120,13 @@ const char* check_offset(const TextView& view, std::int64_t offset, const char* 
 }
 
 // Returns the columns, and what else was found: (timestamp_bits, has_dates, n_left_out, left_out); see LogPass.
-Tuple<Array<Any>, Array<Any>, py::array_t<float>, ArrayOrNone<std::int64_t>,
+Tuple<IdEntries, IdEntries, py::array_t<float>, ArrayOrNone<std::int64_t>,
       Tuple<py::int_, py::bool_, py::int_, Described>>
 read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_line, const std::string& separator,
                 int n_fields, const std::array<int, 4>& columns, const std::string& quoting, const std::string& escape,
                 const std::string& comment, const std::string& decimal, const std::vector<std::string>& missing,
-                const py::bytes& header, bool keep_going, bool narrow, int n_threads, std::int64_t piece_bytes) {
+                const py::bytes& header, bool keep_going, const std::array<std::string, 2>& id_types, bool narrow,
+                int n_threads, std::int64_t piece_bytes) {
     const char* const caller = "read_log";
     LogFormat format;
     format.dialect = make_dialect(separator, quoting, escape, comment, caller);
@@ -141,8 +154,8 @@ read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_
         n = number_lines(pieces, first_line, n_threads);
     };
     cut();
-    IdArray users(n, narrow);
-    IdArray items(n, narrow);
+    IdArray users(n, parse_type(id_types[0]), narrow);
+    IdArray items(n, parse_type(id_types[1]), narrow);
     py::array_t<float> ratings(n);
     py::array_t<std::int64_t> timestamps(format.timestamp >= 0 ? n : 0);
     LogPass pass;
@@ -158,17 +171,17 @@ read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_
             cut();
             continue;
         }
-        const bool complete = pass.user_mode == users.column.mode && pass.item_mode == items.column.mode;
-        again = users.advance(n, pass.user_mode, complete, pass.user_width);
-        again |= items.advance(n, pass.item_mode, complete, pass.item_width);
+        again = users.advance(n, pass.user_mode);
+        again |= items.advance(n, pass.item_mode);
     }
 
     std::vector<ColumnBytes> filled{users.bytes(), items.bytes(), {ratings.mutable_data(), sizeof(float)}};
     if (format.timestamp >= 0) filled.push_back({timestamps.mutable_data(), sizeof(std::int64_t)});
-    const py::slice rows(0, close_gaps(pieces, filled), 1);
+    const std::int64_t n_rows = close_gaps(pieces, filled);
+    const py::slice rows(0, n_rows, 1);
     const py::tuple found =
         py::make_tuple(pass.timestamp_bits, pass.has_dates, pass.n_left_out, described(pass.left_out));
-    return py::make_tuple(users.array[rows], items.array[rows], ratings[rows],
+    return py::make_tuple(users.result(n_rows, pass.users), items.result(n_rows, pass.items), ratings[rows],
                           format.timestamp >= 0 ? py::object(timestamps[rows]) : py::none(), found);
 }
 
@@ -240,8 +253,9 @@ void register_text(py::module_& module) {
     module.def("read_log", &read_log_arrays, arg("text"), py::kw_only(), arg("offset"), arg("first_line"),
                arg("separator"), arg("n_fields"), arg("columns"), arg("quoting") = "record", arg("escape") = "",
                arg("comment") = "", arg("decimal") = ".", arg("missing") = std::vector<std::string>{},
-               arg("header") = py::bytes(), arg("keep_going") = false, arg("narrow") = false, arg("n_threads") = 0,
-               arg("piece_bytes") = std::int64_t{1} << 20);
+               arg("header") = py::bytes(), arg("keep_going") = false,
+               arg("id_types") = std::array<std::string, 2>{"auto", "auto"}, arg("narrow") = false,
+               arg("n_threads") = 0, arg("piece_bytes") = std::int64_t{1} << 20);
     module.def("split_records", &split_records, arg("text"), py::kw_only(), arg("offset"), arg("first_line"),
                arg("separator"), arg("quoting") = "record", arg("escape") = "", arg("comment") = "",
                arg("limit") = std::int64_t{-1}, arg("keep_going") = false, arg("replace") = false);

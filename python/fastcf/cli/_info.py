@@ -53,8 +53,8 @@ def info(path: Path | None, threads: int | None, **reading: Any) -> None:
 
 
 def _examples(ids: IdMap) -> str:
-    kind = "text" if ids.ids.dtype.kind == "U" else "integers"
-    return f"{kind}, such as {', '.join(str(one) for one in ids.ids[:3])}"
+    kind = "text" if ids.kind == "str" else "integers"
+    return f"{kind}, such as {', '.join(str(ids.id_at(row)) for row in range(min(3, len(ids))))}"
 
 
 def _described(ratings: Ratings) -> list[tuple[str, str]]:
@@ -112,7 +112,7 @@ def _describe_model(path: Path) -> None:
     loaded = load_model(path)
     model, archive = loaded.model, loaded.archive
     seen = "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"
-    titles = archive.arrays.get(TITLES_ARRAY)
+    titles = archive.array(TITLES_ARRAY) if TITLES_ARRAY in archive.arrays else None
     pairs = [
         ("class", f"fastcf.{archive.class_name}"),
         ("written by", f"fastcf {archive.fastcf_version}"),

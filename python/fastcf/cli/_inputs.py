@@ -13,12 +13,14 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._id_columns import as_id_column
+from fastcf._texts import IdColumn, TextTable
 from fastcf.cli._reading import reading_of
 from fastcf.data import ItemTable, RatingFiles, detect_format, read_items
 from fastcf.data.left_out import LeftOut, described
 from fastcf.data.text import load_log
 from fastcf.errors import DataError
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap, as_kind
 from fastcf.ratings import Ratings
 from fastcf.serialization import Archive, from_archive, load_archive, stored_class
 
@@ -28,6 +30,7 @@ __all__ = [
     "Titles",
     "alike",
     "json_option",
+    "kinds_of",
     "load_model",
     "looks_like_model",
     "note_left_out",
@@ -115,9 +118,10 @@ class LoadedModel(NamedTuple):
         """Return the titles given on the command line, else those in the model's file."""
         if given is not None:
             return Titles(read_items(given))
-        stored = self.archive.arrays.get(TITLES_ARRAY)
         ids = self.model.items_.ids
-        if stored is None or stored.dtype.kind != "U" or len(stored) != len(ids):
+        present = TITLES_ARRAY in self.archive.arrays
+        stored: NDArray[Any] = self.archive.array(TITLES_ARRAY) if present else np.empty(0)
+        if stored.dtype.kind != "U" or len(stored) != len(ids):
             return Titles(None)
         return Titles(ItemTable(ids, stored, np.zeros(len(ids), "<U1")))
 
@@ -146,26 +150,34 @@ def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     return LoadedModel(model, archive, path)
 
 
-def alike(known: IdMap, given: NDArray[Any]) -> NDArray[Any]:
+def kinds_of(model: Any) -> tuple[str, str]:
+    """Return the types by which a file for a model is read: its own, but any where it has integers.
+
+    What is no integer is unknown to such a model, and is counted as that.
+    """
+    users, items = ("str" if ids.kind == "str" else "auto" for ids in (model.users_, model.items_))
+    return users, items
+
+
+def alike(known: IdMap, given: IdColumn) -> IdColumn:
     """Return ids of a file as the kind that a model's ids have, integers or strings, to look them up.
 
     Texts that are no integers become integers that the model does not have, different texts different ones.
     """
-    strings = known.ids.dtype.kind == "U"
-    if strings == (given.dtype.kind == "U"):
-        return given
-    if strings:
-        return given.astype(str)
-    texts, entries = np.unique(given, return_inverse=True)
+    texts = given.ids
+    if known.kind == "str" or not isinstance(texts, TextTable):
+        return as_kind(given, known.kind, "ids")
     numbers = {text: int(text) for text in texts.tolist() if _INTEGER.fullmatch(text)}
     unknown = itertools.count(max([0, int(known.ids.max()), *numbers.values()]) + 1)
-    found = [numbers[text] if text in numbers else next(unknown) for text in texts.tolist()]
-    return as_id_array(found, "fastcf", "ids")[entries.reshape(-1)]
+    found = as_id_column(
+        [numbers[text] if text in numbers else next(unknown) for text in texts.tolist()], "ids"
+    ).array()
+    return IdColumn(found if given.codes is None else found[given.codes])
 
 
 def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:
     """Return ids from the command line as the model's kind, strings or integers; all must be known."""
-    strings = known.ids.dtype.kind == "U"
+    strings = known.kind == "str"
     wanted: list[Any] = []
     for text in texts:
         one: Any = text if strings else int(text) if _INTEGER.fullmatch(text) else None
@@ -176,12 +188,12 @@ def parse_ids(texts: Sequence[str], known: IdMap, what: str) -> list[Any]:
 
 
 def _suggestion(text: str, known: IdMap, what: str) -> str:
-    if known.ids.dtype.kind == "U":
-        bare = np.char.lstrip(known.ids, "0")
-        alike = known.ids[bare == text.lstrip("0")]
-        if alike.size:
-            return f"; did you mean {str(alike[0])!r}?"
-    some = ", ".join(str(one) for one in known.ids[:3])
+    if known.kind == "str":
+        bare = text.lstrip("0")
+        alike = next((each for each in known.ids.tolist() if each.lstrip("0") == bare), None)
+        if alike is not None:
+            return f"; did you mean {alike!r}?"
+    some = ", ".join(str(known.id_at(row)) for row in range(min(3, len(known))))
     return f"; the model has {len(known):,} {what}s, such as {some}"
 
 
@@ -199,7 +211,7 @@ class Titles:
     def __bool__(self) -> bool:
         return self.table is not None
 
-    def of(self, ids: NDArray[Any]) -> list[str]:
+    def of(self, ids: NDArray[Any] | list[Any]) -> list[str]:
         """Return the titles of items."""
         if self.table is None or len(ids) == 0:
             return [""] * len(ids)

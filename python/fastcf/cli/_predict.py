@@ -10,10 +10,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._id_columns import as_id_column
 from fastcf.cli._inputs import (
     LoadedModel,
     alike,
     json_option,
+    kinds_of,
     load_model,
     note_left_out,
     read_ratings,
@@ -81,7 +83,10 @@ def predict(
     mode = arguments["on_bad_lines"]
     read = read_pairs(pairs, **{**arguments, "on_bad_lines": "error" if mode == "error" else "skip"}, n_threads=threads)
     note_left_out(pairs, read.left_out, mode)
-    users, items = alike(fitted.users_, read.users), alike(fitted.items_, read.items)
+    users, items = (
+        alike(known, as_id_column(ids, str(pairs))).array()
+        for known, ids in ((fitted.users_, read.users), (fitted.items_, read.items))
+    )
     _note_unknown(fitted, users, items)
     with csv_writer(output) as write:
         targets = fitted.state.targets
@@ -121,11 +126,13 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     """
     loaded = load_model(model, threads)
     fitted, targets = loaded.model, loaded.model.state.targets
+    if reading["id_type"] == "auto":
+        reading["id_type"] = kinds_of(fitted)
     data = read_ratings(ratings, threads=threads, **reading).ratings
-    users, items = IdMap(alike(fitted.users_, data.users.ids)), IdMap(alike(fitted.items_, data.items.ids))
+    users, items = IdMap(alike(fitted.users_, data.users.column)), IdMap(alike(fitted.items_, data.items.column))
     data = Ratings(data.indptr, data.indices, data.values, users=users, items=items)
 
-    user_rows, item_rows = fitted.users_.rows(users.ids), fitted.items_.rows(items.ids)
+    user_rows, item_rows = fitted.users_.rows(users), fitted.items_.rows(items)
     of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
     known = (of_user >= 0) & (of_item >= 0)
     if targets.choices:

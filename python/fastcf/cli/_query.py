@@ -35,7 +35,7 @@ def rank_table(
     rows = [
         [str(i + 1), str(one), f"{value:.{digits}f}"] for i, (one, value) in enumerate(zip(ids, scores, strict=True))
     ]
-    header, align = ["", what, score], "><>" if ids.dtype.kind == "U" else ">>>"
+    header, align = ["", what, score], ">>>" if ids.dtype.kind in "iu" else "><>"
     if titles:
         rows = [[*row, title] for row, title in zip(rows, titles.of(ids), strict=True)]
         header, align = [*header, "title"], align + "<"
@@ -214,7 +214,7 @@ def similar(
     names = loaded.titles(titles)
     wanted = parse_ids(items, loaded.model.items_, "item")
     found = loaded.model.similar_items(wanted, number, metric=metric)
-    own = names.of(np.array(wanted))
+    own = names.of(wanted)
     _print(
         wanted,
         found.ids,

@@ -21,7 +21,7 @@ _ARGUMENTS = {
     "rating_column": "rating",
     "timestamp_column": "timestamp",
 }
-_PLAIN = ("separator", "decimal", "encoding", "escape", "comment", "on_bad_lines", "time_unit")
+_PLAIN = ("separator", "decimal", "encoding", "escape", "comment", "on_bad_lines", "time_unit", "id_type")
 READING = (
     *_PLAIN,
     *_ARGUMENTS,
@@ -45,6 +45,15 @@ _ARGUMENT = re.compile(rf"(?<=[ (])({'|'.join(_FLAGS)})=('[^' ]*'|\w+)?(?=[ ,;:)
 def column(value: str) -> str | int:
     """Return a column's name or position."""
     return int(value) if value.isdecimal() else value
+
+
+def id_types(value: str) -> str | tuple[str, str]:
+    """Return the type of ids, or those of users and of items."""
+    users, comma, items = value.partition(",")
+    for each in (users, items) if comma else (users,):
+        if each not in ("auto", "int", "str"):
+            raise ValueError(value)  # which click turns into a usage error
+    return (users, items) if comma else users
 
 
 def pair_options(command: _Command) -> _Command:
@@ -112,6 +121,14 @@ def rating_options(command: _Command) -> _Command:
         click.option("--no-timestamp", is_flag=True, help="Leave timestamps unread."),
         click.option("--timestamp-column", type=column, help="Column of timestamps, in the same way."),
         click.option("--no-rating", is_flag=True, help="There are no ratings: every line counts 1."),
+        click.option(
+            "--id-type",
+            type=id_types,
+            metavar="TYPE",
+            default="auto",
+            show_default=True,
+            help="Whether ids are integers or strings: auto, int or str; USERS,ITEMS where they differ.",
+        ),
         click.option("--rating-column", type=column, help="Column of ratings, in the same way."),
         pair_options,
     ):

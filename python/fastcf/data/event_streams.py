@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from fastcf._backend import ingest
 from fastcf._columns import arrow_times
+from fastcf._id_columns import as_id_column
+from fastcf._texts import IdColumn, TextTable
 from fastcf._times import as_seconds
 from fastcf.data.arrow_sources import ArrowSource
 from fastcf.data.columns import LOG_NAMES, plain_name
 from fastcf.data.event_kinds import EventKinds, event_name
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap, as_kind
 
 __all__ = ["EVENT_LOG_NAMES", "ArrowEvents", "EventBatch", "IdStream", "StreamTimes"]
 
@@ -50,7 +52,7 @@ class EventBatch(NamedTuple):
 
     Attributes
     ----------
-    users, items : ndarray
+    users, items : IdColumn
         Ids.
     kinds : ndarray of int32 or None
         Rows of :attr:`EventKinds.strengths`; None: all are of kind 0.
@@ -60,16 +62,21 @@ class EventBatch(NamedTuple):
         NaN where unknown.
     """
 
-    users: NDArray[Any]
-    items: NDArray[Any]
+    users: IdColumn
+    items: IdColumn
     kinds: NDArray[np.int32] | None
     times: NDArray[np.int64] | None
     durations: NDArray[np.float64] | None
 
     def of(self, kept: NDArray[np.bool_]) -> EventBatch:
         """Return some of the events."""
-        parts: tuple[Any, ...] = tuple(None if array is None else array[kept] for array in self)
-        return EventBatch(*parts)
+        return EventBatch(
+            self.users.select(kept),
+            self.items.select(kept),
+            None if self.kinds is None else self.kinds[kept],
+            None if self.times is None else self.times[kept],
+            None if self.durations is None else self.durations[kept],
+        )
 
 
 class IdStream:
@@ -82,27 +89,38 @@ class IdStream:
         self._where = where
         self._n_threads = n_threads
         self._integers = ingest.IntegerDictionary()
-        self._others: dict[Any, int] | None = None  # strings, or integers beyond 64 bits, and those met before
+        self._others: dict[int, int] | None = None  # integers beyond 64 bits, and those met before and after
+        self._texts: ingest.TextDictionary | None = None
 
-    def numbers(self, ids: NDArray[Any]) -> NDArray[np.int32]:
-        """Return the numbers of ids, an array that :func:`fastcf.ids.as_id_array` has made."""
-        strings = ids.dtype.kind == "U"
-        if ids.dtype.kind == "i" and self._others is None:
-            numbers: NDArray[np.int32] = self._integers.encode(ids, self._n_threads)
+    def numbers(self, column: IdColumn) -> NDArray[np.int32]:
+        """Return the numbers of ids."""
+        if self._texts is None and column.kind == "str":
+            known = self._integers.ids().tolist() if self._others is None else list(self._others)
+            self._texts = ingest.TextDictionary()
+            self._texts.encode(*TextTable.of([str(id) for id in known]).pair)
+        if self._texts is not None:
+            ids, codes = as_kind(column, "str", self._where)
+            assert isinstance(ids, TextTable)
+            numbers: NDArray[np.int32] = self._texts.encode(*ids.pair)
+            return numbers if codes is None else numbers[codes]
+        integers = column.ids
+        assert not isinstance(integers, TextTable)
+        if integers.dtype.kind == "i" and self._others is None:
+            numbers = self._integers.encode(integers, self._n_threads)
             return numbers
         if self._others is None:
             self._others = {id: number for number, id in enumerate(self._integers.ids().tolist())}
-        known_strings = isinstance(next(iter(self._others), ""), str)
-        if strings and not known_strings:
-            self._others = {str(id): number for id, number in self._others.items()}
-        distinct, codes = np.unique(ids, return_inverse=True)
-        own = distinct.tolist() if strings or not (known_strings and self._others) else map(str, distinct.tolist())
-        return np.array([self._others.setdefault(id, len(self._others)) for id in own], np.int32)[codes]
+        distinct, entries = np.unique(integers, return_inverse=True)
+        own = [self._others.setdefault(id, len(self._others)) for id in distinct.tolist()]
+        return np.array(own, np.int32)[entries]
 
     def finish(self) -> tuple[IdMap, NDArray[np.int32]]:
         """Return the map of all ids, ascending, and the row of each number."""
+        if self._texts is not None:
+            utf8, offsets, (ranks,) = ingest.unite_texts([self._texts.texts()], self._n_threads)
+            return IdMap._trusted(TextTable(utf8, offsets)), ranks
         known = self._integers.ids() if self._others is None else list(self._others)
-        ids = as_id_array(known, self._where, "ids")
+        ids = as_id_column(known, f"{self._where}: ids").array()
         order = np.argsort(ids, kind="stable")
         rows = np.empty(ids.size, np.int32)
         rows[order] = np.arange(ids.size, dtype=np.int32)
@@ -190,8 +208,7 @@ class ArrowEvents:
                 self._refuse_nulls(columns, "duration", first, rows)
             durations = _durations(columns["duration"], self.columns["duration"], self.where)
         users, items = (
-            as_id_array(columns[role].to_numpy(zero_copy_only=False), self.where, f"column {self.columns[role]!r}")
-            for role in ("user", "item")
+            as_id_column(columns[role], f"{self.where}: column {self.columns[role]!r}") for role in ("user", "item")
         )
         return EventBatch(users, items, kinds, times, durations)
 

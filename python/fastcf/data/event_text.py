@@ -15,8 +15,9 @@ from fastcf.data.event_kinds import EventKinds
 from fastcf.data.event_streams import EVENT_LOG_NAMES, EventBatch, StreamTimes
 from fastcf.data.files import naming_file
 from fastcf.data.left_out import LeftOut
+from fastcf.data.log import id_column
 from fastcf.errors import DataError
-from fastcf.ids import distinct
+from fastcf.ids import as_kind
 
 __all__ = ["SLICE_BYTES", "TextEvents"]
 
@@ -155,7 +156,8 @@ class TextEvents:
         return end
 
     def _batch(self, arrays: Sequence[Any], names: Any, found: Any) -> EventBatch:
-        users, items, durations, times = arrays
+        user_side, item_side, durations, times = arrays
+        users, items = (id_column(side, "auto", self.where) for side in (user_side, item_side))
         bits, has_dates, *_ = found
         self._leave_out(found)
         if times is not None:
@@ -173,6 +175,7 @@ class TextEvents:
                 )
         if names is None:
             return EventBatch(users, items, None, times, lengths)
-        known = distinct(names, self._reading["n_threads"])
-        kinds = self._kinds.of_names(map(str, known.ids.tolist()), known.rows(names))
+        column = as_kind(id_column(names, "auto", self.where), "str", self.where)
+        assert column.codes is not None
+        kinds = self._kinds.of_names(column.ids.tolist(), column.codes)
         return EventBatch(users, items, kinds, times, lengths).of(kinds >= 0)

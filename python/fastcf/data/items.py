@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._id_columns import as_id_column
 from fastcf.data.columns import ITEM_NAMES, Asked
 from fastcf.data.files import detect_format
 from fastcf.data.lines import decoded, id_array, malformed, numbered_lines
 from fastcf.data.tables import TableColumns, read_table
 from fastcf.errors import DataError
-from fastcf.ids import as_id_array
+from fastcf.ids import as_kind, distinct
 
 __all__ = ["ItemTable", "read_items"]
 
@@ -54,8 +55,8 @@ class ItemTable(NamedTuple):
 
     Attributes
     ----------
-    ids : ndarray of shape (n,), int64 or '<U..'
-        Integers where all are canonical (see :func:`read_log`), else strings.
+    ids : ndarray of shape (n,)
+        Integers or strings, as :func:`read_log` has them.
     titles : ndarray of shape (n,), '<U..'
     genres : ndarray of shape (n,), '<U..'
         Genres separated by ``"|"``; empty where the file gives none.
@@ -78,15 +79,15 @@ class ItemTable(NamedTuple):
         ndarray of shape (n,), '<U..'
             ``""`` where an item is unknown. Where the table holds an id twice, the first title.
         """
-        wanted = as_id_array(ids, "ItemTable.title_of", "ids")
-        known = self.ids
-        if wanted.dtype.kind != known.dtype.kind:
-            wanted, known = wanted.astype(str), known.astype(str)
-        if len(known) == 0 or len(wanted) == 0:
-            return np.zeros(len(wanted), dtype=self.titles.dtype)
-        order = np.argsort(known, kind="stable")
-        at = order[np.minimum(np.searchsorted(known, wanted, sorter=order), len(order) - 1)]
-        return np.where(known[at] == wanted, self.titles[at], "")
+        where = "ItemTable.title_of: ids"
+        wanted, known = as_id_column(ids, where), as_id_column(self.ids, where)
+        if wanted.kind != known.kind:
+            wanted, known = as_kind(wanted, "str", where), as_kind(known, "str", where)
+        items = distinct(known)
+        first = np.zeros(len(items) + 1, np.int64)  # where row -1 is the last
+        first[items.find(known, where)[::-1]] = np.arange(known.size)[::-1]
+        rows = items.find(wanted, where)
+        return np.where(rows >= 0, self.titles[first[rows]] if known.size else "", "")
 
 
 def _rows_100k(path: Path, text: str) -> Iterator[_Row]:

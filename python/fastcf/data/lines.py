@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._id_columns import as_id_column
+from fastcf._texts import string_array
 from fastcf.data.files import first_that_exists, open_text
 from fastcf.errors import DataError
 
@@ -57,11 +58,10 @@ def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def id_array(ids: Sequence[str]) -> NDArray[Any]:
-    """Return ids as int64 where all are canonical integers (see :func:`fastcf.data.read_log`), else as strings."""
+    """Return ids as integers where all are, of at most 64 bits (see :func:`fastcf.data.read_log`), else as strings."""
     stripped = [each.strip() for each in ids]
-    if all(map(_CANONICAL.fullmatch, stripped)):
-        try:
-            return np.array(stripped, dtype=str).astype(np.int64)
-        except (OverflowError, ValueError):
-            pass  # beyond 64 bits: strings, as in a log of ratings
-    return np.array(stripped, dtype=str)
+    if all(len(each) <= 20 and _CANONICAL.fullmatch(each) for each in stripped):
+        values = [int(each) for each in stripped]
+        if -(2**63) <= min(values, default=0) <= max(values, default=0) < 2**64:
+            return as_id_column(values, "ids").array()
+    return string_array(stripped)

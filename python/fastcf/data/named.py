@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf import _columns
-from fastcf._columns import Categories
+from fastcf._id_columns import arrow_ids
+from fastcf._texts import IdColumn
 from fastcf.data.arrow_sources import file_source, require_pyarrow
 from fastcf.data.columns import named_positions
 from fastcf.data.files import open_text
 from fastcf.data.magic import HEAD
 from fastcf.errors import DataError
 
-__all__ = ["LAYOUTS", "NamedColumns", "plain_ids", "read_named"]
+__all__ = ["LAYOUTS", "NamedColumns", "read_named"]
 
 LAYOUTS = ("parquet", "arrow", "json-lines")
 """The layouts of :func:`fastcf.data.detect_format` that are read here."""
@@ -27,14 +28,12 @@ LAYOUTS = ("parquet", "arrow", "json-lines")
 _SAMPLE = 1000  # lines whose keys and types say what columns there are
 _BLOCK_BYTES = 1 << 24  # of JSON lines at once; no line may be longer
 
-Ids = NDArray[Any] | list[Categories]
-
 
 class NamedColumns(NamedTuple):
     """The columns of a log; ``ratings`` and ``timestamps`` where they were asked for and are there."""
 
-    users: Ids
-    items: Ids
+    users: IdColumn
+    items: IdColumn
     ratings: NDArray[np.float32] | None
     timestamps: NDArray[np.int64] | None
 
@@ -42,13 +41,6 @@ class NamedColumns(NamedTuple):
 def _own(column: NDArray[Any]) -> NDArray[Any]:
     """Return a column that can be written to, as rows of text are, and no view of Arrow's memory."""
     return np.require(column, requirements="W")
-
-
-def plain_ids(ids: Ids) -> NDArray[Any]:
-    """Return ids as one array."""
-    if isinstance(ids, np.ndarray):
-        return ids
-    return np.concatenate([chunk.ids[chunk.codes] for chunk in ids]) if ids else np.zeros(0, np.int64)
 
 
 def read_named(
@@ -88,7 +80,9 @@ def read_named(
     try:
         chosen, columns = read(path, layout, asked, caller)
         where = str(path)
-        users, items = (_columns.arrow_ids(columns[name], name, where) for name in (chosen["user"], chosen["item"]))
+        users, items = (
+            arrow_ids(columns[name], f"{where}: column {name!r}") for name in (chosen["user"], chosen["item"])
+        )
         ratings = timestamps = None
         if "rating" in chosen:
             ratings = _own(_columns.arrow_numbers(columns[chosen["rating"]], chosen["rating"], where))

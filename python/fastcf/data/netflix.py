@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from fastcf._assembly import Options
 from fastcf._backend import ingest
 from fastcf._parameters import check_n_threads
+from fastcf._texts import IdColumn
 from fastcf.data.files import (
     first_that_exists,
     is_compressed,
@@ -172,8 +173,9 @@ def load_netflix(
     if rows.ratings is None or rows.ratings.size == 0:
         raise DataError(f"{folder}: there are no ratings")
     options = Options(duplicates, n_threads, caller, consume=True)
-    ratings = from_columns(rows.users, rows.items, rows.ratings, rows.timestamps, None, options)
-    del rows  # before the split, which needs as much again
+    users, items = IdColumn(rows.users), IdColumn(rows.items)
+    ratings = from_columns(users, items, rows.ratings, rows.timestamps, None, options)
+    del rows, users, items  # before the split, which needs as much again
 
     train, probe = ratings, None
     probe_file = first_that_exists(folder, "probe.txt")

@@ -19,8 +19,8 @@ class Pairs(NamedTuple):
 
     Attributes
     ----------
-    users, items : ndarray of shape (n,), int64 or '<U..'
-        Integers where all of a column are canonical (see :func:`fastcf.data.read_log`), else strings.
+    users, items : ndarray of shape (n,)
+        Integers or strings, as :func:`fastcf.data.read_log` has them.
     left_out : LeftOut
         Malformed lines that were left out.
     """

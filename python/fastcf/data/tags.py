@@ -23,8 +23,8 @@ class TagTable(NamedTuple):
 
     Attributes
     ----------
-    users, items : ndarray of shape (n,), int64 or '<U..'
-        Integers where all are canonical (see :func:`read_log`), else strings.
+    users, items : ndarray of shape (n,)
+        Integers or strings, as :func:`read_log` has them.
     tags : ndarray of shape (n,), object
         Strings as they were written.
     """

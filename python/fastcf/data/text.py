@@ -12,16 +12,17 @@ import numpy as np
 from fastcf._assembly import Options
 from fastcf._backend import ingest
 from fastcf._parameters import check_n_threads
+from fastcf._texts import IdColumn
 from fastcf._times import as_seconds, check_time_unit
 from fastcf.data.columns import Shape, log_shape, movielens_shape
 from fastcf.data.dialect import TextOptions, check_text_options, open_delimited
 from fastcf.data.files import detect_format, naming_file
 from fastcf.data.left_out import LeftOut, report_left_out
-from fastcf.data.log import RatingLog
-from fastcf.data.named import LAYOUTS, plain_ids, read_named
+from fastcf.data.log import ID_TYPES, RatingLog, id_column
+from fastcf.data.named import LAYOUTS, read_named
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
-from fastcf.ids import distinct
+from fastcf.ids import as_kind, distinct
 from fastcf.ratings import Ratings, from_columns
 from fastcf.serialization import stored_class
 
@@ -43,6 +44,7 @@ class _Reading(NamedTuple):
     missing_texts: list[str]
     missing_numbers: list[float]
     time_unit: str
+    id_types: tuple[str, str]
     narrow: bool  # int32 ids where all of them fit, which is what building ratings needs
     n_threads: int
     caller: str
@@ -87,6 +89,7 @@ def _read_delimited(path: Path, reading: _Reading, shape: Shape) -> RatingLog:
                 missing=reading.missing_texts,
                 header=names,
                 keep_going=reading.text["on_bad_lines"] != "error",
+                id_types=reading.id_types,
                 narrow=reading.narrow,
                 n_threads=reading.n_threads,
             )
@@ -101,23 +104,42 @@ def _read_delimited(path: Path, reading: _Reading, shape: Shape) -> RatingLog:
             raise DataError(str(error)) from None
     if reading.missing_numbers:
         ratings[np.isin(ratings, np.array(reading.missing_numbers, np.float32))] = np.nan
-    log = RatingLog(users, items, ratings, timestamps)
-    log.left_out = LeftOut(count, tuple(examples))
+    sides = (id_column(side, kind, str(path)) for side, kind in zip((users, items), reading.id_types, strict=True))
+    user_column, item_column = sides
+    log = RatingLog(user_column, item_column, ratings, timestamps, LeftOut(count, tuple(examples)))
     report_left_out(path, log.left_out, reading.text["on_bad_lines"])
     return log
+
+
+def of_type(column: IdColumn, id_type: str, where: str) -> IdColumn:
+    """Return a column that has a type of its own as the type asked for; "auto": as it is."""
+    if id_type == "auto":
+        return column
+    try:
+        return as_kind(column, id_type, where)
+    except TypeError as error:
+        raise DataError(f"{error}") from None
+
+
+def check_id_type(id_type: Any, caller: str) -> tuple[str, str]:
+    """Return the types of users and of items."""
+    both = (id_type, id_type) if isinstance(id_type, str) else id_type
+    known = isinstance(both, (tuple, list)) and len(both) == 2
+    if not (known and all(isinstance(each, str) and each in ID_TYPES for each in both)):
+        raise ValueError(
+            f"{caller}: id_type must be 'auto', 'int' or 'str', or a pair of these for users and items; got {id_type!r}"
+        )
+    return both[0], both[1]
 
 
 def _rated(log: RatingLog, path: Path, reading: _Reading) -> RatingLog:
     """Return a log without the rows whose rating is missing."""
     if not (reading.missing_texts or reading.missing_numbers):
         return log
-    rated = ~np.isnan(log.ratings)
-    if not rated.any():
-        raise DataError(f"{path}: all {rated.size:,} ratings are missing values")
-    timestamps = None if log.timestamps is None else log.timestamps[rated]
-    kept = RatingLog(log.users[rated], log.items[rated], log.ratings[rated], timestamps)
-    kept.left_out = log.left_out
-    return kept
+    rated = log.rated()
+    if rated.ratings.size == 0:
+        raise DataError(f"{path}: all {log.ratings.size:,} ratings are missing values")
+    return rated
 
 
 def read_log(
@@ -138,6 +160,7 @@ def read_log(
     escape: str | None = None,
     comment: str | None = None,
     on_bad_lines: str = "error",
+    id_type: str | tuple[str, str] = "auto",
     n_threads: int | None = None,
 ) -> RatingLog:
     """Read a file or folder of ratings, row by row in file order.
@@ -188,14 +211,19 @@ def read_log(
     on_bad_lines : {"error", "warn", "skip"}, default="error"
         What becomes of malformed lines: an error at the first, or they are left out, and counted in ``left_out`` of the
         result; a warning, or a message of level INFO of the logger ``fastcf.data``, says how many and which.
+    id_type : {"auto", "int", "str"} or a pair of these, default="auto"
+        What the ids are; a pair is of users and of items. ``"auto"``: integers where all of a column are integers as
+        Python writes them, of at most 64 bits, otherwise strings; ``"007"`` and ``"+7"`` make strings of all.
+        ``"int"``: integers of any size, anything else is an error. ``"str"``: strings. A second file for the same model
+        is best read with the model's kinds, ``(model.users_.kind, model.items_.kind)``; where it is not, an integer and
+        its decimal text are the same id, see :meth:`fastcf.IdMap.rows`.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it.
 
     Returns
     -------
     RatingLog
-        Users, items, ratings and timestamps. An id column is int64 if all its ids are canonical integers that fit,
-        otherwise all of it is strings (UTF-8); ``"007"``, ``"+7"``, and integers beyond 64 bits are strings.
+        Users, items, ratings and timestamps. Ids may have any length.
         Ratings are the float32 nearest to ``float(text)``. Timestamps are seconds since 1970; fractions are dropped.
         Dates are ``2018-07-07``, with a time ``2018-07-07 22:09:11`` or ``2018-07-07T22:09:11.5+02:00``; without a zone
         they are UTC.
@@ -235,6 +263,7 @@ def read_log(
         escape=escape,
         comment=comment,
         on_bad_lines=on_bad_lines,
+        id_type=id_type,
         n_threads=n_threads,
     )
     log = _read(path, reading)
@@ -252,6 +281,7 @@ def _reading(
     timestamp: str | int | bool | None = None,
     time_unit: str = "auto",
     missing: Missing = None,
+    id_type: Any = "auto",
     n_threads: int | None = None,
     **text: Any,
 ) -> _Reading:
@@ -263,7 +293,8 @@ def _reading(
     threads = check_n_threads(n_threads, caller)
     texts, numbers = _missing(missing, caller)
     columns = {"user": user, "item": item, "rating": rating, "timestamp": timestamp}
-    return _Reading(format, options, header, columns, texts, numbers, time_unit, False, threads, caller)
+    id_types = check_id_type(id_type, caller)
+    return _Reading(format, options, header, columns, texts, numbers, time_unit, id_types, False, threads, caller)
 
 
 def _read(path: str | os.PathLike[str], reading: _Reading) -> RatingLog:
@@ -281,7 +312,12 @@ def _read(path: str | os.PathLike[str], reading: _Reading) -> RatingLog:
     if kind == "fastcf":
         _refuse_text_options(reading, "a file of fastcf")
         ratings = Ratings.load(path)
-        return RatingLog(*ratings.to_coo(), ratings.timestamps)
+        sides = (ratings.users, ratings.row_of_entry()), (ratings.items, ratings.indices)
+        users, items = (
+            of_type(ids.column_of(rows), kind, str(path))
+            for (ids, rows), kind in zip(sides, reading.id_types, strict=True)
+        )
+        return RatingLog(users, items, ratings.values.copy(), ratings.timestamps)
     if kind in LAYOUTS:
         _refuse_text_options(reading, kind)
         return _read_named(files[0], kind, reading)
@@ -292,17 +328,22 @@ def _read(path: str | os.PathLike[str], reading: _Reading) -> RatingLog:
     rows = read_netflix_rows(files, n_fields=3, n_threads=reading.n_threads)
     if rows.ratings is None or len(rows.ratings) == 0:
         raise DataError(f"{path}: there are no ratings")
-    ids = np.int32 if reading.narrow else np.int64
-    return RatingLog(
-        rows.users.astype(ids, copy=False), rows.items.astype(ids, copy=False), rows.ratings, rows.timestamps
+    dtype = np.int32 if reading.narrow else np.int64
+    users, items = (
+        of_type(IdColumn(ids.astype(dtype, copy=False)), kind, str(path))
+        for ids, kind in zip((rows.users, rows.items), reading.id_types, strict=True)
     )
+    return RatingLog(users, items, rows.ratings, rows.timestamps)
 
 
 def _read_named(path: Path, layout: str, reading: _Reading) -> RatingLog:
     """Read a file whose columns have names and types."""
     columns = read_named(path, layout, reading.columns, reading.caller, time_unit=reading.time_unit)
-    users, items = plain_ids(columns.users), plain_ids(columns.items)
-    ratings = np.ones(len(users), np.float32) if columns.ratings is None else columns.ratings
+    users, items = (
+        of_type(ids, kind, f"{path}: {name}")
+        for ids, kind, name in zip((columns.users, columns.items), reading.id_types, ("users", "items"), strict=True)
+    )
+    ratings = np.ones(users.size, np.float32) if columns.ratings is None else columns.ratings
     if reading.missing_numbers:
         ratings[np.isin(ratings, np.array(reading.missing_numbers, np.float32))] = np.nan
     return RatingLog(users, items, ratings, columns.timestamps)
@@ -344,6 +385,7 @@ def load_ratings(
     on_bad_lines: str = "error",
     keep_unrated: bool = False,
     duplicates: str = "error",
+    id_type: str | tuple[str, str] = "auto",
     n_threads: int | None = None,
 ) -> Ratings:
     """Read a file or folder of ratings into :class:`fastcf.Ratings`.
@@ -351,7 +393,7 @@ def load_ratings(
     Parameters
     ----------
     path, format, separator, header, user, item, rating, timestamp, time_unit, missing, decimal, encoding, quoting, \
-escape, comment, on_bad_lines, n_threads
+escape, comment, on_bad_lines, id_type, n_threads
         As for :func:`read_log`.
     keep_unrated : bool, default=False
         Whether users and items all of whose ratings are ``missing`` keep their rows, without ratings.
@@ -388,6 +430,7 @@ escape, comment, on_bad_lines, n_threads
         escape=escape,
         comment=comment,
         on_bad_lines=on_bad_lines,
+        id_type=id_type,
         n_threads=n_threads,
         keep_unrated=keep_unrated,
         duplicates=duplicates,
@@ -410,7 +453,8 @@ def load_log(
         _refuse_text_options(reading, "a file of fastcf")
         return Ratings.load(path), LeftOut()
     log = _read(path, reading)
-    users, items = (distinct(ids, n_threads or 0) if keep_unrated else None for ids in (log.users, log.items))
+    columns = log.user_column, log.item_column
+    users, items = (distinct(ids, n_threads or 0) if keep_unrated else None for ids in columns)
     log = _rated(log, Path(path), reading)
     building = Options(duplicates, n_threads, caller, users, items, consume=True)
-    return from_columns(log.users, log.items, log.ratings, log.timestamps, None, building), log.left_out
+    return from_columns(log.user_column, log.item_column, log.ratings, log.timestamps, None, building), log.left_out

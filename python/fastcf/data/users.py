@@ -26,8 +26,8 @@ class UserTable(NamedTuple):
 
     Attributes
     ----------
-    ids : ndarray of shape (n,), int64 or '<U..'
-        Integers where all are canonical (see :func:`read_log`), else strings.
+    ids : ndarray of shape (n,)
+        Integers or strings, as :func:`read_log` has them.
     ages : ndarray of shape (n,), int64
         Years; in MovieLens 1M where the age group begins: 1, 18, 25, 35, 45, 50, 56. -1 where the file gives none.
     genders : ndarray of shape (n,), '<U..'

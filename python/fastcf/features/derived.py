@@ -203,7 +203,7 @@ def _describe(
     if ids is None:
         return FeatureTable(rows.ids, described, names)
     id_map = read_ids(ids, caller, f"{own}s")
-    return FeatureTable(id_map, np.vstack([described, unknown])[rows.ids.rows(id_map.ids)], names)  # row -1: unknown
+    return FeatureTable(id_map, np.vstack([described, unknown])[rows.ids.rows(id_map)], names)  # row -1: unknown
 
 
 def _refuse_negative(table: FeatureTable, caller: str, name: str) -> None:

@@ -96,4 +96,4 @@ def identity(ids: IdMap | ArrayLike) -> FeatureTable:
     """
     id_map = read_ids(ids, "identity", "ids")
     eye = scipy.sparse.identity(len(id_map), dtype=np.float32, format="csr")
-    return FeatureTable(id_map, eye, id_map.ids.astype(str).tolist())
+    return FeatureTable(id_map, eye, [str(each) for each in id_map.ids.tolist()])

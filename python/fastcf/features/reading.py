@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf.ids import IdMap, as_id_array
+from fastcf._id_columns import as_id_column
+from fastcf.ids import IdMap
 
 __all__ = ["read_bags", "read_categories", "read_columns", "read_ids", "read_numbers", "read_years"]
 
@@ -87,9 +88,9 @@ def read_ids(ids: IdMap | ArrayLike, caller: str, name: str) -> IdMap:
     """Return distinct ids, integers or strings, as a map; ``name`` names them in messages."""
     if isinstance(ids, IdMap):
         return ids
-    array = as_id_array(ids, caller, name)
+    column = as_id_column(ids, f"{caller}: {name}")
     try:
-        return IdMap(array)
+        return IdMap(column)
     except ValueError as error:
         raise ValueError(f"{caller}: {name}: {error}") from None
 

@@ -103,7 +103,8 @@ def movielens(
 def _tags(folder: Path, items: NDArray[Any]) -> NDArray[np.object_]:
     """Return the distinct tags of each item in lower case, as tuples."""
     table = read_tags(folder)
-    rows = IdMap(items.astype(str)).rows(table.items.astype(str))  # either file may hold an id that is no integer
+    texts = ([str(each) for each in ids.tolist()] for ids in (items, table.items))
+    rows = IdMap(next(texts)).rows(next(texts))  # either file may hold an id that is no integer
     bags: list[set[str]] = [set() for _ in range(len(items))]
     for row, tag in zip(rows, table.tags, strict=True):
         if row >= 0:

@@ -12,9 +12,11 @@ from sklearn.model_selection import BaseCrossValidator
 
 from fastcf._assembly import pair_columns
 from fastcf._columns import time_vector
+from fastcf._id_columns import as_id_column
 from fastcf._random import RandomState, seed_from
+from fastcf._texts import IdColumn
 from fastcf.data import cuts
-from fastcf.ids import as_id_array, distinct
+from fastcf.ids import distinct
 from fastcf.ratings import Ratings
 
 __all__ = ["ColdItemKFold", "ColdUserKFold", "PerUserKFold", "PerUserSplit", "TimeSplit"]
@@ -76,7 +78,7 @@ class _PairSplitter(BaseCrossValidator):  # type: ignore[misc]  # scikit-learn s
                 "np.stack(ratings.to_coo()[:2], axis=1) and the ratings as y"
             )
         users, items = (
-            as_id_array(column, caller, name)
+            as_id_column(column, f"{caller}: {name}")
             for name, column in zip(("users", "items"), pair_columns(X, caller), strict=True)
         )
         if users.size == 0:
@@ -110,16 +112,16 @@ class _PairSplitter(BaseCrossValidator):  # type: ignore[misc]  # scikit-learn s
         return np.random.default_rng(seed_from(random_state, self._caller))
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         """Return the masks of training and test pairs; parameters are checked before the first is asked for."""
         raise NotImplementedError
 
 
-def _rows(ids: NDArray[Any]) -> tuple[NDArray[np.int32], int]:
+def _rows(ids: IdColumn) -> tuple[NDArray[np.int32], int]:
     """Return a number per distinct id, in their order, and how many there are."""
     map_ = distinct(ids)
-    return map_.rows(ids), len(map_)
+    return map_.find(ids, "ids"), len(map_)
 
 
 def _halves(masks: list[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -174,7 +176,7 @@ class PerUserSplit(_PairSplitter):
         return self.by == "time"
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         n_splits = cuts.check_folds(self.n_splits, f"{caller}: n_splits", least=1)
         rows, n_rows = _rows(users)
@@ -211,7 +213,7 @@ class PerUserKFold(_PairSplitter):
         self.random_state = random_state
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         k = cuts.check_folds(self.n_splits, f"{caller}: n_splits")
         if users.size < k:
@@ -245,7 +247,7 @@ class TimeSplit(_PairSplitter):
         self.at = at
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         assert times is not None
         return _halves([cuts.by_time(times, self.test_size, self.at, caller)])
@@ -277,7 +279,7 @@ class ColdUserKFold(_PairSplitter):
         self.random_state = random_state
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         k = cuts.check_folds(self.n_splits, f"{caller}: n_splits")
         share = cuts.check_share(self.shown, f"{caller}: shown")
@@ -313,7 +315,7 @@ class ColdItemKFold(_PairSplitter):
         self.random_state = random_state
 
     def _masks(
-        self, users: NDArray[Any], items: NDArray[Any], times: NDArray[np.int64] | None, caller: str
+        self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
     ) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
         k = cuts.check_folds(self.n_splits, f"{caller}: n_splits")
         rows, n_rows = _rows(items)

@@ -109,11 +109,10 @@ class FeatureTable:
         ValueError
             If an id has no row; the message names the first one.
         """
-        rows = self._ids.rows(ids.ids)
+        rows = self._ids.find(ids, f"{caller}: {what}")
         missing = rows < 0
         if missing.any():
-            first = ids.ids[int(missing.argmax())]
-            first = first.item() if isinstance(first, np.generic) else first
+            first = ids.id_at(int(missing.argmax()))
             raise ValueError(
                 f"{caller}: {what} must have features; {int(missing.sum())} of {len(ids)} have none, first {first!r}"
             )
@@ -139,11 +138,11 @@ class FeatureTable:
             If an id has no row.
         """
         first = self.align(ids, caller=caller, what=what)
-        rest = np.flatnonzero(ids.rows(self._ids.ids) < 0)
+        rest = np.flatnonzero(ids.find(self._ids, f"{caller}: {what}") < 0)
         if rest.size == 0:
             return FeatureTable(ids, first, self._names)
         stack = scipy.sparse.vstack if self.is_sparse else np.concatenate
-        together = joined(ids, self._ids.ids[rest], caller)
+        together = joined(ids, self._ids.take(rest), f"{caller}: {what}")
         return FeatureTable(together, stack([first, self._matrix[rest]]), self._names)
 
     def __repr__(self) -> str:

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from fastcf._assembly import pair_columns
+from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 
 __all__ = ["MeanNormalizer", "row_means", "shrunk_means"]
@@ -153,7 +154,7 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             ratings = as_ratings(X, y, caller=caller)
             ids = ratings.items if self.by == "item" else ratings.users
             rows = ratings.indices if self.by == "item" else ratings.row_of_entry()
-            values = ratings.values + sign * self._means_of(ids.ids)[rows]
+            values = ratings.values + sign * self._means_of(ids)[rows]
             return Ratings(
                 ratings.indptr,
                 ratings.indices,
@@ -174,11 +175,10 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
         shifted: NDArray[np.float32] = (given + sign * means).astype(np.float32)
         return shifted
 
-    def _means_of(self, ids: ArrayLike) -> NDArray[np.float64]:
-        if self.ids_ is None:
-            return np.full(np.size(ids), self.global_mean_)
-        if np.size(ids) == 0:
-            return np.empty(0)
+    def _means_of(self, ids: ArrayLike | IdMap) -> NDArray[np.float64]:
+        size = len(ids) if isinstance(ids, IdMap) else np.size(ids)
+        if self.ids_ is None or size == 0:
+            return np.full(size, self.global_mean_)
         rows = self.ids_.rows(ids)
         means: NDArray[np.float64] = np.where(rows >= 0, self.mean_[np.maximum(rows, 0)], self.global_mean_)
         return means

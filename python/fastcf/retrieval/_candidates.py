@@ -226,7 +226,8 @@ class BaseRetriever(Fitted):
     def _candidates(self, built: Built, users: Any, exclude_seen: bool) -> Candidates:
         n_threads = check_n_threads(self.n_threads, f"{type(self).__name__}.retrieve")
         ids = user_ids(users)
-        rows = built.users.rows(ids, n_threads=self.n_threads) if np.size(ids) else np.empty(0, np.int32)
+        where = f"{type(self).__name__}.retrieve: users"
+        rows = built.users.find(ids, where, n_threads) if np.size(ids) else np.empty(0, np.int32)
         seen: Seen = built.seen.of(rows) if exclude_seen and built.seen is not None else (None, None)
         lists, chosen = self._lists_of(built, ids, rows, seen)
         m, width = chosen.shape

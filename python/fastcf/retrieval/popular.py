@@ -99,7 +99,7 @@ class Popular(BaseRetriever):
     >>> import fastcf
     >>> ratings = fastcf.Ratings.from_coo([1, 1, 2, 2, 3], [7, 8, 8, 9, 8], [3, 4, 5, 4, 4])
     >>> popular = fastcf.retrieval.Popular(k=2).fit(ratings)
-    >>> popular.retrieve(["someone new"]).of(0)[0]
+    >>> popular.retrieve([99]).of(0)[0]
     array([8, 7])
     """
 

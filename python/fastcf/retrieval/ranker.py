@@ -160,7 +160,7 @@ class FeatureRanker(Estimator):
             raise ValueError(f"{caller}: user_features or item_features must be given; got None for both")
         users, user_matrix = _with_mean(self.user_features, ratings.users, caller, "user_features")
         items, item_matrix = _with_mean(self.item_features, ratings.items, caller, "item_features")
-        user_rows, item_rows = users.rows(ratings.users.ids), items.rows(ratings.items.ids)
+        user_rows, item_rows = users.rows(ratings.users), items.rows(ratings.items)
         entries = np.arange(ratings.nnz)
         if self.max_ratings is not None and self.max_ratings < ratings.nnz:
             random = np.random.default_rng(seed_from(self.random_state, caller))

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import host, resolve_device
+from fastcf._id_columns import as_id_column
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
 from fastcf._tables import Column, Tabular
-from fastcf.ids import IdMap, as_id_array
+from fastcf.ids import IdMap
 from fastcf.models.blend.members import named
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
@@ -109,8 +110,8 @@ class _PairRanker:
         if items.size == 0:
             return np.empty(0, np.float32)
         sides = users[owners], self.items.ids[items]
-        mixed = sides[0].dtype.kind != sides[1].dtype.kind
-        pairs = np.stack([side.astype(object) if mixed else side for side in sides], axis=1)
+        plain = sides[0].dtype.kind == sides[1].dtype.kind == "i"  # else integers would become floats, or texts
+        pairs = np.stack([side if plain else side.astype(object) for side in sides], axis=1)
         return np.asarray(self.ranker.predict(pairs), np.float32)
 
     def predictions(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -290,7 +291,7 @@ class TwoStageRecommender(Fitted):
             raise ValueError(f"{caller}: min_score must be {Interval()} or None; got {min_score!r}")
         n_threads = check_n_threads(self.n_threads, caller)
         ids = user_ids(users)
-        ids = as_id_array(ids, caller, "users") if np.size(ids) else np.empty(0, np.int64)
+        ids = as_id_column(ids, f"{caller}: users").array() if np.size(ids) else np.empty(0, np.int64)
         items = np.full((ids.size, n), -1, np.int32)
         scores = np.full((ids.size, n), -np.inf, np.float32)
         found_by = np.zeros((ids.size, n), np.uint64)
@@ -315,11 +316,11 @@ class TwoStageRecommender(Fitted):
 
     def _merge(self, built: _Stages, users: NDArray[Any], exclude_seen: bool, n_threads: int, caller: str) -> _Merged:
         """Return the candidates of all retrievers: offsets per user, item rows, and which retrievers found them."""
+        rows = built.users.find(users, f"{caller}: users", n_threads)
         found = [_retrieved(built, name, users, exclude_seen, caller) for name in built.retrievers]
         ends = np.cumsum([items.size for _, items in found])
         begins = [indptr[:-1] + end - items.size for (indptr, items), end in zip(found, ends, strict=True)]
         lists = np.arange(len(found) * users.size, dtype=np.int32).reshape(len(found), users.size)
-        rows = built.users.rows(users, n_threads=self.n_threads)
         seen: Seen = built.seen.of(rows) if exclude_seen else (None, None)
         indptr, items, _, bits = host.merge_candidates(
             np.concatenate([*begins, ends[-1:]]),
@@ -377,6 +378,6 @@ def _retrieved(
         return indptr, indices
     known = built.translations.get(name)
     if known is None or known[0] is not found.items:
-        known = found.items, built.items.rows(found.items.ids)
+        known = found.items, built.items.rows(found.items)
         built.translations[name] = known
     return indptr, known[1][indices]

@@ -340,7 +340,7 @@ class RelatedItems(BaseRetriever):
 
     def _latest(self, ratings: Ratings, items: IdMap) -> NDArray[np.int32]:
         """Return the model's rows of the last known items of each user."""
-        rows = items.rows(ratings.items.ids)[ratings.indices]
+        rows = items.rows(ratings.items)[ratings.indices]
         users = ratings.row_of_entry()
         keys: list[NDArray[Any]] = [ratings.indices, -ratings.values]
         if ratings.timestamps is not None:

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._assembly import pair_columns
 from fastcf._columns import float_vector
-from fastcf.ids import IdMap, as_id_array
+from fastcf._id_columns import as_id_column
+from fastcf._parameters import check_n_threads
+from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.histories import Histories
 from fastcf.scores.seen import SeenItems
@@ -40,26 +42,38 @@ def one(id: Any) -> list[Any]:
 
 def asked_ids(wanted: Any, caller: str) -> Any:
     """Return the ids of a query: one as it is, several as an array."""
+    if isinstance(wanted, IdMap):
+        return wanted.ids
     if np.ndim(wanted) == 0:
         return one(wanted)[0]
-    return as_id_array(wanted, caller, "ids") if np.size(wanted) else np.empty(0, np.int64)
+    return as_id_column(wanted, f"{caller}: ids").array() if np.size(wanted) else np.empty(0, np.int64)
 
 
 def rows_of(
-    ids: IdMap, wanted: ArrayLike, what: str, caller: str, *, strict: bool = False, n_threads: int | None = None
+    ids: IdMap,
+    wanted: ArrayLike | IdMap,
+    what: str,
+    caller: str,
+    *,
+    strict: bool = False,
+    n_threads: int | None = None,
 ) -> Rows:
-    """Return the row of each id, -1 where it is unknown.
+    """Return the row of each id, -1 where it is unknown; raises TypeError as :meth:`fastcf.IdMap.rows`.
 
     Raises ValueError if ``strict`` and an id is unknown; the message names ``what`` it is and its entry.
     """
-    if np.size(wanted) == 0:
+    where = f"{caller}: {what} ids"
+    threads = check_n_threads(n_threads, caller)
+    if isinstance(wanted, IdMap):
+        column = wanted.column
+    elif np.size(wanted) == 0:
         return np.empty(0, np.int32)
-    rows = ids.rows(wanted, n_threads=n_threads)
+    else:
+        column = as_id_column(wanted, where, threads)
+    rows = ids.find(column, where, threads)
     if strict and (rows < 0).any():
         entry = int(np.argmax(rows < 0))
-        value = np.asarray(wanted)[entry]
-        value = value.item() if isinstance(value, np.generic) else value
-        raise ValueError(f"{caller}: strict=True needs known {what} ids; got {value!r} at entry {entry}")
+        raise ValueError(f"{caller}: strict=True needs known {what} ids; got {column.id_at(entry)!r} at entry {entry}")
     return rows
 
 
@@ -86,8 +100,8 @@ def pair_rows(
     """Return the user and item rows of pairs: of the stored entries of ratings or a matrix, or of (n, 2) ids."""
     options: dict[str, Any] = {"strict": strict, "n_threads": n_threads}
     if isinstance(X, Ratings):
-        user_rows = rows_of(users, X.users.ids, "user", caller, **options)
-        item_rows = rows_of(items, X.items.ids, "item", caller, **options)
+        user_rows = rows_of(users, X.users, "user", caller, **options)
+        item_rows = rows_of(items, X.items, "item", caller, **options)
         return user_rows[X.row_of_entry()], item_rows[X.indices]
     if scipy.sparse.issparse(X):
         if X.ndim != 2:
@@ -153,7 +167,7 @@ def rated_side(
         rows, columns, ids, given, what = users, ratings.indices, ratings.users, ratings.items, "item"
     else:
         rows, columns, ids, given, what = ratings.indices, users, ratings.items, ratings.users, "user"
-    known = rows_of(fixed, given.ids, what, caller, strict=strict, n_threads=n_threads)
+    known = rows_of(fixed, given, what, caller, strict=strict, n_threads=n_threads)
     columns = known[columns]
     kept = columns >= 0
     order = np.lexsort((columns[kept], rows[kept]))

@@ -376,8 +376,8 @@ class Recommender:
             state = self._of_newcomers(state, history, compute, caller, strict)
         if users is None and history is None:
             raise ValueError(f"{caller}: users must be given where there is no history; got None")
-        wanted = state.users.ids if users is None else users
-        single = np.ndim(wanted) == 0
+        wanted = state.users if users is None else users
+        single = not isinstance(wanted, IdMap) and np.ndim(wanted) == 0
         known: dict[str, Any] = {"strict": strict, "n_threads": self.n_threads}
         rows = rows_of(state.users, one(wanted) if single else wanted, "user", caller, **known)
         allowed, own = named_items(state.items, candidates, rows.size, "candidates", caller, **known)
@@ -393,7 +393,8 @@ class Recommender:
         if min_score is not None:
             less = below(scores, min_score)
             items[less], scores[less] = -1, -np.inf
-        ids, scores = padded(ids_of(state.items, items), scores, n, -np.inf)
+        items, scores = padded(items, scores, n, -np.inf)
+        ids = ids_of(state.items, items)
         asked = asked_ids(wanted, caller)
         return Recommendations(ids[0], scores[0], asked) if single else Recommendations(ids, scores, asked)
 
@@ -506,7 +507,8 @@ class Recommender:
         if known.size:
             found[known], scores[known] = nearest(np.ascontiguousarray(rows[known]), width, metric)
         scores[found < 0] = worst
-        names, scores = padded(ids_of(ids, found), scores, n, worst)
+        found, scores = padded(found, scores, n, worst)
+        names = ids_of(ids, found)
         asked = asked_ids(wanted, caller)
         return Neighbours(names[0], scores[0], asked) if single else Neighbours(names, scores, asked)
 

@@ -106,7 +106,7 @@ def long_columns(
 
 def ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
     """Return the ids of rows; -1, or "" among strings, where the row is -1."""
-    padding = "" if ids.ids.dtype.kind == "U" else -1
+    padding = "" if ids.kind == "str" else -1
     values = ids.ids[np.where(rows >= 0, rows, 0)]
     if values.dtype == np.uint64:
         values = values.astype(object)
@@ -121,13 +121,12 @@ def below(scores: NDArray[np.float32], min_score: float) -> NDArray[np.bool_]:
 
 
 def padded(
-    ids: NDArray[Any], scores: NDArray[np.float32], n: int, worst: float
-) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """Widen results to ``n`` columns."""
-    missing = n - ids.shape[1]
+    rows: NDArray[np.int32], scores: NDArray[np.float32], n: int, worst: float
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Widen results, item rows and their scores, to ``n`` columns."""
+    missing = n - rows.shape[1]
     if missing <= 0:
-        return ids, scores
-    padding = "" if ids.dtype.kind == "U" else -1
-    wide_ids = np.concatenate([ids, np.full((len(ids), missing), padding, ids.dtype)], axis=1)
-    wide_scores = np.concatenate([scores, np.full((len(ids), missing), worst, np.float32)], axis=1)
-    return wide_ids, wide_scores
+        return rows, scores
+    shape = len(rows), missing
+    wide_rows = np.concatenate([rows, np.full(shape, -1, np.int32)], axis=1)
+    return wide_rows, np.concatenate([scores, np.full(shape, worst, np.float32)], axis=1)

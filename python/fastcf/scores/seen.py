@@ -100,8 +100,8 @@ class SeenItems(NamedTuple):
 
     def without(self, ratings: Ratings, users: IdMap, items: IdMap) -> SeenItems:
         """Return the same without the pairs that are entries of ``ratings``, by the ids of ``users`` and ``items``."""
-        drop_users = users.rows(ratings.users.ids)[ratings.row_of_entry()].astype(np.int64)
-        drop_items = items.rows(ratings.items.ids)[ratings.indices]
+        drop_users = users.rows(ratings.users)[ratings.row_of_entry()].astype(np.int64)
+        drop_items = items.rows(ratings.items)[ratings.indices]
         known = (drop_users >= 0) & (drop_items >= 0)
         n_users = self.indptr.size - 1
         owner = np.repeat(np.arange(n_users, dtype=np.int64), np.diff(self.indptr))
@@ -129,8 +129,8 @@ def union_of_seen(parts: Iterable[tuple[IdMap, IdMap, SeenItems]], users: IdMap,
 
     def pairs() -> Iterator[NDArray[np.int32]]:
         for own_users, own_items, seen in parts:
-            user_rows = np.repeat(users.rows(own_users.ids), np.diff(seen.indptr))
-            item_rows = items.rows(own_items.ids)[seen.indices]
+            user_rows = np.repeat(users.rows(own_users), np.diff(seen.indptr))
+            item_rows = items.rows(own_items)[seen.indices]
             yield np.stack([user_rows, item_rows])[:, (user_rows >= 0) & (item_rows >= 0)]
 
     rows, columns = np.concatenate(list(pairs()), axis=1)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from fastcf._backend import ingest, resolve_device
 from fastcf.errors import DataError
-from fastcf.ids import IdMap
 from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.factors import FactorScores
 from fastcf.scores.histories import Histories
@@ -25,9 +24,9 @@ from fastcf.serialization import Archive
 __all__ = ["factor_arrays", "factors_from", "packed_rows", "read_common", "unpacked_rows", "write_common"]
 
 
-def write_common(state: State) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Return the arrays and the JSON values that every model's file holds."""
-    arrays: dict[str, NDArray[Any]] = {"user_ids": state.users.ids, "item_ids": state.items.ids}
+def write_common(state: State) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arrays and tables of texts, and the JSON values that every model's file holds."""
+    arrays: dict[str, Any] = {"user_ids": state.users.column.ids, "item_ids": state.items.column.ids}
     if state.seen is not None:
         arrays["seen_indptr"], arrays["seen_indices"] = state.seen
     limits = [limit if np.isfinite(limit) else None for limit in state.rating_range]
@@ -45,7 +44,7 @@ def read_common(archive: Archive) -> State:
     Raises DataError if something is missing or does not fit together.
     """
     try:
-        users, items = IdMap(archive.array("user_ids")), IdMap(archive.array("item_ids"))
+        users, items = archive.ids("user_ids"), archive.ids("item_ids")
         lowest, highest = archive.meta["rating_range"]
         low, high = float(-np.inf if lowest is None else lowest), float(np.inf if highest is None else highest)
         history = tuple(dict(record) for record in archive.meta.get("history", ()))

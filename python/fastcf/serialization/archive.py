@@ -9,8 +9,10 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from fastcf._texts import IdColumn, TextTable
 from fastcf._version import __version__
 from fastcf.errors import DataError
+from fastcf.ids import IdMap
 
 __all__ = ["Archive", "from_archive", "register", "registered_name"]
 
@@ -25,8 +27,8 @@ class Archive:
         Name of the class, as it was registered.
     params : dict
         Parameters of the constructor.
-    arrays : dict of str to ndarray
-        The learnt attributes.
+    arrays : dict of str to ndarray or TextTable
+        The learnt attributes; arrays of strings are tables.
     meta : dict
         Further JSON values of the class.
     parts : dict of str to Archive
@@ -43,7 +45,7 @@ class Archive:
 
     class_name: str
     params: dict[str, Any]
-    arrays: dict[str, NDArray[Any]]
+    arrays: dict[str, NDArray[Any] | TextTable]
     meta: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Archive] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -70,9 +72,9 @@ class Archive:
         DataError
             If it is missing or other than expected.
         """
-        if name not in self.arrays:
-            raise DataError(f"{self.path}: {self.class_name} needs the array {name!r}, which the file lacks")
-        array = self.arrays[name]
+        array = self.held(name)
+        if isinstance(array, TextTable):
+            array = np.array(array.tolist(), dtype=str)
         if dtype is not None and array.dtype != np.dtype(dtype):
             raise DataError(f"{self.path}: array {name!r} must have dtype {np.dtype(dtype)}; got {array.dtype}")
         if shape is not None and (
@@ -82,6 +84,20 @@ class Archive:
             wanted = tuple("any" if want is None else want for want in shape)
             raise DataError(f"{self.path}: array {name!r} must have shape {wanted}; got {array.shape}")
         return array
+
+    def ids(self, name: str) -> IdMap:
+        """Return an array of distinct ids as a map.
+
+        Raises DataError if it is missing, TypeError or ValueError if it holds no distinct ids.
+        """
+        held = self.held(name)
+        return IdMap(IdColumn(held) if isinstance(held, TextTable) else held)
+
+    def held(self, name: str) -> NDArray[Any] | TextTable:
+        """Return an array as the file holds it; raises DataError if it is missing."""
+        if name not in self.arrays:
+            raise DataError(f"{self.path}: {self.class_name} needs the array {name!r}, which the file lacks")
+        return self.arrays[name]
 
 
 class _Storable(Protocol):

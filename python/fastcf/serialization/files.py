@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
+from fastcf._texts import TextTable
 from fastcf._version import __version__
 from fastcf.errors import DataError
 from fastcf.serialization.archive import Archive, from_archive
@@ -45,10 +46,12 @@ _METADATA = {
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
+def _same(first: NDArray[Any] | TextTable, second: NDArray[Any] | TextTable) -> bool:
     """Return whether two arrays have the same bits."""
     if first is second:
         return True
+    if isinstance(first, TextTable) or isinstance(second, TextTable):
+        return first == second if type(first) is type(second) else False
     if first.dtype != second.dtype or first.shape != second.shape:
         return False
     if first.dtype.kind == "f":  # 0 and -0 are equal, and NaN is not
@@ -56,9 +59,9 @@ def _same(first: NDArray[Any], second: NDArray[Any]) -> bool:
     return np.array_equal(first, second)
 
 
-def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any] | TextTable], dict[str, Any]]:
     """Return the arrays of an archive's parts, and a description of the parts; shared arrays are stored once."""
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, NDArray[Any] | TextTable] = {}
     parts: dict[str, Any] = {}
     for number, (name, part) in enumerate(archive.parts.items()):
         key = f"{prefix}part{number}/"
@@ -73,14 +76,16 @@ def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[An
     return arrays, parts
 
 
-def _nested(archive: Archive, arrays: dict[str, NDArray[Any]], parts: Mapping[str, Any], prefix: str = "") -> Archive:
+def _nested(
+    archive: Archive, arrays: dict[str, NDArray[Any] | TextTable], parts: Mapping[str, Any], prefix: str = ""
+) -> Archive:
     """Return an archive with its parts; ``arrays`` are those of the file."""
     found: dict[str, Archive] = {}
     for number, (name, described) in enumerate(parts.items()):
         key = f"{prefix}part{number}/"
         if not (isinstance(described["params"], dict) and isinstance(described["meta"], dict)):
             raise ValueError("parameters, meta and parts must be JSON objects")
-        own = {each: archive.array(each) for each in described["shared"]}
+        own = {each: archive.held(each) for each in described["shared"]}
         own |= {
             each.removeprefix(key): array
             for each, array in arrays.items()
@@ -286,6 +291,9 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
         parts, own = (json.loads(metadata.get(key, "{}")) for key in ("parts", "metadata"))
         extra = tuple(json.loads(metadata.get("extra", "[]")))
         arrays = as_arrays(tensors, texts)
+        for each in extra:  # the caller's own, which they gave as arrays
+            if isinstance(own_texts := arrays.get(each), TextTable):
+                arrays[each] = np.array(own_texts.tolist(), dtype=str)
         if not all(isinstance(each, dict) for each in (params, meta, parts, own)):
             raise ValueError("parameters, meta and parts must be JSON objects")
         here = {each: array for each, array in arrays.items() if "/" not in each}

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._texts import TextTable
+
 __all__ = ["DTYPES", "as_arrays", "as_tensors", "digest", "to_json"]
 
 # NumPy's names and safetensors'.
@@ -29,43 +31,21 @@ DTYPES = {
 }
 
 
-def _pack_text(text: NDArray[np.str_]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the UTF-8 bytes of all strings, end to end, and where each begins."""
-    encoded = np.char.encode(text.ravel(), "utf-8", "surrogatepass")
-    lengths = np.char.str_len(encoded).astype(np.int64)
-    matrix = np.ascontiguousarray(encoded).view(np.uint8).reshape(encoded.size, encoded.dtype.itemsize)
-    offsets = np.zeros(encoded.size + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return matrix[np.arange(matrix.shape[1]) < lengths[:, None]], offsets
-
-
-def _unpack_text(packed: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.str_]:
-    if packed.dtype != np.uint8 or offsets.dtype != np.int64 or packed.ndim != 1 or offsets.ndim != 1:
-        raise ValueError("strings must be bytes with 64-bit offsets")
-    lengths = np.diff(offsets)
-    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != packed.size or (lengths < 0).any():
-        raise ValueError("string offsets do not fit the bytes")
-    width = max(1, int(lengths.max(initial=0)))
-    matrix = np.zeros((lengths.size, width), np.uint8)
-    matrix[np.arange(width) < lengths[:, None]] = packed
-    return np.char.decode(matrix.view(f"S{width}").reshape(-1), "utf-8", "surrogatepass")
-
-
-def as_tensors(arrays: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def as_tensors(arrays: Mapping[str, ArrayLike | TextTable]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return arrays that safetensors can hold, and which names were texts ("str") or unbounded integers ("int")."""
     tensors: dict[str, NDArray[Any]] = {}
     texts: dict[str, str] = {}
     for name, value in arrays.items():
-        array = np.asarray(value)
-        if array.dtype == object and all(isinstance(entry, int) for entry in array.ravel()):
+        table = value if isinstance(value, TextTable) else None
+        array = np.empty(0) if isinstance(value, TextTable) else np.asarray(value)
+        if table is None and array.dtype == object and all(isinstance(entry, int) for entry in array.ravel()):
             texts[name] = "int"
-            array = array.astype(str)
-        elif array.dtype.kind == "U":
+        elif table is not None or array.dtype.kind in "UT":
             texts[name] = "str"
         if name in texts:
-            if array.ndim != 1:
+            if table is None and array.ndim != 1:
                 raise ValueError(f"save: array {name!r} of strings must be one-dimensional; got {array.shape}")
-            tensors[f"{name}.utf8"], tensors[f"{name}.offsets"] = _pack_text(array)
+            tensors[f"{name}.utf8"], tensors[f"{name}.offsets"] = (table or _table_of(array, name)).pair
             continue
         if array.dtype.name not in DTYPES:
             raise TypeError(f"save: array {name!r} must hold numbers or strings; got dtype {array.dtype}")
@@ -75,12 +55,24 @@ def as_tensors(arrays: Mapping[str, ArrayLike]) -> tuple[dict[str, NDArray[Any]]
     return tensors, texts
 
 
-def as_arrays(tensors: dict[str, NDArray[Any]], texts: Mapping[str, str]) -> dict[str, NDArray[Any]]:
-    """Return the arrays packed by :func:`as_tensors`; raises ValueError or KeyError where they do not fit."""
-    arrays = dict(tensors)
+def _table_of(array: NDArray[Any], name: str) -> TextTable:
+    try:
+        return TextTable.of([str(entry) for entry in array.tolist()])
+    except UnicodeEncodeError as error:
+        raise ValueError(f"save: array {name!r} must hold Unicode text; {error}") from None
+
+
+def as_arrays(tensors: dict[str, NDArray[Any]], texts: Mapping[str, str]) -> dict[str, NDArray[Any] | TextTable]:
+    """Return the arrays packed by :func:`as_tensors`.
+
+    Raises TypeError, ValueError or KeyError where they do not fit.
+    """
+    arrays: dict[str, NDArray[Any] | TextTable] = dict(tensors)
     for name, kind in texts.items():
-        text = _unpack_text(arrays.pop(f"{name}.utf8"), arrays.pop(f"{name}.offsets"))
-        arrays[name] = np.array([int(entry) for entry in text.tolist()], dtype=object) if kind == "int" else text
+        packed = tensors[f"{name}.utf8"], tensors[f"{name}.offsets"]
+        del arrays[f"{name}.utf8"], arrays[f"{name}.offsets"]
+        table = TextTable.checked(*packed)
+        arrays[name] = np.array(table.integers(), dtype=object) if kind == "int" else table
     return arrays
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fastcf._texts import TextTable
 from fastcf.serialization.archive import Archive
 
 __all__ = ["upgraded"]
@@ -24,7 +25,7 @@ _DECAYING = ("inverse", "exponential")
 _GONE = ("n_threads", "min_delta")
 
 
-def upgraded(archive: Archive, arrays: dict[str, NDArray[Any]]) -> Archive:
+def upgraded(archive: Archive, arrays: dict[str, NDArray[Any] | TextTable]) -> Archive:
     """Return an archive of format 1, read without parts, in the form of format 2.
 
     ``arrays`` holds all arrays of the file; those of a blend's members have names ``member0/...``.

@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.ids import IdMap, distinct
+from fastcf.ids import IdMap, distinct, extended
 from fastcf.models.estimator import Estimator
 from fastcf.scores import Compute, Folding, Part, Scores, StandardScores, State, WeightedScores
 from fastcf.scores.protocol import Rows
@@ -76,20 +76,22 @@ def union_of_ids(maps: Mapping[str, IdMap], attribute: str, caller: str) -> IdMa
     first, *others = maps.values()
     if all(each == first for each in others):
         return first
-    text = [each.ids.dtype.kind == "U" for each in maps.values()]
+    text = [each.kind == "str" for each in maps.values()]
     if any(text) and not all(text):
         names = list(maps)
         raise ValueError(
             f"{caller}: members must have ids of one kind in {attribute}; got strings in {names[text.index(True)]!r} "
-            f"and integers in {names[text.index(False)]!r}"
+            f"and integers in {names[text.index(False)]!r} (load both with id_type='str', or convert with .astype(str))"
         )
-    ids = np.concatenate([each.ids if all(text) else each.ids.astype(object) for each in maps.values()])
-    return distinct(ids) if all(text) else IdMap(np.unique(ids))
+    union = first
+    for each in others:
+        union = extended(union, each, f"{caller}: members")
+    return distinct(union.column)
 
 
 def _rows_in(own: IdMap, ids: IdMap) -> Rows | None:
     """Return the row of each id in a member's map; None where the maps agree."""
-    return None if own is ids or own == ids else own.rows(ids.ids)
+    return None if own is ids or own == ids else own.rows(ids)
 
 
 def weighted_sum(learnt: LearntBlend, users: IdMap, items: IdMap) -> WeightedScores:

@@ -35,8 +35,8 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
     """
     scores, learnt = state.scores.as_factors(), state.learnt
     assert scores is not None
-    users = extended(state.users, ratings.users.ids, f"{caller}: users")
-    items = extended(state.items, ratings.items.ids, f"{caller}: items")
+    users = extended(state.users, ratings.users, f"{caller}: users")
+    items = extended(state.items, ratings.items, f"{caller}: items")
     new = Ratings.from_coo(
         *ratings.to_coo(),
         timestamps=ratings.timestamps,

@@ -40,7 +40,7 @@ def carried_on(state: State, new: Ratings, n_epochs: int, compute: Compute, call
     stored = merged(old, Ratings(new.indptr, new.indices, weights, users=new.users, items=new.items), caller)
     choices = stored.take(stored.values > 0)
     users, items = stored.users, stored.items
-    changed_users, changed_items = users.rows(new.users.ids), items.rows(new.items.ids)
+    changed_users, changed_items = users.rows(new.users), items.rows(new.items)
     of_users = Histories(choices.indptr, choices.indices, choices.values).of(changed_users)
     by_item = choices.by_item()
     of_items = Histories(by_item.indptr, by_item.indices, by_item.values).of(changed_items)

@@ -77,7 +77,7 @@ class UserNeighbourFolding(Folding):
         """Find the neighbours of the rated rows."""
         learnt: TrainedUsers = state.learnt
         choices = rated.choices.to_scipy(learnt.choices.shape[1])
-        rows = None if rated.strangers else learnt.ids.rows(rated.ids.ids)
+        rows = None if rated.strangers else learnt.ids.rows(rated.ids)
         return state.replaced(scores=learnt.scores(learnt.neighbours(choices, rows, compute), known=False))
 
 
@@ -208,13 +208,13 @@ class UserNeighbours(Estimator):
         assert isinstance(scores, NeighbourScores)
         arrays = packed_rows("choices", learnt.choices) | packed_rows("neighbours", scores.sums.history)
         if not scores.compares_users:
-            arrays["trained_ids"] = learnt.ids.ids
+            arrays["trained_ids"] = learnt.ids.column.ids
         meta = {"learnt_similarity": asdict(learnt.corpus.similarity), "learnt_neighbours": learnt.n_neighbours}
         return Packed(arrays, meta)
 
     def _unpack(self, archive: Archive, common: State) -> State:
         known = "trained_ids" not in archive.arrays
-        ids = common.users if known else IdMap(archive.array("trained_ids"))
+        ids = common.users if known else archive.ids("trained_ids")
         choices = unpacked_rows(archive, "choices", len(ids), len(common.items))
         neighbours = unpacked_rows(archive, "neighbours", len(common.users), len(ids))
         meta = archive.meta["learnt_similarity"]

@@ -69,7 +69,7 @@ class PerceptronFolding(Folding):
         known = scores.item_features
         if table.n_features != known.shape[1]:
             raise ValueError(f"{caller}: item_features must have {known.shape[1]} features; got {table.n_features}")
-        items = extended(state.items, table.ids.ids, f"{caller}: item_features")
+        items = extended(state.items, table.ids, f"{caller}: item_features")
         longer = np.concatenate([known, np.empty((len(items) - len(known), known.shape[1]), np.float32)])
-        longer[items.rows(table.ids.ids)] = dense(table, state.learnt.feature_scale)
+        longer[items.rows(table.ids)] = dense(table, state.learnt.feature_scale)
         return state.replaced(items=items, scores=replace(scores, item_features=longer))

@@ -26,7 +26,7 @@ class Groups(NamedTuple):
 
     def of(self, ids: IdMap) -> Any:
         """Return the rows of ``members`` for these ids; empty ones where an id is in no group."""
-        rows = self.ids.rows(ids.ids)
+        rows = self.ids.rows(ids)
         known = np.flatnonzero(rows >= 0)
         place = scipy.sparse.csr_array(
             (np.ones(known.size, np.int64), (known, rows[known])), (len(ids), self.members.shape[0])
@@ -51,6 +51,8 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
         )
     if labels.dtype.kind == "O":  # data frames have None or NaN for missing labels
         labels = np.array(["" if label is None or label != label else str(label) for label in labels.tolist()])
+    if labels.dtype.kind == "T":
+        labels = np.array(labels.tolist(), dtype=str)
     kinds, kind_of = np.unique(labels.astype(str), return_inverse=True)
     parts = [[part for part in label.split("|") if part] for label in kinds.tolist()]
     names = np.unique(np.array([part for label in parts for part in label], dtype=str))

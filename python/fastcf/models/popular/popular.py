@@ -45,7 +45,7 @@ class PopularFolding(Folding):
         """Look up the groups of the rows."""
         old = state.scores
         assert isinstance(old, PopularScores)
-        rows = np.full(len(rated.ids), -1, np.int32) if rated.strangers else state.users.rows(rated.ids.ids)
+        rows = np.full(len(rated.ids), -1, np.int32) if rated.strangers else state.users.rows(rated.ids)
         groups = old.groups_of(rows)
         return state.replaced(scores=PopularScores(old.table, groups, old.rest))
 
@@ -109,7 +109,7 @@ class Popular(Estimator):
     --------
     >>> import fastcf
     >>> ratings = fastcf.Ratings.from_coo([1, 1, 2, 2, 3], [7, 8, 8, 9, 8], [3, 4, 5, 4, 4])
-    >>> fastcf.Popular().fit(ratings).recommend("someone new", n=2).items
+    >>> fastcf.Popular().fit(ratings).recommend(99, n=2).items
     array([8, 7])
     """
 
@@ -174,7 +174,7 @@ class Popular(Estimator):
         groups = None if user_groups is None else as_groups(user_groups, caller, "user_groups")
         users = ratings.users
         if groups is not None:
-            users = extended(users, groups.ids.ids, f"{caller}: user_groups")
+            users = extended(users, groups.ids, f"{caller}: user_groups")
         members, chosen = rows_of_users(groups, ratings, users)
         age = decay(ratings, self.half_life, caller)
         if by_count:

@@ -162,9 +162,9 @@ class RegressionFolding(Folding):
         known = scores.item_factors if other == "item" else scores.user_factors
         if table.n_features != known.shape[1]:
             raise ValueError(f"{caller}: {other}_features must have {known.shape[1]} features; got {table.n_features}")
-        ids = extended(state.items if other == "item" else state.users, table.ids.ids, f"{caller}: {other}_features")
+        ids = extended(state.items if other == "item" else state.users, table.ids, f"{caller}: {other}_features")
         longer = np.concatenate([known, np.empty((len(ids) - len(known), known.shape[1]), np.float32)])
-        longer[ids.rows(table.ids.ids)] = _dense(table)
+        longer[ids.rows(table.ids)] = _dense(table)
         scores = scores.replaced(**{f"{other}_factors": longer, f"{other}_bias": np.zeros(len(ids), np.float32)})
         if other == "item":
             return state.replaced(items=ids, scores=scores)

@@ -168,8 +168,8 @@ class TowerFolding(Folding):
                 continue
             table = features[name]
             learnt.check(side, table, caller, f"{name}_features")
-            ids[side] = extended(ids[side], table.ids.ids, f"{caller}: {name}_features")
-            rows = ids[side].rows(table.ids.ids)
+            ids[side] = extended(ids[side], table.ids, f"{caller}: {name}_features")
+            rows = ids[side].rows(table.ids)
             more = len(ids[side]) - len(vectors[side])
             own = np.concatenate([towers[side].own, np.full(more, -1, np.int32)])
             longer = np.concatenate([vectors[side], np.empty((more, vectors[side].shape[1]), np.float32)])
@@ -179,7 +179,7 @@ class TowerFolding(Folding):
         learnt = replace(learnt, towers=(towers[0], towers[1]))
         if learnt.popularity is not None and "item" in features:
             table = features["item"]
-            order = ids[1].rows(table.ids.ids)
+            order = ids[1].rows(table.ids)
             new = np.argsort(order, kind="stable")[(np.sort(order) >= len(state.items))]
             learnt = replace(learnt, popularity=learnt.popularity.followed_by(table.matrix[new]))
         return state.replaced(
