@@ -93,6 +93,11 @@ def test_autoencoder_file_holds_tied_weights_once(ratings, tmp_path):
     assert sizes[False] - sizes[True] > 0.9 * 4 * 64 * (60 + 64)
 
 
+def shorter(array):
+    """Return an array, or a table of ids, without its last entry."""
+    return array.take(np.arange(len(array) - 1))
+
+
 ARRAYS = (
     "user_ids", "item_ids", "user_factors", "item_factors", "user_bias", "item_bias", "output_bias", "row_offsets",
     "column_offsets", "input_weights", "hidden_weights_0", "hidden_weights_1", "hidden_biases_0", "hidden_biases_2",
@@ -100,7 +105,7 @@ ARRAYS = (
 DAMAGE = {
     **{f"no {name}": lambda params, meta, arrays, name=name: arrays.pop(name) for name in ARRAYS},
     **{
-        f"short {name}": lambda params, meta, arrays, name=name: arrays.update({name: arrays[name][:-1].copy()})
+        f"short {name}": lambda params, meta, arrays, name=name: arrays.update({name: shorter(arrays[name])})
         for name in ARRAYS
     },
     "float64": lambda params, meta, arrays: arrays.update(output_bias=arrays["output_bias"].astype(float)),

@@ -79,7 +79,7 @@ def test_blend_file_holds_ids_once(ratings, tmp_path):
     assert "part0/user_factors" in names
     archive = load_archive(tmp_path / "blend.fastcf")
     assert list(archive.parts) == ["mf", "item", "bias"]
-    assert archive.parts["mf"].array("user_ids") is archive.array("user_ids")
+    assert archive.parts["mf"].held("user_ids") is archive.held("user_ids")
 
 
 @pytest.mark.parametrize(

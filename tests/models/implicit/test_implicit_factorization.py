@@ -286,7 +286,7 @@ def test_implicit_partial_fit_goes_on_from_files_and_refuses_what_has_no_choices
             other.partial_fit(new)
     with pytest.raises(ValueError, match=message):
         fitted(old, solver="bpr").partial_fit(new)
-    with pytest.raises(TypeError, match=r"partial_fit: users must have ids that are integers"):
+    with pytest.raises(TypeError, match=r"partial_fit: users must be integers, or their decimal texts"):
         model.partial_fit([("ann", "tea")])
     with pytest.raises(ValueError, match="n_epochs must be an integer of at least 1"):
         model.partial_fit(new, n_epochs=0)

@@ -133,7 +133,7 @@ def test_popular_is_measured_like_other_models(ratings):
         ({"by": "mean", "strength": "log"}, {}, ValueError, "strength must be 'one' for by='mean'"),
         ({"threshold": 9.0}, {}, ValueError, "some values must be choices, of at least threshold=9"),
         ({}, {"user_groups": [1]}, TypeError, "user_groups must be a FeatureTable or a pair"),
-        ({}, {"user_groups": (["x"], ["a"])}, TypeError, "user_groups must have ids that are integers"),
+        ({}, {"user_groups": (["x"], ["a"])}, TypeError, "user_groups must be integers, or their decimal texts"),
     ],
 )
 def test_popular_bad_input_raises(parameters, given, error, message):

@@ -411,7 +411,10 @@ def test_user_regression_bad_features_raise(ratings, features):
         ValueError, match=r"UserRegression.fit: all items of the ratings must have features; 1 of \d+ have"
     ):
         UserRegression().fit(ratings, item_features=(ids[1:], np.ones((ids.size - 1, 2))))
+    users = ratings.users.ids[1:]
     with pytest.raises(ValueError, match=r"ItemRegression.fit: all users of the ratings must have features"):
+        ItemRegression().fit(ratings, user_features=(users, np.ones((users.size, 2))))
+    with pytest.raises(TypeError, match=r"ItemRegression.fit: all users of the ratings must be integers"):
         ItemRegression().fit(ratings, user_features=(ids, np.ones((ids.size, 2))))
     with pytest.raises(TypeError, match=r"UserRegression.fit: item_features must be a FeatureTable or a pair"):
         UserRegression().fit(ratings, item_features=np.ones((ids.size, 2)))

@@ -332,6 +332,7 @@ class Blend(Estimator):
                 learnt = [learn(name, train) for name in members]
             else:
                 learnt = [Member(name, copy.copy(member), member.state) for name, member in members.items()]
+                _ids_of(learnt, caller)  # of one kind
                 _warn_of_seen(learnt, held_out, caller)
             rated = train if validation is not None else ratings
             state = self._weighted(learnt, rated, held_out, backend, compute)

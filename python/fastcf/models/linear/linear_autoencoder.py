@@ -125,8 +125,8 @@ class LinearAutoencoder(Estimator):
     >>> import fastcf
     >>> chosen = [("ann", "tea"), ("ann", "milk"), ("bob", "tea"), ("bob", "milk"), ("eve", "tea"), ("eve", "jam")]
     >>> model = fastcf.LinearAutoencoder(reg=1.0).fit(chosen)
-    >>> model.recommend("eve", n=1).items
-    array(['milk'], dtype='<U4')
+    >>> model.recommend("eve", n=1).items.tolist()
+    ['milk']
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {

@@ -107,8 +107,8 @@ class ItemNeighbours(Estimator):
     >>> import fastcf
     >>> pairs = [("ann", "tea"), ("ann", "milk"), ("bob", "tea"), ("bob", "milk"), ("cat", "tea"), ("dan", "salt")]
     >>> model = fastcf.ItemNeighbours().fit(pairs)
-    >>> model.recommend("cat", n=1).items
-    array(['milk'], dtype='<U4')
+    >>> model.recommend("cat", n=1).items.tolist()
+    ['milk']
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {**CONSTRAINTS, **Estimator._constraints}

@@ -123,8 +123,8 @@ class UserNeighbours(Estimator):
     >>> import fastcf
     >>> pairs = [("ann", "tea"), ("ann", "milk"), ("bob", "tea"), ("bob", "milk"), ("cat", "tea"), ("dan", "salt")]
     >>> model = fastcf.UserNeighbours().fit(pairs)
-    >>> model.recommend("cat", n=1).items
-    array(['milk'], dtype='<U4')
+    >>> model.recommend("cat", n=1).items.tolist()
+    ['milk']
     >>> sorted(model.similar_users("cat", n=2).ids.tolist())
     ['ann', 'bob']
     """
