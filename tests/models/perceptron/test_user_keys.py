@@ -9,7 +9,11 @@ import fastcf
 from fastcf.models.perceptron import user_keys
 
 
-@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8), min_size=1, unique=True))
+@given(
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8), min_size=1, unique=True
+    )
+)
 def test_user_keys_do_not_depend_on_other_ids(names):
     every = fastcf.IdMap(names)
     keys = user_keys(every)
