@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,18 +18,21 @@ from fastcf import _backend
 settings.register_profile("fastcf", deadline=None, derandomize=True)
 # FASTCF_TEST_PROFILE=long looks for what these miss: twenty times as many, others each time.
 settings.register_profile("long", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
+# A quarter of them, for what is run at several instruction sets: `.ci/full isa` runs them all.
+settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
+EXAMPLES = {"short": 0.25, "long": 20.0}
 PROFILE = os.environ.get("FASTCF_TEST_PROFILE", "fastcf")
 settings.load_profile(PROFILE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if PROFILE != "long":
+    if PROFILE not in EXAMPLES:
         return
     attribute = "_hypothesis_internal_use_settings"  # where @settings leaves what a test states
     tests = {item.obj for item in items if isinstance(item, pytest.Function) and hasattr(item.obj, attribute)}
     for test in tests:
         stated = getattr(test, attribute)
-        setattr(test, attribute, settings(stated, max_examples=20 * stated.max_examples))
+        setattr(test, attribute, settings(stated, max_examples=math.ceil(EXAMPLES[PROFILE] * stated.max_examples)))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -19,7 +19,7 @@ LEVELS = ("baseline", "avx2", "avx512")
 
 
 def _run(*command: str, level: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "FASTCF_ISA": level, "FASTCF_TEST_BACKENDS": "cpu"}
+    environment = {**os.environ, "FASTCF_ISA": level, "FASTCF_TEST_BACKENDS": "cpu", "FASTCF_TEST_PROFILE": "short"}
     return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=False)
 
 
