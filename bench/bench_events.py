@@ -21,7 +21,7 @@ from statistics import median
 from typing import Any
 
 THREADS = 2
-os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))
+os.environ.setdefault("POLARS_MAX_THREADS", str(THREADS))  # Polars reads it once, when it is imported: hence E402
 
 import duckdb  # noqa: E402
 import numpy as np  # noqa: E402

@@ -6,7 +6,7 @@
 
 namespace fastcf::ingest {
 
-// Thrown for a record that breaks its format; whoever knows the number of its line makes a ParseError of it.
+// Thrown for a record that breaks its format; where the number of its line is at hand it becomes a ParseError.
 struct Malformed {
     std::string problem;
 };

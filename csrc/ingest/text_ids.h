@@ -86,8 +86,9 @@ inline std::uint64_t hash_text(std::string_view text) {
     return mix64(hash);
 }
 
-// A hash table from texts to int32 positions; the texts themselves are kept by whoever owns it. A slot says where its
-// text begins and how long it is (up to 254 bytes), so that a look-up takes two memory accesses: the slot and the text.
+// A hash table from texts to int32 positions; the texts themselves are kept outside, by the table's owner. A slot says
+// where its text begins and how long it is (up to 254 bytes), so that a look-up takes two memory accesses: the slot and
+// the text.
 class TextSlots {
   public:
     explicit TextSlots(std::int64_t n_expected = 0);

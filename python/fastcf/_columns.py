@@ -71,7 +71,9 @@ def time_vector(array: ArrayLike, caller: str, name: str, unit: str = "s") -> ND
     """
     check_time_unit(unit, caller)
     zone = getattr(getattr(array, "dtype", None), "tz", None)
-    vector = _vector(array.to_numpy("datetime64[ns]") if zone is not None else array, caller, name)  # type: ignore[union-attr]
+    if zone is not None:
+        array = array.to_numpy("datetime64[ns]")  # type: ignore[union-attr]  # only pandas' columns have zones
+    vector = _vector(array, caller, name)
     if vector.dtype.kind == "M":
         missing = np.isnat(vector)
         if missing.any():

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._assembly import Parts
 from fastcf._id_columns import as_id_column
 from fastcf.ids import IdMap
 
-__all__ = ["DenseParts", "dense_parts"]
-
-
-class DenseParts(NamedTuple):
-    """What :class:`fastcf.Ratings` is made of."""
-
-    indptr: NDArray[np.int64]
-    indices: NDArray[np.int32]
-    values: NDArray[np.float32]
-    users: IdMap
-    items: IdMap
+__all__ = ["dense_parts"]
 
 
 def _named(Y: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
@@ -96,7 +87,7 @@ def dense_parts(
     users: ArrayLike | IdMap | None,
     items: ArrayLike | IdMap | None,
     caller: str,
-) -> DenseParts:
+) -> Parts:
     """Return the ratings of a dense table as compressed rows; see :meth:`fastcf.Ratings.from_dense`."""
     table = _numbers(Y, caller, "Y")
     if table.dtype == bool:
@@ -130,10 +121,12 @@ def dense_parts(
     n_users, n_items = table.shape
     indptr = np.zeros(n_users + 1, np.int64)
     np.cumsum(rated.sum(axis=1), out=indptr[1:])
-    return DenseParts(
+    return Parts(
         indptr,
         columns.astype(np.int32),
         values,
         _ids(users, row_ids, n_users, caller, "users"),
         _ids(items, column_ids, n_items, caller, "items"),
+        None,
+        None,
     )

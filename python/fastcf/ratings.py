@@ -283,10 +283,7 @@ class Ratings(Tabular):
         >>> Ratings.from_dense([[5, 0], [4, 3]], missing=0)
         Ratings(2 users x 2 items, 3 ratings from 3 to 5)
         """
-        indptr, indices, values, user_ids, item_ids = dense_parts(
-            Y, R, missing, items_first, users, items, "Ratings.from_dense"
-        )
-        return cls.__new__(cls)._set(indptr, indices, values, user_ids, item_ids, None, None)
+        return cls.__new__(cls)._set(*dense_parts(Y, R, missing, items_first, users, items, "Ratings.from_dense"))
 
     @classmethod
     def from_arrow(

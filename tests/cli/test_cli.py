@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 import fastcf
 from commands import run, train_on_text_ids, write_set
@@ -553,46 +553,15 @@ def test_files_of_both_kinds_of_ids_are_matched(tmp_path: Path) -> None:
     run("train", "--model", "bias", "--validation", 0, tmp_path / "train.csv", "-o", tmp_path / "model")
     result = json.loads(run("evaluate", tmp_path / "model", tmp_path / "test.csv", "--json").stdout)
     assert (result["unknown_users"], result["unknown_items"], result["cold_start"]) == (0, 0, 0)
-    run(
-        "train",
-        "--model",
-        "bias",
-        "--validation",
-        0,
-        "--id-type",
-        "str",
-        tmp_path / "test.csv",
-        "-o",
-        tmp_path / "strings",
-    )
-    model = fastcf.load(tmp_path / "strings")
-    assert (model.users_.kind, model.items_.kind) == ("str", "str")
-    run(
-        "train",
-        "--model",
-        "bias",
-        "--validation",
-        0,
-        "--id-type",
-        "auto,str",
-        tmp_path / "test.csv",
-        "-o",
-        tmp_path / "both",
-    )
-    model = fastcf.load(tmp_path / "both")
-    assert (model.users_.kind, model.items_.kind) == ("int", "str")
-    failed = run(
-        "train",
-        "--model",
-        "bias",
-        "--validation",
-        0,
-        "--id-type",
-        "int",
-        tmp_path / "train.csv",
-        "-o",
-        tmp_path / "m",
-        code=1,
-    )
+
+    def train(id_type: str, log: str, code: int = 0) -> Result:
+        options = ["--model", "bias", "--validation", 0, "--id-type", id_type]
+        return run("train", *options, tmp_path / f"{log}.csv", "-o", tmp_path / "typed", code=code)
+
+    for id_type, kinds in (("str", ("str", "str")), ("auto,str", ("int", "str"))):
+        train(id_type, "test")
+        model = fastcf.load(tmp_path / "typed")
+        assert (model.users_.kind, model.items_.kind) == kinds
+    failed = train("int", "train", code=1)
     assert "train.csv:3: item id must be an integer, as id_type says; got 'X7'" in failed.stderr
-    assert "--id-type" in run("train", "--id-type", "text", tmp_path / "train.csv", "-o", tmp_path / "m", code=2).stderr
+    assert "--id-type" in train("text", "train", code=2).stderr
