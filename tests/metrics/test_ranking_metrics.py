@@ -19,7 +19,7 @@ def loop(lists, users, held_out, k, threshold):
     rated = {}
     for user, item, value in zip(*held_out.to_coo(), strict=True):
         if threshold is None or value >= threshold:
-            rated.setdefault(user, set()).add(item)
+            rated.setdefault(user, {})[item] = max(float(value), 0.0)
     scores = []
     for user, items in zip(users, lists, strict=True):
         wanted = rated.get(user)
@@ -29,11 +29,21 @@ def loop(lists, users, held_out, k, threshold):
         best = min(k, len(wanted))
         precisions = [sum(hits[: j + 1]) / (j + 1) for j in range(k) if hits[j]]
         ideal = sum(1 / math.log2(j + 2) for j in range(best))
-        scores.append((
-            sum(hits) / k, sum(hits) / len(wanted), any(hits), 1 / (1 + hits.index(True)) if any(hits) else 0,
-            sum(precisions) / best, sum(1 / math.log2(j + 2) for j in range(k) if hits[j]) / ideal,
-        ))  # fmt: skip
-    return np.mean(scores, axis=0), len(scores)
+        gains = sorted(wanted.values(), reverse=True)[:k]
+        graded_ideal = sum(gain / math.log2(j + 2) for j, gain in enumerate(gains))
+        graded = sum(wanted[items[j]] / math.log2(j + 2) for j in range(k) if hits[j])
+        scores.append({
+            "precision": sum(hits) / k,
+            "recall": sum(hits) / len(wanted),
+            "capped_recall": sum(hits) / best,
+            "hit_rate": any(hits),
+            "reciprocal_rank": 1 / (1 + hits.index(True)) if any(hits) else 0,
+            "average_precision": sum(precisions) / best,
+            "ndcg": sum(1 / math.log2(j + 2) for j in range(k) if hits[j]) / ideal,
+            "graded_ndcg": graded / graded_ideal if graded_ideal else 0,
+        })  # fmt: skip
+    means = {name: np.mean([one[name] for one in scores]) for name in scores[0]}
+    return {**means, "n_users": len(scores), "n_without": len(lists) - len(scores)}
 
 
 @given(
@@ -46,14 +56,15 @@ def test_ranking_equals_a_loop(seed, strings, n, threshold):
     rng = np.random.default_rng(seed)
     of = (lambda ids: [f"i{i}" for i in ids]) if strings else (lambda ids: [int(i) - 3 for i in ids])
     pairs = rng.choice(15 * 12, 60, replace=False)
-    held_out = fastcf.Ratings.from_coo(of(pairs // 12), of(pairs % 12), rng.integers(1, 6, 60))
+    held_out = fastcf.Ratings.from_coo(of(pairs // 12), of(pairs % 12), rng.integers(-1, 6, 60))
     users = of(rng.choice(20, 10, replace=False))  # some are unknown
     lists = [of(rng.choice(16, n, replace=False)) for _ in users]  # and so are some items
-    k = int(rng.integers(1, n + 1))
-    wanted, n_users = loop(lists, users, held_out, k, threshold)
-    got = ranking(lists, users, held_out, k=k, threshold=threshold)
-    np.testing.assert_allclose(got[:-1], wanted, rtol=1e-12)
-    assert got.n_users == n_users
+    several = range(1, n + 1)
+    got = ranking(lists, users, held_out, k=several, threshold=threshold)
+    assert list(got) == list(several)
+    for k in several:
+        assert got[k]._asdict() == pytest.approx(loop(lists, users, held_out, k, threshold), rel=1e-12)
+    assert ranking(lists, users, held_out, threshold=threshold) == got[n]
 
 
 def test_ranking_by_user_has_the_means_of_ranking_and_recall_of_what_fits():
@@ -66,10 +77,9 @@ def test_ranking_by_user_has_the_means_of_ranking_and_recall_of_what_fits():
         ranking_by_user(lists, users, held_out, k=2, threshold=3),
         ranking(lists, users, held_out, k=2, threshold=3),
     )
-    for name, value in means._asdict().items():
-        if name != "n_users":
-            assert np.mean(getattr(each, {"hit_rate": "hit"}.get(name, name))) == value
-    assert each.users.size == means.n_users
+    assert each.means() == means
+    assert np.mean(each.hit) == means.hit_rate
+    assert (each.users.size, each.n_without) == (means.n_users, means.n_without)
     for position, user in enumerate(each.users):
         wanted = held_out.items.ids[held_out.indices[(held_out.row_of_entry() == held_out.users.rows([user])[0])
                                                      & (held_out.values >= 3)]]  # fmt: skip
@@ -91,9 +101,9 @@ def test_ranking_takes_what_models_recommend():
     assert np.isinf(found.scores).any()
     scores = ranking(found, users, test, k=10)
     lists = [[i for i, s in zip(*one, strict=True) if s > -np.inf] for one in zip(*found, strict=True)]
-    wanted, n_users = loop([one + [None] * 10 for one in lists], users, test, 10, None)
-    np.testing.assert_allclose(scores[:-1], wanted, rtol=1e-12)
-    assert scores.n_users == n_users == len(np.unique(test.row_of_entry()))
+    wanted = loop([one + [None] * 10 for one in lists], users, test, 10, None)
+    assert scores._asdict() == pytest.approx(wanted, rel=1e-12)
+    assert scores.n_users == len(np.unique(test.row_of_entry()))
     assert ranking(found, users, test).recall == 1  # whatever is left is recommended
 
 
@@ -135,8 +145,8 @@ def test_ranking_refuses_what_it_cannot_compare(arguments, error, message):
 
 def test_ranking_refuses_bad_cuts():
     held_out = fastcf.Ratings.from_coo([7, 8], [1, 2], [5.0, 3.0])
-    for k in (0, 3, True, 1.0):
-        with pytest.raises(ValueError, match="k must be an integer from 1 to 2, the length of the lists; got"):
+    for k in (0, 3, True, 1.0, [1, 3], [1, 0], []):
+        with pytest.raises(ValueError, match=r"k must (be an integer from 1 to|hold one or more integers)"):
             ranking([[1, 2]], [7], held_out, k=k)
     with pytest.raises(TypeError, match="held_out must be Ratings; got list"):
         ranking([[1, 2]], [7], [])

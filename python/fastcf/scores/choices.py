@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._thresholds import reaches
 from fastcf.metrics import RankingScores, ranking
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.targets import Floats, Targets
@@ -67,8 +68,7 @@ class Choices(Targets):
                 f"{caller}: values must not be negative where threshold=None, as they are strengths of choices; got "
                 f"{values[entry]:g} at entry {entry}; pass the threshold from which on a value is a choice"
             )
-        with np.errstate(over="ignore"):  # a threshold may lie beyond float32, in which values are
-            chosen = values > 0 if self.threshold is None else values >= np.float32(self.threshold)
+        chosen = values > 0 if self.threshold is None else reaches(values, self.threshold)
         strengths: Floats = chosen.astype(np.float32)
         if self.strength != "one":
             wrong = chosen & (values <= 0)
@@ -108,6 +108,11 @@ class Choices(Targets):
             )
         return chosen
 
+    def relevant(self, ratings: Ratings, caller: str) -> Ratings:
+        """Return the choices, with their strengths; raises ValueError where there are none."""
+        chosen = self.of_training(ratings, caller)
+        return chosen.take(chosen.values > 0)
+
     def score(self, model: Recommender, X: Any, y: Any, sample_weight: Any, caller: str) -> float:
         """Return the NDCG@10 of a model's lists: the mean over users who have choices among the ratings.
 
@@ -118,8 +123,7 @@ class Choices(Targets):
 
     def measured_lists(self, model: Recommender, ratings: Ratings, n: int, caller: str) -> RankingScores:
         """Return all measures of a model's lists of ``n`` items, as :meth:`score` makes them."""
-        chosen = self.of_training(ratings, caller)
-        relevant = chosen.take(chosen.values > 0)
+        relevant = self.relevant(ratings, caller)
         users: NDArray[np.int64] = np.flatnonzero(np.diff(relevant.indptr) > 0)
         ids = relevant.users.ids[users]
         state = model.state

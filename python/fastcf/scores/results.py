@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._tables import Column, Tabular
+from fastcf._thresholds import reaches
 from fastcf.ids import IdMap
 
 __all__ = ["Neighbours", "Recommendations", "below", "ids_of", "long_columns", "padded"]
@@ -115,9 +116,8 @@ def ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
 
 
 def below(scores: NDArray[np.float32], min_score: float) -> NDArray[np.bool_]:
-    """Return which scores do not reach a threshold, in the precision of scores; it may lie beyond their range."""
-    with np.errstate(over="ignore"):
-        return scores < np.float32(min_score)
+    """Return which scores do not reach a threshold, in the precision of scores."""
+    return ~reaches(scores, min_score)
 
 
 def padded(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fastcf._assembly import pair_columns
 from fastcf._columns import float_vector
+from fastcf._thresholds import reaches
 from fastcf.metrics import log_loss, rmse
 from fastcf.ratings import Ratings, as_ratings
 
@@ -31,8 +32,7 @@ def as_labels(values: Floats, threshold: float | None, caller: str, *, soft: boo
     Raises ValueError if there is no threshold and a rating is no label: 0 or 1, or with ``soft`` between them.
     """
     if threshold is not None:
-        with np.errstate(over="ignore"):  # it may lie beyond float32, in which ratings are
-            return (values >= np.float32(threshold)).astype(np.float32)
+        return reaches(values, threshold).astype(np.float32)
     wrong = (values < 0) | (values > 1) if soft else (values != 0) & (values != 1)
     if wrong.any():
         entry = int(wrong.argmax())
@@ -126,6 +126,10 @@ class Targets:
                 "LinearAutoencoder or ImplicitFactorization, models of choices"
             )
         return targets
+
+    def relevant(self, ratings: Ratings, caller: str) -> Ratings:
+        """Return the ratings that say what is relevant to users: all, or those of label 1 (above ½)."""
+        return ratings.take(self.of(ratings.values, caller) > 0.5) if self.labels else ratings
 
     def measured(self, targets: Any, predicted: Any, weights: Any = None) -> float:
         """Return the error of predictions: root mean squared, or the log-loss of labels."""

@@ -1,0 +1,24 @@
+"""Metrics: errors of predictions, how well lists are ranked, and scorers that compute either by name.
+
+Errors: :func:`rmse`, :func:`mae`; of labels :func:`log_loss`, :func:`accuracy`, :func:`roc_auc`,
+:func:`calibration_error`. Lists: :func:`ranking`, :func:`ranking_by_user`. By name: :func:`as_scorer`.
+"""
+
+from fastcf.metrics.predictions import accuracy, calibration_error, log_loss, mae, rmse, roc_auc
+from fastcf.metrics.rankings import RankingScores, UserRankings, ranking, ranking_by_user
+from fastcf.metrics.scorers import Scorer, as_scorer
+
+__all__ = [
+    "RankingScores",
+    "Scorer",
+    "UserRankings",
+    "accuracy",
+    "as_scorer",
+    "calibration_error",
+    "log_loss",
+    "mae",
+    "ranking",
+    "ranking_by_user",
+    "rmse",
+    "roc_auc",
+]
