@@ -110,27 +110,17 @@ def latencies(searches: dict[str, Search], users: np.ndarray) -> dict[str, list[
 
 
 def plot(results: list[dict[str, Any]], title: str, path: Path) -> None:
-    import matplotlib.pyplot as plt
+    from fastcf.plot import plot_tradeoff
 
-    figure, axes = plt.subplots(figsize=(9, 6), layout="constrained")
-    families = list(dict.fromkeys(row["family"] for row in results if row["family"] is not None))
-    markers = dict(zip(families, "*os^Dv", strict=False))
-    for family in families:
-        rows = [row for row in results if row["family"] == family]
-        x, y = [row["recall"] for row in rows], [row["median_ms"] for row in rows]
-        line = axes.plot(x, y, marker=markers[family], markersize=12 if len(rows) == 1 else 6, label=family)
-        for row in rows:
-            below = (0, -13) if "two steps" in family else (0, 7)
-            axes.annotate(
-                row["setting"], (row["recall"], row["median_ms"]), below, textcoords="offset points", ha="center",
-                fontsize="x-small", color=line[0].get_color(),
-            )  # fmt: skip
-    axes.set(yscale="log", xlabel="recall@10 against the exhaustive ranking", ylabel="median latency of one user, ms")
-    axes.grid(alpha=0.3)
-    axes.legend()
+    families: dict[str, list[tuple[Any, ...]]] = {}
+    for row in results:
+        if row["family"] is not None:
+            families.setdefault(row["family"], []).append((row["recall"], row["median_ms"], row["setting"]))
+    axes = plot_tradeoff(
+        families, quality="recall@10 against the exhaustive ranking", cost="median latency of one user, ms"
+    )
     axes.set_title(title)
-    figure.savefig(path, dpi=75)
-    plt.close(figure)
+    axes.figure.savefig(path, dpi=100)
 
 
 def main() -> None:

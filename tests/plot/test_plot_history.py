@@ -37,24 +37,41 @@ def curves(ax):
     return {line.get_label(): list(line.get_ydata()) for line in ax.get_lines() if not line.get_label().startswith("_")}
 
 
-def test_plot_history_draws_all_curves_and_the_best_epoch(plt):
+def panels(ax):
+    return {panel.get_ylabel(): panel for panel in ax.figure.axes}
+
+
+def test_plot_history_has_a_panel_for_each_measure_and_one_for_the_cost(plt):
     ax = plot_history(Estimator().fit(None))
     drawn = curves(ax)
-    assert drawn["training RMSE"] == [1.0, 0.9, 0.8]
-    assert drawn["validation RMSE"] == [1.1, 1.0, 1.05]
+    assert drawn["training"] == [1.0, 0.9, 0.8]
+    assert drawn["validation"] == [1.1, 1.0, 1.05]
     assert "best: 1.0000 in epoch 2" in drawn
-    right = next(other for other in ax.figure.axes if other is not ax)
-    assert curves(right) == {"cost": [9.0, 8.0, 7.0]}
-    assert (ax.get_xlabel(), ax.get_ylabel(), right.get_ylabel()) == ("epoch", "RMSE", "cost")
-    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "cost"
+    found = panels(ax)
+    assert list(found) == ["RMSE", "training cost"]
+    assert found["RMSE"] is ax
+    assert list(found["training cost"].get_lines()[0].get_ydata()) == [9.0, 8.0, 7.0]
+    assert [panel.get_xlabel() for panel in found.values()] == ["", "epoch"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation", *list(drawn)[2:]]
     ax.figure.canvas.draw()
+
+
+def test_plot_history_marks_the_best_epoch_of_each_measure_in_its_direction(plt):
+    values = zip([0.9, 0.8, 0.85], [0.1, 0.2, 0.3], strict=True)
+    ax = plot_history(
+        [{"epoch": n, "validation_rmse": e, "validation_ndcg@10": q} for n, (e, q) in enumerate(values, 1)]
+    )
+    found = panels(ax)
+    assert list(found) == ["RMSE", "NDCG@10"]
+    assert "best: 0.8000 in epoch 2" in curves(found["RMSE"])
+    assert "best: 0.3000 in epoch 3" in curves(found["NDCG@10"])
 
 
 def test_plot_history_begins_at_epoch_0_which_is_never_the_best(plt):
     start = {"epoch": 0, "cost": 10.0, "train_rmse": 1.2, "validation_rmse": 0.5}
     ax = plot_history([start, *HISTORY])
     drawn = curves(ax)
-    assert drawn["validation RMSE"] == [0.5, 1.1, 1.0, 1.05]
+    assert drawn["validation"] == [0.5, 1.1, 1.0, 1.05]
     assert list(ax.get_lines()[0].get_xdata()) == [0, 1, 2, 3]
     assert "best: 1.0000 in epoch 2" in drawn
     assert "best: 0.5000 in epoch 0" in curves(plot_history([start]))
@@ -64,16 +81,23 @@ def test_plot_history_of_a_model(plt):
     ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
     model = fastcf.MatrixFactorization(4, n_epochs=4, random_state=0).fit(ratings, validation=ratings)
     drawn = curves(plot_history(model))
-    assert len(drawn["training RMSE"]) == 5
+    assert len(drawn["training"]) == 5
     assert any(label.endswith(f"in epoch {model.n_epochs_}") for label in drawn if label.startswith("best: "))
 
 
-def test_plot_history_uses_given_axes_and_skips_what_is_missing(plt):
+def test_plot_history_draws_the_first_panel_into_given_axes(plt):
     _, ax = plt.subplots()
-    history = [{"epoch": 1, "cost": 3.0}, {"epoch": 2, "cost": 2.0, "validation_rmse": None}]
-    assert plot_history(history, ax=ax) is ax
+    assert plot_history(HISTORY, ax=ax) is ax
+    assert ax.figure.axes == [ax]
+    assert "validation" in curves(ax)
+
+
+def test_plot_history_skips_what_is_missing(plt):
+    ax = plot_history([{"epoch": 1, "cost": 3.0}, {"epoch": 2, "cost": 2.0, "validation_rmse": None}])
     assert curves(ax) == {"cost": [3.0, 2.0]}
-    assert ax.get_ylabel() == "cost"
+    assert ax.get_ylabel() == "training cost"
+    with pytest.raises(ValueError, match="must have a cost or a measure; got epoch alone"):
+        plot_history([{"epoch": 1}])
 
 
 def test_plot_history_begins_with_epoch_0_where_the_history_does(plt):
@@ -82,10 +106,11 @@ def test_plot_history_begins_with_epoch_0_where_the_history_does(plt):
     for options, name in (({}, "RMSE"), ({"cost": "logistic", "threshold": 4.0, "reg": 1.0}, "log-loss")):
         model = fastcf.MatrixFactorization(4, n_epochs=3, random_state=0, **options).fit(train, validation=validation)
         ax = plot_history(model)
+        assert ax.get_ylabel() == name
         lines = {line.get_label(): line for line in ax.get_lines()}
-        assert list(lines[f"validation {name}"].get_xdata()) == [0, 1, 2, 3]
+        assert list(lines["validation"].get_xdata()) == [0, 1, 2, 3]
         key = "validation_rmse" if name == "RMSE" else "validation_log_loss"
-        assert list(lines[f"validation {name}"].get_ydata()) == [record[key] for record in model.history_]
+        assert list(lines["validation"].get_ydata()) == [record[key] for record in model.history_]
         best = model.history_[model.n_epochs_]  # which is never epoch 0
         assert f"best: {best[key]:.4f} in epoch {best['epoch']}" in lines
 
