@@ -119,7 +119,7 @@ def plot(results: list[dict[str, Any]], title: str, path: Path) -> None:
     axes = plot_tradeoff(
         families, quality="recall@10 against the exhaustive ranking", cost="median latency of one user, ms"
     )
-    axes.set_title(title)
+    axes.figure.suptitle(title)
     axes.figure.savefig(path, dpi=100)
 
 

@@ -35,11 +35,11 @@ def _pyplot(caller: str) -> Any:
     return plt
 
 
-def axes_of(ax: Axes | None, caller: str, *, height: float = _HEIGHT) -> Axes:
+def axes_of(ax: Axes | None, caller: str, *, width: float = _WIDTH, height: float = _HEIGHT) -> Axes:
     """Return the axes that are given, or those of a new figure; raises ImportError without matplotlib."""
     plt = _pyplot(caller)
     if ax is None:
-        _, ax = plt.subplots(figsize=(_WIDTH, height), layout="constrained")
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
     return ax
 
 

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_items"]
 
 _MOST_GROUPS = 6  # the others are one
-_PLACES = ((0, 5, "center", "bottom"), (0, -5, "center", "top"), (6, 0, "left", "center"), (-6, 0, "right", "center"))
+_PLACES = (
+    (6, 0, "left", "center"), (-6, 0, "right", "center"), (0, 5, "center", "bottom"), (0, -5, "center", "top"),
+    (4, 4, "left", "bottom"), (4, -4, "left", "top"), (-4, 4, "right", "bottom"), (-4, -4, "right", "top"),
+)  # fmt: skip
 _LONGEST = 28  # characters of a title
+_MOST_COVERED = 1  # points that a title may hide
 
 Floats = NDArray[np.float64]
 
@@ -59,30 +63,28 @@ def _texts(titles: Any, ids: NDArray[Any]) -> list[str]:
 
 
 def _write(ax: Axes, points: Floats, texts: list[str], n: int) -> None:
-    """Write up to ``n`` texts beside their points, the first ones first, and none over another."""
+    """Write up to ``n`` texts beside their points, the first ones first, where they cover neither texts nor points."""
     from matplotlib.patheffects import withStroke
 
     figure: Any = ax.figure
     figure.draw_without_rendering()  # so that the places of texts are known
-    halo = [withStroke(linewidth=2.5, foreground="white")]
-    taken: list[Any] = []
+    halo = [withStroke(linewidth=2, foreground="white")]
+    pixels = ax.transData.transform(points)
     frame = ax.get_window_extent()
-    written = 0
-    for point, text in zip(points, texts, strict=True):
-        if written == n:
+    taken: list[Any] = []
+    for place, text in enumerate(texts):
+        if len(taken) == n:
             break
-        if not text:
-            continue
-        for x, y, horizontal, vertical in _PLACES:
+        for x, y, horizontal, vertical in _PLACES if text else ():
             label = ax.annotate(
-                text, point, (x, y), textcoords="offset points", ha=horizontal, va=vertical, size="small", color="0.15",
-                path_effects=halo,
+                text, points[place], (x, y), textcoords="offset points", ha=horizontal, va=vertical, size="small",
+                color="0.15", path_effects=halo,
             )  # fmt: skip
             box = label.get_window_extent()
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            if inside and not any(box.overlaps(other) for other in taken):
+            covered = ((pixels > box.min) & (pixels < box.max)).all(axis=1).sum()
+            if inside and covered <= _MOST_COVERED and not any(box.overlaps(other) for other in taken):
                 taken.append(box.padded(1))
-                written += 1
                 break
             label.remove()
 
@@ -146,7 +148,7 @@ def plot_items(
     if method not in ("pca", "tsne"):
         raise ValueError(f"{caller}: method must be 'pca' or 'tsne'; got {method!r}")
     ids, vectors = _vectors(model, items, n_items, caller)
-    ax = axes_of(ax, caller, height=5.6)
+    ax = axes_of(ax, caller, width=8.0, height=5.6)
     points = _flat(vectors, method, random_state)
     if groups is None:
         ax.scatter(points[:, 0], points[:, 1], s=14, color=colour(0), alpha=0.6, linewidth=0)

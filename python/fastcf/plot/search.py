@@ -204,7 +204,7 @@ def _draw_map(ax: Axes, results: _Results, x: _Parameter, y: _Parameter) -> None
             ax.set(**{f"{side}ticks": range(len(texts)), f"{side}ticklabels": texts, f"{side}label": parameter.name})
         if cells.size <= 50:
             middle = (results.floor + cells.max()) / 2
-            digits = int(np.clip(1 - np.floor(np.log10(np.ptp(cells) or 1.0)), 0, 8))
+            digits = int(np.clip(2 - np.floor(np.log10(np.ptp(cells) or 1.0)), 0, 8))
             for (row, column), value in np.ndenumerate(cells):
                 ink = "white" if value < middle else "black"
                 ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=ink, size="small")

@@ -53,7 +53,7 @@ def plot_tradeoff(
     sizes = {len(point) for points in families.values() for point in points}
     if not sizes or not sizes <= {2, 3}:
         raise ValueError(f"{caller}: families must hold points (quality, cost) or (quality, cost, setting)")
-    ax = axes_of(ax, caller, height=4.4)
+    ax = axes_of(ax, caller, height=4.0 + 0.22 * len(families))
     typical = {name: float(np.median([point[1] for point in points])) for name, points in families.items() if points}
     middle = np.median([typical[name] for name, points in families.items() if len(points) > 1] or [0])
     for n, (name, points) in enumerate(families.items()):
@@ -75,6 +75,7 @@ def plot_tradeoff(
     if is_wide(costs):
         ax.set_yscale("log")
     ax.set(xlabel=quality, ylabel=cost)
-    legend(ax)
+    ax.margins(0.08)
+    legend(ax, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     tidy(ax)
     return ax
