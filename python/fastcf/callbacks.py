@@ -1,5 +1,17 @@
 """Callbacks of training: progress bars, early stopping, logs, and the base class of your own."""
 
-from fastcf.training.callbacks import Callback, CallbackList, CSVLogger, EarlyStopping, LogHistory, ProgressBar
+from fastcf.training.callbacks import Callback, CallbackList, EarlyStopping
+from fastcf.training.logs import CSVLogger, JSONLogger
+from fastcf.training.progress import LogHistory, ProgressBar
+from fastcf.training.view import TrainingView
 
-__all__ = ["CSVLogger", "Callback", "CallbackList", "EarlyStopping", "LogHistory", "ProgressBar"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "JSONLogger",
+    "LogHistory",
+    "ProgressBar",
+    "TrainingView",
+]

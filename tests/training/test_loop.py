@@ -16,6 +16,8 @@ from fastcf.callbacks import Callback, CallbackList, EarlyStopping
 from fastcf.models.estimator import Estimator
 from fastcf.scores import FactorScores, SeenItems, State
 from fastcf.solvers import SGD
+from fastcf.training.checkpoint import Checkpoint
+from fastcf.training.validation import Validation
 
 NOTHING = SeenItems(np.zeros(3, np.int64), np.zeros(0, np.int32))
 
@@ -59,10 +61,10 @@ class Script:
         self.parameter = self.best
 
     def arrays(self):
-        return {"parameter": np.array([self.parameter])}
+        return {"parameter": np.array([self.parameter, self.best])}
 
     def set_arrays(self, arrays):
-        self.parameter = int(arrays["parameter"][0])
+        self.parameter, self.best = arrays["parameter"].tolist()
 
     def finish(self, history, n_epochs):
         self.fetched += 1
@@ -81,8 +83,16 @@ class Scripted(Estimator):
         self.verbose = verbose
         self.n_threads = n_threads
 
-    def fit(self, trainer, callbacks=None):
-        self._train(trainer, n_epochs=self.n_epochs, patience=self.patience, callbacks=callbacks, verbose=self.verbose)
+    def fit(self, trainer, callbacks=None, *, validation=None, checkpoint=None, checkpoint_every=1):
+        self._train(
+            trainer,
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            validation=Validation() if validation is None else validation,
+            callbacks=callbacks,
+            checkpoint=Checkpoint(checkpoint, checkpoint_every, "Scripted.fit"),
+            verbose=self.verbose,
+        )
         return self
 
 
@@ -293,7 +303,7 @@ def test_loop_min_delta_belongs_to_the_callback():
 
 def test_loop_early_stopping_without_what_it_watches_is_an_error_and_ends_the_others():
     watch = Watch()
-    with pytest.raises(ValueError, match="must hold 'validation_rmse'; it does not; pass a validation set to fit"):
+    with pytest.raises(ValueError, match="monitor=None needs validation ratings; pass validation ratings to fit"):
         Scripted().fit(Script(), [watch, EarlyStopping()])
     assert watch.calls[-1] == ("watch", "end")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -28,12 +28,15 @@ from fastcf.scores.queries import names_of, refuse_other_names
 from fastcf.scores.stored import read_common, write_common
 from fastcf.serialization import Archive, registered_name, save_archive
 from fastcf.training.callbacks import Callback
+from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.loop import Trainer, Training
-from fastcf.training.view import TrainingView
+from fastcf.training.validation import Metric, Validation
 
 __all__ = ["Estimator", "Packed"]
 
 _Own = TypeVar("_Own", bound="Estimator")
+
+_FREE = {"n_threads", "verbose", "device", "random_state"}  # parameters that a training may go on with others of
 
 
 @dataclass
@@ -145,6 +148,28 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
         return as_ratings(*validation, caller=caller, counted=self._targets.choices)
 
+    def _validation(
+        self, validation: Any, metric: Metric | None, every: int, users: int | None, *, weighted: bool = False
+    ) -> Validation:
+        """Return what is measured of held-out ratings after which epochs.
+
+        Trainers measure errors of ratings and labels without weights, unless they are said to be ``weighted``: where
+        there are, the same error of a view of the training is measured.
+        """
+        ratings = None if validation is None else self._validation_ratings(validation)
+        if ratings is not None and ratings.weights is not None and metric is None and not weighted:
+            return Validation.of(
+                ratings, None if self._targets.choices else self._targets.error, every, users, self._caller
+            )
+        return Validation.of(ratings, metric, every, users, self._caller)
+
+    def _checkpoint(self, path: str | os.PathLike[str] | None, every: int, backend: Backend, **data: Any) -> Checkpoint:
+        """Return the checkpoint of a fit to some data, which refuses those of other data or parameters."""
+        checkpoint = Checkpoint(path, every, self._caller)
+        params = {name: value for name, value in self.get_params(deep=False).items() if name not in _FREE}
+        checkpoint.identify(model=type(self).__name__, device=backend.device, **data, **params)
+        return checkpoint
+
     def _refuse_ignored(self, names: Iterable[str], reason: str) -> None:
         """Refuse parameters that would have no effect."""
         refuse_ignored(self, names, reason, self._caller)
@@ -164,25 +189,25 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         *,
         n_epochs: int,
         patience: int | None,
+        validation: Validation,
         callbacks: Callback | Iterable[Callback] | None,
+        checkpoint: Checkpoint,
         verbose: int | bool,
     ) -> None:
         """Train, and replace the state; after Ctrl-C or divergence by the last finite one.
 
         After any other failure (of a callback, for example) the model stays as it was.
         """
-
-        def view(fetch: Callable[[], State], n: int) -> TrainingView:
-            return TrainingView(type(self).__name__, n, fetch, self.n_threads)
-
         training = Training(
             trainer,
+            name=type(self).__name__,
             n_epochs=n_epochs,
             patience=patience,
+            validation=validation,
             callbacks=callbacks,
+            checkpoint=checkpoint,
             verbose=verbose,
-            caller=self._caller,
-            view=view,
+            n_threads=self.n_threads,
         )
         try:
             training.run()

@@ -109,6 +109,10 @@ class _Storable(Protocol):
 
 _Class = TypeVar("_Class", bound=type[_Storable])
 _classes: dict[str, type[_Storable]] = {}
+_OTHERS = {  # what files hold beside models
+    "Ratings": "Ratings and no model; read them with fastcf.Ratings.load",
+    "Checkpoint": "a checkpoint and no model; pass it as checkpoint= to the call of fit that wrote it",
+}
 
 
 def _register_models() -> None:
@@ -181,8 +185,8 @@ def from_archive(archive: Archive) -> Any:
     if archive.class_name not in _classes:
         _register_models()
     if archive.class_name not in _classes:
-        if archive.class_name == "Ratings":
-            raise DataError(f"{archive.path}: holds Ratings and no model; read them with fastcf.Ratings.load")
+        if archive.class_name in _OTHERS:
+            raise DataError(f"{archive.path}: holds {_OTHERS[archive.class_name]}")
         known = ", ".join(sorted(_classes)) or "none"
         raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
     own = {name: array for name, array in archive.arrays.items() if name not in archive.extra}

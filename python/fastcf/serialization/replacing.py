@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Iterator
 
-__all__ = ["replacing"]
+__all__ = ["remove_leftovers", "replacing"]
 
 
 def _sync(path: str, flags: int) -> None:
@@ -55,3 +55,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
             os.unlink(temporary)
         raise
     _sync(folder, os.O_RDONLY)
+
+
+def remove_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove the temporary files of processes that were killed while they replaced a file; none may be doing so now.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, which need not exist.
+
+    Raises
+    ------
+    OSError
+        If its folder cannot be read, or written to.
+    """
+    folder, name = os.path.split(os.path.realpath(path))
+    for entry in os.scandir(folder):
+        if entry.name.startswith(f".{name}.") and entry.name.endswith(".tmp"):
+            os.unlink(entry.path)

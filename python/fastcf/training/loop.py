@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from fastcf.errors import DivergenceError
 from fastcf.scores import State
-from fastcf.training.callbacks import (
-    Callback,
-    CallbackList,
-    EarlyStopping,
-    LogHistory,
-    ProgressBar,
-    as_callbacks,
-)
+from fastcf.training.callbacks import Callback, CallbackList, EarlyStopping, Record, as_callbacks
+from fastcf.training.checkpoint import Checkpoint, Position
+from fastcf.training.progress import LogHistory, ProgressBar, PythonLogging
+from fastcf.training.validation import Validation
 from fastcf.training.view import TrainingView
 
 __all__ = ["Trainer", "Training", "check_patience"]
 
-Record = dict[str, Any]
 _EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to infinity
 
 
@@ -33,7 +28,7 @@ class Trainer(Protocol):
     Attributes
     ----------
     validated : bool
-        Whether measurements hold a validation error.
+        Whether measurements hold a validation error of its own.
     restorable : bool
         Whether one epoch's parameters can be better than another's; False where draws are averaged.
     """
@@ -62,7 +57,10 @@ class Trainer(Protocol):
         ...
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
-        """Return copies of the arrays from which training can continue: parameters and the optimiser's state."""
+        """Return copies of the arrays from which training continues to the same bits.
+
+        Parameters, the ones saved last, the optimiser's state, and the state of random numbers.
+        """
         ...
 
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -91,54 +89,83 @@ class Training:
     ----------
     trainer : Trainer
         Holds the parameters.
+    name : str
+        Class of the model.
     n_epochs : int
         The largest number of epochs.
     patience : int or None
-        With a validation error: stop after this many epochs without an improvement of it; None: never.
+        With validation: stop after this many epochs without an improvement of what it measures; None: never.
+    validation : Validation
+        What is measured of held-out ratings, where it is not the trainer's own error.
     callbacks : Callback, iterable of Callback, or None
         Called after each epoch. An :class:`EarlyStopping` among them stops by its parameters, in addition to
         ``patience``, and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
+    checkpoint : Checkpoint
+        Where training goes on from, and where it is written to.
     verbose : int or bool
         0 or False: silent; 1 or True: a progress bar (on a terminal); 2: a line per epoch.
-    caller : str
-        Heads messages.
+    n_threads : int or None
+        Of views.
     """
 
     def __init__(
         self,
         trainer: Trainer,
         *,
+        name: str,
         n_epochs: int,
         patience: int | None,
+        validation: Validation,
         callbacks: Callback | Iterable[Callback] | None,
+        checkpoint: Checkpoint,
         verbose: int | bool,
-        caller: str,
-        view: Callable[[Callable[[], State], int], TrainingView],
+        n_threads: int | None,
     ) -> None:
         self._trainer = trainer
+        self._name = name
         self._n_epochs = n_epochs
-        self._caller = caller
-        self._kept = 0
-        self._make_view = view
-        given = as_callbacks(callbacks, caller)
-        check_patience(patience, trainer.validated, trainer.restorable, caller)
-        started = time.perf_counter()
-        first = {"epoch": 0, **trainer.measure(), "learning_rate": None}
-        self._history: list[Record] = [{**first, "seconds": time.perf_counter() - started}]
-        own = []
-        if trainer.validated and trainer.restorable:
-            monitor = next(name for name in first if name.startswith("validation_"))
-            own = [EarlyStopping(patience or n_epochs, monitor=monitor)]
+        self._n_threads = n_threads
+        self._validation = validation
+        self._checkpoint = checkpoint
+        given = as_callbacks(callbacks, self._caller)
+        validated = trainer.validated or validation.scorer is not None
+        check_patience(patience, validated, trainer.restorable, self._caller)
+        own = [EarlyStopping(patience or n_epochs)] if validated and trainer.restorable else []
         stoppers = [callback for callback in given if isinstance(callback, EarlyStopping)]
-        self._best = next((stopper for stopper in stoppers if stopper.restore_best), None)
+        checkpoint.identify(stopping=[stopper.rule for stopper in stoppers])
+        best = next((stopper for stopper in stoppers if stopper.restore_best), None)
         if not stoppers and own:
-            self._best = own[0]
-        if not trainer.restorable:
-            self._best = None
-        shown: list[Callback] = []
+            best = own[0]
+        self._best = best if trainer.restorable else None
+        shown: list[Callback] = [PythonLogging()]
         if verbose:
-            shown = [ProgressBar(n_epochs)] if int(verbose) == 1 else [LogHistory()]
+            shown.append(ProgressBar(n_epochs) if int(verbose) == 1 else LogHistory())
         self._watchers = CallbackList([*own, *given, *shown])
+        self._begin()
+
+    @property
+    def _caller(self) -> str:
+        return f"{self._name}.fit"
+
+    def _begin(self) -> None:
+        """Measure the first parameters, or go on from the checkpoint."""
+        found = self._checkpoint.position
+        self._monitor: str | None = self._validation.name
+        if found is None:
+            self._saved = self._kept = 0
+            self._history: list[Record] = []
+            started = time.perf_counter()
+            view = self._record(0, None, started)
+            view.close()
+            self._trainer.save_best()
+            self._ended = False
+            self._write(0)
+        else:
+            self._trainer.set_arrays(found.arrays)
+            self._history, self._saved, self._ended = list(found.history), found.saved, found.ended
+            self._kept = self._history[-1]["epoch"]
+        if self._trainer.validated:
+            self._monitor = next(name for name in self._history[0] if name.startswith("validation_"))
 
     @property
     def state(self) -> State:
@@ -156,48 +183,74 @@ class Training:
         KeyboardInterrupt
             After Ctrl-C; the trainer holds what was learnt so far.
         """
-        trainer = self._trainer
-        trainer.save_best()
-        saved = 0
-        first_cost = 0.0
         begun = self._view()
         self._watchers.on_train_begin(begun)
         begun.close()
         try:
-            for epoch in range(1, self._n_epochs + 1):
-                started = time.perf_counter()
-                rate = trainer.run_epoch(epoch - 1)
-                record = {"epoch": epoch, **trainer.measure(), "learning_rate": rate}
-                record["seconds"] = time.perf_counter() - started
-                first_cost = first_cost or record["cost"]
-                # Without a step size the cost may rise from near 0: that of draws of a posterior does.
-                exploded = rate is not None and record["cost"] > _EXPLOSION * first_cost
-                if exploded or not math.isfinite(record["cost"]):
-                    trainer.restore_best()
-                    self._kept = saved
-                    hint = "raise reg" if rate is None else f"lower learning_rate ({rate:.3g}) or raise reg"
-                    raise DivergenceError(
-                        f"{self._caller}: training diverged in epoch {epoch}; {hint}. The parameters of epoch {saved} "
-                        "are kept"
-                    )
-                self._history.append(record)
-                self._kept = epoch
-                view = self._view()
-                stop = self._watchers.on_epoch_end(view, record)
-                view.close()
-                # Without a best epoch, epochs 1, 2, 4, 8, … are kept against divergence: a copy is not free.
-                if self._best.improved_ if self._best else epoch & (epoch - 1) == 0:
-                    trainer.save_best()
-                    saved = epoch
-                if stop:
-                    break
-            if self._best and saved:
-                trainer.restore_best()
-                self._kept = saved
+            while not self._ended:
+                self._run_epoch(len(self._history))
+            if self._best and self._saved:
+                self._trainer.restore_best()
+                self._kept = self._saved
         finally:
             ended = self._view()
             self._watchers.on_train_end(ended)
             ended.close()
 
+    def _run_epoch(self, epoch: int) -> None:
+        trainer = self._trainer
+        started = time.perf_counter()
+        rate = trainer.run_epoch(epoch - 1)
+        view = self._record(epoch, rate, started)
+        stop = self._watchers.on_epoch_end(view, self._history[-1])
+        view.close()
+        # Without a best epoch, epochs 1, 2, 4, 8, … are kept against divergence: a copy is not free.
+        if self._best.improved_ if self._best else epoch & (epoch - 1) == 0:
+            trainer.save_best()
+            self._saved = epoch
+        self._ended = stop or epoch == self._n_epochs
+        self._write(epoch)
+
+    def _record(self, epoch: int, rate: float | None, started: float) -> TrainingView:
+        """Measure an epoch and append its record to the history; return the view of its parameters."""
+        own = {} if self._validation.name is None else {self._validation.name: None}
+        record: Record = {"epoch": epoch, **self._trainer.measure(), **own, "learning_rate": rate}
+        if epoch > 0:
+            self._refuse_divergence(record)
+        self._history.append(record)
+        self._kept = epoch
+        view = self._view()
+        self._validation.measure(view, record, last=epoch == self._n_epochs)
+        record["seconds"] = time.perf_counter() - started
+        return view
+
+    def _refuse_divergence(self, record: Record) -> None:
+        """Restore the parameters saved last, and raise, where a cost is on its way to infinity."""
+        rate, cost = record["learning_rate"], record["cost"]
+        first_cost = next((earlier["cost"] for earlier in self._history[1:] if earlier["cost"]), cost)
+        # Without a step size the cost may rise from near 0: that of draws of a posterior does.
+        exploded = rate is not None and cost > _EXPLOSION * first_cost
+        if exploded or not math.isfinite(cost):
+            self._trainer.restore_best()
+            self._kept = self._saved
+            hint = "raise reg" if rate is None else f"lower learning_rate ({rate:.3g}) or raise reg"
+            raise DivergenceError(
+                f"{self._caller}: training diverged in epoch {record['epoch']}; {hint}. The parameters of epoch "
+                f"{self._saved} are kept"
+            )
+
+    def _write(self, epoch: int) -> None:
+        if self._checkpoint.is_due(epoch, self._ended):
+            position = Position(self._history, self._trainer.arrays(), self._saved, self._ended)
+            self._checkpoint.write(position)
+
     def _view(self) -> TrainingView:
-        return self._make_view(lambda: self.state, self._n_epochs)
+        return TrainingView(
+            lambda: self.state,
+            name=self._name,
+            n_epochs=self._n_epochs,
+            n_threads=self._n_threads,
+            records=tuple(self._history),
+            monitor=self._monitor,
+            greater_is_better=self._validation.scorer is not None and self._validation.scorer.greater_is_better,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from fastcf.scores import Recommender, State
 
@@ -21,12 +22,32 @@ class TrainingView(Recommender):
         Class of the model that is trained.
     n_epochs : int
         Number of planned epochs.
+    records : tuple of dict
+        The records so far, from epoch 0, before training; when a training goes on from a checkpoint also those of the
+        epochs before.
+    monitor : str or None
+        The entry of the records that says which epoch is the best: what validation measures.
+    greater_is_better : bool
+        Whether greater values of it are better.
     """
 
-    def __init__(self, name: str, n_epochs: int, fetch: Callable[[], State], n_threads: int | None) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[], State],
+        *,
+        name: str,
+        n_epochs: int,
+        n_threads: int | None,
+        records: tuple[dict[str, Any], ...],
+        monitor: str | None,
+        greater_is_better: bool,
+    ) -> None:
         self.name = name
         self.n_epochs = n_epochs
         self.n_threads = n_threads
+        self.records = records
+        self.monitor = monitor
+        self.greater_is_better = greater_is_better
         self._fetch: Callable[[], State] | None = fetch
         self._fetched: State | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -23,7 +24,7 @@ from fastcf._parameters import (
     Sizes,
     validate_parameters,
 )
-from fastcf._random import RandomState, seed_from
+from fastcf._random import RandomState
 from fastcf.errors import DataError
 from fastcf.models.autoencoder.costs import Multinomial, as_cost
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
@@ -43,6 +44,7 @@ from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
+from fastcf.training.validation import Metric
 
 __all__ = ["Autoencoder"]
 
@@ -309,16 +311,23 @@ class Autoencoder(Estimator):
         sample_weight: ArrayLike | None = None,
         *,
         validation: Any = None,
+        validation_metric: Metric | None = None,
+        validation_every: int = 1,
+        validation_users: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
         check_gradients: bool = False,
     ) -> Autoencoder:
         """Learn the network.
 
         Parameters
         ----------
-        X, y, sample_weight, validation, callbacks, check_gradients
+        X, y, sample_weight, validation, callbacks, checkpoint, check_gradients
             As for :meth:`MatrixFactorization.fit`; a ``threshold`` cuts validation ratings, too. They are predicted
             from the training ratings, nothing dropped.
+        validation_metric, validation_every, validation_users, checkpoint_every
+            As for :meth:`MatrixFactorization.fit`.
 
         Returns
         -------
@@ -334,11 +343,13 @@ class Autoencoder(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         self._check_combinations()
         targets = self._targets
+        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
         held_out = None
-        if validation is not None:
-            held_out = targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
-        seed = seed_from(self.random_state, caller)
+        if watched.of_trainer is not None:
+            held_out = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
+        seed = kept.seed(self.random_state)
         problem = self._problem(ratings, held_out, backend, seed)
         if check_gradients:
             compare_gradients(network_objective(problem), max_coordinates=20).require(caller)
@@ -346,7 +357,9 @@ class Autoencoder(Estimator):
             NetworkTrainer(problem),
             n_epochs=self.n_epochs,
             patience=self.patience,
+            validation=watched,
             callbacks=callbacks,
+            checkpoint=kept,
             verbose=self.verbose,
         )
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import inspect
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -37,8 +38,10 @@ from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
+from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.loop import check_patience
+from fastcf.training.validation import Metric
 
 __all__ = ["MatrixFactorization"]
 
@@ -271,7 +274,12 @@ class MatrixFactorization(Estimator):
         sample_weight: ArrayLike | None = None,
         *,
         validation: Any = None,
+        validation_metric: Metric | None = None,
+        validation_every: int = 1,
+        validation_users: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
         check_gradients: bool = False,
     ) -> MatrixFactorization:
         """Learn the parameters.
@@ -289,8 +297,25 @@ class MatrixFactorization(Estimator):
             sum of its weights.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings held out. After each epoch their error is recorded, and the parameters of the best epoch are kept.
+            Weights count.
+        validation_metric : str, callable or Scorer, optional
+            What is measured of them instead, and decides which epoch is the best: a metric of
+            :func:`fastcf.metrics.as_scorer` such as "ndcg@10" or "mae", or a function of a recommender and the held-out
+            ratings. Recorded as ``validation_ndcg@10``.
+        validation_every : int, default 1
+            With a ``validation_metric``: measure after each of so many epochs, and after the last one; the others
+            record None.
+        validation_users : int, optional
+            With a ``validation_metric``: measure so many users, drawn at random, the same in every fit; by default all.
         callbacks : Callback, iterable of Callback, or None, default None
             Called after each epoch, see :mod:`fastcf.callbacks`.
+        checkpoint : path-like, optional
+            A file to write, atomically, from which the same call goes on after the process was killed: it ends with the
+            same bits as an undisturbed one. After a training that has ended, the call returns its model. A file of
+            other data, other parameters (but ``n_threads``, ``verbose``) or another version is refused. Where
+            ``random_state`` is no integer, the file's training has drawn the seed.
+        checkpoint_every : int, default 1
+            Epochs between two writings.
         check_gradients : bool, default False
             Whether to compare the gradient of the objective with central differences before training, on some of
             the ratings; see :func:`fastcf.check_gradients`.
@@ -303,7 +328,10 @@ class MatrixFactorization(Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described, or a parameter has no effect with the others.
+            If the input or a parameter is not as described, or a parameter has no effect with the others; if the
+            checkpoint is of another training.
+        DataError
+            If the checkpoint is damaged, or no checkpoint.
         DeviceError
             If ``device="cuda"`` cannot be used.
         GradientCheckError
@@ -317,17 +345,19 @@ class MatrixFactorization(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         solver, targets = self._checked()
         check_patience(self.patience, validation is not None, not solver.samples, caller)
+        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
         auto = solver.defaults(self.cost)
         n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
         solver.check(n_epochs, caller)
         held_out = None
-        if validation is not None:
-            held = targets.of_ratings(self._validation_ratings(validation), f"{caller}: validation")
+        if watched.of_trainer is not None:
+            held = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
             held_out = held_out_rows(held, ratings, caller)
-        seed = seed_from(self.random_state, caller)
+        seed = kept.seed(self.random_state)
         compute = Compute(backend.module, self._threads)
-        settled = self._settled(ratings, solver, auto, backend, seed)
+        settled = self._settled(ratings, solver, auto, backend, seed, kept)
         k = auto.n_factors if isinstance(self.n_factors, str) else int(self.n_factors)
         scale = settled.init_scale(k) if isinstance(self.init_scale, str) else float(self.init_scale)
         problem = Problem(
@@ -354,7 +384,9 @@ class MatrixFactorization(Estimator):
             solver.trainer(problem, start),
             n_epochs=n_epochs,
             patience=self.patience,
+            validation=watched,
             callbacks=callbacks,
+            checkpoint=kept,
             verbose=self.verbose,
         )
         return self
@@ -385,12 +417,14 @@ class MatrixFactorization(Estimator):
             self._refuse_ignored(("bias_reg",), "for bias=False")
         return solver, targets
 
-    def _settled(self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int) -> Settled:
+    def _settled(
+        self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int, kept: Checkpoint
+    ) -> Settled:
         """Return the values of "auto"."""
         settle = settle_labels if self.cost == "logistic" else settle_ratings
         settled = settle(self, solver, auto, ratings, backend, self._threads)
         if self.cost == "logistic" and isinstance(self.reg, str):
-            reg = self._estimated_reg(ratings, settled.learnt.reg, seed, backend)
+            reg = kept.settled("reg", lambda: self._estimated_reg(ratings, settled.learnt.reg, seed, backend))
             return replace(settled, learnt=replace(settled.learnt, reg=reg))
         return settled
 

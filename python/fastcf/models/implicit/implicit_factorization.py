@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import Backend, resolve_device
 from fastcf._parameters import VERBOSE, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
-from fastcf._random import RandomState, seed_from
+from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.models.implicit.held_out import estimated_reg
@@ -27,12 +28,14 @@ from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective
+from fastcf.training.validation import Metric
 
 __all__ = ["ImplicitFactorization"]
 
 _ALL_TO_CHOICES = 30.0  # "auto": weight of all cells together, in that of all choices
 _REG = 0.2  # where the search for "auto" begins: the penalty, in the weight of a row's choices
 _SEARCH_EPOCHS = 6
+_VALIDATION_METRIC = "ndcg@10"
 _SEARCH_FACTORS = 64  # the best penalty hardly depends on their number
 
 
@@ -121,7 +124,8 @@ class ImplicitFactorization(Estimator):
     to rounding, after "cholesky". The model holds its choices, 8 bytes each, from which :meth:`partial_fit` goes on;
     files without seen items leave them out. ``score`` is the NDCG@10 of lists.
 
-    To stop early pass ``fastcf.callbacks.EarlyStopping(monitor="cost")`` to ``fit``.
+    To stop early pass ``fastcf.callbacks.EarlyStopping()`` and validation choices to ``fit``, or
+    ``EarlyStopping(monitor="cost")`` without.
 
     References
     ----------
@@ -206,7 +210,13 @@ class ImplicitFactorization(Estimator):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        validation: Any = None,
+        validation_metric: Metric | None = None,
+        validation_every: int = 1,
+        validation_users: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> ImplicitFactorization:
         """Learn the factors.
 
@@ -219,8 +229,15 @@ class ImplicitFactorization(Estimator):
         sample_weight : array-like of shape (n,), optional
             Weights, which multiply the strengths, as for :meth:`MatrixFactorization.fit`; of repeated pairs without
             values the mean.
+        validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
+            Choices held out. Their lists are measured before training and after each epoch; the factors of the best
+            epoch are kept.
+        validation_metric, validation_every, validation_users
+            As for :meth:`MatrixFactorization.fit`; the metric is by default "ndcg@10".
         callbacks : Callback, iterable of Callback, or None, default None
             Called after each epoch, see :mod:`fastcf.callbacks`.
+        checkpoint, checkpoint_every
+            As for :meth:`MatrixFactorization.fit`.
 
         Returns
         -------
@@ -229,8 +246,9 @@ class ImplicitFactorization(Estimator):
 
         Raises
         ------
-        TypeError, ValueError
-            If the input or a parameter is not as described, or a parameter has no effect with the others.
+        TypeError, ValueError, DataError
+            If the input or a parameter is not as described, or a parameter has no effect with the others; if the
+            checkpoint is of another training, or damaged.
         DeviceError
             If ``device="cuda"`` cannot be used.
         DivergenceError
@@ -242,16 +260,22 @@ class ImplicitFactorization(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         solver = as_implicit_solver(self.solver, caller)
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
-        problem = self._problem(solver, ratings, backend, seed_from(self.random_state, caller), caller)
+        if validation is not None and validation_metric is None:
+            validation_metric = _VALIDATION_METRIC
+        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
+        problem = self._problem(solver, ratings, backend, kept.seed(self.random_state), caller)
         if isinstance(self.reg, str) and solver.reg is None:
             few = replace(problem, n_factors=min(problem.n_factors, _SEARCH_FACTORS))
-            reg = estimated_reg(few, lambda part: _trained(solver, part))
+            reg = kept.settled("reg", lambda: estimated_reg(few, lambda part: _trained(solver, part)))
             problem = replace(problem, learnt=replace(problem.learnt, reg=reg))
         self._train(
             solver.trainer(problem),
             n_epochs=problem.n_epochs,
             patience=None,
+            validation=watched,
             callbacks=callbacks,
+            checkpoint=kept,
             verbose=self.verbose,
         )
         return self

@@ -108,10 +108,12 @@ class PerceptronTrainer:
         self._held_out = None if problem.held_out is None else self._pairs_of(problem, *problem.held_out)
         self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
 
-    def _pairs_of(self, problem: PerceptronProblem, held_out: Ratings, values: Floats) -> tuple[Pairs, Floats]:
+    def _pairs_of(
+        self, problem: PerceptronProblem, held_out: Ratings, values: Floats
+    ) -> tuple[Pairs, Floats, Floats | None]:
         users, items = pair_rows(held_out, problem.ratings.users, problem.items, "fit")
         known = (users >= 0) & (self._n_ratings[users] > 0)
-        return group_pairs(users, items, known), problem.indicators(values)
+        return group_pairs(users, items, known), problem.indicators(values), held_out.weights
 
     def run_epoch(self, epoch: int) -> float:
         """Pass over every user's ratings once."""
@@ -131,10 +133,12 @@ class PerceptronTrainer:
             validation = self._validation_loss(*self._held_out) if math.isfinite(cost) else math.nan
         return {"cost": cost, "train_log_loss": loss, "validation_log_loss": validation}
 
-    def _validation_loss(self, pairs: Pairs, targets: Floats) -> float:
+    def _validation_loss(self, pairs: Pairs, targets: Floats, weights: Floats | None) -> float:
         outputs = np.tile(self._base_rate, (len(targets), 1))
         outputs[pairs.entries] = self._native.predict(*pairs[:3])
-        return float(targets.shape[1] * log_loss(targets.ravel(), outputs.ravel()))
+        k = targets.shape[1]
+        of_outputs = None if weights is None else np.repeat(weights, k)
+        return float(k * log_loss(targets.ravel(), outputs.ravel(), sample_weight=of_outputs))
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Return copies of parameters and of the optimiser's state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
@@ -21,7 +22,7 @@ from fastcf._parameters import (
     Range,
     Sizes,
 )
-from fastcf._random import RandomState, seed_from
+from fastcf._random import RandomState
 from fastcf.errors import DataError
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization import MatrixFactorization
@@ -37,6 +38,7 @@ from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
+from fastcf.training.validation import Metric
 
 __all__ = ["UserPerceptron"]
 
@@ -245,22 +247,29 @@ class UserPerceptron(Estimator):
         *,
         item_features: Any = None,
         validation: Any = None,
+        validation_metric: Metric | None = None,
+        validation_every: int = 1,
+        validation_users: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
         check_gradients: bool = False,
     ) -> UserPerceptron:
         """Learn every user's network.
 
         Parameters
         ----------
-        X, y, sample_weight, callbacks
+        X, y, sample_weight, callbacks, checkpoint
             As for :meth:`MatrixFactorization.fit`.
         item_features : FeatureTable, tuple (ids, matrix) or fitted factor model
             Features of all items of the ratings, and of as many others as are to be predicted; dense or sparse. Of a
             factor model (:class:`MatrixFactorization`, for example) its items' biases and factors, unscaled. None with
             ``features="mf"``.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
-            Ratings held out. After each epoch their log-loss is recorded; training stops early when it no longer falls
+            Ratings held out. After each epoch their log-loss is recorded, by their weights; training stops early when it no longer falls
             (``patience``), and the parameters of the best epoch are kept.
+        validation_metric, validation_every, validation_users, checkpoint_every
+            As for :meth:`MatrixFactorization.fit`.
         check_gradients : bool, default False
             Whether to compare the gradient with central differences before training, for the user of most ratings; see
             :func:`fastcf.check_gradients`.
@@ -281,10 +290,13 @@ class UserPerceptron(Estimator):
         if len(self.hidden) == 0:
             self._refuse_ignored(("activation",), "for hidden=()")
         self._check_init(caller)
-        held_out = None if validation is None else self._held_out(validation)
-        seed = seed_from(self.random_state, caller)
+        watched = self._validation(validation, validation_metric, validation_every, validation_users, weighted=True)
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
+        held_out = None if watched.of_trainer is None else self._held_out(watched.of_trainer)
+        seed = kept.seed(self.random_state)
         optimizer = as_optimizer(self.optimizer, caller)
         table = self._features_of(ratings, item_features, seed, caller)
+        kept.identify(item_features=table)
         scale = unit_scale(table) if self.features == "mf" else None
         features = dense(table, scale)
         if check_gradients:
@@ -308,7 +320,9 @@ class UserPerceptron(Estimator):
                 PerceptronTrainer(problem, settings, backend),
                 n_epochs=self.n_epochs,
                 patience=self.patience,
+                validation=watched,
                 callbacks=callbacks,
+                checkpoint=kept,
                 verbose=self.verbose,
             )
         return self
@@ -329,8 +343,7 @@ class UserPerceptron(Estimator):
             )
         return ratings.values, levels
 
-    def _held_out(self, validation: Any) -> tuple[Ratings, NDArray[np.float32]]:
-        ratings = self._validation_ratings(validation)
+    def _held_out(self, ratings: Ratings) -> tuple[Ratings, NDArray[np.float32]]:
         return ratings, self._targets.of(ratings.values, f"{self._caller}: validation")
 
     def _shape(self, n_features: int, levels: NDArray[np.float32] | None) -> NetworkShape:

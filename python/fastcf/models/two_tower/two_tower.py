@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import resolve_device, single_threaded_blas
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
-from fastcf._random import RandomState, seed_from
+from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.two_tower.choices import log_weights
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
@@ -29,6 +30,7 @@ from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
+from fastcf.training.validation import Metric
 
 __all__ = ["TwoTower"]
 
@@ -262,20 +264,28 @@ class TwoTower(Estimator):
         user_features: Any = None,
         item_features: Any = None,
         validation: Any = None,
+        validation_metric: Metric | None = None,
+        validation_every: int = 1,
+        validation_users: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
         check_gradients: bool = False,
     ) -> TwoTower:
         """Learn both towers.
 
         Parameters
         ----------
-        X, y, sample_weight, callbacks, check_gradients
+        X, y, sample_weight, callbacks, checkpoint, check_gradients
             As for :meth:`MatrixFactorization.fit`.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Features of all users (items) of the ratings, and of as many others as are to be predicted, dense or sparse.
             A side without is known by its ids only.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
-            Held-out ratings, also of users and items that have features only. Ratings of other ids are left out.
+            Held-out ratings, also of users and items that have features only. Ratings of other ids are left out of the
+            model's own error, if they have no weights.
+        validation_metric, validation_every, validation_users, checkpoint_every
+            As for :meth:`MatrixFactorization.fit`.
 
         Returns
         -------
@@ -295,13 +305,20 @@ class TwoTower(Estimator):
             self._refuse_ignored(("scale",), "for normalize=False")
         if not targets.choices:
             self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
-        seen = SeenItems(ratings.indptr, ratings.indices)
+        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        seen, given = SeenItems(ratings.indptr, ratings.indices), ratings
         if targets.labels:
             targets.of_training(ratings, caller)  # refuses labels that are all alike
         ratings, values = self._learnt_from(ratings, caller)
         sides = self._sides(ratings, user_features, item_features, with_others=True)
-        held_out = None if validation is None else self._held_out(validation, sides)
-        seed = seed_from(self.random_state, caller)
+        held_out = None if watched.of_trainer is None else self._held_out(watched.of_trainer, sides)
+        tables = (
+            None if table is None else FeatureTable(side.ids, side.matrix)
+            for table, side in zip((user_features, item_features), sides, strict=True)
+        )
+        features = dict(zip(("user_features", "item_features"), tables, strict=True))
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=given, **watched.described(), **features)
+        seed = kept.seed(self.random_state)
         optimizer = as_optimizer(self.optimizer, caller)
         if check_gradients:
             objective = self.objective(ratings, seed, user_features=user_features, item_features=item_features)
@@ -330,7 +347,9 @@ class TwoTower(Estimator):
                 TowerTrainer(problem, settings, (users, items), backend),
                 n_epochs=self.n_epochs,
                 patience=self.patience,
+                validation=watched,
                 callbacks=callbacks,
+                checkpoint=kept,
                 verbose=self.verbose,
             )
         return self
@@ -366,10 +385,10 @@ class TwoTower(Estimator):
         )
         return users, items
 
-    def _held_out(self, validation: Any, sides: tuple[Side, Side]) -> tuple[Any, Any, Any]:
+    def _held_out(self, validation: Ratings, sides: tuple[Side, Side]) -> tuple[Any, Any, Any]:
         """Return rows and targets of pairs held out."""
         caller = f"{self._caller}: validation"
-        ratings, values = self._learnt_from(self._validation_ratings(validation), caller)
+        ratings, values = self._learnt_from(validation, caller)
         rows = pair_rows(ratings, sides[0].ids, sides[1].ids, caller, n_threads=self.n_threads)
         known = np.logical_and(*(np.append(side.known, False)[own] for side, own in zip(sides, rows, strict=True)))
         if not known.any():

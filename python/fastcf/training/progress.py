@@ -1,0 +1,140 @@
+"""What training shows while it runs: a progress bar, lines, records for Python's logging."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+from tqdm.auto import tqdm
+
+from fastcf._parameters import Interval, validate_parameters
+from fastcf.training.callbacks import Callback, Record
+
+__all__ = ["LOGGER", "LogHistory", "ProgressBar", "PythonLogging"]
+
+LOGGER = logging.getLogger("fastcf")
+
+
+def shown_fields(record: Record) -> list[str]:
+    """Return what of a record is shown: the cost, and what is measured in training and validation."""
+    return [name for name in record if name == "cost" or name.startswith(("train_", "validation_"))]
+
+
+def line_of(record: Record) -> str:
+    """Return a record as a line of text."""
+    parts = [f"epoch {record['epoch']:>4}"]
+    for name in (*shown_fields(record), "learning_rate", "seconds"):
+        if record.get(name) is not None:
+            parts.append(f"{name} {record[name]:.5g}")
+    return "  ".join(parts)
+
+
+class ProgressBar(Callback):
+    """A tqdm bar that counts epochs and shows cost and errors.
+
+    Parameters
+    ----------
+    n_epochs : int, optional
+        Length of the bar; by default the number of epochs planned.
+    description : str, optional
+        Text before the bar; by default the class of the model.
+    fields : sequence of str, optional
+        What of the record is shown beside the bar; by default the cost, and what is measured in training and validation.
+    file : text stream, optional
+        The stream; by default standard error.
+    disable : bool or None, default None
+        None: draw only on a terminal.
+    """
+
+    def __init__(
+        self,
+        n_epochs: int | None = None,
+        *,
+        description: str | None = None,
+        fields: Sequence[str] | None = None,
+        file: IO[str] | None = None,
+        disable: bool | None = None,
+    ) -> None:
+        self.n_epochs = n_epochs
+        self.description = description
+        self.fields = None if fields is None else tuple(fields)
+        self.file = file
+        self.disable = disable
+        self._bar: Any = None
+
+    def on_train_begin(self, view: Any) -> None:
+        """Draw the empty bar."""
+        self.on_train_end(view)
+        self._bar = tqdm(
+            total=self.n_epochs or view.n_epochs,
+            initial=len(view.records) - 1,
+            desc=self.description or view.name,
+            unit="epoch",
+            file=self.file if self.file is not None else sys.stderr,
+            disable=self.disable,
+        )
+
+    def on_epoch_end(self, view: Any, record: Record) -> None:
+        """Advance by one."""
+        if self._bar is None:
+            return
+        fields = shown_fields(record) if self.fields is None else self.fields
+        shown = {
+            name.removesuffix("_rmse").removesuffix("_log_loss"): f"{record[name]:.4g}"
+            for name in fields
+            if record.get(name) is not None
+        }
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update(1)
+
+    def on_train_end(self, view: Any) -> None:
+        """Leave the bar as it is and end its line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class LogHistory(Callback):
+    """Print one line per epoch.
+
+    Parameters
+    ----------
+    every : int, default 1
+        Print each ``every``-th epoch, and always the first.
+    file : text stream, optional
+        The stream; by default standard output.
+    """
+
+    def __init__(self, every: int = 1, file: IO[str] | None = None) -> None:
+        validate_parameters({"every": (Interval(1, integer=True),)}, {"every": every}, "LogHistory")
+        self.every = every
+        self.file = file
+
+    def on_epoch_end(self, view: Any, record: Record) -> None:
+        """Print the line."""
+        if record["epoch"] != 1 and record["epoch"] % self.every != 0:
+            return
+        print(line_of(record), file=self.file if self.file is not None else sys.stdout, flush=True)
+
+
+class PythonLogging(Callback):
+    """Hand records on to the logger "fastcf" of Python's ``logging``, at level INFO; every training has one."""
+
+    def on_train_begin(self, view: Any) -> None:
+        """Log what begins, or goes on."""
+        done = len(view.records) - 1
+        self._log(view, f"training goes on after epoch {done}" if done else "training begins")
+
+    def on_epoch_end(self, view: Any, record: Record) -> None:
+        """Log the record."""
+        if LOGGER.isEnabledFor(logging.INFO):
+            self._log(view, line_of(record))
+
+    def on_train_end(self, view: Any) -> None:
+        """Log the end."""
+        self._log(view, f"training ends after epoch {view.records[-1]['epoch']}")
+
+    def _log(self, view: Any, text: str) -> None:
+        LOGGER.info("%s: %s", view.name, text)
