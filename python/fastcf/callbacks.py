@@ -3,7 +3,6 @@
 from fastcf.training.callbacks import Callback, CallbackList, EarlyStopping
 from fastcf.training.logs import CSVLogger, JSONLogger
 from fastcf.training.progress import LogHistory, ProgressBar
-from fastcf.training.view import TrainingView
 
 __all__ = [
     "CSVLogger",
@@ -13,5 +12,4 @@ __all__ = [
     "JSONLogger",
     "LogHistory",
     "ProgressBar",
-    "TrainingView",
 ]

@@ -1,7 +1,8 @@
 """Trainings in processes that can be killed: a process that has fastcf imported, and forks one for each line it reads.
 
-Words of a line are separated by tabs. ``train NAME CHECKPOINT MODEL`` fits a model of ``trained_models`` with a checkpoint, and saves it; ``write CHECKPOINT``
-writes checkpoints until it is killed. Printed are its own number when it is ready, then that of each new process and, when it has ended, its status.
+Words of a line are separated by tabs. ``train NAME CHECKPOINT MODEL`` fits a model of ``trained_models`` with a
+checkpoint, and saves it; ``write CHECKPOINT`` writes checkpoints until it is killed. Printed are its own number when it
+is ready, then that of each new process and, when it has ended, its status.
 """
 
 from __future__ import annotations
@@ -70,8 +71,6 @@ def write(checkpoint: str) -> None:
 
 def main() -> None:
     """Fork for every line."""
-    import fastcf.data
-    import fastcf.models
     import trained_models  # noqa: F401 - imported once, for all
 
     print(os.getpid(), flush=True)

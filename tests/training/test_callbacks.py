@@ -140,9 +140,9 @@ def test_early_stopping_improved_marks_when_to_keep_parameters():
 
 def test_early_stopping_can_watch_the_cost_and_says_what_is_missing():
     assert train(EarlyStopping(monitor="cost"), [None] * 4) == 4
-    with pytest.raises(ValueError, match="monitor=None needs validation ratings; pass validation ratings to fit$"):
+    with pytest.raises(ValueError, match=r"monitor=None needs validation ratings; pass validation ratings to fit$"):
         train(EarlyStopping(), [None])
-    with pytest.raises(ValueError, match="to hold 'validation_rmse'; pass validation ratings to fit$"):
+    with pytest.raises(ValueError, match=r"to hold 'validation_rmse'; pass validation ratings to fit$"):
         train(EarlyStopping(monitor="validation_rmse"), [None])
     with pytest.raises(ValueError, match=r"must hold 'loss'; it does not; monitor='validation_rmse' is there$"):
         train(EarlyStopping(monitor="loss"), [1])
@@ -288,7 +288,9 @@ def test_csv_logger_refuses_a_log_of_another_head_before_training(tmp_path):
     train(CSVLogger(path), [None])
     view = Model()
     view.records = ({"epoch": 0, "cost": 1.0, "train_log_loss": 0.5},)
-    with pytest.raises(ValueError, match="got epoch, cost, train_rmse, .*, without train_log_loss; log to another file"):
+    with pytest.raises(
+        ValueError, match=r"got epoch, cost, train_rmse, .*, without train_log_loss; log to another file"
+    ):
         CSVLogger(path, append=True).on_train_begin(view)
     assert len(path.read_text().splitlines()) == 2
     view.records = ({"epoch": 0, "cost": 1.0},)  # fewer columns stay empty

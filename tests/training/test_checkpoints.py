@@ -184,8 +184,8 @@ def test_checkpoint_of_others_is_refused_by_name(name, path, monkeypatch):
         "weights": fastcf.Ratings.from_coo(users, items, values, weights=np.ones(values.size)),
         "ids": fastcf.Ratings.from_coo(users + 1, items, values),
     }
-    for train in trains.values():
-        refused(clone(model), path, head + "ratings; delete the file", train=train, validation=HELD_OUT)
+    for other in trains.values():
+        refused(clone(model), path, head + "ratings; delete the file", train=other, validation=HELD_OUT)
     refused(clone(model), path, head + "validation; delete", validation=trains["value"])
     refused(clone(model), path, head + "validation.*; delete")
     if name != "implicit als":

@@ -171,7 +171,10 @@ def test_choices_are_validated_by_their_lists():
     [
         ({"validation_metric": "ndcg@5"}, "validation_metric needs validation ratings"),
         ({"validation_every": 2}, "validation_every needs validation ratings"),
-        ({"validation": HELD_OUT, "validation_every": 2}, "validation_every needs a validation_metric: the model's own"),
+        (
+            {"validation": HELD_OUT, "validation_every": 2},
+            "validation_every needs a validation_metric: the model's own",
+        ),
         ({"validation": HELD_OUT, "validation_users": 2}, "validation_users needs a validation_metric"),
         ({"validation": HELD_OUT, "validation_metric": "rsme"}, "there is no metric 'rsme'"),
         ({"validation": HELD_OUT, "validation_every": 0}, "validation_every must be an integer of at least 1"),

@@ -25,8 +25,12 @@ class Callback:
     A record holds ``epoch`` (from 1), ``cost``, ``train_rmse``, ``validation_rmse`` (None without a validation set),
     ``seconds`` (of this epoch) and ``learning_rate``; models of labels have ``train_log_loss`` and
     ``validation_log_loss`` instead of the RMSE, ``fit(validation_metric="ndcg@10")`` adds ``validation_ndcg@10`` (None
-    after epochs in which it was not measured), and callbacks may add entries of their own. A view predicts and
-    recommends as the model would with the current parameters; see :class:`TrainingView`.
+    after epochs in which it was not measured), and callbacks may add entries of their own. Values are numbers.
+
+    A view predicts and recommends as the model would with the current parameters. Its ``name`` is the model's class,
+    ``n_epochs`` the number of epochs planned, ``records`` the records so far, from epoch 0 before training: when a
+    training goes on from a checkpoint, also those of the epochs before. ``monitor`` is the entry that says which epoch
+    is the best (None without validation), ``greater_is_better`` whether greater values of it are better.
     """
 
     def on_train_begin(self, view: Any) -> None:

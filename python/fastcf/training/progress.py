@@ -41,7 +41,7 @@ class ProgressBar(Callback):
     description : str, optional
         Text before the bar; by default the class of the model.
     fields : sequence of str, optional
-        What of the record is shown beside the bar; by default the cost, and what is measured in training and validation.
+        What of the record is shown beside the bar; by default the cost, and errors of training and validation.
     file : text stream, optional
         The stream; by default standard error.
     disable : bool or None, default None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import inspect
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any, ClassVar

@@ -266,8 +266,8 @@ class UserPerceptron(Estimator):
             factor model (:class:`MatrixFactorization`, for example) its items' biases and factors, unscaled. None with
             ``features="mf"``.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
-            Ratings held out. After each epoch their log-loss is recorded, by their weights; training stops early when it no longer falls
-            (``patience``), and the parameters of the best epoch are kept.
+            Ratings held out. After each epoch their log-loss is recorded, by their weights; training stops early when
+            it no longer falls (``patience``), and the parameters of the best epoch are kept.
         validation_metric, validation_every, validation_users, checkpoint_every
             As for :meth:`MatrixFactorization.fit`.
         check_gradients : bool, default False
