@@ -24,7 +24,7 @@ __all__ = ["ColdItemKFold", "ColdUserKFold", "PerUserKFold", "PerUserSplit", "Ti
 Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
-class _PairSplitter(BaseCrossValidator):  # type: ignore[misc]  # scikit-learn ships no types
+class PairSplitter(BaseCrossValidator):  # type: ignore[misc]  # scikit-learn ships no types
     """What the splitters share: pairs in, positions out."""
 
     n_splits: int
@@ -88,6 +88,32 @@ class _PairSplitter(BaseCrossValidator):  # type: ignore[misc]  # scikit-learn s
             (np.flatnonzero(train), np.flatnonzero(test)) for train, test in self._masks(users, items, times, caller)
         )
 
+    def split_ratings(self, ratings: Ratings) -> Iterator[tuple[Ratings, Ratings]]:
+        """Return the splits of ratings, which hold their own timestamps.
+
+        Parameters
+        ----------
+        ratings : Ratings
+            At least two ratings.
+
+        Returns
+        -------
+        iterator of (train, test)
+            With the id maps of ``ratings``.
+
+        Raises
+        ------
+        ValueError
+            If the split is by time and there are no timestamps, or a parameter does not allow it.
+        """
+        caller = f"{type(self).__name__}.split_ratings"
+        if self._by_time and ratings.timestamps is None:
+            raise ValueError(f"{caller}: ratings must have timestamps; got none")
+        users = IdColumn(ratings.row_of_entry().astype(np.int64))
+        items = IdColumn(ratings.indices.astype(np.int64))
+        times = ratings.timestamps if self._by_time else None
+        return ((ratings.take(train), ratings.take(test)) for train, test in self._masks(users, items, times, caller))
+
     @property
     def _by_time(self) -> bool:
         return False
@@ -128,7 +154,7 @@ def _halves(masks: list[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_],
     return ((~test, test) for test in masks)
 
 
-class PerUserSplit(_PairSplitter):
+class PerUserSplit(PairSplitter):
     """A number or a share of the pairs of every user, drawn at random or the latest, is the test part.
 
     Parameters
@@ -191,7 +217,7 @@ class PerUserSplit(_PairSplitter):
         return _halves([cuts.per_row(rows, n_rows, self.test_size, place, where) for place in places])
 
 
-class PerUserKFold(_PairSplitter):
+class PerUserKFold(PairSplitter):
     """The pairs of every user are cut into k folds, each of which is the test part once.
 
     Parameters
@@ -222,7 +248,7 @@ class PerUserKFold(_PairSplitter):
         return ((fold != n, fold == n) for n in range(k))
 
 
-class TimeSplit(_PairSplitter):
+class TimeSplit(PairSplitter):
     """The latest pairs of all users, from one moment on, are the test part. Timestamps are passed as ``groups=``.
 
     Parameters
@@ -253,7 +279,7 @@ class TimeSplit(_PairSplitter):
         return _halves([cuts.by_time(times, self.test_size, self.at, caller)])
 
 
-class ColdUserKFold(_PairSplitter):
+class ColdUserKFold(PairSplitter):
     """The users are cut into k folds, each of which is tested once by users of whom nothing or a part is known.
 
     Parameters
@@ -293,7 +319,7 @@ class ColdUserKFold(_PairSplitter):
         return _halves(tests)
 
 
-class ColdItemKFold(_PairSplitter):
+class ColdItemKFold(PairSplitter):
     """The items are cut into k folds, each of which is the test part once: items that training has never met.
 
     Parameters

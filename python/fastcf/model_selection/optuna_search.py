@@ -1,0 +1,133 @@
+"""Search by Optuna's samplers, the extra ``fastcf[search]``."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from fastcf._parameters import Constraint, Interval
+from fastcf._random import RandomState
+from fastcf.metrics import as_scorer
+from fastcf.model_selection.candidates import Candidate
+from fastcf.model_selection.search import Metric, Search, names_in
+from fastcf.model_selection.stopping import MedianStopping
+
+__all__ = ["OptunaSearch"]
+
+
+class OptunaSearch(Search):
+    """Fit candidates that a sampler of Optuna draws, knowing the scores of earlier ones. Needs ``fastcf[search]``.
+
+    The sampler is asked for ``batch_size`` candidates at a time and told their scores, so that the result does not
+    depend on the number of workers.
+
+    Parameters
+    ----------
+    estimator : estimator
+        As for :class:`GridSearch`.
+    param_distributions : dict of str to optuna.distributions.BaseDistribution
+        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``.
+    n_iter : int, default 30
+        Number of candidates.
+    sampler : optuna.samplers.BaseSampler, optional
+        What draws them; by default ``TPESampler`` with the search's seed. It is copied.
+    batch_size : int, default 5
+        How many candidates are drawn before their scores are known. Fewer are drawn better, more keep more cores busy.
+    metric, cv, stopping, n_jobs, refit, on_error, random_state, verbose
+        As for :class:`GridSearch`. Candidates that are stopped are told as pruned.
+
+    Attributes
+    ----------
+    cv_results_, best_index_, best_params_, best_score_, best_estimator_, refit_time_, n_splits_, scorer_
+        As for :class:`GridSearch`.
+    study_ : optuna.study.Study
+        What Optuna was told, for its plots and importances.
+
+    References
+    ----------
+    T. Akiba et al., "Optuna: a next-generation hyperparameter optimization framework", KDD 2019.
+
+    Examples
+    --------
+    >>> import fastcf
+    >>> from fastcf.model_selection import OptunaSearch
+    >>> from optuna.distributions import FloatDistribution
+    >>> ratings = fastcf.data.make_ratings(200, 100, 4_000, random_state=0)
+    >>> space = {"reg": FloatDistribution(0.01, 10, log=True)}
+    >>> search = OptunaSearch(fastcf.MatrixFactorization(4, n_epochs=5), space, 6, cv=3, random_state=0).fit(ratings)
+    >>> len(search.study_.trials)
+    6
+    """
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
+        **Search._constraints,
+        "n_iter": (Interval(1, integer=True),),
+        "batch_size": (Interval(1, integer=True),),
+    }
+    study_: Any
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: Mapping[str, Any],
+        n_iter: int = 30,
+        *,
+        sampler: Any = None,
+        batch_size: int = 5,
+        metric: Metric = "score",
+        cv: Any = 5,
+        stopping: str | MedianStopping | None = None,
+        n_jobs: int | str = "auto",
+        refit: bool = True,
+        on_error: str = "warn",
+        random_state: RandomState = None,
+        verbose: int | bool = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.param_distributions = param_distributions
+        self.n_iter = n_iter
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.metric = metric
+        self.cv = cv
+        self.stopping = stopping
+        self.n_jobs = n_jobs
+        self.refit = refit
+        self.on_error = on_error
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _searched(self) -> list[str]:
+        return names_in(self.param_distributions)
+
+    def _rounds(self, seed: int, caller: str) -> Iterator[list[Candidate]]:
+        optuna = _optuna(caller)
+        states = optuna.trial.TrialState
+        better = as_scorer(self.metric, caller).greater_is_better
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32) if self.sampler is None else copy.deepcopy(self.sampler)
+        level = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)  # or the study is announced
+        try:
+            study = optuna.create_study(sampler=sampler, direction="maximize" if better else "minimize")
+        finally:
+            optuna.logging.set_verbosity(level)
+        self.study_ = study
+        for done in range(0, self.n_iter, self.batch_size):
+            n = min(self.batch_size, self.n_iter - done)
+            trials = [study.ask(dict(self.param_distributions)) for _ in range(n)]
+            candidates = [Candidate(trial.params) for trial in trials]
+            yield candidates
+            for trial, candidate in zip(trials, candidates, strict=True):
+                if candidate.status == "complete":
+                    study.tell(trial, candidate.mean)
+                else:
+                    study.tell(trial, state=states.PRUNED if candidate.status == "stopped" else states.FAIL)
+
+
+def _optuna(caller: str) -> Any:
+    try:
+        return importlib.import_module("optuna")
+    except ImportError as error:
+        raise ImportError(f"{caller}: needs Optuna: pip install 'fastcf[search]'") from error
