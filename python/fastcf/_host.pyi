@@ -20,6 +20,15 @@ def merge_candidates(
 def top_candidates(
     indptr: NDArray[np.int64], scores: NDArray[np.float32], n: int, n_threads: int = 0
 ) -> NDArray[np.int64]: ...
+def list_measures(
+    users: NDArray[np.int32],
+    items: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    gains: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    n_threads: int = 0,
+) -> tuple[NDArray[np.float64], int]: ...
 def perceptron_layout(layers: Sequence[int], bias: bool) -> tuple[int, list[int], list[int]]: ...
 def perceptron_gradient(
     features: NDArray[np.floating[Any]],

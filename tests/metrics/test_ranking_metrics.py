@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
 import fastcf
+import reference_lists
 from fastcf.metrics import ranking, ranking_by_user
 
 
@@ -19,30 +18,11 @@ def loop(lists, users, held_out, k, threshold):
     rated = {}
     for user, item, value in zip(*held_out.to_coo(), strict=True):
         if threshold is None or value >= threshold:
-            rated.setdefault(user, {})[item] = max(float(value), 0.0)
-    scores = []
-    for user, items in zip(users, lists, strict=True):
-        wanted = rated.get(user)
-        if not wanted:
-            continue
-        hits = [item in wanted for item in items[:k]]
-        best = min(k, len(wanted))
-        precisions = [sum(hits[: j + 1]) / (j + 1) for j in range(k) if hits[j]]
-        ideal = sum(1 / math.log2(j + 2) for j in range(best))
-        gains = sorted(wanted.values(), reverse=True)[:k]
-        graded_ideal = sum(gain / math.log2(j + 2) for j, gain in enumerate(gains))
-        graded = sum(wanted[items[j]] / math.log2(j + 2) for j in range(k) if hits[j])
-        scores.append({
-            "precision": sum(hits) / k,
-            "recall": sum(hits) / len(wanted),
-            "capped_recall": sum(hits) / best,
-            "hit_rate": any(hits),
-            "reciprocal_rank": 1 / (1 + hits.index(True)) if any(hits) else 0,
-            "average_precision": sum(precisions) / best,
-            "ndcg": sum(1 / math.log2(j + 2) for j in range(k) if hits[j]) / ideal,
-            "graded_ndcg": graded / graded_ideal if graded_ideal else 0,
-        })  # fmt: skip
+            rated.setdefault(user, {})[item] = float(value)
+    wanted = [(items, rated[user]) for user, items in zip(users, lists, strict=True) if user in rated]
+    scores = [reference_lists.list_measures(items, gains, k) for items, gains in wanted]
     means = {name: np.mean([one[name] for one in scores]) for name in scores[0]}
+    means["hit_rate"] = means.pop("hit")
     return {**means, "n_users": len(scores), "n_without": len(lists) - len(scores)}
 
 
@@ -132,8 +112,9 @@ def test_ndcg_is_that_of_scikit_learn():
     [
         (([[1, 2]], [7, 8]), ValueError, r"users must be as many as lists \(1\); got 2"),
         (([1, 2], [7]), ValueError, r"recommended must have shape \(m, n\), neither of them 0; got \(2,\)"),
-        (([[1, 1]], [7]), ValueError, "lists must not hold an item twice; 1 of them do"),
+        (([[1, 1]], [7]), ValueError, "lists must not hold an item twice; that of user 7 does"),
         (([[1, 2]], [9]), ValueError, "some user must have relevant ratings in held_out; none has"),
+        (([[1], [1], [9]], [7, 7, 8]), ValueError, "users must be distinct, a list each; got 2 lists of user 7"),
         (([[1.5, 2]], [7]), TypeError, "recommended must be integers or strings; got dtype float64"),
     ],
 )
@@ -152,3 +133,45 @@ def test_ranking_refuses_bad_cuts():
         ranking([[1, 2]], [7], [])
     with pytest.raises(ValueError, match="some user must have relevant"):
         ranking([[1, 2]], [7], held_out, threshold=6)
+
+
+def test_ranking_lets_recommenders_make_lists():
+    ratings = fastcf.data.make_ratings(60, 40, 1_000, random_state=0)
+    train, test = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
+    relevant = test.take(test.values >= 4)
+    users = test.users.ids[relevant.user_counts() > 0]
+    model = fastcf.MatrixFactorization(n_factors=4, random_state=0).fit(train)
+    sources = [fastcf.retrieval.Popular(k=30), fastcf.retrieval.TopItems(model, k=20)]
+    staged = fastcf.retrieval.TwoStageRecommender(sources, ranker=model).fit(train)
+    for maker in (model, staged, fastcf.Popular().fit(train)):
+        found = maker.recommend(users, n=7)
+        wanted = ranking(found, users, test, k=7, threshold=4)
+        got = ranking(maker, None, test, k=7, threshold=4)
+        assert got == wanted._replace(n_without=int((test.user_counts() > 0).sum() - users.size))
+        assert ranking(maker, users, test, threshold=4) == ranking(
+            maker.recommend(users, n=10), users, test, threshold=4
+        )
+        assert ranking(found, held_out=test, threshold=4) == wanted  # lists tell whose they are
+    for retriever in sources:  # best first, however they are stored
+        got = ranking(retriever, users, test, k=[3, 50], threshold=4)
+        found = retriever.retrieve(users)
+        lists = [[*found.of(u)[0], *[-1] * 50][:50] for u in range(users.size)]
+        assert got[3] == ranking([row[:3] for row in lists], users, test, threshold=4)
+        assert got[50].recall == np.mean([np.isin(relevant_items(relevant, user), row).mean()
+                                          for user, row in zip(users, lists, strict=True)])  # fmt: skip
+    assert ranking(sources[1], users, test, threshold=4) == ranking(model, users, test, threshold=4)
+    with pytest.raises(ValueError, match="users must be given with lists of ids; got None"):
+        ranking([[1, 2]], held_out=test)
+
+
+def relevant_items(relevant, user):
+    row = relevant.users.rows([user])[0]
+    return relevant.items.ids[relevant.indices[relevant.indptr[row] : relevant.indptr[row + 1]]]
+
+
+def test_ranking_compares_thresholds_in_the_precision_of_ratings():
+    held_out = fastcf.Ratings.from_coo([1, 1], [1, 2], [0.7, 0.3])
+    assert ranking([[1]], [1], held_out, threshold=0.7).precision == 1
+    assert ranking([[1]], [1], held_out, threshold=0.3).recall == 0.5
+    with pytest.raises(ValueError, match="some user must have relevant"):
+        ranking([[1]], [1], held_out, threshold=1e39)

@@ -56,9 +56,9 @@ class Lists:
             raise ValueError(f"{caller}: recommended must have shape (m, n), neither of them 0; got {items.shape}")
         return cls(items, np.ones(items.shape, bool) if scores is None else np.asarray(scores) > -np.inf)
 
-    def rows(self, ids: IdMap, n: int, caller: str) -> npt.NDArray[np.int64]:
+    def rows(self, ids: IdMap, n: int, caller: str) -> npt.NDArray[np.int32]:
         """Return the rows of the first ``n`` items of each list, -1 for padding and for unknown items."""
-        found = np.full((len(self.items), n), -1, np.int64)
+        found = np.full((len(self.items), n), -1, np.int32)
         listed = self.given[:, :n]
         found[listed] = ids.find(self.items[:, :n][listed], f"{caller}: recommended")
         return found

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, overload
 import numpy as np
 import numpy.typing as npt
 
+from fastcf._backend import host
 from fastcf._thresholds import reaches
 from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
 from fastcf.ratings import Ratings
@@ -45,7 +46,7 @@ class RankingScores(NamedTuple):
     n_users : int
         Users that count: those with relevant items.
     n_without : int
-        Users that do not count: they have a list and no relevant items.
+        Users that do not count: they have a list, or held-out ratings where lists are made, and no relevant items.
     """
 
     precision: float
@@ -72,7 +73,7 @@ class UserRankings(NamedTuple):
     n_relevant : ndarray of int64
         Relevant items of each user.
     n_without : int
-        Users that have a list and no relevant items: they are left out.
+        As for :class:`RankingScores`: these users are left out.
     """
 
     users: npt.NDArray[Any]
@@ -267,14 +268,18 @@ def _by_user(
     makes = isinstance(recommended, (MakesLists, Retrieves))
     lengths = _lengths(_LENGTH if makes and k is None else k, caller)
     relevant = held_out if threshold is None else held_out.take(reaches(held_out.values, threshold))
-    n_relevant = np.diff(relevant.indptr)
+    n_relevant = relevant.user_counts()
     if not n_relevant.any():
         raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
-    if users is None:
-        users = relevant.users.ids[n_relevant > 0] if makes else getattr(recommended, "users", None)
+    unlisted = 0
+    if users is None and makes:
+        users = relevant.users.ids[n_relevant > 0]
+        unlisted = int(((n_relevant == 0) & (held_out.user_counts() > 0)).sum())
+    elif users is None:
+        users = getattr(recommended, "users", None)
         if users is None:
             raise ValueError(f"{caller}: users must be given with lists of ids; got None")
-    rows = relevant.users.find(users, f"{caller}: users").astype(np.int64)
+    rows = relevant.users.find(users, f"{caller}: users")
     lists = as_lists(recommended, users, max(lengths, default=1), caller)
     m, n = lists.items.shape
     if rows.size != m:
@@ -286,13 +291,22 @@ def _by_user(
     counted[counted] = n_relevant[rows[counted]] > 0
     if not counted.any():
         raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
-    columns = lists.rows(relevant.items, max(lengths), caller)[counted]
     _refuse_repeated(rows, relevant, caller)
-    _refuse_twice(columns, caller)
+    columns = lists.rows(relevant.items, max(lengths), caller)[counted]
     rows = rows[counted]
-    n_without = int(m - rows.size)
-    gains = _gains(relevant, rows, columns)
-    found = {length: _measured(relevant, rows, gains[:, :length], n_without) for length in lengths}
+    measures, repeated = host.list_measures(
+        rows, columns, relevant.indptr, relevant.indices, relevant.values, np.asarray(lengths, np.int64)
+    )
+    if repeated >= 0:
+        raise ValueError(
+            f"{caller}: lists must not hold an item twice; that of user {relevant.users.id_at(int(rows[repeated]))!r} "
+            "does"
+        )
+    users, known, n_without = relevant.users.ids[rows], n_relevant[rows], unlisted + int(m - rows.size)
+    found = {
+        length: UserRankings._make((users, *fields, known, n_without))
+        for length, fields in zip(lengths, measures, strict=True)
+    }
     return found if np.ndim(k) else found[lengths[0]]  # type: ignore[arg-type]  # of None it is 0
 
 
@@ -309,52 +323,7 @@ def _lengths(k: int | Sequence[int] | None, caller: str) -> tuple[int, ...]:
     return tuple(int(one) for one in several)
 
 
-def _gains(relevant: Ratings, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> _Floats:
-    """Return the values of the relevant items at their places, NaN where there is none."""
-    keys = relevant.row_of_entry().astype(np.int64) * relevant.n_items + relevant.indices
-    wanted = rows[:, None] * relevant.n_items + columns
-    places = np.searchsorted(keys, wanted).clip(max=keys.size - 1)
-    hits = (keys[places] == wanted) & (columns >= 0)
-    return np.where(hits, relevant.values[places], np.nan)
-
-
-def _measured(relevant: Ratings, rows: npt.NDArray[np.int64], gains: _Floats, n_without: int) -> UserRankings:
-    k = gains.shape[1]
-    hits = ~np.isnan(gains)
-    place = np.arange(1, k + 1)
-    discount = 1 / np.log2(1 + place)
-    known = np.diff(relevant.indptr)[rows]
-    most = np.minimum(known, k)
-    found = hits.sum(axis=1)
-    got = np.where(hits, gains, 0.0).clip(min=0.0) @ discount
-    ideal = _ideal_gains(relevant, k)[rows] @ discount
-    return UserRankings(
-        users=relevant.users.ids[rows],
-        precision=found / k,
-        recall=found / known,
-        capped_recall=found / most,
-        hit=(found > 0).astype(np.float64),
-        reciprocal_rank=np.where(found > 0, 1 / (1 + hits.argmax(axis=1)), 0.0),
-        average_precision=(hits * hits.cumsum(axis=1) / place).sum(axis=1) / most,
-        ndcg=hits @ discount / discount.cumsum()[most - 1],
-        graded_ndcg=np.divide(got, ideal, out=np.zeros_like(got), where=ideal > 0),
-        n_relevant=known,
-        n_without=n_without,
-    )
-
-
-def _ideal_gains(relevant: Ratings, k: int) -> _Floats:
-    """Return the largest ``k`` values of each user, 0 where there are fewer or below 0."""
-    owners = relevant.row_of_entry()
-    order = np.lexsort((-relevant.values, owners))
-    places = np.arange(relevant.nnz) - relevant.indptr[owners]
-    best = np.zeros((relevant.n_users, k))
-    inside = places < k
-    best[owners[inside], places[inside]] = relevant.values[order][inside]
-    return best.clip(min=0.0)
-
-
-def _refuse_repeated(rows: npt.NDArray[np.int64], relevant: Ratings, caller: str) -> None:
+def _refuse_repeated(rows: npt.NDArray[np.int32], relevant: Ratings, caller: str) -> None:
     """Refuse several lists of one user, which would count several times in the means."""
     counts = np.bincount(rows[rows >= 0], minlength=1)
     if counts.max() > 1:
@@ -362,10 +331,3 @@ def _refuse_repeated(rows: npt.NDArray[np.int64], relevant: Ratings, caller: str
             f"{caller}: users must be distinct, a list each; got {counts.max()} lists of user "
             f"{relevant.users.id_at(int(counts.argmax()))!r}"
         )
-
-
-def _refuse_twice(columns: npt.NDArray[np.int64], caller: str) -> None:
-    ordered = np.sort(columns, axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
-    if twice.any():
-        raise ValueError(f"{caller}: lists must not hold an item twice; {int(twice.any(axis=1).sum())} of them do")
