@@ -1,16 +1,18 @@
-"""Trainings in processes that can be killed: a process that has fastcf imported, and forks one for each line it reads.
+"""Trainings in processes that are killed: a process that has fastcf imported forks one for each line that it reads.
 
-Words of a line are separated by tabs. ``train NAME CHECKPOINT MODEL`` fits a model of ``trained_models`` with a
-checkpoint, and saves it; ``write CHECKPOINT`` writes checkpoints until it is killed. Printed are its own number when it
-is ready, then that of each new process and, when it has ended, its status.
+Words of a line are separated by tabs: the seconds after which the new process is killed, or "never", then ``train NAME
+CHECKPOINT MODEL``, which fits a model of ``trained_models`` with a checkpoint and saves it, or ``write CHECKPOINT``,
+which writes checkpoints until it is killed. The status of the process is printed when it has ended.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +27,17 @@ class Forks:
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._number()
+        self._status()  # when all is imported
 
-    def start(self, *words: object) -> int:
-        """Start a process; return its number. It must be waited for."""
+    def run(self, *task: object, kill_after: float | None = None) -> int:
+        """Run a task in a new process; return its status, which is 9 if it was killed."""
         assert self._process.stdin is not None
+        words = ["never" if kill_after is None else kill_after, *task]
         self._process.stdin.write("\t".join(map(str, words)) + "\n")
         self._process.stdin.flush()
-        return self._number()
+        return self._status()
 
-    def wait(self) -> int:
-        """Return the status of the process started last, when it has ended."""
-        return self._number()
-
-    def _number(self) -> int:
+    def _status(self) -> int:
         assert self._process.stdout is not None
         return int(self._process.stdout.readline())
 
@@ -73,9 +72,9 @@ def main() -> None:
     """Fork for every line."""
     import trained_models  # noqa: F401 - imported once, for all
 
-    print(os.getpid(), flush=True)
+    print(0, flush=True)
     for line in sys.stdin:
-        task, *words = line.rstrip("\n").split("\t")
+        kill_after, task, *words = line.rstrip("\n").split("\t")
         child = os.fork()
         if child == 0:
             try:
@@ -84,7 +83,9 @@ def main() -> None:
                 print(repr(error), file=sys.stderr, flush=True)
                 os._exit(1)
             os._exit(0)
-        print(child, flush=True)
+        if kill_after != "never":
+            time.sleep(float(kill_after))
+            os.kill(child, signal.SIGKILL)
         print(os.waitpid(child, 0)[1], flush=True)
 
 

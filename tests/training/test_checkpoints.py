@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from itertools import count
 
 import numpy as np
 import pytest
@@ -273,25 +272,22 @@ def forks():
 def test_processes_killed_at_random_go_on_to_the_same_bits(forks, tmp_path):
     random = np.random.default_rng(0 if N_KILLS < 10 else None)
     names = random.permutation(list(MODELS))[:N_KILLS].tolist()
-    killed = {name: -(-N_KILLS // len(names)) for name in names}
     whole, model = tmp_path / "whole", tmp_path / "model"
-    for name, kills in killed.items():
+    kills = 0
+    for name in names:
         started = time.perf_counter()
-        forks.start("train", name, tmp_path / f"{name}-alone", model)
-        assert forks.wait() == 0
+        assert forks.run("train", name, tmp_path / f"{name}-alone", model) == 0
         seconds = time.perf_counter() - started
         train(name, str(tmp_path / f"{name}-here"), str(whole))
-        for number in range(kills):
-            checkpoint = tmp_path / f"{name}-{number}"
-            model.unlink(missing_ok=True)
-            for attempt in count():
-                child = forks.start("train", name, checkpoint, model)
-                if attempt < 2:
-                    time.sleep(random.uniform(0, seconds))
-                    os.kill(child, signal.SIGKILL)
-                if forks.wait() == 0:
-                    break
+        for number in range(-(-N_KILLS // len(names))):
+            model.unlink()
+            task = "train", name, tmp_path / f"{name}-{number}", model
+            for kill_after in (*random.uniform(0, seconds, 2), None):
+                status = forks.run(*task, kill_after=kill_after)
+                kills += status == signal.SIGKILL
+            assert status == 0
             assert same_bits(fastcf.load(model), fastcf.load(whole)), (name, number)
+    assert kills >= N_KILLS / 2
 
 
 def test_writers_killed_at_random_leave_whole_files(forks, tmp_path):
@@ -299,13 +295,10 @@ def test_writers_killed_at_random_leave_whole_files(forks, tmp_path):
     path = tmp_path / "writes"
     n_read = 0
     for _ in range(2 * N_KILLS):
-        child = forks.start("write", path)
-        time.sleep(random.uniform(0.02, 0.2))
-        os.kill(child, signal.SIGKILL)
-        assert forks.wait() == signal.SIGKILL
+        assert forks.run("write", path, kill_after=random.uniform(0.02, 0.2)) == signal.SIGKILL
         if path.exists():
             position = Checkpoint(path, 1, "read").position
             assert (position.arrays["parameters"] == position.saved).all()
-            n_read += 1
             assert os.listdir(tmp_path) == ["writes"]  # what a killed writer left has been removed
+            n_read += 1
     assert n_read > 0

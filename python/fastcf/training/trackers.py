@@ -16,8 +16,8 @@ __all__ = ["MLflowLogger", "OptunaPruning", "TensorBoardLogger", "WandbLogger"]
 class TensorBoardLogger(Callback):
     """Write the records as scalars that TensorBoard shows; the step is the epoch. Needs ``fastcf[tensorboard]``.
 
-    Names are without "@": ``validation_ndcg_at_10``. A training that goes on from a checkpoint replaces what was written
-    of later epochs.
+    Names are without "@": ``validation_ndcg_at_10``. A training that goes on from a checkpoint replaces what was
+    written of later epochs.
 
     Parameters
     ----------
