@@ -85,7 +85,8 @@ def pair_columns(X: ArrayLike, caller: str) -> tuple[NDArray[Any], NDArray[Any]]
     pairs = np.array(X, dtype=object) if isinstance(X, (list, tuple)) else X
     pairs = pairs if isinstance(pairs, np.ma.MaskedArray) else np.asarray(pairs)  # as_id_column looks at masks
     if pairs.ndim != 2 or pairs.shape[1] != 2:
-        raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {pairs.shape}")
+        got = pairs.shape if pairs.ndim else f"a {type(X).__name__}, which is no array or list of rows"
+        raise ValueError(f"{caller}: X must have shape (n, 2), user and item ids; got {got}")
     return pairs[:, 0], pairs[:, 1]
 
 

@@ -551,6 +551,14 @@ class Ratings(Tabular):
     def __len__(self) -> int:
         return self.nnz
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Refuse to become an array, which NumPy would make of the object as a whole."""
+        raise TypeError(
+            "Ratings: are no array; to_scipy() is a matrix. To scikit-learn a rating is a row: pass the pairs of ids, "
+            "X = np.stack(ratings.to_coo()[:2], axis=1), and y = ratings.values; or search with "
+            "fastcf.model_selection.GridSearch and cut with fastcf.data.k_folds, which take Ratings"
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         parts = self._indptr, self._indices, self._values, self._users, self._items, self._timestamps, self._weights
         return _restore, parts

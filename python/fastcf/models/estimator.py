@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
@@ -74,6 +75,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     device: str
 
     _named_columns: tuple[str, str] | None = None  # of the fit that is going on
+    _of_matrix = False  # the same
 
     # -------------------------------------------------------------------------------------------------------
     # scikit-learn
@@ -86,14 +88,29 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             raise AttributeError(f"{type(self).__name__}: n_features_in_ is known after fit only")
         return 2
 
+    @property
+    def _estimator_type(self) -> str:
+        """What scikit-learn takes the model for: a model of labels as they are is a classifier of 0 and 1.
+
+        Its ``predict`` returns probabilities of label 1 all the same; tools of probabilities ask ``predict_proba``.
+        """
+        targets = self._targets
+        return "classifier" if targets.labels and targets.threshold is None else "regressor"
+
     def __sklearn_tags__(self) -> Any:  # of scikit-learn 1.6 and later
         tags = super().__sklearn_tags__()
         tags.input_tags.categorical = tags.input_tags.string = True
-        tags.regressor_tags.poor_score = True  # on scikit-learn's example data, which have features and no ids
+        if self._estimator_type == "classifier":
+            from sklearn.utils import ClassifierTags
+
+            tags.estimator_type, tags.regressor_tags = "classifier", None
+            tags.classifier_tags = ClassifierTags(poor_score=True, multi_class=False)
+        else:
+            tags.regressor_tags.poor_score = True  # on scikit-learn's example data, which have features and no ids
         return tags
 
     def _more_tags(self) -> dict[str, Any]:  # until 1.5
-        return {"poor_score": True}
+        return {"poor_score": True, "binary_only": self._estimator_type == "classifier"}
 
     def set_params(self: _Own, **params: Any) -> _Own:
         """Set parameters; ``solver__cg_steps`` is a parameter of the object that is ``solver``.
@@ -130,7 +147,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         validate_parameters(self._constraints, self._constrained(), caller)
         backend = resolve_device(self.device, caller)
         ratings = as_ratings(X, y, sample_weight, caller=caller, counted=self._targets.choices)
-        self._named_columns = names_of(X)
+        self._named_columns, self._of_matrix = names_of(X), scipy.sparse.issparse(X)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
         return ratings, backend
@@ -180,8 +197,11 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
     def _swap(self, state: State) -> None:
         """Replace the state, at once; the state of a fit gets the names of the columns that it was given."""
-        names, self._named_columns = self._named_columns, None
-        object.__setattr__(self, "_state", state if names is None else state.replaced(feature_names=names))
+        names, of_matrix = self._named_columns, self._of_matrix
+        self._named_columns, self._of_matrix = None, False
+        if names is not None or of_matrix:
+            state = state.replaced(feature_names=names, of_matrix=of_matrix)
+        object.__setattr__(self, "_state", state)
 
     def _train(
         self,

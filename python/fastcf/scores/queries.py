@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +27,10 @@ __all__ = [
     "one",
     "pair_rows",
     "rated_side",
+    "refuse_cut_matrix",
     "refuse_other_names",
     "rows_of",
+    "warn_of_cut_matrix",
 ]
 
 Rows = NDArray[np.int32]
@@ -92,6 +95,36 @@ def refuse_other_names(known: tuple[str, str] | None, X: Any, caller: str) -> No
     if known is not None and names is not None and names != known:
         shown = [", ".join(map(repr, each)) for each in (known, names)]
         raise ValueError(f"{caller}: X must have the columns of fit, {shown[0]}, in this order; got {shown[1]}")
+
+
+_CUT = (
+    "Where scikit-learn has cut a matrix by rows, these are numbered anew and taken for other users: pass pairs of ids "
+    "and ratings, X and y; to test with whole users, cv=ColdUserKFold(), or GroupKFold() and the users as groups="
+)
+
+
+def refuse_cut_matrix(users: IdMap, X: Any, caller: str) -> None:
+    """Refuse a matrix of another number of rows than the one of the fit, whose row numbers are users; ValueError."""
+    if scipy.sparse.issparse(X) and X.shape[0] != len(users):
+        raise ValueError(
+            f"{caller}: X must have a row for each of the {len(users)} users of the matrix of the fit; got "
+            f"{X.shape[0]} rows. Make it with shape={len(users), *X.shape[1:]}, or pass pairs of ids. {_CUT}"
+        )
+
+
+def warn_of_cut_matrix(seen: SeenItems, X: Any, caller: str) -> None:
+    """Warn where a matrix as large as the one of the fit holds some pairs that were learnt from, and others."""
+    if not scipy.sparse.issparse(X):
+        return
+    entries = X.tocoo()
+    n_items = max(X.shape[1], int(seen.indices.max(initial=-1)) + 1)
+    n = seen.count_pairs(entries.row, entries.col, n_items)
+    if 0 < n < min(entries.nnz, seen.indices.size):
+        warnings.warn(
+            f"{caller}: {n} of the {entries.nnz} pairs of X were learnt from, the others not. {_CUT}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def pair_rows(

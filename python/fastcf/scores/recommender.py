@@ -21,7 +21,17 @@ from fastcf.ratings import as_ratings
 from fastcf.scores.candidates import best_of_own, named_items, with_own
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
-from fastcf.scores.queries import as_history, asked_ids, one, pair_rows, rated_side, refuse_other_names, rows_of
+from fastcf.scores.queries import (
+    as_history,
+    asked_ids,
+    one,
+    pair_rows,
+    rated_side,
+    refuse_cut_matrix,
+    refuse_other_names,
+    rows_of,
+    warn_of_cut_matrix,
+)
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
@@ -213,6 +223,8 @@ class Recommender:
         if history is not None:
             state = self._of_newcomers(state, history, compute, caller, strict)
         refuse_other_names(state.feature_names, X, caller)
+        if state.of_matrix:
+            refuse_cut_matrix(state.users, X, caller)
         rows = pair_rows(X, state.users, state.items, caller, strict=strict, n_threads=self.n_threads)
         predicted = self._predictions(state, state.scores.pairs(*rows, compute), compute, clip)
         return (predicted, state.scores.deviations(*rows)) if return_std else predicted
@@ -304,6 +316,10 @@ class Recommender:
         caller = f"{type(self).__name__}.score"
         state = self._fitted("score")
         refuse_other_names(state.feature_names, X, caller)
+        if state.of_matrix:
+            refuse_cut_matrix(state.users, X, caller)
+            if state.seen is not None:
+                warn_of_cut_matrix(state.seen, X, caller)
         return state.targets.score(self._with_state(state), X, y, sample_weight, caller)
 
     # -------------------------------------------------------------------------------------------------------
@@ -604,8 +620,9 @@ class Recommender:
         fixed = state.items if by == "user" else state.users
         rated = rated_side(ratings, by, fixed, caller, strict=strict, n_threads=self.n_threads)
         folded = folding.fold_ratings(state, replace(rated, strangers=strangers), compute, caller)
-        ids = {"users": rated.ids} if by == "user" else {"items": rated.ids}
-        return folded.replaced(seen=rated.seen, **ids)
+        if by == "item":
+            return folded.replaced(seen=rated.seen, items=rated.ids)
+        return folded.replaced(seen=rated.seen, users=rated.ids, of_matrix=False)
 
     # -------------------------------------------------------------------------------------------------------
     # Devices and files

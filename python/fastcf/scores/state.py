@@ -85,6 +85,8 @@ class State:
         How new rows are computed.
     feature_names : tuple of two str, optional
         Names of the columns of users and items that the model was fitted to, where these had names.
+    of_matrix : bool
+        Whether the model was fitted to a SciPy matrix, whose row numbers are its users.
     """
 
     users: IdMap
@@ -99,6 +101,7 @@ class State:
     learnt: Any = None
     folding: Folding = field(default_factory=Folding)
     feature_names: tuple[str, str] | None = None
+    of_matrix: bool = False
 
     def __post_init__(self) -> None:
         for name in ("seen", "scores", "learnt"):
