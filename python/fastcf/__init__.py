@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         solvers,
     )
     from fastcf._backend import show_config
-    from fastcf.errors import DataError, DeviceError, DivergenceError, GradientCheckError
+    from fastcf.errors import DataError, DataWarning, DeviceError, DivergenceError, GradientCheckError
     from fastcf.models.autoencoder import Autoencoder
     from fastcf.models.bias import BiasModel
     from fastcf.models.blend import Blend
@@ -48,6 +48,7 @@ _HOMES = {
     "BiasModel": "models.bias",
     "Blend": "models.blend",
     "DataError": "errors",
+    "DataWarning": "errors",
     "DeviceError": "errors",
     "DivergenceError": "errors",
     "FeatureTable": "preprocessing",
@@ -92,6 +93,7 @@ __all__ = [
     "BiasModel",
     "Blend",
     "DataError",
+    "DataWarning",
     "DeviceError",
     "DivergenceError",
     "FeatureTable",

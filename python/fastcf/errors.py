@@ -1,12 +1,16 @@
-"""The exceptions fastcf raises beside Python's own."""
+"""The exceptions and warnings of fastcf beside Python's own."""
 
 from __future__ import annotations
 
-__all__ = ["DataError", "DeviceError", "DivergenceError", "GradientCheckError"]
+__all__ = ["DataError", "DataWarning", "DeviceError", "DivergenceError", "GradientCheckError"]
 
 
 class DataError(ValueError):
     """A file does not hold what its format promises; the message names file, line and text."""
+
+
+class DataWarning(UserWarning):
+    """A fit went on with ratings from which its result is sure to mislead; the message says what to change."""
 
 
 class DeviceError(RuntimeError):

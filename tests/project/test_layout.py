@@ -29,7 +29,7 @@ MAX_PARAMETERS = 17  # of an estimator's constructor
 
 # Who may import whom: a module may import what stands before it, or beside it on its own line.
 LAYERS = (
-    ("_version", "_openmp", "errors"),
+    ("_version", "_openmp", "_callers", "errors"),
     ("_backend", "_random", "_parameters", "_durations", "_thresholds", "_times"),
     ("_texts", "_id_columns"),
     ("ids", "ratings", "_columns", "_assembly", "_dense", "_tables", "serialization"),

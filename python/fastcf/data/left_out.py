@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from typing import NamedTuple
+
+from fastcf._callers import level_outside
 
 __all__ = ["LeftOut", "described", "report_left_out"]
 
@@ -48,19 +49,11 @@ def described(path: str | os.PathLike[str], left_out: LeftOut, *, examples: bool
     )
 
 
-def _callers_level() -> int:
-    """Return the `stacklevel` at which the caller of this library stands, seen from the function that asks."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "fastcf":
-        level, frame = level + 1, frame.f_back
-    return level
-
-
 def report_left_out(path: str | os.PathLike[str], left_out: LeftOut, on_bad_lines: str) -> None:
     """Warn of lines that were left out, or, where they are skipped in silence, log them at level INFO."""
     if left_out.n_lines == 0:
         return
     if on_bad_lines == "warn":
-        warnings.warn(described(path, left_out), stacklevel=_callers_level())
+        warnings.warn(described(path, left_out), stacklevel=level_outside())
     else:
         _logger.info(described(path, left_out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +23,7 @@ from fastcf._parameters import (
     validate_parameters,
 )
 from fastcf.errors import DataError, DivergenceError
+from fastcf.models.data_warnings import warn_of_ratings, warn_of_validation
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Recommender, State, Targets
 from fastcf.scores.queries import names_of, refuse_other_names
@@ -150,30 +151,42 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         self._named_columns, self._of_matrix = names_of(X), scipy.sparse.issparse(X)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
+        warn_of_ratings(ratings, self._targets, caller)
         return ratings, backend
 
     def _constrained(self) -> dict[str, Any]:
         """Return the parameters that have constraints; a subclass may have another constructor."""
         return {name: getattr(self, name) for name in self._constraints}
 
-    def _validation_ratings(self, validation: Any) -> Ratings:
+    def _validation_ratings(self, validation: Any, ratings: Ratings, featured: Collection[str] = ()) -> Ratings:
+        """Check ratings to measure on beside those to learn from; ``featured`` sides are known by features, too."""
         caller = f"{self._caller}: validation"
         refuse_other_names(self._named_columns, validation[0] if isinstance(validation, tuple) else validation, caller)
-        if not isinstance(validation, tuple):
-            return as_ratings(validation, caller=caller, counted=self._targets.choices)
-        if len(validation) != 2:
-            raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(validation)}")
-        return as_ratings(*validation, caller=caller, counted=self._targets.choices)
+        given = validation if isinstance(validation, tuple) else (validation, None)
+        if len(given) != 2:
+            raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(given)}")
+        held_out = as_ratings(*given, caller=caller, counted=self._targets.choices)
+        warn_of_validation(held_out, ratings, featured, caller)
+        return held_out
 
     def _validation(
-        self, validation: Any, metric: Metric | None, every: int, users: int | None, *, weighted: bool = False
+        self,
+        validation: Any,
+        trained: Ratings,
+        metric: Metric | None,
+        every: int,
+        users: int | None,
+        *,
+        weighted: bool = False,
+        featured: Collection[str] = (),
     ) -> Validation:
         """Return what is measured of held-out ratings after which epochs.
 
         Trainers measure errors of ratings and labels without weights, unless they are said to be ``weighted``: where
-        there are, the same error of a view of the training is measured.
+        there are, the same error of a view of the training is measured. Sides that are ``featured`` are known by
+        features, too.
         """
-        ratings = None if validation is None else self._validation_ratings(validation)
+        ratings = None if validation is None else self._validation_ratings(validation, trained, featured)
         if ratings is not None and ratings.weights is not None and metric is None and not weighted:
             return Validation.of(
                 ratings, None if self._targets.choices else self._targets.error, every, users, self._caller

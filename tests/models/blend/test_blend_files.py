@@ -202,6 +202,7 @@ def test_blend_parameters_without_effect_raise(ratings, options):
         fastcf.Blend([fastcf.BiasModel()], **options).fit(ratings, validation=ratings)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_blend_bad_validation_raises(ratings):
     blend = fastcf.Blend([fastcf.BiasModel()])
     with pytest.raises(ValueError, match=r"validation must hold at least 2 ratings; got 1"):
@@ -232,6 +233,7 @@ def test_blend_use_before_fit_and_strictness(blend):
         blend.recommend("u001", 0)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_blend_constant_ratings_are_predicted():
     ratings = fastcf.Ratings.from_coo(range(30), range(30), [3.0] * 30)
     np.testing.assert_allclose(fastcf.Blend([mf(), fastcf.BiasModel()]).fit(ratings).predict([(0, 0), (99, 99)]), 3)

@@ -343,7 +343,7 @@ class Autoencoder(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         self._check_combinations()
         targets = self._targets
-        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
         held_out = None

@@ -17,16 +17,18 @@ from sklearn.base import BaseEstimator, clone
 from tqdm.auto import tqdm
 
 from fastcf._backend import Backend
+from fastcf._callers import level_outside
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Interval, ListMeasure, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.data.splits import train_test_split
-from fastcf.errors import DivergenceError
+from fastcf.errors import DataWarning, DivergenceError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
 from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
 from fastcf.models.blend.list_weights import list_weights
 from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
 from fastcf.models.blend.weights import ridge_weights
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings
 from fastcf.scores import Choices, Compute, Part, SeenItems, State, Targets
@@ -317,7 +319,7 @@ class Blend(Estimator):
             if not self.fit_members or not any(takes(member, name) for member in members.values()):
                 raise ValueError(f"{caller}: {name} must be None where no member is fitted to them; got a table")
         seed = seed_from(self.random_state, caller)
-        train, held_out = self._split(ratings, validation, seed)
+        train, held_out = self._split(ratings, validation, features, seed)
         seeds = dict(zip(members, np.random.SeedSequence(seed).generate_state(len(members), np.uint64), strict=True))
         refit = bool(self.fit_members and self.refit and validation is None)
         compute = Compute(backend.module, self._threads)
@@ -378,7 +380,9 @@ class Blend(Estimator):
 
             yield done
 
-    def _split(self, ratings: Ratings, validation: Any, seed: int) -> tuple[Ratings, Ratings]:
+    def _split(
+        self, ratings: Ratings, validation: Any, features: Mapping[str, Any], seed: int
+    ) -> tuple[Ratings, Ratings]:
         """Return the ratings to fit the members and the weights to."""
         if not self.fit_members:
             if validation is not None:
@@ -388,7 +392,8 @@ class Blend(Estimator):
                 )
             train, held_out = ratings, ratings
         elif validation is not None:
-            train, held_out = ratings, self._validation_ratings(validation)
+            featured = {name.removesuffix("_features") for name in features}
+            train, held_out = ratings, self._validation_ratings(validation, ratings, featured)
         else:
             n_held = max(2, round(ratings.nnz * self.validation_fraction))
             if n_held >= ratings.nnz:
@@ -410,7 +415,8 @@ class Blend(Estimator):
         lent = {"random_state": seed, "n_threads": self.n_threads}
         lent = {name: value for name, value in lent.items() if name in own and own[name] is None and value is not None}
         member.set_params(**lent)
-        member.fit(ratings, **{name: table for name, table in features.items() if takes(member, name)})
+        with inside_another_fit():
+            member.fit(ratings, **{name: table for name, table in features.items() if takes(member, name)})
         return member.set_params(**dict.fromkeys(lent))
 
     def _weighted(
@@ -593,6 +599,7 @@ def _warn_of_seen(members: Sequence[Member], ratings: Ratings, caller: str) -> N
         if n_seen:
             warnings.warn(
                 f"{caller}: the member {member.name!r} was fitted to {n_seen:,} of the {ratings.nnz:,} ratings that "
-                "the weights are fitted to; its weight will be too large",
-                stacklevel=3,
+                "the weights are fitted to; its weight will be too large; give ratings that no member was fitted to",
+                DataWarning,
+                stacklevel=level_outside(),
             )

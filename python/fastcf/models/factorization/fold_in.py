@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
+from fastcf._callers import level_outside
 from fastcf.models.factorization.problem import LearntFactors
 from fastcf.preprocessing import row_means
 from fastcf.scores import Compute, FactorScores, Folding, State
@@ -139,14 +139,6 @@ class PosteriorFolding(Folding):
         return _with_rows(state.replaced(learnt=replace(learnt, posterior=folded)), rated.by, factors, bias, **others)
 
 
-def _level_outside() -> int:
-    """Return the ``stacklevel``, for the calling function, of the first caller outside of this package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fastcf."):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
 class LabelFolding(Folding):
     """A regularised logistic regression for each row.
 
@@ -205,6 +197,6 @@ class LabelFolding(Folding):
                 f"the last of which moved parameters by up to {moved.max():.2g}; fit the model with a larger reg or "
                 "bias_reg",
                 ConvergenceWarning,
-                stacklevel=_level_outside(),
+                stacklevel=level_outside(),
             )
         return _with_rows(state, rated.by, factors, bias)

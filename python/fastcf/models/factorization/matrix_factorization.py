@@ -345,7 +345,7 @@ class MatrixFactorization(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         solver, targets = self._checked()
         check_patience(self.patience, validation is not None, not solver.samples, caller)
-        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
         auto = solver.defaults(self.cost)

@@ -24,6 +24,7 @@ from fastcf._parameters import (
 )
 from fastcf._random import RandomState
 from fastcf.errors import DataError
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization import MatrixFactorization
 from fastcf.models.perceptron.features import LearntPerceptrons, PerceptronFolding, dense, item_table, unit_scale
@@ -290,7 +291,15 @@ class UserPerceptron(Estimator):
         if len(self.hidden) == 0:
             self._refuse_ignored(("activation",), "for hidden=()")
         self._check_init(caller)
-        watched = self._validation(validation, validation_metric, validation_every, validation_users, weighted=True)
+        watched = self._validation(
+            validation,
+            ratings,
+            validation_metric,
+            validation_every,
+            validation_users,
+            weighted=True,
+            featured=("item",),
+        )
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         held_out = None if watched.of_trainer is None else self._held_out(watched.of_trainer)
         seed = kept.seed(self.random_state)
@@ -384,9 +393,11 @@ class UserPerceptron(Estimator):
             wanted = "be None for features='mf'" if self.features == "mf" else "be given for features='given'"
             raise ValueError(f"{caller}: item_features must {wanted}; got {type(item_features).__name__}")
         if self.features == "mf":
-            item_features = MatrixFactorization(
+            factorization = MatrixFactorization(
                 _FACTORS, random_state=seed, n_threads=self.n_threads, device=self.device
-            ).fit(ratings)
+            )
+            with inside_another_fit():
+                item_features = factorization.fit(ratings)
         table = item_table(item_features, caller)
         if table.n_features == 0:
             raise ValueError(f"{caller}: item_features must have at least one feature; got 0")

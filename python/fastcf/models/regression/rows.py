@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastcf._backend import Backend, host
+from fastcf._callers import level_outside
 from fastcf._parameters import Boolean, Constraint, Interval, Nothing, OneOf
 from fastcf.ids import extended
 from fastcf.models.estimator import Estimator, Packed
@@ -115,7 +116,7 @@ class RowRegression:
                 f"{caller}: {report['unconverged']} of {n_rows} regressions did not converge in "
                 f"{report['iterations']} iterations; scale the features, raise max_iter or reg, or take solver='exact'",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=level_outside(),
             )
         rated = np.diff(indptr) > 0
         if weights is not None:

@@ -305,7 +305,12 @@ class TwoTower(Estimator):
             self._refuse_ignored(("scale",), "for normalize=False")
         if not targets.choices:
             self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
-        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        featured = [
+            side for side, table in zip(("user", "item"), (user_features, item_features), strict=True) if table is not None
+        ]
+        watched = self._validation(
+            validation, ratings, validation_metric, validation_every, validation_users, featured=featured
+        )
         seen, given = SeenItems(ratings.indptr, ratings.indices), ratings
         if targets.labels:
             targets.of_training(ratings, caller)  # refuses labels that are all alike
