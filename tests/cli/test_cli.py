@@ -54,6 +54,15 @@ def test_demo_shows_all_steps_and_saves_the_model(tmp_path: Path) -> None:
     assert "The " in run("recommend", tmp_path / "demo.fastcf", "--user", 0).stdout
 
 
+@pytest.mark.filterwarnings("default::fastcf.DataWarning")
+def test_train_notes_once_and_on_one_line_what_is_sure_to_mislead(tmp_path: Path) -> None:
+    rows = [f"{user},{item},5\n" for user in range(30) for item in range(4)]
+    (tmp_path / "ratings.csv").write_text("user,item,rating\n" + "".join(rows))
+    result = run("train", "--for", "ratings", tmp_path / "ratings.csv", "-o", tmp_path / "model", "--epochs", 1)
+    (note,) = result.stderr.splitlines()
+    assert note.startswith("Note: MatrixFactorization.fit: all 108 ratings are 5")
+
+
 def test_demo_is_the_same_for_the_same_seed_and_any_number_of_threads(tmp_path: Path) -> None:
     def last_tables(*arguments: object) -> str:
         text = run("demo", "-o", tmp_path / "demo.fastcf", *arguments).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Any
 
 import click
@@ -34,12 +35,19 @@ def _one_line(error: BaseException) -> str:
     return as_flags(" ".join(str(error).split()))
 
 
+def _note(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning on one line of standard error, without its place in the code."""
+    click.echo(f"Note: {as_flags(' '.join(str(message).split()))}", err=True)
+
+
 class _Commands(click.Group):
     """Turns errors that users can cause into messages; a bug keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.showwarning = _note
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
             ctx.exit(INTERRUPTED)

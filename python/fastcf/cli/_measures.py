@@ -13,6 +13,7 @@ from fastcf._backend import resolve_device
 from fastcf.cli._outputs import table
 from fastcf.metrics import RankingScores, accuracy, log_loss, mae, ranking, rmse, roc_auc
 from fastcf.models.bias import BiasModel, fit_label_biases
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.preprocessing import row_means
 from fastcf.ratings import Ratings
 from fastcf.scores import Targets
@@ -76,7 +77,8 @@ def item_mean_predictions(train: Ratings, test: Ratings, *, labels: bool = False
 def bias_predictions(train: Ratings, test: Ratings, *, labels: bool, n_threads: int | None) -> Floats:
     """Return predictions of test ratings by biases of users and items (same id maps); of labels probabilities."""
     if not labels:
-        return BiasModel(n_threads=n_threads).fit(train).predict(test)
+        with inside_another_fit():
+            return BiasModel(n_threads=n_threads).fit(train).predict(test)
     biases = fit_label_biases(train, resolve_device("auto", "fastcf"), n_threads=n_threads or 0)
     predicted: Floats = expit(biases.mean + biases.users[test.row_of_entry()] + biases.items[test.indices])
     return predicted

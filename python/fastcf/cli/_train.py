@@ -45,6 +45,7 @@ from fastcf.cli._reading import READING, rating_options
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.models.popular import Popular
 from fastcf.optimizers import OPTIMIZERS
@@ -122,11 +123,13 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     compared: list[tuple[str, ModelOfChoices, float]] = [(title, model, seconds)]
     if not isinstance(model, Popular):
         started = time.perf_counter()
-        popular = Popular(threshold=model.threshold, n_threads=model.n_threads).fit(learnt)
+        with inside_another_fit():
+            popular = Popular(threshold=model.threshold, n_threads=model.n_threads).fit(learnt)
         compared.insert(0, (KINDS["popular"], popular, time.perf_counter() - started))
     chosen = model.state.targets.of_ratings(held_out, "train")
     list_table([(name, lists_of(each, chosen), taken) for name, each, taken in compared])
-    model.fit(whole)
+    with inside_another_fit():
+        model.fit(whole)
     click.echo(f"\nlearnt again from all {whole.n_ratings:,} ratings")
 
 

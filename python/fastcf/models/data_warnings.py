@@ -159,4 +159,3 @@ def _trained_rows(ids: IdMap, trained: IdMap, counts: NDArray[np.int64], side: s
     """Return the training row of each id, -1 for those without training ratings."""
     rows = np.arange(len(ids), dtype=np.int32) if ids is trained else rows_of(trained, ids, side, caller)
     return np.where(np.append(counts, 0)[rows] > 0, rows, np.int32(-1))
-
