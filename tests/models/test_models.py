@@ -337,6 +337,7 @@ def test_model_failed_refit_leaves_the_fitted_model_as_it_was(name, ratings):
     np.testing.assert_array_equal(model.predict(ratings), before)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 @pytest.mark.parametrize("name", RATINGS)
 @pytest.mark.parametrize("n_ratings", [1, 3])
 def test_model_constant_ratings_are_predicted(name, n_ratings):

@@ -79,7 +79,8 @@ def test_plot_history_begins_at_epoch_0_which_is_never_the_best(plt):
 
 def test_plot_history_of_a_model(plt):
     ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
-    model = fastcf.MatrixFactorization(4, n_epochs=4, random_state=0).fit(ratings, validation=ratings)
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    model = fastcf.MatrixFactorization(4, n_epochs=4, random_state=0).fit(train, validation=test)
     drawn = curves(plot_history(model))
     assert len(drawn["training"]) == 5
     assert any(label.endswith(f"in epoch {model.n_epochs_}") for label in drawn if label.startswith("best: "))

@@ -203,6 +203,7 @@ def test_autoencoder_what_nobody_rated_is_predicted_like_the_unknown(ratings, fi
     )
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_autoencoder_constant_ratings_are_predicted():
     for n in (1, 3):
         ratings = fastcf.Ratings.from_coo(range(n), range(n), [3.0] * n)

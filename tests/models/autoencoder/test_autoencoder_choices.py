@@ -84,6 +84,7 @@ def test_history_holds_the_objective_at_the_parameters(ratings, strength):
         assert model.history_[epoch]["cost"] == pytest.approx((loss + penalty) / n, rel=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_validation_log_loss_is_that_of_held_out_choices(ratings):
     train, rest = fastcf.data.train_test_split(ratings, 0.2, random_state=0)
     users, items, values = rest.to_coo()

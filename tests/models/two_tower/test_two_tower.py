@@ -314,6 +314,7 @@ def test_two_tower_unit_of_ratings_does_not_matter(films, optimizer, normalize):
     np.testing.assert_allclose(model.predict_matrix(), 20 * wanted - 30, atol=0.02)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_two_tower_validation_without_features_is_left_out(films):
     users, items, values = films.unseen.to_coo()
     more = fastcf.Ratings.from_coo([*users, 99_999], [*items, "new"], [*values, 1.0])
@@ -324,6 +325,7 @@ def test_two_tower_validation_without_features_is_left_out(films):
         fitted(films, validation=fastcf.Ratings.from_coo([99_999], ["new"], [1.0]))
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_two_tower_constant_ratings_are_predicted():
     for value in (4.0, 3.3):
         ratings = fastcf.Ratings.from_coo([1, 1, 2], [3, 4, 3], [value] * 3)
