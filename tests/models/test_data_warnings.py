@@ -35,6 +35,7 @@ def small(name):
     """A model of each family that learns from ratings, quick to fit, and further arguments of its ``fit``."""
     options = {
         "MatrixFactorization": {"n_factors": 4, "n_epochs": 1},
+        "ImplicitFactorization": {"n_factors": 4, "n_epochs": 1},
         "Autoencoder": {"layers": (4,), "n_epochs": 1},
         "UserPerceptron": {"threshold": 3.5, "n_epochs": 1},
         "TwoTower": {"user_layers": (4,), "item_layers": (4,), "n_factors": 3, "n_epochs": 1},
@@ -57,7 +58,14 @@ def fit(name, ratings=TRAIN, **options):
 
 
 def test_data_warnings_cover_every_family_with_validation():
-    assert WITH_VALIDATION == ["Autoencoder", "Blend", "MatrixFactorization", "TwoTower", "UserPerceptron"]
+    assert WITH_VALIDATION == [
+        "Autoencoder",
+        "Blend",
+        "ImplicitFactorization",
+        "MatrixFactorization",
+        "TwoTower",
+        "UserPerceptron",
+    ]
 
 
 @pytest.mark.parametrize("name", WITH_VALIDATION)

@@ -114,9 +114,9 @@ def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection
     n_shared = seen.count_pairs(user_rows[known], item_rows[known], ratings.n_items)
     if n_shared:
         _warn(
-            f"{caller}: {n_shared:,} of its {held_out.nnz:,} pairs are trained on, so that its error is too small and "
-            "stops no training in time; split first, for example by fastcf.data.train_test_split, and fit the one part "
-            "with the other as validation"
+            f"{caller}: {n_shared:,} of its {held_out.nnz:,} pairs are trained on, so that what is measured says "
+            "nothing of new ratings and stops no training in time; split first, for example by "
+            "fastcf.data.train_test_split, and fit the one part with the other as validation"
         )
 
 

@@ -262,7 +262,7 @@ class ImplicitFactorization(Estimator):
         self._refuse_ignored(solver.unused, f"for solver={self.solver!r}")
         if validation is not None and validation_metric is None:
             validation_metric = _VALIDATION_METRIC
-        watched = self._validation(validation, validation_metric, validation_every, validation_users)
+        watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         problem = self._problem(solver, ratings, backend, kept.seed(self.random_state), caller)
         if isinstance(self.reg, str) and solver.reg is None:

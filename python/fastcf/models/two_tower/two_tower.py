@@ -306,7 +306,9 @@ class TwoTower(Estimator):
         if not targets.choices:
             self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
         featured = [
-            side for side, table in zip(("user", "item"), (user_features, item_features), strict=True) if table is not None
+            side
+            for side, table in zip(("user", "item"), (user_features, item_features), strict=True)
+            if table is not None
         ]
         watched = self._validation(
             validation, ratings, validation_metric, validation_every, validation_users, featured=featured
