@@ -172,6 +172,7 @@ def refused(model, path, message, error=ValueError, train=TRAIN, **options):
     assert path.read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 @pytest.mark.parametrize("name", ["sgd", "autoencoder", "two towers", "perceptron", "implicit als"])
 def test_checkpoint_of_others_is_refused_by_name(name, path, monkeypatch):
     model = MODELS[name]
