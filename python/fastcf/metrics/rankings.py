@@ -13,7 +13,7 @@ from fastcf._thresholds import reaches
 from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
 from fastcf.ratings import Ratings
 
-__all__ = ["RankingScores", "UserRankings", "ranking", "ranking_by_user"]
+__all__ = ["RankingScores", "UserRankings", "ranking", "ranking_by_user", "row_measures"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -107,6 +107,9 @@ class UserRankings(NamedTuple):
             n_users=self.users.size,
             n_without=self.n_without,
         )
+
+
+_MEASURES = UserRankings._fields[1:-2]  # in the order of ListMeasures, csrc/math/list_measures.h
 
 
 @overload
@@ -294,20 +297,34 @@ def _by_user(
     _refuse_repeated(rows, relevant, caller)
     columns = lists.rows(relevant.items, max(lengths), caller)[counted]
     rows = rows[counted]
-    measures, repeated = host.list_measures(
-        rows, columns, relevant.indptr, relevant.indices, relevant.values, np.asarray(lengths, np.int64)
-    )
-    if repeated >= 0:
-        raise ValueError(
-            f"{caller}: lists must not hold an item twice; that of user {relevant.users.id_at(int(rows[repeated]))!r} "
-            "does"
-        )
+    measures = row_measures(rows, columns, relevant, lengths, caller)
     users, known, n_without = relevant.users.ids[rows], n_relevant[rows], unlisted + int(m - rows.size)
     found = {
-        length: UserRankings._make((users, *fields, known, n_without))
+        length: UserRankings(users, **fields, n_relevant=known, n_without=n_without)
         for length, fields in zip(lengths, measures, strict=True)
     }
     return found if np.ndim(k) else found[lengths[0]]  # type: ignore[arg-type]  # of None it is 0
+
+
+def row_measures(
+    users: npt.NDArray[np.int32],
+    items: npt.NDArray[np.int32],
+    relevant: Ratings,
+    lengths: Sequence[int],
+    caller: str,
+) -> list[dict[str, _Floats]]:
+    """Return the measures of lists by rows of ``relevant``: of each length, arrays by the names of ``UserRankings``.
+
+    ``users`` of shape (m,) have relevant items; ``items`` of shape (m, n) are -1 where there is none. Raises ValueError
+    for a list that holds an item twice.
+    """
+    measures, repeated = host.list_measures(
+        users, items, relevant.indptr, relevant.indices, relevant.values, np.asarray(lengths, np.int64)
+    )
+    if repeated >= 0:
+        user = relevant.users.id_at(int(users[repeated]))
+        raise ValueError(f"{caller}: lists must not hold an item twice; that of user {user!r} does")
+    return [dict(zip(_MEASURES, fields, strict=True)) for fields in measures]
 
 
 def _lengths(k: int | Sequence[int] | None, caller: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf.metrics.rankings import row_measures
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, SeenItems, WeightedScores
 from fastcf.scores.blocks import batches
@@ -48,14 +49,15 @@ class ListWeights:
 
 @dataclass(frozen=True, eq=False)
 class _Lists:
-    """Candidates of measured users: the members' scores of them, and which of them were chosen.
+    """Candidates of measured users: item rows, -1 where there are fewer, and the members' scores of them.
 
-    Scores of shape (M, m, c) are -inf where there is no candidate; ``ideal`` is the discounted gain of a perfect list.
+    Scores of shape (M, m, c) are -inf where there is no candidate; ``chosen`` holds what users chose, by these rows.
     """
 
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
     scores: NDArray[np.float32]
-    chosen: NDArray[np.bool_]
-    ideal: _Floats
+    chosen: Ratings
     k: int
 
     def ndcg(self, weights: _Floats) -> _Floats:
@@ -65,10 +67,9 @@ class _Lists:
         k = min(self.k, total.shape[1])
         best = np.argpartition(-total, k - 1, axis=1)[:, :k] if k < total.shape[1] else np.argsort(-total, axis=1)
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        hits = np.take_along_axis(self.chosen, best, axis=1)
-        gains: _Floats = hits @ (1 / np.log2(2 + np.arange(k)))
-        return gains / self.ideal
+        lists = np.take_along_axis(self.items, np.take_along_axis(best, order, axis=1), axis=1)
+        (measures,) = row_measures(self.users, lists, self.chosen, [k], "Blend.fit")
+        return measures["ndcg"]
 
 
 def list_weights(
@@ -121,25 +122,20 @@ def _candidates(
     length = min(_LENGTH * k, sums.n_items)
     width = min(len(sums.parts) * length, sums.n_items)
     scores = np.full((len(sums.parts), users.size, width), -np.inf, np.float32)
-    hits = np.zeros((users.size, width), bool)
+    items = np.full((users.size, width), -1, np.int32)
     for batch in batches(users.size, sums.n_items * (len(sums.parts) + 1)):
         own = np.ascontiguousarray(users[batch])
         blocks = np.stack([part.block(own, compute) for part in sums.parts])
         if seen is not None:
             indptr, indices = seen.of(own)
             blocks[:, np.repeat(np.arange(own.size), np.diff(indptr)), indices] = -np.inf
-        wanted = np.zeros(blocks.shape[1:], bool)
-        indptr, indices = SeenItems(chosen.indptr, chosen.indices).of(own)
-        wanted[np.repeat(np.arange(own.size), np.diff(indptr)), indices] = True
         columns = _union([np.argpartition(-block, length - 1, axis=1)[:, :length] for block in blocks], width)
         there = columns >= 0
         safe = np.where(there, columns, 0)
         for m, block in enumerate(blocks):
             scores[m, batch] = np.where(there, np.take_along_axis(block, safe, axis=1), -np.inf)
-        hits[batch] = np.take_along_axis(wanted, safe, axis=1) & there
-    discounts = np.cumsum(1 / np.log2(2 + np.arange(k)))
-    sizes = np.diff(chosen.indptr)[users]
-    return _Lists(scores, hits, discounts[np.minimum(sizes, k) - 1], k)
+        items[batch] = columns
+    return _Lists(users, items, scores, chosen, k)
 
 
 def _union(lists: Sequence[NDArray[np.int64]], width: int) -> NDArray[np.int64]:

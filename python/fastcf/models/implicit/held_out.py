@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf.metrics.rankings import row_measures
 from fastcf.models.implicit.problem import Problem
 from fastcf.ratings import Ratings
 from fastcf.scores import SeenItems, Selection, State
@@ -74,11 +75,5 @@ def list_gain(state: State, kept: Ratings, left_out: Ratings, users: NDArray[np.
     n = min(_LENGTH, kept.n_items)
     seen = SeenItems(kept.indptr, kept.indices).of(rows)
     items, _ = state.scores.best(rows, Selection(n, seen), problem.compute)
-    # A pair is one number, for both stored choices and listed items.
-    stored = left_out.row_of_entry().astype(np.int64) * kept.n_items + left_out.indices
-    listed = users[:, None] * kept.n_items + items
-    at = np.minimum(np.searchsorted(stored, listed), stored.size - 1)
-    found = (items >= 0) & (stored[at] == listed)
-    discounts = 1 / np.log2(np.arange(2, n + 2))
-    ideal = np.cumsum(discounts)[np.minimum(left_out.user_counts()[users], n) - 1]
-    return float(((found * discounts).sum(axis=1) / ideal).mean())
+    (measures,) = row_measures(rows, items, left_out, [n], "ImplicitFactorization.fit")
+    return float(measures["ndcg"].mean())
