@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from fastcf._backend import host
 from fastcf._thresholds import reaches
-from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
+from fastcf.metrics.lists import MakesLists, Retrieves, as_lists, lengths_of
 from fastcf.ratings import Ratings
 
-__all__ = ["RankingScores", "UserRankings", "ranking", "ranking_by_user", "row_measures"]
+__all__ = ["RankingScores", "UserRankings", "ranking", "ranking_by_user", "relevant_ratings", "row_measures"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -266,44 +266,38 @@ def _by_user(
     threshold: float | None,
     caller: str,
 ) -> UserRankings | dict[int, UserRankings]:
-    if not isinstance(held_out, Ratings):
-        raise TypeError(f"{caller}: held_out must be Ratings; got {type(held_out).__name__}")
     makes = isinstance(recommended, (MakesLists, Retrieves))
-    lengths = _lengths(_LENGTH if makes and k is None else k, caller)
-    relevant = held_out if threshold is None else held_out.take(reaches(held_out.values, threshold))
+    lengths = lengths_of(_LENGTH if makes and k is None else k, caller)
+    rated, relevant = relevant_ratings(held_out, threshold, caller)
     n_relevant = relevant.user_counts()
-    if not n_relevant.any():
-        raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
     unlisted = 0
     if users is None and makes:
         users = relevant.users.ids[n_relevant > 0]
-        unlisted = int(((n_relevant == 0) & (held_out.user_counts() > 0)).sum())
-    elif users is None:
-        users = getattr(recommended, "users", None)
-        if users is None:
-            raise ValueError(f"{caller}: users must be given with lists of ids; got None")
-    rows = relevant.users.find(users, f"{caller}: users")
+        unlisted = int((rated.user_counts() > 0).sum()) - users.size
     lists = as_lists(recommended, users, max(lengths, default=1), caller)
-    m, n = lists.items.shape
-    if rows.size != m:
-        raise ValueError(f"{caller}: users must be as many as lists ({m}); got {rows.size}")
-    lengths = lengths or (n,)
-    if max(lengths) > n:
-        raise ValueError(f"{caller}: k must be an integer from 1 to {n}, the length of the lists; got {max(lengths)}")
-    counted = rows >= 0
-    counted[counted] = n_relevant[rows[counted]] > 0
+    lengths = lengths or (lists.items.shape[1],)
+    rows = relevant.users.find(lists.users, f"{caller}: users")
+    counted = (rows >= 0) & (n_relevant[rows] > 0)
     if not counted.any():
         raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
-    _refuse_repeated(rows, relevant, caller)
-    columns = lists.rows(relevant.items, max(lengths), caller)[counted]
-    rows = rows[counted]
-    measures = row_measures(rows, columns, relevant, lengths, caller)
-    users, known, n_without = relevant.users.ids[rows], n_relevant[rows], unlisted + int(m - rows.size)
+    columns = lists.first(max(lengths), caller).rows(relevant.items, caller)[counted]
+    measures = row_measures(rows[counted], columns, relevant, lengths, caller)
+    known, n_without = n_relevant[rows[counted]], unlisted + int((~counted).sum())
     found = {
-        length: UserRankings(users, **fields, n_relevant=known, n_without=n_without)
+        length: UserRankings(lists.users[counted], **fields, n_relevant=known, n_without=n_without)
         for length, fields in zip(lengths, measures, strict=True)
     }
     return found if np.ndim(k) else found[lengths[0]]  # type: ignore[arg-type]  # of None it is 0
+
+
+def relevant_ratings(held_out: Any, threshold: float | None, caller: str) -> tuple[Ratings, Ratings]:
+    """Return held-out ratings, checked, and those of at least a threshold; raises ValueError where there are none."""
+    if not isinstance(held_out, Ratings):
+        raise TypeError(f"{caller}: held_out must be Ratings; got {type(held_out).__name__}")
+    relevant = held_out if threshold is None else held_out.take(reaches(held_out.values, threshold))
+    if relevant.nnz == 0:
+        raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
+    return held_out, relevant
 
 
 def row_measures(
@@ -325,26 +319,3 @@ def row_measures(
         user = relevant.users.id_at(int(users[repeated]))
         raise ValueError(f"{caller}: lists must not hold an item twice; that of user {user!r} does")
     return [dict(zip(_MEASURES, fields, strict=True)) for fields in measures]
-
-
-def _lengths(k: int | Sequence[int] | None, caller: str) -> tuple[int, ...]:
-    """Return the numbers of places to evaluate, none where all are."""
-    if k is None:
-        return ()
-    several = np.atleast_1d(np.asarray(k, object)).tolist()
-    if not several:
-        raise ValueError(f"{caller}: k must hold one or more integers; got none")
-    for one in several:
-        if isinstance(one, (bool, np.bool_)) or not isinstance(one, (int, np.integer)) or one < 1:
-            raise ValueError(f"{caller}: k must be an integer from 1 to the length of the lists; got {one!r}")
-    return tuple(int(one) for one in several)
-
-
-def _refuse_repeated(rows: npt.NDArray[np.int32], relevant: Ratings, caller: str) -> None:
-    """Refuse several lists of one user, which would count several times in the means."""
-    counts = np.bincount(rows[rows >= 0], minlength=1)
-    if counts.max() > 1:
-        raise ValueError(
-            f"{caller}: users must be distinct, a list each; got {counts.max()} lists of user "
-            f"{relevant.users.id_at(int(counts.argmax()))!r}"
-        )
