@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastcf import (
         callbacks,
         data,
+        evaluation,
         features,
         metrics,
         model_selection,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     )
     from fastcf._backend import show_config
     from fastcf.errors import DataError, DataWarning, DeviceError, DivergenceError, GradientCheckError
+    from fastcf.evaluation import Evaluation, evaluate
     from fastcf.models.autoencoder import Autoencoder
     from fastcf.models.bias import BiasModel
     from fastcf.models.blend import Blend
@@ -51,6 +53,7 @@ _HOMES = {
     "DataWarning": "errors",
     "DeviceError": "errors",
     "DivergenceError": "errors",
+    "Evaluation": "evaluation",
     "FeatureTable": "preprocessing",
     "GradientCheckError": "errors",
     "GradientReport": "training.gradient_check",
@@ -70,6 +73,7 @@ _HOMES = {
     "UserPerceptron": "models.perceptron",
     "UserRegression": "models.regression",
     "check_gradients": "training.gradient_check",
+    "evaluate": "evaluation",
     "load": "serialization",
     "show_config": "_backend",
 }
@@ -77,6 +81,7 @@ _MODULES = (
     "callbacks",
     "costs",
     "data",
+    "evaluation",
     "features",
     "metrics",
     "model_selection",
@@ -96,6 +101,7 @@ __all__ = [
     "DataWarning",
     "DeviceError",
     "DivergenceError",
+    "Evaluation",
     "FeatureTable",
     "GradientCheckError",
     "GradientReport",
@@ -119,6 +125,8 @@ __all__ = [
     "check_gradients",
     "costs",
     "data",
+    "evaluate",
+    "evaluation",
     "features",
     "load",
     "metrics",

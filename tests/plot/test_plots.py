@@ -176,7 +176,7 @@ def test_plot_search_refuses_what_it_cannot_draw(search):
 def test_plot_intervals_has_a_row_per_model():
     ax = fastcf.plot.plot_intervals(ESTIMATES, label="RMSE")
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["a", "b"]
-    assert texts(ax) == ["0.5", "–"]
+    assert texts(ax) == ["0.5000", "–"]
     for wrong in ({}, {"a": (1, 2)}):
         with pytest.raises(ValueError, match="estimates must"):
             fastcf.plot.plot_intervals(wrong)

@@ -40,7 +40,7 @@ LAYERS = (
     ("ops",),
     ("models",),
     ("retrieval",),
-    ("model_selection",),
+    ("model_selection", "evaluation"),
     ("callbacks", "costs", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
     ("cli",),
     ("__main__",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
@@ -171,11 +173,16 @@ def log_loss(y_true: npt.ArrayLike, p: npt.ArrayLike, *, sample_weight: npt.Arra
     >>> round(log_loss([1, 0], [0.8, 0.4]), 4)
     0.367
     """
-    true, predicted, weights = _labels_and_probabilities(y_true, p, sample_weight, "log_loss")
-    dtype = np.asarray(p).dtype
-    spacing = float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
-    predicted = np.clip(predicted, spacing, 1 - spacing)
-    return _mean(-(xlogy(true, predicted) + xlogy(1 - true, 1 - predicted)), weights)
+    true, _, weights = _labels_and_probabilities(y_true, p, sample_weight, "log_loss")
+    return _mean(log_losses(true, np.asarray(p)), weights)
+
+
+def log_losses(true: npt.NDArray[Any], p: npt.NDArray[Any]) -> _Floats:
+    """Return the negative log-likelihood of each label, of which :func:`log_loss` is the mean."""
+    spacing = float(np.finfo(p.dtype if p.dtype.kind == "f" else np.float64).eps)
+    predicted = np.clip(p.astype(np.float64), spacing, 1 - spacing)
+    losses: _Floats = -(xlogy(true, predicted) + xlogy(1 - true, 1 - predicted))
+    return losses
 
 
 def accuracy(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.exceptions import NotFittedError
 
+from fastcf.metrics.titles import title_of
 from fastcf.plot._canvas import GREY, axes_of, colour, legend, marker, panels_of, tidy
 
 if TYPE_CHECKING:
@@ -14,15 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_history"]
 
-_TITLES = {
-    "rmse": "RMSE",
-    "mae": "MAE",
-    "log_loss": "log-loss",
-    "auc": "AUC",
-    "ndcg": "NDCG",
-    "map": "MAP",
-    "mrr": "MRR",
-}
 _PARTS = (("train", "training"), ("validation", "validation"))
 _ERRORS = ("rmse", "mae", "log_loss")  # the smaller, the better
 _DOTS = 30  # epochs up to which each of them gets a dot
@@ -59,11 +51,6 @@ def _curve(records: list[Record], name: str) -> _Curve:
     return _Curve([epoch for epoch, _ in points], [value for _, value in points])
 
 
-def _title(measure: str) -> str:
-    name, at, k = measure.partition("@")
-    return f"{_TITLES.get(name, name.replace('_', ' '))}{at}{k}"
-
-
 def _measures(records: list[Record]) -> list[str]:
     """Return what was measured, training errors first, in the order of the records."""
     names = list(dict.fromkeys(name for record in records for name, value in record.items() if value is not None))
@@ -89,7 +76,7 @@ def _draw_measure(ax: Axes, records: list[Record], measure: str) -> None:
         best = _best(curve, measure)
         label = f"best: {curve.values[best]:.4f} in epoch {curve.epochs[best]}"
         ax.axvline(curve.epochs[best], color=GREY, linestyle=":", label=label)
-    ax.set_ylabel(_title(measure))
+    ax.set_ylabel(title_of(measure))
     legend(ax)
 
 

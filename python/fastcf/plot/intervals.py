@@ -60,7 +60,7 @@ def plot_intervals(
     ax.hlines(rows, low, high, color=colour(0), linewidth=2.5, alpha=0.45)
     ax.plot(values, rows, "o", color=colour(0))
     for row, value in enumerate(values):
-        text = "–" if np.isnan(value) else f"{value:.4g}"
+        text = "–" if np.isnan(value) else f"{value:.4f}" if abs(value) < 100 else f"{value:.4g}"
         ax.annotate(
             text, (1.02, row), xycoords=("axes fraction", "data"), va="center", color="0.25", annotation_clip=False
         )
