@@ -253,7 +253,7 @@ class Exam:
 
     def _hits(self, lists: Lists, rows: NDArray[np.int32], k: int) -> Floats:
         """Return which relevant entries are in the first ``k`` places of their user's list."""
-        items = lists.rows(self.relevant.items, k, "evaluate")
+        items = lists.first(k, "evaluate").rows(self.relevant.items, "evaluate")
         wide = self.relevant.n_items
         listed = (rows[:, None].astype(np.int64) * wide + items)[items >= 0]
         return np.isin(self.relevant.row_of_entry().astype(np.int64) * wide + self.relevant.indices, listed).astype(
