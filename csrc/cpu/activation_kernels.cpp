@@ -33,7 +33,8 @@ void forward(Activation kind, const T* bias, ActivationRows rows, T* x) {
         bias = nullptr;
         rows = {1, rows.rows * rows.cols, rows.rows * rows.cols};
     }
-    with_activation(kind, [=]<Activation A>() {
+    with_activation(kind, [=](auto of) {
+        constexpr Activation A = decltype(of)::value;
         for (int64_t r = 0; r < rows.rows; ++r) forward_row<A>(bias, rows.cols, x + r * rows.stride);
     });
 }
@@ -42,7 +43,8 @@ template <class T>
 void backward(Activation kind, const T* y, int64_t y_stride, ActivationRows rows, T* gradient) {
     [[maybe_unused]] const FlushDenormals flush;
     if (rows.cols == rows.stride && rows.cols == y_stride) rows = {1, rows.rows * rows.cols, rows.rows * rows.cols};
-    with_activation(kind, [=]<Activation A>() {
+    with_activation(kind, [=](auto of) {
+        constexpr Activation A = decltype(of)::value;
         for (int64_t r = 0; r < rows.rows; ++r)
             backward_row<A>(y + r * y_stride, rows.cols, gradient + r * rows.stride);
     });

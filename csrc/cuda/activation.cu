@@ -83,7 +83,8 @@ void activate(Activation kind, MatrixView<T> x, VectorView<const T> bias, int) {
     const std::int64_t n = x.rows * x.cols;
     const InOut<T> values(x);
     const In<T> biases(bias);
-    with_activation(kind, [&]<Activation A>() {
+    with_activation(kind, [&](auto of) {
+        constexpr Activation A = decltype(of)::value;
         FASTCF_LAUNCH((activate_kernel<A, T>), blocks_for(n, kThreads), kThreads, 0, values.data(), n, x.cols, x.stride,
                       biases.data());
     });
@@ -97,7 +98,8 @@ void activation_gradient(Activation kind, MatrixView<const T> y, MatrixView<T> g
     const std::int64_t n = y.rows * y.cols;
     const In<T> values(y);
     const InOut<T> slopes(gradient);
-    with_activation(kind, [&]<Activation A>() {
+    with_activation(kind, [&](auto of) {
+        constexpr Activation A = decltype(of)::value;
         FASTCF_LAUNCH((slope_kernel<A, T>), blocks_for(n, kThreads), kThreads, 0, values.data(), y.stride,
                       slopes.data(), gradient.stride, n, y.cols);
     });

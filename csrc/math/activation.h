@@ -2,6 +2,8 @@
 // not keep both.
 #pragma once
 
+#include <type_traits>
+
 #include "core/device.h"
 #include "core/mix64.h"
 #include "math/loss.h"
@@ -64,24 +66,24 @@ FASTCF_FORMULA T activation_slope(T y) {
     return T(1);
 }
 
-// Calls body.operator()<kind>().
+// Calls body(constant), whose type has the kind as its `value`.
 template <class Body>
 static inline void with_activation(Activation kind, Body body) {
     switch (kind) {
         case Activation::identity:
-            return body.template operator()<Activation::identity>();
+            return body(std::integral_constant<Activation, Activation::identity>{});
         case Activation::sigmoid:
-            return body.template operator()<Activation::sigmoid>();
+            return body(std::integral_constant<Activation, Activation::sigmoid>{});
         case Activation::tanh:
-            return body.template operator()<Activation::tanh>();
+            return body(std::integral_constant<Activation, Activation::tanh>{});
         case Activation::relu:
-            return body.template operator()<Activation::relu>();
+            return body(std::integral_constant<Activation, Activation::relu>{});
         case Activation::leaky_relu:
-            return body.template operator()<Activation::leaky_relu>();
+            return body(std::integral_constant<Activation, Activation::leaky_relu>{});
         case Activation::elu:
-            return body.template operator()<Activation::elu>();
+            return body(std::integral_constant<Activation, Activation::elu>{});
         case Activation::selu:
-            return body.template operator()<Activation::selu>();
+            return body(std::integral_constant<Activation, Activation::selu>{});
     }
 }
 

@@ -1,9 +1,9 @@
 // Rounding to half precision (IEEE 754 binary16), for hosts without instructions for it.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
+#include "core/bits.h"
 #include "core/device.h"
 
 namespace fastcf {
@@ -18,18 +18,18 @@ FASTCF_FORMULA float round_to_half(float value) {
     constexpr std::uint32_t kSmallestNormal = 0x38800000u;  // 2^-14
     constexpr std::uint32_t kTooLarge = 0x47800000u;        // 2^16
     constexpr int kDropped = 13;                            // bits of a float's fraction that a half has not
-    const std::uint32_t bits = std::bit_cast<std::uint32_t>(value), sign = bits & kSign, size = bits & ~kSign;
+    const std::uint32_t bits = bit_cast<std::uint32_t>(value), sign = bits & kSign, size = bits & ~kSign;
     if (size > kInfinity) return value;  // NaN
     std::uint32_t rounded = 0;
     if (size < kSmallestNormal) {
         // The last place of a float between 1/2 and 1 is 2^-24: the sum rounds to it.
-        rounded = std::bit_cast<std::uint32_t>((std::bit_cast<float>(size) + 0.5f) - 0.5f);
+        rounded = bit_cast<std::uint32_t>((bit_cast<float>(size) + 0.5f) - 0.5f);
     } else {
         const std::uint32_t half_place = (1u << (kDropped - 1)) - 1u + ((size >> kDropped) & 1u);
         rounded = (size + half_place) >> kDropped << kDropped;
         if (rounded >= kTooLarge) rounded = kInfinity;
     }
-    return std::bit_cast<float>(sign | rounded);
+    return bit_cast<float>(sign | rounded);
 }
 
 }  // namespace fastcf

@@ -110,7 +110,8 @@ inline TopkPool topk_pool(const TopkQuery& query) {
     if (!query.excluded.empty()) {
         std::vector<bool> out(static_cast<std::size_t>(query.items.rows));
         for (std::int64_t e = 0; e < query.excluded.size; ++e) out[static_cast<std::size_t>(query.excluded[e])] = true;
-        std::erase_if(pool.ids, [&](std::int32_t id) { return out[static_cast<std::size_t>(id)]; });
+        const auto gone = [&](std::int32_t id) { return out[static_cast<std::size_t>(id)]; };
+        pool.ids.erase(std::remove_if(pool.ids.begin(), pool.ids.end(), gone), pool.ids.end());
     }
     pool.size = static_cast<std::int64_t>(pool.ids.size());
     return pool;
