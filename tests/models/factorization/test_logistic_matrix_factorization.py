@@ -309,7 +309,7 @@ def test_logistic_history_is_shown(split, capsys):
     assert "validation_log_loss" in printed
     axes = fastcf.plot.plot_history(model)
     assert axes.get_ylabel() == "log-loss"
-    assert {line.get_label() for line in axes.lines} >= {"training log-loss", "validation log-loss"}
+    assert {line.get_label() for line in axes.lines} >= {"training", "validation"}
 
 
 def test_logistic_grid_search_finds_the_planted_penalty(split):
