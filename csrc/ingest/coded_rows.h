@@ -27,7 +27,7 @@ class CodeSink {
     // Notes the text of the k-th row of a few.
     bool take(const char* begin, std::int32_t n, int k, std::int64_t) {
         if (n < 1) return false;
-        const auto is_outer = [](char c) { return c == ' ' || c == '\t' || c == '"'; };
+        const auto is_outer = [](char c) { return c == ' ' || c == '\t' || c == '"' || c == '\r'; };
         if (is_outer(begin[0]) || is_outer(begin[n - 1])) return false;
         const auto size = static_cast<std::size_t>(n);
         fields_[k] = {begin, size};

@@ -18,9 +18,19 @@
 
 namespace fastcf::ingest {
 
+// Whether a text is one that programs write where there is no value.
+inline bool stands_for_none(std::string_view text) {
+    if (text.size() > 4 || text.size() < 2) return false;
+    if (text[0] != 'N' && text[0] != 'n' && text[0] != '\\' && text[0] != '<') return false;
+    for (const std::string_view none : {"NULL", "Null", "null", "None", "NaN", "nan", "NA", "N/A", "<NA>", "\\N"})
+        if (text == none) return true;
+    return false;
+}
+
 // Whether a text can be an id of a column: a NUL is a sign of something that is no text.
 inline bool is_id_text(std::string_view text, IdType type) {
     if (type == IdType::integer) return is_integer_text(text);
+    if (type == IdType::any && stands_for_none(text)) return false;
     return is_utf8(text) && text.find('\0') == std::string_view::npos;
 }
 
@@ -59,6 +69,7 @@ class LineParser {
           decimal_(format.decimal),
           missing_(format.missing),
           header_(format.header),
+          names_(format.names),
           splitter_(format.dialect),
           dialect_(format.dialect) {
         roles_.assign(static_cast<std::size_t>(format.n_fields), Role::none);
@@ -197,17 +208,20 @@ class LineParser {
         return true;
     }
 
-    static IdMode parse_id(std::string_view field, const IdColumn& column, Id& id, const char* name) {
-        if (field.empty()) throw Malformed{concat(name, " id must not be empty; ", kLeaveOut)};
+    static IdMode parse_id(std::string_view field, const IdColumn& column, Id& id, const std::string& name) {
+        if (field.empty()) throw Malformed{concat(name, " must not be empty; ", kLeaveOut)};
         if (column.type == IdType::integer && !is_integer_text(field))
             throw Malformed{
-                concat(name, " id must be an integer, as id_type says; got ", shown_value(field), "; ", kLeaveOut)};
+                concat(name, " must be an integer, as id_type says; got ", shown_value(field), "; ", kLeaveOut)};
+        if (column.type == IdType::any && stands_for_none(field))
+            throw Malformed{concat(name, " must not be missing; got ", shown_value(field), "; ", kLeaveOut,
+                                   ", id_type='str' takes them as texts")};
         if (column.mode != IdMode::text) {
             if (!parse_canonical_integer(field, id.integer)) return IdMode::text;
             return fits_mode(id.integer, column.mode) ? column.mode : IdMode::integer;
         }
         if (!is_id_text(field, column.type))
-            throw Malformed{concat(name, " id must be valid UTF-8 text; ", kNameEncoding)};
+            throw Malformed{concat(name, " must be valid UTF-8 text; ", kNameEncoding)};
         id.unquoted = field;
         id.text = id.unquoted;
         return column.mode;
@@ -216,10 +230,10 @@ class LineParser {
     void parse_field(Role role, std::string_view field, Row& row) {
         switch (role) {
             case Role::user:
-                needed_user = parse_id(field, user_, row.user, "user");
+                needed_user = parse_id(field, user_, row.user, names_.user);
                 break;
             case Role::item:
-                needed_item = parse_id(field, item_, row.item, "item");
+                needed_item = parse_id(field, item_, row.item, names_.item);
                 break;
             case Role::rating:
                 parse_rating(field, row.rating);
@@ -247,11 +261,11 @@ class LineParser {
             case Decimal::ok:
                 return;
             case Decimal::not_a_number:
-                throw Malformed{
-                    concat("rating must be a number; got ", shown_value(field), "; ", remedy_for_rating(field))};
+                throw Malformed{concat(names_.rating, " must be a number; got ", shown_value(field), "; ",
+                                       remedy_for_rating(field))};
             case Decimal::not_finite:
-                throw Malformed{
-                    concat("rating must be a finite number; got ", shown_value(field), "; ", remedy_for_rating(field))};
+                throw Malformed{concat(names_.rating, " must be a finite number; got ", shown_value(field), "; ",
+                                       remedy_for_rating(field))};
         }
     }
 
@@ -285,6 +299,7 @@ class LineParser {
     char decimal_;
     std::vector<std::string> missing_;
     std::string header_;
+    ColumnNames names_;
     std::uint64_t separator_word_ = 0;
     std::uint64_t separator_mask_ = 0;
     std::vector<Role> roles_;

@@ -58,7 +58,7 @@ inline std::string_view next_line(const char*& cursor, const char* end) {
     const std::size_t newline = rest.find('\n');
     std::string_view line = rest.substr(0, newline);
     cursor = newline == std::string_view::npos ? end : begin + newline + 1;
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    while (!line.empty() && line.back() == '\r') line.remove_suffix(1);  // two, where CRLF was written as text
     return line;
 }
 

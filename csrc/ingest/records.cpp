@@ -38,7 +38,8 @@ const char* RecordReader::end_of_record(const char* begin, const char* end) cons
                 break;
             }
             while (p < end && dialect_.is_space(*p)) ++p;
-            if (p < end && *p == '\r' && (p + 1 == end || p[1] == '\n')) ++p;
+            const char* const line_end = std::find_if(p, end, [](char c) { return c != '\r'; });
+            if (line_end == end || *line_end == '\n') p = line_end;
             if (p == end || *p == '\n') return p;
             if (!at_separator(p)) return nullptr;
         } else {
@@ -66,7 +67,7 @@ std::string_view RecordReader::next(const char*& cursor, const char* end) {
     n_lines += std::count(begin, stop, '\n');
     cursor = stop == end ? end : stop + 1;
     std::string_view record(begin, static_cast<std::size_t>(stop - begin));
-    if (!record.empty() && record.back() == '\r') record.remove_suffix(1);
+    while (!record.empty() && record.back() == '\r') record.remove_suffix(1);
     return record;
 }
 

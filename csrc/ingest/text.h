@@ -18,6 +18,13 @@
 
 namespace fastcf::ingest {
 
+// What the columns are called in messages.
+struct ColumnNames {
+    std::string user = "user id";
+    std::string item = "item id";
+    std::string rating = "rating";
+};
+
 // Which fields of a record mean what (-1: no such field), and how their values are written.
 struct LogFormat {
     Dialect dialect;
@@ -28,9 +35,10 @@ struct LogFormat {
     int timestamp = -1;
     char decimal = '.';                // of ratings
     std::vector<std::string> missing;  // ratings written like this are NaN
-    std::string header;                // a line that repeats it is malformed; empty: there is none
-    bool keep_going = false;           // leave malformed records out, and count them
-    bool by_record = false;            // pieces were cut by cut_at_records
+    ColumnNames names;
+    std::string header;       // a line that repeats it is malformed; empty: there is none
+    bool keep_going = false;  // leave malformed records out, and count them
+    bool by_record = false;   // pieces were cut by cut_at_records
 };
 
 // What the caller says that the ids of a column are. `any`: integers where all of them are canonical ones.

@@ -1,18 +1,16 @@
-"""Checks of the columns that ratings are made from: numbers, timestamps and Arrow tables."""
+"""Checks of the columns that ratings are made from: numbers and timestamps, of arrays and of Arrow tables."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import ingest
-from fastcf._id_columns import refuse_nulls
 from fastcf._times import as_seconds, check_time_unit, moments
 
-__all__ = ["arrow_columns", "arrow_numbers", "arrow_times", "float_vector", "time_vector"]
+__all__ = ["arrow_numbers", "arrow_times", "float_vector", "time_vector"]
 
 
 def _vector(array: ArrayLike, caller: str, name: str) -> NDArray[Any]:
@@ -95,57 +93,7 @@ def time_vector(array: ArrayLike, caller: str, name: str, unit: str = "s") -> ND
     return as_seconds(np.ascontiguousarray(vector, dtype=np.int64), unit, f"{caller}: {name}")
 
 
-# ------------------------------------------------------------------------------------------------------- Arrow tables
-
-
-def arrow_columns(source: Any, names: Iterable[str], caller: str) -> dict[str, Any]:
-    """Read the named columns of anything with the Arrow C stream protocol, as pyarrow.ChunkedArray.
-
-    Raises
-    ------
-    ImportError
-        If pyarrow is not installed.
-    TypeError
-        If ``source`` does not have the protocol.
-    ValueError
-        If a column is missing or holds a null; the message names the column and the row.
-    """
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ImportError(f"{caller} needs pyarrow, an optional extra: pip install 'fastcf[arrow]'") from error
-    wanted = list(dict.fromkeys(names))
-    reader = pa.RecordBatchReader.from_stream(_streamed(source, wanted, caller))
-    present = reader.schema.names
-    for name in wanted:
-        if present.count(name) != 1:
-            raise ValueError(f"{caller}: table must have one column {name!r}; it has {', '.join(map(repr, present))}")
-    chunks: dict[str, list[Any]] = {name: [] for name in wanted}
-    for batch in reader:
-        for name in wanted:
-            chunks[name].append(batch.column(name))
-    columns = {name: pa.chunked_array(chunks[name], type=reader.schema.field(name).type) for name in wanted}
-    for name, column in columns.items():
-        refuse_nulls(column, f"{caller}: column {name!r}")
-    return columns
-
-
-def _streamed(source: Any, wanted: list[str], caller: str) -> Any:
-    """Return what has the protocol: the source itself, a lazy frame's columns collected, or a dataset's scanned."""
-    if hasattr(source, "__arrow_c_stream__"):
-        return source
-    if hasattr(source, "fetch_record_batch"):  # cursors of ADBC
-        return source.fetch_record_batch()
-    if hasattr(source, "collect_schema") and hasattr(source, "collect"):
-        present = source.collect_schema().names()
-        return source.select([name for name in wanted if name in present] or present).collect()
-    if hasattr(source, "scanner") and hasattr(source, "schema"):
-        present = source.schema.names
-        return source.scanner(columns=[name for name in wanted if name in present] or present).to_reader()
-    raise TypeError(
-        f"{caller}: table must offer __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow), or be a Polars LazyFrame or "
-        f"pyarrow Dataset; got {type(source).__name__}"
-    )
+# ------------------------------------------------------------------------------------------------------ Arrow columns
 
 
 def _numpy(column: Any) -> NDArray[Any]:
@@ -154,14 +102,22 @@ def _numpy(column: Any) -> NDArray[Any]:
     return chunks[0] if len(chunks) == 1 else column.to_numpy()  # type: ignore[no-any-return]  # pyarrow is untyped
 
 
+def _decoded(column: Any) -> Any:
+    """Return a column of a dictionary as one of its values."""
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
 def arrow_numbers(column: Any, name: str, caller: str, *, non_negative: bool = False) -> NDArray[np.float32]:
     """Return a column of integers, floats or decimals as float32; see :func:`float_vector`."""
     import pyarrow as pa
 
+    column = _decoded(column)
     if pa.types.is_decimal(column.type):
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise TypeError(f"{caller}: column {name!r} must hold real numbers; got {column.type}")
+        raise TypeError(f"{caller}: column {name!r} must hold real numbers; got {column.type}; cast it")
     return float_vector(_numpy(column), caller, f"column {name!r}", non_negative=non_negative)
 
 
@@ -170,6 +126,7 @@ def arrow_times(column: Any, name: str, caller: str, unit: str = "s") -> NDArray
     import pyarrow as pa
 
     types = pa.types
+    column = _decoded(column)
     if types.is_date(column.type) or types.is_timestamp(column.type):
         per_second = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
         if types.is_date(column.type):

@@ -120,6 +120,7 @@ def read_log(
     comment: str = "",
     decimal: str = ".",
     missing: Sequence[str] = ...,
+    names: Sequence[str] = ...,
     header: bytes = ...,
     keep_going: bool = False,
     id_types: Sequence[str] = ...,

@@ -3,7 +3,8 @@
 Dates and times are seconds since 1970 in UTC; those without a zone are taken as UTC; fractions are dropped. What a
 number means is decided for a column as a whole, by its magnitude: below 1e11 it is seconds (until the year 5138), then
 milliseconds, from 1e14 on microseconds, from 1e17 on nanoseconds. A column whose numbers belong to several of these,
-or could all be days written as YYYYMMDD, is refused until ``time_unit`` says what they are.
+or could all be days written as YYYYMMDD, also with a time of day as in YYYYMMDDHHMMSS, is refused until ``time_unit``
+says what they are.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from fastcf._backend import ingest
 __all__ = ["TIME_UNITS", "as_seconds", "check_time_unit", "moments"]
 
 TIME_UNITS = ("auto", "s", "ms", "us", "ns", "date")
-"""Values of ``time_unit``; ``"date"``: days as numbers YYYYMMDD."""
+"""Values of ``time_unit``; ``"date"``: days as numbers YYYYMMDD, or with a time of day."""
 
 _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _BOUNDS = {"s": 10**11, "ms": 10**14, "us": 10**17}  # each unit's numbers are below
 _CERTAIN_BITS = 1 << 36  # below 1e11
 _DAY_BITS = 1 << 24, 1 << 25  # the numbers 19000101 to 21001231 lie between
-_FIRST_DAY, _LAST_DAY = 19000101, 21001231
+_FIRST_YEAR, _LAST_YEAR = 1900, 2100
+_DIGITS = (8, 10, 12, 14)  # of YYYYMMDD, and with HH, HHMM or HHMMSS behind
 
 
 def check_time_unit(unit: str, caller: str) -> None:
@@ -39,18 +41,35 @@ def _unit_of(number: int) -> str:
     return next((unit for unit, bound in _BOUNDS.items() if number < bound), "ns")
 
 
-def _days(values: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return days YYYYMMDD as seconds, or None where one is none."""
-    year, rest = np.divmod(values, 10_000)
-    month, day = np.divmod(rest, 100)
-    if values.size and (values.min() < 0 or year.max() > 9999 or month.min() < 1 or month.max() > 12):
+def _dates(values: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return numbers YYYYMMDD, all with as much of HHMMSS behind, as seconds; None where one is no such moment."""
+    if values.size == 0:
+        return values
+    n_digits = len(str(int(values.max())))
+    if n_digits not in _DIGITS or values.min() < 10 ** (n_digits - 1):
         return None
-    months = (year - 1970) * 12 + month - 1
-    dates = months.astype("datetime64[M]").astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
-    if values.size and (day.min() < 1 or (dates.astype("datetime64[M]").astype(np.int64) != months).any()):
+    hour, minute, second = np.zeros((3, values.size), np.int64)
+    days, clock = np.divmod(values, 10 ** (n_digits - 8))
+    for unit, place in zip((hour, minute, second), range(n_digits - 10, -1, -2), strict=False):
+        unit[:] = clock // 10**place % 100
+    months, day = np.divmod(days, 100)
+    year, month = np.divmod(months, 100)
+    if month.min() < 1 or month.max() > 12 or day.min() < 1 or hour.max() > 23 or max(minute.max(), second.max()) > 59:
         return None
-    seconds: NDArray[np.int64] = dates.astype("datetime64[s]").astype(np.int64)
+    since = (year - 1970) * 12 + month - 1
+    dates = since.astype("datetime64[M]").astype("datetime64[D]") + (day - 1).astype("timedelta64[D]")
+    if (dates.astype("datetime64[M]").astype(np.int64) != since).any():
+        return None
+    seconds: NDArray[np.int64] = dates.astype("datetime64[s]").astype(np.int64) + 3600 * hour + 60 * minute + second
     return seconds
+
+
+def _may_be_dates(low: int, high: int, numbers: NDArray[np.int64]) -> bool:
+    """Whether all numbers look like dates of the last and of this century; YYYYMMDDHH are seconds of 2030 and later."""
+    if len(str(low)) not in _DIGITS or len(str(low)) == 10 or len(str(high)) != len(str(low)):
+        return False
+    scale = 10 ** (len(str(low)) - 4)
+    return low // scale >= _FIRST_YEAR and high // scale <= _LAST_YEAR and _dates(numbers) is not None
 
 
 def as_seconds(
@@ -77,10 +96,12 @@ def as_seconds(
         If the numbers cannot be told, or are not what ``unit`` says.
     """
     if unit == "date":
-        days = _days(values)
-        if days is None or has_dates:
-            raise ValueError(f"{where}: timestamps must be numbers YYYYMMDD for time_unit='date'")
-        return days
+        dates = _dates(values)
+        if dates is None or has_dates:
+            raise ValueError(
+                f"{where}: timestamps must be numbers YYYYMMDD, or all of them YYYYMMDDHHMMSS, for time_unit='date'"
+            )
+        return dates
     if unit != "auto":
         if unit != "s" and has_dates:
             raise ValueError(f"{where}: some timestamps are dates, which time_unit={unit!r} does not fit")
@@ -93,9 +114,11 @@ def as_seconds(
     if numbers.size == 0:
         return values
     low, high = int(numbers.min()), int(numbers.max())
-    if low >= _FIRST_DAY and high <= _LAST_DAY and not has_dates and _days(numbers) is not None:
+    if not has_dates and low > 0 and _may_be_dates(low, high, numbers):
+        number = "seconds" if high < _BOUNDS["s"] else "milliseconds"
+        unit = "s" if number == "seconds" else "ms"
         raise ValueError(
-            f"{where}: timestamps such as {low} may be days; time_unit='date' reads days, time_unit='s' seconds"
+            f"{where}: timestamps such as {low} may be dates; time_unit='date' reads dates, time_unit={unit!r} {number}"
         )
     sizes = np.abs(numbers.astype(np.float64))
     nearest, largest = int(sizes.min()), int(sizes.max())

@@ -11,6 +11,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf import _columns
+from fastcf._arrow_tables import arrow_columns, table_source
 from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_mask, frozen, pair_columns
 from fastcf._backend import ingest
 from fastcf._columns import float_vector, time_vector
@@ -329,14 +330,16 @@ class Ratings(Tabular):
             As :meth:`from_coo`, and for a missing column or a null; the message names the column and the row.
         """
         caller = "Ratings.from_arrow"
-        wanted = [name for name in (user, item, rating, timestamp, weight) if name is not None]
-        columns = _columns.arrow_columns(table, wanted, caller)
+        names = {"user": user, "item": item, "rating": rating, "timestamp": timestamp, "weight": weight}
+        wanted = {role: name for role, name in names.items() if name is not None}
+        columns = arrow_columns(table_source(table, caller), wanted, caller)
+        times, weights = columns.get("timestamp"), columns.get("weight")
         return from_columns(
-            arrow_ids(columns[user], f"{caller}: column {user!r}"),
-            arrow_ids(columns[item], f"{caller}: column {item!r}"),
-            _columns.arrow_numbers(columns[rating], rating, caller),
-            None if timestamp is None else _columns.arrow_times(columns[timestamp], timestamp, caller, time_unit),
-            None if weight is None else _columns.arrow_numbers(columns[weight], weight, caller, non_negative=True),
+            arrow_ids(columns["user"], f"{caller}: column {user!r}"),
+            arrow_ids(columns["item"], f"{caller}: column {item!r}"),
+            _columns.arrow_numbers(columns["rating"], rating, caller),
+            None if times is None else _columns.arrow_times(times, str(timestamp), caller, time_unit),
+            None if weights is None else _columns.arrow_numbers(weights, str(weight), caller, non_negative=True),
             Options(duplicates, n_threads, caller, user_ids, item_ids),
         )
 

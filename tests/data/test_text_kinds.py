@@ -225,7 +225,7 @@ def test_units_of_numbers_are_decided_for_the_column(tmp_path):
     refused(times_file(tmp_path, "2018-07-07", 10**12), "must be of one unit")
     refused(times_file(tmp_path, "2018-07-07", 10**5), "some timestamps are dates", time_unit="ms")
     days = times_file(tmp_path, 20180707, 20200229)
-    refused(days, "20180707 may be days; time_unit='date'")
+    refused(days, "20180707 may be dates; time_unit='date'")
     assert load_ratings(days, time_unit="date").timestamps.tolist() == [1530921600, 1582934400]
     assert load_ratings(days, time_unit="s").timestamps.tolist() == [20180707, 20200229]
     refused(times_file(tmp_path, 20180707, 20180732), "YYYYMMDD", time_unit="date")

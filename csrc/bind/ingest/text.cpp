@@ -125,8 +125,8 @@ Tuple<IdEntries, IdEntries, py::array_t<float>, ArrayOrNone<std::int64_t>,
 read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_line, const std::string& separator,
                 int n_fields, const std::array<int, 4>& columns, const std::string& quoting, const std::string& escape,
                 const std::string& comment, const std::string& decimal, const std::vector<std::string>& missing,
-                const py::bytes& header, bool keep_going, const std::array<std::string, 2>& id_types, bool narrow,
-                int n_threads, std::int64_t piece_bytes) {
+                const std::array<std::string, 3>& names, const py::bytes& header, bool keep_going,
+                const std::array<std::string, 2>& id_types, bool narrow, int n_threads, std::int64_t piece_bytes) {
     const char* const caller = "read_log";
     LogFormat format;
     format.dialect = make_dialect(separator, quoting, escape, comment, caller);
@@ -137,6 +137,7 @@ read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_
     format.timestamp = columns[3];
     format.decimal = decimal.size() == 1 ? decimal[0] : '\0';
     format.missing = missing;
+    format.names = {names[0], names[1], names[2]};
     format.header = header;
     format.keep_going = keep_going;
     format.by_record = escape.size() == 1;  // an escaped line end cannot be told from others line by line
@@ -253,9 +254,9 @@ void register_text(py::module_& module) {
     module.def("read_log", &read_log_arrays, arg("text"), py::kw_only(), arg("offset"), arg("first_line"),
                arg("separator"), arg("n_fields"), arg("columns"), arg("quoting") = "record", arg("escape") = "",
                arg("comment") = "", arg("decimal") = ".", arg("missing") = std::vector<std::string>{},
-               arg("header") = py::bytes(), arg("keep_going") = false,
-               arg("id_types") = std::array<std::string, 2>{"auto", "auto"}, arg("narrow") = false,
-               arg("n_threads") = 0, arg("piece_bytes") = std::int64_t{1} << 20);
+               arg("names") = std::array<std::string, 3>{"user id", "item id", "rating"}, arg("header") = py::bytes(),
+               arg("keep_going") = false, arg("id_types") = std::array<std::string, 2>{"auto", "auto"},
+               arg("narrow") = false, arg("n_threads") = 0, arg("piece_bytes") = std::int64_t{1} << 20);
     module.def("split_records", &split_records, arg("text"), py::kw_only(), arg("offset"), arg("first_line"),
                arg("separator"), arg("quoting") = "record", arg("escape") = "", arg("comment") = "",
                arg("limit") = std::int64_t{-1}, arg("keep_going") = false, arg("replace") = false);

@@ -12,9 +12,9 @@ import click
 
 from fastcf.cli._inputs import RatingFile, note_left_out, refuse_model
 from fastcf.cli._reading import column, reading_of
-from fastcf.data import detect_format
 from fastcf.data.dialect import check_text_options
 from fastcf.data.events import EventMeaning, read_events
+from fastcf.data.files import recognised
 from fastcf.errors import DataError
 
 __all__ = ["EVENTS", "are_events", "event_options", "load_event_file"]
@@ -105,7 +105,8 @@ def load_event_file(path: Path, *, threads: int | None, **options: Any) -> Ratin
             raise click.UsageError(f"{flag} is for files of ratings, not for logs of events")
     refuse_model(path, "events")
     started = time.perf_counter()
-    meaning = EventMeaning.of(caller=str(path), **{name: options[name] for name in EVENTS if name != "event"})
+    given = {name: options[name] for name in (*EVENTS, "time_unit") if name != "event"}
+    meaning = EventMeaning.of(caller=str(path), **given)
     arguments = reading_of(options)
     columns = {role: arguments.pop(role) for role in ("user", "item", "timestamp")}
     columns |= {role: options[role] for role in ("event", "duration")}
@@ -121,7 +122,7 @@ def load_event_file(path: Path, *, threads: int | None, **options: Any) -> Ratin
     except ValueError as error:
         raise DataError(_as_flags(str(error))) from None
     note_left_out(path, left_out, mode)
-    return RatingFile(ratings, detect_format(path), time.perf_counter() - started)
+    return RatingFile(ratings, recognised(path), time.perf_counter() - started)
 
 
 def _as_flags(message: str) -> str:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fastcf._id_columns import as_id_column
 from fastcf._texts import IdColumn, TextTable
 from fastcf.cli._reading import reading_of
-from fastcf.data import ItemTable, RatingFiles, detect_format, read_items
+from fastcf.data import ItemTable, RatingFiles, read_items
+from fastcf.data.files import recognised
 from fastcf.data.left_out import LeftOut, described
 from fastcf.data.text import load_log
 from fastcf.errors import DataError
@@ -92,8 +93,8 @@ def read_ratings(path: Path, *, threads: int | None, **options: Any) -> RatingFi
     """Read a file or folder of ratings with the options of :func:`fastcf.cli._reading.rating_options`."""
     refuse_model(path, "ratings")
     started = time.perf_counter()
-    files = detect_format(path)
-    arguments = reading_of(options)
+    files = recognised(path)
+    arguments = {**reading_of(options), "format": "delimited" if files.format == "delimited" else "auto"}
     mode = arguments["on_bad_lines"]
     if mode == "warn":
         arguments["on_bad_lines"] = "skip"

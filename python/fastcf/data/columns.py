@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from fastcf._backend import ingest
 from fastcf.errors import DataError
 
 __all__ = [
+    "EVENT_NAMES",
     "ITEM_NAMES",
     "LOG_NAMES",
     "OPTIONAL",
@@ -81,11 +82,29 @@ LOG_NAMES: Mapping[str, frozenset[str]] = {
 }
 """Names, as :func:`plain_name` gives them, by which the columns of a log are recognised."""
 
+EVENT_NAMES = frozenset(
+    {
+        "event",
+        "eventtype",
+        "eventname",
+        "action",
+        "actiontype",
+        "behavior",
+        "behaviortype",
+        "behaviour",
+        "behaviourtype",
+        "interaction",
+        "interactiontype",
+    }
+)
+"""Names, in the same way, of a column that says what kind of event a line is."""
+
 OPTIONAL = frozenset({"timestamp"})
 """Columns that a log need not have."""
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?")
+_THING = re.compile(r"^parent|(id|name|(?<!s)s)$")  # parts of names that make no other thing of a column
 _LARGEST_RATING = 100
 _EPOCH = 10**8  # 1973: smaller numbers do not look like times
 _MOST_COLUMNS, _LONGEST_VALUE = 16, 24
@@ -199,6 +218,10 @@ def _is_unknown_header(records: Sequence[Record]) -> bool:
 # ---------------------------------------------------------------------------------------------------------------
 
 
+def _names_events(fields: Sequence[str]) -> bool:
+    return any(plain_name(field) in EVENT_NAMES for field in fields)
+
+
 def _shortened(text: str) -> str:
     return repr(text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…")
 
@@ -216,12 +239,32 @@ def listing(records: Sequence[Record], header: bool) -> str:
 
 
 def _named_position(name: str, fields: Sequence[str], role: str, caller: str) -> int:
-    if name in fields:
+    if fields.count(name) == 1:
         return fields.index(name)
     matches = [i for i, field in enumerate(fields) if plain_name(field) == plain_name(name)]
     if len(matches) != 1:
-        raise ValueError(f"{caller}: {role} must name a column of the file ({', '.join(fields)}); got {name!r}")
+        several = "; several columns are called so, pass a number" if matches else ""
+        raise ValueError(
+            f"{caller}: {role} must name a column of the file ({', '.join(fields)}); got {name!r}{several}"
+        )
     return matches[0]
+
+
+def _recognised(role: str, fields: Sequence[str], names: frozenset[str], taken: Collection[int], where: object) -> int:
+    """Return the first column that has one of the names; -1 where none has.
+
+    Raises
+    ------
+    DataError
+        If others have names of other things, as "artist_id" and "track_id" are, or the same name.
+    """
+    plain = [plain_name(field) for field in fields]
+    matches = [i for i, name in enumerate(plain) if name in names and i not in taken]
+    things = {_THING.sub("", plain[i]) for i in matches}
+    if len(things) > 1 or len({plain[i] for i in matches}) < len(matches):
+        listed = " and ".join(f"{i} {_shortened(fields[i])}" for i in matches)
+        raise DataError(f"{where}: columns {listed} may each be the {role}; pass {role}= by name or number")
+    return matches[0] if matches else -1
 
 
 def _given(
@@ -261,7 +304,10 @@ def log_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | s
     if not 2 <= n <= 4:
         return f"there are {n} columns and no line that names them (load_dense reads a column per item)"
     if not all(map(_are_ids, columns[:2])):
-        return f"no line names the {n} columns, and the first two do not look like ids of users and items"
+        return (
+            f"no line names the {n} columns, and the first two do not look like ids of users and items (load_dense "
+            "reads a column per item)"
+        )
     wants_rating = asked.get("rating", False) is not False
     last_is_time = n > 2 and _are_times(columns[-1])
     found = {"user": 0, "item": 1, "timestamp": n - 1 if last_is_time else -1}
@@ -276,7 +322,10 @@ def log_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | s
         return "there are two columns and no rating: with rating=False, every line counts 1"
     if n - last_is_time == 3 and _are_ratings(columns[2]):
         return {**found, "rating": 2 if wants_rating else -1}
-    return f"no line names the columns, and columns 2 to {n - 1} do not look like a rating and a time"
+    others = "column 2 does not look like a rating"
+    if n == 4:
+        others = "columns 2 and 3 do not look like a rating and a time"
+    return f"no line names the columns, and {others}"
 
 
 def movielens_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | str:
@@ -320,11 +369,10 @@ def choose_columns(
     positions = _given(asked, records, has_header, optional, caller)
     problem = ""
     if has_header:
-        names = [plain_name(field) for field in fields]
         for role in asked:
-            matches = [i for i, name in enumerate(names) if name in known[role] and i not in positions.values()]
-            if role not in positions and matches:
-                positions[role] = matches[0]
+            if role not in positions:
+                position = _recognised(role, fields, known[role], positions.values(), path)
+                positions |= {role: position} if position >= 0 else {}
     missing = [role for role in asked if role not in positions and role not in optional]
     if missing and not has_header:
         rows = [record.fields for record in records if len(record.fields) == n]
@@ -343,7 +391,8 @@ def choose_columns(
             names_of = "".join((", the " if i else "the ") + role for i, role in enumerate(missing))
             problem = f"cannot tell which column is {names_of}"
             if missing == ["rating"]:
-                problem += ", or whether there is one (rating=False: every line counts 1)"
+                problem += ", or whether there is one (rating=False: every line counts 1"
+                problem += "; load_events sums events)" if _names_events(fields) and has_header else ")"
         ways = ", ".join(f"{role}=" for role in missing)
         raise DataError(f"{path}: {problem}; pass {ways} by name or number of: {listing(records, has_header)}")
     taken: dict[int, str] = {}
@@ -356,10 +405,27 @@ def choose_columns(
     return Columns(has_header, n, {role: positions.get(role, -1) for role in asked})
 
 
-def named_positions(names: Sequence[str], asked: Asked, where: object, caller: str) -> dict[str, int]:
+def named_positions(
+    names: Sequence[str],
+    asked: Asked,
+    where: object,
+    caller: str,
+    *,
+    known: Mapping[str, frozenset[str]] = LOG_NAMES,
+    optional: frozenset[str] = OPTIONAL,
+) -> dict[str, int]:
     """Return the position of each column of a table whose columns all have names.
 
-    There is no entry for a column that is not wanted, nor for timestamps where no name is theirs.
+    There is no entry for a column that is not wanted, nor for an optional one where no name is its.
     """
-    layout = choose_columns([Record(0, 0, 0, list(names))], asked, header=True, decimal=None, caller=caller, path=where)
+    layout = choose_columns(
+        [Record(0, 0, 0, list(names))],
+        asked,
+        known=known,
+        optional=optional,
+        header=True,
+        decimal=None,
+        caller=caller,
+        path=where,
+    )
     return {role: position for role, position in layout.positions.items() if position >= 0}

@@ -156,7 +156,7 @@ def _tables(archive: zipfile.ZipFile) -> list[str]:
 def table_in(archive: zipfile.ZipFile, name: str) -> str:
     """Return the only table of a zip archive; ``name`` is the archive's path."""
     names = _tables(archive)
-    if "[Content_Types].xml" in names:
+    if "[Content_Types].xml" in names or {"mimetype", "content.xml"} <= set(names):
         raise DataError(f"{name}: is an Office document (an Excel workbook, for example); save the table as CSV")
     if names and all(each.endswith(".npy") for each in names):
         raise DataError(f"{name}: is a NumPy archive; read it with numpy.load, and use Ratings.from_coo or from_scipy")

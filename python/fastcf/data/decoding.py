@@ -6,6 +6,7 @@ import codecs
 import mmap
 from pathlib import Path
 
+from fastcf.data.magic import HEAD, wide_encoding
 from fastcf.errors import DataError
 
 __all__ = ["Bytes", "check_encoding", "utf8_text"]
@@ -15,7 +16,6 @@ Bytes = bytes | bytearray | mmap.mmap
 
 _CHUNK = 1 << 22
 _HEAD = 1 << 16
-_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def check_encoding(encoding: str, caller: str) -> str:
@@ -76,8 +76,9 @@ def utf8_text(data: Bytes, path: Path, encoding: str) -> tuple[Bytes, int]:
         If the text is not of this encoding.
     """
     if encoding in ("utf-8", "utf-8-sig"):
-        if data[:2] in _MARKS:
-            raise DataError(f"{path}: the file is UTF-16 text; encoding='utf-16' reads it")
+        wide = wide_encoding(bytes(data[:HEAD]))
+        if wide is not None:
+            raise DataError(f"{path}: the file is {wide.upper()[:6]} text; encoding={wide!r} reads it")
     else:
         data = _decoded(data, path, encoding)
     head = bytes(data[:_HEAD])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,6 +34,7 @@ _SEPARATORS = ("::", "\t", ",", ";", "|", " ")
 _SAMPLE = 100
 _LONGEST_LINE = 1 << 20
 _SHOWN = 200
+_NAMED_SEPARATOR = re.compile(rb'"?sep=([^\w\s"]|\t)"?\r*\n', re.IGNORECASE)  # the first line of Excel's files
 
 
 class TextOptions(TypedDict, total=False):
@@ -132,8 +135,16 @@ class TextFile:
         self.text = text
         self.options = options
         self.caller = caller
-        self._begin = begin
+        self._begin, self._first_line = begin, 1
         self._check_lines()
+        self._skip_named_separator()
+
+    def _skip_named_separator(self) -> None:
+        """Go past a first line "sep=;", which names the separator where none is given."""
+        named = _NAMED_SEPARATOR.match(bytes(self.text[self._begin : self._begin + 16]))
+        if named is not None:
+            self._begin, self._first_line = self._begin + named.end(), 2
+            self.options["separator"] = self.options["separator"] or named[1].decode()
 
     def _check_lines(self) -> None:
         """Refuse text that is empty, or has no lines."""
@@ -160,7 +171,7 @@ class TextFile:
         records, _, _ = ingest.split_records(
             self.text,
             offset=self._begin,
-            first_line=1,
+            first_line=self._first_line,
             limit=_SAMPLE,
             keep_going=True,
             replace=True,
@@ -200,10 +211,16 @@ class TextFile:
             if first is None:
                 self.records(samples[0].separator)  # raises, for the first line
                 raise DataError(f"{self.path}: the file is empty but for comments")
-            raise DataError(
-                f"{self.path}:{first.line}: cannot find fields separated by '::', tab, ',', ';', '|' or ' '; "
-                f"pass separator: {self.line_of(first)!r}"
-            )
+            problem = "cannot find fields separated by '::', tab, ',', ';', '|' or ' '; pass separator"
+            for one in filter(lambda one: one.records, samples):
+                n_fields, count = Counter(len(record.fields) for record in one.records).most_common(1)[0]
+                if n_fields >= 2 and count > 1 and one.separator != " ":
+                    problem = (
+                        f"the first line is not cut into {n_fields} fields by {one.separator!r}, as others are; remove "
+                        "the lines above the header"
+                    )
+                    break
+            raise DataError(f"{self.path}:{first.line}: {problem}: {self.line_of(first)!r}")
         self.options["separator"] = chosen.separator
         return chosen.records
 
@@ -271,7 +288,7 @@ class TextFile:
             records, count, examples = ingest.split_records(
                 self.text,
                 offset=self._begin,
-                first_line=1,
+                first_line=self._first_line,
                 keep_going=self.options["on_bad_lines"] != "error",
                 **self.syntax(separator),
             )

@@ -8,40 +8,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._arrow_tables import ArrowSource
 from fastcf._backend import ingest
 from fastcf._columns import arrow_times
 from fastcf._id_columns import as_id_column
 from fastcf._texts import IdColumn, TextTable
 from fastcf._times import as_seconds
-from fastcf.data.arrow_sources import ArrowSource
-from fastcf.data.columns import LOG_NAMES, plain_name
+from fastcf.data.columns import EVENT_NAMES, LOG_NAMES, named_positions
 from fastcf.data.event_kinds import EventKinds, event_name
+from fastcf.data.log import of_type
 from fastcf.ids import IdMap, as_kind
 
-__all__ = ["EVENT_LOG_NAMES", "ArrowEvents", "EventBatch", "IdStream", "StreamTimes"]
+__all__ = ["EVENT_LOG_NAMES", "OPTIONAL_IN_EVENT_LOGS", "ArrowEvents", "EventBatch", "IdStream", "StreamTimes"]
 
 EVENT_LOG_NAMES = {
     "user": LOG_NAMES["user"],
     "item": LOG_NAMES["item"],
-    "event": frozenset(
-        {
-            "event",
-            "eventtype",
-            "eventname",
-            "action",
-            "actiontype",
-            "behavior",
-            "behaviortype",
-            "behaviour",
-            "behaviourtype",
-            "interaction",
-            "interactiontype",
-        }
-    ),
+    "event": EVENT_NAMES,
     "timestamp": LOG_NAMES["timestamp"],
     "duration": frozenset[str](),
 }
 """Names, as :func:`plain_name` gives them, by which the columns of an event log are recognised; durations are not."""
+
+OPTIONAL_IN_EVENT_LOGS = frozenset({"event", "timestamp", "duration"})
+"""Columns that an event log need not have."""
 
 _ROWS = 1 << 20  # of a batch at most, so that what is made of it stays small
 _SURELY_SECONDS = 10**11  # all bits of times below it: so are the times
@@ -164,23 +154,37 @@ class ArrowEvents:
         What events mean.
     time_unit : str
         What numbers in the column of times are; see :func:`fastcf.data.read_log`.
+    id_types : pair of str
+        What the ids of users and items are: "auto", "int" or "str".
     caller : str
         Named in error messages.
     """
 
     def __init__(
-        self, source: ArrowSource, asked: dict[str, Any], kinds: EventKinds, time_unit: str, caller: str
+        self,
+        source: ArrowSource,
+        asked: dict[str, Any],
+        kinds: EventKinds,
+        *,
+        time_unit: str,
+        id_types: tuple[str, str],
+        caller: str,
     ) -> None:
         self._source = source
         self._kinds = kinds
+        self._id_types = id_types
         self.where = source.where or caller
         self._time_unit = time_unit
         self._times = StreamTimes(time_unit, self.where)
-        self.columns = _chosen(list(source.names), asked, caller)
+        names = list(source.names)
+        places = named_positions(
+            names, asked, self.where, caller, known=EVENT_LOG_NAMES, optional=OPTIONAL_IN_EVENT_LOGS
+        )
+        self.columns = {role: names[place] for role, place in places.items()}
 
     def __iter__(self) -> Iterator[EventBatch]:
         first = 0
-        for batch in self._source.read(list(self.columns.values())):
+        for batch in self._source.read(self.columns):
             for begin in range(0, batch.num_rows, _ROWS):
                 part = batch.slice(begin, _ROWS)
                 yield self._batch(part, first)
@@ -208,9 +212,14 @@ class ArrowEvents:
                 self._refuse_nulls(columns, "duration", first, rows)
             durations = _durations(columns["duration"], self.columns["duration"], self.where)
         users, items = (
-            as_id_column(columns[role], f"{self.where}: column {self.columns[role]!r}") for role in ("user", "item")
+            self._ids(role, columns[role], id_type)
+            for role, id_type in zip(("user", "item"), self._id_types, strict=True)
         )
         return EventBatch(users, items, kinds, times, durations)
+
+    def _ids(self, role: str, column: Any, id_type: str) -> IdColumn:
+        where = f"{self.where}: column {self.columns[role]!r}"
+        return of_type(as_id_column(column, where), id_type, where)
 
     def _kinds_of(self, column: Any) -> NDArray[np.int32]:
         encoded = column if hasattr(column, "dictionary") else column.dictionary_encode()
@@ -225,38 +234,6 @@ class ArrowEvents:
         row = first + int(entry if rows is None else rows[entry])
         name = self.columns[role]
         raise ValueError(f"{self.where}: column {name!r} must have no nulls; got one at row {row}; filter them out")
-
-
-def _chosen(names: list[str], asked: dict[str, Any], caller: str) -> dict[str, str]:
-    """Return the names of the columns of a table by role."""
-    chosen: dict[str, str] = {}
-    listed = ", ".join(map(repr, names))
-    for role, name in asked.items():
-        if isinstance(name, bool):
-            if name or role in ("user", "item"):
-                raise TypeError(f"{caller}: {role} must be a column's name or number; got {name!r}")
-        elif isinstance(name, (int, np.integer)):
-            if not 0 <= name < len(names):
-                raise ValueError(f"{caller}: {role} must lie in [0, {len(names)}), the columns {listed}; got {name}")
-            chosen[role] = names[name]
-        elif name is not None:
-            if not isinstance(name, str):
-                raise TypeError(f"{caller}: {role} must be a column's name or number; got {name!r}")
-            if names.count(name) != 1:
-                raise ValueError(f"{caller}: table must have one column {name!r}; it has {listed}")
-            chosen[role] = name
-    for role, name in asked.items():
-        if name is not None:
-            continue
-        found = [each for each in names if plain_name(each) in EVENT_LOG_NAMES[role] and each not in chosen.values()]
-        if len(found) == 1:
-            chosen[role] = found[0]
-        elif found or role in ("user", "item"):
-            problem = f"{' and '.join(map(repr, found))} may be" if found else "cannot tell which column is"
-            raise ValueError(f"{caller}: {problem} the {role}; pass {role}= with one of {listed}")
-    if len(set(chosen.values())) != len(chosen):
-        raise ValueError(f"{caller}: {', '.join(chosen)} must be different columns; got {chosen}")
-    return chosen
 
 
 def _nulls(column: Any) -> NDArray[np.bool_] | None:

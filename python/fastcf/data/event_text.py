@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import ingest
+from fastcf._texts import TextTable
 from fastcf.data.columns import Asked, Columns, Record, decimal_of
 from fastcf.data.dialect import TextFile
 from fastcf.data.event_kinds import EventKinds
-from fastcf.data.event_streams import EVENT_LOG_NAMES, EventBatch, StreamTimes
+from fastcf.data.event_streams import EVENT_LOG_NAMES, OPTIONAL_IN_EVENT_LOGS, EventBatch, StreamTimes
 from fastcf.data.files import naming_file
 from fastcf.data.left_out import LeftOut
 from fastcf.data.log import id_column
 from fastcf.errors import DataError
-from fastcf.ids import as_kind
 
 __all__ = ["SLICE_BYTES", "TextEvents"]
 
@@ -26,7 +26,6 @@ SLICE_BYTES = 1 << 26
 
 _UNKNOWN_DURATIONS = ["", "NA", "N/A", "NULL", "null", "None", "nan", "NaN", "\\N"]
 _MOST_EXAMPLES = 10
-_OPTIONAL = frozenset({"event", "timestamp", "duration"})
 
 
 def _no_shape(rows: Sequence[Sequence[str]], asked: Asked) -> str:
@@ -46,6 +45,8 @@ class TextEvents:
         What events mean.
     header, time_unit, n_threads
         As for :func:`fastcf.data.read_log`.
+    id_types : pair of str
+        What the ids of users and items are: "auto", "int" or "str".
 
     Attributes
     ----------
@@ -63,13 +64,15 @@ class TextEvents:
         *,
         header: bool | str,
         time_unit: str,
+        id_types: tuple[str, str],
         n_threads: int,
     ) -> None:
         self._file = file
         self._kinds = kinds
         self.where = str(file.path)
+        self._id_types = id_types
         self._times = StreamTimes(time_unit, self.where)
-        self._layout, records = file.choose_columns(asked, header, EVENT_LOG_NAMES, _OPTIONAL, _no_shape)
+        self._layout, records = file.choose_columns(asked, header, EVENT_LOG_NAMES, OPTIONAL_IN_EVENT_LOGS, _no_shape)
         self._reading = self._arguments(records, self._layout) | {"n_threads": n_threads}
         self._begin = file.data(records, self._layout)
         names = records[0].fields if self._layout.header else range(self._layout.n_fields)
@@ -116,10 +119,12 @@ class TextEvents:
         place: dict[str, Any] = {"text": text, "offset": 0, "first_line": line}
         others = at["item"], at["duration"], at["timestamp"]
         with naming_file(self._file.path):
-            *arrays, found = ingest.read_log(**place, columns=(at["user"], *others), **self._reading)
+            naming: dict[str, Any] = {"names": ("user id", "item id", "duration"), "id_types": self._id_types}
+            *arrays, found = ingest.read_log(**place, columns=(at["user"], *others), **naming, **self._reading)
             if at["event"] < 0:
                 return [self._batch(arrays, None, found)]
-            names, *_, other = ingest.read_log(**place, columns=(at["event"], *others), **self._reading)
+            naming = {"names": ("event", "item id", "duration"), "id_types": ("str", self._id_types[1])}
+            names, *_, other = ingest.read_log(**place, columns=(at["event"], *others), **naming, **self._reading)
         same = found[2] == other[2] and [each[0] for each in found[3]] == [each[0] for each in other[3]]
         if same and found[2] <= _MOST_EXAMPLES:
             return [self._batch(arrays, names, found)]
@@ -157,7 +162,8 @@ class TextEvents:
 
     def _batch(self, arrays: Sequence[Any], names: Any, found: Any) -> EventBatch:
         user_side, item_side, durations, times = arrays
-        users, items = (id_column(side, "auto", self.where) for side in (user_side, item_side))
+        sides = zip((user_side, item_side), self._id_types, strict=True)
+        users, items = (id_column(side, id_type, self.where) for side, id_type in sides)
         bits, has_dates, *_ = found
         self._leave_out(found)
         if times is not None:
@@ -175,7 +181,8 @@ class TextEvents:
                 )
         if names is None:
             return EventBatch(users, items, None, times, lengths)
-        column = as_kind(id_column(names, "auto", self.where), "str", self.where)
+        column = id_column(names, "str", self.where)
+        assert isinstance(column.ids, TextTable)
         assert column.codes is not None
         kinds = self._kinds.of_names(column.ids.tolist(), column.codes)
         return EventBatch(users, items, kinds, times, lengths).of(kinds >= 0)

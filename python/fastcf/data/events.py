@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import numbers
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from fastcf._arrow_tables import ArrowSource, table_source
 from fastcf._backend import ingest
 from fastcf._columns import time_vector
 from fastcf._durations import duration_of
 from fastcf._parameters import check_n_threads
 from fastcf._times import check_time_unit
-from fastcf.data.arrow_sources import file_source, table_source
-from fastcf.data.dialect import check_text_options, open_delimited
+from fastcf.data.arrow_sources import LAYOUTS, file_source
+from fastcf.data.dialect import TextFile, check_text_options, open_delimited
 from fastcf.data.event_kinds import EventKinds
 from fastcf.data.event_streams import ArrowEvents, IdStream
 from fastcf.data.event_text import TextEvents
-from fastcf.data.files import detect_format
+from fastcf.data.files import recognised
 from fastcf.data.left_out import LeftOut, report_left_out
-from fastcf.data.named import LAYOUTS
+from fastcf.data.log import check_id_type
 from fastcf.errors import DataError
 from fastcf.ratings import Ratings
 
 __all__ = ["load_events"]
+
+_MOST_AHEAD = 86400  # seconds that the latest event may be ahead of the clock, for clocks and zones that are wrong
 
 
 def load_events(
@@ -42,6 +48,7 @@ def load_events(
     half_life: Any = None,
     now: Any = None,
     time_unit: str = "auto",
+    id_type: str | tuple[str, str] = "auto",
     n_threads: int | None = None,
     **text: Any,
 ) -> Ratings:
@@ -75,12 +82,15 @@ def load_events(
         columns in seconds. Shorter events were shown and not chosen. A showing of at least this duration counts as
         ``weights`` says, by default 1. Events of unknown duration count in full, showings remain showings.
     half_life : float, str or timedelta, optional
-        The age at which an event counts half: a number in the unit of the timestamps, or text such as ``"30d"`` (units
-        s, min, h, d, w); as of :class:`fastcf.Popular`. By default age makes no difference.
-    now : int, datetime or numpy.datetime64, optional
-        The moment to which strengths decay; by default the time of the latest event. Only with ``half_life``.
+        The age at which an event counts half: a number of seconds, or text such as ``"30d"`` (units s, min, h, d, w),
+        as of :class:`fastcf.Popular`. By default age makes no difference.
+    now : int, str, datetime or numpy.datetime64, optional
+        The moment to which strengths decay; by default the time of the latest event, which must not lie in the future
+        then. Numbers mean what ``time_unit`` says. Only with ``half_life``.
     time_unit : {"auto", "s", "ms", "us", "ns", "date"}, default "auto"
         What numbers in the column of times are; see :func:`read_log`. Dates and Arrow's timestamps have their own.
+    id_type : {"auto", "int", "str"} or a pair of these, default "auto"
+        What the ids are; a pair is of users and of items; see :func:`read_log`. ``"auto"``: in tables, as they are.
     n_threads : int, optional
         Threads to use; all by default. The result does not depend on it, nor on the sizes of batches.
     **text
@@ -118,9 +128,9 @@ def load_events(
     array([6., 0., 1.], dtype=float32)
     """
     caller = "load_events"
-    meaning = EventMeaning.of(weights, exposure, ignore, duration, min_duration, half_life, now, caller)
+    meaning = EventMeaning.of(weights, exposure, ignore, duration, min_duration, half_life, now, time_unit, caller)
     columns = {"user": user, "item": item, "event": event, "timestamp": timestamp, "duration": duration}
-    reading = {"time_unit": time_unit, "n_threads": n_threads, **text}
+    reading = {"time_unit": time_unit, "id_type": id_type, "n_threads": n_threads, **text}
     ratings, left_out = read_events(source, columns, meaning, caller, **reading)
     if left_out.n_lines:
         report_left_out(source, left_out, text["on_bad_lines"])
@@ -144,9 +154,11 @@ class EventMeaning(NamedTuple):
         min_duration: Any,
         half_life: Any,
         now: Any,
+        time_unit: str,
         caller: str,
     ) -> EventMeaning:
         """Check the parameters; raises TypeError and ValueError as :func:`load_events`."""
+        check_time_unit(time_unit, caller)
         kinds = EventKinds.of(weights, exposure, ignore, min_duration, caller)
         if (duration is None) != (min_duration is None):
             given, other = ("duration", "min_duration") if min_duration is None else ("min_duration", "duration")
@@ -154,7 +166,10 @@ class EventMeaning(NamedTuple):
         if now is not None and half_life is None:
             raise ValueError(f"{caller}: now has no effect without half_life; got {now!r}")
         life = 0.0 if half_life is None else duration_of(half_life, caller, "half_life")
-        return cls(kinds, life, None if now is None else int(time_vector([now], caller, "now")[0]))
+        if now is None:
+            return cls(kinds, life, None)
+        unit = time_unit if isinstance(now, numbers.Real) else "auto"  # dates have their own
+        return cls(kinds, life, int(time_vector([now], caller, "now", unit)[0]))
 
     def check_columns(self, columns: Mapping[str, Any], caller: str) -> None:
         """Refuse what has no column."""
@@ -174,6 +189,7 @@ def read_events(
     caller: str,
     *,
     time_unit: str = "auto",
+    id_type: str | tuple[str, str] = "auto",
     n_threads: int | None = None,
     header: bool | str = "auto",
     **text: Any,
@@ -183,7 +199,7 @@ def read_events(
     check_time_unit(time_unit, caller)
     check_text_options(caller, text)
     asked = columns | {"duration": False if columns["duration"] is None else columns["duration"]}
-    reading = _Reading(asked, time_unit, header, text, threads, caller)
+    reading = _Reading(asked, time_unit, check_id_type(id_type, caller), header, text, threads, caller)
     with _opened(source, meaning.kinds, reading) as events:
         meaning.check_columns(events.columns, caller)
         return _summed(events, meaning, reading), getattr(events, "left_out", LeftOut())
@@ -194,10 +210,29 @@ class _Reading(NamedTuple):
 
     columns: dict[str, Any]
     time_unit: str
+    id_types: tuple[str, str]
     header: bool | str
     text: dict[str, Any]
     n_threads: int
     caller: str
+
+    def of_table(self, source: ArrowSource, kinds: EventKinds) -> ArrowEvents:
+        """Return the events of a table."""
+        return ArrowEvents(
+            source, self.columns, kinds, time_unit=self.time_unit, id_types=self.id_types, caller=self.caller
+        )
+
+    def of_text(self, file: TextFile, kinds: EventKinds) -> TextEvents:
+        """Return the events of delimited text."""
+        return TextEvents(
+            file,
+            self.columns,
+            kinds,
+            header=self.header,
+            time_unit=self.time_unit,
+            id_types=self.id_types,
+            n_threads=self.n_threads,
+        )
 
     def refuse_text(self, what: str) -> None:
         """Refuse what says how delimited text is read."""
@@ -209,28 +244,22 @@ class _Reading(NamedTuple):
 @contextmanager
 def _opened(source: Any, kinds: EventKinds, reading: _Reading) -> Iterator[ArrowEvents | TextEvents]:
     """Open a log; what is wrong with the content of a file is a DataError that begins with its path."""
-    asked, caller = reading.columns, reading.caller
+    caller = reading.caller
     if not isinstance(source, (str, os.PathLike)):
         reading.refuse_text("tables")
-        yield ArrowEvents(table_source(source, caller), asked, kinds, reading.time_unit, caller)
+        yield reading.of_table(table_source(source, caller), kinds)
         return
-    path = Path(source)
-    layout = detect_format(path).format
+    layout, (path, *_), _ = recognised(source)
     try:
+        if layout in ("netflix", "fastcf"):
+            raise DataError(f"{path}: holds ratings, not events ({layout}); load_ratings reads it")
         if layout in LAYOUTS:
             reading.refuse_text(f"files of this kind ({layout})")
             with file_source(path, layout, caller) as table:
-                yield ArrowEvents(table, asked, kinds, reading.time_unit, caller)
+                yield reading.of_table(table, kinds)
         else:
             with open_delimited(path, check_text_options(caller, reading.text), caller) as file:
-                yield TextEvents(
-                    file,
-                    asked,
-                    kinds,
-                    header=reading.header,
-                    time_unit=reading.time_unit,
-                    n_threads=reading.n_threads,
-                )
+                yield reading.of_text(file, kinds)
     except (TypeError, ValueError) as error:
         if isinstance(error, DataError) or not str(error).startswith(f"{path}: "):
             raise
@@ -259,6 +288,11 @@ def _summed(events: ArrowEvents | TextEvents, meaning: EventMeaning, reading: _R
             f"{reading.caller}: now must not lie before the latest event, at {latest}; got {now}; leave later events "
             "out of the log, or pass now=None"
         )
+    if now is None and meaning.half_life and reading.time_unit == "auto" and latest > time.time() + _MOST_AHEAD:
+        raise ValueError(
+            f"{reading.caller}: the latest event, at {latest} ({_day(latest)}), lies in the future, and others would "
+            f"decay until then; leave such events out of the log, or pass now={latest}"
+        )
     shape = len(user_ids), len(item_ids)
     timed = "timestamp" in columns
     at = latest if now is None else now
@@ -266,3 +300,8 @@ def _summed(events: ArrowEvents | TextEvents, meaning: EventMeaning, reading: _R
     if ingest.first_invalid(values, True, threads) >= 0:
         raise ValueError(f"{reading.caller}: sums of strengths must be finite as float32; choose smaller weights")
     return Ratings(indptr, indices, values, users=user_ids, items=item_ids, timestamps=times)
+
+
+def _day(seconds: int) -> str:
+    """Return the date of a moment."""
+    return str(np.datetime64(seconds, "s").astype("datetime64[D]"))

@@ -6,6 +6,7 @@ import io
 import mmap
 import os
 import re
+import select
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from fastcf.data.magic import (
     binary_kind,
     kind_of,
     remedy_for,
+    text_kind,
 )
 from fastcf.errors import DataError
 
@@ -40,9 +42,11 @@ __all__ = [
     "netflix_titles",
     "open_bytes",
     "open_text",
+    "recognised",
 ]
 
 _LONGEST_PIPE = 1 << 30
+_PATIENCE = 10.0  # seconds until a pipe must have a writer
 _DEEPEST = 3  # compressed files in compressed files
 _JSON_OBJECT = re.compile(rb'(\xef\xbb\xbf)?\s*[{\[]\s*["{}]')
 _MOVIE_HEADING = re.compile(rb"(\xef\xbb\xbf)?\d+:[ \t]*\r?(\n|$)")
@@ -94,7 +98,7 @@ def _located(path: str | os.PathLike[str]) -> tuple[Path, str | None]:
 @contextmanager
 def _opened(path: Path, *, pipes: bool) -> Iterator[BinaryIO]:
     """Open a file, or the content of a pipe; what may never end is refused."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=_without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
         if stat.S_ISREG(mode):
             yield file
@@ -106,12 +110,34 @@ def _opened(path: Path, *, pipes: bool) -> Iterator[BinaryIO]:
                 "format='delimited' where it holds delimited text"
             )
         else:
-            content = file.read(_LONGEST_PIPE + 1)
-            if len(content) > _LONGEST_PIPE:
-                raise DataError(
-                    f"{path}: is a pipe that has not ended after {_LONGEST_PIPE:,} bytes; write it to a file"
-                )
-            yield io.BytesIO(content)
+            yield io.BytesIO(_content_of_pipe(file.fileno(), path))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe at once, although nobody has opened its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _content_of_pipe(pipe: int, path: Path) -> bytes:
+    """Return what is written to a pipe until its writers have closed it; raises DataError if there is none."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    ready = waiting.poll(1000 * _PATIENCE)  # for text, or for a writer to have come and gone
+    try:
+        content = bytearray(os.read(pipe, 1))
+    except BlockingIOError:  # a writer that has written nothing yet
+        content = bytearray()
+    else:
+        if not ready:
+            raise DataError(
+                f"{path}: is a pipe to which nobody has written for {_PATIENCE:g} seconds; start its writer first"
+            )
+    os.set_blocking(pipe, True)
+    with open(pipe, "rb", closefd=False) as rest:
+        content += rest.read(_LONGEST_PIPE + 1)
+    if len(content) > _LONGEST_PIPE:
+        raise DataError(f"{path}: is a pipe that has not ended after {_LONGEST_PIPE:,} bytes; write it to a file")
+    return bytes(content)
 
 
 def head_of(path: str | os.PathLike[str]) -> bytes:
@@ -170,7 +196,11 @@ def open_bytes(path: str | os.PathLike[str]) -> Iterator[bytes | mmap.mmap]:
 def open_text(path: str | os.PathLike[str]) -> Iterator[bytes | mmap.mmap]:
     """Give the bytes of a text file, as :func:`open_bytes`; a DataError says what another file is."""
     with open_bytes(path) as content:
-        kind = binary_kind(content[:HEAD])
+        head = bytes(content[:HEAD])
+        kind = text_kind(head)
+        if kind is not None:
+            raise DataError(f"{os.fspath(path)}: is {kind}; {remedy_for(kind)}")
+        kind = binary_kind(head)
         if kind is not None:
             remedy = remedy_for(kind)
             raise DataError(f"{os.fspath(path)}: is {kind}, not text" + (f"; {remedy}" if remedy else ""))
@@ -197,6 +227,12 @@ def naming_file(*paths: str | os.PathLike[str]) -> Iterator[None]:
         file, line, problem, text = error.args
         where = os.fspath(paths[file]) + (f":{line}" if line else "")
         raise DataError(f"{where}: {problem}" + (f": {text!r}" if line else "")) from None
+
+
+def recognised(path: str | os.PathLike[str]) -> RatingFiles:
+    """Return what :func:`detect_format` does; a pipe, at which one cannot look before it is read, is delimited text."""
+    path = Path(path)
+    return RatingFiles("delimited", (path,), None) if path.is_fifo() else detect_format(path)
 
 
 def first_that_exists(folder: Path, *names: str) -> Path | None:
@@ -258,6 +294,13 @@ def _holds(folder: Path, ends: list[str]) -> bool:
     return any(next(folder.rglob(f"*{end}"), None) is not None for end in ends)
 
 
+def _other_files(folder: Path) -> str:
+    """Return the names of files of a folder that might have been meant, for messages."""
+    names = sorted(each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
+    return f"; there are {', '.join(names[:5])}{more}: name the file to read" if names else ""
+
+
 def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
     """Recognise a file or folder of ratings by looking at it.
 
@@ -310,5 +353,6 @@ def detect_format(path: str | os.PathLike[str]) -> RatingFiles:
         raise DataError(
             f"{path}: no ratings found: expected ratings.csv, ratings.dat or u.data (MovieLens), "
             "training_set/mv_*.txt or combined_data_*.txt (Netflix Prize), or *.parquet or *.arrow"
+            f"{_other_files(path)}"
         )
     return found[0]

@@ -12,9 +12,10 @@ from fastcf._id_columns import as_id_column
 from fastcf._texts import IdColumn, TextTable
 from fastcf.data.left_out import LeftOut
 from fastcf.errors import DataError
+from fastcf.ids import as_kind
 from fastcf.ratings import Ratings, assembled
 
-__all__ = ["ID_TYPES", "RatingLog", "id_column", "ratings_of"]
+__all__ = ["ID_TYPES", "RatingLog", "check_id_type", "id_column", "of_type", "ratings_of"]
 
 ID_TYPES = ("auto", "int", "str")
 """What ids of a file may be said to be."""
@@ -131,3 +132,24 @@ def id_column(found: Any, id_type: str, where: str) -> IdColumn:
     if id_type == "int":
         raise DataError(f"{where}: ids of id_type='int' must have at most {_MOST_DIGITS['int']:,} digits")
     return IdColumn(texts, codes)
+
+
+def of_type(column: IdColumn, id_type: str, where: str) -> IdColumn:
+    """Return a column that has a type of its own as the type asked for; "auto": as it is."""
+    if id_type == "auto":
+        return column
+    try:
+        return as_kind(column, id_type, where)
+    except TypeError as error:
+        raise DataError(f"{error}") from None
+
+
+def check_id_type(id_type: Any, caller: str) -> tuple[str, str]:
+    """Return the types of users and of items."""
+    both = (id_type, id_type) if isinstance(id_type, str) else id_type
+    known = isinstance(both, (tuple, list)) and len(both) == 2
+    if not (known and all(isinstance(each, str) and each in ID_TYPES for each in both)):
+        raise ValueError(
+            f"{caller}: id_type must be 'auto', 'int' or 'str', or a pair of these for users and items; got {id_type!r}"
+        )
+    return both[0], both[1]

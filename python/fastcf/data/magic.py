@@ -12,6 +12,8 @@ __all__ = [
     "binary_kind",
     "kind_of",
     "remedy_for",
+    "text_kind",
+    "wide_encoding",
 ]
 
 HEAD = 512
@@ -64,7 +66,22 @@ _MAGIC: tuple[tuple[bytes, str, str], ...] = (
     (b"GIF89a", "a GIF image", ""),
     (b"\x7fELF", "a program", ""),
 )
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+# Text that is no table: its first bytes, in lower case, the kind, and what to do with it.
+_TEXTS: tuple[tuple[bytes, str, str], ...] = (
+    (b"version https://git-lfs.github.com/spec/", "a pointer of Git LFS", "git lfs pull fetches the file itself"),
+    (b"<!doctype html", "a page of HTML", "was there an error when it was downloaded?"),
+    (b"<html", "a page of HTML", "was there an error when it was downloaded?"),
+    (b"<?xml", "an XML document", _SAVE),
+    (b"%%matrixmarket", "a Matrix Market file", "read it with scipy.io.mmread, and use Ratings.from_scipy"),
+    (b"@relation", "an ARFF file", "read it with scipy.io.arff.loadarff, and use Ratings.from_coo"),
+)
+# Marks at the beginning of text in wide characters; those of UTF-32 begin like those of UTF-16.
+_WIDE_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
 
 
@@ -89,22 +106,41 @@ def _goes_on_as_text(head: bytes, magic: bytes) -> bool:
     return len(magic) < 5 and magic.isalnum() and chr(head[len(magic)] if len(head) > len(magic) else 0).isprintable()
 
 
+def text_kind(head: bytes) -> str | None:
+    """Return what a text is that is no table; None where nothing is known of it."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return next((kind for magic, kind, _ in _TEXTS if start.startswith(magic)), None)
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """Return the encoding of text in characters of two or four bytes, by its mark or by where its zeros are."""
+    for mark, encoding in _WIDE_MARKS:
+        if head.startswith(mark):
+            return encoding
+    even, odd = head[::2], head[1::2]
+    for zeros, letters, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if len(letters) > 2 and not any(zeros) and all(byte >= 32 or byte in _TEXT_CONTROLS for byte in letters):
+            return encoding
+    return None
+
+
 def remedy_for(kind: str) -> str:
     """Return what the owner of a binary file can do; "" where nothing can be said."""
     if kind == "a tar archive":
         return _EXTRACT
     if kind == "a Python pickle":
         return "load it in Python if you trust its source, and use Ratings.from_coo or Ratings.from_arrow"
-    return next((remedy for _, each, remedy in _MAGIC if each == kind), "")
+    return next((remedy for _, each, remedy in (*_MAGIC, *_TEXTS) if each == kind), "")
 
 
 def binary_kind(head: bytes) -> str | None:
     """Return what a file is, if it is not text: one of a known kind, or a binary file.
 
-    Text may hold a stray zero byte below its first line, which its reader names; UTF-16 has a mark at its beginning.
+    Text may hold a stray zero byte below its first line, which its reader names; the encodings of
+    :func:`wide_encoding` are text.
     """
     kind = kind_of(head)
-    if kind is not None or head[:2] in _UTF_16:
+    if kind is not None or wide_encoding(head) is not None:
         return kind
     controls = {byte for byte in head if byte < 32} - _TEXT_CONTROLS
     return "a binary file" if b"\0" in head.partition(b"\n")[0] or len(controls) > 2 else None

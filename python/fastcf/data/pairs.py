@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from fastcf.data.files import detect_format
+from fastcf.data.files import recognised
 from fastcf.data.left_out import LeftOut
 from fastcf.data.text import read_log
 
@@ -45,7 +45,7 @@ def read_pairs(path: str | os.PathLike[str], **options: Any) -> Pairs:
     DataError, TypeError, ValueError, OSError
         As :func:`fastcf.data.read_log`.
     """
-    known = detect_format(path).format in ("netflix", "fastcf")
-    unread: dict[str, Any] = {} if known else {"rating": False, "timestamp": False}
-    log = read_log(path, **unread, **options)
+    layout = recognised(path).format
+    unread: dict[str, Any] = {} if layout in ("netflix", "fastcf") else {"rating": False, "timestamp": False}
+    log = read_log(path, format="delimited" if layout == "delimited" else "auto", **unread, **options)
     return Pairs(log.users, log.items, log.left_out)

@@ -14,15 +14,16 @@ from fastcf._backend import ingest
 from fastcf._parameters import check_n_threads
 from fastcf._texts import IdColumn
 from fastcf._times import as_seconds, check_time_unit
+from fastcf.data.arrow_sources import LAYOUTS
 from fastcf.data.columns import Shape, log_shape, movielens_shape
 from fastcf.data.dialect import TextOptions, check_text_options, open_delimited
 from fastcf.data.files import detect_format, naming_file
 from fastcf.data.left_out import LeftOut, report_left_out
-from fastcf.data.log import ID_TYPES, RatingLog, id_column
-from fastcf.data.named import LAYOUTS, read_named
+from fastcf.data.log import RatingLog, check_id_type, id_column, of_type
+from fastcf.data.named import read_named
 from fastcf.data.netflix import read_netflix_rows
 from fastcf.errors import DataError
-from fastcf.ids import as_kind, distinct
+from fastcf.ids import distinct
 from fastcf.ratings import Ratings, from_columns
 from fastcf.serialization import stored_class
 
@@ -109,27 +110,6 @@ def _read_delimited(path: Path, reading: _Reading, shape: Shape) -> RatingLog:
     log = RatingLog(user_column, item_column, ratings, timestamps, LeftOut(count, tuple(examples)))
     report_left_out(path, log.left_out, reading.text["on_bad_lines"])
     return log
-
-
-def of_type(column: IdColumn, id_type: str, where: str) -> IdColumn:
-    """Return a column that has a type of its own as the type asked for; "auto": as it is."""
-    if id_type == "auto":
-        return column
-    try:
-        return as_kind(column, id_type, where)
-    except TypeError as error:
-        raise DataError(f"{error}") from None
-
-
-def check_id_type(id_type: Any, caller: str) -> tuple[str, str]:
-    """Return the types of users and of items."""
-    both = (id_type, id_type) if isinstance(id_type, str) else id_type
-    known = isinstance(both, (tuple, list)) and len(both) == 2
-    if not (known and all(isinstance(each, str) and each in ID_TYPES for each in both)):
-        raise ValueError(
-            f"{caller}: id_type must be 'auto', 'int' or 'str', or a pair of these for users and items; got {id_type!r}"
-        )
-    return both[0], both[1]
 
 
 def _rated(log: RatingLog, path: Path, reading: _Reading) -> RatingLog:
