@@ -39,7 +39,7 @@ def require_pyarrow(what: str) -> Any:
     return pyarrow
 
 
-def table_source(table: Any, caller: str) -> ArrowSource:
+def table_source(table: Any, caller: str, requirement: str = "table must offer") -> ArrowSource:
     """Return a table in memory, a data base's cursor, a lazy frame or a dataset, which are read in parts.
 
     Parameters
@@ -49,6 +49,8 @@ def table_source(table: Any, caller: str) -> ArrowSource:
         Dataset.
     caller : str
         Heads messages.
+    requirement : str
+        Begins what a message says that it must be.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def table_source(table: Any, caller: str) -> ArrowSource:
         else:
             hint = "; load_ratings and load_events read files" if isinstance(table, (str, bytes)) else ""
             raise TypeError(
-                f"{caller}: table must offer __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow), or be a Polars "
+                f"{caller}: {requirement} __arrow_c_stream__ (pandas, Polars, DuckDB, pyarrow), or be a Polars "
                 f"LazyFrame, a pyarrow Dataset or a cursor of ADBC; got {type(table).__name__}{hint}"
             )
 

@@ -185,7 +185,7 @@ def _chunked(ids: Any, pa: Any) -> Any:
 
 
 def arrow_ids(column: Any, where: str) -> IdColumn:
-    """Return a pyarrow.ChunkedArray of integers, strings or dictionaries of those as a column.
+    """Return a pyarrow.ChunkedArray of integers (also decimals without a fraction), strings or dictionaries of those.
 
     ``where`` heads messages. Raises TypeError where it holds anything else, ValueError where it holds a null; the
     message names the row.
@@ -194,12 +194,14 @@ def arrow_ids(column: Any, where: str) -> IdColumn:
 
     refuse_nulls(column, where)
     types = pa.types
+    if types.is_decimal(column.type) and column.type.scale == 0:  # integers of up to 76 digits: databases have them
+        return as_id_column([int(value) for value in column.to_pylist()], where)
     if types.is_integer(column.type):
         return as_id_column(column.to_numpy(), where)
     values = column.type.value_type if types.is_dictionary(column.type) else column.type
     text = types.is_string(values) or types.is_large_string(values) or values == pa.string_view()
     if not text and not (types.is_dictionary(column.type) and types.is_integer(values)):
-        raise TypeError(f"{where} must hold integers or strings; got {column.type}")
+        raise TypeError(f"{where} must hold integers or strings; got {column.type}; cast it")
     parts = list(_arrow_parts(column, text, where, pa))
     if text:
         return _united(parts)
@@ -242,5 +244,6 @@ def refuse_nulls(column: Any, where: str) -> None:
             empty = chunk.dictionary.is_null().to_numpy(zero_copy_only=False)
             null = empty[chunk.indices.to_numpy(zero_copy_only=False)]
         if null is not None and null.any():
-            raise ValueError(f"{where} must have no nulls; got one at row {row + int(null.argmax())}")
+            at = row + int(null.argmax())
+            raise ValueError(f"{where} must have no nulls; got one at row {at}; leave such rows out")
         row += len(chunk)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.callbacks import ProgressBar
-from fastcf.cli._inputs import Titles, read_ratings, seed_option, threads_option, titles_for
+from fastcf.cli._inputs import TitleFile, Titles, read_ratings, seed_option, threads_option, titles_for
 from fastcf.cli._measures import error_table, item_mean_predictions, list_table, lists_of
 from fastcf.cli._outputs import check_output, heading
 from fastcf.cli._query import rank_table
@@ -115,7 +115,7 @@ def demo(
         source = "generated"
     else:
         ratings, files, _ = read_ratings(data, threads=threads, **reading)
-        names = titles_for(titles, files)
+        names = titles_for(None if titles is None else TitleFile(titles, {}), files)
         source = "read"
     elapsed = time.perf_counter() - started
     heading(f"1. Ratings ({source} in {elapsed:.2f} s)", first=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastcf._id_columns import as_id_column
 from fastcf._texts import IdColumn, TextTable
-from fastcf.cli._reading import reading_of
+from fastcf.cli._reading import column, reading_of
 from fastcf.data import ItemTable, RatingFiles, read_items
 from fastcf.data.files import recognised
 from fastcf.data.left_out import LeftOut, described
@@ -28,6 +29,7 @@ from fastcf.serialization import Archive, from_archive, load_archive, stored_cla
 __all__ = [
     "TITLES_ARRAY",
     "LoadedModel",
+    "TitleFile",
     "Titles",
     "alike",
     "json_option",
@@ -41,12 +43,13 @@ __all__ = [
     "seed_option",
     "threads_option",
     "titles_for",
-    "titles_option",
+    "titles_options",
 ]
 
 TITLES_ARRAY = "item_titles"
 """The array of a model file that holds the titles of its items, in the order of their rows."""
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 
 
@@ -61,12 +64,35 @@ threads_option = click.option(
 seed_option = click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", default=0, show_default=True, help="Seed of all randomness."
 )
-titles_option = click.option(
-    "--titles",
-    type=click.Path(path_type=Path),
-    envvar="FASTCF_TITLES",
-    help="File of titles: movies.csv, movies.dat, u.item, movie_titles.txt.",
-)
+
+
+def titles_options(command: _Command) -> _Command:
+    """Add the options that name a file of titles; the command gets them as one argument `titles`, a `TitleFile`."""
+
+    @functools.wraps(command)
+    def with_titles(
+        *args: Any, titles: Path | None, title_id_column: str | int | None, title_column: str | int | None, **rest: Any
+    ) -> Any:
+        columns = {"id": title_id_column, "title": title_column}
+        given = {name: value for name, value in columns.items() if value is not None}
+        if given and titles is None:
+            raise click.UsageError("--title-id-column and --title-column need --titles")
+        return command(*args, titles=None if titles is None else TitleFile(titles, given), **rest)
+
+    for option in (
+        click.option("--title-column", type=column, help="Column of titles, in the same way."),
+        click.option("--title-id-column", type=column, help="Column of item ids in --titles: name, or number from 0."),
+        click.option(
+            "--titles",
+            type=click.Path(path_type=Path),
+            envvar="FASTCF_TITLES",
+            help="File of titles: movies.csv, movies.dat, u.item, movie_titles.txt, or a table.",
+        ),
+    ):
+        with_titles = option(with_titles)
+    return with_titles  # type: ignore[return-value]  # it has the command's other arguments
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -108,6 +134,22 @@ def read_ratings(path: Path, *, threads: int | None, **options: Any) -> RatingFi
 # ---------------------------------------------------------------------------------------------------------------
 
 
+class TitleFile(NamedTuple):
+    """A file of titles, and those of its columns that are named by options."""
+
+    path: Path
+    columns: dict[str, Any]
+
+    def read(self) -> ItemTable:
+        """Read the titles; messages name options of the command line."""
+        try:
+            return read_items(self.path, **self.columns)
+        except ValueError as error:
+            flags = {"id": "--title-id-column", "title": "--title-column"}
+            text = re.sub(r"\b(id|title)=", lambda match: flags[match[1]], str(error).removeprefix("read_items: "))
+            raise DataError(text) from None
+
+
 class LoadedModel(NamedTuple):
     """A model and its file."""
 
@@ -115,10 +157,10 @@ class LoadedModel(NamedTuple):
     archive: Archive
     path: Path
 
-    def titles(self, given: Path | None) -> Titles:
+    def titles(self, given: TitleFile | None) -> Titles:
         """Return the titles given on the command line, else those in the model's file."""
         if given is not None:
-            return Titles(read_items(given))
+            return Titles(given.read())
         ids = self.model.items_.ids
         present = TITLES_ARRAY in self.archive.arrays
         stored: NDArray[Any] = self.archive.array(TITLES_ARRAY) if present else np.empty(0)
@@ -220,7 +262,8 @@ class Titles:
         return found
 
 
-def titles_for(given: Path | None, files: RatingFiles) -> Titles:
+def titles_for(given: TitleFile | None, files: RatingFiles) -> Titles:
     """Return the titles given on the command line, else those beside the ratings."""
-    path = given if given is not None else files.items
-    return Titles(None if path is None else read_items(path))
+    if given is None and files.items is not None:
+        given = TitleFile(files.items, {})
+    return Titles(None if given is None else given.read())

@@ -11,7 +11,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.cli._inputs import Titles, json_option, load_model, parse_ids, threads_option, titles_option
+from fastcf.cli._inputs import TitleFile, Titles, json_option, load_model, parse_ids, threads_option, titles_options
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
 from fastcf.errors import DataError
 
@@ -108,7 +108,7 @@ def _print(
 @click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; needs -o.")
 @number_option
 @output_option
-@titles_option
+@titles_options
 @click.option("--include-seen", is_flag=True, help="Also items that the user has rated.")
 @click.option(
     "--min-score",
@@ -125,7 +125,7 @@ def recommend(
     everyone: bool,
     number: int,
     output: Path | None,
-    titles: Path | None,
+    titles: TitleFile | None,
     include_seen: bool,
     min_score: float | None,
     threads: int | None,
@@ -185,7 +185,7 @@ def recommend(
     show_default=True,
     help="How vectors are compared.",
 )
-@titles_option
+@titles_options
 @threads_option
 @json_option
 @csv_option
@@ -194,7 +194,7 @@ def similar(
     items: tuple[str, ...],
     number: int,
     metric: str,
-    titles: Path | None,
+    titles: TitleFile | None,
     threads: int | None,
     as_json: bool,
     as_csv: bool,

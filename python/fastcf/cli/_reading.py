@@ -116,7 +116,7 @@ def rating_options(command: _Command) -> _Command:
             type=click.Choice(TIME_UNITS),
             default="auto",
             show_default=True,
-            help="What numeric timestamps are; date: YYYYMMDD.",
+            help="What numeric timestamps are; date: YYYYMMDD, also with HHMMSS behind.",
         ),
         click.option("--no-timestamp", is_flag=True, help="Leave timestamps unread."),
         click.option("--timestamp-column", type=column, help="Column of timestamps, in the same way."),
@@ -162,4 +162,4 @@ def as_flags(message: str) -> str:
         words = {"True": "on", "False": "off"} if name == "quoting" else {"True": "yes", "False": "no"}
         return _FLAGS[name] + ("" if value is None else f" {words.get(value, value)}")
 
-    return _ARGUMENT.sub(flag, message)
+    return _ARGUMENT.sub(flag, message).replace("load_events sums events", "--weights NAME=1 sums events")

@@ -14,12 +14,13 @@ from fastcf.callbacks import Callback, LogHistory, ProgressBar
 from fastcf.cli._events import EVENTS, are_events, event_options, load_event_file
 from fastcf.cli._inputs import (
     TITLES_ARRAY,
+    TitleFile,
     Titles,
     read_ratings,
     seed_option,
     threads_option,
     titles_for,
-    titles_option,
+    titles_options,
 )
 from fastcf.cli._measures import (
     LIST_LENGTH,
@@ -238,7 +239,7 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
 )
 @seed_option
 @threads_option
-@titles_option
+@titles_options
 @click.option("--seen/--no-seen", default=True, show_default=True, help="Store the rated pairs (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
 @event_options
@@ -254,7 +255,7 @@ def train(
     validation: float,
     seed: int,
     threads: int | None,
-    titles: Path | None,
+    titles: TitleFile | None,
     seen: bool,
     verbose: bool,
     **options: Any,

@@ -62,17 +62,17 @@ def file_source(path: Path, layout: str, caller: str) -> Iterator[ArrowSource]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None) is not None:
             raise  # the operating system's own, such as a missing permission
-        raise DataError(f"{path}: {_damage(path, what)}: {error}") from error
+        raise DataError(f"{path}: {_damage(path, layout)}: {error}") from error
     except ValueError as error:
         if isinstance(error.__cause__, pa.ArrowException):  # while it was read
-            raise DataError(f"{path}: {_damage(path, what)}: {error.__cause__}") from error
+            raise DataError(f"{path}: {_damage(path, layout)}: {error.__cause__}") from error
         raise
 
 
-def _damage(path: Path, what: str) -> str:
+def _damage(path: Path, layout: str) -> str:
     if path.is_dir():
         return "the files of the folder cannot be read as one table: one is damaged, or has columns of other types"
-    return f"{what} that is damaged, or is not what it seems"
+    return f"the file is damaged, or not what it seems ({layout})"
 
 
 def _dataset(path: Path, layout: str) -> Any:

@@ -322,7 +322,7 @@ def log_shape(rows: Sequence[Sequence[str]], asked: Asked) -> dict[str, int] | s
         return "there are two columns and no rating: with rating=False, every line counts 1"
     if n - last_is_time == 3 and _are_ratings(columns[2]):
         return {**found, "rating": 2 if wants_rating else -1}
-    others = "column 2 does not look like a rating"
+    others = "the values of column 2 do not look like a rating"
     if n == 4:
         others = "columns 2 and 3 do not look like a rating and a time"
     return f"no line names the columns, and {others}"

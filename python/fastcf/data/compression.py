@@ -25,6 +25,7 @@ LIMIT = "FASTCF_MAX_EXPANSION"
 _MAX_EXPANSION = 100.0  # tables of ratings have 3 to 30
 _NEVER_REFUSED = 1 << 20  # bytes
 _STEP = 1 << 22
+_ZSTD_STEP = 1 << 11  # compressed bytes at once: they may become some ten thousand times as many
 
 _DAMAGED = (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 _NO_TABLES = (".md", ".html", ".htm", ".pdf", ".doc", ".docx", ".license")
@@ -43,11 +44,44 @@ def _max_expansion() -> float:
     return value
 
 
+class _ZstdFrames(io.RawIOBase):
+    """Frames of Zstandard, by the package zstandard, whose own reader takes a file that is cut short as a whole."""
+
+    def __init__(self, file: IO[bytes], library: Any) -> None:
+        self._file = file
+        self._library = library
+        self._frame: Any = None  # that has begun
+        self._read = b""  # and not decompressed
+        self._decompressed = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._decompressed:
+            data = self._read or self._file.read(_ZSTD_STEP)
+            if not data and self._frame is not None:
+                raise EOFError("the file ends within a frame")
+            if not data:
+                return 0
+            if self._frame is None:
+                self._frame = self._library.ZstdDecompressor().decompressobj()
+            try:
+                self._decompressed, self._read = self._frame.decompress(data), b""
+            except self._library.ZstdError as error:
+                raise OSError(str(error)) from error
+            if self._frame.eof:
+                self._read, self._frame = self._frame.unused_data, None
+        size = min(len(buffer), len(self._decompressed))
+        buffer[:size], self._decompressed = self._decompressed[:size], self._decompressed[size:]
+        return size
+
+
 def _zstd(file: Any, name: str) -> Any:
     """Open a Zstandard file by whatever is there: the standard library of Python 3.14, zstandard, or pyarrow."""
     readers: tuple[tuple[str, Callable[[Any], Any]], ...] = (
         ("compression.zstd", lambda library: library.open(file)),
-        ("zstandard", lambda library: library.ZstdDecompressor().stream_reader(file, read_across_frames=True)),
+        ("zstandard", lambda library: io.BufferedReader(_ZstdFrames(file, library))),
         ("pyarrow", lambda library: library.CompressedInputStream(library.PythonFile(file, "r"), "zstd")),
     )
     for module, reader in readers:

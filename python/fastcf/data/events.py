@@ -247,7 +247,8 @@ def _opened(source: Any, kinds: EventKinds, reading: _Reading) -> Iterator[Arrow
     caller = reading.caller
     if not isinstance(source, (str, os.PathLike)):
         reading.refuse_text("tables")
-        yield reading.of_table(table_source(source, caller), kinds)
+        requirement = "source must be a file, or a table or stream with"
+        yield reading.of_table(table_source(source, caller, requirement), kinds)
         return
     layout, (path, *_), _ = recognised(source)
     try:

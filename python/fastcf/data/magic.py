@@ -72,7 +72,6 @@ _TEXTS: tuple[tuple[bytes, str, str], ...] = (
     (b"<!doctype html", "a page of HTML", "was there an error when it was downloaded?"),
     (b"<html", "a page of HTML", "was there an error when it was downloaded?"),
     (b"<?xml", "an XML document", _SAVE),
-    (b"%%matrixmarket", "a Matrix Market file", "read it with scipy.io.mmread, and use Ratings.from_scipy"),
     (b"@relation", "an ARFF file", "read it with scipy.io.arff.loadarff, and use Ratings.from_coo"),
 )
 # Marks at the beginning of text in wide characters; those of UTF-32 begin like those of UTF-16.
