@@ -194,8 +194,11 @@ def arrow_ids(column: Any, where: str) -> IdColumn:
 
     refuse_nulls(column, where)
     types = pa.types
-    if types.is_decimal(column.type) and column.type.scale == 0:  # integers of up to 76 digits: databases have them
-        return as_id_column([int(value) for value in column.to_pylist()], where)
+    if types.is_decimal(column.type) and column.type.scale == 0:  # integers of up to 76 digits, as databases have them
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowInvalid:
+            return as_id_column([int(value) for value in column.to_pylist()], where)
     if types.is_integer(column.type):
         return as_id_column(column.to_numpy(), where)
     values = column.type.value_type if types.is_dictionary(column.type) else column.type
@@ -245,5 +248,5 @@ def refuse_nulls(column: Any, where: str) -> None:
             null = empty[chunk.indices.to_numpy(zero_copy_only=False)]
         if null is not None and null.any():
             at = row + int(null.argmax())
-            raise ValueError(f"{where} must have no nulls; got one at row {at}; leave such rows out")
+            raise ValueError(f"{where} must have no nulls; got one at row {at}; filter them out")
         row += len(chunk)

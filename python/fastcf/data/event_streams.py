@@ -233,7 +233,7 @@ class ArrowEvents:
         entry = int(null.argmax())
         row = first + int(entry if rows is None else rows[entry])
         name = self.columns[role]
-        raise ValueError(f"{self.where}: column {name!r} must have no nulls; got one at row {row}; leave such rows out")
+        raise ValueError(f"{self.where}: column {name!r} must have no nulls; got one at row {row}; filter them out")
 
 
 def _nulls(column: Any) -> NDArray[np.bool_] | None:
