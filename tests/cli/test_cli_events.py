@@ -90,3 +90,22 @@ def test_train_leaves_malformed_lines_out(log: Path, tmp_path: Path) -> None:
     result = run("train", log, "-o", tmp_path / "m", *options)
     assert "Note: " in result.stderr
     assert "4002" in result.stderr
+
+
+def test_train_takes_the_type_of_ids(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user,item,event\n" + "".join(f"{user},{user % 5},view\n" for user in range(40)))
+    arguments = ["--weights", "view=1", "--model", "popular", "--validation", 0, "-o", tmp_path / "model"]
+    run("train", path, *arguments, "--id-type", "str,int")
+    model = fastcf.load(tmp_path / "model")
+    assert (model.users_.kind, model.items_.kind) == ("str", "int")
+    path.write_text("user,item,event\n1,2,view\nNULL,2,view\n")
+    message = run("train", path, *arguments, code=1).stderr
+    assert "--on-bad-lines 'skip'" in message
+    assert "--id-type 'str'" in message
+
+
+def test_ratings_whose_header_names_events_point_to_weights(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user,item,event\n1,2,view\n")
+    assert "--weights NAME=1 sums events" in run("info", path, code=1).stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,47 @@ def test_arguments_in_messages_become_options() -> None:
     )
     assert as_flags(said) == wanted
     assert as_flags("a.csv?user=5: got 'x'") == "a.csv?user=5: got 'x'"
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Path:
+    """A model of books, and a table of their titles with names that nobody knows."""
+    rows = "".join(
+        f"{user},b{book},{(user * book) % 5 + 1}\n" for user in range(9) for book in range(5) if user != book
+    )
+    (tmp_path / "log.csv").write_text(f"user,book,rating\n{rows}")
+    (tmp_path / "books.csv").write_text("nr;what;by;of\n" + "".join(f"b{book};Book {book};x;9\n" for book in range(5)))
+    return tmp_path
+
+
+def test_titles_may_have_columns_of_any_name(books: Path) -> None:
+    titles = ["--titles", books / "books.csv"]
+    named = [*titles, "--title-id-column", "nr", "--title-column", "what"]
+    plain = ["train", books / "log.csv", "-o", books / "model", "--model", "popular", "--validation", 0]
+    run(*plain)
+    for columns in (named, [*titles, "--title-id-column", 0, "--title-column", 1]):
+        assert "Book 1" in run("recommend", books / "model", "-u", 1, *columns).stdout
+    run(*plain, *named)
+    assert "Book 1" in run("recommend", books / "model", "-u", 1).stdout
+    message = run("recommend", books / "model", "-u", 1, *titles, code=1).stderr
+    assert "pass --title-id-column, --title-column by name or number of: 0 'nr' (b0), 1 'what' (Book 0)" in message
+    message = run("recommend", books / "model", "-u", 1, *titles, "--title-column", "name", code=1).stderr
+    assert message.startswith("Error: title must name a column of the file (nr, what, by, of); got 'name'")
+    assert "need --titles" in run("recommend", books / "model", "-u", 1, "--title-column", 1, code=2).stderr
+
+
+def test_commands_read_pipes(books: Path) -> None:
+    pipe = books / "pipe"
+    os.mkfifo(pipe)
+
+    def with_pipe(*arguments: object) -> str:
+        writer = threading.Thread(target=pipe.write_bytes, args=[(books / "log.csv").read_bytes()])
+        writer.start()
+        result = run(*arguments)
+        writer.join()
+        return result.stdout
+
+    assert "delimited" in with_pipe("info", pipe)
+    run("train", books / "log.csv", "-o", books / "model", "--model", "bias", "--validation", 0)
+    assert with_pipe("predict", books / "model", pipe).count("\n") == 41
+    assert "40 ratings" in with_pipe("evaluate", books / "model", pipe)

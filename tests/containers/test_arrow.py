@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import decimal
 import sys
 
 import numpy as np
 import pytest
 
 from fastcf import IdMap, Ratings
+from fastcf.data import load_events
 
 pa = pytest.importorskip("pyarrow")
 
@@ -149,3 +151,53 @@ def test_ratings_from_arrow_without_pyarrow_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"pip install 'fastcf\[arrow\]'"):
         Ratings.from_arrow(table)
+
+
+def test_ratings_from_arrow_ids_that_databases_hold_as_decimals():
+    column = {"user": pa.array([decimal.Decimal(3), decimal.Decimal(-1)]), "item": [1, 2], "rating": [1.0, 2.0]}
+    assert Ratings.from_arrow(pa.table(column)).users.ids.tolist() == [-1, 3]
+    wide = pa.array([decimal.Decimal(2**80), decimal.Decimal(5)], pa.decimal256(40, 0))
+    assert Ratings.from_arrow(pa.table(column | {"user": wide})).users.ids.tolist() == [5, 2**80]
+    with pytest.raises(
+        TypeError, match=r"column 'user' must hold integers or strings; got decimal128\(2, 1\); cast it"
+    ):
+        Ratings.from_arrow(pa.table(column | {"user": pa.array([decimal.Decimal("1.5"), decimal.Decimal("2.5")])}))
+
+
+def test_ratings_from_arrow_dictionaries_of_ratings_and_times():
+    times = pa.array([5, 7]).dictionary_encode()
+    columns = {"user": [1, 2], "item": [1, 2], "rating": pa.array([4.5, 3]).dictionary_encode(), "time": times}
+    ratings = Ratings.from_arrow(pa.table(columns), timestamp="time")
+    assert ratings.values.tolist() == [4.5, 3]
+    assert ratings.timestamps.tolist() == [5, 7]
+
+
+@pytest.mark.parametrize("read", [Ratings.from_arrow, load_events])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pd: pd.DataFrame({"user": [1, "b"], "item": [1, 2], "rating": [1, 2]}),
+        lambda pd: pd.DataFrame([[1, 2, 3, 4]], columns=["user", "item", "rating", "rating"]),
+        lambda pd: pd.Series([1, 2]),
+    ],
+)
+def test_tables_that_are_no_arrow_data_are_errors_of_the_caller(read, make):
+    caller = "load_events" if read is load_events else "Ratings.from_arrow"
+    with pytest.raises(ValueError, match=f"^{caller}: the table cannot be read as Arrow data: .*; pass a table of the"):
+        read(make(pytest.importorskip("pandas")))
+
+
+@pytest.mark.parametrize("read", [lambda table: Ratings.from_arrow(table, rating="stars"), load_events])
+def test_all_kinds_of_tables_are_taken_alike(read):
+    """The same from a table, a stream of batches, a lazy frame, and a dataset; names are those of the whole table."""
+    pl = pytest.importorskip("polars")
+    dataset = pytest.importorskip("pyarrow.dataset")
+    table = pa.table({"user": ["a", "a", "b"], "item": [1, 2, 1], "stars": [1.0, 1.0, 1.0], "note": ["x", "y", "z"]})
+    kinds = [table, table.to_reader(1), pl.DataFrame(table).lazy(), dataset.dataset(table), pl.DataFrame(table)]
+    for kind in kinds:
+        columns = (column.tolist() for column in read(kind).to_coo())
+        assert list(zip(*columns, strict=True)) == [("a", 1, 1), ("a", 2, 1), ("b", 1, 1)]
+    nameless = table.rename_columns(["user", "thing", "stars", "note"])
+    for kind in (nameless, pl.DataFrame(nameless).lazy(), dataset.dataset(nameless)):
+        with pytest.raises(ValueError, match=r"'user'.*'thing'.*'stars'.*'note'"):
+            read(kind)

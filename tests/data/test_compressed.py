@@ -291,3 +291,23 @@ def test_zstd_without_a_library_names_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr(compression.importlib, "import_module", nothing)
     with pytest.raises(ImportError, match=r"needs Python 3\.14, the package zstandard, or pyarrow: pip install"):
         load_ratings(path)
+
+
+def test_package_zstandard_reads_frames_and_notices_what_is_missing(tmp_path):
+    zstandard = pytest.importorskip("zstandard")
+    text = b"".join(b"%d,%d,3\n" % (user, user % 7) for user in range(20_000))
+    compress = zstandard.ZstdCompressor(write_checksum=True).compress
+    halves = [compress(half) for half in (text[:100_000], text[100_000:], b"")]
+    whole = b"".join(halves)
+
+    def read(content):
+        return compression._zstd(io.BytesIO(content), "x").read()
+
+    assert read(whole) == text
+    for size in (1, 20, len(halves[0]) - 1, len(halves[0]) + 5, len(whole) - 1):
+        with pytest.raises(EOFError, match="ends within a frame"):
+            read(whole[:size])
+    damaged = bytearray(whole)
+    damaged[len(whole) // 3] ^= 0xFF
+    with pytest.raises(fastcf.DataError, match="the Zstandard file is damaged"):
+        load_ratings(write(tmp_path, bytes(damaged), "log.zst"))

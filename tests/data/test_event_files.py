@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
+import zipfile
 
 import numpy as np
 import pytest
 
 import fastcf
 from fastcf import DataError
-from fastcf.data import event_text, load_events
+from fastcf.data import event_text, load_events, load_ratings
 
 DAY = 86_400
 
@@ -203,3 +205,116 @@ def test_text_trains_models_of_lists(tmp_path):
     ratings = load_events(path, weights={"click": 1}, exposure="shown")
     lists = fastcf.LinearAutoencoder().fit(ratings).recommend(["u0", "u1", "u2"], 5, exclude_seen=False).items
     assert (np.asarray(lists) % 3 == [[0], [1], [2]]).all()
+
+
+# ----------------------------------------------------------------------------------------------- what is easily misread
+
+
+def _triples(ratings):
+    return list(zip(*(column.tolist() for column in ratings.to_coo()), strict=True))
+
+
+@pytest.mark.parametrize("form", ["text", "table"])
+def test_ids_of_event_logs_have_the_type_that_is_asked_for(tmp_path, form):
+    pa = pytest.importorskip("pyarrow")
+
+    def log(users, items):
+        if form == "table":
+            return pa.table({"user": users, "item": items})
+        return write(tmp_path, "user,item\n" + "".join(f"{u},{i}\n" for u, i in zip(users, items, strict=True)))
+
+    assert _triples(load_events(log([1, 2], ["7", "8"]), id_type=("str", "int"))) == [("1", 7, 1.0), ("2", 8, 1.0)]
+    assert _triples(load_events(log([1, 2], [7, 8]), id_type="str")) == [("1", "7", 1.0), ("2", "8", 1.0)]
+    assert load_events(log(["1", str(2**70)], ["7", "8"]), id_type="int").users.ids.tolist() == [1, 2**70]
+    with pytest.raises(fastcf.DataError, match=r"must be .*integers?.*; got 'x'"):
+        load_events(log([1, 2], ["7", "x"]), id_type=("auto", "int"))
+    with pytest.raises(ValueError, match="id_type must be 'auto', 'int' or 'str'"):
+        load_events(log([1, 2], [7, 8]), id_type="text")
+
+
+def test_folders_of_ratings_are_read_as_events_or_refused(tmp_path):
+    (tmp_path / "ratings.csv").write_text("userId,movieId,rating,timestamp\n1,2,5,10\n1,3,4,20\n")
+    assert _triples(load_events(tmp_path)) == [(1, 2, 1.0), (1, 3, 1.0)]
+    (tmp_path / "one" / "training_set").mkdir(parents=True)
+    (tmp_path / "one" / "training_set" / "mv_0000001.txt").write_text("1:\n7,3,2005-09-06\n")
+    with pytest.raises(fastcf.DataError, match=r"holds ratings, not events \(netflix\); load_ratings reads it"):
+        load_events(tmp_path / "one")
+    load_ratings(tmp_path / "ratings.csv").save(tmp_path / "saved")
+    with pytest.raises(fastcf.DataError, match="holds ratings, not events"):
+        load_events(tmp_path / "saved")
+
+
+def test_messages_call_columns_what_they_are(tmp_path):
+    path = write(tmp_path, "user,item,event,seconds\n1,2,,5\n")
+    with pytest.raises(fastcf.DataError, match=":2: event must not be empty"):
+        load_events(path, weights={"view": 1})
+    path = write(tmp_path, "user,item,seconds\n1,2,00:05\n")
+    with pytest.raises(fastcf.DataError, match=":2: duration must be a number; got '00:05'"):
+        load_events(path, duration="seconds", min_duration=3)
+
+
+@pytest.mark.parametrize(
+    ("now", "unit", "seconds"),
+    [
+        (1_400_086_400_000, "auto", 1_400_086_400),
+        (1_400_086_400_000, "ms", 1_400_086_400),
+        (1_400_086_400, "s", 1_400_086_400),
+        ("2014-05-14T16:53:20Z", "ms", 1_400_086_400),
+        (datetime.datetime(2014, 5, 14, 16, 53, 20), "auto", 1_400_086_400),
+    ],
+)
+def test_now_is_of_the_unit_of_the_times(tmp_path, now, unit, seconds):
+    scale = 1000 if unit == "ms" else 1
+    path = write(tmp_path, f"user,item,time\n1,2,{1_400_000_000 * scale}\n")
+    ratings = load_events(path, half_life="1d", now=now, time_unit=unit)
+    assert ratings.values.tolist() == [0.5 ** ((seconds - 1_400_000_000) / 86_400)]
+
+
+def test_now_may_be_a_day_written_as_a_number(tmp_path):
+    path = write(tmp_path, "user,item,day\n1,2,20200101\n")
+    options = {"timestamp": "day", "time_unit": "date", "half_life": "1d"}
+    assert load_events(path, now=20200103, **options).values.tolist() == [0.25]
+    with pytest.raises(ValueError, match="now: timestamps such as 20200103 may be dates"):
+        load_events(path, timestamp="day", half_life="1d", now=20200103)
+
+
+def test_latest_events_in_the_future_do_not_make_all_others_vanish(tmp_path):
+    path = write(tmp_path, "user,item,time\n1,2,1400000000\n1,3,4102444800\n")
+    with pytest.raises(ValueError, match=r"at 4102444800 \(2100-01-01\), lies in the future.*or pass now=4102444800"):
+        load_events(path, half_life="30d")
+    assert load_events(path, half_life="30d", now=4102444800).values[1] == 1
+    assert load_events(path).timestamps.tolist() == [1400000000, 4102444800]
+
+
+def test_json_lines_of_events_are_read_as_those_of_ratings(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = ['{"user": 9223372036854775808, "item": 1, "event": "view", "other": {"a": 1}, "s": null}']
+    rows += ['{"user": 5, "item": 1, "event": "view", "other": 3, "s": 2.5}']
+    path = write(tmp_path, "\n".join(rows))
+    ratings = load_events(path, weights={"view": 1}, duration="s", min_duration=3)
+    assert _triples(ratings) == [(5, 1, 0.0), (2**63, 1, 1.0)]
+    for text, message in (
+        ('[{"user": 1, "item": 2}]', "is a JSON array; one object per line is read"),
+        ('{\n "user": 1,\n "item": 2\n}', ":1: expected a JSON object.*jq -c ."),
+        ('{"user": 1, "item": 2}\n{"user": 2}', r":2: item \('item'\) must be an integer or a string; got None"),
+        ('{"user": 1, "item": 2}\n' * 1000 + '{"user": 2}', ":1001: 'item' must be an integer of 64 bits"),
+        ('{"user": 1, "item": 2}\n' * 1000 + '{"user": 2, "item": 1.5}', ":1001: 'item' must be an integer of 64"),
+    ):
+        with pytest.raises(fastcf.DataError, match=message):
+            load_events(write(tmp_path, text))
+
+
+def test_archives_of_parquet_and_empty_tables(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"user": [1], "item": [2], "rating": [3.0]})
+    parquet.write_table(table, tmp_path / "log.parquet")
+    with zipfile.ZipFile(tmp_path / "log.zip", "w") as archive:
+        archive.write(tmp_path / "log.parquet", "log.parquet")
+    (tmp_path / "log.gz").write_bytes(gzip.compress((tmp_path / "log.parquet").read_bytes()))
+    for name in ("log.zip", "log.gz", "log.zip/log.parquet"):
+        assert _triples(load_ratings(tmp_path / name)) == [(1, 2, 3.0)]
+        assert _triples(load_events(tmp_path / name)) == [(1, 2, 1.0)]
+    parquet.write_table(table.slice(0, 0), tmp_path / "none.parquet")
+    with pytest.raises(fastcf.DataError, match=r"none.parquet: ratings must not be empty"):
+        load_ratings(tmp_path / "none.parquet")

@@ -376,8 +376,16 @@ REFUSED = {
         "column 'event' must hold durations",
     ),
     "weights without events": ({"event": False}, ValueError, "need a column of events: pass event="),
-    "no such column": ({"event": "action"}, ValueError, "event must name a column of the file .user, item, .*; got 'action'"),
-    "column beyond the last": ({"item": 4}, ValueError, r"item must lie in \[0, 4\), the columns of the file .*; got 4"),
+    "no such column": (
+        {"event": "action"},
+        ValueError,
+        "event must name a column of the file .user, item, .*; got 'action'",
+    ),
+    "column beyond the last": (
+        {"item": 4},
+        ValueError,
+        r"item must lie in \[0, 4\), the columns of the file .*; got 4",
+    ),
     "column that is a float": ({"item": 1.0}, TypeError, "item must be a column's name or number; got 1.0"),
     "user without a column": ({"user": False}, TypeError, "user must be a column's name or number; got False"),
     "event that is true": ({"event": True}, TypeError, "event must be a column's name or number; got True"),
@@ -407,7 +415,9 @@ def test_load_events_refuse(name):
 def test_load_events_refuse_what_is_no_log():
     with pytest.raises(TypeError, match=r"source must be a file, or a table .* with __arrow_c_stream__ .*; got dict"):
         load_events({"user": [1]})
-    with pytest.raises(ValueError, match="cannot tell which column is the user; pass user= by name or number of: 0 'who', 1 'item'"):
+    with pytest.raises(
+        ValueError, match="cannot tell which column is the user; pass user= by name or number of: 0 'who', 1 'item'"
+    ):
         load_events(table(who=[1], item=[1]))
     with pytest.raises(ValueError, match="0 'user' and 1 'customer_id' may each be the user; pass user="):
         load_events(table(user=[1], customer_id=[1], item=[1]))
