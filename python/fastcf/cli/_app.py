@@ -16,6 +16,7 @@ from fastcf.cli._info import info
 from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
 from fastcf.cli._reading import as_flags
+from fastcf.cli._search import search
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
 
@@ -81,5 +82,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, train, evaluate, predict, recommend, similar, convert, info):
+for _command in (demo, train, search, evaluate, predict, recommend, similar, convert, info):
     main.add_command(_command)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -17,7 +18,7 @@ from fastcf.models.neighbours import ItemNeighbours, UserNeighbours
 from fastcf.models.popular import Popular
 from fastcf.optimizers import Optimizer, as_optimizer
 from fastcf.scores.links import ACTIVATIONS
-from fastcf.solvers import SGD, GradientDescent, Solver
+from fastcf.solvers import SGD, GradientDescent, Solver, as_implicit_solver, as_solver
 
 __all__ = [
     "KINDS",
@@ -29,6 +30,7 @@ __all__ = [
     "layers_of",
     "make_model",
     "network_options",
+    "plain_model",
     "settings_of",
 ]
 
@@ -231,6 +233,33 @@ def _model_of_choices(kind: str, options: Mapping[str, Any]) -> ModelOfChoices:
         name: options[option] for name, option in {"n_threads": "threads", "threshold": "threshold", **names}.items()
     }
     return made(**{name: value for name, value in given.items() if value is not None and value != "auto"})
+
+
+_CLASSES: dict[str, type[Trained]] = {
+    "mf": MatrixFactorization,
+    "logistic": MatrixFactorization,
+    "autoencoder": Autoencoder,
+    "bias": BiasModel,
+    **{kind: made for kind, (made, _) in _CHOICES.items()},
+}
+
+
+def plain_model(kind: str, threshold: float | None, seed: int, nested: Collection[str] = ()) -> Trained:
+    """Return a model with the defaults of its class.
+
+    A threshold is the model's where it takes one. Parameters of ``nested`` that are shorthand for objects, "solver" and
+    "optimizer", become these objects, whose own parameters can be set.
+    """
+    made = _CLASSES[kind]
+    given: dict[str, Any] = {"random_state": seed} if "random_state" in inspect.signature(made).parameters else {}
+    if kind == "logistic" or (kind == "autoencoder" and threshold is not None):
+        given["cost"] = "logistic"
+    if kind in _TAKEN_BY["threshold"]:
+        given["threshold"] = threshold
+    model = made(**given)
+    named = {"optimizer": as_optimizer, "solver": as_implicit_solver if kind == "implicit" else as_solver}
+    own = model.get_params(deep=False)
+    return model.set_params(**{name: named[name](own[name]) for name in nested if name in named and name in own})
 
 
 def layers_of(model: Autoencoder) -> str:
