@@ -2,7 +2,8 @@
 
 Errors: :func:`rmse`, :func:`mae`; of labels :func:`log_loss`, :func:`accuracy`, :func:`roc_auc`,
 :func:`calibration_error`. Lists: :func:`ranking`, :func:`ranking_by_user`; beside their accuracy
-:func:`beyond_accuracy`, :func:`beyond_accuracy_by_user`. By name: :func:`as_scorer`.
+:func:`beyond_accuracy`, :func:`beyond_accuracy_by_user`; for ir-measures and ranx :func:`to_run`, :func:`to_qrels`. By
+name: :func:`as_scorer`.
 """
 
 from fastcf.metrics.beyond_accuracy import (
@@ -13,11 +14,14 @@ from fastcf.metrics.beyond_accuracy import (
 )
 from fastcf.metrics.predictions import accuracy, calibration_error, log_loss, mae, rmse, roc_auc
 from fastcf.metrics.rankings import RankingScores, UserRankings, ranking, ranking_by_user
+from fastcf.metrics.runs import Qrels, Run, to_qrels, to_run
 from fastcf.metrics.scorers import Scorer, as_scorer
 
 __all__ = [
     "BeyondAccuracy",
+    "Qrels",
     "RankingScores",
+    "Run",
     "Scorer",
     "UserBeyondAccuracy",
     "UserRankings",
@@ -32,4 +36,6 @@ __all__ = [
     "ranking_by_user",
     "rmse",
     "roc_auc",
+    "to_qrels",
+    "to_run",
 ]
