@@ -97,8 +97,7 @@ def shown(true: Floats, predicted: Any, measures: Sequence[Measure]) -> list[str
 def lists_of(model: Any, chosen: Ratings) -> RankingScores:
     """Return the measures of the lists of a model or a retriever, for the users who have choices."""
     relevant = chosen.take(chosen.values > 0)
-    users = relevant.users.ids[np.diff(relevant.indptr) > 0]
-    return ranking(model.recommend(users, LIST_LENGTH), users, relevant)
+    return ranking(model, held_out=relevant, k=LIST_LENGTH)
 
 
 def list_measures(scores: RankingScores) -> dict[str, float | int]:
