@@ -12,7 +12,7 @@ import click
 import numpy as np
 from scipy import stats
 
-from fastcf.cli._inputs import json_option, read_ratings, seed_option, titles_for, titles_option
+from fastcf.cli._inputs import TitleFile, json_option, read_ratings, seed_option, titles_for, titles_options
 from fastcf.cli._models import KINDS, LISTS, kind_of, plain_model
 from fastcf.cli._outputs import check_output, heading, table
 from fastcf.cli._reading import rating_options
@@ -215,7 +215,7 @@ def _shown(value: Any) -> str:
 )
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Fits at a time; by default what is faster.")
 @seed_option
-@titles_option
+@titles_options
 @json_option
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per fit instead of a bar.")
 @rating_options
@@ -236,7 +236,7 @@ def search(
     output: Path | None,
     jobs: int | None,
     seed: int,
-    titles: Path | None,
+    titles: TitleFile | None,
     as_json: bool,
     verbose: bool,
     **reading: Any,
