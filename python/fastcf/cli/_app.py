@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fastcf._version import __version__
+from fastcf.cli._compare import compare
 from fastcf.cli._convert import convert
 from fastcf.cli._demo import demo
 from fastcf.cli._info import info
@@ -82,5 +83,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, train, search, evaluate, predict, recommend, similar, convert, info):
+for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, convert, info):
     main.add_command(_command)

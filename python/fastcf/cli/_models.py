@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
@@ -26,6 +27,7 @@ __all__ = [
     "ModelOfChoices",
     "Trained",
     "check_choices",
+    "default_model",
     "kind_of",
     "layers_of",
     "make_model",
@@ -211,6 +213,13 @@ def make_model(kind: str, options: Mapping[str, Any]) -> Trained:
     if kind in _FACTORISATIONS:
         return MatrixFactorization(solver=_solver(options), **chosen)
     return Autoencoder(optimizer=_optimizer(options), **chosen)
+
+
+def default_model(kind: str, threshold: float | None, seed: int, threads: int | None) -> Trained:
+    """Return a model with its default parameters; the threshold is that of models of choices and of labels."""
+    chosen = threshold if kind in (*LISTS, "logistic") else None
+    options = {"threshold": chosen, "seed": seed, "threads": threads, "solver": "sgd"}
+    return make_model(kind, defaultdict(lambda: None, {**options, "optimizer": "auto", "learning_rate": "auto"}))
 
 
 _CHOICES: dict[str, tuple[type[ModelOfChoices], dict[str, str]]] = {

@@ -1,0 +1,151 @@
+"""``fastcf compare``: several models on the same held-out ratings."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastcf.cli._inputs import json_option, read_ratings, seed_option, threads_option
+from fastcf.cli._models import KINDS, default_model
+from fastcf.cli._outputs import check_output, csv_writer, heading, output_option, table
+from fastcf.cli._reading import rating_options
+from fastcf.evaluation import Evaluation, evaluate
+from fastcf.evaluation.parts import SPLITS
+
+__all__ = ["compare"]
+
+_USUAL = "popular,item-neighbours,linear,implicit,bias,mf"
+_ALIASES = {"ials": "implicit"}
+
+
+def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> list[str]:
+    """Return the names of an option that takes several, separated by commas."""
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or len(set(names)) < len(names):
+        raise click.BadParameter(f"{value!r} is not a list of different names such as {_USUAL}.")
+    return names
+
+
+def _kinds(context: click.Context, parameter: click.Parameter, value: str) -> list[str]:
+    names = _named(context, parameter, value)
+    for name in names:
+        if _ALIASES.get(name, name) not in KINDS:
+            raise click.BadParameter(f"there is no model {name!r}; there are {', '.join((*KINDS, *_ALIASES))}.")
+    return names
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: null in place of NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _show(found: Evaluation, path: Path) -> None:
+    titles, rows = found.cells()
+    percent, base = f"{100 * found.protocol.confidence:g} %", found.protocol.baseline
+    heading(f"{len(rows)} models on {found.protocol.n_held_out:,} ratings held out of {path.name}", first=True)
+    table(rows, titles, "<" + ">" * (len(titles) - 1))
+    others = sorted({name for name in found.baselines.values() if name != found.protocol.baseline})
+    instead = f", or from {', '.join(others)} by metrics that do not measure it" if others else ""
+    click.echo(f"\n±: half of the {percent} interval, over users. *: differs from {base}{instead} (p < 0.05).")
+
+
+@click.command()
+@click.argument("ratings", type=click.Path(path_type=Path))
+@click.option(
+    "--models",
+    callback=_kinds,
+    default=_USUAL,
+    show_default=True,
+    metavar="NAME,…",
+    help=f"The models, with their default parameters: {', '.join((*KINDS, *_ALIASES))}.",
+)
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="X",
+    help="Ratings of at least X are choices, relevant in lists, and labels 1; by default all above 0.",
+)
+@click.option(
+    "--metrics",
+    callback=_named,
+    default="rmse,ndcg,recall",
+    show_default=True,
+    metavar="NAME,…",
+    help="rmse, mae; of labels log_loss, auc, accuracy; of lists ndcg, recall, precision, hit_rate, map, mrr, also as "
+    "in ndcg@20.",
+)
+@click.option("-k", type=click.IntRange(1, 9999), default=10, show_default=True, metavar="N", help="Length of lists.")
+@click.option(
+    "--split",
+    type=click.Choice(list(SPLITS)),
+    default="train_test_split",
+    show_default=True,
+    help="How ratings are held out; of split_users the users are new.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Splits, with a seed each.",
+)
+@click.option("--baseline", metavar="NAME", help="The model to compare with; by default the first.")
+@output_option
+@json_option
+@seed_option
+@threads_option
+@rating_options
+def compare(
+    ratings: Path,
+    models: list[str],
+    threshold: float | None,
+    metrics: list[str],
+    k: int,
+    split: str,
+    repeats: int,
+    baseline: str | None,
+    output: Path | None,
+    as_json: bool,
+    seed: int,
+    threads: int | None,
+    **reading: Any,
+) -> None:
+    """Fit several models to a part of RATINGS and measure them on the rest.
+
+    Prints a row per model: metrics with intervals over users, what differs from
+    the baseline, seconds and memory. -o writes the numbers as CSV, a line per
+    model and metric. A model that fails is left out, with a note.
+
+    Example: fastcf compare ml-latest-small --models popular,mf,linear --threshold 4
+    """
+    if output is not None:
+        check_output(output)
+    if baseline is not None and baseline not in models:
+        raise click.UsageError(f"--baseline takes one of --models, {', '.join(models)}, not {baseline}")
+    whole = read_ratings(ratings, threads=threads, **reading).ratings
+    found = evaluate(
+        {name: default_model(_ALIASES.get(name, name), threshold, seed, threads) for name in models},
+        whole,
+        split=split,
+        metrics=metrics,
+        k=k,
+        threshold=threshold,
+        baseline=baseline,
+        repeats=repeats,
+        random_state=seed,
+    )
+    rows = [{name: _plain(value) for name, value in row.items()} for row in found.to_dicts()]
+    if output is not None:
+        with csv_writer(output) as write:
+            write([list(rows[0]), *(list(row.values()) for row in rows)])
+    if as_json:
+        held_out = found.protocol.n_held_out
+        result = {"ratings": str(ratings), "held_out": held_out, "rows": rows, "errors": found.errors}
+        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
+        return
+    _show(found, ratings)
