@@ -130,3 +130,13 @@ def test_lists_of_other_users_are_refused():
     assert fastcf.metrics.ranking(found, ["7", "8"], held_out).recall == 1
     with pytest.raises(ValueError, match="ranking: users must be those that recommended was made for; got others"):
         fastcf.metrics.ranking(found, [8, 7], held_out)
+
+
+def test_lists_of_a_history_are_of_the_users_who_are_given():
+    train = fastcf.data.make_ratings(30, 40, 600, random_state=0)
+    model = fastcf.LinearAutoencoder().fit(train)
+    held_out = fastcf.Ratings.from_coo([70, 80], train.items.ids[:2], [5.0, 3.0])
+    found = model.recommend(history=train.to_scipy()[:2], n=40)  # users are row numbers
+    assert fastcf.metrics.ranking(found, [70, 80], held_out).n_users == 2
+    with pytest.raises(ValueError, match="users must be as many as lists"):
+        fastcf.metrics.ranking(found, [70], held_out)

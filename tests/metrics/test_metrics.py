@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as peer
 
-from fastcf.metrics import accuracy, log_loss, mae, rmse, roc_auc
+from fastcf.metrics import accuracy, calibration_error, log_loss, mae, rmse, roc_auc
 
 SIZES = st.sampled_from([1, 31, 32, 33, 1025])
 VALUES = st.floats(-1e6, 1e6)
@@ -109,3 +109,34 @@ def test_metrics_log_loss_of_fractions_and_certainties():
 def test_metrics_bad_labels_raise(metric, true, p, weights, message):
     with pytest.raises(ValueError, match=message):
         metric(true, p, sample_weight=weights)
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 60), n_bins=st.integers(1, 12), weighted=st.booleans())
+def test_metrics_calibration_error_equals_a_loop(seed, n, n_bins, weighted):
+    rng = np.random.default_rng(seed)
+    labels, p = rng.integers(0, 2, n), rng.choice([0.0, 0.05, 0.1, 0.5, 0.73, 0.99, 1.0], n)
+    weights = rng.random(n) + 0.1 if weighted else np.ones(n)
+    gap = 0.0
+    for b in range(n_bins):
+        inside = [i for i in range(n) if min(int(p[i] * n_bins), n_bins - 1) == b]
+        if inside:
+            weight = weights[inside]
+            mean_label, mean_p = (np.average(values[inside], weights=weight) for values in (labels, p))
+            gap += weight.sum() * abs(mean_label - mean_p)
+    got = calibration_error(labels, p, n_bins=n_bins, sample_weight=weights if weighted else None)
+    assert got == pytest.approx(gap / weights.sum(), abs=1e-12)
+
+
+def test_metrics_calibration_error_refuses_bins_that_are_none():
+    for n_bins in (0, 2.0, True):
+        with pytest.raises(ValueError, match="calibration_error: n_bins must be a positive integer; got"):
+            calibration_error([1], [0.5], n_bins=n_bins)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_metrics_thresholds_are_compared_in_the_precision_of_predictions(dtype):
+    for threshold in (0.1, 0.3, 0.7, 0.9):
+        p = np.array([threshold, np.nextafter(dtype(threshold), dtype(0))], dtype)
+        assert accuracy([1, 0], p, threshold=threshold) == 1
+    assert accuracy([0, 0], np.float16([0.5, 0.7]), threshold=1e9) == 1  # beyond the range of the dtype
+    assert accuracy([1, 0], [1, 0], threshold=0.7) == 1

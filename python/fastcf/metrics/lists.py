@@ -125,9 +125,14 @@ def _best_candidates(found: Any, users: npt.NDArray[Any], n: int) -> Lists:
     return Lists(users, items, given)
 
 
-def _same(users: npt.NDArray[Any], others: Any) -> bool:
-    """Return whether ids are the same, by their texts where one side has integers and the other strings."""
-    others = np.atleast_1d(others)
-    if users.dtype.kind == others.dtype.kind:
-        return bool(np.array_equal(users, others))
-    return list(map(str, users.tolist())) == list(map(str, others.tolist()))
+def _same(users: npt.NDArray[Any], made_for: Any) -> bool:
+    """Return whether lists may be those of users: of their ids, or of the row numbers of a history.
+
+    Ids are compared by their texts where one side has integers and the other strings.
+    """
+    others = np.atleast_1d(made_for)
+    if users.dtype.kind == others.dtype.kind and np.array_equal(users, others):
+        return True
+    if others.dtype.kind == "i" and np.array_equal(others, np.arange(others.size)):
+        return True
+    return users.dtype.kind != others.dtype.kind and list(map(str, users.tolist())) == list(map(str, others.tolist()))
