@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/plots.md: ``python docs/images/plots.py FOLDER [NAME...]``.
+"""Draw the pictures of docs/plots.md and docs/evaluation.md: ``python docs/images/plots.py FOLDER [NAME...]``.
 
 FOLDER holds ml-latest-small; NAME is a picture such as "history". Needs matplotlib.
 """
@@ -30,6 +30,7 @@ class Pictures:
         self.baseline = fastcf.BiasModel().fit(self.train)
         self.model = fastcf.MatrixFactorization(random_state=0).fit(self.train, validation=self.test)
         self._search: Any = None
+        self._evaluation: Any = None
 
     def search(self) -> Any:
         """Return a grid search over two parameters."""
@@ -40,6 +41,27 @@ class Pictures:
             search = GridSearchCV(fastcf.MatrixFactorization(random_state=0), grid, cv=folds, refit=False)
             self._search = search.fit(np.stack([users, items], axis=1), values)
         return self._search
+
+    def evaluation(self) -> Any:
+        """Return four models compared."""
+        if self._evaluation is None:
+            models = {
+                "popular": fastcf.Popular(threshold=4),
+                "biases": fastcf.BiasModel(),
+                "factors": fastcf.MatrixFactorization(),
+                "linear": fastcf.LinearAutoencoder(threshold=4, neighbours=50),
+            }
+            self._evaluation = fastcf.evaluate(models, self.ratings, metrics=["rmse", "ndcg", "recall"])
+            print(self._evaluation)
+        return self._evaluation
+
+    def plot_models(self) -> Any:
+        """Models with intervals."""
+        return self.evaluation().plot("ndcg@10")
+
+    def plot_models_by_count(self) -> Any:
+        """Models by the number of ratings of the item."""
+        return self.evaluation().plot("rmse", by="item")
 
     def plot_history(self) -> Any:
         """Learning curves."""
