@@ -314,12 +314,8 @@ def test_autoencoder_gradients_are_right(
         n_threads=1,
     )  # fmt: skip
     ratings = fastcf.Ratings.from_coo(users, items, values, weights=weights)
-    report = fastcf.check_gradients(model, ratings, tolerance=1e-6)
-    if not report.passed:  # behind five layers gradients may be so small that the rounding of this step shows
-        coarse = fastcf.check_gradients(model, ratings, tolerance=1e-6, step=1e-4)
-        assert all(
-            min(block.epsilon for block in pair) < 1e-6 for pair in zip(report.blocks, coarse.blocks, strict=True)
-        ), (report, coarse)
+    report = fastcf.check_gradients(model, ratings, max_coordinates=20)
+    assert report.passed, report
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -115,7 +115,7 @@ def test_gradients_are_right_and_planted_errors_are_found(ratings, n_negatives):
         cost, slopes = objective.evaluate(at)
         return cost, {**slopes, "output_weights": slopes["output_weights"] * 1.01}
 
-    planted = Objective(objective.parameters, wrong, 1e-5)
+    planted = Objective(objective.parameters, wrong)
     found = compare_gradients(planted, max_coordinates=20)
     assert not found.passed
 

@@ -98,4 +98,4 @@ def perceptron_objective(
             cost = host.perceptron_gradient(x, items, y, row, gradient, weights, reg=reg, **shape._asdict())
         return cost, {name: place.of(gradient) for name, place in places.items()}
 
-    return Objective(start, evaluate, 1e-6 if shape.activation == "relu" else 1e-5)
+    return Objective(start, evaluate)

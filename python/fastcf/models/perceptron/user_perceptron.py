@@ -403,24 +403,30 @@ class UserPerceptron(Estimator):
             raise ValueError(f"{caller}: item_features must have at least one feature; got 0")
         return table.extend(ratings.items, caller=caller, what="all items of the ratings")
 
-    def objective(self, ratings: Ratings, seed: int) -> Objective:
-        """Return the objective of the user with the most ratings, at random parameters and on random features.
+    def objective(self, ratings: Ratings, seed: int, *, item_features: Any = None) -> Objective:
+        """Return the objective of the user with the most ratings, at random parameters.
 
-        For :func:`fastcf.check_gradients`: a gradient is right or wrong with any features.
+        For :func:`fastcf.check_gradients`.
 
         Parameters
         ----------
         ratings : Ratings
             Of which at most 200 are used.
         seed : int
-            Draws parameters and features.
+            Draws parameters, and features where there are none.
+        item_features
+            As for :meth:`fit`; None: random ones.
 
         Returns
         -------
         Objective
         """
-        features = np.random.default_rng(seed).standard_normal((ratings.n_items, _CHECKED_FEATURES))
-        return self._objective_on(ratings, features, seed, "check_gradients")
+        caller = "check_gradients"
+        if item_features is None:
+            features: NDArray[Any] = np.random.default_rng(seed).standard_normal((ratings.n_items, _CHECKED_FEATURES))
+        else:
+            features = dense(self._features_of(ratings, item_features, seed, caller), None)
+        return self._objective_on(ratings, features, seed, caller)
 
     def _objective_on(self, ratings: Ratings, features: NDArray[Any], seed: int, caller: str) -> Objective:
         values, levels = self._targets_of(ratings, caller)

@@ -37,7 +37,6 @@ _CHOICE_GAIN = 0.05
 _CHOICE_PLAIN_GAIN = 0.4  # where vectors are not normalised: products of small ones have no slope
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
 _DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
-_SMOOTH = {"identity", "sigmoid", "tanh"}
 
 
 class TowerParameters(NamedTuple):
@@ -293,7 +292,4 @@ def towers_objective(
                 slopes[f"{name}_biases_{layer}"] = of_biases / n
         return cost / n, {name: slopes[name] for name in at}
 
-    smooth = (
-        shape.activation in _SMOOTH or offsets is not None
-    )  # the softmax is large beside its slopes: rounding counts
-    return Objective(start, evaluate, 1e-5 if smooth else 1e-6)
+    return Objective(start, evaluate)

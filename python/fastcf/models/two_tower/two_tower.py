@@ -38,7 +38,7 @@ _RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0, "momentum"
 _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
 _AUTO_LOGISTIC_SCALE = 3.0
 _AUTO_CHOICE_SCALE = 10.0
-_CHECKED_RATINGS = 100  # of a gradient check: with many, a difference steps over some kink
+_CHECKED_RATINGS = 100  # of a gradient check, which evaluates the cost of all of them some thousand times
 _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
 
 
