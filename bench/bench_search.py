@@ -1,12 +1,13 @@
 """Searches of parameters: against Surprise's and scikit-learn's, and how often stopping early loses the best candidate.
 
-    python bench/bench_search.py speed RATINGS [--candidates 20] [--surprise PYTHON] [--repeats 1]
+    python bench/bench_search.py speed RATINGS [--candidates 20] [--surprise PYTHON] [--repeats 1] [--output NAME]
     python bench/bench_search.py stopping FOLDER [--candidates 24]
 
 ``speed``: the same random candidates (factors, epochs, penalty, step) on 5 folds of RATINGS: by ``GridSearch``, which
 is given them one by one; by scikit-learn's ``GridSearchCV`` with the same model; and by ``RandomizedSearchCV`` of
 Surprise with its ``SVD``, in the interpreter PYTHON, which has it. One process each, one fit at a time, in turn. Beside
-seconds of the clock, which other programs lengthen, there are those of the processor.
+seconds of the clock, which other programs lengthen, there are those of the processor. The first two are also timed on
+string ids, and ours with ``stopping="median"``.
 
 ``stopping``: for every set in FOLDER, random candidates are fitted to the end, and measured on the way. On random
 subsets of 20 the rules are replayed: how often the candidate that is the best on all folds is given up, how much worse
@@ -86,46 +87,60 @@ def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
-def speed(path: Path, n: int, python: str | None, repeats: int) -> None:
+def speed(path: Path, n: int, python: str | None, repeats: int, output: str) -> None:
     ratings = fastcf.data.load_ratings(path)
     candidates = drawn(n)
     grid = [{name: [value] for name, value in each.items()} for each in candidates]
     users, items, values = ratings.to_coo()
     pairs = np.stack([users, items], axis=1)
+    texts = np.stack([np.char.add("user-", users.astype(str)), np.char.add("item-", items.astype(str))], axis=1)
+    named = fastcf.Ratings.from_rows(texts, values)
     folds = PerUserKFold(FOLDS, random_state=0)
     model = clone(MODEL).set_params(n_threads=1)
+
+    def ours(data: fastcf.Ratings, **options: Any) -> Any:
+        return GridSearch(model, grid, metric="rmse", cv=folds, refit=False, n_jobs=1, **options).fit(data)
+
+    def theirs(X: np.ndarray) -> Any:
+        return GridSearchCV(model, grid, cv=folds, refit=False).fit(X, values)
+
+    calls: dict[str, Callable[[], Any]] = {
+        "fastcf": lambda: ours(ratings),
+        "scikit-learn": lambda: theirs(pairs),
+        "fastcf, string ids": lambda: ours(named),
+        "scikit-learn, string ids": lambda: theirs(texts),
+        "fastcf, stopping": lambda: ours(ratings, stopping="median", random_state=0),
+    }
     seconds: dict[str, list[tuple[float, float]]] = {}
     best: dict[str, float] = {}
     overhead = []
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
         ratings.to_frame()[["user", "item", "rating"]].to_csv(file.name, index=False)
         for _ in range(repeats):
-            search = GridSearch(model, grid, metric="rmse", cv=folds, refit=False, n_jobs=1)
-            wall, cpu, found = timed(lambda search=search: search.fit(ratings))
-            seconds.setdefault("fastcf", []).append((wall, cpu))
-            best["fastcf"] = found.best_score_
-            overhead.append(wall / (found.cv_results_["mean_fit_time"].sum() * FOLDS))
-            theirs = GridSearchCV(model, grid, cv=folds, refit=False)
-            wall, cpu, found = timed(lambda theirs=theirs: theirs.fit(pairs, values))
-            seconds.setdefault("scikit-learn", []).append((wall, cpu))
-            best["scikit-learn"] = -found.best_score_
+            for name, call in calls.items():
+                wall, cpu, found = timed(call)
+                seconds.setdefault(name, []).append((wall, cpu))
+                best[name] = abs(found.best_score_)
+                if name == "fastcf":
+                    overhead.append(wall / (found.cv_results_["mean_fit_time"].sum() * FOLDS))
             if python is not None:
-                named = [{NAMES[name]: value for name, value in each.items()} for each in candidates]
-                command = [python, "-c", SURPRISE, file.name, json.dumps(named), str(FOLDS)]
-                output = subprocess.run(command, capture_output=True, check=True, text=True).stdout
-                wall, cpu, best["Surprise"], fitted = json.loads(output)
+                theirs_of = [{NAMES[name]: value for name, value in each.items()} for each in candidates]
+                command = [python, "-c", SURPRISE, file.name, json.dumps(theirs_of), str(FOLDS)]
+                wall, cpu, best["Surprise"], fitted = json.loads(
+                    subprocess.run(command, capture_output=True, check=True, text=True).stdout
+                )
                 assert fitted == n
                 seconds.setdefault("Surprise", []).append((wall, cpu))
     least = {name: np.min(each, axis=0).tolist() for name, each in seconds.items()}
     for name, (wall, cpu) in least.items():
         times = wall / least["fastcf"][0], cpu / least["fastcf"][1]
         print(
-            f"{name:>13}: {wall:8.2f} s, processor {cpu:8.2f} s; {times[0]:.1f} and {times[1]:.1f} times; best RMSE "
+            f"{name:>24}: {wall:7.2f} s, processor {cpu:7.2f} s; {times[0]:.1f} and {times[1]:.1f} times; best RMSE "
             f"{best[name]:.4f}"
         )
     print(f"the search's seconds over those of its fits: {min(overhead):.3f}")
     write_json(
-        "search",
+        output,
         {
             "data": path.name,
             "ratings": ratings.nnz,
@@ -260,8 +275,9 @@ if __name__ == "__main__":
     parser.add_argument("--candidates", type=int)
     parser.add_argument("--surprise", metavar="PYTHON")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--output", default="search", metavar="NAME", help="of the results of speed")
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.path, arguments.candidates or 20, arguments.surprise, arguments.repeats)
+        speed(arguments.path, arguments.candidates or 20, arguments.surprise, arguments.repeats, arguments.output)
     else:
         stopping(arguments.path, arguments.candidates or 24)

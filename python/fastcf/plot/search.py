@@ -140,8 +140,15 @@ def _results_of(results: Any, measure: str, caller: str) -> _Results:
     names = list(dict.fromkeys(name for candidate in candidates for name in candidate))
     found = {name: _Parameter.of(name, [candidate.get(name) for candidate in candidates]) for name in names}
     varied = {name: parameter for name, parameter in found.items() if parameter.levels().size > 1}
-    label = "mean score" if measure == "score" else f"mean {measure}"
-    return _Results(scores[kept], spread[kept] / np.sqrt(max(folds, 1)), varied, label)
+    name = getattr(getattr(results, "scorer_", None), "name", "score") if measure == "score" else measure
+    sign = _sign(scores[kept], np.asarray(table.get(f"rank_test_{measure}", -scores))[kept])
+    label = f"mean {name}" if sign > 0 else f"minus mean {name}"
+    return _Results(sign * scores[kept], spread[kept] / np.sqrt(max(folds, 1)), varied, label)
+
+
+def _sign(scores: Floats, ranks: NDArray[Any]) -> int:
+    """Return 1 where the candidate of the first rank has the largest score, and -1 where a larger one is worse."""
+    return 1 if scores[ranks.argmin()] == scores.max() else -1
 
 
 def _best_of_levels(results: _Results, parameter: _Parameter) -> NDArray[np.int64]:
@@ -227,7 +234,8 @@ def plot_search(results: Any, *, parameters: Sequence[str] | None = None, measur
     parameters : sequence of str, optional
         The parameters to draw, the first two on the map; by default the four that explain most of the scores' variance.
     measure : str, default "score"
-        The measure to draw, of searches with several: the column ``mean_test_<measure>``. Larger is better.
+        The measure to draw, of searches with several: the column ``mean_test_<measure>``. Where the ranks say that
+        smaller is better, as for errors, minus the measure is drawn.
 
     Returns
     -------
