@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastcf._parameters import Interval, Settings, validate_parameters
+from fastcf._parameters import Constraint, Instance, Interval, Nothing, Settings, validate_parameters
 from fastcf._random import RandomState, seed_from
 from fastcf._version import __version__
 from fastcf.errors import DataError
@@ -25,6 +25,10 @@ from fastcf.serialization.tensors import as_tensors, digest, to_json
 __all__ = ["Checkpoint", "Position"]
 
 _CLASS = "Checkpoint"  # in the place of a model's class
+_CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
+    "checkpoint": (Instance(str), Instance(os.PathLike), Nothing()),
+    "checkpoint_every": (Interval(1, integer=True),),
+}
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, every: int, caller: str) -> None:
-        validate_parameters({"checkpoint_every": (Interval(1, integer=True),)}, {"checkpoint_every": every}, caller)
+        validate_parameters(_CONSTRAINTS, {"checkpoint": path, "checkpoint_every": every}, caller)
         if path is None and every != 1:
             raise ValueError(f"{caller}: checkpoint_every needs a checkpoint; got {every!r} without")
         self._path = None if path is None else os.fspath(path)
@@ -110,7 +114,7 @@ class Checkpoint:
             raise DataError(f"{path}: is not what fastcf writes: {error!r}") from error
 
     def identify(self, **described: Any) -> None:
-        """Say what the training is of; raises ValueError that names in what a file found is of another one.
+        """Say what the training is of; raises ValueError that names what differs where the file's is another one.
 
         Values are JSON values, settings, ratings, feature tables or None.
         """
@@ -171,7 +175,7 @@ def _identity(value: Any) -> Any:
         return _digest(arrays if value.weights is None else {**arrays, "weights": value.weights})
     if isinstance(value, FeatureTable):
         matrix = value.matrix
-        arrays = {"ids": value.ids.column.ids}
+        arrays = {"ids": value.ids.column.ids, "shape": np.array(matrix.shape)}
         if scipy.sparse.issparse(matrix):
             return _digest({**arrays, "indptr": matrix.indptr, "indices": matrix.indices, "values": matrix.data})
         return _digest({**arrays, "values": matrix})

@@ -133,8 +133,8 @@ class Autoencoder(Estimator):
     n_epochs : int, default 30
         Passes over the rows (at most, with ``patience``).
     patience : int or None, default None
-        With validation ratings: stop after this many epochs that did not lower their error; None: never. The parameters
-        of the best epoch are kept either way.
+        With validation ratings: stop after this many epochs that did not improve what is measured of them; None: never.
+        The parameters of the best epoch are kept either way.
     init : {"small", "lecun", "glorot", "normal", "uniform"}, default "small"
         Distribution of the first weights. "lecun": normal with variance 1/inputs (for SELU, Klambauer et al. 2017);
         "small": the same, but a tenth as large at both ends, so that predictions begin near the offsets and units of

@@ -98,10 +98,11 @@ class MatrixFactorization(Estimator):
         Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
         for "bayes", 200 for "gd".
     patience : int or None, default None
-        Stop after this many epochs that did not lower the validation error (needs ``fit(validation=)``); None: never.
-        The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a while
-        before the small steps at the end bring it to its lowest, so patience suits the "constant" schedule best. For
-        other rules pass a :class:`fastcf.callbacks.EarlyStopping` to ``fit``. Refused for "bayes": no draw is the best.
+        Stop after this many epochs that did not improve what validation measures (needs ``fit(validation=)``); None:
+        never. The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a
+        while before the small steps at the end bring it to its lowest, so patience suits the "constant" schedule best.
+        For other rules pass a :class:`fastcf.callbacks.EarlyStopping` to ``fit``. Refused for "bayes": no draw is the
+        best.
     init : {"normal", "uniform"}, default "normal"
         Distribution of the initial factors: normal with standard deviation ``s``, or uniform on ±``s``.
     init_scale : float or "auto", default "auto"
