@@ -117,6 +117,46 @@ def test_docs_movielens_example_runs(
     assert "Film " in out
 
 
+def run_course_example(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """Run the example, which asserts the figures of each step itself."""
+    monkeypatch.setattr(sys, "argv", ["course.py", *arguments])
+    runpy.run_path(str(ROOT / "examples" / "course.py"), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_docs_course_example_prints_what_the_course_says(
+    files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--ratings", str(files / "ml-latest-small"), "--steps", "60", "--epochs", "3"]
+    out = run_course_example(arguments, monkeypatch, capsys)
+    for line in (
+        r"w = \[5\. 0\.\], x = \[0\.99 0\.  \]: 4\.95",
+        r"Alice on Cute Puppies of Love: 5\.\d\d, within the range of the ratings 5\.00",
+        r"Love at Last +x = \[ *1\. +-?0\. *\]",
+        r"Eve without it: \[-?0\. +-?0\. +-?0\. +-?0\. +-?0\.\]",
+        r"with it: +\[2\.5 +2\.5 +2\. +2\.25 +1\.67\]",
+        r"learnt features: Nonstop Car Chases is next to Swords vs\. Karate",
+        r"given features: Romance Forever is next to Cute Puppies of Love \(squared distance 0\.0002\)",
+        r"gradients: ε = \d\.\de-\d\d; lengths of vectors: \[1\. 1\. 1\. 1\. 1\. 1\. 1\. 1\. 1\.\]",
+        r"best: \{'α': 1\.0, 'λ': 0\.\d+, 'b': 5\}",
+        r"From scratch on 2,000 ratings",
+        r"J = [\d,.]+ without λ, [\d,.]+ with λ = 10",
+        r"\d\.\d\d  Film \d+",
+        r"60-32-32-64 and back, dropout 0\.8",
+    ):
+        assert re.search(line, out), (line, out)
+
+
+def test_docs_course_example_descends_on_real_ratings(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    course = runpy.run_path(str(ROOT / "examples" / "course.py"))
+    course["by_hand"](*course["read"](str(data_dir / "ml-latest-small")), 100)
+    assert re.search(
+        r"From scratch on 100,836 ratings[^→]*→[^→]*→ 0\.\d+\n( +\d\.\d\d  .*\(\d{4}\)\n){5}", capsys.readouterr().out
+    )
+
+
 def test_docs_movielens_example_runs_on_real_ratings(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
