@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
-import numpy as np
-from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
 from fastcf import plot
+from fastcf.model_selection import GridSearch
 
 HERE = Path(__file__).resolve().parent
 
@@ -35,11 +34,9 @@ class Pictures:
     def search(self) -> Any:
         """Return a grid search over two parameters."""
         if self._search is None:
-            users, items, values = self.train.to_coo()
             grid = {"reg": [0.05, 0.1, 0.2, 0.4, 0.8, 1.6], "n_factors": [4, 16, 64]}
-            folds = KFold(3, shuffle=True, random_state=0)
-            search = GridSearchCV(fastcf.MatrixFactorization(random_state=0), grid, cv=folds, refit=False)
-            self._search = search.fit(np.stack([users, items], axis=1), values)
+            search = GridSearch(fastcf.MatrixFactorization(random_state=0), grid, cv=3, refit=False, random_state=0)
+            self._search = search.fit(self.train)
         return self._search
 
     def evaluation(self) -> Any:
