@@ -159,6 +159,15 @@ def test_plot_sweep_draws_the_best_of_each_value(search):
     assert line.get_ydata().tolist() == pytest.approx(wanted)
 
 
+def test_plot_search_draws_the_searches_of_this_package(parts):
+    estimator = fastcf.MatrixFactorization(n_epochs=2, random_state=0)
+    search = fastcf.model_selection.GridSearch(estimator, {"n_factors": [2, 4]}, cv=2, random_state=0, refit=False)
+    search.fit(parts[0])
+    ax = fastcf.plot.plot_search(search)
+    assert np.sort(ax.get_lines()[0].get_ydata()) == pytest.approx(np.sort(search.cv_results_["mean_test_score"]))
+    assert fastcf.plot.plot_sweep(search, "n_factors").get_xlabel() == "n_factors"
+
+
 def test_plot_search_refuses_what_it_cannot_draw(search):
     with pytest.raises(TypeError, match="fitted search or its cv_results_; got int"):
         fastcf.plot.plot_search(3)
