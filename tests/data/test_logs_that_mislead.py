@@ -11,7 +11,7 @@ import pytest
 
 import fastcf
 from fastcf.data import files, load_events, load_ratings, read_items, read_log
-from rating_logs import write
+from rating_logs import NO_IDS, write
 
 
 def triples(ratings):
@@ -32,7 +32,7 @@ def refused(read, path, *parts, **options):
 # ------------------------------------------------------------------------------------------------ ids that are missing
 
 
-@pytest.mark.parametrize("text", ["NULL", "null", "None", "NaN", "nan", "NA", "N/A", "<NA>", "\\N"])
+@pytest.mark.parametrize("text", NO_IDS)
 @pytest.mark.parametrize("others", ["7", "ann", '"b b"'])
 def test_texts_that_stand_for_none_are_no_ids(tmp_path, text, others):
     rows = [f"{others},10,4"] * 40  # enough for bulk reading

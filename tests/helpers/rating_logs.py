@@ -8,9 +8,17 @@ from fastcf._backend import ingest
 from fastcf._texts import IdColumn, TextTable
 from fastcf.data import RatingLog
 
-__all__ = ["assert_same", "ids_of", "ids_reference", "native", "write"]
+__all__ = ["NO_IDS", "assert_same", "ids_of", "ids_reference", "is_id", "native", "write"]
+
+NO_IDS = ("NULL", "Null", "null", "None", "NaN", "nan", "NA", "N/A", "<NA>", "\\N")
+"""Texts that other programs write for a missing value."""
 
 CANONICAL = re.compile(r"0|-?[1-9][0-9]*")
+
+
+def is_id(text):
+    """Whether a text is taken as an id."""
+    return text not in NO_IDS
 
 
 def ids_reference(ids, least=-(2**63), limit=2**63):
