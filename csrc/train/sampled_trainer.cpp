@@ -5,14 +5,12 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 
 #include "core/mix64.h"
 #include "core/parallel.h"
 #include "core/rng.h"
 #include "ops/choice_cost.h"
 #include "ops/penalty.h"
-#include "train/sgd_rows.h"
 #include "train/sgd_tiles.h"
 
 namespace fastcf {
@@ -316,25 +314,16 @@ double SampledTrainer::sample_cost() const {
 }
 
 void SampledTrainer::save_best() {
-    copy_factors(state_, best_, config_.n_threads);
-    saved_ = true;
+    best_.save(state_, config_.n_threads);
 }
 
 void SampledTrainer::restore_best() {
-    if (!saved_) throw std::logic_error("SampledTrainer.restore_best: nothing was saved");
-    copy_factors(best_, state_, config_.n_threads);
+    best_.restore(state_, config_.n_threads, "SampledTrainer");
 }
 
 void SampledTrainer::list_state(StateFields& fields) {
-    fields.saved(saved_);
+    best_.list_state(fields, state_, false, config_.item_bias);
     fields.counter("epochs", epochs_);
-    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
-        fields.array(name, now);
-        fields.best_array(name + ".best", best, now.size());
-    };
-    list("user_factors", state_.user_factors, best_.user_factors);
-    list("item_factors", state_.item_factors, best_.item_factors);
-    if (config_.item_bias) list("item_bias", state_.item_bias, best_.item_bias);
 }
 
 }  // namespace fastcf

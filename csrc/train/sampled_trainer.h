@@ -9,6 +9,7 @@
 #include "core/view.h"
 #include "ops/sampled.h"
 #include "train/factors.h"
+#include "train/sgd_rows.h"
 #include "train/trainer.h"
 
 namespace fastcf {
@@ -69,9 +70,9 @@ class SampledTrainer {
     SgdTiles tiles_;
     SampledItems items_;
     DeviceArray<float> user_penalty_, item_penalty_;
-    SgdState state_, best_;
+    SgdState state_;
+    SavedFactors best_;
     std::uint64_t epochs_ = 0;
-    bool saved_ = false;
     struct Sample {  // in training order
         std::vector<std::int32_t> users, items, drawn;
         std::vector<float> weights, correction;

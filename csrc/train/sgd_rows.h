@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "core/memory.h"
 #include "core/parallel.h"
+#include "core/state.h"
 #include "core/view.h"
 #include "math/penalty.h"
 #include "ops/sgd.h"
@@ -21,6 +24,35 @@ inline void copy_factors(const SgdState& from, SgdState& to, int n_threads) {
     to.user_bias.assign(from.user_bias, n_threads);
     to.item_bias.assign(from.item_bias, n_threads);
 }
+
+// The parameters that were saved last.
+class SavedFactors {
+  public:
+    void save(const SgdState& now, int n_threads) {
+        copy_factors(now, best_, n_threads);
+        saved_ = true;
+    }
+    void restore(SgdState& now, int n_threads, const char* caller) const {
+        if (!saved_) throw std::logic_error(std::string(caller) + ".restore_best: nothing was saved");
+        copy_factors(best_, now, n_threads);
+    }
+    // The current parameters, of the sides that have biases, and those saved.
+    void list_state(StateFields& fields, SgdState& now, bool user_bias, bool item_bias) {
+        fields.saved(saved_);
+        const auto list = [&](const std::string& name, DeviceArray<float>& current, DeviceArray<float>& best) {
+            fields.array(name, current);
+            fields.best_array(name + ".best", best, current.size());
+        };
+        list("user_factors", now.user_factors, best_.user_factors);
+        list("item_factors", now.item_factors, best_.item_factors);
+        if (user_bias) list("user_bias", now.user_bias, best_.user_bias);
+        if (item_bias) list("item_bias", now.item_bias, best_.item_bias);
+    }
+
+  private:
+    SgdState best_;
+    bool saved_ = false;
+};
 
 // A row of n ratings is penalised by scale n^exponent; each of its ratings pays an n-th of it.
 struct PenaltyShares {

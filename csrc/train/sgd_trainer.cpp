@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 
 #include "core/mix64.h"
 #include "core/parallel.h"
 #include "math/penalty.h"
 #include "ops/penalty.h"
-#include "train/sgd_rows.h"
 #include "train/sgd_tiles.h"
 
 namespace fastcf {
@@ -155,26 +153,16 @@ double SgdTrainer::sample_log_loss() const {
 }
 
 void SgdTrainer::save_best() {
-    copy_factors(state_, best_, config_.n_threads);
-    saved_ = true;
+    best_.save(state_, config_.n_threads);
 }
 
 void SgdTrainer::restore_best() {
-    if (!saved_) throw std::logic_error("SgdTrainer.restore_best: nothing was saved");
-    copy_factors(best_, state_, config_.n_threads);
+    best_.restore(state_, config_.n_threads, "SgdTrainer");
 }
 
 void SgdTrainer::list_state(StateFields& fields) {
-    fields.saved(saved_);
+    best_.list_state(fields, state_, config_.user_bias, config_.item_bias);
     fields.counter("epochs", epochs_);
-    const auto list = [&](const std::string& name, DeviceArray<float>& now, DeviceArray<float>& best) {
-        fields.array(name, now);
-        fields.best_array(name + ".best", best, now.size());
-    };
-    list("user_factors", state_.user_factors, best_.user_factors);
-    list("item_factors", state_.item_factors, best_.item_factors);
-    if (config_.user_bias) list("user_bias", state_.user_bias, best_.user_bias);
-    if (config_.item_bias) list("item_bias", state_.item_bias, best_.item_bias);
 }
 
 }  // namespace fastcf

@@ -11,6 +11,7 @@
 #include "ops/predict.h"
 #include "ops/sgd.h"
 #include "train/factors.h"
+#include "train/sgd_rows.h"
 #include "train/trainer.h"
 
 namespace fastcf {
@@ -65,10 +66,10 @@ class SgdTrainer {
     SgdTiles tiles_;
     // What rows and biases pay: the sum of what their ratings pay. In training order.
     DeviceArray<float> user_penalty_, item_penalty_, user_bias_penalty_, item_bias_penalty_;
-    SgdState state_, best_;
+    SgdState state_;
+    SavedFactors best_;
     DeviceArray<float> item_offset_;  // in training order
     std::uint64_t epochs_ = 0;
-    bool saved_ = false;
     HeldOut held_out_, sample_;
 };
 
