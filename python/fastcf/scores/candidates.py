@@ -1,8 +1,8 @@
-"""Items that a query names: for all users alike, or a list for each user."""
+"""Items, or users, that a query names: for all of its rows alike, or a list for each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,13 +16,25 @@ from fastcf.scores.protocol import Found, Rows, Scores, Seen
 from fastcf.scores.queries import rows_of
 from fastcf.scores.seen import SeenItems
 
-__all__ = ["best_of_own", "named_items", "with_own"]
+__all__ = ["best_of_own", "named_items", "neighbours_among", "with_own"]
+
+_CELLS = 1 << 23  # of the table of who may be a neighbour of whom; larger ones are made in parts
 
 
 def named_items(
-    items: IdMap, named: Any, n_users: int, name: str, caller: str, **known: Any
+    items: IdMap,
+    named: Any,
+    n_users: int,
+    name: str,
+    caller: str,
+    *,
+    what: str = "item",
+    of: str = "user",
+    **known: Any,
 ) -> tuple[Rows | None, SeenItems | None]:
     """Return the item rows that a query names: ascending ones for all users, or compressed rows for each user.
+
+    Of a query for neighbours both are ``what`` the query is about, items or users.
 
     Parameters
     ----------
@@ -34,6 +46,8 @@ def named_items(
         Users of the query.
     name, caller : str
         The argument and whose it is, for messages.
+    what, of : {"item", "user"}
+        What ids are of, and whose lists are, for messages.
     **known
         ``strict`` and ``n_threads`` of :func:`fastcf.scores.queries.rows_of`.
 
@@ -44,19 +58,19 @@ def named_items(
     """
     if named is None:
         return None, None
-    what = f"item (in {name})"
+    where = f"{what} (in {name})"
     if not _is_nested(named):
-        rows = rows_of(items, named, what, caller, **known)
+        rows = rows_of(items, named, where, caller, **known)
         return np.unique(rows[rows >= 0]), None
     if not all(map(_is_list, named)):
-        raise TypeError(f"{caller}: {name} must be ids, or a list of ids for each user; got both")
+        raise TypeError(f"{caller}: {name} must be ids, or a list of ids for each {of}; got both")
     lists = [list(each) for each in named]
     if len(lists) != n_users:
         raise ValueError(
-            f"{caller}: {name} must be ids for all users, or a list of ids for each of the {n_users} users; got "
+            f"{caller}: {name} must be ids for all {of}s, or a list of ids for each of the {n_users} {of}s; got "
             f"{len(lists)} lists"
         )
-    rows = rows_of(items, list(chain.from_iterable(lists)), what, caller, **known)
+    rows = rows_of(items, list(chain.from_iterable(lists)), where, caller, **known)
     owners = np.repeat(np.arange(n_users, dtype=np.int64), [len(each) for each in lists])
     return None, _compressed(owners[rows >= 0], rows[rows >= 0], n_users, len(items))
 
@@ -92,6 +106,51 @@ def with_own(seen: Seen, own: SeenItems | None, n_items: int) -> Seen:
         return own.indptr, own.indices
     owners = np.concatenate([_owners(indptr), _owners(own.indptr)])
     return _compressed(owners, np.concatenate([indices, own.indices]), indptr.size - 1, n_items)
+
+
+def neighbours_among(
+    nearest: Callable[[Rows, int], Found],
+    rows: Rows,
+    places: NDArray[np.int64],
+    n: int,
+    n_rows: int,
+    chosen: tuple[Rows | None, SeenItems | None],
+    excluded: tuple[Rows | None, SeenItems | None],
+) -> Found:
+    """Return the ``n`` nearest of rows among those that a query allows; -1 where there are fewer.
+
+    As many more neighbours are found as may not be any: all, where few candidates are named.
+
+    Parameters
+    ----------
+    nearest : callable
+        Returns the nearest rows, and their scores, of some rows.
+    rows, places : ndarray
+        Rows whose neighbours are asked for, and their places in the query.
+    n, n_rows : int
+        The number of neighbours, and of all rows.
+    chosen, excluded : tuple
+        What :func:`named_items` returned of candidates and of what is excluded.
+    """
+    few = any(part is not None for part in chosen)
+    if not few and all(part is None for part in excluded):
+        return nearest(rows, min(n, n_rows))
+    parts = []
+    for part in np.array_split(np.arange(rows.size), max(1, -(-rows.size * n_rows // _CELLS))):
+        allowed = np.full((part.size, n_rows), not few)
+        for (shared, own), value in ((chosen, True), (excluded, False)):
+            if shared is not None:
+                allowed[:, shared] = value
+            if own is not None:
+                indptr, named = own.of(places[part].astype(np.int32))
+                allowed[_owners(indptr), named] = value
+        width = min(n_rows, n + int((n_rows - allowed.sum(axis=1)).max(initial=0)))
+        found, scores = nearest(np.ascontiguousarray(rows[part]), width)
+        kept = (found >= 0) & np.take_along_axis(allowed, np.maximum(found, 0), axis=1)
+        first = np.argsort(~kept, axis=1, kind="stable")[:, : min(n, n_rows)]
+        found = np.where(kept, found, np.int32(-1))
+        parts.append((np.take_along_axis(found, first, axis=1), np.take_along_axis(scores, first, axis=1)))
+    return np.concatenate([found for found, _ in parts]), np.concatenate([scores for _, scores in parts])
 
 
 def best_of_own(

@@ -18,7 +18,7 @@ from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import as_ratings
-from fastcf.scores.candidates import best_of_own, named_items, with_own
+from fastcf.scores.candidates import best_of_own, named_items, neighbours_among, with_own
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Selection
 from fastcf.scores.queries import (
@@ -438,7 +438,16 @@ class Recommender:
     # -------------------------------------------------------------------------------------------------------
 
     @available_if(_has(lambda state: state.scores.compares_items))  # type: ignore[untyped-decorator]  # scikit-learn ships no types
-    def similar_items(self, items: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+    def similar_items(
+        self,
+        items: Any,
+        n: int = 10,
+        *,
+        metric: Metric = "cosine",
+        candidates: Any = None,
+        exclude: Any = None,
+        strict: bool = False,
+    ) -> Neighbours:
         """Return the ``n`` items nearest to each of ``items``: by their vectors, or by the weights between items.
 
         Available where scores have a vector per item, or weights between items.
@@ -453,8 +462,11 @@ class Recommender:
         metric : {"cosine", "euclidean", "dot"}, default "cosine"
             Similarity of the vectors as they are: cosine, distance ‖v_k − v_i‖ (the smallest first), or inner product.
             Weights between items are taken as they are.
+        candidates, exclude : array-like, or one per item, optional
+            Ids that may be neighbours, by default all, and ids that may not; for all of ``items``, or a list for each.
+            Unknown ones are left out. With few candidates all others are compared, too.
         strict : bool, default False
-            Whether unknown ids are an error.
+            Whether unknown ids are an error, also of candidates and of what is excluded.
 
         Returns
         -------
@@ -466,23 +478,33 @@ class Recommender:
         NotFittedError
             Before ``fit``.
         ValueError
-            If ``n`` is less than 1, the metric is unknown, or ``strict`` and an id is unknown.
+            If ``n`` is less than 1, the metric is unknown, there are lists of ids and not one for each, or ``strict``
+            and an id is unknown.
         """
         state = self._fitted("similar_items")
         caller = f"{type(self).__name__}.similar_items"
         nearest = functools.partial(state.scores.item_neighbours, compute=self._compute(state, caller))
-        return self._similar(state.items, nearest, items, "item", caller, n, metric, strict)
+        return self._similar(state.items, nearest, items, "item", caller, n, metric, (candidates, exclude), strict)
 
     @available_if(_has(lambda state: state.scores.compares_users))  # type: ignore[untyped-decorator]  # the same
-    def similar_users(self, users: Any, n: int = 10, *, metric: Metric = "cosine", strict: bool = False) -> Neighbours:
+    def similar_users(
+        self,
+        users: Any,
+        n: int = 10,
+        *,
+        metric: Metric = "cosine",
+        candidates: Any = None,
+        exclude: Any = None,
+        strict: bool = False,
+    ) -> Neighbours:
         """Return the ``n`` users nearest to each of ``users``, by their vectors.
 
         Parameters
         ----------
         users : id or array-like of shape (m,)
             One user id, or several. Unknown ones have no neighbours: all padding.
-        n, metric, strict
-            As for :meth:`similar_items`.
+        n, metric, candidates, exclude, strict
+            As for :meth:`similar_items`, of users.
 
         Returns
         -------
@@ -497,7 +519,7 @@ class Recommender:
         state = self._fitted("similar_users")
         caller = f"{type(self).__name__}.similar_users"
         nearest = functools.partial(state.scores.user_neighbours, compute=self._compute(state, caller))
-        return self._similar(state.users, nearest, users, "user", caller, n, metric, strict)
+        return self._similar(state.users, nearest, users, "user", caller, n, metric, (candidates, exclude), strict)
 
     def _similar(
         self,
@@ -508,6 +530,7 @@ class Recommender:
         caller: str,
         n: int,
         metric: Metric,
+        named: tuple[Any, Any],
         strict: bool,
     ) -> Neighbours:
         n = positive_count(n, caller)
@@ -516,12 +539,24 @@ class Recommender:
         single = np.ndim(wanted) == 0
         rows = rows_of(ids, one(wanted) if single else wanted, what, caller, strict=strict, n_threads=self.n_threads)
         worst = np.inf if metric == "euclidean" else -np.inf
+        chosen, excluded = (
+            named_items(ids, each, rows.size, name, caller, what=what, of=what, strict=strict, n_threads=self.n_threads)
+            for name, each in zip(("candidates", "exclude"), named, strict=True)
+        )
         known = np.flatnonzero(rows >= 0)
         width = min(n, len(ids))
         found = np.full((rows.size, width), -1, np.int32)
         scores = np.full((rows.size, width), worst, np.float32)
         if known.size:
-            found[known], scores[known] = nearest(np.ascontiguousarray(rows[known]), width, metric)
+            found[known], scores[known] = neighbours_among(
+                lambda asked, most: nearest(asked, most, metric),
+                np.ascontiguousarray(rows[known]),
+                known,
+                n,
+                len(ids),
+                chosen,
+                excluded,
+            )
         scores[found < 0] = worst
         found, scores = padded(found, scores, n, worst)
         names = ids_of(ids, found)
