@@ -65,6 +65,9 @@ def test_plot_history_marks_the_best_epoch_of_each_measure_in_its_direction(plt)
     assert list(found) == ["RMSE", "NDCG@10"]
     assert "best: 0.8000 in epoch 2" in curves(found["RMSE"])
     assert "best: 0.3000 in epoch 3" in curves(found["NDCG@10"])
+    for name, epoch in (("calibration_error", 1), ("of_my_own", 2)):
+        ax = plot_history([{"epoch": n, f"validation_{name}": n / 10} for n in (1, 2)])
+        assert f"in epoch {epoch}" in list(curves(ax))[-1]
 
 
 def test_plot_history_begins_at_epoch_0_which_is_never_the_best(plt):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sklearn.exceptions import NotFittedError
 
+from fastcf.metrics import as_scorer
 from fastcf.metrics.titles import title_of
 from fastcf.plot._canvas import GREY, axes_of, colour, legend, marker, panels_of, tidy
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["plot_history"]
 
 _PARTS = (("train", "training"), ("validation", "validation"))
-_ERRORS = ("rmse", "mae", "log_loss")  # the smaller, the better
 _DOTS = 30  # epochs up to which each of them gets a dot
 
 Record = dict[str, Any]
@@ -58,10 +58,18 @@ def _measures(records: list[Record]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _greater_is_better(measure: str) -> bool:
+    """Return the direction of a metric; greater values of what is no metric of this package are better."""
+    try:
+        return as_scorer(measure, "plot_history").greater_is_better
+    except ValueError:
+        return True
+
+
 def _best(curve: _Curve, measure: str) -> int:
     """Return the position of the best epoch; epoch 0, which is never kept, only where there is no other."""
     trained = [n for n, epoch in enumerate(curve.epochs) if epoch > 0] or range(len(curve.epochs))
-    better = min if measure in _ERRORS else max
+    better = max if _greater_is_better(measure) else min
     return better(trained, key=curve.values.__getitem__)
 
 
@@ -115,8 +123,8 @@ def plot_history(model_or_history: Any, ax: Axes | None = None) -> Axes:
 
     Notes
     -----
-    The best epoch of a validation measure, which is marked, is that of its least error (RMSE, MAE, log-loss) or of its
-    largest value (all others).
+    The best epoch of a validation measure, which is marked, is that of the least value of an error, such as RMSE, MAE
+    and log-loss, and that of the largest value of all others.
 
     Examples
     --------
