@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,10 +56,11 @@ def lend(model: Any, values: Mapping[str, Any]) -> dict[str, None]:
 class _Watch(Callback):
     """Measures a model after shares of its planned epochs, and stops its training where it is behind.
 
-    ``bars`` are pairs of a share and the score that must be reached there.
+    ``bars`` are pairs of a share and the score that must be reached there; ``stop``, once set, ends the training too.
     """
 
-    def __init__(self, fold: Fold, scorer: Scorer, bars: Bars) -> None:
+    def __init__(self, fold: Fold, scorer: Scorer, bars: Bars, stop: threading.Event | None) -> None:
+        self._stop = stop
         self._fold = fold
         self._scorer = scorer
         self._bars = list(bars)
@@ -67,7 +69,9 @@ class _Watch(Callback):
         self.seconds = 0.0
 
     def on_epoch_end(self, view: Any, record: Record) -> bool:
-        """Measure if a share below 1 has been reached; True if the candidate is behind."""
+        """Measure if a share below 1 has been reached; True if the candidate is behind, or the search has ended."""
+        if self._stop is not None and self._stop.is_set():
+            return True
         due = [bar for bar in self._bars if bar[0] < 1 and record["epoch"] >= math.ceil(bar[0] * view.n_epochs)]
         if due:
             self._compare(due, self.measure(view))
@@ -108,6 +112,8 @@ class Fit:
         Further arguments of the model's ``fit``.
     bars : tuple of (float, float)
         Ascending shares of the epochs after which to measure, and what must be reached there.
+    stop : threading.Event, optional
+        Ends the training when it is set: nobody waits for the outcome.
     """
 
     model: Any
@@ -115,13 +121,14 @@ class Fit:
     scorer: Scorer
     arguments: Mapping[str, Any] = field(default_factory=dict)
     bars: Bars = ()
+    stop: threading.Event | None = None
 
     def run(self, lent: Mapping[str, Any]) -> Outcome:
         """Fit and measure, with a seed and threads where the model's own are None; raises what the fit raises."""
         lend(self.model, lent)
-        watch = _Watch(self.fold, self.scorer, self.bars)
+        watch = _Watch(self.fold, self.scorer, self.bars, self.stop)
         arguments = dict(self.arguments)
-        if self.bars and watchable(self.model):
+        if (self.bars or self.stop is not None) and watchable(self.model):
             arguments["callbacks"] = [*as_callbacks(arguments.get("callbacks"), "fit"), watch]
         started = time.perf_counter()
         self.model.fit(self.fold.train, **arguments)

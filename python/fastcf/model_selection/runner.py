@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,9 +165,22 @@ class Runner:
         threads = max(1, cores // workers)
         if workers == 1:
             yield from (self._run(n, jobs[n], threads) for n in left)
-        else:  # native code runs without the interpreter's lock, so threads suffice: nothing is copied
-            pool = joblib.Parallel(n_jobs=workers, prefer="threads", return_as="generator_unordered")
-            yield from pool(joblib.delayed(self._run)(n, jobs[n], threads) for n in left)
+        else:
+            yield from self._side_by_side(jobs, left, workers, threads)
+
+    def _side_by_side(
+        self, jobs: Sequence[Job], left: Sequence[int], workers: int, threads: int
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Run jobs in threads: native code runs without the interpreter's lock, and nothing is copied."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(self._run, n, jobs[n], threads, stop) for n in left]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:  # after Ctrl-C or a failure, trainings end with their epochs
+                stop.set()
+                pool.shutdown(cancel_futures=True)
 
     def _on_the_cpu(self) -> bool:
         return resolve_device(getattr(self.estimator, "device", "cpu"), self.caller).device == "cpu"
@@ -176,13 +191,14 @@ class Runner:
             self._parts[users] = [fold.of_users(users, self.seed) for fold in self.folds]
         return self._parts[users]
 
-    def _run(self, n: int, job: Job, n_threads: int) -> tuple[int, Outcome]:
+    def _run(self, n: int, job: Job, n_threads: int, stop: threading.Event | None = None) -> tuple[int, Outcome]:
         fit = Fit(
             with_parameters(self.estimator, job.candidate.params),
             self._folds_of(job.candidate.users)[job.fold],
             self.scorer,
             self.arguments,
             job.bars,
+            stop,
         )
         started = time.perf_counter()
         try:
