@@ -353,6 +353,21 @@ def test_search_refuses_what_it_cannot_set_before_the_first_fit():
         GridSearch(MODEL, {"reg": [1.0]}).fit(np.stack(R.to_coo()[:2], axis=1))
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_search_ends_where_it_is_interrupted(n_jobs):
+    calls = []
+
+    def interrupted(model, held_out):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        GridSearch(MODEL, {"reg": list(range(40))}, metric=interrupted, cv=2, n_jobs=n_jobs, random_state=0).fit(R)
+    assert len(calls) < 40
+
+
 def test_search_shows_progress(capsys):
     GridSearch(MODEL, {"reg": [0.5, 1.0]}, metric="rmse", cv=2, random_state=0, verbose=2).fit(R)
     out = capsys.readouterr().out.splitlines()
