@@ -12,6 +12,7 @@ from typing import Any
 
 from fastcf.metrics import Scorer
 from fastcf.model_selection.folds import Fold
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.training.callbacks import Callback, Record, as_callbacks
 
 __all__ = ["Fit", "Outcome", "lend", "watchable"]
@@ -131,7 +132,8 @@ class Fit:
         if (self.bars or self.stop is not None) and watchable(self.model):
             arguments["callbacks"] = [*as_callbacks(arguments.get("callbacks"), "fit"), watch]
         started = time.perf_counter()
-        self.model.fit(self.fold.train, **arguments)
+        with inside_another_fit():  # ratings that mislead are reported once, where the best model is fitted to all
+            self.model.fit(self.fold.train, **arguments)
         seconds = time.perf_counter() - started - watch.seconds
         score = watch.measured[-1][1] if watch.stopped is not None else watch.measure(self.model)
         if watch.stopped is None:
