@@ -276,6 +276,7 @@ def search(
     if not as_json:
         sizes = f"{whole.n_ratings:,} ratings of {whole.n_items:,} items by {whole.n_users:,} users"
         click.echo(f"{sizes}, read in {seconds:.2f} s")
+    names = None if output is None else titles_for(titles, files)  # a wrong file is refused before the search
     found = chosen.fit(whole, journal=journal)
     if as_json:
         click.echo(json.dumps(_as_json(found), indent=2))
@@ -284,6 +285,6 @@ def search(
         _show(found, list(spaces))
         best = ", ".join(f"{name}={_shown(value)}" for name, value in found.best_params_.items())
         click.echo(f"best: {best}")
-    if output is not None:
-        save_with_titles(found.best_estimator_, output, titles_for(titles, files))
+    if output is not None and names is not None:
+        save_with_titles(found.best_estimator_, output, names)
         click.echo(f"saved {output} ({output.stat().st_size / 2**20:.1f} MiB)", err=as_json)
