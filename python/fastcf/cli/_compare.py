@@ -84,7 +84,8 @@ def _show(found: Evaluation, path: Path) -> None:
     type=click.Choice(list(SPLITS)),
     default="train_test_split",
     show_default=True,
-    help="How ratings are held out; of split_users the users are new.",
+    metavar="NAME",
+    help=f"How ratings are held out: {', '.join(SPLITS)}; of split_users the users are new.",
 )
 @click.option(
     "--repeats",

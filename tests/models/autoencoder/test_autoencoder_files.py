@@ -176,6 +176,7 @@ def test_autoencoder_interrupted_keeps_what_was_learnt(ratings, name):
     assert model.recommend("u01", 3, exclude_seen=False).items.shape == (3,)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 @pytest.mark.parametrize("options", [{}, {"reg": 0.0}, {"validation": True}])
 @pytest.mark.parametrize("optimizer", ["GradientDescent", "Momentum", "Adam"])
 def test_autoencoder_divergence_is_an_error_and_parameters_stay_finite(ratings, optimizer, options):

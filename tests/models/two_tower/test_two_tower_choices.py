@@ -267,6 +267,7 @@ def test_two_tower_choices_train_on_from_checkpoints_to_the_same_bits(shop):
         np.testing.assert_array_equal(second.arrays()[name], array)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -282,6 +283,7 @@ def test_two_tower_choices_bad_input_raises(shop, options, message):
         fastcf.TwoTower(**options).fit(shop.train)
 
 
+@pytest.mark.filterwarnings("ignore::fastcf.DataWarning")
 def test_two_tower_choices_refuse_what_is_negative_or_has_no_choice(shop):
     negative = fastcf.Ratings.from_coo([1, 1], [2, 3], [1.0, -1.0])
     with pytest.raises(ValueError, match=r"TwoTower\.fit: values must not be negative where threshold=None"):
