@@ -287,7 +287,7 @@ def _by_user(
         length: UserRankings(lists.users[counted], **fields, n_relevant=known, n_without=n_without)
         for length, fields in zip(lengths, measures, strict=True)
     }
-    return found if np.ndim(k) else found[lengths[0]]  # type: ignore[arg-type]  # of None it is 0
+    return found if np.ndim(k) else found[lengths[0]]  # type: ignore[arg-type]  # np.ndim(None) is 0
 
 
 def relevant_ratings(held_out: Any, threshold: float | None, caller: str) -> tuple[Ratings, Ratings]:

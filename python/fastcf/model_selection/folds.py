@@ -66,7 +66,7 @@ def folds_of(ratings: Ratings, cv: Any, seed: int, caller: str) -> tuple[Fold, .
         return tuple(Fold(*parts) for parts in cv.split_ratings(ratings))
     if callable(getattr(cv, "split", None)) and not isinstance(cv, str):
         return _cut_by_positions(ratings, cv)
-    cut = cv(ratings) if isinstance(cv, Callable) else cv  # type: ignore[arg-type]  # of collections.abc
+    cut = cv(ratings) if isinstance(cv, Callable) else cv  # type: ignore[arg-type]  # mypy misses the narrowing
     splits = [cut] if _is_split(cut) else list(cut) if isinstance(cut, Iterable) else []
     if not splits or not all(map(_is_split, splits)):
         raise TypeError(
