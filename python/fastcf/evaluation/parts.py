@@ -41,7 +41,7 @@ class Part(NamedTuple):
     shown: Ratings | None
 
     def counts(self, side: str) -> NDArray[np.int64]:
-        """Return how many training ratings each held-out row has; the side is "user" or "item"."""
+        """Return how many ratings, trained on or shown, each held-out row has; the side is "user" or "item"."""
         wanted = self.held_out.users if side == "user" else self.held_out.items
         found = np.zeros(len(wanted), np.int64)
         for known in (self.train, self.shown):
