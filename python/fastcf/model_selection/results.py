@@ -45,7 +45,7 @@ def table_of(candidates: Sequence[Candidate], sign: int) -> dict[str, Any]:
         table[f"mean_{name}_time"] = mean
         table[f"std_{name}_time"] = np.sqrt(off.sum(axis=1) / np.maximum(done.sum(axis=1), 1))
     for name in dict.fromkeys(name for candidate in candidates for name in candidate.params):
-        column: Any = np.ma.masked_all(len(candidates), dtype=object)  # type: ignore[no-untyped-call]  # NumPy gives it no type
+        column: Any = np.ma.masked_all(len(candidates), dtype=object)  # type: ignore[no-untyped-call]  # untyped
         for row, candidate in enumerate(candidates):
             if name in candidate.params:
                 column[row] = candidate.params[name]
