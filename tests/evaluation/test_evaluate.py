@@ -67,6 +67,25 @@ def test_figures_are_those_of_a_loop_by_hand(table, models, ratings):
             assert own.values[:, own.models.index(name)] == pytest.approx(lists.ndcg)
 
 
+def test_figures_of_the_catalogue_are_those_of_their_scorers(models, ratings):
+    few = {name: models[name] for name in ("popular", "linear")}
+    names = ["coverage", "gini", "novelty", "mean_popularity"]
+    table = fastcf.evaluate(few, ratings, metrics=names, k=(3, 10), **FEW)
+    train, test = train_test_split(ratings, random_state=0)
+    for name, model in few.items():
+        fitted = fastcf.evaluation.candidates.clone(model).fit(train)
+        for metric in table.metrics:
+            assert figure(table, name, metric) == pytest.approx(as_scorer(metric, "", threshold=4)(fitted, test))
+    assert figure(table, "popular", "coverage@3") < figure(table, "linear", "coverage@3")
+    assert table.best("gini@10") == table.best("mean_popularity@10") == "linear"  # the least
+    assert table.user_values("novelty@3").values.shape == (
+        test.take(test.values >= 4).user_counts().astype(bool).sum(),
+        2,
+    )
+    with pytest.raises(ValueError, match="metric"):
+        table.user_values("coverage@3")
+
+
 def test_table_compares_with_the_baseline_and_is_readable(table):
     assert table.models == ("popular", "biases", "factors", "likes", "linear")
     assert table.baselines["ndcg@10"] == "popular"

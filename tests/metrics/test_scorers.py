@@ -58,6 +58,45 @@ def test_scorer_of_lists_is_ranking(parts, model, name):
         assert pickle.loads(pickle.dumps(scorer))(model, test) == scorer(model, test)
 
 
+@pytest.mark.parametrize("name", ["coverage", "gini", "novelty", "mean_popularity"])
+def test_scorer_of_the_catalogue_is_beyond_accuracy(parts, labels, name):
+    train, test = parts
+    scorer = as_scorer(f"{name}@5", "test")
+    assert (scorer.name, scorer.lists) == (f"{name}@5", True)
+    assert scorer.greater_is_better is (name in ("coverage", "novelty"))
+    liked = test.take(test.values >= 4)
+    users = liked.users.ids[liked.user_counts() > 0]
+    wanted = getattr(fastcf.metrics.beyond_accuracy(labels, users, train, k=5), name)
+    assert scorer(labels, test) == pytest.approx(wanted, rel=1e-12)
+    assert pickle.loads(pickle.dumps(scorer)) == scorer
+    source = fastcf.retrieval.NearestVectors(labels, k=30).fit(train)
+    two_stages = fastcf.retrieval.TwoStageRecommender([source], ranker=labels).fit(train)
+    users = test.users.ids[test.user_counts() > 0]
+    for recommender in (source, two_stages):
+        wanted = getattr(fastcf.metrics.beyond_accuracy(recommender, users, train, k=5), name)
+        assert scorer(recommender, test) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_scorer_of_the_catalogue_needs_what_was_seen(parts, model):
+    class Lists:
+        def recommend(self, users, n=10):
+            return model.recommend(users, n)
+
+    with pytest.raises(TypeError, match=r"Scorer gini@5: recommender must have items_ and seen_.*; got Lists without"):
+        as_scorer("gini@5", "test")(Lists(), parts[1])
+    with pytest.raises(ValueError, match="Scorer coverage@5: some user must have relevant ratings"):
+        as_scorer("coverage@5", "test", threshold=9)(model, parts[1])
+
+
+def test_training_is_validated_by_coverage(parts):
+    model = fastcf.MatrixFactorization(4, n_epochs=3, random_state=0)
+    model.fit(parts[0], validation=parts[1], validation_metric="gini@5", validation_every=2)
+    measured = {record["epoch"]: record["validation_gini@5"] for record in model.history_}
+    assert measured.pop(1) is None
+    measured.pop(0)  # before training
+    assert model.n_epochs_ == min(measured, key=measured.get)  # the least is the best
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_scorer_of_predictions_is_its_function(parts, model, labels, name):
     test = parts[1]

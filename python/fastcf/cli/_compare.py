@@ -75,8 +75,8 @@ def _show(found: Evaluation, path: Path) -> None:
     default="rmse,ndcg,recall",
     show_default=True,
     metavar="NAME,…",
-    help="rmse, mae; of labels log_loss, auc, accuracy; of lists ndcg, recall, precision, hit_rate, map, mrr, also as "
-    "in ndcg@20.",
+    help="rmse, mae; of labels log_loss, auc, accuracy; of lists ndcg, recall, precision, hit_rate, map, mrr, "
+    "coverage, gini, novelty, mean_popularity, also as in ndcg@20.",
 )
 @click.option("-k", type=click.IntRange(1, 9999), default=10, show_default=True, metavar="N", help="Length of lists.")
 @click.option(

@@ -199,7 +199,7 @@ def _shown(value: Any) -> str:
 @click.option(
     "--metric",
     metavar="NAME",
-    help="What is compared: rmse, mae, log_loss, auc, ndcg@10, recall@20, …; by default what suits the model.",
+    help="What is compared: rmse, mae, log_loss, auc, ndcg@10, coverage@10, …; by default what suits the model.",
 )
 @click.option("--folds", type=click.IntRange(2), metavar="N", default=5, show_default=True, help="Number of folds.")
 @click.option(

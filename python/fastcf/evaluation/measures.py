@@ -16,6 +16,7 @@ from fastcf.evaluation.parts import Part
 from fastcf.evaluation.slices import moments
 from fastcf.ids import IdMap
 from fastcf.metrics import Scorer, as_scorer, ranking_by_user
+from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
 from fastcf.metrics.lists import Lists, MakesLists, Retrieves, as_lists
 from fastcf.metrics.predictions import log_losses
 from fastcf.metrics.scorers import LIST_METRICS
@@ -37,6 +38,8 @@ _ERRORS: dict[str, Callable[[Floats, Any], Floats]] = {
 }
 _OF_RATINGS = ("rmse", "mae")
 _FIELDS = {**LIST_METRICS, "hit_rate": "hit"}  # of UserRankings
+_OF_USERS = (*LIST_METRICS, "novelty", "mean_popularity")
+_WITH_LENGTH = (*LIST_METRICS, *CATALOGUE_METRICS)
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,14 @@ class Metric:
         return self.base in _ERRORS
 
     @property
+    def of_lists(self) -> bool:
+        """Whether it follows from lists."""
+        return self.k > 0
+
+    @property
     def per_user(self) -> bool:
         """Whether it is a mean over users, of what their lists get."""
-        return self.k > 0
+        return self.base in _OF_USERS and self.k > 0
 
     @property
     def alone(self) -> bool:
@@ -85,12 +93,12 @@ def metrics_of(names: Sequence[Any], lengths: Sequence[int], threshold: float | 
     """Return metrics by their names; those of lists without a length have all of ``lengths``."""
     found: dict[str, Metric] = {}
     for name in names:
-        several = [f"{name}@{k}" for k in lengths] if isinstance(name, str) and name in LIST_METRICS else [name]
+        several = [f"{name}@{k}" for k in lengths] if isinstance(name, str) and name in _WITH_LENGTH else [name]
         for each in several:
             scorer = as_scorer(each, caller, threshold=threshold)
             base, _, k = scorer.name.partition("@")
             own = not callable(each) and not isinstance(each, Scorer)  # else only the figure is known
-            length = int(k) if own and base in LIST_METRICS else 0
+            length = int(k) if own and base in _WITH_LENGTH else 0
             if scorer.name in found:
                 raise ValueError(f"{caller}: metrics must have different names; got {scorer.name!r} twice")
             found[scorer.name] = Metric(scorer.name, base if own else scorer.name, length, scorer)
@@ -166,6 +174,7 @@ class Exam:
         self.item_slices = slices_by_count(self.part.counts("item"), self.cuts)
         self.rows = self.users.rows(held_out.users)
         self.weights = np.ones(held_out.nnz) if held_out.weights is None else held_out.weights.astype(np.float64)
+        self.catalogue = Catalogue.of_ratings(self.part.train)
         self.tested = self.relevant.users.ids[self.relevant.user_counts() > 0]
 
     @property
@@ -182,17 +191,19 @@ class Exam:
     def add(self, recommender: Any, metrics: Sequence[Metric], gains: dict[str, Gains], caller: str) -> float:
         """Add what a recommender gets by all metrics that it can be measured by; return the seconds of its lists."""
         targets = getattr(getattr(recommender, "state", None), "targets", None)
-        of_lists = [metric for metric in metrics if metric.per_user]
+        of_lists = [metric for metric in metrics if metric.of_lists]
         seconds = float("nan")
         if of_lists and self.tested.size and isinstance(recommender, (MakesLists, Retrieves)):
             lists, seconds = self.lists(recommender, max(metric.k for metric in of_lists), caller)
             self._add_lists(lists, of_lists, gains)
         predicted: Any = None
         for metric in metrics:
+            if metric.of_lists:
+                continue
             if metric.alone:
                 if metric.base != "calibration_error" or (targets is not None and targets.labels):
                     gains[metric.name].figures.append(metric.scorer(recommender, self.part.held_out))
-            elif not metric.per_user and hasattr(recommender, "predict"):
+            elif hasattr(recommender, "predict"):
                 true = self._true(metric, targets, caller)
                 if true is None:
                     continue
@@ -235,15 +246,22 @@ class Exam:
         gains.influence += np.bincount(self.rows[self.part.held_out.row_of_entry()], influence, gains.influence.size)
 
     def _add_lists(self, lists: Lists, metrics: Sequence[Metric], gains: dict[str, Gains]) -> None:
-        padded = np.where(lists.given, 0.0, -np.inf)
-        given = _Given(lists.items, padded)
-        found = ranking_by_user(given, self.tested, self.relevant, k=sorted({metric.k for metric in metrics}))
+        ranked = sorted({metric.k for metric in metrics if metric.base in LIST_METRICS})
+        found = ranking_by_user(lists, held_out=self.relevant, k=ranked) if ranked else {}
         rows = self.relevant.users.rows(self.tested)
-        ones = np.ones(rows.size)
         n = len(self.names)
         for metric in metrics:
-            values = getattr(found[metric.k], _FIELDS[metric.base])
             own = gains[metric.name]
+            if metric.base in CATALOGUE_METRICS:
+                shown = self.catalogue.shown(lists.first(metric.k, "evaluate"), "evaluate")
+                if not metric.per_user:
+                    own.figures.append(shown.figure(metric.base))
+                    continue
+                values = getattr(shown, metric.base)
+            else:
+                values = getattr(found[metric.k], _FIELDS[metric.base])
+            counted = ~np.isnan(values)  # novelty and popularity of an empty list are not defined
+            values, ones = np.where(counted, values, 0.0), counted.astype(np.float64)
             own.add(self.users.rows(self.tested), values, ones)
             own.add_slices("user", moments(rows, self.user_slices.of[rows], n, values, ones))
             if metric.base == "recall":
@@ -259,14 +277,6 @@ class Exam:
         return np.isin(self.relevant.row_of_entry().astype(np.int64) * wide + self.relevant.indices, listed).astype(
             float
         )
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Lists as :func:`ranking_by_user` takes them."""
-
-    items: NDArray[Any]
-    scores: Floats
 
 
 def area_under_curve(true: Floats, scores: Floats, weights: Floats) -> tuple[float, Floats]:

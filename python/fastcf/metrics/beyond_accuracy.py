@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from fastcf.ids import IdMap
+from fastcf.metrics.catalogue import Catalogue, coverage, gini
 from fastcf.metrics.lists import Lists, MakesLists, Retrieves, as_lists, lengths_of
 from fastcf.metrics.rankings import relevant_ratings
 from fastcf.preprocessing import FeatureTable, as_feature_table
@@ -85,8 +86,8 @@ class UserBeyondAccuracy(NamedTuple):
         BeyondAccuracy
         """
         return BeyondAccuracy(
-            coverage=float(np.mean(self.counts > 0)),
-            gini=_gini(self.counts),
+            coverage=coverage(self.counts),
+            gini=gini(self.counts),
             mean_popularity=_mean(self.mean_popularity),
             novelty=_mean(self.novelty),
             diversity=None if self.diversity is None else _mean(self.diversity),
@@ -228,31 +229,18 @@ def _by_user(
         raise TypeError(f"{caller}: k must be an integer; got {k!r}")
     (k,) = lengths_of(k, caller)
     lists = as_lists(recommended, users, k, caller).first(k, caller)
-    known = train.items if catalogue is None else catalogue if isinstance(catalogue, IdMap) else IdMap(catalogue)
-    places, rows = lists.entries(known, caller)
-    if (rows < 0).any():
-        stranger = lists.items[lists.given][rows < 0].tolist()[0]
-        raise ValueError(f"{caller}: catalogue must hold all listed items; it lacks {stranger!r}")
-    rated = train.item_counts()[train.items.rows(known)] * (train.items.rows(known) >= 0)
-    n_raters = int((train.user_counts() > 0).sum())
-    m = len(lists.items)
+    items = catalogue if catalogue is None or isinstance(catalogue, IdMap) else IdMap(catalogue)
+    known = Catalogue.of_ratings(train, items)
+    shown = known.shown(lists, caller)
     return UserBeyondAccuracy(
         users=lists.users,
-        mean_popularity=_mean_of_lists(places, rated[rows] / n_raters, m),
-        novelty=_mean_of_lists(places, -np.log2(rated[rows].clip(min=1) / n_raters), m),
+        mean_popularity=shown.mean_popularity,
+        novelty=shown.novelty,
         diversity=None if vectors is None else _diversity(lists, as_feature_table(vectors, caller, "vectors"), caller),
         serendipity=None if held_out is None else _serendipity(lists, expected, held_out, k, threshold, caller),
-        counts=np.bincount(rows, minlength=len(known)),
-        catalogue=known,
+        counts=shown.counts,
+        catalogue=known.items,
     )
-
-
-def _mean_of_lists(places: npt.NDArray[np.int64], values: _Floats, m: int) -> _Floats:
-    """Return the mean of the values of each of m lists, NaN of empty ones; ``places`` says whose the values are."""
-    sizes = np.bincount(places, minlength=m)
-    sums = np.bincount(places, values, minlength=m)
-    means: _Floats = np.divide(sums, sizes, out=np.full(m, np.nan), where=sizes > 0)
-    return means
 
 
 def _diversity(lists: Lists, table: FeatureTable, caller: str) -> _Floats:
@@ -302,14 +290,6 @@ def _serendipity(
     share: _Floats = np.bincount(places, hits, minlength=len(lists.items)) / k
     share[n_relevant == 0] = np.nan
     return share
-
-
-def _gini(counts: npt.NDArray[np.int64]) -> float:
-    """Return the Gini index of counts, 0 where all are 0."""
-    n, total = counts.size, float(counts.sum())
-    if total == 0:
-        return 0.0
-    return float((2 * np.arange(1, n + 1) - n - 1) @ np.sort(counts) / (n * total))
 
 
 def _mean(values: _Floats) -> float:

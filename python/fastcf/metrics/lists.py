@@ -74,9 +74,11 @@ class Lists:
 def as_lists(recommended: Any, users: Any, n: int, caller: str) -> Lists:
     """Return lists as they are given, or the lists of ``n`` items that a recommender makes for users.
 
-    ``users`` may be None for ``Recommendations``, which say whose they are. Raises TypeError or ValueError for lists of
-    another shape, another number of users than of lists, and users with several lists.
+    ``users`` may be None for ``Recommendations`` and ``Lists``, which say whose they are. Raises TypeError or
+    ValueError for lists of another shape, another number of users than of lists, and users with several lists.
     """
+    if isinstance(recommended, Lists) and users is None:
+        return recommended
     own = None if isinstance(recommended, (MakesLists, Retrieves)) else getattr(recommended, "users", None)
     if users is None and own is None:
         raise ValueError(f"{caller}: users must be given with lists of ids; got None")

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastcf._thresholds import reaches
-from fastcf.metrics.lists import MakesLists
+from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
+from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
 from fastcf.metrics.predictions import accuracy, calibration_error, log_loss, mae, rmse, roc_auc
 from fastcf.metrics.rankings import ranking
 from fastcf.ratings import Ratings
@@ -110,15 +111,26 @@ class _OfLists:
     threshold: float | None
 
     def __call__(self, recommender: Any, held_out: Ratings) -> float:
-        caller = f"Scorer {self.name}@{self.k}"
-        if not isinstance(recommender, MakesLists) and not hasattr(recommender, "retrieve"):
-            raise TypeError(f"{caller}: recommender must have a method recommend; got {type(recommender).__name__}")
-        targets = _targets(recommender)
-        if self.threshold is not None:
-            relevant = held_out.take(reaches(held_out.values, self.threshold))
-        else:
-            relevant = held_out if targets is None else targets.relevant(held_out, caller)
+        relevant = _relevant(recommender, held_out, self.threshold, f"Scorer {self.name}@{self.k}")
         return float(getattr(ranking(recommender, None, relevant, k=self.k), LIST_METRICS[self.name]))
+
+
+@dataclass(frozen=True)
+class _OfCatalogue:
+    """What lists of ``k`` items show of the catalogue: those of the users whom metrics of lists count."""
+
+    name: str
+    k: int
+    threshold: float | None
+
+    def __call__(self, recommender: Any, held_out: Ratings) -> float:
+        caller = f"Scorer {self.name}@{self.k}"
+        relevant = _relevant(recommender, held_out, self.threshold, caller)
+        users = relevant.users.ids[relevant.user_counts() > 0]
+        if users.size == 0:
+            raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
+        catalogue = Catalogue.of_recommender(recommender, caller)
+        return catalogue.shown(as_lists(recommender, users, self.k, caller), caller).figure(self.name)
 
 
 @dataclass(frozen=True)
@@ -155,6 +167,16 @@ class _OfPredictions:
         return measure(true, recommender.predict(held_out), sample_weight=held_out.weights)
 
 
+def _relevant(recommender: Any, held_out: Ratings, threshold: float | None, caller: str) -> Ratings:
+    """Return the held-out ratings that lists should hold; raises TypeError for what makes no lists."""
+    if not isinstance(recommender, (MakesLists, Retrieves)):
+        raise TypeError(f"{caller}: recommender must have a method recommend; got {type(recommender).__name__}")
+    if threshold is not None:
+        return held_out.take(reaches(held_out.values, threshold))
+    targets = _targets(recommender)
+    return held_out if targets is None else targets.relevant(held_out, caller)
+
+
 def _own_score(recommender: Any, held_out: Ratings) -> float:
     return float(recommender.score(held_out))
 
@@ -174,7 +196,9 @@ def as_scorer(
     metric : str, callable or Scorer
         "rmse", "mae" (of ratings), "log_loss", "auc", "accuracy", "calibration_error" (of labels); "precision@k",
         "recall@k", "capped_recall@k", "hit_rate@k", "mrr@k", "map@k", "ndcg@k", "graded_ndcg@k" (of lists of k items,
-        for example "ndcg@10"); "score", the recommender's own ``score``. A function is called with the recommender and
+        for example "ndcg@10"); "coverage@k", "gini@k", "novelty@k", "mean_popularity@k" (of the same users' lists, as
+        :func:`beyond_accuracy` defines them: the catalogue is the recommender's ``items_``, its ``seen_`` say what is
+        popular); "score", the recommender's own ``score``. A function is called with the recommender and
         the held-out ratings and returns a finite number; greater is better, unless it has an attribute
         ``greater_is_better`` that is False. A scorer is returned as it is.
     caller : str
@@ -212,7 +236,7 @@ def as_scorer(
         return Scorer(name, bool(getattr(metric, "greater_is_better", True)), True, metric)
     known = (
         f"{', '.join(map(repr, (*PREDICTION_METRICS, 'score')))}, or of lists of k items, for example 'ndcg@10': "
-        f"{', '.join(f'{name}@k' for name in LIST_METRICS)}"
+        f"{', '.join(f'{name}@k' for name in (*LIST_METRICS, *CATALOGUE_METRICS))}"
     )
     if not isinstance(metric, str):
         raise TypeError(f"{caller}: a metric must be a function or a name: {known}; got {metric!r}")
@@ -221,6 +245,10 @@ def as_scorer(
     if metric in PREDICTION_METRICS:
         return Scorer(metric, metric in _GREATER_IS_BETTER, False, _OfPredictions(metric, threshold))
     name, _, k = metric.partition("@")
-    if name in LIST_METRICS and k.isdecimal() and k.isascii() and 1 <= len(k) <= 4 and int(k) > 0:
-        return Scorer(f"{name}@{int(k)}", True, True, _OfLists(name, int(k), threshold))
+    if k.isdecimal() and k.isascii() and 1 <= len(k) <= 4 and int(k) > 0:
+        if name in LIST_METRICS:
+            return Scorer(f"{name}@{int(k)}", True, True, _OfLists(name, int(k), threshold))
+        if name in CATALOGUE_METRICS:
+            better = CATALOGUE_METRICS[name]
+            return Scorer(f"{name}@{int(k)}", better, True, _OfCatalogue(name, int(k), threshold))
     raise ValueError(f"{caller}: there is no metric {metric!r}; there are {known}")

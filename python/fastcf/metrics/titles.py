@@ -13,6 +13,7 @@ _TITLES = {
     "graded_ndcg": "graded NDCG",
     "map": "MAP",
     "mrr": "MRR",
+    "gini": "Gini index",
 }
 
 
