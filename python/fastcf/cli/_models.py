@@ -64,7 +64,7 @@ _TAKEN_BY = {
     "threshold": (*LISTS, "logistic", "autoencoder"),
     **dict.fromkeys(("solver", "bias"), _FACTORISATIONS),
     "factors": ("implicit", *_FACTORISATIONS),
-    "epochs": ("implicit", *_TRAINED),
+    **dict.fromkeys(("epochs", "checkpoint", "checkpoint_every"), ("implicit", *_TRAINED)),
     "reg": ("linear", "implicit", *_TRAINED),
     "neighbours": ("linear", *_NEIGHBOURHOODS),
     **dict.fromkeys(("optimizer", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),

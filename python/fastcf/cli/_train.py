@@ -82,6 +82,17 @@ def _check_labels(targets: Targets, ratings: Ratings, path: Path) -> None:
         raise DataError(f"{error}; --threshold X makes labels of ratings: 1 for those of at least X") from None
 
 
+def _checkpoints(path: Path | None, every: int | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the arguments of ``fit`` for checkpoints: of the training, and of that to all ratings."""
+    if path is None:
+        if every is not None:
+            raise click.UsageError("--checkpoint-every needs --checkpoint")
+        return {}, {}
+    check_output(path)
+    first, again = ({"checkpoint": file, "checkpoint_every": every or 1} for file in (path, Path(f"{path}.all")))
+    return first, again
+
+
 def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Ratings | None]:
     """Hold out a share of the ratings, or nothing."""
     if validation == 0:
@@ -109,10 +120,17 @@ def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_o
     error_table(held_out.values, compared, measures_of(targets))
 
 
-def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: Ratings | None, whole: Ratings) -> None:
+def _train_lists(
+    model: ModelOfChoices,
+    title: str,
+    learnt: Ratings,
+    held_out: Ratings | None,
+    whole: Ratings,
+    kept: tuple[dict[str, Any], dict[str, Any]],
+) -> None:
     """Fit a model of choices, measure its lists, and fit it again to all ratings."""
     started = time.perf_counter()
-    model.fit(learnt)
+    model.fit(learnt, **kept[0])
     seconds = time.perf_counter() - started
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
     settings = settings_of(model, validated=False)
@@ -130,7 +148,7 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     chosen = model.state.targets.of_ratings(held_out, "train")
     list_table([(name, lists_of(each, chosen), taken) for name, each, taken in compared])
     with inside_another_fit():
-        model.fit(whole)
+        model.fit(whole, **kept[1])
     click.echo(f"\nlearnt again from all {whole.n_ratings:,} ratings")
 
 
@@ -237,6 +255,16 @@ def _train_lists(model: ModelOfChoices, title: str, learnt: Ratings, held_out: R
     metavar="N",
     help="Stop after N epochs without a smaller validation error; by default all run, and the best is kept.",
 )
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where the training is, from which the same command goes on after it was killed; implicit, which is trained "
+    "again on all ratings, also writes FILE.all.",
+)
+@click.option(
+    "--checkpoint-every", type=click.IntRange(1), metavar="N", help="Epochs between two writings; by default 1."
+)
 @seed_option
 @threads_option
 @titles_options
@@ -258,6 +286,8 @@ def train(
     titles: TitleFile | None,
     seen: bool,
     verbose: bool,
+    checkpoint: Path | None,
+    checkpoint_every: int | None,
     **options: Any,
 ) -> None:
     """Train a model on RATINGS, a file or folder, and save it.
@@ -281,6 +311,7 @@ def train(
     kind = kind_of(kind, purpose)
     check_choices(context, kind, options["solver"], options["normalize"])
     check_output(output)
+    kept = _checkpoints(checkpoint, checkpoint_every)
     reading, events = ({name: options.pop(name) for name in names} for names in (READING, EVENTS))
     if are_events(events):
         whole, files, seconds = load_event_file(ratings, threads=threads, **reading, **events)
@@ -300,7 +331,7 @@ def train(
                 f"Every rating above 0 counts as a choice, also the lowest of {low:g} to {high:g}; --threshold X tells "
                 "the model which are not."
             )
-        _train_lists(model, KINDS[kind], learnt, held_out, whole)
+        _train_lists(model, KINDS[kind], learnt, held_out, whole, kept)
         save_with_titles(model, output, names, seen=seen)
         click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")
         return
@@ -313,7 +344,7 @@ def train(
     else:
         field = f"{'train' if held_out is None else 'validation'}_{error.key}"
         watcher: Callback = LogHistory() if verbose else ProgressBar(description="training", fields=[field])
-        model.fit(learnt, validation=held_out, callbacks=[watcher])
+        model.fit(learnt, validation=held_out, callbacks=[watcher], **kept[0])
     seconds = time.perf_counter() - started
 
     heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")

@@ -197,7 +197,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         """Return the checkpoint of a fit to some data, which refuses those of other data or parameters."""
         checkpoint = Checkpoint(path, every, self._caller)
         params = {name: value for name, value in self.get_params(deep=False).items() if name not in _FREE}
-        checkpoint.identify(model=type(self).__name__, device=backend.device, **data, **params)
+        checkpoint.identify(model=type(self).__name__, device=backend.device, **(params | data))
         return checkpoint
 
     def _refuse_ignored(self, names: Iterable[str], reason: str) -> None:

@@ -22,7 +22,7 @@ from fastcf.serialization import Archive, load_archive, save_archive
 from fastcf.serialization.replacing import remove_leftovers
 from fastcf.serialization.tensors import as_tensors, digest, to_json
 
-__all__ = ["Checkpoint", "Position"]
+__all__ = ["Checkpoint", "Position", "check_arguments"]
 
 _CLASS = "Checkpoint"  # in the place of a model's class
 _CONSTRAINTS: dict[str, tuple[Constraint, ...]] = {
@@ -79,9 +79,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, every: int, caller: str) -> None:
-        validate_parameters(_CONSTRAINTS, {"checkpoint": path, "checkpoint_every": every}, caller)
-        if path is None and every != 1:
-            raise ValueError(f"{caller}: checkpoint_every needs a checkpoint; got {every!r} without")
+        check_arguments(path, every, caller)
         self._path = None if path is None else os.fspath(path)
         self._every, self._caller = int(every), caller
         self._described: dict[str, Any] = {}  # this training
@@ -159,6 +157,13 @@ class Checkpoint:
         where = {"history": position.history, "saved": position.saved, "ended": position.ended}
         meta = {**where, "seed": self._seed, "settled": self._settled}
         save_archive(self._path, Archive(_CLASS, self._described, dict(position.arrays), meta))
+
+
+def check_arguments(path: Any, every: Any, caller: str) -> None:
+    """Check the arguments of a ``fit`` with a checkpoint; raises TypeError or ValueError."""
+    validate_parameters(_CONSTRAINTS, {"checkpoint": path, "checkpoint_every": every}, caller)
+    if path is None and every != 1:
+        raise ValueError(f"{caller}: checkpoint_every needs a checkpoint; got {every!r} without")
 
 
 def _is_short(value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import os
 import sys
 import time
 import warnings
@@ -19,11 +20,12 @@ from tqdm.auto import tqdm
 from fastcf._backend import Backend
 from fastcf._callers import level_outside
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Interval, ListMeasure, Nothing, OneOf, RandomSeed
-from fastcf._random import RandomState, seed_from
+from fastcf._random import RandomState
 from fastcf.data.splits import train_test_split
 from fastcf.errors import DataWarning, DivergenceError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
+from fastcf.models.blend.checkpoints import AGAIN, FIRST, MemberCheckpoints
 from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
 from fastcf.models.blend.list_weights import list_weights
 from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
@@ -35,6 +37,7 @@ from fastcf.scores import Choices, Compute, Part, SeenItems, State, Targets
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.seen import union_of_seen
 from fastcf.serialization import Archive, from_archive, register
+from fastcf.training.checkpoint import Position
 
 __all__ = ["Blend"]
 
@@ -264,6 +267,8 @@ class Blend(Estimator):
         validation: Any = None,
         user_features: Any = None,
         item_features: Any = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int = 1,
     ) -> Blend:
         """Fit the members and the weights.
 
@@ -281,6 +286,13 @@ class Blend(Estimator):
             default a share of ``X``, drawn at random, is held out.
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Passed to the members whose ``fit`` takes them.
+        checkpoint : path-like, optional
+            A folder, made where there is none, from which the same call goes on after the process was killed: it ends
+            with the same bits as an undisturbed one. It gets a file for each training of a member whose ``fit`` takes
+            a checkpoint, as :meth:`MatrixFactorization.fit` describes it, or a folder where the member is a blend;
+            other members are fitted again. A folder of another blend is refused.
+        checkpoint_every : int, default 1
+            Epochs of a member between two writings.
 
         Returns
         -------
@@ -290,7 +302,10 @@ class Blend(Estimator):
         Raises
         ------
         TypeError, ValueError
-            If the input or a parameter is not as described, or has no effect, also of a member.
+            If the input or a parameter is not as described, or has no effect, also of a member; if the checkpoint is of
+            another blend.
+        DataError
+            If a file of the checkpoint is damaged, or none.
         NotFittedError
             If ``fit_members=False`` and a member is not fitted.
         DeviceError
@@ -318,20 +333,29 @@ class Blend(Estimator):
         for name in features:
             if not self.fit_members or not any(takes(member, name) for member in members.values()):
                 raise ValueError(f"{caller}: {name} must be None where no member is fitted to them; got a table")
-        seed = seed_from(self.random_state, caller)
+        if checkpoint is not None and not self.fit_members:
+            raise ValueError(f"{caller}: checkpoint must be None with fit_members=False; got {checkpoint!r}")
+        kept = MemberCheckpoints.of(checkpoint, checkpoint_every, members, caller)
+        whole = self._checkpoint(kept.of_blend, checkpoint_every, backend, ratings=ratings, models=list(members))
+        seed = whole.seed(self.random_state)
         train, held_out = self._split(ratings, validation, features, seed)
+        whole.identify(learnt_from=train, held_out=held_out)
+        if kept.folder is not None:
+            whole.write(Position([], {}, 0, False))
         seeds = dict(zip(members, np.random.SeedSequence(seed).generate_state(len(members), np.uint64), strict=True))
         refit = bool(self.fit_members and self.refit and validation is None)
         compute = Compute(backend.module, self._threads)
 
-        def learn(name: str, on: Ratings) -> Member:
-            fitted = self._fitted_clone(members[name], on, features, int(seeds[name]))
+        def learn(name: str, on: Ratings, training: str) -> Member:
+            arguments = {table: value for table, value in features.items() if takes(members[name], table)}
+            arguments |= kept.arguments(name, training)
+            fitted = self._fitted_clone(members[name], on, arguments, int(seeds[name]))
             done(f"{name}: fitted to {on.nnz:,} ratings")
             return Member(name, fitted, fitted.state)
 
         with self._progress(len(members) * (bool(self.fit_members) + refit)) as done:
             if self.fit_members:
-                learnt = [learn(name, train) for name in members]
+                learnt = [learn(name, train, FIRST) for name in members]
             else:
                 learnt = [Member(name, copy.copy(member), member.state) for name, member in members.items()]
                 _ids_of(learnt, caller)  # of one kind
@@ -346,7 +370,7 @@ class Blend(Estimator):
             if refit:
                 try:
                     for m, name in enumerate(members):
-                        learnt[m] = learn(name, ratings)
+                        learnt[m] = learn(name, ratings, AGAIN)
                 except (KeyboardInterrupt, DivergenceError):
                     self._swap(_with_members(state, learnt))
                     raise
@@ -408,7 +432,7 @@ class Blend(Estimator):
             raise ValueError(f"Blend.fit: weights of the validation ratings must not all be zero; got {held_out.nnz}")
         return train, held_out
 
-    def _fitted_clone(self, model: Estimator, ratings: Ratings, features: Mapping[str, Any], seed: int) -> Estimator:
+    def _fitted_clone(self, model: Estimator, ratings: Ratings, arguments: Mapping[str, Any], seed: int) -> Estimator:
         """Return a fitted clone; seed and threads are set for the fit, if its own are None."""
         member: Estimator = clone(model)
         own = member.get_params(deep=False)
@@ -416,7 +440,7 @@ class Blend(Estimator):
         lent = {name: value for name, value in lent.items() if name in own and own[name] is None and value is not None}
         member.set_params(**lent)
         with inside_another_fit():
-            member.fit(ratings, **{name: table for name, table in features.items() if takes(member, name)})
+            member.fit(ratings, **arguments)
         return member.set_params(**dict.fromkeys(lent))
 
     def _weighted(
