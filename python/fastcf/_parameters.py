@@ -122,7 +122,7 @@ class OneOf:
 class ListMeasure:
     """The name of a measure of lists of k items, such as "ndcg@10"."""
 
-    names: tuple[str, ...] = ("ndcg",)
+    names: tuple[str, ...]
 
     def accepts(self, value: Any) -> bool:
         """Whether ``value`` satisfies the constraint."""
@@ -131,10 +131,11 @@ class ListMeasure:
     def length(self, value: str) -> int:
         """Return k, or 0 where ``value`` is no such name."""
         name, _, k = value.partition("@")
-        return int(k) if name in self.names and k.isdecimal() and len(k) <= 4 else 0
+        return int(k) if name in self.names and k.isdecimal() and k.isascii() and len(k) <= 4 else 0
 
     def __str__(self) -> str:
-        return " or ".join(f"'{name}@k' with k from 1 to 9999 ('{name}@10')" for name in self.names)
+        names = [f"'{name}@k'" for name in self.names]
+        return f"{' or '.join([', '.join(names[:-1]), names[-1]] if len(names) > 1 else names)} with k from 1 to 9999"
 
 
 @dataclass(frozen=True)

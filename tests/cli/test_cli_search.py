@@ -73,6 +73,29 @@ def test_search_of_models_metrics_and_ways(folder, arguments, metric):
     assert ("on 1 fold\n" in result.stdout) == ("--latest" in arguments)
 
 
+def test_search_takes_lists_among_the_values(folder):
+    arguments = ["--model", "autoencoder", "--param", "n_epochs=1", "--param", "layers=[[4], [6, 3]]", "--folds", 2]
+    found = json.loads(run("search", folder, *arguments, "--param", 'normalize=["bias", null]', "--json").stdout)
+    tried = [(row["params"]["layers"], row["params"]["normalize"]) for row in found["candidates"]]
+    assert sorted(tried, key=str) == sorted([(n, z) for n in ([4], [6, 3]) for z in ("bias", None)], key=str)
+    assert "layers=[" in run("search", folder, *arguments, "--random", 1).stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("layers=[64,32", "are a list in JSON, such as layers=[[64,32],[128]]"),
+        ("layers=[]", "the list must hold values, or lists"),
+        ("layers=[[]]", "the list must hold values, or lists"),
+        ("layers=[[[1]]]", "the list must hold values, or lists"),
+        ('layers=[{"a": 1}]', "the list must hold values, or lists"),
+    ],
+)
+def test_search_refuses_lists_that_are_none(folder, value, message):
+    stderr = run("search", folder, "--model", "autoencoder", "--param", value, code=2).stderr
+    assert message in " ".join(stderr.split())
+
+
 def test_search_says_why_all_candidates_have_failed(folder):
     result = run("search", folder, "--folds", 2, "--model", "autoencoder", "--param", "layers=none", code=1)
     assert "a candidate must be fitted on every fold; of 1, 1 have failed, the first by TypeError" in result.stderr
@@ -87,7 +110,7 @@ def test_search_by_optuna(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--param", "reg"], "'reg' is neither NAME=VALUE,VALUE,… nor NAME=LOW..HIGH"),
+        (["--param", "reg"], "'reg' is none of NAME=VALUE,VALUE,…, NAME=[VALUE,…] and NAME=LOW..HIGH"),
         (["--param", "reg=5..1"], "'reg=5..1': a range needs two numbers, the smaller one first"),
         (["--param", "reg=1", "--param", "reg=2"], "'reg=2' is given twice"),
         (["--param", "reg=1..5"], "--param reg=LOW..HIGH needs --random N, --halving N or --optuna N"),

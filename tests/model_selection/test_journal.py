@@ -151,6 +151,25 @@ def test_journal_refuses_parameters_that_it_cannot_write(tmp_path):
         search.fit(R, journal=tmp_path / "search.jsonl")
 
 
+def test_journal_is_written_by_one_search_at_a_time(tmp_path):
+    path = tmp_path / "search.jsonl"
+    refused = []
+
+    def nested(model, held_out):
+        with pytest.raises(OSError, match=rf"process {os.getpid()}, this one writes it; wait until"):
+            clone(SEARCH).fit(R, journal=path)
+        refused.append(True)
+        return 0.0
+
+    outer = clone(SEARCH).set_params(metric=nested, on_error="raise").fit(R, journal=path)
+    assert len(refused) == 6
+    assert [each.name for each in tmp_path.iterdir()] == ["search.jsonl"]
+    clone(outer).fit(R, journal=path)
+    with pytest.raises(DataError, match="is of another search"):
+        clone(SEARCH).fit(R, journal=path)
+    assert not path.with_name("search.jsonl.lock").exists()  # also after an error
+
+
 KILLED = """
 import sys, time, fastcf
 from fastcf.model_selection import GridSearch
@@ -177,11 +196,15 @@ def test_journal_of_a_killed_search_is_continued(tmp_path):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    with pytest.raises(OSError, match=rf"GridSearch.fit: journal .*jsonl must be .*; process {process.pid} writes it"):
+        clone(SEARCH).fit(R, journal=path)
     process.kill()
     process.communicate()
+    assert path.with_name("search.jsonl.lock").exists()  # left by the dead process: it does not block
     n_done = len(path.read_bytes().splitlines())
     assert n_done < 21
     resumed = subprocess.run(command, env=environment, capture_output=True, check=True, text=True).stdout
     assert len(path.read_bytes().splitlines()) == 21
+    assert not path.with_name("search.jsonl.lock").exists()
     plain = GridSearch(MODEL, {"reg": [0.01 * n for n in range(1, 11)]}, cv=2, random_state=0, refit=False).fit(R)
     assert json.loads(resumed) == plain.cv_results_["mean_test_score"].tolist()

@@ -63,14 +63,35 @@ def _value(text: str) -> Any:
     return text
 
 
+def _json_values(text: str, values: str) -> list[Any]:
+    """Return the values of a list in JSON, lists among them as tuples: sizes of layers."""
+    try:
+        found = json.loads(values)
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r}: values that begin with [ are a list in JSON, such as layers=[[64,32],[128]]; put it in quotes."
+        ) from None
+    plain = [each for value in found for each in (value if isinstance(value, list) else [value])]
+    if not found or [] in found or any(isinstance(each, list | dict) for each in plain):
+        raise click.BadParameter(f"{text!r}: the list must hold values, or lists of values such as [64,32].")
+    return [tuple(value) if isinstance(value, list) else value for value in found]
+
+
 def _spaces(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, Any]:
-    """Return what the texts ``NAME=V,V,…`` and ``NAME=LOW..HIGH`` say: lists and ranges by name."""
+    """Return what the texts ``NAME=V,V,…``, ``NAME=[V,…]`` and ``NAME=LOW..HIGH`` say: lists and ranges by name."""
     spaces: dict[str, Any] = {}
     for text in texts:
         name, sign, values = text.partition("=")
         if not sign or not name.isidentifier() or not values or name in spaces:
-            why = "is given twice" if name in spaces else "is neither NAME=VALUE,VALUE,… nor NAME=LOW..HIGH"
+            why = (
+                "is given twice"
+                if name in spaces
+                else "is none of NAME=VALUE,VALUE,…, NAME=[VALUE,…] and NAME=LOW..HIGH"
+            )
             raise click.BadParameter(f"{text!r} {why}.")
+        if values.startswith("["):
+            spaces[name] = _json_values(text, values)
+            continue
         low, dots, high = values.partition("..")
         if not dots:
             spaces[name] = [_value(value) for value in values.split(",")]
@@ -103,6 +124,8 @@ def _optuna_spaces(spaces: dict[str, Any]) -> dict[str, Any]:
             kind: Any = IntDistribution if space.integers else FloatDistribution
             found[name] = kind(space.low, space.high, log=space.low > 0)
         else:
+            if any(isinstance(value, tuple) for value in space):
+                raise click.UsageError(f"--param {name}: --optuna takes no lists among the values")
             found[name] = CategoricalDistribution(space)
     return found
 
@@ -163,6 +186,8 @@ def _as_json(found: Any) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return json.dumps(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -189,7 +214,8 @@ def _shown(value: Any) -> str:
     callback=_spaces,
     metavar="NAME=V,V,…",
     help="Values of a parameter of the model's class, or NAME=LOW..HIGH, a range to draw from; may be given several "
-    "times. solver__learning_rate is a parameter of the solver.",
+    "times. solver__learning_rate is a parameter of the solver. Lists among the values: as JSON, "
+    "'layers=[[64,32],[128]]'.",
 )
 @click.option("--random", "n_random", type=click.IntRange(1), metavar="N", help="Draw N candidates; by default all.")
 @click.option(

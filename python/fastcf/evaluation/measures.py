@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,8 @@ from fastcf.ids import IdMap
 from fastcf.metrics import Scorer, as_scorer, ranking_by_user
 from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
 from fastcf.metrics.lists import Lists, MakesLists, Retrieves, as_lists
-from fastcf.metrics.predictions import log_losses
-from fastcf.metrics.scorers import LIST_METRICS
+from fastcf.metrics.predictions import ERRORS
+from fastcf.metrics.scorers import LIST_METRICS, USER_FIELDS
 from fastcf.ratings import Ratings
 
 __all__ = ["DEFAULTS", "Exam", "Gains", "Metric", "metrics_of"]
@@ -29,15 +29,7 @@ Floats = NDArray[np.float64]
 DEFAULTS = ("rmse", "mae", "log_loss", "ndcg", "recall")
 """The metrics where none are named: those of them that some model can be measured by."""
 
-# The error of each prediction; of labels by probabilities of label 1.
-_ERRORS: dict[str, Callable[[Floats, Any], Floats]] = {
-    "rmse": lambda true, predicted: (predicted - true) ** 2,
-    "mae": lambda true, predicted: np.abs(predicted - true),
-    "log_loss": log_losses,
-    "accuracy": lambda true, predicted: ((predicted >= 0.5) == (true == 1)).astype(np.float64),
-}
 _OF_RATINGS = ("rmse", "mae")
-_FIELDS = {**LIST_METRICS, "hit_rate": "hit"}  # of UserRankings
 _OF_USERS = (*LIST_METRICS, "novelty", "mean_popularity")
 _WITH_LENGTH = (*LIST_METRICS, *CATALOGUE_METRICS)
 
@@ -66,7 +58,7 @@ class Metric:
     @property
     def per_rating(self) -> bool:
         """Whether it is a mean over ratings."""
-        return self.base in _ERRORS
+        return self.base in ERRORS
 
     @property
     def of_lists(self) -> bool:
@@ -233,7 +225,7 @@ class Exam:
     def _add_errors(self, metric: Metric, gains: Gains, true: Floats, predicted: Any) -> None:
         held_out = self.part.held_out
         owners = held_out.row_of_entry()
-        errors = self.weights * _ERRORS[metric.base](true, predicted)
+        errors = self.weights * ERRORS[metric.base](true, predicted)
         gains.add(self.rows[owners], errors, self.weights)
         n = len(self.names)
         for side, of in (("user", self.user_slices.of[owners]), ("item", self.item_slices.of[held_out.indices])):
@@ -259,7 +251,7 @@ class Exam:
                     continue
                 values = getattr(shown, metric.base)
             else:
-                values = getattr(found[metric.k], _FIELDS[metric.base])
+                values = getattr(found[metric.k], USER_FIELDS[metric.base])
             counted = ~np.isnan(values)  # novelty and popularity of an empty list are not defined
             values, ones = np.where(counted, values, 0.0), counted.astype(np.float64)
             own.add(self.users.rows(self.tested), values, ones)

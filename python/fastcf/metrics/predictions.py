@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from fastcf._thresholds import reaches
 
-__all__ = ["accuracy", "calibration_error", "log_loss", "mae", "rmse", "roc_auc"]
+__all__ = ["ERRORS", "accuracy", "calibration_error", "log_loss", "mae", "rmse", "roc_auc"]
 
 _Floats = npt.NDArray[np.float64]
 
@@ -183,6 +184,15 @@ def log_losses(true: npt.NDArray[Any], p: npt.NDArray[Any]) -> _Floats:
     predicted = np.clip(p.astype(np.float64), spacing, 1 - spacing)
     losses: _Floats = -(xlogy(true, predicted) + xlogy(1 - true, 1 - predicted))
     return losses
+
+
+ERRORS: dict[str, Callable[[_Floats, Any], _Floats]] = {
+    "rmse": lambda true, predicted: (predicted - true) ** 2,
+    "mae": lambda true, predicted: np.abs(predicted - true),
+    "log_loss": log_losses,
+    "accuracy": lambda true, predicted: ((predicted >= 0.5) == (true == 1)).astype(np.float64),
+}
+"""What each prediction adds to a metric that is their mean, or its root; of labels, by probabilities of label 1."""
 
 
 def accuracy(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastcf._parameters import ListMeasure
 from fastcf._thresholds import reaches
 from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
 from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
@@ -16,7 +17,7 @@ from fastcf.metrics.predictions import accuracy, calibration_error, log_loss, ma
 from fastcf.metrics.rankings import ranking
 from fastcf.ratings import Ratings
 
-__all__ = ["LIST_METRICS", "PREDICTION_METRICS", "Scorer", "as_scorer"]
+__all__ = ["LIST_METRICS", "PREDICTION_METRICS", "USER_FIELDS", "Scorer", "as_scorer"]
 
 LIST_METRICS = {
     "precision": "precision",
@@ -29,6 +30,11 @@ LIST_METRICS = {
     "graded_ndcg": "graded_ndcg",
 }
 """Metrics of lists, named as in "ndcg@10", and the fields of ``RankingScores`` that hold them."""
+
+USER_FIELDS = {**LIST_METRICS, "hit_rate": "hit"}
+"""The same, and the fields of ``UserRankings``."""
+
+_WITH_LENGTH = ListMeasure((*LIST_METRICS, *CATALOGUE_METRICS))
 
 PREDICTION_METRICS = {
     "rmse": rmse,
@@ -244,11 +250,9 @@ def as_scorer(
         return Scorer(metric, True, False, _own_score)
     if metric in PREDICTION_METRICS:
         return Scorer(metric, metric in _GREATER_IS_BETTER, False, _OfPredictions(metric, threshold))
-    name, _, k = metric.partition("@")
-    if k.isdecimal() and k.isascii() and 1 <= len(k) <= 4 and int(k) > 0:
-        if name in LIST_METRICS:
-            return Scorer(f"{name}@{int(k)}", True, True, _OfLists(name, int(k), threshold))
-        if name in CATALOGUE_METRICS:
-            better = CATALOGUE_METRICS[name]
-            return Scorer(f"{name}@{int(k)}", better, True, _OfCatalogue(name, int(k), threshold))
+    k, base = _WITH_LENGTH.length(metric), metric.partition("@")[0]
+    if k and base in LIST_METRICS:
+        return Scorer(f"{base}@{k}", True, True, _OfLists(base, k, threshold))
+    if k:
+        return Scorer(f"{base}@{k}", CATALOGUE_METRICS[base], True, _OfCatalogue(base, k, threshold))
     raise ValueError(f"{caller}: there is no metric {metric!r}; there are {known}")

@@ -13,6 +13,7 @@ from typing import Any
 from fastcf._version import __version__
 from fastcf.errors import DataError
 from fastcf.model_selection.fits import Outcome
+from fastcf.model_selection.locks import Lock, LockedError
 
 __all__ = ["Journal", "seed_in"]
 
@@ -23,7 +24,7 @@ class Journal:
     """A file whose first line says which search it is of, and each other one what came of a fit.
 
     Lines are appended and synced; what a killed search has left of a line is cut off. Scores that are read again have
-    the same bits. Use it in a ``with`` block.
+    the same bits. The file is locked until the end. Use it in a ``with`` block.
 
     Parameters
     ----------
@@ -39,13 +40,29 @@ class Journal:
     DataError
         If the file is no journal, or one of another search.
     OSError
-        If it cannot be read or written.
+        If it cannot be read or written, or another search writes it, in this process or another one.
     """
 
     def __init__(self, path: str | os.PathLike[str], search: Mapping[str, Any], caller: str) -> None:
         self._path = Path(path)
         self._caller = caller
         self._outcomes: dict[str, Outcome] = {}
+        try:
+            self._lock = Lock(self._path)
+        except LockedError as error:
+            mine = ", this one" if error.holder == str(os.getpid()) else ""
+            raise OSError(
+                f"{caller}: journal {self._path} must be written by one search at a time; process {error.holder}{mine} "
+                "writes it; wait until it has ended, or name another file"
+            ) from None
+        try:
+            self._open(search)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self, search: Mapping[str, Any]) -> None:
+        """Read what there is, and cut off what is not whole."""
         content = self._path.read_bytes() if self._path.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         begun = json.dumps(_KIND).encode()[:-1]
@@ -62,6 +79,7 @@ class Journal:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._file.close()
+        self._lock.release()
 
     def _error(self, what: str) -> DataError:
         return DataError(f"{self._caller}: journal {self._path} {what}; name another file, or delete this one")

@@ -128,6 +128,8 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
             or no candidate could be fitted on every fold.
         DataError
             If the journal is of another search, or no journal.
+        OSError
+            If another search writes the journal, in this process or another one.
         """
         caller = f"{type(self).__name__}.fit"
         validate_parameters(self._constraints, {name: getattr(self, name) for name in self._constraints}, caller)

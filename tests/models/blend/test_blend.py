@@ -442,3 +442,37 @@ def test_blend_on_real_sets_is_no_worse_than_its_best_member(data_dir, file, sol
         return fastcf.metrics.rmse(log.ratings[test], model.predict(X[test]))
 
     assert error(blend) <= min(error(member) for member in blend.models_.values())
+
+
+@pytest.mark.parametrize("metric", ["mae", "log_loss"])
+def test_weights_of_the_least_error(metric, tmp_path):
+    made = fastcf.data.make_ratings(60, 40, 1500, random_state=0)
+    labels = metric == "log_loss"
+    values = (made.values >= 4).astype(np.float32) if labels else made.values
+    users, items, _ = made.to_coo()
+    whole = fastcf.Ratings.from_coo(users, items, values, weights=np.linspace(0.1, 2, made.nnz))
+    train, held_out = fastcf.data.train_test_split(whole, 0.3, random_state=0)
+    cost = {"cost": "logistic"} if labels else {}
+    members = [
+        ("few", fastcf.MatrixFactorization(2, n_epochs=3, **cost)),
+        ("many", fastcf.MatrixFactorization(8, n_epochs=8, **cost)),
+        ("bias", fastcf.BiasModel()),
+    ]
+    blend = fastcf.Blend(members, metric=metric, random_state=0).fit(train, validation=held_out)
+    error, own = getattr(blend, f"validation_{metric}_"), getattr(blend, f"member_{metric}_")
+    judge = fastcf.metrics.as_scorer(metric, "test")
+    assert error == pytest.approx(judge(blend, held_out), rel=1e-5)
+    assert own == pytest.approx({name: judge(model, held_out) for name, model in blend.models_.items()}, rel=1e-5)
+    assert error <= min(own.values())
+    assert blend.weights_.min() >= 0
+    assert blend.weights_.sum() == pytest.approx(1)
+    blend.save(tmp_path / "blend")
+    loaded = fastcf.load(tmp_path / "blend")
+    assert getattr(loaded, f"validation_{metric}_") == error
+    assert not hasattr(loaded, "reg_")
+    np.testing.assert_array_equal(loaded.predict(held_out), blend.predict(held_out))
+
+
+def test_log_loss_needs_labels(ratings):
+    with pytest.raises(ValueError, match=r"Blend.fit: validation: ratings must lie in \[0, 1\]"):
+        fastcf.Blend([fastcf.BiasModel()], metric="log_loss", random_state=0).fit(ratings)

@@ -90,16 +90,37 @@ def test_a_useless_member_gets_no_weight():
     sums = WeightedScores(parts, 0.0, n_users, n_items)
     seen = SeenItems(np.zeros(n_users + 1, np.int64), np.empty(0, np.int32))
     compute = Compute(fastcf._backend.resolve_device("cpu", "test").module, 1)
-    found = list_weights(sums, ratings, seen, 5, compute)
+    found = list_weights(sums, ratings, seen, "ndcg", 5, compute)
     assert found.weights[0] > 0.75
-    assert found.ndcg >= found.member_ndcg[0] > found.member_ndcg[1]
-    assert found.n_users == n_users
+    assert found.measure >= found.member_measures[0] > found.member_measures[1]
+
+
+@pytest.mark.parametrize("metric", ["recall@5", "hit_rate@3", "graded_ndcg@10", "map@5"])
+def test_weights_are_those_of_the_best_lists(ratings, metric, tmp_path):
+    train, held_out = train_test_split(ratings, 0.2, random_state=0)
+    blend = fastcf.Blend(members(), metric=metric, threshold=4.0, random_state=0).fit(train, validation=held_out)
+    name = metric.partition("@")[0]
+    measure, own = getattr(blend, f"validation_{name}_"), getattr(blend, f"member_{name}_")
+    assert measure >= max(own.values()) - 1e-9
+    judge = fastcf.metrics.as_scorer(metric, "test", threshold=4.0)
+    assert judge(blend, held_out) == pytest.approx(measure, abs=1e-6)
+    blend.save(tmp_path / "blend")
+    loaded = fastcf.load(tmp_path / "blend")
+    assert getattr(loaded, f"member_{name}_") == own
+    assert not hasattr(loaded, "validation_ndcg_")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "ndcg"}, "metric must be 'rmse', or 'ndcg@k' with k from 1"),
+        (
+            {"metric": "ndcg"},
+            "metric must be 'rmse' or .*, or 'precision@k', .* with k from 1",
+        ),
+        ({"metric": "coverage@10"}, "metric must be 'rmse' .*; got 'coverage@10'"),
+        ({"metric": "auc"}, "metric must be 'rmse' .*; got 'auc'"),
+        ({"metric": "mae", "intercept": False}, "intercept .*for metric='mae'"),
+        ({"metric": "mae", "threshold": 3.0}, "threshold .*for metric='mae'"),
         ({"metric": "ndcg@0"}, "metric must be"),
         ({"metric": "ndcg@5", "reg": 1.0}, "reg .*for metric='ndcg@5'"),
         ({"metric": "ndcg@5", "non_negative": True}, "non_negative .*for metric='ndcg@5'"),

@@ -25,10 +25,13 @@ from fastcf.data.splits import train_test_split
 from fastcf.errors import DataWarning, DivergenceError
 from fastcf.ids import IdMap
 from fastcf.metrics import rmse
+from fastcf.metrics.scorers import LIST_METRICS
+from fastcf.metrics.titles import title_of
 from fastcf.models.blend.checkpoints import AGAIN, FIRST, MemberCheckpoints
 from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_of_ids, weighted_sum
 from fastcf.models.blend.list_weights import list_weights
 from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
+from fastcf.models.blend.searched_weights import error_weights
 from fastcf.models.blend.weights import ridge_weights
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
@@ -36,12 +39,14 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Choices, Compute, Part, SeenItems, State, Targets
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.seen import union_of_seen
+from fastcf.scores.targets import as_labels
 from fastcf.serialization import Archive, from_archive, register
 from fastcf.training.checkpoint import Position
 
 __all__ = ["Blend"]
 
-_LISTS = ListMeasure()
+_ERRORS = ("rmse", "mae", "log_loss")
+_LISTS = ListMeasure(tuple(LIST_METRICS))
 
 
 @register
@@ -55,7 +60,8 @@ class Blend(Estimator):
 
     With ``metric="ndcg@10"`` the blend makes lists: models of choices and of ratings together. It adds the members'
     scores, standardised for each user over all items, and takes the non-negative weights of the best NDCG of held-out
-    choices.
+    choices. With "mae" and "log_loss" predictions are summed by non-negative weights of the least error, which add up
+    to 1.
 
     Parameters
     ----------
@@ -64,7 +70,10 @@ class Blend(Estimator):
         searches (``mf__n_factors``); members without one are named after their class in lower case, numbered where
         several have the same (``matrixfactorization-2``). ``"drop"`` in place of an estimator leaves it out.
     metric : str, default "rmse"
-        What the weights are fitted to: "rmse", or "ndcg@k" for lists of k items, for example "ndcg@10".
+        What the weights are fitted to: "rmse"; "mae"; "log_loss" of members that learn labels 0 and 1; or a metric of
+        lists of k items, "ndcg@k", "recall@k", "capped_recall@k", "precision@k", "hit_rate@k", "mrr@k", "map@k",
+        "graded_ndcg@k", for example "ndcg@10". Others have no gain of each user or rating by which weights could be
+        searched.
     threshold : float, optional
         For lists: held-out ratings of at least this are choices; by default those above 0. Members have thresholds of
         their own.
@@ -106,15 +115,11 @@ class Blend(Estimator):
         c.
     reg_ : float
         The penalty used.
-    validation_ndcg_ : float
-        For lists: the NDCG of the blend on the validation choices.
-    member_ndcg_ : dict of str to float
-        For lists: those of the members.
     validation_rmse_ : float
         Error of the blend on the validation ratings. The weights were fitted to these, so it is slightly lower than on
-        other ratings.
+        other ratings. Named after the metric: ``validation_ndcg_`` for "ndcg@10", of the validation choices.
     member_rmse_ : dict of str to float
-        Errors of the members on the validation ratings, before any of them was fitted again.
+        Errors of the members on the validation ratings, before any of them was fitted again; ``member_ndcg_``.
     n_validation_ : int
         Number of validation ratings.
     users_, items_ : IdMap
@@ -149,8 +154,11 @@ class Blend(Estimator):
 
     **Lists.** Members may have other thresholds, costs and ranges: only the order and the spread of their scores count.
     Predictions are sums of standardised scores: comparable within one user. Lists leave out all that was rated,
-    low ratings included. The search for weights starts at the plain average and takes a step only where it gains half
-    a standard error, so a blend of similar members stays near the average. ``recommend`` scores all items.
+    low ratings included.
+    ``recommend`` scores all items.
+
+    **Weights that are searched**, by all metrics but the RMSE, start at the plain average. A step is taken only where
+    it gains half a standard error, so a blend of similar members stays near the average.
 
     **Unknown users and items** are scored as each member scores them. The time order is ignored: to hold out the
     latest ratings, pass them as ``validation`` (:func:`fastcf.data.split_by_time`).
@@ -182,7 +190,7 @@ class Blend(Estimator):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
-        "metric": (OneOf(("rmse",)), _LISTS),
+        "metric": (OneOf(_ERRORS), _LISTS),
         "threshold": (Interval(), Nothing()),
         "reg": (Interval(0), OneOf(("auto",))),
         "intercept": (Boolean(),),
@@ -322,10 +330,10 @@ class Blend(Estimator):
             self._refuse_ignored(("validation_fraction", "refit"), "with fit_members=False")
         elif validation is not None:
             self._refuse_ignored(("validation_fraction", "refit"), "where validation ratings are given")
-        if self._list_length:
+        if self.metric != "rmse":
             self._refuse_ignored(("reg", "intercept", "non_negative"), f"for metric={self.metric!r}")
-        else:
-            self._refuse_ignored(("threshold",), "for metric='rmse'")
+        if not self._list_length:
+            self._refuse_ignored(("threshold",), f"for metric={self.metric!r}")
         lists = self._list_length > 0
         members = checked(self.models, self._own_params(), caller, fitted=not self.fit_members, lists=lists)
         features = {"user_features": user_features, "item_features": item_features}
@@ -365,8 +373,7 @@ class Blend(Estimator):
             if self.verbose > 1:
                 found = state.learnt
                 shown = ", ".join(f"{m.name} {a:.3f}" for m, a in zip(learnt, found.weights, strict=True))
-                measure = f"NDCG@{self._list_length}" if found.lists else "RMSE"
-                print(f"Blend: validation {measure} {found.measure:.4f}; weights {shown}", flush=True)
+                print(f"Blend: validation {title_of(self.metric)} {found.measure:.4f}; weights {shown}", flush=True)
             if refit:
                 try:
                     for m, name in enumerate(members):
@@ -462,7 +469,7 @@ class Blend(Estimator):
             learnt = self._list_weights(members, held_out, seen, ids, ratings.mean, compute)
             limits = (-np.inf, np.inf)
         else:
-            learnt = self._ridge_weights(members, ratings.mean, held_out, limits, compute)
+            learnt = self._prediction_weights(members, ratings.mean, held_out, limits, compute)
         return State.of(
             ratings,
             backend,
@@ -487,8 +494,8 @@ class Blend(Estimator):
     ) -> LearntBlend:
         """Fit the weights to the held-out choices, which lists of the validation do not leave out."""
         caller = f"{self._caller}: validation"
-        chosen = Choices(threshold=self.threshold, strength="as given").of_training(held_out, caller)
-        chosen = chosen.take(chosen.values > 0)
+        strengths = self._targets.of_training(held_out, caller).values
+        chosen = held_out.take(strengths > 0)  # with its ratings, which grade
         rows = pair_rows(chosen, *ids, caller)
         known = (rows[0] >= 0) & (rows[1] >= 0)
         if not known.any():
@@ -496,17 +503,18 @@ class Blend(Estimator):
         users, items = (side[row[known]] for side, row in zip((ids[0].ids, ids[1].ids), rows, strict=True))
         chosen = Ratings.from_coo(users, items, chosen.values[known], user_ids=ids[0], item_ids=ids[1])
         seen = None if seen is None else seen.without(chosen, *ids)
-        equal = LearntBlend(tuple(members), np.ones(len(members)), 0.0, 0.0, 0.0, (), 0, mean, lists=True)
-        found = list_weights(weighted_sum(equal, *ids), chosen, seen, self._list_length, compute)
+        name = self.metric.partition("@")[0]
+        equal = LearntBlend(tuple(members), np.ones(len(members)), 0.0, 0.0, 0.0, (), 0, mean, name, lists=True)
+        found = list_weights(weighted_sum(equal, *ids), chosen, seen, name, self._list_length, compute)
         return replace(
             equal,
             weights=found.weights,
-            measure=found.ndcg,
-            member_measures=found.member_ndcg,
+            measure=found.measure,
+            member_measures=found.member_measures,
             n_validation=int(known.sum()),
         )
 
-    def _ridge_weights(
+    def _prediction_weights(
         self, members: Sequence[Member], mean: float, held_out: Ratings, limits: tuple[float, float], compute: Compute
     ) -> LearntBlend:
         """Fit the weights to the held-out ratings."""
@@ -516,17 +524,24 @@ class Blend(Estimator):
             rows = pair_rows(held_out, own.users, own.items, self._caller)
             columns.append(Part(own.scores, 1.0, None, None, own.rating_range).pairs(*rows, compute).astype(np.float64))
         scores = np.stack(columns, axis=1)
+        values, sample = held_out.values, held_out.weights
+        if self.metric != "rmse":
+            if self.metric == "log_loss":
+                as_labels(values, None, f"{self._caller}: validation", soft=True)
+            found = error_weights(scores, values, sample, self.metric, limits)
+            measures = found.measure, found.member_measures
+            return LearntBlend(tuple(members), found.weights, 0.0, 0.0, *measures, held_out.nnz, mean, self.metric)
         weights, intercept, reg = ridge_weights(
             scores,
-            held_out.values,
-            held_out.weights,
+            values,
+            sample,
             self.reg,
             intercept=bool(self.intercept),
             non_negative=bool(self.non_negative),
         )
 
         def error(predicted: NDArray[np.float64]) -> float:
-            return rmse(held_out.values, np.clip(predicted, *limits), sample_weight=held_out.weights)
+            return rmse(values, np.clip(predicted, *limits), sample_weight=sample)
 
         return LearntBlend(
             tuple(members),
@@ -555,8 +570,8 @@ class Blend(Estimator):
         ]
         if not parts.keys() <= {name for name, _ in listed}:  # the parameter was changed after the fit
             listed = [[name, "named"] for name in parts]
-        names = ("intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean")  # also of lists
-        meta = {name: getattr(learnt, name) for name in names}
+        meta = {name: getattr(learnt, name) for name in ("intercept", "reg", "n_validation", "global_mean", "metric")}
+        meta |= {"validation_rmse": learnt.measure, "member_rmse": learnt.by_member()}  # by whatever metric
         return Packed({"weights": learnt.weights}, meta, parts, {"models": listed})
 
     @classmethod
@@ -591,6 +606,7 @@ class Blend(Estimator):
             tuple(float(meta["member_rmse"][name]) for name in fitted),
             int(meta["n_validation"]),
             float(meta["global_mean"]),
+            str(meta.get("metric", "ndcg" if lists else "rmse")),
             lists,
         )
         sums = weighted_sum(learnt, common.users, common.items)

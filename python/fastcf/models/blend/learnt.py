@@ -41,8 +41,8 @@ class Member:
 class LearntBlend:
     """The learnt values of :class:`fastcf.Blend`, without the sum of scores.
 
-    ``measure`` is the error of the blend on the validation ratings or, for ``lists``, the NDCG; ``member_measures`` are
-    those of the members.
+    ``measure`` is what the blend gets for the validation ratings by the ``metric`` ("rmse", or "ndcg" of lists);
+    ``member_measures`` are those of the members.
     """
 
     members: tuple[Member, ...]
@@ -53,22 +53,26 @@ class LearntBlend:
     member_measures: tuple[float, ...]
     n_validation: int
     global_mean: float
+    metric: str = "rmse"
     lists: bool = False
 
     @property
     def shown(self) -> tuple[str, ...]:
         """Names of the attributes of the model."""
-        if self.lists:
-            return "weights", "validation_ndcg", "member_ndcg", "n_validation"
-        return "weights", "intercept", "reg", "validation_rmse", "member_rmse", "n_validation", "global_mean"
+        measures = f"validation_{self.metric}", f"member_{self.metric}"
+        regressed = ("intercept", "reg") if self.metric == "rmse" else ()
+        return "weights", *regressed, *measures, "n_validation", *(() if self.lists else ("global_mean",))
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("validation_rmse", "validation_ndcg"):
+        if name.startswith("validation_") and name == f"validation_{self.metric}":
             return self.measure
-        if name in ("member_rmse", "member_ndcg"):
-            names = (member.name for member in self.members)
-            return dict(zip(names, self.member_measures, strict=True))
+        if name.startswith("member_") and name == f"member_{self.metric}":
+            return self.by_member()
         raise AttributeError(name)
+
+    def by_member(self) -> dict[str, float]:
+        """Return the measure of each member by its name."""
+        return dict(zip((member.name for member in self.members), self.member_measures, strict=True))
 
 
 def union_of_ids(maps: Mapping[str, IdMap], attribute: str, caller: str) -> IdMap:

@@ -1,50 +1,26 @@
-"""The weights of a blend that makes lists: those of the best NDCG of held-out choices."""
+"""The weights of a blend that makes lists: those of the best lists for held-out choices."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.metrics.rankings import row_measures
+from fastcf.metrics.scorers import USER_FIELDS
+from fastcf.models.blend.searched_weights import FoundWeights, best_weights
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, SeenItems, WeightedScores
 from fastcf.scores.blocks import batches
 
-__all__ = ["ListWeights", "list_weights"]
+__all__ = ["list_weights"]
 
 _Floats = NDArray[np.float64]
 
 _MOST_USERS = 4_000  # whose lists are measured
 _LENGTH = 20  # items of each member's list from which lists are made, per item of a list
-_FACTORS = (0.0, 0.5, 0.75, 1.5, 2.0)  # of a weight, tried one after the other
-_SHARES = (0.1, 0.3)  # tried for a weight of 0
-_MOST_ROUNDS = 20
-_SURE = 0.5  # standard errors that a step must gain
-
-
-@dataclass(frozen=True)
-class ListWeights:
-    """Weights, which add up to 1, and what they were found by.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (M,), float64
-        The weights.
-    ndcg : float
-        NDCG of the blend on the held-out choices.
-    member_ndcg : tuple of float
-        The same of each member alone.
-    n_users : int
-        Users who were measured.
-    """
-
-    weights: _Floats
-    ndcg: float
-    member_ndcg: tuple[float, ...]
-    n_users: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +34,11 @@ class _Lists:
     items: NDArray[np.int32]
     scores: NDArray[np.float32]
     chosen: Ratings
+    metric: str
     k: int
 
-    def ndcg(self, weights: _Floats) -> _Floats:
-        """Return the NDCG of each user's list."""
+    def measured(self, weights: _Floats) -> _Floats:
+        """Return the metric of each user's list."""
         used = np.flatnonzero(weights)
         total = np.tensordot(weights[used].astype(np.float32), self.scores[used], axes=1)
         k = min(self.k, total.shape[1])
@@ -69,54 +46,30 @@ class _Lists:
         order = np.argsort(-np.take_along_axis(total, best, axis=1), axis=1, kind="stable")
         lists = np.take_along_axis(self.items, np.take_along_axis(best, order, axis=1), axis=1)
         (measures,) = row_measures(self.users, lists, self.chosen, [k], "Blend.fit")
-        return measures["ndcg"]
+        return measures[USER_FIELDS[self.metric]]
 
 
 def list_weights(
-    sums: WeightedScores, chosen: Ratings, seen: SeenItems | None, k: int, compute: Compute
-) -> ListWeights:
-    """Return the weights of the members of a blend whose lists of ``k`` items have the best NDCG.
+    sums: WeightedScores, chosen: Ratings, seen: SeenItems | None, metric: str, k: int, compute: Compute
+) -> FoundWeights:
+    """Return the weights of the members of a blend whose lists of ``k`` items are the best by a metric of lists.
 
-    ``chosen`` holds the choices, by rows of the sum; users beyond some thousands are thinned out evenly. The search
-    starts at equal weights and multiplies one weight at a time as long as that gains half a standard error of the
-    paired difference, so that noise moves no weight. Deterministic.
+    ``chosen`` holds the choices, by rows of the sum; users beyond some thousands are thinned out evenly. Deterministic.
     """
     users = np.flatnonzero(np.diff(chosen.indptr) > 0).astype(np.int32)
     if users.size > _MOST_USERS:
         users = users[np.linspace(0, users.size - 1, _MOST_USERS).round().astype(np.int64)]
-    lists = _candidates(sums, users, chosen, seen, k, compute)
-    n_members = len(sums.parts)
-    alone = [lists.ndcg(row) for row in np.eye(n_members)]
-    weights, ndcg = _climb(lists.ndcg, np.full(n_members, 1 / n_members))
-    for row, own in zip(np.eye(n_members), alone, strict=True):  # a climb from the best member finds what is beside it
-        if own.mean() > ndcg.mean():
-            weights, ndcg = _climb(lists.ndcg, row)
-    return ListWeights(weights, float(ndcg.mean()), tuple(float(each.mean()) for each in alone), users.size)
-
-
-def _climb(ndcg: Callable[[_Floats], _Floats], weights: _Floats) -> tuple[_Floats, _Floats]:
-    """Return the weights at which no step gains, and the measures of users there."""
-    now = ndcg(weights)
-    for _ in range(_MOST_ROUNDS):
-        before = weights
-        for m in range(weights.size):
-            for own in _SHARES if weights[m] == 0 else weights[m] * np.array(_FACTORS):
-                tried = weights.copy()
-                tried[m] = own
-                if tried.sum() <= 0:
-                    continue
-                tried /= tried.sum()
-                then = ndcg(tried)
-                gain = then - now
-                if gain.mean() > _SURE * gain.std() / np.sqrt(gain.size) and gain.mean() > 0:
-                    weights, now = tried, then
-        if weights is before:
-            break
-    return weights, now
+    return best_weights(_candidates(sums, users, chosen, seen, metric, k, compute).measured, len(sums.parts))
 
 
 def _candidates(
-    sums: WeightedScores, users: NDArray[np.int32], chosen: Ratings, seen: SeenItems | None, k: int, compute: Compute
+    sums: WeightedScores,
+    users: NDArray[np.int32],
+    chosen: Ratings,
+    seen: SeenItems | None,
+    metric: str,
+    k: int,
+    compute: Compute,
 ) -> _Lists:
     """Return the best items of each member for the users, as candidates, with the scores of all members."""
     length = min(_LENGTH * k, sums.n_items)
@@ -135,7 +88,7 @@ def _candidates(
         for m, block in enumerate(blocks):
             scores[m, batch] = np.where(there, np.take_along_axis(block, safe, axis=1), -np.inf)
         items[batch] = columns
-    return _Lists(users, items, scores, chosen, k)
+    return _Lists(users, items, scores, chosen, metric, k)
 
 
 def _union(lists: Sequence[NDArray[np.int64]], width: int) -> NDArray[np.int64]:

@@ -104,7 +104,7 @@ def _refuse_no_ratings(name: str, model: Estimator, caller: str, *, fitted: bool
     targets = model.state.targets if fitted else model._targets  # parameters may have been set anew since the fit
     if targets.choices:
         raise ValueError(
-            f"{caller}: members must predict the ratings for metric='rmse'; got {name!r}, a model of choices; "
+            f"{caller}: members must predict the ratings, but for metrics of lists; got {name!r}, a model of choices; "
             "metric='ndcg@10' blends lists"
         )
     threshold = targets.threshold if fitted else model.get_params(deep=False).get("threshold")
