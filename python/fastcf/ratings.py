@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse
@@ -16,6 +16,7 @@ from fastcf._assembly import ItemView, Options, build, build_from_scipy, entry_m
 from fastcf._backend import ingest
 from fastcf._columns import float_vector, time_vector
 from fastcf._dense import dense_parts
+from fastcf._derived import Derived
 from fastcf._id_columns import arrow_ids, as_id_column
 from fastcf._parameters import check_n_threads
 from fastcf._tables import Coded, Column, Tabular
@@ -25,6 +26,8 @@ from fastcf.ids import IdMap, extended
 from fastcf.serialization import Archive, load_archive, save_archive
 
 __all__ = ["IdMap", "ItemView", "Ratings", "as_ratings", "merged"]
+
+_T = TypeVar("_T")
 
 
 class Ratings(Tabular):
@@ -120,6 +123,7 @@ class Ratings(Tabular):
         self._by_item: ItemView | None = None
         self._range: tuple[float, float] | None = None
         self._mean: float | None = None
+        self._derived = Derived()
         return self
 
     # --------------------------------------------------------------------------------------------- construction
@@ -425,6 +429,23 @@ class Ratings(Tabular):
         if self._by_item is None:
             self._by_item = ItemView(self._indptr, self._indices, self._values, self.n_items, self._weights)
         return self._by_item
+
+    def derived(self, key: Hashable, compute: Callable[[], _T]) -> _T:
+        """Return what follows from these ratings alone; the last 8 results are kept, so that models share them.
+
+        Parameters
+        ----------
+        key : hashable
+            What the result depends on besides the ratings.
+        compute : callable
+            Computes it; called if no result of this key is kept. Nobody may write to the result.
+
+        Returns
+        -------
+        object
+            The result.
+        """
+        return self._derived.get(key, compute)
 
     def user_counts(self) -> NDArray[np.int64]:
         """Return the number of ratings of each user, int64 of shape (n_users,)."""

@@ -389,3 +389,36 @@ def test_as_ratings_bad_input_raises():
         as_ratings(np.zeros((0, 2), int), [], caller="f")
     with pytest.raises(ValueError, match="f: ratings must be finite; got nan at entry 0"):
         as_ratings(np.array([[0, 0]]), [np.nan], caller="f")
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Results kept with ratings
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def test_derived_results_are_computed_once_and_only_the_last_few_are_kept():
+    ratings, calls = Ratings.from_coo([0, 1], [0, 0], [1.0, 2.0]), []
+
+    def derived(key, of=ratings):
+        return of.derived(key, lambda: calls.append(key) or [key])
+
+    assert derived("a") is derived("a")
+    for n in range(7):
+        derived(n)
+    derived("a")
+    assert calls == ["a", *range(7)]
+    derived(7)  # the ninth: 0 was looked at longest ago
+    derived("a")
+    assert calls == ["a", *range(7), 7]
+    derived(0)
+    assert calls == ["a", *range(7), 7, 0]
+    derived("a", of=ratings.take([0, 1]))
+    derived("a", of=pickle.loads(pickle.dumps(ratings)))
+    assert calls[-2:] == ["a", "a"]
+
+
+def test_failed_derivations_are_tried_again():
+    ratings = Ratings.from_coo([0, 1], [0, 0], [1.0, 2.0])
+    with pytest.raises(ZeroDivisionError):
+        ratings.derived("a", lambda: 1 / 0)
+    assert ratings.derived("a", lambda: 3) == 3

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 
 import fastcf
 from fastcf import data
+from fastcf._backend import resolve_device
 from fastcf.metrics import as_scorer, rmse
 from fastcf.model_selection import (
     GridSearch,
@@ -25,6 +26,7 @@ from fastcf.model_selection import (
     RandomSearch,
     TimeSplit,
 )
+from fastcf.solvers import Gibbs
 from planted import DATA
 
 R = data.make_ratings(120, 80, 3_000, timestamps=True, random_state=0)
@@ -72,6 +74,55 @@ def test_search_gives_the_table_of_plain_loops():
     np.testing.assert_array_equal(search.best_estimator_.predict(R), best.predict(R))
     assert search.best_estimator_.random_state is None
     assert len(pd.DataFrame(found)) == 6
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        fastcf.MatrixFactorization(4, n_epochs=5),
+        fastcf.MatrixFactorization(4, n_epochs=5, normalize="item", bias="user"),
+        fastcf.MatrixFactorization(4, n_epochs=5, solver="als", normalize=None),
+        fastcf.MatrixFactorization(4, n_epochs=5, cost="logistic", threshold=3, reg=1.0),
+        fastcf.MatrixFactorization(4, n_epochs=5, solver=Gibbs(burn_in=2)),
+        fastcf.Autoencoder([4], n_epochs=5),
+        fastcf.ImplicitFactorization(4, n_epochs=5),
+        fastcf.Blend([("mf", fastcf.MatrixFactorization(4, n_epochs=5)), ("bias", fastcf.BiasModel())]),
+    ],
+    ids=lambda model: f"{type(model).__name__}-{getattr(model, 'solver', '')}-{getattr(model, 'normalize', '')}",
+)
+def test_models_of_searches_have_the_bits_of_others(model):
+    """What fits share, and leave out, changes nothing of what is learnt."""
+    alone, found = [], []
+
+    def noted(fitted, held_out):
+        found.append(fitted.predict(held_out))
+        return float(np.square(found[-1] - held_out.values).mean())
+
+    train, test = data.train_test_split(R, random_state=0)
+    models = [clone(model).set_params(random_state=seed) for seed in (0, 1)]
+    for each in models:
+        own = train.take(np.ones(train.nnz, bool))  # shares nothing
+        alone.append(clone(each).fit(own).predict(test))
+    seeds = {"random_state": [0, 1, 0]}
+    GridSearch(model, seeds, metric=noted, cv=(train, test), refit=False, n_jobs=1).fit(R)
+    for seed, predicted in zip(seeds["random_state"], found, strict=True):
+        np.testing.assert_array_equal(predicted, alone[seed])
+
+
+def test_biases_are_computed_once_per_fold(monkeypatch):
+    counted = []
+    module = resolve_device("cpu", "test").module
+    fit_biases = module.fit_biases
+
+    def counting(*args, **options):
+        counted.append(1)
+        return fit_biases(*args, **options)
+
+    monkeypatch.setattr(module, "fit_biases", counting)
+    ratings = data.make_ratings(40, 30, 600, random_state=1)
+    grid = {"reg": [0.1, 1.0], "n_factors": [2, 3]}
+    GridSearch(MODEL, grid, cv=3, n_jobs=1, refit=False, random_state=0).fit(ratings)
+    assert len(counted) == 3
 
 
 def test_search_agrees_with_scikit_learn():

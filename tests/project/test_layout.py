@@ -32,7 +32,7 @@ LAYERS = (
     ("_version", "_openmp", "_callers", "errors"),
     ("_backend", "_random", "_parameters", "_durations", "_thresholds", "_times"),
     ("_texts", "_id_columns"),
-    ("ids", "ratings", "_columns", "_arrow_tables", "_assembly", "_dense", "_tables", "serialization"),
+    ("ids", "ratings", "_columns", "_arrow_tables", "_assembly", "_dense", "_derived", "_tables", "serialization"),
     ("data", "preprocessing", "metrics", "plot"),
     ("features",),
     ("scores",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -17,6 +18,7 @@ from fastcf.models.estimator import Estimator
 from fastcf.scores import FactorScores, SeenItems, State
 from fastcf.solvers import SGD
 from fastcf.training.checkpoint import Checkpoint
+from fastcf.training.unread import unread_history
 from fastcf.training.validation import Validation
 
 NOTHING = SeenItems(np.zeros(3, np.int64), np.zeros(0, np.int32))
@@ -147,6 +149,44 @@ def test_loop_runs_all_epochs_and_records_from_epoch_0():
     assert all(0 <= record["seconds"] < 10 for record in model.history_)
     assert watch.calls == [("watch", what) for what in ("begin", 1, 2, 3, 4, 5, 6, "end")]
     assert watch.records == model.history_[1:]
+
+
+def test_unread_history_is_measured_where_divergence_is_recognised():
+    with unread_history():
+        trainer = Script()
+        model = Scripted().fit(trainer)
+        read = Scripted().fit(Script(), Watch())
+        validated = Scripted().fit(Script(validation=[9.0, 8, 7, 6, 5, 4]))
+    assert [record["cost"] for record in model.history_] == [11.0, 9.0, None, None, None, None, 4.0]
+    assert [list(record) for record in model.history_] == [list(record) for record in read.history_]
+    assert epochs(model) == [0, 1, 2, 3, 4, 5, 6]
+    assert kept(model) == 6
+    assert trainer.best == 1  # never parameters that were not measured
+    for other in (read, validated, Scripted().fit(Script())):
+        assert [record["cost"] for record in other.history_] == [11.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0]
+
+
+@pytest.mark.parametrize("costs", [[1.0, math.nan, math.nan, math.nan], [1.0, 2.0, 3.0, 2e6]])
+def test_divergence_is_recognised_in_an_unread_history(costs):
+    model = Scripted(n_epochs=4)
+    with (
+        unread_history(),
+        pytest.raises(fastcf.errors.DivergenceError, match=r"epoch 4.*parameters of epoch 1 are kept"),
+    ):
+        model.fit(Script(costs))
+    assert kept(model) == 1
+
+
+def test_checkpoints_read_the_history(tmp_path):
+    with unread_history():
+        model = Scripted().fit(Script(), checkpoint=tmp_path / "training")
+    assert [record["cost"] for record in model.history_] == [11.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0]
+
+
+def test_loggers_read_the_history(caplog):
+    with caplog.at_level(logging.INFO, "fastcf"), unread_history():
+        model = Scripted().fit(Script())
+    assert None not in [record["cost"] for record in model.history_]
 
 
 def test_loop_callback_stops_after_an_epoch():

@@ -14,6 +14,7 @@ from fastcf.metrics import Scorer
 from fastcf.model_selection.folds import Fold
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.training.callbacks import Callback, Record, as_callbacks
+from fastcf.training.unread import unread_history
 
 __all__ = ["Fit", "Outcome", "lend", "watchable"]
 
@@ -59,6 +60,8 @@ class _Watch(Callback):
 
     ``bars`` are pairs of a share and the score that must be reached there; ``stop``, once set, ends the training too.
     """
+
+    reads_costs = False
 
     def __init__(self, fold: Fold, scorer: Scorer, bars: Bars, stop: threading.Event | None) -> None:
         self._stop = stop
@@ -132,7 +135,8 @@ class Fit:
         if (self.bars or self.stop is not None) and watchable(self.model):
             arguments["callbacks"] = [*as_callbacks(arguments.get("callbacks"), "fit"), watch]
         started = time.perf_counter()
-        with inside_another_fit():  # ratings that mislead are reported once, where the best model is fitted to all
+        # Ratings that mislead are reported once, where the best model is fitted to all.
+        with inside_another_fit(), unread_history():
             self.model.fit(self.fold.train, **arguments)
         seconds = time.perf_counter() - started - watch.seconds
         score = watch.measured[-1][1] if watch.stopped is not None else watch.measure(self.model)

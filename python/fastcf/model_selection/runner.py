@@ -13,7 +13,7 @@ from typing import Any
 import joblib
 from tqdm.auto import tqdm
 
-from fastcf._backend import resolve_device
+from fastcf._backend import resolve_device, single_threaded_blas
 from fastcf.metrics import Scorer
 from fastcf.model_selection.candidates import Candidate, described, with_parameters
 from fastcf.model_selection.fits import Bars, Fit, Outcome
@@ -173,7 +173,8 @@ class Runner:
     ) -> Iterator[tuple[int, Outcome]]:
         """Run jobs in threads: native code runs without the interpreter's lock, and nothing is copied."""
         stop = threading.Event()
-        with ThreadPoolExecutor(workers) as pool:
+        # The limit is the process's, and that of the first thread to set it: one around all fits holds in each.
+        with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
             futures = [pool.submit(self._run, n, jobs[n], threads, stop) for n in left]
             try:
                 for future in as_completed(futures):

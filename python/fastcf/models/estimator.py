@@ -12,7 +12,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 
-from fastcf._backend import Backend, resolve_device
+from fastcf._backend import Backend, resolve_device, single_threaded_blas
 from fastcf._parameters import (
     THREADS,
     Constraint,
@@ -231,23 +231,25 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
 
         After any other failure (of a callback, for example) the model stays as it was.
         """
-        training = Training(
-            trainer,
-            name=type(self).__name__,
-            n_epochs=n_epochs,
-            patience=patience,
-            validation=validation,
-            callbacks=callbacks,
-            checkpoint=checkpoint,
-            verbose=verbose,
-            n_threads=self.n_threads,
-        )
-        try:
-            training.run()
-        except (KeyboardInterrupt, DivergenceError):
+        # The threads of BLAS would wait for each other on a busy machine; native code has its own.
+        with single_threaded_blas():
+            training = Training(
+                trainer,
+                name=type(self).__name__,
+                n_epochs=n_epochs,
+                patience=patience,
+                validation=validation,
+                callbacks=callbacks,
+                checkpoint=checkpoint,
+                verbose=verbose,
+                n_threads=self.n_threads,
+            )
+            try:
+                training.run()
+            except (KeyboardInterrupt, DivergenceError):
+                self._swap(training.state)
+                raise
             self._swap(training.state)
-            raise
-        self._swap(training.state)
 
     # -------------------------------------------------------------------------------------------------------
     # Files

@@ -31,7 +31,15 @@ class Callback:
     ``n_epochs`` the number of epochs planned, ``records`` the records so far, from epoch 0 before training: when a
     training goes on from a checkpoint, also those of the epochs before. ``monitor`` is the entry that says which epoch
     is the best (None without validation), ``greater_is_better`` whether greater values of it are better.
+
+    Attributes
+    ----------
+    reads_costs : bool
+        Whether it looks at costs and errors of records, True by default. Fits of a search whose callbacks do not
+        measure these after the first and the last epoch only; the other records have None.
     """
+
+    reads_costs: bool = True
 
     def on_train_begin(self, view: Any) -> None:
         """Prepare; ``view`` has the parameters that training starts from."""

@@ -111,6 +111,11 @@ class Checkpoint:
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path}: is not what fastcf writes: {error!r}") from error
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is a file."""
+        return self._path is not None
+
     def identify(self, **described: Any) -> None:
         """Say what the training is of; raises ValueError that names what differs where the file's is another one.
 

@@ -14,6 +14,7 @@ from fastcf.scores import State
 from fastcf.training.callbacks import Callback, CallbackList, EarlyStopping, Record, as_callbacks
 from fastcf.training.checkpoint import Checkpoint, Position
 from fastcf.training.progress import LogHistory, ProgressBar, PythonLogging
+from fastcf.training.unread import history_is_unread
 from fastcf.training.validation import Validation
 from fastcf.training.view import TrainingView
 
@@ -141,6 +142,8 @@ class Training:
         if verbose:
             shown.append(ProgressBar(n_epochs) if int(verbose) == 1 else LogHistory())
         self._watchers = CallbackList([*own, *given, *shown])
+        read = checkpoint.kept or any(getattr(each, "reads_costs", True) for each in self._watchers.callbacks)
+        self._measures_all = read or not history_is_unread()
         self._begin()
 
     @property
@@ -151,6 +154,7 @@ class Training:
         """Measure the first parameters, or go on from the checkpoint."""
         found = self._checkpoint.position
         self._monitor: str | None = self._validation.name
+        self._measured_names: tuple[str, ...] = ()
         if found is None:
             self._saved = self._kept = 0
             self._history: list[Record] = []
@@ -204,8 +208,9 @@ class Training:
         view = self._record(epoch, rate, started)
         stop = self._watchers.on_epoch_end(view, self._history[-1])
         view.close()
-        # Without a best epoch, epochs 1, 2, 4, 8, … are kept against divergence: a copy is not free.
-        if self._best.improved_ if self._best else epoch & (epoch - 1) == 0:
+        # Without a best epoch, epochs 1, 2, 4, 8, … are kept against divergence: a copy is not free. Parameters that
+        # were not measured may have diverged.
+        if self._best.improved_ if self._best else epoch & (epoch - 1) == 0 and self._is_measured(epoch):
             trainer.save_best()
             self._saved = epoch
         self._ended = stop or epoch == self._n_epochs
@@ -214,8 +219,11 @@ class Training:
     def _record(self, epoch: int, rate: float | None, started: float) -> TrainingView:
         """Measure an epoch and append its record to the history; return the view of its parameters."""
         own = {} if self._validation.name is None else {self._validation.name: None}
-        record: Record = {"epoch": epoch, **self._trainer.measure(), **own, "learning_rate": rate}
-        if epoch > 0:
+        is_measured = self._is_measured(epoch)
+        measured = self._trainer.measure() if is_measured else dict.fromkeys(self._measured_names)
+        self._measured_names = tuple(measured)
+        record: Record = {"epoch": epoch, **measured, **own, "learning_rate": rate}
+        if epoch > 0 and is_measured:
             self._refuse_divergence(record)
         self._history.append(record)
         self._kept = epoch
@@ -223,6 +231,9 @@ class Training:
         self._validation.measure(view, record, last=epoch == self._n_epochs)
         record["seconds"] = time.perf_counter() - started
         return view
+
+    def _is_measured(self, epoch: int) -> bool:
+        return self._measures_all or epoch <= 1 or epoch == self._n_epochs
 
     def _refuse_divergence(self, record: Record) -> None:
         """Restore the parameters saved last, and raise, where a cost is on its way to infinity."""

@@ -122,6 +122,11 @@ class LogHistory(Callback):
 class PythonLogging(Callback):
     """Hand records on to the logger "fastcf" of Python's ``logging``, at level INFO; every training has one."""
 
+    @property
+    def reads_costs(self) -> bool:  # type: ignore[override]  # as the logger is set
+        """Whether records are logged."""
+        return LOGGER.isEnabledFor(logging.INFO)
+
     def on_train_begin(self, view: Any) -> None:
         """Log what begins, or goes on."""
         done = len(view.records) - 1

@@ -37,8 +37,27 @@ def fit_biases(
 ) -> Biases:
     """Fit the biases of ratings, on top of ``item_mean`` if given; "auto" estimates a penalty from the data.
 
-    Passes over the ratings end when mean, penalties and noise change by no more than ``tolerance``, relatively.
+    Passes over the ratings end when mean, penalties and noise change by no more than ``tolerance``, relatively. The
+    result is kept with the ratings, of which every candidate of a search, and every member of a blend, begins with the
+    same; the arrays returned are copies.
     """
+    offset = None if item_mean is None else item_mean.tobytes()
+    key = "biases", backend, user_reg, item_reg, offset, tolerance
+    fitted = ratings.derived(
+        key, lambda: _fitted(ratings, backend, user_reg, item_reg, item_mean, tolerance, n_threads)
+    )
+    return fitted._replace(users=fitted.users.copy(), items=fitted.items.copy())
+
+
+def _fitted(
+    ratings: Ratings,
+    backend: Backend,
+    user_reg: float | str,
+    item_reg: float | str,
+    item_mean: NDArray[np.float32] | None,
+    tolerance: float,
+    n_threads: int,
+) -> Biases:
     users = np.empty(ratings.n_users, np.float32)
     items = np.empty(ratings.n_items, np.float32)
     fit = backend.module.fit_biases(

@@ -41,6 +41,7 @@ from fastcf.training.callbacks import Callback
 from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.loop import check_patience
+from fastcf.training.unread import unread_history
 from fastcf.training.validation import Metric
 
 __all__ = ["MatrixFactorization"]
@@ -436,7 +437,8 @@ class MatrixFactorization(Estimator):
 
         def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
             model = MatrixFactorization(**{**options, "reg": reg, "device": backend.device, "verbose": 0})
-            return model.fit(kept).predict(held_out)
+            with unread_history():
+                return model.fit(kept).predict(held_out)
 
         return held_out_penalty(labels, predict, first, seed)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import Backend, resolve_device
+from fastcf._backend import Backend, resolve_device, single_threaded_blas
 from fastcf._parameters import VERBOSE, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
@@ -411,7 +411,8 @@ class ImplicitFactorization(Estimator):
 
 def _trained(solver: ImplicitSolver, problem: Problem) -> State:
     """Return the state after a few epochs, without callbacks."""
-    trainer = solver.trainer(problem)
-    for epoch in range(_SEARCH_EPOCHS):
-        trainer.run_epoch(epoch)
-    return trainer.finish((), _SEARCH_EPOCHS)
+    with single_threaded_blas():
+        trainer = solver.trainer(problem)
+        for epoch in range(_SEARCH_EPOCHS):
+            trainer.run_epoch(epoch)
+        return trainer.finish((), _SEARCH_EPOCHS)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import single_threaded_blas
 from fastcf._parameters import (
     VERBOSE,
     Boolean,
@@ -324,16 +323,15 @@ class UserPerceptron(Estimator):
             seed,
             self._threads,
         )
-        with single_threaded_blas():
-            self._train(
-                PerceptronTrainer(problem, settings, backend),
-                n_epochs=self.n_epochs,
-                patience=self.patience,
-                validation=watched,
-                callbacks=callbacks,
-                checkpoint=kept,
-                verbose=self.verbose,
-            )
+        self._train(
+            PerceptronTrainer(problem, settings, backend),
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            validation=watched,
+            callbacks=callbacks,
+            checkpoint=kept,
+            verbose=self.verbose,
+        )
         return self
 
     @property

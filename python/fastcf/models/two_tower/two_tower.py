@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import resolve_device, single_threaded_blas
+from fastcf._backend import resolve_device
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
@@ -349,16 +349,15 @@ class TwoTower(Estimator):
             self._threads,
         )
         problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out)
-        with single_threaded_blas():
-            self._train(
-                TowerTrainer(problem, settings, (users, items), backend),
-                n_epochs=self.n_epochs,
-                patience=self.patience,
-                validation=watched,
-                callbacks=callbacks,
-                checkpoint=kept,
-                verbose=self.verbose,
-            )
+        self._train(
+            TowerTrainer(problem, settings, (users, items), backend),
+            n_epochs=self.n_epochs,
+            patience=self.patience,
+            validation=watched,
+            callbacks=callbacks,
+            checkpoint=kept,
+            verbose=self.verbose,
+        )
         return self
 
     @property
