@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastcf
 from fastcf.callbacks import Callback
 from fastcf.model_selection import GridSearch
+from fastcf.models.implicit.trainer import AlternatingTrainer
 from fastcf.solvers import Gibbs
 
 R = fastcf.data.make_ratings(30, 20, 300, random_state=0)
@@ -56,3 +57,18 @@ def test_fits_side_by_side_use_one_thread_of_blas():
     search.fit(R, callbacks=look)
     assert look.seen == [{1}] * 12
     assert blas_threads() == {2}
+
+
+def test_estimated_penalties_use_one_thread_of_blas(monkeypatch):
+    """Native sweeps call BLAS, too; those of the search for a penalty run outside the training loop."""
+    seen = []
+    run_epoch = AlternatingTrainer.run_epoch
+
+    def noted(trainer, epoch):
+        seen.append(blas_threads())
+        return run_epoch(trainer, epoch)
+
+    monkeypatch.setattr(AlternatingTrainer, "run_epoch", noted)
+    fastcf.ImplicitFactorization(4, n_epochs=1).fit(fastcf.data.make_ratings(100, 60, 3_000, random_state=0))
+    assert len(seen) > 3
+    assert set(map(frozenset, seen)) == {frozenset([1])}
