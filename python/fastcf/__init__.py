@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fastcf.models.neighbours import ItemNeighbours, UserNeighbours
     from fastcf.models.perceptron import UserPerceptron
     from fastcf.models.popular import Popular
-    from fastcf.models.regression import ItemRegression, UserRegression
+    from fastcf.models.regression import ItemRegression, MixedRegression, UserRegression
     from fastcf.models.two_tower import TwoTower
     from fastcf.preprocessing import FeatureTable
     from fastcf.ratings import IdMap, Ratings
@@ -63,6 +63,7 @@ _HOMES = {
     "ItemRegression": "models.regression",
     "LinearAutoencoder": "models.linear",
     "MatrixFactorization": "models.factorization",
+    "MixedRegression": "models.regression",
     "Neighbours": "scores",
     "Popular": "models.popular",
     "Ratings": "ratings",
@@ -111,6 +112,7 @@ __all__ = [
     "ItemRegression",
     "LinearAutoencoder",
     "MatrixFactorization",
+    "MixedRegression",
     "Neighbours",
     "Popular",
     "Ratings",

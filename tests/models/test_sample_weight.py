@@ -37,6 +37,7 @@ MODELS = {
     "popular": lambda: (fastcf.Popular(by="mean"), {}),
     "item regression": lambda: (fastcf.ItemRegression(), {"user_features": PEOPLE}),
     "user regression": lambda: (fastcf.UserRegression(), {"item_features": FILMS}),
+    "mixed regression": lambda: (fastcf.MixedRegression(), {"item_features": FILMS, "user_features": PEOPLE}),
     "perceptron": lambda: (
         fastcf.UserPerceptron((3,), threshold=4, n_epochs=2, random_state=0),
         {"item_features": FILMS},

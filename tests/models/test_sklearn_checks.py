@@ -105,7 +105,7 @@ NOT_ADAPTED_CHOICES = {
 }
 
 # Models that need features, by name: fastcf loads a class when it is asked for.
-NEEDS = {"item_features": {"UserPerceptron", "UserRegression"}, "user_features": {"ItemRegression"}}
+NEEDS = {"item_features": {"MixedRegression", "UserPerceptron", "UserRegression"}, "user_features": {"ItemRegression"}}
 
 
 class _PairsOfFeatures:
