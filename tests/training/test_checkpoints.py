@@ -121,7 +121,7 @@ def test_penalty_is_estimated_once(name, path, monkeypatch):
     def fails(*args):
         raise AssertionError("estimated again")
 
-    monkeypatch.setattr("fastcf.models.factorization.matrix_factorization.held_out_penalty", fails)
+    monkeypatch.setattr("fastcf.models.factorization.matrix_factorization.searched", fails)
     monkeypatch.setattr("fastcf.models.implicit.implicit_factorization.estimated_reg", fails)
     assert same_bits(clone(model).fit(TRAIN, checkpoint=path), whole)
 

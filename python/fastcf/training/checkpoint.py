@@ -85,7 +85,7 @@ class Checkpoint:
         self._described: dict[str, Any] = {}  # this training
         self._found: dict[str, Any] = {}  # that of the file
         self._seed: int | None = None
-        self._settled: dict[str, float] = {}
+        self._settled: dict[str, Any] = {}
         self.position: Position | None = None
         if self._path is not None:
             remove_leftovers(self._path)
@@ -146,8 +146,8 @@ class Checkpoint:
             self._seed = seed_from(random_state, self._caller)
         return self._seed
 
-    def settled(self, name: str, estimate: Callable[[], float]) -> float:
-        """Return a value that takes long to estimate: the file's, where there is one."""
+    def settled(self, name: str, estimate: Callable[[], Any]) -> Any:
+        """Return JSON values that take long to estimate: the file's, where it has them."""
         if name not in self._settled:
             self._settled[name] = estimate()
         return self._settled[name]

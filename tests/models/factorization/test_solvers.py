@@ -370,8 +370,8 @@ def test_patience_is_refused_without_validation_ratings(solver):
         mf(solver=solver, patience=2).fit(RATINGS)
 
 
-def test_patience_is_refused_before_penalties_of_labels_are_estimated(monkeypatch):
-    monkeypatch.setattr(matrix_factorization, "held_out_penalty", lambda *arguments: pytest.fail("estimated"))
+def test_patience_is_refused_before_hyperparameters_are_searched(monkeypatch):
+    monkeypatch.setattr(matrix_factorization, "searched", lambda *arguments: pytest.fail("estimated"))
     with pytest.raises(ValueError, match=r"^MatrixFactorization.fit: patience needs validation ratings"):
         mf(patience=2, cost="logistic", threshold=4).fit(RATINGS)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf._backend import Backend
 from fastcf.models.bias import Biases, fit_biases, start_label_biases
-from fastcf.models.factorization.problem import LearntFactors, Sides
+from fastcf.models.factorization.problem import LearntFactors, Sides, typical_count
 from fastcf.models.factorization.solvers import Auto, Solver
 from fastcf.preprocessing import row_means
 from fastcf.ratings import Ratings
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 _SHARE = 0.04  # of the way to where a rating alone would have its rows: a step of "sgd"
 _LABEL_SHARE = 0.02
-_FIRST_REG, _FIRST_EXPONENT = 0.8, 0.5  # where the search for a penalty of labels begins
+_LABEL_REG, _LABEL_EXPONENT = 0.8, 0.5  # where the search for a penalty of labels begins
 _INIT, _LABEL_INIT = 0.1, 0.3
 _CURVATURE = 0.25  # the largest of the logistic cost
 _NO_BIAS = 1e12  # a penalty under which only the mean remains
@@ -105,15 +105,18 @@ def settle_ratings(
     sides = Sides.of(choices.bias)
     biases = _first_biases(choices, sides, ratings, backend, item_mean, n_threads)
     mean_weight, most = _weights(ratings)
-    smallest = 1e-3 * max(1e-30, *map(abs, ratings.rating_range))  # in case the biases explain the ratings exactly
+    low, high = ratings.rating_range  # in case the biases explain the ratings exactly
+    smallest = 1e-3 * max(high - low if high > low else abs(high), 1e-30)
     sigma = max(float(np.sqrt(biases.noise_variance / mean_weight)), smallest)
     # A step is proportional to its rating's weight; one of three times the mean is still safe.
     unit = sigma * max(mean_weight, most / 3)
     rate, sgd_rate = _rates(solver, ratings, unit, float(np.sqrt(unit)), _SHARE)
+    exponent = _exponent(choices.reg_scaling, auto.reg_exponent)
+    reg = auto.reg * sigma * mean_weight * _rescaled(ratings, auto.reg_exponent, exponent)
     learnt = LearntFactors(
         sides,
-        reg=auto.reg * sigma * mean_weight if isinstance(choices.reg, str) else float(choices.reg),
-        reg_exponent=_exponent(choices.reg_scaling, auto.reg_exponent),
+        reg=reg if isinstance(choices.reg, str) else float(choices.reg),
+        reg_exponent=exponent,
         user_bias_reg=biases.user_reg if sides.user else 0.0,
         item_bias_reg=biases.item_reg if sides.item else 0.0,
         learning_rate=rate,
@@ -173,10 +176,10 @@ def settle_labels(
     exponent = _exponent(choices.reg_scaling, auto.reg_exponent)
     unit = _CURVATURE * max(mean_weight, most / 3)  # as for ratings: three times the mean is safe
     rate, sgd_rate = _rates(solver, labels, unit, 1.0, _LABEL_SHARE)
-    reg = mean_weight * _first_reg(labels, exponent) if isinstance(choices.reg, str) else float(choices.reg)
+    reg = mean_weight * _LABEL_REG * _rescaled(labels, _LABEL_EXPONENT, exponent)
     learnt = LearntFactors(
         sides,
-        reg=reg,
+        reg=reg if isinstance(choices.reg, str) else float(choices.reg),
         reg_exponent=exponent,
         user_bias_reg=start.user_reg if start and sides.user else 0.0,
         item_bias_reg=start.item_reg if start and sides.item else 0.0,
@@ -188,8 +191,6 @@ def settle_labels(
     return Settled(mean, None, users, items, learnt, True)
 
 
-def _first_reg(labels: Ratings, exponent: float) -> float:
-    """Return the penalty to try first: rows rated as often as those of most ratings have the same for any exponent."""
-    counts = labels.user_counts()[labels.row_of_entry()], labels.item_counts()[labels.indices]
-    often = np.exp(0.5 * sum(np.log(n).mean() for n in counts))
-    return float(_FIRST_REG * often ** (_FIRST_EXPONENT - exponent))
+def _rescaled(ratings: Ratings, exponent: float, other: float) -> float:
+    """Return a penalty of 1 for another exponent: rows rated as often as those of most ratings keep theirs."""
+    return float(typical_count(ratings) ** (exponent - other))

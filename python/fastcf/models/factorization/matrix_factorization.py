@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -11,28 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastcf._backend import Backend
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
 from fastcf.models.estimator import Estimator, Packed
-from fastcf.models.factorization.costs import Settled, settle_labels, settle_ratings
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
-from fastcf.models.factorization.held_out_penalty import held_out_penalty
+from fastcf.models.factorization.held_out_search import searched
 from fastcf.models.factorization.objective import mf_objective
 from fastcf.models.factorization.partial_fit import carried_on
-from fastcf.models.factorization.problem import (
-    Draws,
-    LearntFactors,
-    Parameters,
-    Problem,
-    Sides,
-    draw_factors,
-    held_out_rows,
-)
-from fastcf.models.factorization.solvers import SOLVERS, Auto, Solver, as_solver
+from fastcf.models.factorization.plan import Plan
+from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, held_out_rows
+from fastcf.models.factorization.solvers import SOLVERS, Solver, as_solver
+from fastcf.models.factorization.walk import Hyperparameters
 from fastcf.ratings import Ratings, as_ratings
-from fastcf.scores import Compute, FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
+from fastcf.scores import FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
 from fastcf.scores.queries import refuse_other_names
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS
@@ -41,7 +32,6 @@ from fastcf.training.callbacks import Callback
 from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.loop import check_patience
-from fastcf.training.unread import unread_history
 from fastcf.training.validation import Metric
 
 __all__ = ["MatrixFactorization"]
@@ -63,7 +53,7 @@ class MatrixFactorization(Estimator):
     Parameters
     ----------
     n_factors : int or "auto", default "auto"
-        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is 64, and 32 for "bayes".
+        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is searched, see ``reg``; 32 for "bayes".
     solver : {"sgd", "als", "bayes", "minibatch", "gd"} or Solver, default "sgd"
         What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
         uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
@@ -83,12 +73,13 @@ class MatrixFactorization(Estimator):
         Which biases are learnt: both, only b_u, only b_i, or none. They start at the regularised least-squares
         solution, see :class:`BiasModel`.
     reg : float or "auto", default "auto"
-        λ, at least 0. "auto" is, for ratings, 0.6 σ for "sgd" and 1.75 σ for the others, with σ the standard deviation
-        of the residuals of biases (times the mean weight, where ratings have weights). For labels it is estimated: the
-        one of three or more penalties with which a model trained on nine tenths of the labels predicts the other tenth
-        best. Below 100,000 labels several tenths are held out in turn. It takes about
-        four times as long as training once, and more on few labels. Refused for "bayes", whose priors are learnt, as
-        are the next two.
+        λ, at least 0. "auto" is searched, and so are ``n_epochs`` and ``n_factors`` where they are "auto": a tenth of
+        the ratings is held out (of fewer than 100,000 several tenths in turn), models are trained on the rest, and each
+        of the three is moved as long as the error of those held out falls by more than chance has it. λ starts at 0.5 σ
+        for "sgd" and 1.5 σ for the others, with σ the standard deviation of the residuals of biases. A fit takes about
+        ten times as long as one whose three values are given; above 3 M ratings those of some users are searched on.
+        What was found is in ``reg_``, ``n_epochs_``, ``n_factors_``, and in the log. Refused for "bayes", whose priors
+        are learnt, as are the next two.
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`;
         for labels those of the biases on the labels, in the unit of z. Refused without biases.
@@ -96,8 +87,8 @@ class MatrixFactorization(Estimator):
         The exponent a: 0 ("none") penalises every vector alike, 1 ("count") by its number of ratings (weighted-λ).
         In between, large and small data sets need about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
-        Passes over the ratings (at most, with validation). "auto" is 40 for "sgd" and "minibatch", 15 for "als", 120
-        for "bayes", 200 for "gd".
+        Passes over the ratings (at most, with validation). "auto" is searched for "sgd", from 20 on, and "als", from
+        10 on. For ratings it is as many as make 500 steps for "minibatch", at least 20, and for "gd"; 120 for "bayes".
     patience : int or None, default None
         Stop after this many epochs that did not improve what validation measures (needs ``fit(validation=)``); None:
         never. The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a
@@ -146,7 +137,10 @@ class MatrixFactorization(Estimator):
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
-        The values of "auto", a being the exponent. To fit labels again without the estimation, set ``reg`` to ``reg_``.
+        The values of "auto", a being the exponent. To fit again without a search, set ``reg`` to ``reg_``, ``n_epochs``
+        to ``n_epochs_`` and ``n_factors`` to ``n_factors_``.
+    n_factors_ : int
+        k.
     sigma_, sgd_rate_ : float
         σ (1 for labels), and the step size that "sgd" began with or would have; used by ``partial_fit``.
     n_samples_ : int
@@ -350,41 +344,24 @@ class MatrixFactorization(Estimator):
         watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
-        auto = solver.defaults(self.cost)
-        n_epochs = auto.n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
-        solver.check(n_epochs, caller)
         held_out = None
         if watched.of_trainer is not None:
             held = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
             held_out = held_out_rows(held, ratings, caller)
+        folding = _folding(targets, sampled=solver.samples)
+        auto = solver.first(self.cost, ratings)
         seed = kept.seed(self.random_state)
-        compute = Compute(backend.module, self._threads)
-        settled = self._settled(ratings, solver, auto, backend, seed, kept)
-        k = auto.n_factors if isinstance(self.n_factors, str) else int(self.n_factors)
-        scale = settled.init_scale(k) if isinstance(self.init_scale, str) else float(self.init_scale)
-        problem = Problem(
-            ratings,
-            targets,
-            held_out,
-            compute,
-            backend.device,
-            (0.0, 1.0) if targets.labels else ratings.rating_range,
-            settled.global_mean,
-            settled.item_mean,
-            settled.learnt,
-            seed,
-            n_epochs,
-            _folding(targets, sampled=solver.samples),
-        )
+        plan = Plan(self, solver, auto, targets, backend, folding, seed, self._threads)
+        settled = plan.settle(ratings)
+        values = self._values(plan, ratings, settled.learnt.reg, kept)
+        solver.check(values.n_epochs, caller)
         if check_gradients:
             some = np.random.default_rng(seed).choice(ratings.nnz, min(ratings.nnz, _CHECKED_RATINGS), replace=False)
             objective = self._objective_of(ratings.take(np.sort(some)), settled.learnt, seed)
             compare_gradients(objective, max_coordinates=20).require(caller)
-        factors = draw_factors(ratings, compute, k, self.init, scale, seed)
-        start = Parameters(*factors, settled.user_bias, settled.item_bias)
         self._train(
-            solver.trainer(problem, start),
-            n_epochs=n_epochs,
+            plan.trainer(ratings, settled, values, held_out),
+            n_epochs=values.n_epochs,
             patience=self.patience,
             validation=watched,
             callbacks=callbacks,
@@ -419,28 +396,18 @@ class MatrixFactorization(Estimator):
             self._refuse_ignored(("bias_reg",), "for bias=False")
         return solver, targets
 
-    def _settled(
-        self, ratings: Ratings, solver: Solver, auto: Auto, backend: Backend, seed: int, kept: Checkpoint
-    ) -> Settled:
-        """Return the values of "auto"."""
-        settle = settle_labels if self.cost == "logistic" else settle_ratings
-        settled = settle(self, solver, auto, ratings, backend, self._threads)
-        if self.cost == "logistic" and isinstance(self.reg, str):
-            reg = kept.settled("reg", lambda: self._estimated_reg(ratings, settled.learnt.reg, seed, backend))
-            return replace(settled, learnt=replace(settled.learnt, reg=reg))
-        return settled
-
-    def _estimated_reg(self, labels: Ratings, first: float, seed: int, backend: Backend) -> float:
-        """Return the penalty of the least log-loss of held-out labels."""
-        options = {name: getattr(self, name) for name in inspect.signature(MatrixFactorization).parameters}
-        options |= {"threshold": None, "patience": None, "random_state": seed}
-
-        def predict(kept: Ratings, reg: float, held_out: Ratings) -> NDArray[np.float32]:
-            model = MatrixFactorization(**{**options, "reg": reg, "device": backend.device, "verbose": 0})
-            with unread_history():
-                return model.fit(kept).predict(held_out)
-
-        return held_out_penalty(labels, predict, first, seed)
+    def _values(self, plan: Plan, ratings: Ratings, reg: float, kept: Checkpoint) -> Hyperparameters:
+        """Return penalty, epochs and factors: as given, or searched; ``reg`` is the first penalty."""
+        given = {"reg": self.reg, "n_epochs": self.n_epochs, "n_factors": self.n_factors}
+        free = [] if plan.solver.samples else [name for name, value in given.items() if isinstance(value, str)]
+        first = Hyperparameters(
+            reg,
+            plan.auto.n_epochs if isinstance(self.n_epochs, str) else int(self.n_epochs),
+            plan.auto.n_factors if isinstance(self.n_factors, str) else int(self.n_factors),
+        )
+        if not free:
+            return first
+        return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free)))
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones, for :func:`fastcf.check_gradients`.
@@ -562,12 +529,15 @@ class MatrixFactorization(Estimator):
     def _unpack(self, archive: Archive, common: State) -> State:
         targets, meta = common.targets, archive.meta
         settled: dict[str, Any] = {
-            name: float(meta[name]) for name in LearntFactors(Sides(True, True)).settled if name in meta
+            name: float(meta[name])
+            for name in LearntFactors(Sides(True, True)).settled
+            if name in meta and name != "n_factors"  # which the scores have
         }
         # Parameters may have been changed since the fit; files of version 1 have nothing else.
         bias = Sides(*map(bool, meta["biased"])) if "biased" in meta else Sides.of(self.bias)
         learnt = LearntFactors(bias, **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
+        learnt = replace(learnt, n_factors=scores.n_factors)
         if "user_bias_samples" in archive.arrays:
             learnt = _with_draws(archive, common, scores, learnt)
             scores = scores.replaced(posterior=learnt.posterior)
@@ -597,4 +567,5 @@ def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: L
         ),
     )
     items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
-    return replace(learnt, draws=draws, posterior=Posterior(samples, items, float(archive.meta["noise_variance"])))
+    posterior = Posterior(samples, items, float(archive.meta["noise_variance"]))
+    return replace(learnt, n_factors=k, draws=draws, posterior=posterior)

@@ -12,7 +12,17 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import pair_rows
 
-__all__ = ["Draws", "HeldOut", "LearntFactors", "Parameters", "Problem", "Sides", "draw_factors", "held_out_rows"]
+__all__ = [
+    "Draws",
+    "HeldOut",
+    "LearntFactors",
+    "Parameters",
+    "Problem",
+    "Sides",
+    "draw_factors",
+    "held_out_rows",
+    "typical_count",
+]
 
 Floats = NDArray[np.float32]
 
@@ -75,6 +85,8 @@ class LearntFactors:
         Step size of the first epoch, and the one that "sgd" would have.
     sigma : float
         Standard deviation that the biases leave in a rating of mean weight; 1 for labels.
+    n_factors : int
+        Length of the vectors.
     draws : Draws, optional
         After Gibbs sampling.
     posterior : Posterior, optional
@@ -89,11 +101,13 @@ class LearntFactors:
     learning_rate: float = 0.0
     sgd_rate: float = 0.0
     sigma: float = 1.0
+    n_factors: int = 0
     draws: Draws | None = None
     posterior: Posterior | None = None
 
     _settled: ClassVar[tuple[str, ...]] = (
         "reg", "reg_exponent", "user_bias_reg", "item_bias_reg", "learning_rate", "sgd_rate", "sigma",
+        "n_factors",
     )  # fmt: skip
 
     @property
@@ -221,6 +235,12 @@ def held_out_rows(held_out: Ratings, ratings: Ratings, caller: str) -> HeldOut:
     """Return held-out ratings in the rows of those to train on."""
     users, items = pair_rows(held_out, ratings.users, ratings.items, caller)
     return HeldOut(users, items, np.ascontiguousarray(held_out.values))
+
+
+def typical_count(ratings: Ratings) -> float:
+    """Return the number of ratings of the rows of a typical rating: a geometric mean."""
+    counts = ratings.user_counts()[ratings.row_of_entry()], ratings.item_counts()[ratings.indices]
+    return float(np.exp(0.5 * sum(np.log(n).mean() for n in counts)))
 
 
 def draw_factors(

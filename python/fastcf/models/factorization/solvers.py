@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
+
 from fastcf._parameters import Boolean, Constraint, Instance, Interval, Nothing, OneOf, Settings
 from fastcf.models.factorization.gibbs import GibbsTrainer
-from fastcf.models.factorization.problem import Parameters, Problem
+from fastcf.models.factorization.problem import Parameters, Problem, typical_count
 from fastcf.models.factorization.trainers import AlsSteps, GradientSteps, NativeTrainer, SgdSteps
 from fastcf.ratings import Ratings
 from fastcf.training.loop import Trainer
@@ -28,7 +30,10 @@ __all__ = ["ALS", "SGD", "SOLVERS", "Auto", "Gibbs", "GradientDescent", "Solver"
 
 
 class Auto(NamedTuple):
-    """The values of "auto" for a solver and a cost; ``reg`` in units of σ, see :class:`LearntFactors`."""
+    """Where the search for what is "auto" begins, for a solver and a cost; after Gibbs sampling, where it ends.
+
+    ``reg`` is in units of σ, see :class:`LearntFactors`; that of labels follows from them.
+    """
 
     n_factors: int
     n_epochs: int
@@ -47,7 +52,10 @@ class Solver(Settings):
     parameter: ClassVar[str] = "solver"
     shorthands: ClassVar[tuple[str, ...]] = ()
     auto: ClassVar[Mapping[str, Auto]] = {}
-    """The values of "auto", by cost; a solver minimises these costs only."""
+    """Where the search for what is "auto" begins, by cost; a solver minimises these costs only."""
+
+    growth: ClassVar[int] = 1
+    """The power of the number of factors by which the cost of an epoch grows."""
 
     stochastic: ClassVar[bool] = False
     """Whether ``partial_fit`` continues with the step size of this solver."""
@@ -58,9 +66,13 @@ class Solver(Settings):
     unused: ClassVar[tuple[str, ...]] = ()
     """Parameters of the estimator that have no effect with this solver."""
 
-    def defaults(self, cost: str) -> Auto:
-        """Return what "auto" means."""
+    def first(self, cost: str, ratings: Ratings) -> Auto:
+        """Return where the search for what is "auto" begins."""
         return self.auto[cost]
+
+    def scout(self, cost: str) -> Solver:
+        """Return the solver that the search trains with: itself, or a faster one of the same objective."""
+        return self
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse parameters that do not fit a number of epochs; raises ValueError."""
@@ -116,7 +128,7 @@ class SGD(Solver):
     shorthands: ClassVar[tuple[str, ...]] = ("sgd",)
     stochastic: ClassVar[bool] = True
     # Chosen on validation ratings of sets of different size, see docs/defaults.md.
-    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 40, 0.6, 0.7), "logistic": Auto(64, 40, 0.0, 0.7)}
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 0.5, 0.7), "logistic": Auto(32, 20, 0.0, 0.7)}
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         **SCHEDULED,
         "deterministic": (Boolean(),),
@@ -133,6 +145,11 @@ class SGD(Solver):
         """Check the parameters; ``decay`` is refused where the schedule has none."""
         super().validate(caller)
         check_schedule(self, self._named(caller))
+
+    def first(self, cost: str, ratings: Ratings) -> Auto:
+        """Return where the search begins: factors grow from their small first values in more epochs of few ratings."""
+        auto = self.auto[cost]
+        return auto._replace(n_epochs=round(auto.n_epochs * max(1.0, 4 / np.sqrt(typical_count(ratings)))))
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch, if it is given."""
@@ -172,7 +189,8 @@ class ALS(Solver):
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("als",)
-    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 15, 1.75, 0.5)}
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 10, 1.5, 0.5)}
+    growth: ClassVar[int] = 2
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "cg_steps": (Interval(1, 2**31 - 1, integer=True), Nothing())
     }
@@ -252,8 +270,8 @@ class GradientDescent(Solver):
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
-    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(64, 40, 1.75, 0.5), "logistic": Auto(64, 40, 0.0, 0.7)}
-    _whole_epochs = 200
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 1.5, 0.5), "logistic": Auto(32, 20, 0.0, 0.7)}
+    _least_steps = 500
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
         "batch_size": (Interval(1, integer=True), OneOf(("whole",))),
@@ -268,10 +286,15 @@ class GradientDescent(Solver):
         """Whether a step follows the gradient of all ratings."""
         return isinstance(self.batch_size, str)
 
-    def defaults(self, cost: str) -> Auto:
-        """Return what "auto" means: more epochs where each is one step."""
+    def first(self, cost: str, ratings: Ratings) -> Auto:
+        """Return where the search begins: at more epochs where these have few steps."""
         auto = self.auto[cost]
-        return auto._replace(n_epochs=self._whole_epochs) if self.whole else auto
+        steps = 1 if isinstance(self.batch_size, str) else -(-ratings.nnz // self.batch_size)
+        return auto._replace(n_epochs=max(auto.n_epochs, -(-self._least_steps // steps)))
+
+    def scout(self, cost: str) -> Solver:
+        """Return "als" for ratings: in many epochs both come near the same minimum."""
+        return ALS() if cost in ALS.auto else self
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch."""

@@ -1,0 +1,201 @@
+"""Hyperparameters settled on held-out ratings and labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+import fastcf
+from fastcf import MatrixFactorization
+from fastcf._backend import resolve_device
+from fastcf.metrics import rmse
+from fastcf.models.factorization import held_out_search, matrix_factorization
+from fastcf.models.factorization.fold_in import RatingFolding
+from fastcf.models.factorization.held_out_search import searched
+from fastcf.models.factorization.plan import Plan
+from fastcf.models.factorization.walk import Hyperparameters
+from fastcf.scores import Targets
+from fastcf.solvers import SGD
+
+
+def plan_of(cost="squared", seed=7, **options):
+    """Return the plan of a fit; ``init`` and so on are those of the estimator."""
+    model, solver = MatrixFactorization(cost=cost, **options), SGD()
+    auto = solver.auto[cost]
+    backend = resolve_device("cpu", "test")
+    return Plan(model, solver, auto, Targets(cost, None), backend, RatingFolding(), seed, 1)
+
+
+def ratings_of(n, weights=None):
+    users, items = np.divmod(np.arange(n), 100)
+    return fastcf.Ratings.from_coo(users, items, np.arange(n) % 5.0, weights=weights)
+
+
+def recorded(monkeypatch):
+    """Let the search record what it holds out, and train nothing."""
+    seen = []
+
+    def losses(part, values):
+        seen.append((part._kept, part._held_out, values))
+        return np.full(part._held_out.nnz, 1 + np.log(values.reg) ** 2)
+
+    monkeypatch.setattr(held_out_search._Part, "losses", losses)
+    return seen
+
+
+@pytest.mark.parametrize(("n", "n_folds"), [(3, 3), (10, 10), (205, 10), (4_000, 5), (40_000, 3), (120_000, 1)])
+def test_search_holds_out_tenths_in_turn(monkeypatch, n, n_folds):
+    ratings, seen = ratings_of(n), recorded(monkeypatch)
+    first = Hyperparameters(1.0, 5, 2)
+    assert tuple(searched(ratings, plan_of(), first, ["reg"])) == pytest.approx(first)
+    assert len(seen) == 3 * n_folds  # the first guess and its neighbours
+    times = np.zeros(n, int)
+    for kept, held_out, _ in seen[:n_folds]:
+        assert kept.shape == held_out.shape == ratings.shape
+        assert held_out.nnz == max(n // 10, 1)
+        assert kept.nnz + held_out.nnz == n
+        times[held_out.row_of_entry() * 100 + held_out.indices] += 1
+        assert not times[kept.row_of_entry() * 100 + kept.indices].max(initial=0) > n_folds - 1
+    assert times.max() == 1
+    before = seen[0][1].indices
+    seen.clear()
+    searched(ratings, plan_of(), first, ["reg"])
+    np.testing.assert_array_equal(seen[0][1].indices, before)
+
+
+def test_search_of_few_ratings_leaves_the_first_guess(monkeypatch):
+    seen, first = recorded(monkeypatch), Hyperparameters(0.3, 5, 2)
+    assert searched(ratings_of(2), plan_of(), first, ["reg"]) == first
+    weights = np.r_[np.ones(2), np.zeros(500)]
+    assert searched(ratings_of(502, weights), plan_of(), first, ["reg"]) == first
+    assert not seen
+
+
+def test_search_never_holds_out_ratings_of_weight_zero(monkeypatch):
+    seen = recorded(monkeypatch)
+    searched(
+        ratings_of(400, (np.arange(400) % 3 != 0).astype(np.float32)), plan_of(), Hyperparameters(1, 5, 2), ["reg"]
+    )
+    assert seen
+    assert all(held_out.weights.all() for _, held_out, _ in seen)
+
+
+def test_search_of_much_takes_whole_users_at_random(monkeypatch):
+    monkeypatch.setattr(held_out_search, "_MOST", 5_000)
+    seen = recorded(monkeypatch)
+    searched(ratings_of(20_000), plan_of(), Hyperparameters(1.0, 5, 2), ["reg"])
+    kept, held_out, _ = seen[0]
+    assert kept.nnz + held_out.nnz == 5_000
+    counts = kept.user_counts() + held_out.user_counts()
+    assert set(counts) == {0, 100}
+    assert counts[:50].sum() < 5_000
+
+
+@pytest.mark.parametrize("solver", ["sgd", "als", "minibatch", "gd"])
+def test_what_is_given_is_not_searched(solver):
+    ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
+    given = {"n_factors": 3, "reg": 0.7, "n_epochs": 6}
+    for name in given:
+        model = MatrixFactorization(solver=solver, random_state=0, **{**given, name: "auto"}).fit(ratings)
+        found = {"n_factors": model.n_factors_, "reg": model.reg_, "n_epochs": model.n_epochs_}
+        assert {key: value for key, value in found.items() if key != name} == {
+            key: value for key, value in given.items() if key != name
+        }
+        assert model.user_factors_.shape[1] == model.n_factors_
+
+
+def test_what_was_settled_is_logged(caplog):
+    caplog.set_level("INFO", "fastcf")
+    model = MatrixFactorization(random_state=0).fit(fastcf.data.make_ratings(60, 40, 900, random_state=0))
+    (line,) = [record.message for record in caplog.records if record.message.startswith("settled")]
+    assert line.endswith(f"reg {model.reg_:.4g}, n_epochs {model.n_epochs_}, n_factors {model.n_factors_}")
+
+
+@pytest.mark.parametrize("cost", ["squared", "logistic"])
+def test_search_has_the_same_bits_for_any_threads(cost):
+    ratings = fastcf.data.make_ratings(80, 60, 1_500, random_state=0)
+    options = {"cost": cost, "threshold": 4 if cost == "logistic" else None, "random_state": 3}
+    models = [MatrixFactorization(n_threads=n, **options).fit(ratings) for n in (1, 3)]
+    assert models[0].reg_ == models[1].reg_
+    np.testing.assert_array_equal(models[0].user_factors_, models[1].user_factors_)
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(20.0, 0.0), (1.0, 2000.0), (1e-3, -5.0)])
+def test_search_follows_neither_scale_nor_offset(scale, offset):
+    ratings = fastcf.data.make_ratings(100, 60, 2_500, levels=None, random_state=0)
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    users, items, values = test.to_coo()
+    X = np.stack([users, items], axis=1)
+    plain = MatrixFactorization(random_state=0).fit(train)
+    moved = fastcf.Ratings.from_coo(*train.to_coo()[:2], scale * train.values + offset)
+    other = MatrixFactorization(random_state=0).fit(moved)
+    assert (other.n_factors_, other.n_epochs_) == (plain.n_factors_, plain.n_epochs_)
+    assert other.reg_ == pytest.approx(scale * plain.reg_, rel=0.02)
+    errors = [rmse(values, plain.predict(X)), rmse(scale * values + offset, other.predict(X)) / scale]
+    assert errors[1] == pytest.approx(errors[0], rel=0.01)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "als", "minibatch", "gd"])
+def test_dense_ratings_are_predicted_nearly_to_their_noise(solver):
+    truth = {"n_factors": 2, "noise": 0.3, "signal": 0.8, "levels": None, "popularity": 0.0, "activity": 0.3}
+    ratings = fastcf.data.make_ratings(150, 100, 9_000, random_state=0, **truth)
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    model = MatrixFactorization(solver=solver, random_state=0).fit(train)
+    assert -model.score(test) < 1.15 * 0.3
+
+
+def test_penalty_of_labels_grows_where_factors_have_nothing_to_learn():
+    something, nothing = (
+        fastcf.data.make_ratings(600, 300, 30_000, n_factors=n_factors, random_state=0) for n_factors in (8, 0)
+    )
+    options = {"cost": "logistic", "threshold": 4, "random_state": 0}
+    model = MatrixFactorization(**options).fit(nothing)
+    assert model.reg_ > 1.5 * MatrixFactorization(**options).fit(something).reg_
+    biases = MatrixFactorization(reg=1e6, **options).fit(nothing)
+    np.testing.assert_allclose(model.predict(nothing), biases.predict(nothing), atol=0.02)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "gd"])
+def test_search_ctrl_c_leaves_what_was_there(monkeypatch, solver):
+    ratings = fastcf.data.make_ratings(100, 50, 2_000, random_state=0)
+    model = MatrixFactorization(4, solver=solver, cost="logistic", threshold=4, n_epochs=3, random_state=0)
+
+    def press(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_factorization, "searched", press)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(ratings)
+        assert not hasattr(model, "history_")  # nothing was learnt yet
+    model.fit(ratings)
+    before = model.predict(ratings)
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix_factorization, "searched", press)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(ratings.take(np.arange(500)))
+    np.testing.assert_array_equal(model.predict(ratings), before)
+
+
+def test_penalty_of_labels_scale_follows_the_exponent():
+    ratings = fastcf.data.make_ratings(600, 300, 30_000, random_state=0)
+    losses = {}
+    for scaling in ("none", 0.5, "count"):
+        train, test = fastcf.data.train_test_split(ratings, random_state=0)
+        model = MatrixFactorization(8, cost="logistic", threshold=4, reg_scaling=scaling, random_state=0).fit(train)
+        losses[scaling] = -model.score(test)
+        assert model.reg_ == pytest.approx({"none": 6.0, 0.5: 0.65, "count": 0.07}[scaling], rel=0.7)
+    assert max(losses.values()) < 1.05 * losses[0.5]
+
+
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+def test_bias_penalties_of_labels_are_in_the_unit_of_z(spread):
+    random = np.random.default_rng(0)
+    users, items = np.divmod(random.choice(2000 * 500, 100_000, replace=False), 500)
+    z = random.normal(0, spread, 2000)[users] + random.normal(0, 0.5, 500)[items] + 0.3
+    labels = (random.random(z.size) < expit(z)).astype(np.float32)
+    model = MatrixFactorization(1, cost="logistic", solver=SGD(1e-9), reg=1.0, n_epochs=1, random_state=0)
+    model.fit(np.stack([users, items], axis=1), labels)
+    assert model.user_bias_reg_ == pytest.approx(1 / spread**2, rel=0.15)
+    assert model.item_bias_reg_ == pytest.approx(4, rel=0.2)
