@@ -64,7 +64,8 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
             if cap == np.inf and (median := float(np.median(found))) > 0:
                 cap = _FAR_OFF * median
             found = np.minimum(found, cap)
-        return found * weights
+        weighted: NDArray[np.float64] = found * weights
+        return weighted
 
     weights = np.concatenate([part.weights for part in parts])
     walk = Walk(losses, first, free, plan.solver.growth)

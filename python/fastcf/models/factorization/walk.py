@@ -107,7 +107,7 @@ class Walk:
             return False
         gains = self._at(old) - self._at(new)
         chance = float(gains.std()) / gains.size**0.5
-        return float(gains.mean()) > max(_LEAST_GAIN * self._mean(old), chance)
+        return bool(gains.mean() > max(_LEAST_GAIN * self._mean(old), chance))
 
     def _penalty(self, place: _Place) -> _Place:
         """Walk along the penalty."""
