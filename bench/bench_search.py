@@ -1,13 +1,15 @@
 """Searches of parameters: against Surprise's and scikit-learn's, and how often stopping early loses the best candidate.
 
-    python bench/bench_search.py speed RATINGS [--candidates 20] [--surprise PYTHON] [--repeats 1] [--output NAME]
+    python bench/bench_search.py speed RATINGS [--candidates 20] [--surprise PYTHON] [--repeats 1] [--jobs 1]
+        [--output NAME]
     python bench/bench_search.py stopping FOLDER [--candidates 24]
 
 ``speed``: the same random candidates (factors, epochs, penalty, step) on 5 folds of RATINGS: by ``GridSearch``, which
 is given them one by one; by scikit-learn's ``GridSearchCV`` with the same model; and by ``RandomizedSearchCV`` of
 Surprise with its ``SVD``, in the interpreter PYTHON, which has it. One process each, one fit at a time, in turn. Beside
 seconds of the clock, which other programs lengthen, there are those of the processor. The first two are also timed on
-string ids, and ours with ``stopping="median"``.
+string ids, and ours with ``stopping="median"``. With ``--jobs 2`` all run two fits at a time: scikit-learn's in
+processes, whose seconds of the processor are not counted, ours in threads.
 
 ``stopping``: for every set in FOLDER, random candidates are fitted to the end, and measured on the way. On random
 subsets of 20 the rules are replayed: how often the candidate that is the best on all folds is given up, how much worse
@@ -87,7 +89,7 @@ def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
-def speed(path: Path, n: int, python: str | None, repeats: int, output: str) -> None:
+def speed(path: Path, n: int, python: str | None, repeats: int, n_jobs: int, output: str) -> None:
     ratings = fastcf.data.load_ratings(path)
     candidates = drawn(n)
     grid = [{name: [value] for name, value in each.items()} for each in candidates]
@@ -99,10 +101,10 @@ def speed(path: Path, n: int, python: str | None, repeats: int, output: str) -> 
     model = clone(MODEL).set_params(n_threads=1)
 
     def ours(data: fastcf.Ratings, **options: Any) -> Any:
-        return GridSearch(model, grid, metric="rmse", cv=folds, refit=False, n_jobs=1, **options).fit(data)
+        return GridSearch(model, grid, metric="rmse", cv=folds, refit=False, n_jobs=n_jobs, **options).fit(data)
 
     def theirs(X: np.ndarray) -> Any:
-        return GridSearchCV(model, grid, cv=folds, refit=False).fit(X, values)
+        return GridSearchCV(model, grid, cv=folds, refit=False, n_jobs=n_jobs).fit(X, values)
 
     calls: dict[str, Callable[[], Any]] = {
         "fastcf": lambda: ours(ratings),
@@ -146,6 +148,7 @@ def speed(path: Path, n: int, python: str | None, repeats: int, output: str) -> 
             "ratings": ratings.nnz,
             "candidates": n,
             "folds": FOLDS,
+            "jobs": n_jobs,
             "seconds": {name: {"clock": wall, "processor": cpu} for name, (wall, cpu) in least.items()},
             "best_rmse": best,
             "search_over_fits": min(overhead),
@@ -275,9 +278,17 @@ if __name__ == "__main__":
     parser.add_argument("--candidates", type=int)
     parser.add_argument("--surprise", metavar="PYTHON")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--output", default="search", metavar="NAME", help="of the results of speed")
     arguments = parser.parse_args()
     if arguments.what == "speed":
-        speed(arguments.path, arguments.candidates or 20, arguments.surprise, arguments.repeats, arguments.output)
+        speed(
+            arguments.path,
+            arguments.candidates or 20,
+            arguments.surprise,
+            arguments.repeats,
+            arguments.jobs,
+            arguments.output,
+        )
     else:
         stopping(arguments.path, arguments.candidates or 24)

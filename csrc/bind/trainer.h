@@ -78,17 +78,18 @@ void register_methods(py::class_<Trainer>& trainer, const char* name) {
     const auto set_pairs = [&](const std::string& method, auto use) {
         trainer.def(
             method.c_str(),
-            [caller = std::string(name) + "." + method, use](Trainer& self, const Array<std::int32_t>& users,
-                                                             const Array<std::int32_t>& items,
-                                                             const Array<float>& values) {
+            [caller = std::string(name) + "." + method, use](
+                Trainer& self, const Array<std::int32_t>& users, const Array<std::int32_t>& items,
+                const Array<float>& values, const ArrayOrNone<float>& weights) {
                 use(self, vector_in<std::int32_t>(users, caller.c_str(), "users"),
                     vector_in<std::int32_t>(items, caller.c_str(), "items"),
-                    vector_in<float>(values, caller.c_str(), "values"));
+                    vector_in<float>(values, caller.c_str(), "values"),
+                    optional_vector_in<float>(weights, caller.c_str(), "weights"));
             },
-            py::arg("users"), py::arg("items"), py::arg("values"));
+            py::arg("users"), py::arg("items"), py::arg("values"), py::arg("weights") = py::none());
     };
     if constexpr (requires(Trainer& t, VectorView<const std::int32_t> rows, VectorView<const float> values) {
-                      t.set_validation(rows, rows, values);
+                      t.set_validation(rows, rows, values, values);
                   })
         set_pairs("set_validation", [](Trainer& self, const auto&... pairs) { self.set_validation(pairs...); });
     if constexpr (requires(Trainer& t) { t.validation_squared_error(); })

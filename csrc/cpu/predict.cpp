@@ -163,26 +163,29 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorV
 }
 
 ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads,
-                         float low, float high) {
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                         VectorView<const float> weights, int n_threads, float low, float high) {
     const char* caller = "evaluate_pairs";
-    check_pairs(model, user_rows, item_rows, values.size, caller);
+    check_weighted_pairs(model, user_rows, item_rows, values, weights, caller);
     ErrorSums total = sum_over_pairs<ErrorSums>(
         model, user_rows, item_rows, n_threads, caller, [&](float prediction, std::int64_t e, ErrorSums& sums) {
-            sums.add(1.0, static_cast<double>(std::clamp(prediction, low, high)) - static_cast<double>(values[e]));
+            sums.add(weights.empty() ? 1.0 : static_cast<double>(weights[e]),
+                     static_cast<double>(std::clamp(prediction, low, high)) - static_cast<double>(values[e]));
         });
     total.count = values.size;
     return total;
 }
 
 double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads) {
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                      VectorView<const float> weights, int n_threads) {
     const char* caller = "log_loss_pairs";
-    check_pairs(model, user_rows, item_rows, values.size, caller);
+    check_weighted_pairs(model, user_rows, item_rows, values, weights, caller);
     return sum_over_pairs<double>(
         model, user_rows, item_rows, n_threads, caller, [&](float prediction, std::int64_t e, double& sum) {
             double slope;
-            sum += logistic_loss(static_cast<double>(prediction), static_cast<double>(values[e]), &slope);
+            sum += (weights.empty() ? 1.0 : static_cast<double>(weights[e])) *
+                   logistic_loss(static_cast<double>(prediction), static_cast<double>(values[e]), &slope);
         });
 }
 

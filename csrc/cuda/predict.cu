@@ -165,13 +165,6 @@ void check_host_rows(VectorView<const std::int32_t> rows, std::int64_t limit, co
     if (!device_only(rows.data)) check_rows(rows.data, 0, rows.size, limit, caller, name);
 }
 
-void check_host_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                      VectorView<const std::int32_t> item_rows, std::int64_t n, const char* caller) {
-    check_pairs(model, user_rows, item_rows, n, caller);
-    check_host_rows(user_rows, model.user_factors.rows, caller, "user_rows");
-    check_host_rows(item_rows, model.item_factors.rows, caller, "item_rows");
-}
-
 // The two sums of `sum` over all pairs.
 template <class Sum>
 ErrorSums evaluate(const FactorModel& model, const Pairs& pairs, const Sum& sum) {
@@ -186,12 +179,27 @@ ErrorSums evaluate(const FactorModel& model, const Pairs& pairs, const Sum& sum)
     return total;
 }
 
+template <class Sum>
+ErrorSums evaluate_weighted_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                                  VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                                  VectorView<const float> weights, const Sum& sum, const char* caller) {
+    check_weighted_pairs(model, user_rows, item_rows, values, weights, caller);
+    check_host_rows(user_rows, model.user_factors.rows, caller, "user_rows");
+    check_host_rows(item_rows, model.item_factors.rows, caller, "item_rows");
+    const In<std::int32_t> users(user_rows), items(item_rows);
+    const In<float> staged_values(values), staged_weights(weights);
+    return evaluate(
+        model, {nullptr, users.data(), items.data(), staged_values.data(), staged_weights.data(), 0, values.size}, sum);
+}
+
 }  // namespace
 
 void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
                    VectorView<const std::int32_t> item_rows, VectorView<float> out, int) {
     const char* caller = "predict_pairs";
-    check_host_pairs(model, user_rows, item_rows, out.size, caller);
+    check_pairs(model, user_rows, item_rows, out.size, caller);
+    check_host_rows(user_rows, model.user_factors.rows, caller, "user_rows");
+    check_host_rows(item_rows, model.item_factors.rows, caller, "item_rows");
     const StagedModel staged(model);
     const In<std::int32_t> users(user_rows), items(item_rows);
     const Out<float> predictions(out);
@@ -232,23 +240,16 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorV
 }
 
 ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int, float low,
-                         float high) {
-    check_host_pairs(model, user_rows, item_rows, values.size, "evaluate_pairs");
-    const In<std::int32_t> users(user_rows), items(item_rows);
-    const In<float> staged_values(values);
-    return evaluate(model, {nullptr, users.data(), items.data(), staged_values.data(), nullptr, 0, values.size},
-                    SquaredAndAbsolute{low, high});
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                         VectorView<const float> weights, int, float low, float high) {
+    return evaluate_weighted_pairs(model, user_rows, item_rows, values, weights, SquaredAndAbsolute{low, high},
+                                   "evaluate_pairs");
 }
 
 double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int) {
-    check_host_pairs(model, user_rows, item_rows, values.size, "log_loss_pairs");
-    const In<std::int32_t> users(user_rows), items(item_rows);
-    const In<float> staged_values(values);
-    return evaluate(model, {nullptr, users.data(), items.data(), staged_values.data(), nullptr, 0, values.size},
-                    LogLoss{})
-        .squared;
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                      VectorView<const float> weights, int) {
+    return evaluate_weighted_pairs(model, user_rows, item_rows, values, weights, LogLoss{}, "log_loss_pairs").squared;
 }
 
 }  // namespace fastcf

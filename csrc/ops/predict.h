@@ -59,15 +59,18 @@ ErrorSums evaluate_csr(const FactorModel& model, const CsrView& ratings, VectorV
                        float low = -std::numeric_limits<float>::infinity(),
                        float high = std::numeric_limits<float>::infinity());
 
-// The same over pairs, all of weight 1.
+// The same over pairs; `weights` (one per pair) may be empty: all 1.
 ErrorSums evaluate_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                         VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads,
+                         VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                         VectorView<const float> weights, int n_threads,
                          float low = -std::numeric_limits<float>::infinity(),
                          float high = std::numeric_limits<float>::infinity());
 
-// The sum over pairs of softplus(y) - value y, for predictions y of log-odds and labels in [0, 1] (math/loss.h).
+// The sum over pairs of w (softplus(y) - value y), for predictions y of log-odds and labels in [0, 1] (math/loss.h);
+// weights as above.
 double log_loss_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
-                      VectorView<const std::int32_t> item_rows, VectorView<const float> values, int n_threads);
+                      VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                      VectorView<const float> weights, int n_threads);
 
 // What all of these, on every device, ask of a model and of row numbers.
 inline void check_model(const FactorModel& model, const char* caller) {
@@ -95,6 +98,14 @@ inline void check_pairs(const FactorModel& model, VectorView<const std::int32_t>
     check_model(model, caller);
     check(user_rows.size == item_rows.size && user_rows.size == n, caller,
           ": user_rows and item_rows must have as many entries; got ", user_rows.size, " and ", item_rows.size);
+}
+
+inline void check_weighted_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,
+                                 VectorView<const std::int32_t> item_rows, VectorView<const float> values,
+                                 VectorView<const float> weights, const char* caller) {
+    check_pairs(model, user_rows, item_rows, values.size, caller);
+    check(weights.empty() || weights.size == values.size, caller, ": weights must have ", values.size, " entries; got ",
+          weights.size);
 }
 
 inline void check_block(const FactorModel& model, VectorView<const std::int32_t> user_rows, MatrixView<float> out,

@@ -154,13 +154,13 @@ double AlsTrainer::penalty() const {
 }
 
 void AlsTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                                VectorView<const float> values) {
-    held_out_.set(users, items, values, {user_.rows}, {item_.rows}, "AlsTrainer.set_validation");
+                                VectorView<const float> values, VectorView<const float> weights) {
+    held_out_.set(users, items, values, weights, {user_.rows}, {item_.rows}, "AlsTrainer.set_validation");
 }
 
 void AlsTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                            VectorView<const float> values) {
-    sample_.set(users, items, values, {user_.rows}, {item_.rows}, "AlsTrainer.set_sample");
+                            VectorView<const float> values, VectorView<const float> weights) {
+    sample_.set(users, items, values, weights, {user_.rows}, {item_.rows}, "AlsTrainer.set_sample");
 }
 
 FactorModel AlsTrainer::model() const {

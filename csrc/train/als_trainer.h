@@ -35,14 +35,14 @@ class AlsTrainer {
     // The L2 term of the objective, over rows that have ratings.
     double penalty() const;
 
-    // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
+    // Pairs held out, in rows of the rating matrix (-1: unknown user or item); `weights` may be empty: all 1.
     void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                        VectorView<const float> values);
-    double validation_squared_error() const;  // the sum over pairs
+                        VectorView<const float> values, VectorView<const float> weights);
+    double validation_squared_error() const;  // the sum over pairs, w times
 
     // A sample of the pairs that are trained on, and the same sums over it, of predictions that are not clipped.
     void set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                    VectorView<const float> values);
+                    VectorView<const float> values, VectorView<const float> weights);
     double sample_squared_error() const;
 
     void save_best();                      // remembers the parameters as they are

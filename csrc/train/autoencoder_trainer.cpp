@@ -142,12 +142,14 @@ double AutoencoderTrainer::penalty() {
 }
 
 void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
-                                        VectorView<const float> offsets, VectorView<const float> values, float scale) {
+                                        VectorView<const float> offsets, VectorView<const float> values,
+                                        VectorView<const float> weights, float scale) {
     const char* caller = "AutoencoderTrainer.set_validation";
     const std::int64_t n = rows.size, n_rows = batches_.n_rows();
     check(columns.size == n && offsets.size == n && values.size == n, caller,
           ": rows, columns, offsets and values must have equal lengths; got ", n, ", ", columns.size, ", ",
           offsets.size, " and ", values.size);
+    check(weights.empty() || weights.size == n, caller, ": weights must have ", n, " entries; got ", weights.size);
     std::vector<std::int64_t> indptr(at(n_rows) + 2);
     for (std::int64_t e = 0; e < n; ++e) {
         check(rows[e] >= -1 && rows[e] < n_rows, caller, ": rows must lie in [-1, ", n_rows, "); got ", rows[e],
@@ -161,12 +163,14 @@ void AutoencoderTrainer::set_validation(VectorView<const std::int32_t> rows, Vec
     held_out_columns_.resize(at(indptr.back()));
     held_out_offsets_.resize(at(n));
     held_out_values_.resize(at(n));
+    held_out_weights_.resize(at(weights.size));
     std::int64_t unknown = indptr.back();  // no network can say anything about columns that it does not have
     for (std::int64_t e = 0; e < n; ++e) {
         const std::int64_t place = columns[e] < 0 ? unknown++ : indptr[at(rows[e] < 0 ? n_rows : rows[e])]++;
         if (columns[e] >= 0) held_out_columns_[at(place)] = columns[e];
         held_out_offsets_[at(place)] = offsets[e];
         held_out_values_[at(place)] = values[e];
+        if (!weights.empty()) held_out_weights_[at(place)] = weights[e];
     }
     held_out_scale_ = scale;
 }
@@ -177,7 +181,8 @@ double AutoencoderTrainer::over_held_out(Term&& term) {
     constexpr std::int64_t kRows = 1024;
     const std::int64_t n_rows = batches_.n_rows();
     const auto of = [&](std::int64_t e, float output) {
-        return term(held_out_offsets_[at(e)] + held_out_scale_ * output, held_out_values_[at(e)]);
+        const double weight = held_out_weights_.empty() ? 1.0 : static_cast<double>(held_out_weights_[at(e)]);
+        return weight * term(held_out_offsets_[at(e)] + held_out_scale_ * output, held_out_values_[at(e)]);
     };
     double sum = 0;
     const auto known = static_cast<std::int64_t>(held_out_columns_.size());

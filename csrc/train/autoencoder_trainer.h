@@ -54,9 +54,10 @@ class AutoencoderTrainer {
     double penalty();  // weight_decay / 2 |weights|^2
 
     // Held-out entries: their rows (-1: a row without any) and columns, what is added to scale f (x) there, and the
-    // values that this is compared with.
+    // values that this is compared with; `weights` may be empty: all 1.
     void set_validation(VectorView<const std::int32_t> rows, VectorView<const std::int32_t> columns,
-                        VectorView<const float> offsets, VectorView<const float> values, float scale);
+                        VectorView<const float> offsets, VectorView<const float> values,
+                        VectorView<const float> weights, float scale);
     double validation_squared_error();
     double validation_log_loss();
 
@@ -94,7 +95,7 @@ class AutoencoderTrainer {
     // By row, those of no row last.
     std::vector<std::int64_t> held_out_indptr_;
     std::vector<std::int32_t> held_out_columns_;
-    std::vector<float> held_out_offsets_, held_out_values_;
+    std::vector<float> held_out_offsets_, held_out_values_, held_out_weights_;
     float held_out_scale_ = 1;
 };
 

@@ -256,13 +256,15 @@ double GradientTrainer::penalty() {
 }
 
 void GradientTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                                     VectorView<const float> values) {
-    held_out_.set(users, items, values, {user_.factors.rows}, {item_.factors.rows}, "GradientTrainer.set_validation");
+                                     VectorView<const float> values, VectorView<const float> weights) {
+    held_out_.set(users, items, values, weights, {user_.factors.rows}, {item_.factors.rows},
+                  "GradientTrainer.set_validation");
 }
 
 void GradientTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                                 VectorView<const float> values) {
-    sample_.set(users, items, values, {user_.factors.rows}, {item_.factors.rows}, "GradientTrainer.set_sample");
+                                 VectorView<const float> values, VectorView<const float> weights) {
+    sample_.set(users, items, values, weights, {user_.factors.rows}, {item_.factors.rows},
+                "GradientTrainer.set_sample");
 }
 
 FactorModel GradientTrainer::model() const {

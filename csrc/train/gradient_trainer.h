@@ -49,17 +49,17 @@ class GradientTrainer {
     // The L2 term of the objective, over rows that have ratings.
     double penalty();
 
-    // Pairs held out, in rows of the rating matrix (-1: unknown user or item).
+    // Pairs held out, in rows of the rating matrix (-1: unknown user or item); `weights` may be empty: all 1.
     void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                        VectorView<const float> values);
-    double validation_squared_error();  // the sum over pairs
-    double validation_log_loss();       // the sum of softplus(z) - y z
+                        VectorView<const float> values, VectorView<const float> weights);
+    double validation_squared_error();  // the sum over pairs, w times
+    double validation_log_loss();       // the sum of w (softplus(z) - y z)
 
     // A sample of the pairs that are trained on, and the same sums over it, of predictions that are not clipped.
     // Looking does not bring rows up to date, so that training goes on as if nobody had looked: where the optimiser
     // moves rows without a gradient, copies of all parameters are brought there instead.
     void set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                    VectorView<const float> values);
+                    VectorView<const float> values, VectorView<const float> weights);
     double sample_squared_error();
     double sample_log_loss();
 

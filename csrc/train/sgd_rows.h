@@ -60,10 +60,18 @@ struct PenaltyShares {
 };
 
 inline PenaltyShares penalty_shares(const std::vector<std::int64_t>& counts, double scale, double exponent) {
+    constexpr std::int64_t kSmall = 256;  // most rows have few ratings: their powers are computed once
+    std::vector<float> small_rows(kSmall), small_ratings(kSmall);
+    for (std::int64_t n = 0; n < kSmall; ++n) {
+        small_rows[static_cast<std::size_t>(n)] = row_penalty(n, scale, exponent);
+        small_ratings[static_cast<std::size_t>(n)] = row_penalty(n, scale, exponent - 1);
+    }
     std::vector<float> of_row(counts.size()), of_rating(counts.size());
     for (std::size_t r = 0; r < counts.size(); ++r) {
-        of_row[r] = row_penalty(counts[r], scale, exponent);
-        of_rating[r] = row_penalty(counts[r], scale, exponent - 1);
+        const std::int64_t n = counts[r];
+        const auto small = static_cast<std::size_t>(n);
+        of_row[r] = n < kSmall ? small_rows[small] : row_penalty(n, scale, exponent);
+        of_rating[r] = n < kSmall ? small_ratings[small] : row_penalty(n, scale, exponent - 1);
     }
     return {DeviceArray<float>(of_row), DeviceArray<float>(of_rating)};
 }

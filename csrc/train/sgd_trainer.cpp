@@ -116,13 +116,13 @@ double SgdTrainer::penalty() const {
 }
 
 void SgdTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                                VectorView<const float> values) {
-    held_out_.set(users, items, values, user_rows(), item_rows(), "SgdTrainer.set_validation");
+                                VectorView<const float> values, VectorView<const float> weights) {
+    held_out_.set(users, items, values, weights, user_rows(), item_rows(), "SgdTrainer.set_validation");
 }
 
 void SgdTrainer::set_sample(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                            VectorView<const float> values) {
-    sample_.set(users, items, values, user_rows(), item_rows(), "SgdTrainer.set_sample");
+                            VectorView<const float> values, VectorView<const float> weights) {
+    sample_.set(users, items, values, weights, user_rows(), item_rows(), "SgdTrainer.set_sample");
 }
 
 FactorModel SgdTrainer::model() const {

@@ -21,10 +21,13 @@ void check_training(const CsrView& ratings, VectorView<const float> weights, Vec
 }
 
 void HeldOut::set(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                  VectorView<const float> values, const Rows& user_rows, const Rows& item_rows, const char* caller) {
+                  VectorView<const float> values, VectorView<const float> weights, const Rows& user_rows,
+                  const Rows& item_rows, const char* caller) {
     check(users.size == values.size && items.size == values.size, caller,
           ": users, items and values must have equal lengths; got ", users.size, ", ", items.size, " and ",
           values.size);
+    check(weights.empty() || weights.size == values.size, caller, ": weights must have ", values.size, " entries; got ",
+          weights.size);
     const auto placed = [&](const VectorView<const std::int32_t>& given, const Rows& rows, const char* name) {
         std::vector<std::int32_t> result(given.data, given.data + given.size);
         for (std::int64_t e = 0; e < given.size; ++e) {
@@ -39,12 +42,13 @@ void HeldOut::set(VectorView<const std::int32_t> users, VectorView<const std::in
     items_ = placed(items, item_rows, "items");
     users_ = std::move(placed_users);
     values_ = DeviceArray<float>(values.data, values.size);
+    weights_ = DeviceArray<float>(weights.data, weights.size);
 }
 
 double HeldOut::squared_error(const FactorModel& model, float lowest, float highest, int n_threads) const {
     const std::int64_t n = values_.size();
-    return evaluate_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, n_threads, lowest,
-                          highest)
+    return evaluate_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n},
+                          {weights_.data(), weights_.size()}, n_threads, lowest, highest)
         .squared;
 }
 
@@ -55,7 +59,8 @@ double HeldOut::squared_error(const FactorModel& model, int n_threads) const {
 
 double HeldOut::log_loss(const FactorModel& model, int n_threads) const {
     const std::int64_t n = values_.size();
-    return log_loss_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n}, n_threads);
+    return log_loss_pairs(model, {users_.data(), n}, {items_.data(), n}, {values_.data(), n},
+                          {weights_.data(), weights_.size()}, n_threads);
 }
 
 }  // namespace fastcf

@@ -48,19 +48,19 @@ class HeldOut {
         const std::int32_t* position = nullptr;
     };
 
-    // Pairs in rows of the rating matrix (-1: unknown user or item).
+    // Pairs in rows of the rating matrix (-1: unknown user or item); `weights` (one per pair) may be empty: all 1.
     void set(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items, VectorView<const float> values,
-             const Rows& user_rows, const Rows& item_rows, const char* caller);
+             VectorView<const float> weights, const Rows& user_rows, const Rows& item_rows, const char* caller);
 
-    // Sums over pairs: of squared errors, predictions clipped to [lowest, highest] or not at all, and of softplus(z) -
-    // y z.
+    // Sums over pairs, w times: squared errors, predictions clipped to [lowest, highest] or not at all, and
+    // softplus(z) - y z.
     double squared_error(const FactorModel& model, float lowest, float highest, int n_threads) const;
     double squared_error(const FactorModel& model, int n_threads) const;
     double log_loss(const FactorModel& model, int n_threads) const;
 
   private:
     DeviceArray<std::int32_t> users_, items_;
-    DeviceArray<float> values_;
+    DeviceArray<float> values_, weights_;
 };
 
 }  // namespace fastcf

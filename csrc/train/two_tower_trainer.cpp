@@ -115,7 +115,7 @@ double TwoTowerTrainer::penalty() {
 }
 
 void TwoTowerTrainer::set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                                     VectorView<const float> values) {
+                                     VectorView<const float> values, VectorView<const float> weights) {
     const char* caller = "TwoTowerTrainer.set_validation";
     // Only rows that are held out go through the towers: where each of them stands among these.
     const auto placed = [&](const VectorView<const std::int32_t>& given, std::int64_t n, HeldOutRows& side) {
@@ -134,8 +134,8 @@ void TwoTowerTrainer::set_validation(VectorView<const std::int32_t> users, Vecto
     };
     const auto user_places = placed(users, users_.n_rows(), held_out_users_);
     const auto item_places = placed(items, items_.n_rows(), held_out_items_);
-    held_out_.set(users, items, values, {users_.n_rows(), user_places.data()}, {items_.n_rows(), item_places.data()},
-                  caller);
+    held_out_.set(users, items, values, weights, {users_.n_rows(), user_places.data()},
+                  {items_.n_rows(), item_places.data()}, caller);
 }
 
 FactorModel TwoTowerTrainer::held_out_model() {

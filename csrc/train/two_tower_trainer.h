@@ -49,9 +49,9 @@ class TwoTowerTrainer {
     double epoch(double learning_rate);
     double penalty();  // weight_decay / 2 |weights|^2
 
-    // Pairs held out, as rows of features; -1: one without, whose vector is 0.
+    // Pairs held out, as rows of features; -1: one without, whose vector is 0. `weights` may be empty: all 1.
     void set_validation(VectorView<const std::int32_t> users, VectorView<const std::int32_t> items,
-                        VectorView<const float> values);
+                        VectorView<const float> values, VectorView<const float> weights);
     double validation_squared_error();
     double validation_log_loss();
 

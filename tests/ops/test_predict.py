@@ -79,25 +79,36 @@ def test_predict_evaluate_csr_equals_reference(backend, shape, low, high, n_thre
     assert abs(got[0] - squared) <= (2 * error * bound + bound**2).sum() + 1e-12
 
 
-@given(models, st.sampled_from([0, 1, 31, 33, 1025]), st.floats(-1, 3), st.floats(4, 6), st.sampled_from([1, 2]))
-def test_predict_evaluate_pairs_equals_reference(backend, shape, n, low, high, n_threads):
+@given(
+    models,
+    st.sampled_from([0, 1, 31, 33, 1025]),
+    st.booleans(),
+    st.floats(-1, 3),
+    st.floats(4, 6),
+    st.sampled_from([1, 2]),
+)
+def test_predict_evaluate_pairs_equals_reference(backend, shape, n, weighted, low, high, n_threads):
     rng = np.random.default_rng(shape.pop("seed"))
     model = make_model(rng, **shape)
     users = rng.integers(-1, shape["n_users"], n).astype(np.int32)
     items = rng.integers(-1, shape["n_items"], n).astype(np.int32)
     values = rng.standard_normal(n).astype(np.float32)
-    got = backend.evaluate_pairs(users, items, values, **model, low=low, high=high, n_threads=n_threads)
+    weights = rng.random(n).astype(np.float32) if weighted else None
+    w = np.ones(n) if weights is None else weights.astype(float)
+    given_weights = {} if weights is None else {"weights": weights}
+    got = backend.evaluate_pairs(
+        users, items, values, **model, **given_weights, low=low, high=high, n_threads=n_threads
+    )
     exact, bound = reference.predict(users, items, **model)
-    squared, absolute, count = reference.errors(exact, values, np.float32(low), np.float32(high))
-    error = np.abs(np.clip(exact, low, high) - values)
-    assert got[2] == count
-    assert abs(got[1] - absolute) <= bound.sum() + 1e-12
-    assert abs(got[0] - squared) <= (2 * error * bound + bound**2).sum() + 1e-12
+    error = np.abs(np.clip(exact, np.float32(low), np.float32(high)) - values)
+    assert got[2] == n
+    assert abs(got[1] - w @ error) <= w @ bound + 1e-12
+    assert abs(got[0] - w @ error**2) <= w @ (2 * error * bound + bound**2) + 1e-12
 
     labels = rng.random(n).astype(np.float32)
-    loss = backend.log_loss_pairs(users, items, labels, **model, n_threads=n_threads)
-    expected = (np.logaddexp(0, exact) - labels * exact).sum()
-    assert abs(loss - expected) <= bound.sum() + 1e-12 * n * np.abs(exact).max(initial=1)
+    loss = backend.log_loss_pairs(users, items, labels, **model, **given_weights, n_threads=n_threads)
+    expected = w @ (np.logaddexp(0, exact) - labels * exact)
+    assert abs(loss - expected) <= w @ bound + 1e-12 * n * np.abs(exact).max(initial=1)
 
 
 def test_predict_same_bits_for_any_number_of_threads_and_alone(backend):
@@ -163,6 +174,8 @@ def test_predict_pairs_bad_input_raises(backend, arguments, error, message):
     for evaluate in (backend.evaluate_pairs, backend.log_loss_pairs):
         with pytest.raises(error, match=f"{evaluate.__name__}: .*{message}|{evaluate.__name__}: {message}"):
             evaluate(**{**valid, **arguments}, values=B[:2])
+        with pytest.raises(ValueError, match=f"{evaluate.__name__}: weights must have 2 entries; got 3"):
+            evaluate(**valid, values=B[:2], weights=B[:3])
 
 
 def test_predict_block_bad_input_raises(backend):

@@ -255,7 +255,8 @@ def test_sgd_best_parameters_come_back(backend):
         np.testing.assert_array_equal(have, want)
 
 
-def test_sgd_validation_error_counts_unknown_rows_and_clips(backend):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sgd_validation_error_counts_unknown_rows_and_clips(backend, weighted):
     random = np.random.default_rng(0)
     csr = _csr(random, 30, 20, 0.5)
     offset = random.normal(3, 1, 20).astype(np.float32)
@@ -265,7 +266,8 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips(backend):
     users = np.array([0, 5, -1, 7, -1], np.int32)
     items = np.array([3, -1, 4, 19, -1], np.int32)
     y = np.array([3, 2, 4, 5, 1], np.float32)
-    trainer.set_validation(users, items, y)
+    weights = np.array([1, 0, 2, 3, 0.5], np.float32) if weighted else None
+    trainer.set_validation(users, items, y, weights)
     predicted = [
         (2.5 if i < 0 else offset[i])
         + (b_u[u] if u >= 0 else 0)
@@ -273,25 +275,29 @@ def test_sgd_validation_error_counts_unknown_rows_and_clips(backend):
         + (P[u] @ Q[i] if u >= 0 and i >= 0 else 0)
         for u, i in zip(users, items, strict=True)
     ]
-    wanted = ((np.clip(predicted, 2, 4) - y) ** 2).sum()
+    wanted = ((np.clip(predicted, 2, 4) - y) ** 2 * (weights if weighted else 1)).sum()
     assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
 
 
-def test_sgd_sample_sums_are_of_predictions_as_they_are_and_same_for_any_threads(backend):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sgd_sample_sums_are_of_predictions_as_they_are_and_same_for_any_threads(backend, weighted):
     random = np.random.default_rng(0)
     csr, parameters = _csr(random, 30, 20, 0.5), _parameters(random, 30, 20, 8)
     users, items = np.repeat(np.arange(30), np.diff(csr[0])).astype(np.int32), csr[1]
     labels = random.integers(0, 2, items.size).astype(np.float32)
+    weights = random.random(items.size).astype(np.float32) if weighted else None
+    w = 1.0 if weights is None else weights.astype(float)
     seen = []
     for n_threads in (1, 2):
         trainer = _trainer(backend, csr, 20, 8, global_offset=2.5, lowest=2.0, highest=2.1, n_threads=n_threads)
         trainer.set_parameters(*parameters)
-        trainer.set_sample(users, items, labels)
+        trainer.set_sample(users, items, labels, weights)
         trainer.epoch(0.02, 0.03)
         seen.append((trainer.sample_squared_error(), trainer.sample_log_loss()))
     P, Q, b_u, b_i = (array.astype(float) for array in _fetch(trainer, parameters))
     z = 2.5 + b_u[users] + b_i[items] + (P[users] * Q[items]).sum(axis=1)
-    assert seen[0] == pytest.approx((((z - labels) ** 2).sum(), (np.logaddexp(0, z) - labels * z).sum()), rel=1e-5)
+    wanted = (w * (z - labels) ** 2).sum(), (w * (np.logaddexp(0, z) - labels * z)).sum()
+    assert seen[0] == pytest.approx(wanted, rel=1e-5)
     assert seen[1] == seen[0]
     with pytest.raises(ValueError, match=r"SgdTrainer.set_sample: items must lie in \[-1, 20\); got 20 at entry 0"):
         trainer.set_sample(np.int32([0]), np.int32([20]), np.float32([1]))

@@ -92,16 +92,20 @@ def test_als_trainer_sweeps_are_those_of_als_update(backend, weighted, offset, b
 
 
 @pytest.mark.parametrize("offset", [False, True])
-def test_als_trainer_validation_error_is_that_of_clipped_predictions(backend, offset):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_als_trainer_validation_error_is_that_of_clipped_predictions(backend, offset, weighted):
     setting = Setting(offset=offset)
     trainer = setting.trainer(backend)
     trainer.epoch()
     users, items = np.int32([0, 7, 39, 2]), np.int32([24, 0, 3, 2])
     values = np.float32([1, 5, 3, 4])
-    trainer.set_validation(np.append(users, np.int32(-1)), np.append(items, np.int32(-1)), np.append(values, values[0]))
+    weights = np.float32([1, 0, 2, 3, 0.5]) if weighted else None
+    unknown = np.int32(-1)
+    trainer.set_validation(np.append(users, unknown), np.append(items, unknown), np.append(values, values[0]), weights)
     predicted = setting.predicted(*setting.got(trainer))[users, items]
     errors = np.clip(np.append(predicted, 2.5), 1, 5) - np.append(values, values[0])
-    assert trainer.validation_squared_error() == pytest.approx((errors**2).sum(), rel=1e-5)
+    wanted = (errors**2 * (weights if weighted else 1)).sum()
+    assert trainer.validation_squared_error() == pytest.approx(wanted, rel=1e-5)
 
 
 def test_als_trainer_sample_error_is_not_clipped_and_same_for_any_threads(backend):

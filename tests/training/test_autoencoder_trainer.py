@@ -300,7 +300,8 @@ def test_autoencoder_same_bits_for_any_number_of_threads_and_any_order(backend):
             np.testing.assert_array_equal(mine, reference)
 
 
-def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend, weighted):
     layers = (6, 3)
     csr, inputs, targets, _, at = problem(6, 20, 15, layers, False, False, np.float32, rated=True)
     _, _, trainer = trained(
@@ -311,15 +312,18 @@ def test_autoencoder_validation_is_the_error_of_clipped_predictions(backend):
     rng = np.random.default_rng(0)
     rows, columns = rng.integers(-1, 20, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
     offsets, values = rng.normal(0, 8, (2, 100)).astype(np.float32)
-    trainer.set_validation(rows, columns, offsets, values, 2.0)
+    weights = rng.random(100).astype(np.float32) if weighted else None
+    w = 1.0 if weights is None else weights.astype(float)
+    trainer.set_validation(rows, columns, offsets, values, weights, 2.0)
     x = np.vstack([dense(*csr, inputs, 15), np.zeros((1, 15))])
     given = np.vstack([dense(*csr, rated_values(csr[0], 1.5), 15), np.zeros((1, 15))])
     outputs = run(cast(at, np.float64), x, layers, "tanh", "identity", given=given)[0]
     predicted = np.clip(offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns]), -9, 9)
-    np.testing.assert_allclose(trainer.validation_squared_error(), ((predicted - values) ** 2).sum(), rtol=1e-4)
+    np.testing.assert_allclose(trainer.validation_squared_error(), (w * (predicted - values) ** 2).sum(), rtol=1e-4)
     labels, z = (values > 0).astype(np.float32), offsets + 2 * np.where(columns < 0, 0, outputs[rows, columns])
-    trainer.set_validation(rows, columns, offsets, labels, 2.0)
-    np.testing.assert_allclose(trainer.validation_log_loss(), (np.logaddexp(0, z) - labels * z).sum(), rtol=1e-4)
+    trainer.set_validation(rows, columns, offsets, labels, weights, 2.0)
+    wanted = (w * (np.logaddexp(0, z) - labels * z)).sum()
+    np.testing.assert_allclose(trainer.validation_log_loss(), wanted, rtol=1e-4)
 
 
 def test_autoencoder_hidden_values_equal_reference(backend):

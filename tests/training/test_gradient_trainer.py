@@ -294,7 +294,8 @@ def test_gradient_trainer_best_parameters_come_back_and_momentum_is_gone(backend
         np.testing.assert_array_equal(have, want)
 
 
-def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums(backend):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums(backend, weighted):
     random = np.random.default_rng(0)
     offset = random.normal(3, 1, 20).astype(np.float32)
     trainer = make_trainer(
@@ -304,16 +305,20 @@ def test_gradient_trainer_validation_counts_unknown_rows_clips_and_sums(backend)
     trainer.set_parameters(*parameters)
     users, items = random.integers(-1, 30, 200).astype(np.int32), random.integers(-1, 20, 200).astype(np.int32)
     labels = random.integers(0, 2, 200).astype(np.float32)
-    trainer.set_validation(users, items, labels)
+    weights = random.random(200).astype(np.float32) if weighted else None
+    w = 1.0 if weights is None else weights.astype(float)
+    trainer.set_validation(users, items, labels, weights)
     z = np.where(items < 0, 2.5, offset[items] + b_i[items]) + np.where(users < 0, 0, b_u[users])
     z += np.where((users < 0) | (items < 0), 0, (P[users] * Q[items]).sum(axis=1))
-    squared = ((np.clip(z, 2, 4) - labels) ** 2).sum()
+    squared = (w * (np.clip(z, 2, 4) - labels) ** 2).sum()
     assert trainer.validation_squared_error() == pytest.approx(squared, rel=1e-5)
-    assert trainer.validation_log_loss() == pytest.approx((np.logaddexp(0, z) - labels * z).sum(), rel=1e-5)
+    assert trainer.validation_log_loss() == pytest.approx((w * (np.logaddexp(0, z) - labels * z)).sum(), rel=1e-5)
     with pytest.raises(ValueError, match=r"users must lie in \[-1, 30\); got 30 at entry 0"):
         trainer.set_validation(np.int32([30]), np.int32([0]), np.float32([1]))
     with pytest.raises(ValueError, match="equal lengths; got 1, 2 and 1"):
         trainer.set_validation(np.int32([0]), np.int32([0, 1]), np.float32([1]))
+    with pytest.raises(ValueError, match=r"GradientTrainer.set_validation: weights must have 2 entries; got 1"):
+        trainer.set_validation(np.int32([0, 1]), np.int32([0, 1]), np.float32([1, 0]), np.float32([1]))
 
 
 @pytest.mark.parametrize("batch_size", [0, 40])

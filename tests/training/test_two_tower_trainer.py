@@ -256,8 +256,8 @@ def test_two_tower_same_bits_for_any_number_of_threads_and_any_order(backend, lo
             np.testing.assert_array_equal(mine, reference)
 
 
-@pytest.mark.parametrize("length", [0.0, 2.0])
-def test_two_tower_vectors_and_validation_equal_reference(backend, length):
+@pytest.mark.parametrize(("length", "weighted"), [(0.0, False), (2.0, True)])
+def test_two_tower_vectors_and_validation_equal_reference(backend, length, weighted):
     problem = Problem(6, (20, 15), ("mixed", "dense"), ((6, 3), (4,)), "squared", False)
     towers, features, *_ = problem.wide()
     vectors = [forward(tower, given, "tanh", length)[0] for tower, given in zip(towers, features, strict=True)]
@@ -271,12 +271,14 @@ def test_two_tower_vectors_and_validation_equal_reference(backend, length):
     rng = np.random.default_rng(0)
     users, items = rng.integers(-1, 19, 100).astype(np.int32), rng.integers(-1, 15, 100).astype(np.int32)
     values = rng.integers(0, 2, 100).astype(np.float32)
-    trainer.set_validation(users, items, values)
+    weights = rng.random(100).astype(np.float32) if weighted else None
+    w = 1.0 if weights is None else weights.astype(float)
+    trainer.set_validation(users, items, values, weights)
     vectors = [np.vstack([side, np.zeros(4)]) for side in vectors]
     z = 0.4 + (vectors[0][users] * vectors[1][items]).sum(1)
-    wanted = ((np.clip(z, -1, 1.5) - values) ** 2).sum()
+    wanted = (w * (np.clip(z, -1, 1.5) - values) ** 2).sum()
     np.testing.assert_allclose(trainer.validation_squared_error(), wanted, rtol=1e-4)
-    np.testing.assert_allclose(trainer.validation_log_loss(), (np.logaddexp(0, z) - values * z).sum(), rtol=1e-4)
+    np.testing.assert_allclose(trainer.validation_log_loss(), (w * (np.logaddexp(0, z) - values * z)).sum(), rtol=1e-4)
 
 
 def test_two_tower_best_parameters_come_back(backend):

@@ -77,6 +77,13 @@ def test_validation_weights_count(name):
     assert -model.score(held_out) == pytest.approx(want[model.n_epochs_ - 1], rel=1e-5)
 
 
+def test_validation_weights_that_are_all_zero_are_refused():
+    users, items, values = HELD_OUT.to_coo()
+    none = fastcf.Ratings.from_coo(users, items, values, weights=np.zeros(values.size))
+    with pytest.raises(ValueError, match="validation: weights must not all be zero"):
+        fastcf.MatrixFactorization(2, n_epochs=1).fit(TRAIN, validation=none)
+
+
 def test_validation_weights_count_for_levels():
     """Held-out ratings of weights 2 and 0 are the same as the former twice, and not the latter."""
     users, items, values = HELD_OUT.to_coo()

@@ -185,13 +185,16 @@ void register_autoencoder(py::module_& module) {
         .def(
             "set_validation",
             [](AutoencoderTrainer& self, const Array<std::int32_t>& rows, const Array<std::int32_t>& columns,
-               const Array<float>& offsets, const Array<float>& values, float scale) {
+               const Array<float>& offsets, const Array<float>& values, const ArrayOrNone<float>& weights,
+               float scale) {
                 const char* caller = "AutoencoderTrainer.set_validation";
                 self.set_validation(
                     vector_in<std::int32_t>(rows, caller, "rows"), vector_in<std::int32_t>(columns, caller, "columns"),
-                    vector_in<float>(offsets, caller, "offsets"), vector_in<float>(values, caller, "values"), scale);
+                    vector_in<float>(offsets, caller, "offsets"), vector_in<float>(values, caller, "values"),
+                    optional_vector_in<float>(weights, caller, "weights"), scale);
             },
-            py::arg("rows"), py::arg("columns"), py::arg("offsets"), py::arg("values"), py::arg("scale") = 1.0f);
+            py::arg("rows"), py::arg("columns"), py::arg("offsets"), py::arg("values"), py::arg("weights") = py::none(),
+            py::arg("scale") = 1.0f);
     trainer.def(
         "multinomial_cost",
         [](AutoencoderTrainer& self, const Array<std::int32_t>& rows, const Array<std::int64_t>& indptr,

@@ -87,30 +87,32 @@ Tuple<py::float_, py::float_, py::int_> evaluate_csr_arrays(
 struct PairArguments {
     FactorModel model;
     VectorView<const std::int32_t> users, items;
-    VectorView<const float> values;
+    VectorView<const float> values, weights;
 };
 
 PairArguments pairs_in(const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows,
                        const Array<float>& values, const Array<float>& user_factors, const Array<float>& item_factors,
                        const ArrayOrNone<float>& user_bias, const ArrayOrNone<float>& item_bias,
-                       const ArrayOrNone<float>& item_offset, double global_offset, const char* caller) {
+                       const ArrayOrNone<float>& item_offset, double global_offset, const ArrayOrNone<float>& weights,
+                       const char* caller) {
     return {model_in(user_factors, item_factors, user_bias, item_bias, item_offset, global_offset, caller),
             vector_in<std::int32_t>(user_rows, caller, "user_rows"),
-            vector_in<std::int32_t>(item_rows, caller, "item_rows"), held_vector_in<float>(values, caller, "values")};
+            vector_in<std::int32_t>(item_rows, caller, "item_rows"), held_vector_in<float>(values, caller, "values"),
+            optional_vector_in<float>(weights, caller, "weights")};
 }
 
 Tuple<py::float_, py::float_, py::int_> evaluate_pairs_arrays(
     const Array<std::int32_t>& user_rows, const Array<std::int32_t>& item_rows, const Array<float>& values,
     const Array<float>& user_factors, const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
-    const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset, double global_offset, double low,
-    double high, int n_threads) {
+    const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset, double global_offset,
+    const ArrayOrNone<float>& weights, double low, double high, int n_threads) {
     const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
-                                         item_offset, global_offset, "evaluate_pairs");
+                                         item_offset, global_offset, weights, "evaluate_pairs");
     ErrorSums sums;
     {
         const py::gil_scoped_release release;
-        sums = evaluate_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads, static_cast<float>(low),
-                              static_cast<float>(high));
+        sums = evaluate_pairs(pairs.model, pairs.users, pairs.items, pairs.values, pairs.weights, n_threads,
+                              static_cast<float>(low), static_cast<float>(high));
     }
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
 }
@@ -119,11 +121,11 @@ double log_loss_pairs_arrays(const Array<std::int32_t>& user_rows, const Array<s
                              const Array<float>& values, const Array<float>& user_factors,
                              const Array<float>& item_factors, const ArrayOrNone<float>& user_bias,
                              const ArrayOrNone<float>& item_bias, const ArrayOrNone<float>& item_offset,
-                             double global_offset, int n_threads) {
+                             double global_offset, const ArrayOrNone<float>& weights, int n_threads) {
     const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
-                                         item_offset, global_offset, "log_loss_pairs");
+                                         item_offset, global_offset, weights, "log_loss_pairs");
     const py::gil_scoped_release release;
-    return log_loss_pairs(pairs.model, pairs.users, pairs.items, pairs.values, n_threads);
+    return log_loss_pairs(pairs.model, pairs.users, pairs.items, pairs.values, pairs.weights, n_threads);
 }
 
 }  // namespace
@@ -144,12 +146,12 @@ void register_predict(py::module_& module) {
     module.def("evaluate_pairs", &evaluate_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
                py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
                py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
-               py::arg("low") = -std::numeric_limits<double>::infinity(),
+               py::arg("weights") = py::none(), py::arg("low") = -std::numeric_limits<double>::infinity(),
                py::arg("high") = std::numeric_limits<double>::infinity(), py::arg("n_threads") = 0);
     module.def("log_loss_pairs", &log_loss_pairs_arrays, py::arg("user_rows"), py::arg("item_rows"), py::arg("values"),
                py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
                py::arg("item_bias") = py::none(), py::arg("item_offset") = py::none(), py::arg("global_offset") = 0.0,
-               py::arg("n_threads") = 0);
+               py::arg("weights") = py::none(), py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

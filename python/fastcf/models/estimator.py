@@ -166,6 +166,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         if len(given) != 2:
             raise ValueError(f"{caller} must be ratings or a pair (X, y); got a tuple of {len(given)}")
         held_out = as_ratings(*given, caller=caller, counted=self._targets.choices)
+        if held_out.weights is not None and not held_out.weights.any():
+            raise ValueError(f"{caller}: weights must not all be zero; got {held_out.nnz} zeros")
         warn_of_validation(held_out, ratings, featured, caller)
         return held_out
 
@@ -177,20 +179,13 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         every: int,
         users: int | None,
         *,
-        weighted: bool = False,
         featured: Collection[str] = (),
     ) -> Validation:
         """Return what is measured of held-out ratings after which epochs.
 
-        Trainers measure errors of ratings and labels without weights, unless they are said to be ``weighted``: where
-        there are, the same error of a view of the training is measured. Sides that are ``featured`` are known by
-        features, too.
+        Sides that are ``featured`` are known by features, too.
         """
         ratings = None if validation is None else self._validation_ratings(validation, trained, featured)
-        if ratings is not None and ratings.weights is not None and metric is None and not weighted:
-            return Validation.of(
-                ratings, None if self._targets.choices else self._targets.error, every, users, self._caller
-            )
         return Validation.of(ratings, metric, every, users, self._caller)
 
     def _checkpoint(self, path: str | os.PathLike[str] | None, every: int, backend: Backend, **data: Any) -> Checkpoint:

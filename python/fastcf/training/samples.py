@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MEASURED_RATINGS", "entries_of_rows", "n_measured", "spread_entries", "whole_rows"]
+__all__ = ["MEASURED_RATINGS", "entries_of_rows", "n_measured", "spread_entries", "total_weight", "whole_rows"]
 
 MEASURED_RATINGS = 1 << 16  # at most
 
@@ -18,6 +18,11 @@ def n_measured(n_ratings: int) -> int:
     if n_ratings <= MEASURED_RATINGS:
         return n_ratings
     return min(max(n_ratings // 16, MEASURED_RATINGS // 4), MEASURED_RATINGS)
+
+
+def total_weight(n_entries: int, weights: NDArray[np.float32] | None) -> float:
+    """Return the sum of the weights of entries; without weights each counts 1."""
+    return float(n_entries if weights is None else weights.sum(dtype=np.float64))
 
 
 def spread_entries(n_entries: int, n_drawn: int, seed: int) -> NDArray[np.int64]:

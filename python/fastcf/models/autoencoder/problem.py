@@ -34,6 +34,7 @@ class HeldOut(NamedTuple):
     columns: Rows
     offsets: Floats
     values: Floats
+    weights: Floats | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ class NetworkProblem:
         offsets = np.where(columns >= 0, offsets + scale.columns[columns], offsets)
         if self.architecture.squashes:
             offsets[columns < 0] = self.mean_rating
-        return HeldOut(rows, columns, offsets.astype(np.float32), np.ascontiguousarray(self.validation.values))
+        return HeldOut(rows, columns, offsets.astype(np.float32), self.validation.values, self.validation.weights)
 
 
 def network_objective(problem: NetworkProblem) -> Objective:

@@ -15,7 +15,7 @@ from fastcf.models.autoencoder.encoder import Network, NetworkFolding, network_s
 from fastcf.models.autoencoder.network import Parameters, draw_parameters, hidden_values
 from fastcf.models.autoencoder.problem import NetworkProblem
 from fastcf.scores import State
-from fastcf.training.samples import entries_of_rows, n_measured, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, total_weight, whole_rows
 
 __all__ = ["NetworkTrainer"]
 
@@ -48,7 +48,7 @@ class NetworkTrainer:
     def __init__(self, problem: NetworkProblem) -> None:
         self._problem = problem
         held_out = problem.held_out()
-        self._n_held_out = 0 if held_out is None else held_out.values.size
+        self._held_out_weight = 0.0 if held_out is None else total_weight(held_out.values.size, held_out.weights)
         self._rows = rows = problem.rows
         scale, logistic, choices = problem.scale, problem.targets.labels, problem.targets.choices
         self._measured = choices_measured(rows, problem.seed) if choices else None
@@ -81,7 +81,7 @@ class NetworkTrainer:
             )
             self._native.set_parameters(parameters)
             if held_out is not None:
-                self._native.set_validation(*held_out, scale.gain)
+                self._native.set_validation(*held_out, scale=scale.gain)
         self._scratch = parameters
 
     def _first_parameters(self) -> Parameters:
@@ -130,9 +130,9 @@ class NetworkTrainer:
             loss = self._loss(self._scratch)
             cost = loss + self._native.penalty()
             if self.validated and labels:
-                measured = self._native.validation_log_loss() / self._n_held_out
+                measured = self._native.validation_log_loss() / self._held_out_weight
             elif self.validated:
-                measured = math.sqrt(self._native.validation_squared_error() / self._n_held_out)
+                measured = math.sqrt(self._native.validation_squared_error() / self._held_out_weight)
         learnt = loss / 2 if labels else self._problem.scale.unit * math.sqrt(loss)
         return {"cost": cost, f"train_{error}": learnt, f"validation_{error}": measured}
 

@@ -162,7 +162,7 @@ class GibbsTrainer:
         problem = self._problem
         if problem.held_out is None:
             return None
-        _, items, values = problem.held_out
+        _, items, values, weights = problem.held_out
         n = len(self._noise_variances)
         predicted = self._predicted / n if n else self._of_held_out()
         predicted = predicted * self._unit
@@ -171,7 +171,7 @@ class GibbsTrainer:
         else:
             predicted += np.where(items >= 0, problem.item_mean[items], problem.global_mean)
         np.clip(predicted, *problem.ratings.rating_range, out=predicted)
-        return float(np.sqrt(np.square(predicted - values).mean()))
+        return float(np.sqrt(np.average(np.square(predicted - values), weights=weights)))
 
     def save_best(self) -> None:
         """Do nothing: draws are averaged; none is the best."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import pair_rows
+from fastcf.training.samples import total_weight
 
 __all__ = [
     "Draws",
@@ -53,11 +54,17 @@ class Sides(NamedTuple):
 
 
 class HeldOut(NamedTuple):
-    """Validation ratings, in rows of the ratings to train on; -1 where an id is unknown."""
+    """Ratings to measure on, in rows of the ratings to train on; -1 where an id is unknown."""
 
     users: NDArray[np.int32]
     items: NDArray[np.int32]
     values: Floats
+    weights: Floats | None = None
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return total_weight(self.values.size, self.weights)
 
 
 class Draws(NamedTuple):
@@ -178,8 +185,7 @@ class Problem:
     @property
     def total_weight(self) -> float:
         """Sum of the weights."""
-        weights = self.ratings.weights
-        return float(self.ratings.nnz if weights is None else weights.sum(dtype=np.float64))
+        return total_weight(self.ratings.nnz, self.ratings.weights)
 
     def options(self, n_factors: int) -> dict[str, Any]:
         """Return the keyword arguments that all native trainers of factorisations take."""
@@ -234,7 +240,7 @@ class Problem:
 def held_out_rows(held_out: Ratings, ratings: Ratings, caller: str) -> HeldOut:
     """Return held-out ratings in the rows of those to train on."""
     users, items = pair_rows(held_out, ratings.users, ratings.items, caller)
-    return HeldOut(users, items, np.ascontiguousarray(held_out.values))
+    return HeldOut(users, items, held_out.values, held_out.weights)
 
 
 def typical_count(ratings: Ratings) -> float:

@@ -83,9 +83,9 @@ class NativeTrainer:
         self.validated = problem.held_out is not None
         if problem.held_out is not None:
             native.set_validation(*problem.held_out)
-        self._sample = TrainingSample(problem)
-        if problem.ratings.weights is None:
-            native.set_sample(*self._sample.pairs)
+        sample = training_sample(problem)
+        native.set_sample(*sample)
+        self._share = sample.total_weight / problem.total_weight or 1.0  # of all weights
         self.save_best, self.restore_best = native.save_best, native.restore_best
 
     def run_epoch(self, epoch: int) -> float | None:
@@ -96,21 +96,18 @@ class NativeTrainer:
         """Return the objective and the errors at the current parameters."""
         problem, native = self._problem, self._native
         held_out = problem.held_out
-        if problem.ratings.weights is not None:
-            total = self._sample.total(self._parameters())
-        else:
-            measured = native.sample_log_loss() if problem.targets.labels else native.sample_squared_error()
-            total = measured / self._sample.share
+        measured = native.sample_log_loss() if problem.targets.labels else native.sample_squared_error()
+        total = measured / self._share
         if problem.targets.labels:
             return {
                 "cost": total + native.penalty(),
                 "train_log_loss": total / problem.total_weight,
-                "validation_log_loss": native.validation_log_loss() / held_out.values.size if held_out else None,
+                "validation_log_loss": native.validation_log_loss() / held_out.total_weight if held_out else None,
             }
         return {
             "cost": 0.5 * total + native.penalty(),
             "train_rmse": math.sqrt(total / problem.total_weight),
-            "validation_rmse": math.sqrt(native.validation_squared_error() / held_out.values.size)
+            "validation_rmse": math.sqrt(native.validation_squared_error() / held_out.total_weight)
             if held_out
             else None,
         }
@@ -136,40 +133,16 @@ class NativeTrainer:
         return problem.state(problem.scores(self._parameters()), problem.learnt, history, n_epochs)
 
 
-class TrainingSample:
-    """The training ratings that recorded costs are taken over: all, or a fixed sample.
+def training_sample(problem: Problem) -> HeldOut:
+    """Return the training ratings that recorded costs are taken over: all, or a fixed sample."""
+    ratings = problem.ratings
+    if n_measured(ratings.nnz) == ratings.nnz:
+        return HeldOut(ratings.row_of_entry(), ratings.indices, ratings.values, ratings.weights)
 
-    Attributes
-    ----------
-    pairs : HeldOut
-        Rows and values.
-    share : float
-        Their share of all weights.
-    """
+    def drawn() -> HeldOut:
+        some = spread_entries(ratings.nnz, n_measured(ratings.nnz), problem.seed)
+        users = np.searchsorted(ratings.indptr, some, side="right") - 1
+        weights = None if ratings.weights is None else ratings.weights[some]
+        return HeldOut(users.astype(np.int32), ratings.indices[some], ratings.values[some], weights)
 
-    def __init__(self, problem: Problem) -> None:
-        self._problem = problem
-        ratings = problem.ratings
-        self.pairs = HeldOut(ratings.row_of_entry(), ratings.indices, ratings.values)
-        self.share = 1.0
-        self._weights = ratings.weights
-        if n_measured(ratings.nnz) < ratings.nnz:
-            some = spread_entries(ratings.nnz, n_measured(ratings.nnz), problem.seed)
-            users, items, values = self.pairs
-            self.pairs = HeldOut(users[some], items[some], values[some])
-            self._weights = None if self._weights is None else self._weights[some]
-            sampled = float(some.size if self._weights is None else self._weights.sum(dtype=np.float64))
-            self.share = sampled / problem.total_weight or 1.0
-
-    def total(self, parameters: Parameters) -> float:
-        """Return the sum over all ratings of the weighted squared errors, or of the logistic costs."""
-        users, items, values = self.pairs
-        scores = self._problem.scores(parameters).pairs(users, items, self._problem.compute)
-        with np.errstate(invalid="ignore", over="ignore"):  # of a diverging training, which the loop detects
-            if self._problem.targets.labels:
-                z = scores.astype(np.float64)
-                costs = np.logaddexp(0, z) - values * z
-            else:
-                costs = np.square(scores - values, dtype=np.float64)
-            total = costs.sum() if self._weights is None else costs @ self._weights.astype(np.float64)
-        return float(total) / self.share
+    return ratings.derived(("training sample", problem.seed), drawn)

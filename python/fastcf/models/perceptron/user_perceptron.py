@@ -296,7 +296,6 @@ class UserPerceptron(Estimator):
             validation_metric,
             validation_every,
             validation_users,
-            weighted=True,
             featured=("item",),
         )
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_v
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Identity, SeenItems, Sigmoid, State, Targets
 from fastcf.training.optimizers import Optimizer
-from fastcf.training.samples import entries_of_rows, n_measured, spread_entries, whole_rows
+from fastcf.training.samples import entries_of_rows, n_measured, spread_entries, total_weight, whole_rows
 
 __all__ = ["Spread", "TowerProblem", "TowerSettings", "TowerTrainer", "counts"]
 
@@ -35,6 +35,15 @@ class Spread:
     rating_range: tuple[float, float]
 
 
+class HeldOut(NamedTuple):
+    """Validation pairs: rows of the sides, targets (of choices, strengths), and weights of ratings and labels."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: Floats
+    weights: Floats | None
+
+
 @dataclass(frozen=True, eq=False)
 class TowerProblem:
     """The training data of two towers."""
@@ -45,7 +54,7 @@ class TowerProblem:
     targets: Targets
     sides: tuple[Side, Side]  # users and items; the first rows are those of the ratings
     spread: Spread
-    held_out: tuple[NDArray[np.int32], NDArray[np.int32], Floats] | None  # rows and targets of validation pairs
+    held_out: HeldOut | None
 
     def in_units(self, values: Floats) -> Floats:
         """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
@@ -138,12 +147,12 @@ class TowerTrainer:
         if problem.targets.choices:
             self._measured = _MeasuredPairs.of_training(problem, settings)
             if problem.held_out is not None:
-                self._held_out = _MeasuredPairs.of(problem, settings, *problem.held_out)
+                self._held_out = _MeasuredPairs.of(problem, settings, *problem.held_out[:3])
         else:
             self._measured = _Measured.of(problem, settings.seed)
             if problem.held_out is not None:
-                users, items, values = problem.held_out
-                self._native.set_validation(users, items, problem.in_units(values))
+                users, items, values, weights = problem.held_out
+                self._native.set_validation(users, items, problem.in_units(values), weights)
         self.save_best, self.restore_best = self._native.save_best, self._native.restore_best
 
     def run_epoch(self, epoch: int) -> float:
@@ -170,7 +179,7 @@ class TowerTrainer:
         error, unit = problem.targets.error, problem.spread.unit
         measured = None
         if problem.held_out is not None:
-            n = problem.held_out[2].size
+            n = total_weight(problem.held_out.values.size, problem.held_out.weights)
             if problem.targets.labels:
                 measured = self._native.validation_log_loss() / n
             else:

@@ -17,7 +17,7 @@ from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.two_tower.choices import log_weights
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
 from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
-from fastcf.models.two_tower.trainer import Spread, TowerProblem, TowerSettings, TowerTrainer, counts
+from fastcf.models.two_tower.trainer import HeldOut, Spread, TowerProblem, TowerSettings, TowerTrainer, counts
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
 from fastcf.scores import Choices, Compute, Identity, SeenItems, Sigmoid, State, Targets
@@ -391,15 +391,16 @@ class TwoTower(Estimator):
         )
         return users, items
 
-    def _held_out(self, validation: Ratings, sides: tuple[Side, Side]) -> tuple[Any, Any, Any]:
-        """Return rows and targets of pairs held out."""
+    def _held_out(self, validation: Ratings, sides: tuple[Side, Side]) -> HeldOut:
+        """Return the pairs held out of whom something is known."""
         caller = f"{self._caller}: validation"
         ratings, values = self._learnt_from(validation, caller)
         rows = pair_rows(ratings, sides[0].ids, sides[1].ids, caller, n_threads=self.n_threads)
         known = np.logical_and(*(np.append(side.known, False)[own] for side, own in zip(sides, rows, strict=True)))
         if not known.any():
             raise ValueError(f"{caller} must have users and items with ratings or features; got {values.size} without")
-        return rows[0][known], rows[1][known], values[known]
+        weights = None if ratings.weights is None else ratings.weights[known]
+        return HeldOut(rows[0][known], rows[1][known], values[known], weights)
 
     def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
         """Return the range of predictions."""
