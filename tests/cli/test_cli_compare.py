@@ -71,3 +71,27 @@ def test_default_models_are_those_of_the_classes() -> None:
             if fresh.get(name) != value and name in fresh and name not in changed
         } <= {"optimizer", "solver"}, kind
         assert (getattr(model, "threshold", None) == 4.0) == (kind not in ("mf", "autoencoder", "bias")), kind
+
+
+def test_compare_keeps_finished_models_after_ctrl_c(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def press(self: object, *_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fastcf.BiasModel, "fit", press)
+    target = tmp_path / "table.csv"
+    arguments = ["--models", "popular,bias,linear", "--metrics", "ndcg", "-o", target, "--threshold", 4]
+    stopped = run("compare", folder, *arguments, code=130)
+    assert stopped.stdout.startswith("1 model on 120 ratings held out")
+    assert "Note: bias: not measured when Ctrl-C was pressed" in stopped.stderr
+    assert "Note: linear: not measured when Ctrl-C was pressed" in stopped.stderr
+    assert [row["model"] for row in csv.DictReader(target.read_text().splitlines())] == ["popular"]
+
+
+def test_compare_says_how_many_users_have_no_relevant_items(folder: Path) -> None:
+    arguments = ["compare", folder, "--models", "popular", "--threshold", 5, "--metrics", "ndcg"]
+    found = json.loads(run(*arguments, "--json").stdout)
+    assert found["users_without"] > 0
+    said = f"{found['users']} users; {found['users_without']} of them have no relevant item and do not count for lists."
+    assert said in run(*arguments).stdout

@@ -10,6 +10,7 @@ import pytest
 
 import fastcf
 from commands import run
+from fastcf.data import train_test_split
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,20 @@ def test_evaluate_measures_lists(folder: Path) -> None:
     assert result["ndcg@10"] == pytest.approx(model.score(fastcf.data.load_ratings(folder)))
     assert result["class"] == "LinearAutoencoder"
     assert "NDCG@10" in run("evaluate", folder / "lists.fastcf", folder).stdout
+
+
+def test_users_without_relevant_items_are_counted(folder: Path, tmp_path: Path) -> None:
+    rows = [f"{user},{item},{1 if user < 30 else 5}" for user in range(100) for item in (user % 80, (user + 7) % 80)]
+    (tmp_path / "ratings.csv").write_text("\n".join(["userId,movieId,rating", *rows, ""]))
+    evaluated = "evaluate", folder / "lists.fastcf", tmp_path / "ratings.csv"
+    found = json.loads(run(*evaluated, "--json").stdout)
+    assert (found["users"], found["users_without"]) == (70, 30)
+    said = "users count; {} others have no relevant item among these ratings"
+    assert f"70 {said.format(30)}" in run(*evaluated).stdout
+    trained = run("train", tmp_path, "-o", tmp_path / "model", "--model", "popular", "--threshold", 4).stdout
+    held_out = train_test_split(fastcf.data.load_ratings(tmp_path), 0.1, random_state=0)[1]
+    n_rated, n_liked = (np.count_nonzero(own.user_counts()) for own in (held_out, held_out.take(held_out.values >= 4)))
+    assert f"{n_liked} {said.format(n_rated - n_liked)}" in trained
 
 
 def test_recommend_similar_predict_and_info_work_on_models_of_choices(folder: Path, tmp_path: Path) -> None:

@@ -325,10 +325,77 @@ def test_evaluate_says_what_is_wrong(ratings):
 
 
 def test_models_that_cannot_compute_new_users_say_so(ratings):
-    models = {"linear": fastcf.LinearAutoencoder(), "retriever": fastcf.retrieval.Popular()}
-    with pytest.warns(UserWarning, match="retriever failed: ValueError: evaluate: a Popular computes no new users"):
-        found = fastcf.evaluate(models, ratings, split="split_users", metrics="ndcg", **FEW)
-    assert found.models == ("linear",)
+    retriever = fastcf.retrieval.Popular()
+    two_stages = TwoStageRecommender([retriever], ranker=fastcf.BiasModel())
+    fits = []
+
+    class Counted(fastcf.BiasModel):
+        def fit(self, X, y=None, sample_weight=None):
+            fits.append(X)
+            return super().fit(X, y, sample_weight)
+
+    models = {"biases": Counted(), "retriever": retriever, "two": two_stages}
+    with pytest.raises(
+        ValueError,
+        match=r"have a method fold_in.*; got 'retriever' \(a Popular\), 'two' \(a TwoStageRecommender\) without; leave",
+    ):
+        fastcf.evaluate(models, ratings, split="split_users", metrics="ndcg", **FEW)
+    assert fits == []  # nothing was fitted in vain
+    made = {"biases": fastcf.BiasModel(), "made": lambda train: fastcf.retrieval.Popular().fit(train)}
+    with pytest.warns(UserWarning, match=r"made failed: ValueError: evaluate: models must .*; got a Popular without"):
+        found = fastcf.evaluate(made, ratings, split="split_users", metrics="ndcg", **FEW)
+    assert found.models == ("biases",)
+
+
+class _Pressed(fastcf.BiasModel):
+    """Presses Ctrl-C in its fit to a part, counted from 1."""
+
+    at = 1
+    n_fits = 0
+
+    def fit(self, X, y=None, sample_weight=None):
+        _Pressed.n_fits += 1
+        if _Pressed.n_fits == self.at:
+            raise KeyboardInterrupt
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("part", [1, 3])
+def test_ctrl_c_keeps_what_was_measured(ratings, part, monkeypatch):
+    monkeypatch.setattr(_Pressed, "n_fits", 0)
+    monkeypatch.setattr(_Pressed, "at", part)
+    models = {"popular": fastcf.Popular(), "biases": fastcf.BiasModel(), "slow": _Pressed(), "last": fastcf.Popular()}
+    options = {"metrics": ["rmse", "ndcg", "coverage"], **FEW}
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fastcf.evaluate(models, ratings, repeats=4, baseline="slow", **options)
+    assert isinstance(stopped.value, fastcf.evaluation.Interrupted)
+    table = stopped.value.table
+    rest = [] if part == 3 else ["slow", "last"]
+    assert list(table.errors) == rest
+    assert table.protocol.baseline == ("slow" if part == 3 else "popular")
+    whole = {name: model for name, model in models.items() if name not in rest and name != "slow"}
+    wanted = fastcf.evaluate(whole, ratings, repeats=max(part - 1, 1), **options)
+    for name in whole:
+        np.testing.assert_array_equal(table.values[table.models.index(name)], wanted.values[wanted.models.index(name)])
+    assert ("last failed: not measured when Ctrl-C was pressed" in str(table)) == (part == 1)
+    assert table.protocol.n_held_out == wanted.protocol.n_held_out
+
+
+def test_ctrl_c_before_the_first_model_is_measured(ratings, monkeypatch):
+    monkeypatch.setattr(_Pressed, "n_fits", 0)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fastcf.evaluate({"slow": _Pressed(), "b": fastcf.BiasModel()}, ratings, **FEW)
+    assert not isinstance(stopped.value, fastcf.evaluation.Interrupted)
+
+
+def test_table_says_how_many_users_have_no_relevant_items(ratings):
+    found = fastcf.evaluate({"b": fastcf.BiasModel()}, ratings, metrics=["rmse", "ndcg"], threshold=5, **FEW)
+    _, test = train_test_split(ratings, random_state=0)
+    n_users, n_relevant = ((own.user_counts() > 0).sum() for own in (test, test.take(test.values >= 5)))
+    assert (found.protocol.n_users, found.protocol.n_without) == (n_users, n_users - n_relevant)
+    assert f"{test.nnz} ratings of {n_users} users held out; {n_users - n_relevant} of them have no" in str(found)
+    errors = fastcf.evaluate({"b": fastcf.BiasModel()}, ratings, metrics=["rmse"], threshold=5, **FEW)
+    assert "no relevant item" not in str(errors)
 
 
 def test_plots_of_an_evaluation(table):

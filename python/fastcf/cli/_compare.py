@@ -13,7 +13,7 @@ from fastcf.cli._inputs import json_option, read_ratings, seed_option, threads_o
 from fastcf.cli._models import KINDS, default_model
 from fastcf.cli._outputs import check_output, csv_writer, heading, output_option, table
 from fastcf.cli._reading import rating_options
-from fastcf.evaluation import Evaluation, evaluate
+from fastcf.evaluation import Evaluation, Interrupted, evaluate
 from fastcf.evaluation.parts import SPLITS
 
 __all__ = ["compare"]
@@ -46,10 +46,13 @@ def _plain(value: Any) -> Any:
 def _show(found: Evaluation, path: Path) -> None:
     titles, rows = found.cells()
     percent, base = f"{100 * found.protocol.confidence:g} %", found.protocol.baseline
-    heading(f"{len(rows)} models on {found.protocol.n_held_out:,} ratings held out of {path.name}", first=True)
+    models = "1 model" if len(rows) == 1 else f"{len(rows)} models"
+    heading(f"{models} on {found.protocol.n_held_out:,} ratings held out of {path.name}", first=True)
     table(rows, titles, "<" + ">" * (len(titles) - 1))
     others = sorted({name for name in found.baselines.values() if name != found.protocol.baseline})
     instead = f", or from {', '.join(others)} by metrics that do not measure it" if others else ""
+    if found.left_out():
+        click.echo(f"\n{found.protocol.n_users:,} users{found.left_out()}.")
     click.echo(f"\n±: half of the {percent} interval, over users. *: differs from {base}{instead} (p < 0.05).")
 
 
@@ -120,7 +123,8 @@ def compare(
 
     Prints a row per model: metrics with intervals over users, what differs from
     the baseline, seconds and memory. -o writes the numbers as CSV, a line per
-    model and metric. A model that fails is left out, with a note.
+    model and metric. A model that fails is left out, with a note. Ctrl-C prints
+    the models that are finished.
 
     Example: fastcf compare ml-latest-small --models popular,mf,linear --threshold 4
     """
@@ -129,24 +133,33 @@ def compare(
     if baseline is not None and baseline not in models:
         raise click.UsageError(f"--baseline takes one of --models, {', '.join(models)}, not {baseline}")
     whole = read_ratings(ratings, threads=threads, **reading).ratings
-    found = evaluate(
-        {name: default_model(_ALIASES.get(name, name), threshold, seed, threads) for name in models},
-        whole,
-        split=split,
-        metrics=metrics,
-        k=k,
-        threshold=threshold,
-        baseline=baseline,
-        repeats=repeats,
-        random_state=seed,
-    )
+    stopped = None
+    try:
+        found = evaluate(
+            {name: default_model(_ALIASES.get(name, name), threshold, seed, threads) for name in models},
+            whole,
+            split=split,
+            metrics=metrics,
+            k=k,
+            threshold=threshold,
+            baseline=baseline,
+            repeats=repeats,
+            random_state=seed,
+        )
+    except Interrupted as interrupted:
+        stopped, found = interrupted, interrupted.table
     rows = [{name: _plain(value) for name, value in row.items()} for row in found.to_dicts()]
     if output is not None:
         with csv_writer(output) as write:
             write([list(rows[0]), *(list(row.values()) for row in rows)])
     if as_json:
         held_out = found.protocol.n_held_out
-        result = {"ratings": str(ratings), "held_out": held_out, "rows": rows, "errors": found.errors}
+        result = {"ratings": str(ratings), "held_out": held_out, "users": found.protocol.n_users}
+        result |= {"users_without": found.protocol.n_without, "rows": rows, "errors": found.errors}
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
-        return
-    _show(found, ratings)
+    else:
+        _show(found, ratings)
+    if stopped is not None:
+        for name in found.errors:
+            click.echo(f"Note: {name}: {found.errors[name]}", err=True)
+        raise stopped

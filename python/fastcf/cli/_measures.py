@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import click
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
@@ -96,8 +97,9 @@ def shown(true: Floats, predicted: Any, measures: Sequence[Measure]) -> list[str
 
 def lists_of(model: Any, chosen: Ratings) -> RankingScores:
     """Return the measures of the lists of a model or a retriever, for the users who have choices."""
-    relevant = chosen.take(chosen.values > 0)
-    return ranking(model, held_out=relevant, k=LIST_LENGTH)
+    scores = ranking(model, held_out=chosen.take(chosen.values > 0), k=LIST_LENGTH)
+    n_rated = int((chosen.user_counts() > 0).sum())
+    return scores._replace(n_without=n_rated - scores.n_users)
 
 
 def list_measures(scores: RankingScores) -> dict[str, float | int]:
@@ -107,11 +109,12 @@ def list_measures(scores: RankingScores) -> dict[str, float | int]:
         f"recall@{LIST_LENGTH}": scores.recall,
         f"hit_rate@{LIST_LENGTH}": scores.hit_rate,
         "users": scores.n_users,
+        "users_without": scores.n_without,
     }
 
 
 def list_table(lists: Sequence[tuple[str, RankingScores, float | None]]) -> None:
-    """Print the measures of several models' lists, and the seconds of training where these are given."""
+    """Print the measures of several models' lists, the seconds of training where these are given, and who counts."""
     timed = any(seconds is not None for *_, seconds in lists)
     rows = []
     for name, scores, seconds in lists:
@@ -119,6 +122,11 @@ def list_table(lists: Sequence[tuple[str, RankingScores, float | None]]) -> None
         rows.append([*row, "" if seconds is None else f"{seconds:.2f}"] if timed else row)
     titles = [f"{title}@{LIST_LENGTH}" for title in ("NDCG", "recall", "hit rate")]
     table(rows, ("model", *titles, *(("seconds",) if timed else ())), "<>>>" + ">" * timed)
+    scores = lists[0][1]
+    if scores.n_without:
+        click.echo(
+            f"\n{scores.n_users:,} users count; {scores.n_without:,} others have no relevant item among these ratings"
+        )
 
 
 def error_table(

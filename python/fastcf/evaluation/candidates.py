@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sklearn.base import clone
@@ -13,7 +13,7 @@ from fastcf.evaluation.resources import Used, measured
 from fastcf.ratings import Ratings
 from fastcf.scores import Recommender
 
-__all__ = ["fitted", "named_models", "thresholds_of"]
+__all__ = ["fitted", "named_models", "refuse_known_only", "thresholds_of"]
 
 _LONGEST = 60  # characters of a name that is made of a model
 
@@ -112,7 +112,29 @@ def fitted(model: Any, part: Part, seed: int, caller: str) -> tuple[Any, Used]:
         learnt = _learn(model, part.train, seed)
     if part.shown is None:
         return learnt, used
-    fold_in: Callable[..., Any] | None = getattr(learnt, "fold_in", None)
-    if fold_in is None:
-        raise ValueError(f"{caller}: a {type(learnt).__name__} computes no new users, which the split holds out")
-    return fold_in(part.shown), used
+    if not hasattr(learnt, "fold_in"):
+        raise ValueError(_of_known_users(caller, f"a {type(learnt).__name__}"))
+    return learnt.fold_in(part.shown), used
+
+
+def refuse_known_only(models: Mapping[str, Any], part: Part, caller: str) -> None:
+    """Refuse models that cannot compute new users, where there are, before any of them is fitted.
+
+    What a function returns is known later. Raises ValueError that names the models.
+    """
+    if part.shown is None:
+        return
+    unable = [
+        f"{name!r} (a {type(model).__name__})"
+        for name, model in models.items()
+        if hasattr(model, "fit") and not hasattr(model, "fold_in")
+    ]
+    if unable:
+        raise ValueError(_of_known_users(caller, ", ".join(unable)))
+
+
+def _of_known_users(caller: str, got: str) -> str:
+    return (
+        f"{caller}: models must have a method fold_in where the split holds out new users, who show some of their "
+        f"ratings; got {got} without; leave it out, or take a split of known users: 'train_test_split', 'leave_n_out'"
+    )

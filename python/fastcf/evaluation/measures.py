@@ -131,6 +131,15 @@ class Gains:
         self.total += np.bincount(rows, total, self.total.size)
         self.count += np.bincount(rows, count, self.count.size)
 
+    def merge(self, other: Gains) -> None:
+        """Add those of another part."""
+        self.total += other.total
+        self.count += other.count
+        self.influence += other.influence
+        self.figures += other.figures
+        for side, sums in other.sides.items():
+            self.add_slices(side, sums)
+
     def add_slices(self, side: str, sums: Floats) -> None:
         """Add moments of the slices of a side."""
         self.sides[side] = self.sides.get(side, 0.0) + sums

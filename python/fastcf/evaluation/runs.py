@@ -12,13 +12,14 @@ from tqdm.auto import tqdm
 from fastcf._parameters import Interval, positive_count
 from fastcf._thresholds import reaches
 from fastcf.data.slices import CUTS, slices_by_count
-from fastcf.evaluation.candidates import fitted, named_models, thresholds_of
+from fastcf.evaluation.candidates import fitted, named_models, refuse_known_only, thresholds_of
 from fastcf.evaluation.measures import DEFAULTS, Exam, Gains, Metric, metrics_of
 from fastcf.evaluation.parts import Part, parts_of
 from fastcf.evaluation.table import Costs, Evaluation, Protocol, assembled
+from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
-__all__ = ["evaluate"]
+__all__ = ["Interrupted", "evaluate"]
 
 _CALLER = "evaluate"
 
@@ -56,6 +57,21 @@ def _check(repeats: Any, n_resamples: Any, confidence: Any, random_state: Any) -
         raise ValueError(f"{_CALLER}: random_state must be {seed}; got {random_state!r}")
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during :func:`evaluate`, after some models had been measured.
+
+    Attributes
+    ----------
+    table : Evaluation
+        The table of all whole parts of the split; where the first part was not finished, of the models that were
+        measured on it. ``errors`` names the others.
+    """
+
+    def __init__(self, table: Evaluation) -> None:
+        super().__init__(f"{_CALLER}: interrupted; the attribute table has what was measured before")
+        self.table = table
+
+
 class _Run:
     """A model's gains and costs, added up over parts; what stopped it, if something did."""
 
@@ -65,9 +81,7 @@ class _Run:
         self.error: BaseException | None = None
 
     def add(self, model: Any, exam: Exam, metrics: Sequence[Metric], seed: int) -> None:
-        """Fit the model to a part and measure it; after an error nothing is tried any more."""
-        if self.error is not None:
-            return
+        """Fit the model to a part and measure it."""
         try:
             recommender, used = fitted(model, exam.part, seed, _CALLER)
             seconds = exam.add(recommender, metrics, self.gains, _CALLER)
@@ -75,6 +89,86 @@ class _Run:
             self.error = error
             return
         self.costs.append(Costs(used.seconds, seconds, used.memory))
+
+    def merge(self, other: _Run) -> None:
+        """Add what another part gave."""
+        for name, gains in other.gains.items():
+            self.gains[name].merge(gains)
+        self.costs += other.costs
+        self.error = self.error or other.error
+
+
+class _Comparison:
+    """The models that are compared, and what they got on whole parts."""
+
+    def __init__(self, named: dict[str, Any], metrics: Sequence[Metric], users: IdMap) -> None:
+        self.named, self.metrics, self.users = named, metrics, users
+        self.runs: dict[str, _Run] = {}
+        self.slices: tuple[str, ...] = ()
+        self.n_held_out = 0
+        self.tested, self.counted = np.zeros((2, len(users)), bool)
+
+    def add(self, exam: Exam, seed: int, bar: Any) -> None:
+        """Measure all models on a part; after an error a model is not tried any more.
+
+        An interrupted part is dropped, but for the models that were measured on the first one.
+        """
+        found: dict[str, _Run] = {}
+        try:
+            for name, model in self.named.items():
+                bar.set_postfix_str(name)
+                if name not in self.runs or self.runs[name].error is None:
+                    run = _Run(self.metrics, len(self.users))
+                    run.add(model, exam, self.metrics, seed)
+                    found[name] = run
+                bar.update()
+        except KeyboardInterrupt:
+            if not self.runs:
+                self._take(exam, found)
+            raise
+        self._take(exam, found)
+
+    def _take(self, exam: Exam, found: dict[str, _Run]) -> None:
+        for name, run in found.items():
+            if name in self.runs:
+                self.runs[name].merge(run)
+            else:
+                self.runs[name] = run
+        self.slices = exam.names
+        self.n_held_out += exam.part.held_out.nnz
+        self.tested[exam.rows[exam.part.held_out.user_counts() > 0]] = True
+        self.counted[exam.rows[exam.relevant.user_counts() > 0]] = True
+
+    @property
+    def finished(self) -> list[str]:
+        """The models that have figures."""
+        return [name for name, run in self.runs.items() if run.error is None]
+
+    def table(
+        self, baseline: str | None, n_resamples: int, confidence: float, seed: int, *, strict: bool
+    ) -> Evaluation:
+        """Return the table of all models that have figures."""
+        errors = {name: f"{type(run.error).__name__}: {run.error}" for name, run in self.runs.items() if run.error}
+        unfinished = dict.fromkeys(self.named.keys() - self.runs.keys(), "not measured when Ctrl-C was pressed")
+        first = next(iter(self.named)) if baseline is None else baseline
+        return assembled(
+            {name: self.runs[name].gains for name in self.finished},
+            {name: self.runs[name].costs for name in self.finished},
+            errors | {name: unfinished[name] for name in self.named if name in unfinished},
+            self.metrics,
+            Protocol(
+                users=self.users,
+                slices=self.slices,
+                n_held_out=self.n_held_out,
+                n_users=int(self.tested.sum()),
+                n_without=int((self.tested & ~self.counted).sum()),
+                baseline=self.finished[0] if first in unfinished else first,
+                n_resamples=n_resamples,
+                confidence=confidence,
+                seed=seed,
+            ),
+            strict=strict,
+        )
 
 
 def evaluate(
@@ -108,7 +202,8 @@ def evaluate(
         All ratings.
     split : str or callable, default "train_test_split"
         A function of :mod:`fastcf.data`, by its name and with its defaults: ``"train_test_split"``, ``"leave_n_out"``,
-        ``"split_by_time"``, ``"split_users"`` (new users, who show a part of their ratings: models fold these in),
+        ``"split_by_time"``, ``"split_users"`` (new users, who show a part of their ratings: models fold these in, which
+        retrievers and two-stage recommenders cannot),
         ``"split_items"``, ``"k_folds"``. A function is called with the ratings, and with ``random_state`` if it has a
         parameter of that name that is None: ``functools.partial(fastcf.data.leave_n_out, n=0.2)``. It returns (train,
         held_out), (train, shown, held_out), or several of these.
@@ -155,6 +250,8 @@ def evaluate(
         If an argument is not as described, no model can be measured by a metric that is named, or thresholds differ.
     Exception
         The first model's error, if all fail.
+    Interrupted
+        After Ctrl-C, if some model has been measured: a KeyboardInterrupt whose ``table`` has what was finished.
 
     Notes
     -----
@@ -192,35 +289,21 @@ def evaluate(
     wanted = DEFAULTS if metrics is None else [metrics] if isinstance(metrics, str) or callable(metrics) else metrics
     measured = metrics_of(wanted, lengths, least, _CALLER)
 
-    runs = {name: _Run(measured, ratings.n_users) for name in named}
-    held_out = 0
+    comparison = _Comparison(named, measured, ratings.users)
+    asked = baseline, n_resamples, float(confidence), random_state
     with tqdm(desc=_CALLER, unit="fit", disable=None if progress is None else not progress) as bar:
-        for seed, part in parts_of(ratings, split, repeats, random_state, _CALLER):
-            exam = Exam(part, ratings.users, _relevant(part, least), least, cuts)
-            held_out += part.held_out.nnz
-            for name, model in named.items():
-                bar.set_postfix_str(name)
-                runs[name].add(model, exam, measured, seed)
-                bar.update()
-    failed = {name: run.error for name, run in runs.items() if run.error is not None}
-    if len(failed) == len(runs):
+        try:
+            for seed, part in parts_of(ratings, split, repeats, random_state, _CALLER):
+                refuse_known_only(named, part, _CALLER)
+                comparison.add(Exam(part, ratings.users, _relevant(part, least), least, cuts), seed, bar)
+        except KeyboardInterrupt:
+            if not comparison.finished:
+                raise
+            raise Interrupted(comparison.table(*asked, strict=False)) from None
+    failed = {name: run.error for name, run in comparison.runs.items() if run.error is not None}
+    if len(failed) == len(named):
         raise next(iter(failed.values()))
-    errors = {name: f"{type(error).__name__}: {error}" for name, error in failed.items()}
-    for name, error in errors.items():
+    found = comparison.table(*asked, strict=metrics is not None)
+    for name, error in found.errors.items():
         warnings.warn(f"{_CALLER}: {name} failed: {error}", UserWarning, stacklevel=2)
-    return assembled(
-        {name: run.gains for name, run in runs.items() if run.error is None},
-        {name: run.costs for name, run in runs.items() if run.error is None},
-        errors,
-        measured,
-        Protocol(
-            users=ratings.users,
-            slices=exam.names,
-            n_held_out=held_out,
-            baseline=next(iter(named)) if baseline is None else baseline,
-            n_resamples=n_resamples,
-            confidence=float(confidence),
-            seed=random_state,
-        ),
-        strict=metrics is not None,
-    )
+    return found

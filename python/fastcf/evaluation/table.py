@@ -48,6 +48,10 @@ class Protocol:
         The names of the slices.
     n_held_out : int
         Held-out ratings, of all parts.
+    n_users : int
+        Users who have some.
+    n_without : int
+        Of these, users without relevant ones, whom metrics of lists do not count.
     baseline : str
         The model that others are compared with.
     n_resamples, seed : int
@@ -59,6 +63,8 @@ class Protocol:
     users: IdMap
     slices: tuple[str, ...]
     n_held_out: int
+    n_users: int
+    n_without: int
     baseline: str
     n_resamples: int
     confidence: float
@@ -241,14 +247,27 @@ class Evaluation(Tabular):
         return f"{value:.4f}{interval}{mark}"
 
     def _head(self) -> str:
-        users = int(self.n_users.max(initial=0))
         others = {name: metric for metric, name in self.baselines.items() if name != self.protocol.baseline}
         instead = "".join(f", by {title_of(metric)} from {name}" for name, metric in others.items())
         return (
-            f"{len(self.models)} models, {self.protocol.n_held_out:,} ratings of {users:,} users held out\n"
+            f"{len(self.models)} models, {self.protocol.n_held_out:,} ratings of {self.protocol.n_users:,} users held "
+            f"out{self.left_out()}\n"
             f"±: half of the {100 * self.protocol.confidence:g} % interval; *: differs from "
             f"{self.protocol.baseline}{instead} (p < {_SIGNIFICANT:g})"
         )
+
+    def left_out(self) -> str:
+        """Return what to say of users whom lists do not count.
+
+        Returns
+        -------
+        str
+            Begins with ";"; empty where there is no metric of lists, or all users count.
+        """
+        n = self.protocol.n_without
+        if n == 0 or not any("@" in metric for metric in self.metrics):
+            return ""
+        return f"; {n:,} of them have no relevant item and do not count for lists"
 
     def __str__(self) -> str:
         titles, rows = self.cells()

@@ -130,4 +130,5 @@ class Choices(Targets):
         if state.seen is not None:
             state = state.replaced(seen=state.seen.without(relevant, state.users, state.items))
         lists = model._with_state(state).recommend(ids, n=n, exclude_seen=state.seen is not None)
-        return ranking(lists, ids, relevant)
+        n_rated = int((ratings.user_counts() > 0).sum())
+        return ranking(lists, ids, relevant)._replace(n_without=n_rated - ids.size)
