@@ -504,7 +504,7 @@ def test_tables_fit_the_window_but_stay_whole_in_a_pipe(monkeypatch: pytest.Monk
 
 
 def test_titles_of_other_kinds_of_ids_are_found() -> None:
-    from fastcf.cli._inputs import Titles
+    from fastcf.cli._titles import Titles
 
     titles = Titles(fastcf.data.ItemTable(np.array([1, 2]), np.array(["a", "b"]), np.array(["", ""])))
     assert titles.of(np.array(["2", "02"])) == ["b", ""]
@@ -531,7 +531,7 @@ def test_train_gives_step_sizes_to_what_takes_steps(folder: Path, tmp_path: Path
 
 def test_ids_of_a_file_are_matched_without_changing_the_model(folder: Path, tmp_path: Path) -> None:
     from fastcf._id_columns import as_id_column
-    from fastcf.cli._inputs import alike
+    from fastcf.cli._ids import alike
 
     known = fastcf.IdMap([3, 1, 2**70])
     given = as_id_column(["1", "01", "x", "1", str(2**70), "7"], "ids")

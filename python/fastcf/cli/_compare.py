@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from fastcf.cli._inputs import json_option, read_ratings, seed_option, threads_option
 from fastcf.cli._models import KINDS, default_model
+from fastcf.cli._options import json_option, seed_option, threads_option
 from fastcf.cli._outputs import check_output, csv_writer, heading, output_option, table
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
 from fastcf.evaluation import Evaluation, Interrupted, evaluate
 from fastcf.evaluation.parts import SPLITS

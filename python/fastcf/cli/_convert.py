@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from fastcf.cli._inputs import read_ratings, threads_option
+from fastcf.cli._options import threads_option
 from fastcf.cli._outputs import check_output, heading, key_values
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
 
 __all__ = ["convert"]

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.callbacks import ProgressBar
-from fastcf.cli._inputs import TitleFile, Titles, read_ratings, seed_option, threads_option, titles_for
 from fastcf.cli._measures import error_table, item_mean_predictions, list_table, lists_of
+from fastcf.cli._options import seed_option, threads_option
 from fastcf.cli._outputs import check_output, heading
 from fastcf.cli._query import rank_table
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
+from fastcf.cli._titles import TitleFile, Titles, titles_for
 from fastcf.cli._train import save_with_titles
 from fastcf.data import ItemTable, make_ratings, train_test_split
 from fastcf.models.bias import BiasModel

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
-from fastcf.cli._inputs import RatingFile, note_left_out, refuse_model
+from fastcf.cli._model_files import refuse_model
+from fastcf.cli._ratings import RatingFile, note_left_out
 from fastcf.cli._reading import column, reading_of
 from fastcf.data.dialect import check_text_options
 from fastcf.data.events import EventMeaning, read_events

@@ -11,11 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import show_config
-from fastcf.cli._inputs import TITLES_ARRAY, load_model, looks_like_model, read_ratings, threads_option
 from fastcf.cli._measures import LABEL_MEASURES, measures_of
+from fastcf.cli._model_files import load_model, looks_like_model
 from fastcf.cli._models import layers_of
+from fastcf.cli._options import threads_option
 from fastcf.cli._outputs import heading, key_values, table
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
+from fastcf.cli._titles import TITLES_ARRAY
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 

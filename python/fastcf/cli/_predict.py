@@ -11,19 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._id_columns import as_id_column
-from fastcf.cli._inputs import (
-    LoadedModel,
-    alike,
-    json_option,
-    kinds_of,
-    load_model,
-    note_left_out,
-    read_ratings,
-    refuse_model,
-    threads_option,
-)
+from fastcf.cli._ids import alike, kinds_of
 from fastcf.cli._measures import LIST_LENGTH, list_measures, list_table, measured, measures_of, shown
+from fastcf.cli._model_files import LoadedModel, load_model, refuse_model
+from fastcf.cli._options import json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, key_values, output_option, table
+from fastcf.cli._ratings import note_left_out, read_ratings
 from fastcf.cli._reading import pair_options, rating_options, reading_of
 from fastcf.data.pairs import read_pairs
 from fastcf.ids import IdMap

@@ -11,8 +11,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.cli._inputs import TitleFile, Titles, json_option, load_model, parse_ids, threads_option, titles_options
+from fastcf.cli._ids import parse_ids
+from fastcf.cli._model_files import load_model
+from fastcf.cli._options import json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
+from fastcf.cli._titles import TitleFile, Titles, titles_options
 from fastcf.errors import DataError
 
 __all__ = ["rank_table", "recommend", "similar"]

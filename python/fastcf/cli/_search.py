@@ -12,10 +12,12 @@ import click
 import numpy as np
 from scipy import stats
 
-from fastcf.cli._inputs import TitleFile, json_option, read_ratings, seed_option, titles_for, titles_options
 from fastcf.cli._models import KINDS, LISTS, kind_of, plain_model
+from fastcf.cli._options import json_option, seed_option
 from fastcf.cli._outputs import check_output, heading, table
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
+from fastcf.cli._titles import TitleFile, titles_for, titles_options
 from fastcf.cli._train import save_with_titles
 from fastcf.data import split_by_time
 from fastcf.metrics import Scorer, as_scorer

@@ -12,16 +12,6 @@ import numpy as np
 
 from fastcf.callbacks import Callback, LogHistory, ProgressBar
 from fastcf.cli._events import EVENTS, are_events, event_options, load_event_file
-from fastcf.cli._inputs import (
-    TITLES_ARRAY,
-    TitleFile,
-    Titles,
-    read_ratings,
-    seed_option,
-    threads_option,
-    titles_for,
-    titles_options,
-)
 from fastcf.cli._measures import (
     LIST_LENGTH,
     bias_predictions,
@@ -41,8 +31,11 @@ from fastcf.cli._models import (
     network_options,
     settings_of,
 )
+from fastcf.cli._options import seed_option, threads_option
 from fastcf.cli._outputs import check_output, heading, key_values
+from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import READING, rating_options
+from fastcf.cli._titles import TITLES_ARRAY, TitleFile, Titles, titles_for, titles_options
 from fastcf.data import train_test_split
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from fastcf._tables import Column, Tabular
+from fastcf._tables import Tabular
 from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
 from fastcf.metrics.rankings import relevant_ratings
 from fastcf.ratings import Ratings
@@ -21,7 +21,34 @@ _LENGTH = 10  # of the lists that recommenders make by default
 
 
 @dataclass(frozen=True, eq=False)
-class Run(Tabular):
+class _Pairs(Tabular):
+    """Users and items by the texts of their ids, and the number of each pair, which is the last field."""
+
+    query_id: _Ids
+    doc_id: _Ids
+
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Return the numbers by user and item, as ranx and ``ir_measures`` take them.
+
+        Returns
+        -------
+        dict of str to dict of str to float
+            Grades are integers.
+        """
+        nested: dict[str, dict[str, float]] = {}
+        for user, item, number in zip(*(column.tolist() for column in self._columns().values()), strict=True):
+            nested.setdefault(user, {})[item] = number
+        return nested
+
+    def _columns(self, n: int | None = None) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name)[:n] for each in fields(self)}
+
+    def _n_rows(self) -> int:
+        return int(self.query_id.size)
+
+
+@dataclass(frozen=True, eq=False)
+class Run(_Pairs):
     """Lists of items as the run of a retrieval system; made by :func:`to_run`.
 
     ``to_frame``, ``to_arrow`` and ``to_dicts`` give a table with these columns, by the names of ir-measures.
@@ -34,18 +61,7 @@ class Run(Tabular):
         The number of places from an item's to the end of the list: what sorting by score needs, without ties.
     """
 
-    query_id: _Ids
-    doc_id: _Ids
     score: npt.NDArray[np.float64]
-
-    def to_dict(self) -> dict[str, dict[str, float]]:
-        """Return the scores by user and item, as ``ranx.Run`` and ``ir_measures`` take them.
-
-        Returns
-        -------
-        dict of str to dict of str to float
-        """
-        return _nested(self.query_id, self.doc_id, self.score)
 
     def to_trec(self, tag: str = "fastcf") -> str:
         """Return the lines ``user Q0 item rank score tag`` of a run file of TREC.
@@ -71,15 +87,9 @@ class Run(Tabular):
         columns = zip(self.query_id, self.doc_id, ranks.tolist(), self.score.tolist(), strict=True)
         return "".join(f"{user} Q0 {item} {rank} {score:g} {tag}\n" for user, item, rank, score in columns)
 
-    def _columns(self, n: int | None = None) -> dict[str, Column]:
-        return {"query_id": self.query_id[:n], "doc_id": self.doc_id[:n], "score": self.score[:n]}
-
-    def _n_rows(self) -> int:
-        return int(self.score.size)
-
 
 @dataclass(frozen=True, eq=False)
-class Qrels(Tabular):
+class Qrels(_Pairs):
     """What is relevant to users, as relevance judgements; made by :func:`to_qrels`.
 
     ``to_frame``, ``to_arrow`` and ``to_dicts`` give a table with these columns, by the names of ir-measures.
@@ -92,18 +102,7 @@ class Qrels(Tabular):
         Grades; at least 0.
     """
 
-    query_id: _Ids
-    doc_id: _Ids
     relevance: npt.NDArray[np.int64]
-
-    def to_dict(self) -> dict[str, dict[str, int]]:
-        """Return the grades by user and item, as ``ranx.Qrels`` and ``ir_measures`` take them.
-
-        Returns
-        -------
-        dict of str to dict of str to int
-        """
-        return _nested(self.query_id, self.doc_id, self.relevance)
 
     def to_trec(self) -> str:
         """Return the lines ``user 0 item grade`` of a file of judgements of TREC.
@@ -120,12 +119,6 @@ class Qrels(Tabular):
         _refuse_space("Qrels.to_trec", self.query_id, self.doc_id)
         columns = zip(self.query_id, self.doc_id, self.relevance.tolist(), strict=True)
         return "".join(f"{user} 0 {item} {grade}\n" for user, item, grade in columns)
-
-    def _columns(self, n: int | None = None) -> dict[str, Column]:
-        return {"query_id": self.query_id[:n], "doc_id": self.doc_id[:n], "relevance": self.relevance[:n]}
-
-    def _n_rows(self) -> int:
-        return int(self.relevance.size)
 
 
 def to_run(recommended: Any, users: npt.ArrayLike | None = None, *, k: int | None = None) -> Run:
@@ -221,13 +214,6 @@ def _texts(ids: npt.NDArray[Any]) -> _Ids:
     texts = np.empty(ids.size, object)
     texts[:] = list(map(str, ids.tolist()))
     return texts
-
-
-def _nested(users: _Ids, items: _Ids, values: npt.NDArray[Any]) -> dict[str, dict[str, Any]]:
-    nested: dict[str, dict[str, Any]] = {}
-    for user, item, value in zip(users.tolist(), items.tolist(), values.tolist(), strict=True):
-        nested.setdefault(user, {})[item] = value
-    return nested
 
 
 def _refuse_space(caller: str, *columns: _Ids) -> None:

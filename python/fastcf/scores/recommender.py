@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, overload
@@ -20,7 +19,7 @@ from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import as_ratings
 from fastcf.scores.candidates import best_of_own, named_items, neighbours_among, with_own
 from fastcf.scores.links import Compute
-from fastcf.scores.protocol import Found, Rows, Selection
+from fastcf.scores.protocol import Rows, Selection
 from fastcf.scores.queries import (
     as_history,
     asked_ids,
@@ -481,10 +480,7 @@ class Recommender:
             If ``n`` is less than 1, the metric is unknown, there are lists of ids and not one for each, or ``strict``
             and an id is unknown.
         """
-        state = self._fitted("similar_items")
-        caller = f"{type(self).__name__}.similar_items"
-        nearest = functools.partial(state.scores.item_neighbours, compute=self._compute(state, caller))
-        return self._similar(state.items, nearest, items, "item", caller, n, metric, (candidates, exclude), strict)
+        return self._similar("item", items, n, metric, (candidates, exclude), strict)
 
     @available_if(_has(lambda state: state.scores.compares_users))  # type: ignore[untyped-decorator]  # the same
     def similar_users(
@@ -516,31 +512,26 @@ class Recommender:
         NotFittedError, ValueError
             As for :meth:`similar_items`.
         """
-        state = self._fitted("similar_users")
-        caller = f"{type(self).__name__}.similar_users"
-        nearest = functools.partial(state.scores.user_neighbours, compute=self._compute(state, caller))
-        return self._similar(state.users, nearest, users, "user", caller, n, metric, (candidates, exclude), strict)
+        return self._similar("user", users, n, metric, (candidates, exclude), strict)
 
     def _similar(
-        self,
-        ids: IdMap,
-        nearest: Callable[[Rows, int, str], Found],
-        wanted: Any,
-        what: str,
-        caller: str,
-        n: int,
-        metric: Metric,
-        named: tuple[Any, Any],
-        strict: bool,
+        self, side: str, wanted: Any, n: int, metric: Metric, named: tuple[Any, Any], strict: bool
     ) -> Neighbours:
+        """Return the neighbours of "item" or "user" ids; ``named`` are candidates, and what is excluded."""
+        state = self._fitted(f"similar_{side}s")
+        caller = f"{type(self).__name__}.similar_{side}s"
+        compute = self._compute(state, caller)
+        of_items = side == "item"
+        ids = state.items if of_items else state.users
+        nearest = state.scores.item_neighbours if of_items else state.scores.user_neighbours
         n = positive_count(n, caller)
         if metric not in METRICS:
             raise ValueError(f"{caller}: metric must be 'cosine', 'euclidean' or 'dot'; got {metric!r}")
         single = np.ndim(wanted) == 0
-        rows = rows_of(ids, one(wanted) if single else wanted, what, caller, strict=strict, n_threads=self.n_threads)
+        rows = rows_of(ids, one(wanted) if single else wanted, side, caller, strict=strict, n_threads=self.n_threads)
         worst = np.inf if metric == "euclidean" else -np.inf
         chosen, excluded = (
-            named_items(ids, each, rows.size, name, caller, what=what, of=what, strict=strict, n_threads=self.n_threads)
+            named_items(ids, each, rows.size, name, caller, what=side, of=side, strict=strict, n_threads=self.n_threads)
             for name, each in zip(("candidates", "exclude"), named, strict=True)
         )
         known = np.flatnonzero(rows >= 0)
@@ -549,7 +540,7 @@ class Recommender:
         scores = np.full((rows.size, width), worst, np.float32)
         if known.size:
             found[known], scores[known] = neighbours_among(
-                lambda asked, most: nearest(asked, most, metric),
+                lambda asked, most: nearest(asked, most, metric, compute),
                 np.ascontiguousarray(rows[known]),
                 known,
                 n,

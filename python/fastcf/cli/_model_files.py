@@ -1,0 +1,59 @@
+"""Files of models: which they are, and what they hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.cli._titles import TITLES_ARRAY, TitleFile, Titles
+from fastcf.data import ItemTable
+from fastcf.errors import DataError
+from fastcf.serialization import Archive, from_archive, load_archive, stored_class
+
+__all__ = ["LoadedModel", "load_model", "looks_like_model", "refuse_model"]
+
+
+class LoadedModel(NamedTuple):
+    """A model and its file."""
+
+    model: Any
+    archive: Archive
+    path: Path
+
+    def titles(self, given: TitleFile | None) -> Titles:
+        """Return the titles given on the command line, else those in the model's file."""
+        if given is not None:
+            return Titles(given.read())
+        ids = self.model.items_.ids
+        present = TITLES_ARRAY in self.archive.arrays
+        stored: NDArray[Any] = self.archive.array(TITLES_ARRAY) if present else np.empty(0)
+        if stored.dtype.kind != "U" or len(stored) != len(ids):
+            return Titles(None)
+        return Titles(ItemTable(ids, stored, np.zeros(len(ids), "<U1")))
+
+
+def looks_like_model(path: Path) -> bool:
+    """Whether a file begins as safetensors files do (the length of a JSON header, the header) and holds no ratings."""
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        start = file.read(10)
+    return start[8:] == b'{"' and start[5:8] == b"\0\0\0" and stored_class(path) != "Ratings"
+
+
+def refuse_model(path: Path, needed: str) -> None:
+    """Refuse a model file where another file is expected."""
+    if looks_like_model(path):
+        raise DataError(f"{path}: is a model; expected a file of {needed}")
+
+
+def load_model(path: Path, threads: int | None = None) -> LoadedModel:
+    """Load a model file."""
+    archive = load_archive(path)
+    model = from_archive(archive)
+    if threads is not None:
+        model.set_params(n_threads=threads)
+    return LoadedModel(model, archive, path)
