@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
+from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
 from fastcf.models.factorization.held_out_search import searched
@@ -21,6 +23,7 @@ from fastcf.models.factorization.partial_fit import carried_on
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, held_out_rows
 from fastcf.models.factorization.solvers import SOLVERS, Solver, as_solver
+from fastcf.models.factorization.stream import Stream
 from fastcf.models.factorization.walk import Hyperparameters
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
@@ -463,8 +466,13 @@ class MatrixFactorization(Estimator):
 
         New rows begin with the values of ``fold_in``. Then stochastic gradient descent passes over the new ratings, at
         a tenth of the step size that training began with, whatever the solver was; new ratings get the share of the
-        penalties that they would have if all ratings had been fitted at once. The old ratings are not needed; the model
-        holds their pairs only (``seen_``).
+        penalties that they would have if all ratings had been fitted at once. After ``fit`` the old ratings are not
+        needed; the model holds their pairs only (``seen_``).
+
+        A model that begins with ``partial_fit`` keeps the ratings, and fits all of them again whenever there are half
+        as many more, so that offset, penalties, epochs and factors are settled as data arrive; together these fits cost
+        three times that of all. From a million ratings on, what was settled stays, and ratings are no longer kept. (A
+        model from a file goes on as after ``fit``.)
 
         Parameters
         ----------
@@ -494,20 +502,31 @@ class MatrixFactorization(Estimator):
 
         Notes
         -----
-        Before ``fit`` it is ``fit``. The same bits for any number of threads.
+        Before ``fit`` it is ``fit``, but keeps the ratings. The same bits for any number of threads.
         """
         caller = f"{type(self).__name__}.partial_fit"
         state = self._state
         if not Interval(1, integer=True).accepts(n_epochs):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
         if state is None:
-            return self.fit(X, y, sample_weight)
+            ratings = as_ratings(X, y, sample_weight, caller=caller)
+            self._swap(_keeping(self.fit(X, y, sample_weight)._fitted("partial_fit"), Stream(ratings).fitted))
+            return self
         if state.learnt.draws is not None:
             raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
         refuse_other_names(state.feature_names, X, caller)
-        ratings = state.targets.of_ratings(as_ratings(X, y, sample_weight, caller=caller), caller)
+        given = as_ratings(X, y, sample_weight, caller=caller)
+        ratings = state.targets.of_ratings(given, caller)
+        stream = None if state.learnt.stream is None else state.learnt.stream.joined(state, given, caller)
+        if stream is not None and stream.due:
+            whole = copy.copy(self)  # the state of this model is replaced once
+            with inside_another_fit():
+                fitted = whole.fit(stream.ratings)._fitted("partial_fit")
+            names = {"feature_names": state.feature_names, "of_matrix": state.of_matrix}
+            self._swap(_keeping(fitted, stream.fitted).replaced(**names))
+            return self
         seed = seed_from(self.random_state, caller)
-        self._swap(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller))
+        self._swap(_keeping(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller), stream))
         return self
 
     # -------------------------------------------------------------------------------------------------------
@@ -548,6 +567,11 @@ class MatrixFactorization(Estimator):
 def _folding(targets: Targets, sampled: bool) -> Folding:
     """Return the folding of the model."""
     return LabelFolding() if targets.labels else PosteriorFolding() if sampled else RatingFolding()
+
+
+def _keeping(state: State, stream: Stream | None) -> State:
+    """Return the state with the ratings that have arrived; one of draws keeps none, for it cannot go on."""
+    return state if state.learnt.draws is not None else state.replaced(learnt=replace(state.learnt, stream=stream))
 
 
 def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: LearntFactors) -> LearntFactors:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf.models.factorization.stream import Stream
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
 from fastcf.scores.queries import pair_rows
@@ -94,6 +95,8 @@ class LearntFactors:
         Standard deviation that the biases leave in a rating of mean weight; 1 for labels.
     n_factors : int
         Length of the vectors.
+    stream : Stream, optional
+        The ratings of a model that began with ``partial_fit``; not written to files.
     draws : Draws, optional
         After Gibbs sampling.
     posterior : Posterior, optional
@@ -109,6 +112,7 @@ class LearntFactors:
     sgd_rate: float = 0.0
     sigma: float = 1.0
     n_factors: int = 0
+    stream: Stream | None = None
     draws: Draws | None = None
     posterior: Posterior | None = None
 
