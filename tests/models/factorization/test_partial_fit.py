@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
 import fastcf
 from fastcf import MatrixFactorization
+from fastcf.models.factorization import stream
 
 LABELS = {"cost": "logistic", "threshold": 4.0}
 
@@ -141,3 +144,47 @@ def test_partial_fit_random_ratings_of_known_rows_do_no_harm(tmp_path):
     loaded = fastcf.load(tmp_path / "m").partial_fit(new)
     assert np.isfinite(loaded.score(later))
     assert loaded.seen_ is None
+
+
+@pytest.mark.parametrize("first", [1, 2, 20, 300])
+def test_partial_fit_from_nothing_ends_near_the_fit_of_all(first):
+    train, test = fastcf.data.train_test_split(fastcf.data.make_ratings(120, 80, 3_000, random_state=0), random_state=0)
+    users, items, values = train.to_coo()
+    order = np.random.default_rng(0).permutation(values.size)
+    model = MatrixFactorization(8, n_epochs=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastcf.DataWarning)  # of the first rating, which is like all so far
+        for part in (order[:first], *np.array_split(order[first:], 15)):
+            model.partial_fit(np.stack([users[part], items[part]], axis=1), values[part])
+    whole = MatrixFactorization(8, n_epochs=20, random_state=0).fit(train)
+    assert -model.score(test) < -1.04 * whole.score(test)
+    assert model.global_mean_ == pytest.approx(whole.global_mean_, abs=0.1)
+    assert len(model.users_) == len(whole.users_)
+
+
+def test_partial_fit_from_nothing_counts_the_last_rating_of_a_pair(parts):
+    first = fastcf.Ratings.from_coo([1, 1, 2], [1, 2, 1], [1.0, 2.0, 5.0])
+    second = fastcf.Ratings.from_coo([1, 3, 3], [1, 1, 2], [4.0, 3.0, 2.0], weights=[2.0, 1.0, 1.0])
+    model = MatrixFactorization(2, reg=1.0, n_epochs=5, random_state=0).partial_fit(first).partial_fit(second)
+    both = fastcf.Ratings.from_coo(
+        [1, 1, 2, 3, 3], [1, 2, 1, 1, 2], [4.0, 2.0, 5.0, 3.0, 2.0], weights=[2.0, 1.0, 1.0, 1.0, 1.0]
+    )
+    whole = MatrixFactorization(2, reg=1.0, n_epochs=5, random_state=0).fit(both)
+    np.testing.assert_array_equal(model.predict(both), whole.predict(both))
+
+
+def test_partial_fit_keeps_ratings_only_until_there_are_enough(monkeypatch):
+    ratings = fastcf.data.make_ratings(60, 40, 1_000, random_state=0)
+    options = {"reg": 1.0, "n_epochs": 3, "random_state": 0}
+    monkeypatch.setattr(stream, "_ENOUGH", 700)
+    model = MatrixFactorization(4, **options).partial_fit(ratings.take(np.arange(400)))
+    model.partial_fit(ratings.take(np.arange(400, 800)))
+    fits = model.history_
+    model.partial_fit(ratings.take(np.arange(800, 1_000)))
+    whole = (
+        MatrixFactorization(4, **options)
+        .fit(ratings.take(np.arange(800)))
+        .partial_fit(ratings.take(np.arange(800, 1_000)))
+    )
+    assert model.history_ == fits
+    np.testing.assert_array_equal(model.predict(ratings), whole.predict(ratings))

@@ -19,6 +19,7 @@ from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
 from fastcf.models.factorization.held_out_search import searched
 from fastcf.models.factorization.objective import mf_objective
+from fastcf.models.factorization.outliers import without_outliers
 from fastcf.models.factorization.partial_fit import carried_on
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, held_out_rows
@@ -347,6 +348,8 @@ class MatrixFactorization(Estimator):
         watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
         ratings = targets.of_training(ratings, caller)
+        if not targets.labels:
+            ratings = without_outliers(ratings, caller)
         held_out = None
         if watched.of_trainer is not None:
             held = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
@@ -469,9 +472,9 @@ class MatrixFactorization(Estimator):
         penalties that they would have if all ratings had been fitted at once. After ``fit`` the old ratings are not
         needed; the model holds their pairs only (``seen_``).
 
-        A model that begins with ``partial_fit`` keeps the ratings, and fits all of them again whenever there are half
-        as many more, so that offset, penalties, epochs and factors are settled as data arrive; together these fits cost
-        three times that of all. From a million ratings on, what was settled stays, and ratings are no longer kept. (A
+        A model that begins with ``partial_fit`` keeps the ratings, and fits all of them again whenever there are a
+        quarter more, so that offset, penalties, epochs and factors are settled as data arrive; together these fits cost
+        five times that of all. From a million ratings on, what was settled stays, and ratings are no longer kept. (A
         model from a file goes on as after ``fit``.)
 
         Parameters

@@ -13,7 +13,7 @@ from fastcf.scores import State
 
 __all__ = ["Stream"]
 
-_GROWTH = 1.5  # of the ratings since the last fit, after which all are fitted again: three times a fit of all, together
+_GROWTH = 1.25  # of the ratings since the last fit, after which all are fitted again: five times a fit of all, together
 _ENOUGH = 1_000_000  # ratings, from which values hardly change
 
 
