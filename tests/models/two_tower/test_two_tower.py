@@ -52,10 +52,12 @@ def adam(rate=0.01, **options):
 
 
 def fitted(films, kind="features", validation=None, **options):
+    """Return a model whose towers predict all, without a baseline, unless told otherwise."""
     given = dict(KINDS[kind])
     ids = given.pop("ids", "auto")
     tables = {name: getattr(films, name) for name in given}
-    options = {"n_epochs": 15, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0, **options}
+    fixed = {"baseline": "none", "n_epochs": 15, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0}
+    options = {**fixed, **options}
     model = fastcf.TwoTower((16, 8), (12,), 6, ids=ids, **options)
     return model.fit(films.ratings, validation=validation, **tables)
 
@@ -167,7 +169,7 @@ def test_two_tower_folds_in_new_users_and_items(films, tmp_path):
 def test_two_tower_dense_and_sparse_tables_teach_the_same(films):
     wanted = fitted(films, n_epochs=2)
     dense = fastcf.FeatureTable(films.user_features.ids, films.users)
-    options = {"n_epochs": 2, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0}
+    options = {"baseline": "none", "n_epochs": 2, "batch_size": 64, "optimizer": adam(), "reg": 0.0, "random_state": 0}
     model = fastcf.TwoTower((16, 8), (12,), 6, **options)
     model.fit(films.ratings, user_features=dense, item_features=(films.ids, scipy.sparse.csr_array(films.contents)))
     np.testing.assert_allclose(model.predict_matrix(), wanted.predict_matrix()[:, : N_ITEMS + N_OTHERS][
@@ -197,8 +199,8 @@ def test_two_tower_errors_of_history_are_those_of_predictions(films, cost, weigh
     users, items, values = films.ratings.to_coo()
     ratings = fastcf.Ratings.from_coo(users, items, values, weights=weights)
     labels = cost == "logistic"
-    model = fastcf.TwoTower((8,), (8,), 4, cost=cost, threshold=3.0 if labels else None, n_epochs=4, batch_size=100,
-                            reg=30.0, random_state=0)  # fmt: skip
+    model = fastcf.TwoTower((8,), (8,), 4, baseline="none", cost=cost, threshold=3.0 if labels else None, n_epochs=4,
+                            batch_size=100, reg=30.0, random_state=0)  # fmt: skip
     tables = {"user_features": films.user_features, "item_features": films.item_features}
     model.fit(ratings, validation=films.unseen, **tables)
     name = "log_loss" if labels else "rmse"
@@ -309,7 +311,7 @@ def test_two_tower_unit_of_ratings_does_not_matter(films, optimizer, normalize):
     wanted = fitted(films, **options).predict_matrix()
     users, items, values = films.ratings.to_coo()
     ratings = fastcf.Ratings.from_coo(users, items, 20 * values - 30)
-    model = fastcf.TwoTower((16, 8), (12,), 6, batch_size=64, random_state=0, **options)
+    model = fastcf.TwoTower((16, 8), (12,), 6, baseline="none", batch_size=64, random_state=0, **options)
     model.fit(ratings, user_features=films.user_features, item_features=films.item_features)
     np.testing.assert_allclose(model.predict_matrix(), 20 * wanted - 30, atol=0.02)
 

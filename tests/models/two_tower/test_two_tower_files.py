@@ -24,6 +24,7 @@ OPTIONS = {
     "default": {},
     "hybrid": {"ids": "both", "activation": "tanh", "dropout": 0.2, "scale": 2.5},
     "labels": {"cost": "logistic", "threshold": 3.0, "normalize": False, "item_layers": [5, 4]},
+    "towers alone": {"baseline": "none", "ids": "item"},
     "momentum": {"ids": "user", "optimizer": fastcf.optimizers.Momentum(momentum=0.8), "reg": 3.0},
 }
 

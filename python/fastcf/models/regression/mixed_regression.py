@@ -66,6 +66,12 @@ class LearntEffects:
         """Return those of a side."""
         return self.user if side == "user" else self.item
 
+    def new_rows(self, side: str, matrix: Any) -> tuple[Floats, Floats]:
+        """Return factors and biases of users (items) with these features and no ratings."""
+        other = self.item if side == "user" else self.user
+        slopes = np.zeros((matrix.shape[0], other.n_features), np.float32)
+        return _joined(side, slopes, dense(matrix)), self.of(side).common.of(matrix)
+
 
 def _parts(scores: FactorScores, learnt: LearntEffects, side: str) -> tuple[Floats, Floats]:
     """Return the slopes of a side's rows and their own features: users' factors begin with slopes, items' end so."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcf.errors import DataError
 from fastcf.ids import extended
+from fastcf.models.two_tower.baseline import Baseline
 from fastcf.models.two_tower.choices import Popularity
 from fastcf.models.two_tower.towers import Inputs, Shape, TowerParameters, tower_vectors
 from fastcf.preprocessing import FeatureTable
@@ -40,7 +41,8 @@ class LearntTowers:
 
     With ū and v̄ the mean vectors, ``c + u·v = (c + ū·v̄) + (u − ū)·v̄ + ū·(v − v̄) + (u − ū)·(v − v̄)``: a factor model in
     which an unknown row, whose factors and bias count as 0, has the average vector. Of choices, items' biases have the
-    logarithms of their popularity as well.
+    logarithms of their popularity as well. Where towers are added to a baseline, u and v are the vectors of the towers
+    followed by the baseline's factors; its biases and mean are added.
     """
 
     shown: ClassVar[tuple[str, ...]] = (
@@ -55,6 +57,7 @@ class LearntTowers:
     unit: float
     learning_rate: float
     popularity: Popularity | None = None  # of items, in a model of choices
+    baseline: Baseline | None = None
 
     user_weights = property(lambda self: self.towers[0].parameters.weights)
     user_biases = property(lambda self: self.towers[0].parameters.biases)
@@ -74,8 +77,28 @@ class LearntTowers:
         vectors *= np.float32(np.sqrt(self.unit))  # towers compute in units of the ratings' standard deviation
         return vectors
 
+    def served_vectors(self, side: int, vectors: Floats, bias: Floats) -> Floats:
+        """Return vectors whose product with the other side's is all that predictions add to the centre."""
+        if self.baseline is None:
+            return vectors
+        both = [bias, np.ones_like(bias)]
+        return np.column_stack([vectors, *(both if side == 0 else both[::-1])])
+
+    def known_served(self, side: int, scores: FactorScores) -> Floats:
+        """Return the vectors of all rows of the model, as they are served."""
+        vectors = self.known_vectors(side, scores)
+        return vectors if self.baseline is None else self.served_vectors(side, vectors, self.baseline.of_side(side)[1])
+
+    def vectors_of_features(self, side: int, matrix: Any, compute: Compute) -> Floats:
+        """Return the vectors, as they are served, of new rows by their features."""
+        vectors = self.vectors(side, matrix, None, compute)
+        if self.baseline is None:
+            return vectors
+        factors, bias = self.baseline.of_features(side, matrix)
+        return self.served_vectors(side, np.hstack([vectors, factors]), bias)
+
     def known_vectors(self, side: int, scores: FactorScores) -> Floats:
-        """Return the vectors of all rows of the model."""
+        """Return the vectors of all rows of the model, those of the towers and of the baseline."""
         factors = (scores.user_factors, scores.item_factors)[side]
         return factors + self.towers[side].average
 
@@ -86,6 +109,11 @@ class LearntTowers:
         user_bias = (user_factors @ v).astype(np.float32, copy=False)
         item_bias = (item_factors @ u).astype(np.float32, copy=False)
         mean = self.centre + float(u.astype(np.float64) @ v)
+        if self.baseline is not None:
+            user_bias, item_bias = (
+                bias + own[1]
+                for bias, own in zip((user_bias, item_bias), map(self.baseline.of_side, (0, 1)), strict=True)
+            )
         if self.log_popularity is not None:  # an unknown item, whose bias counts as 0, is none that anybody chose
             least = self.log_popularity.min(initial=0.0)
             item_bias, mean = item_bias + (self.log_popularity - least), mean + float(least)
@@ -107,8 +135,8 @@ class LearntTowers:
                 f"{table.n_features}"
             )
 
-    def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        """Return arrays and JSON values for a file."""
+    def packed(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any], dict[str, Archive]]:
+        """Return arrays, JSON values and parts for a file."""
         arrays: dict[str, NDArray[Any]] = {}
         if self.popularity is not None:
             arrays["log_popularity"] = self.popularity.logarithms
@@ -120,7 +148,7 @@ class LearntTowers:
             meta[f"{name}_own_inputs"] = tower.inputs.n_ids
             for what, layers in zip(("weights", "biases"), tower.parameters, strict=True):
                 arrays |= {f"{name}_{what}_{n}": array for n, array in enumerate(layers)}
-        return arrays, meta
+        return arrays, meta, {} if self.baseline is None else {"baseline": self.baseline.model.to_archive()}
 
     @classmethod
     def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
@@ -130,6 +158,10 @@ class LearntTowers:
         n_ids = [int(meta[f"{name}_own_inputs"]) for name in SIDES]
         if not (np.isfinite(centre) and min(scale, unit) > 0 and min(n_ids) >= 0):
             raise ValueError(f"centre {centre}, scale {scale}, unit {unit}, inputs {n_ids}")
+        baseline, wider = None, 0
+        if "baseline" in archive.parts:
+            baseline = Baseline.unpacked(archive.parts["baseline"], common)
+            wider = baseline.scores.n_factors
         towers = []
         for name, ids, n_own, sizes in zip(SIDES, (common.users, common.items), n_ids, shape[:2], strict=True):
             dense = archive.array(f"{name}_dense", np.bool_, (None,))
@@ -139,7 +171,7 @@ class LearntTowers:
             shapes = [(dense.size, sizes[0]), *itertools.pairwise(sizes)]
             weights = [archive.array(f"{name}_weights_{n}", np.float32, each) for n, each in enumerate(shapes)]
             biases = [archive.array(f"{name}_biases_{n}", np.float32, (size,)) for n, size in enumerate(sizes)]
-            average = archive.array(f"{name}_average", np.float32, (sizes[-1],))
+            average = archive.array(f"{name}_average", np.float32, (sizes[-1] + wider,))
             towers.append(Tower(TowerParameters(weights, biases), Inputs(dense, n_own), own, average))
         shape = shape._replace(length=shape.length * float(np.sqrt(scale / unit)))
         popularity = None
@@ -148,7 +180,7 @@ class LearntTowers:
             if n_features > 0:
                 regression = archive.array("popularity_weights", np.float32, (n_features + 1,))
             popularity = Popularity(archive.array("log_popularity", np.float32, (len(common.items),)), regression)
-        return cls((towers[0], towers[1]), shape, centre, scale, unit, rate, popularity)
+        return cls((towers[0], towers[1]), shape, centre, scale, unit, rate, popularity, baseline)
 
 
 class TowerFolding(Folding):
@@ -173,8 +205,15 @@ class TowerFolding(Folding):
             more = len(ids[side]) - len(vectors[side])
             own = np.concatenate([towers[side].own, np.full(more, -1, np.int32)])
             longer = np.concatenate([vectors[side], np.empty((more, vectors[side].shape[1]), np.float32)])
-            longer[rows] = learnt.vectors(side, table.matrix, own[rows], compute)
+            computed = learnt.vectors(side, table.matrix, own[rows], compute)
+            longer[rows, : computed.shape[1]] = computed
             vectors[side], towers[side] = longer, replace(towers[side], own=own)
+        if learnt.baseline is not None:
+            learnt = replace(
+                learnt, baseline=learnt.baseline.folded(**{f"{name}_features": features[name] for name in features})
+            )
+            n = learnt.shape.user_layers[-1]
+            vectors = [np.hstack([rows[:, :n], learnt.baseline.of_side(side)[0]]) for side, rows in enumerate(vectors)]
         seen = None if state.seen is None else state.seen.padded(len(ids[0]))
         learnt = replace(learnt, towers=(towers[0], towers[1]))
         if learnt.popularity is not None and "item" in features:

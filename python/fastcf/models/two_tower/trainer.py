@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import Backend
+from fastcf.models.two_tower.baseline import Baseline
 from fastcf.models.two_tower.choices import MeasuredChoices, Popularity, log_weights
 from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
 from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
@@ -29,8 +30,8 @@ Parts = tuple[Any, ...]
 class Spread:
     """The range of predictions."""
 
-    centre: float  # c: the mean of the ratings, or the log-odds of label 1; 0 for choices
-    unit: float  # the standard deviation of the ratings; 1 for labels and choices
+    centre: float  # c: the mean of the ratings or of the baseline, or the log-odds of label 1; 0 for choices
+    unit: float  # the standard deviation of the ratings, or of what the baseline leaves; 1 for labels and choices
     scale: float  # how far a prediction may lie from c, where vectors are normalised
     rating_range: tuple[float, float]
 
@@ -55,12 +56,18 @@ class TowerProblem:
     sides: tuple[Side, Side]  # users and items; the first rows are those of the ratings
     spread: Spread
     held_out: HeldOut | None
+    baseline: Baseline | None = None  # the targets are what it leaves, around the centre
 
     def in_units(self, values: Floats) -> Floats:
         """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
         if self.targets.labels or self.targets.choices:
             return values
         return ((values - np.float64(self.spread.centre)) / self.spread.unit).astype(np.float32)
+
+    @property
+    def left(self) -> Floats:
+        """Targets less the centre: with a baseline, what it leaves of the ratings."""
+        return self.values - np.float32(self.spread.centre)
 
     @property
     def weights(self) -> Floats | None:
@@ -211,13 +218,16 @@ class TowerTrainer:
         learnt = LearntTowers(
             (towers[0], towers[1]), settings.shape, spread.centre, spread.scale, spread.unit, settings.learning_rate
         )
-        vectors = []
+        vectors = [learnt.vectors(n, side.matrix, side.own, self._compute) for n, side in enumerate(problem.sides)]
+        if problem.baseline is not None:
+            baseline = problem.baseline.beside(vectors[0], vectors[1], problem.ratings, problem.left, self._compute)
+            vectors = [np.hstack([rows, baseline.of_side(n)[0]]) for n, rows in enumerate(vectors)]
+            learnt = replace(learnt, baseline=baseline)
         for n, (side, count) in enumerate(zip(problem.sides, counts(problem.ratings), strict=True)):
-            rows = learnt.vectors(n, side.matrix, side.own, self._compute)
+            rows = vectors[n]
             average = (count @ rows[: count.size].astype(np.float64) / count.sum()).astype(np.float32)
             rows[~side.known] = average
             towers[n] = replace(towers[n], average=average)
-            vectors.append(rows)
         learnt = replace(learnt, towers=(towers[0], towers[1]))
         if self._popularity is not None:
             # Items that nobody chose and nothing else is known of come last, whatever the products are.
@@ -246,6 +256,33 @@ class TowerTrainer:
         return Compute(self._backend.module, self._settings.n_threads)
 
 
+def _placed(
+    sides: tuple[Side, Side], pairs: tuple[NDArray[np.int32], NDArray[np.int32]]
+) -> tuple[tuple[Parts, Parts], tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """Return the features of the distinct users and items of pairs, and where each pair's are among them."""
+    features, places = [], []
+    for side, rows in zip(sides, pairs, strict=True):
+        distinct, place = np.unique(rows, return_inverse=True)
+        features.append(side.native(rows=distinct))
+        places.append(place.astype(np.int32))
+    return (features[0], features[1]), (places[0], places[1])
+
+
+def _products(
+    features: tuple[Parts, Parts],
+    rows: tuple[NDArray[np.int32], NDArray[np.int32]],
+    parameters: Parts,
+    shape: Shape,
+    centre: float,
+    compute: Compute,
+) -> NDArray[np.float64]:
+    """Return the towers' products for pairs of rows, and the centre, in the unit of the towers."""
+    users, items = (tower_vectors(*both, shape, compute) for both in zip(features, parameters, strict=True))
+    no_bias = np.zeros(len(users), np.float32), np.zeros(len(items), np.float32)
+    scores = FactorScores(users, items, no_bias[0], no_bias[1], centre)
+    return scores.pairs(*rows, compute).astype(np.float64)
+
+
 @dataclass(frozen=True, eq=False)
 class _Measured:
     """The ratings on which the objective is measured: all, or those of users drawn by the seed."""
@@ -259,26 +296,16 @@ class _Measured:
     def of(cls, problem: TowerProblem, seed: int) -> _Measured:
         ratings = problem.ratings
         entries = entries_of_rows(ratings.indptr, whole_rows(ratings.indptr, n_measured(ratings.nnz), seed))
-        features, places = [], []
-        for side, rows in zip(problem.sides, (ratings.row_of_entry(), ratings.indices), strict=True):
-            distinct, place = np.unique(rows[entries], return_inverse=True)
-            features.append(side.native(rows=distinct))
-            places.append(place.astype(np.int32))
+        features, places = _placed(problem.sides, (ratings.row_of_entry()[entries], ratings.indices[entries]))
         values = problem.in_units(problem.values)[entries].astype(np.float64)
         weights = None if ratings.weights is None else ratings.weights[entries]
         if weights is not None and not weights.any():
             weights = None
-        return cls((features[0], features[1]), (places[0], places[1]), values, weights)
+        return cls(features, places, values, weights)
 
     def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
         """Return the mean loss of the ratings, in the unit of the towers."""
-        users, items = (
-            tower_vectors(features, tower, shape, compute)
-            for features, tower in zip(self.features, parameters, strict=True)
-        )
-        no_bias = np.zeros(len(users), np.float32), np.zeros(len(items), np.float32)
-        scores = FactorScores(users, items, no_bias[0], no_bias[1], problem.towers_centre)
-        z = scores.pairs(*self.rows, compute).astype(np.float64)
+        z = _products(self.features, self.rows, parameters, shape, problem.towers_centre, compute)
         losses = np.logaddexp(0, z) - self.values * z if problem.targets.labels else 0.5 * (z - self.values) ** 2
         return float(np.average(losses, weights=self.weights))
 
@@ -311,16 +338,12 @@ class _MeasuredPairs:
         """Return some choices; ``of_items`` has those of each item, among which these were drawn, by default these."""
         if of_items is None:
             of_items = np.bincount(items)
-        features, places = [], []
-        for side, rows in zip(problem.sides, (users, items), strict=True):
-            distinct, place = np.unique(rows, return_inverse=True)
-            features.append(side.native(rows=distinct))
-            places.append(place.astype(np.int32))
+        features, places = _placed(problem.sides, (users, items))
         # Counts by place, with one for all the items that were not drawn.
         known = np.unique(items)
         rest = np.append(of_items[known], of_items.sum() - of_items[known].sum())
         choices = MeasuredChoices.of(places[0], places[1], strengths, rest, settings.batch_size, settings.seed)
-        return cls((features[0], features[1]), choices)
+        return cls(features, choices)
 
     def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
         """Return the mean cost of the choices."""

@@ -14,6 +14,7 @@ from fastcf._backend import resolve_device
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
+from fastcf.models.two_tower.baseline import Baseline
 from fastcf.models.two_tower.choices import log_weights
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
 from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
@@ -36,7 +37,9 @@ __all__ = ["TwoTower"]
 
 _RATES = {"adam": 0.002, "adagrad": 0.02, "adadelta": 1.0, "gd": 1.0, "momentum": 0.2, "nesterov": 0.2}
 _AUTO_SHARE = 0.7  # of the farthest rating's distance from the centre: see docs/defaults.md
+_AUTO_BASELINE_SCALE = 0.35  # of the standard deviation of what the baseline leaves
 _AUTO_LOGISTIC_SCALE = 3.0
+_AUTO_EPOCHS, _AUTO_BASELINE_EPOCHS = 10, 5
 _AUTO_CHOICE_SCALE = 10.0
 _CHECKED_RATINGS = 100  # of a gradient check, which evaluates the cost of all of them some thousand times
 _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
@@ -44,13 +47,15 @@ _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of 
 
 @register
 class TwoTower(Estimator):
-    r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = c + u(x_u)·v(x_i)``.
+    r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = f_ui + u(x_u)·v(x_i)``.
 
     Users and items with features have vectors, with or without ratings: for cold starts. With
-    ``normalize`` vectors are brought to the length ``√scale``, so that ``ŷ`` is the mean c plus ``scale`` times the
-    cosine. Minimises
+    ``normalize`` vectors are brought to the length ``√scale``, so that their product is ``scale`` times the cosine.
+    f_ui is the ``baseline``: a regression fitted first, to whose predictions of ratings the towers add what it leaves;
+    else a constant c. Minimises
 
-    - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being their standard deviation;
+    - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being the standard deviation of
+      ``y − f``;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
       ``ŷ = σ(z)``;
     - softmax: ``(Σ w_ui log(1 + Σ_j a_j exp(u·v_j − u·v_i)) + λ/2 ‖weights‖²) / n`` for choices, j being the items of
@@ -69,7 +74,11 @@ class TwoTower(Estimator):
         Length of the vectors.
     ids : {"auto", "none", "user", "item", "both"}, default "auto"
         Which sides have, beside their features, an id input for each user (item) with ratings. "auto": sides
-        without features.
+        without features. (What is peculiar to known users and items with features is in the baseline.)
+    baseline : {"auto", "none"}, default "auto"
+        "auto": with the squared cost f is a :class:`MixedRegression` on the same features, or without any a
+        :class:`BiasModel`: biases and slopes of features for all and for each user and item. "none", and for the other
+        costs: f is the constant c.
     cost : {"squared", "logistic", "softmax"}, default "squared"
         Of ratings, of labels in [0, 1], or of choices: for lists.
     threshold : float, optional
@@ -83,9 +92,9 @@ class TwoTower(Estimator):
     normalize : bool, default True
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
-        The largest difference between a prediction and c, above 0; with the softmax cost one over the temperature.
-        "auto" is 0.7 of the distance of the farthest rating, 3 (log-odds) with the logistic cost, or 10 with the
-        softmax cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
+        The largest difference between a prediction and f, above 0; with the softmax cost one over the temperature.
+        "auto" is 0.35 σ, without a baseline 0.7 of the distance of the farthest rating, 3 (log-odds) with the logistic
+        cost, or 10 with the softmax cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
@@ -97,8 +106,8 @@ class TwoTower(Estimator):
     batch_size : int, default 1024
         Ratings per step; with the softmax cost also how many choices are compared. A batch of B choices then takes up
         to 4 B² bytes.
-    n_epochs : int, default 10
-        Passes over the ratings (at most, with ``patience``).
+    n_epochs : int or "auto", default "auto"
+        Passes over the ratings (at most, with ``patience``). "auto": 5 beside a baseline, else 10.
     patience : int or None, default None
         As for :class:`MatrixFactorization`.
     init : {"he", "lecun", "glorot", "normal", "uniform"}, default "he"
@@ -118,13 +127,14 @@ class TwoTower(Estimator):
         with ratings.
     user_biases_, item_biases_ : list of ndarray, float32
     user_average_, item_average_ : ndarray of shape (n_factors,), float32
-        The mean vector of the ratings' users, and of their items: the vector of an unknown user or item.
+        The mean vector of the ratings' users, and of their items: the vector of an unknown user or item. Vectors of the
+        towers are followed by the baseline's factors.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
         The same as a factor model, by which predictions are computed: vectors less their averages, and the products
         with the averages.
     centre_, scale_, unit_ : float
-        c: the mean of the ratings, the log-odds of label 1, or 0 for choices; the ``scale`` used; σ, or 1 for labels
-        and choices.
+        c: the baseline's mean, without one the mean of the ratings, the log-odds of label 1, or 0 for choices; the
+        ``scale`` used; σ, or 1 for labels and choices.
     log_popularity_ : ndarray of shape (n_items,), float32, or None
         log p of each item, half a choice added to each, with the softmax cost. For items that nobody has met, which
         have no entries: what their features let expect, by a ridge regression (penalty 1) of log p on the features of
@@ -138,7 +148,8 @@ class TwoTower(Estimator):
         ``train_log_loss`` and ``validation_log_loss``: for choices the mean of the logarithm in the cost, in batches
         that stay the same), ``learning_rate``, ``seconds``. ``cost`` is the objective at
         the end of the epoch, nothing dropped, and the training error is measured there too, not clipped: over all
-        ratings up to 65,536, else over a 16th of them (16,384 to 65,536), those of users drawn by the seed.
+        ratings up to 65,536, else over a 16th of them (16,384 to 65,536), those of users drawn by the seed. Beside a
+        baseline both are without the biases of single items, which are fitted to what the towers leave.
     n_epochs_ : int
         The epoch whose parameters were kept.
     learning_rate_ : float
@@ -152,6 +163,9 @@ class TwoTower(Estimator):
     Notes
     -----
     Features are not scaled: bring them to comparable scales first.
+
+    With a baseline, users' biases and slopes are fitted before the towers, and items' own biases after them: so the
+    items' tower learns how biases depend on features, which is all there is of a new item.
 
     Of choices: an unknown user gets the lists of the average user, which follow popularity. Items that have features
     and no entries, and new ones of ``fold_in``, are scored by these: their vectors, and the popularity that features
@@ -190,6 +204,7 @@ class TwoTower(Estimator):
         "item_layers": (Sizes(1 << 20),),
         "n_factors": (Interval(1, 1 << 16, integer=True),),
         "ids": (OneOf(("auto", "none", "user", "item", "both")),),
+        "baseline": (OneOf(("auto", "none")),),
         "cost": (OneOf((*COSTS, "softmax")),),
         "threshold": (Interval(), Nothing()),
         "strength": (OneOf(STRENGTHS),),
@@ -200,7 +215,7 @@ class TwoTower(Estimator):
         "reg": (Interval(0),),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
         "batch_size": (Interval(1, integer=True),),
-        "n_epochs": (Interval(1, integer=True),),
+        "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
         "patience": (Interval(1, integer=True), Nothing()),
         "init": (OneOf(INITS),),
         "random_state": (RandomSeed(),),
@@ -215,6 +230,7 @@ class TwoTower(Estimator):
         n_factors: int = 32,
         *,
         ids: str = "auto",
+        baseline: str = "auto",
         cost: str = "squared",
         threshold: float | None = None,
         strength: str = "one",
@@ -225,7 +241,7 @@ class TwoTower(Estimator):
         reg: float = 100.0,
         optimizer: str | Optimizer = "adam",
         batch_size: int = 1024,
-        n_epochs: int = 10,
+        n_epochs: int | str = "auto",
         patience: int | None = None,
         init: str = "he",
         random_state: RandomState = None,
@@ -237,6 +253,7 @@ class TwoTower(Estimator):
         self.item_layers = item_layers
         self.n_factors = n_factors
         self.ids = ids
+        self.baseline = baseline
         self.cost = cost
         self.threshold = threshold
         self.strength = strength
@@ -283,7 +300,7 @@ class TwoTower(Estimator):
             A side without is known by its ids only.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Held-out ratings, also of users and items that have features only. Ratings of other ids are left out of the
-            model's own error, if they have no weights.
+            model's own error, if there is no baseline and they have no weights.
         validation_metric, validation_every, validation_users, checkpoint_every
             As for :meth:`MatrixFactorization.fit`.
 
@@ -310,6 +327,9 @@ class TwoTower(Estimator):
             for side, table in zip(("user", "item"), (user_features, item_features), strict=True)
             if table is not None
         ]
+        beside = self.cost == "squared" and self.baseline == "auto"
+        if beside and validation is not None and validation_metric is None:
+            validation_metric = targets.error  # of a view of the training: the trainer's own has no baseline
         watched = self._validation(
             validation, ratings, validation_metric, validation_every, validation_users, featured=featured
         )
@@ -319,10 +339,10 @@ class TwoTower(Estimator):
         ratings, values = self._learnt_from(ratings, caller)
         sides = self._sides(ratings, user_features, item_features, with_others=True)
         held_out = None if watched.of_trainer is None else self._held_out(watched.of_trainer, sides)
-        tables = (
+        tables = [
             None if table is None else FeatureTable(side.ids, side.matrix)
             for table, side in zip((user_features, item_features), sides, strict=True)
-        )
+        ]
         features = dict(zip(("user_features", "item_features"), tables, strict=True))
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=given, **watched.described(), **features)
         seed = kept.seed(self.random_state)
@@ -330,9 +350,16 @@ class TwoTower(Estimator):
         if check_gradients:
             objective = self.objective(ratings, seed, user_features=user_features, item_features=item_features)
             compare_gradients(objective, max_coordinates=20).require(caller)
-        spread = self._spread(ratings, values)
-        shape = self._shape(math.sqrt(spread.scale / spread.unit))
         compute = Compute(backend.module, self._threads)
+        baseline = None
+        if beside:
+            options = {"n_threads": self.n_threads, "device": backend.device}
+            baseline = Baseline.of(ratings, (tables[0], tables[1]), **options)
+            centre = baseline.scores.global_mean
+            values = (values - baseline.of_ratings(ratings, compute) + np.float32(centre)).astype(np.float32)
+        spread = self._spread(ratings, values, baseline)
+        n_epochs = self._epochs(baseline)
+        shape = self._shape(math.sqrt(spread.scale / spread.unit))
         users, items = (
             draw_tower(side, layers, self.init, bool(self.normalize), targets.choices, seed, number, compute)
             for number, (side, layers) in enumerate(zip(sides, shape[:2], strict=True))
@@ -341,17 +368,17 @@ class TwoTower(Estimator):
             shape,
             optimizer,
             optimizer.first_rate(_RATES),
-            int(self.n_epochs),
+            n_epochs,
             int(self.batch_size),
             float(self.dropout),
             float(self.reg),
             seed,
             self._threads,
         )
-        problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out)
+        problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out, baseline)
         self._train(
             TowerTrainer(problem, settings, (users, items), backend),
-            n_epochs=self.n_epochs,
+            n_epochs=n_epochs,
             patience=self.patience,
             validation=watched,
             callbacks=callbacks,
@@ -402,7 +429,12 @@ class TwoTower(Estimator):
         weights = None if ratings.weights is None else ratings.weights[known]
         return HeldOut(rows[0][known], rows[1][known], values[known], weights)
 
-    def _spread(self, ratings: Ratings, values: NDArray[np.float32]) -> Spread:
+    def _epochs(self, baseline: Baseline | None) -> int:
+        if isinstance(self.n_epochs, str):
+            return _AUTO_EPOCHS if baseline is None else _AUTO_BASELINE_EPOCHS
+        return int(self.n_epochs)
+
+    def _spread(self, ratings: Ratings, values: NDArray[np.float32], baseline: Baseline | None) -> Spread:
         """Return the range of predictions."""
         if self._targets.choices:
             centre, unit, rating_range = 0.0, 1.0, (-math.inf, math.inf)
@@ -416,6 +448,8 @@ class TwoTower(Estimator):
             deviation = math.sqrt(np.average((wide - centre) ** 2, weights=ratings.weights))
             unit = deviation if deviation > 1e-6 * max(1.0, abs(centre)) else 1.0  # else all ratings are equal
             farthest = _AUTO_SHARE * max(centre - rating_range[0], rating_range[1] - centre, 1e-6)
+            if baseline is not None:
+                centre, farthest = baseline.scores.global_mean, _AUTO_BASELINE_SCALE * unit
         scale = farthest if isinstance(self.scale, str) else float(self.scale)
         return Spread(centre, unit, scale, rating_range)
 
@@ -471,8 +505,9 @@ class TwoTower(Estimator):
 
         Returns
         -------
-        ndarray of shape (m, n_factors), float32
-            Of length ``√scale_`` with ``normalize``. Scores of choices have ``log_popularity_`` added.
+        ndarray of shape (m, n_factors or more), float32
+            Of length ``√scale_`` with ``normalize``; scores of choices have ``log_popularity_`` added. With a baseline
+            longer: followed by its factors and biases, so that the product has these, too.
 
         Raises
         ------
@@ -494,13 +529,13 @@ class TwoTower(Estimator):
         assert isinstance(learnt, LearntTowers)
         assert scores is not None
         if features is None:
-            return learnt.known_vectors(side, scores)
+            return learnt.known_served(side, scores)
         if not isinstance(features, (FeatureTable, tuple)):
             n = features.shape[0] if hasattr(features, "shape") else len(features)
             features = (np.arange(n), features)
         table = as_feature_table(features, caller, "features")
         learnt.check(side, table, caller, "features")
-        return learnt.vectors(side, table.matrix, None, self._compute(state, caller))
+        return learnt.vectors_of_features(side, table.matrix, self._compute(state, caller))
 
     # -------------------------------------------------------------------------------------------------------
     # Files
@@ -509,7 +544,7 @@ class TwoTower(Estimator):
     def _pack(self, state: State) -> Packed:
         scores, shape = state.scores.as_factors(), state.learnt.shape
         assert scores is not None
-        arrays, meta = state.learnt.packed()
+        arrays, meta, parts = state.learnt.packed()
         targets = state.targets
         params = {
             "user_layers": shape.user_layers[:-1],
@@ -521,7 +556,7 @@ class TwoTower(Estimator):
             "strength": targets.strength if isinstance(targets, Choices) else "one",
             "threshold": targets.threshold,
         }
-        return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta}, params=params)
+        return Packed({**factor_arrays(scores), **arrays}, {"global_mean": scores.global_mean, **meta}, parts, params)
 
     @classmethod
     def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
