@@ -1,16 +1,17 @@
 """Ratings of new items: items held out whole, predicted by their features. TwoTower beside models that know less.
 
-    python bench/bench_new_items.py FOLDER [--threads 2] [--settings]
+    python bench/bench_new_items.py FOLDER [--draws 3] [--threads 2] [--settings]
 
-Two sets: ml-latest-small in FOLDER, an item's features being its genres and its year (scikit-learn's transformers), and
-a made-up one (1,000 x 1,000, 80,000 ratings), whose items' features are their true bias and factors with noise. Items
-are cut into five parts; each part in turn is new: its ratings are the test, no other. Of the other items a fifth is
-held out to choose penalties by (UserRegression's; TwoTower has its defaults); then all of them are trained on. Features
-do not look at ratings. Item-blind models know the user only: the mean rating, the user's mean, the user's shrunk bias.
+Sets: ml-latest-small and movietweetings-100k in FOLDER with genres and years (`fastcf.features.movielens`), the first
+also with genres alone and without items of fewer than ten ratings; and a made-up one (1,000 x 1,000, 80,000 ratings),
+whose items' features are their true bias and factors with noise. In each draw a tenth of the items is new: their
+ratings are the test, no other. Of the other items a fifth is held out to choose UserRegression's penalty by; then all
+of them are trained on. MixedRegression and TwoTower have their defaults. Features do not look at ratings. Item-blind
+models know the user only: the mean rating, the user's mean, the user's shrunk bias.
 
 RMSE, MAE and, as ranking, the share of a user's pairs of new items with different ratings that are put in the right
 order (half for ties), averaged over users. With --settings: TwoTower with one thing changed, on the held-out fifth of
-three of the parts; test items are not looked at.
+three draws; test items are not looked at.
 """
 
 from __future__ import annotations
@@ -22,15 +23,14 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.preprocessing import StandardScaler
 
 import fastcf
 from common import write_json
 from fastcf.models.two_tower import towers, two_tower
 
-PARTS, SEED = 5, 20261121
-REGS = (10.0, 30.0, 100.0, 300.0, 1000.0)
+NEW, PARTS, SEED = 10, 5, 20261121  # a tenth of the items is new, a fifth of the others held out
+REGS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "relu": {"activation": "relu"},
@@ -44,10 +44,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "reg 300": {"reg": 300.0},
     "rate 0.001": {"optimizer": fastcf.optimizers.Adam(0.001)},
     "rate 0.004": {"optimizer": fastcf.optimizers.Adam(0.004)},
-    "20 epochs": {"n_epochs": 20},
+    "10 epochs": {"n_epochs": 10},
     "dropout 0.1": {"dropout": 0.1},
-    "share 0.5": {"share": 0.5},
-    "share 1": {"share": 1.0},
+    "share 0.2": {"share": 0.2},
+    "share 0.6": {"share": 0.6},
+    "no baseline": {"baseline": "none"},
     "own inputs not enlarged": {"gain": 1.0},
     "own inputs five times": {"gain": 5.0},
 }
@@ -60,24 +61,15 @@ class Problem(NamedTuple):
     features: fastcf.FeatureTable
 
 
-def movielens(folder: Path) -> Problem:
-    """Return ml-latest-small with genres and years."""
-    films = fastcf.data.read_items(folder / "ml-latest-small")
-    genres = CountVectorizer(tokenizer=lambda text: text.split("|"), token_pattern=None, lowercase=False)
-    years = np.array([int(text[-1]) if (text := _years(title)) else -1 for title in films.titles])
-    years = np.where(years < 0, np.median(years[years > 0]), years)[:, None]
-    knots = np.quantile(years, np.linspace(0, 1, 8))[:, None]
-    columns = [
-        genres.fit_transform(films.genres).toarray(),
-        SplineTransformer(degree=1, knots=knots).fit_transform(years),
-    ]
-    matrix = StandardScaler().fit_transform(np.hstack(columns).astype(np.float64))
-    log = fastcf.data.read_log(folder / "ml-latest-small" / "ratings.csv")
-    return Problem(log.to_ratings(), fastcf.FeatureTable(films.ids, matrix))
-
-
-def _years(title: str) -> list[str]:
-    return [part[:4] for part in title.split("(")[1:] if part[:4].isdigit()]
+def movielens(folder: Path, *, years: bool = True, least: int = 1) -> Problem:
+    """Return a set with the genres of films, with or without years, and films of at least so many ratings."""
+    ratings = fastcf.data.load_ratings(folder)
+    table = fastcf.features.movielens(folder).items
+    if not years:
+        kept = [column for column, name in enumerate(table.names) if name != "year"]
+        table = fastcf.FeatureTable(table.ids, table.matrix[:, kept])
+    often = np.bincount(ratings.indices, minlength=ratings.n_items)[ratings.indices] >= least
+    return Problem(ratings.take(np.flatnonzero(often)), table)
 
 
 def made_up() -> Problem:
@@ -95,9 +87,9 @@ def without(ratings: fastcf.Ratings, rows: np.ndarray) -> tuple[fastcf.Ratings, 
     return ratings.take(np.flatnonzero(~held)), ratings.take(np.flatnonzero(held))
 
 
-def parts_of(ratings: fastcf.Ratings, seed: int) -> list[np.ndarray]:
-    """Return the items that have ratings, in five random parts."""
-    return np.array_split(np.random.default_rng(seed).permutation(np.unique(ratings.indices)), PARTS)
+def drawn(ratings: fastcf.Ratings, seed: int, share: int = PARTS) -> np.ndarray:
+    """Return one of so many random parts of the items that have ratings."""
+    return np.array_split(np.random.default_rng(seed).permutation(np.unique(ratings.indices)), share)[0]
 
 
 def right_order(test: fastcf.Ratings, predicted: np.ndarray) -> float:
@@ -141,10 +133,10 @@ def measured(test: fastcf.Ratings, predicted: np.ndarray) -> dict[str, float]:
     }
 
 
-def run_part(problem: Problem, part: int, threads: int) -> dict[str, dict[str, float]]:
-    """Return every model's figures on one part of the items."""
-    others, test = without(problem.ratings, parts_of(problem.ratings, SEED)[part])
-    train, validation = without(others, parts_of(others, SEED + 1 + part)[0])
+def run_draw(problem: Problem, draw: int, threads: int) -> dict[str, dict[str, float]]:
+    """Return every model's figures on one draw of new items."""
+    others, test = without(problem.ratings, drawn(problem.ratings, SEED + draw, NEW))
+    train, validation = without(others, drawn(others, SEED + 1 + draw))
 
     def regression(reg: float, data: fastcf.Ratings) -> fastcf.UserRegression:
         return fastcf.UserRegression(reg=reg, n_threads=threads).fit(data, item_features=problem.features)
@@ -152,11 +144,17 @@ def run_part(problem: Problem, part: int, threads: int) -> dict[str, dict[str, f
     reg = max(REGS, key=lambda reg: regression(reg, train).score(validation))
     found = {name: measured(test, predicted) for name, predicted in item_blind(others, test).items()}
     found["BiasModel"] = measured(test, fastcf.BiasModel(n_threads=threads).fit(others).predict(test))
-    found["UserRegression"] = {**measured(test, regression(reg, others).predict(test)), "reg": reg}
-    start = time.perf_counter()
-    model = fastcf.TwoTower(random_state=part, n_threads=threads).fit(others, item_features=problem.features)
-    seconds = time.perf_counter() - start
-    found["TwoTower"] = {**measured(test, model.predict(test)), "seconds": seconds}
+    found["UserRegression"] = measured(test, regression(1.0, others).predict(test))
+    found["UserRegression, penalty chosen"] = {**measured(test, regression(reg, others).predict(test)), "reg": reg}
+    for name, model in (
+        ("MixedRegression", fastcf.MixedRegression(n_threads=threads)),
+        ("TwoTower", fastcf.TwoTower(random_state=draw, n_threads=threads)),
+        ("TwoTower without baseline", fastcf.TwoTower(baseline="none", random_state=draw, n_threads=threads)),
+    ):
+        start = time.perf_counter()
+        model.fit(others, item_features=problem.features)
+        seconds = time.perf_counter() - start
+        found[name] = {**measured(test, model.predict(test)), "seconds": seconds}
     return found
 
 
@@ -164,12 +162,12 @@ def settings(problem: Problem, threads: int) -> dict[str, list[float]]:
     """Return the validation RMSE of every setting, for three parts."""
     results: dict[str, list[float]] = {name: [] for name in SETTINGS}
     for part in range(3):
-        others, _ = without(problem.ratings, parts_of(problem.ratings, SEED)[part])
-        train, validation = without(others, parts_of(others, SEED + 1 + part)[0])
+        others, _ = without(problem.ratings, drawn(problem.ratings, SEED + part, NEW))
+        train, validation = without(others, drawn(others, SEED + 1 + part))
         for name, changed in SETTINGS.items():
             options = dict(changed)
-            inner = {"_OWN_GAIN": options.pop("gain", None), "_AUTO_SHARE": options.pop("share", None)}
-            modules = {"_OWN_GAIN": towers, "_AUTO_SHARE": two_tower}
+            inner = {"_OWN_GAIN": options.pop("gain", None), "_AUTO_BASELINE_SCALE": options.pop("share", None)}
+            modules = {"_OWN_GAIN": towers, "_AUTO_BASELINE_SCALE": two_tower}
             model = fastcf.TwoTower(random_state=part, n_threads=threads, **options)
             name_of = next((constant for constant, value in inner.items() if value is not None), "_OWN_GAIN")
             value = inner[name_of] if inner[name_of] is not None else towers._OWN_GAIN
@@ -185,22 +183,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--settings", action="store_true", help="what each default is worth, on validation items")
     arguments = parser.parse_args()
-    problems = {"ml-latest-small": movielens(arguments.folder), "made up": made_up()}
+    small, tweets = arguments.folder / "ml-latest-small", arguments.folder / "movietweetings-100k"
+    problems = {
+        "ml-latest-small": movielens(small),
+        "ml-latest-small, genres alone": movielens(small, years=False),
+        "ml-latest-small, films of ten ratings": movielens(small, least=10),
+        "movietweetings-100k": movielens(tweets),
+        "made up": made_up(),
+    }
     results: dict[str, Any] = {}
     for name, problem in problems.items():
         print(f"{name}: {problem.ratings!r}, {problem.features!r}")
         if arguments.settings:
             results[name] = settings(problem, arguments.threads)
             continue
-        parts = [run_part(problem, part, arguments.threads) for part in range(PARTS)]
+        parts = [run_draw(problem, draw, arguments.threads) for draw in range(arguments.draws)]
         results[name] = parts
         for model in parts[0]:
             means = {key: np.mean([part[model][key] for part in parts]) for key in ("rmse", "mae", "right_order")}
-            spread = np.std([part[model]["rmse"] for part in parts], ddof=1)
+            spread = np.std([part[model]["rmse"] for part in parts], ddof=1 if len(parts) > 1 else 0)
             print(
-                f"  {model:<20} RMSE {means['rmse']:.4f} ± {spread:.4f}  MAE {means['mae']:.4f}  "
+                f"  {model:<30} RMSE {means['rmse']:.4f} ± {spread:.4f}  MAE {means['mae']:.4f}  "
                 f"right order {means['right_order']:.4f}",
                 flush=True,
             )

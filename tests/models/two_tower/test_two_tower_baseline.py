@@ -1,0 +1,124 @@
+"""Two towers beside a baseline: what is added, vectors that are served, new rows, files, items' own biases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastcf
+
+OPTIONS = {"n_epochs": 2, "batch_size": 128, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def ratings():
+    users, items, values = fastcf.data.make_ratings(60, 40, 1_000, random_state=3).to_coo()
+    weights = np.random.default_rng(0).uniform(0.5, 2, values.size)
+    return fastcf.Ratings.from_coo([f"u{u:02d}" for u in users], items * 10, values, weights=weights)
+
+
+@pytest.fixture(scope="module")
+def tables(ratings):
+    random = np.random.default_rng(1)
+    return {
+        "user_features": fastcf.FeatureTable([*ratings.users.ids, "new"], random.normal(size=(61, 3))),
+        "item_features": fastcf.FeatureTable([7, *ratings.items.ids], random.normal(size=(ratings.n_items + 1, 4))),
+    }
+
+
+def towers(**options):
+    return fastcf.TwoTower((8,), (6,), 3, **{**OPTIONS, **options})
+
+
+@pytest.fixture(scope="module", params=["both", "item_features", "user_features", "ids"])
+def fitted(request, ratings, tables):
+    given = {name: table for name, table in tables.items() if request.param in ("both", name)}
+    return towers().fit(ratings, **given), given
+
+
+def test_two_tower_with_a_small_scale_is_its_baseline(ratings, fitted):
+    _, given = fitted
+    model = towers(scale=1e-6).fit(ratings, **given)
+    baseline = fastcf.MixedRegression().fit(ratings, **given) if given else fastcf.BiasModel().fit(ratings)
+    np.testing.assert_array_equal(model.items_.ids, baseline.items_.ids)
+    np.testing.assert_array_equal(model.users_.ids, baseline.users_.ids)
+    if "user_features" in given and "item_features" in given:
+        new = [("new", 7), ("u03", 7)]  # known items differ: their biases are fitted beside their slopes
+        np.testing.assert_allclose(model.predict(new), baseline.predict(new), atol=1e-4)
+    else:
+        np.testing.assert_allclose(model.predict_matrix(), baseline.predict_matrix(), atol=1e-4)
+
+
+def test_two_tower_vectors_hold_the_baseline(fitted):
+    model, given = fitted
+    z = model.centre_ + model.user_vectors().astype(float) @ model.item_vectors().T
+    np.testing.assert_allclose(model.predict_matrix(), np.clip(z, *model.rating_range_), atol=1e-4)
+    for name, side, vectors in (("user", model.users_, model.user_vectors), ("item", model.items_, model.item_vectors)):
+        if f"{name}_features" in given and len(given) == 2:
+            table = given[f"{name}_features"]
+            new = "new" if name == "user" else 7
+            of_features = vectors(table.matrix[table.ids.rows([new])])[0]
+            np.testing.assert_allclose(of_features, vectors()[side.rows([new])[0]], atol=1e-5)
+
+
+def test_two_tower_items_biases_take_what_towers_leave(ratings, tables):
+    """The weighted mean error of an item is what its penalty withholds: reg times its own bias over its weight."""
+    model = towers().fit(ratings, item_features=tables["item_features"])
+    baseline = fastcf.MixedRegression().fit(ratings, item_features=tables["item_features"])
+    z = model.centre_ + (model.user_vectors().astype(float) @ model.item_vectors().T)
+    rows = ratings.row_of_entry(), model.items_.rows(ratings.items.ids)[ratings.indices]
+    left = np.bincount(rows[1], ratings.weights * (ratings.values - z[rows]), len(model.items_))
+    totals = np.bincount(rows[1], ratings.weights, len(model.items_))
+    matrix = tables["item_features"].align(model.items_)
+    explained = matrix @ baseline.item_weights_
+    explained -= np.average(explained, weights=totals)
+    own = model.item_vectors()[:, -1] - explained
+    np.testing.assert_allclose(left, baseline.item_reg_ * own, atol=2e-3 * totals.max())
+
+
+def test_two_tower_beside_a_baseline_folds_in_and_is_loaded(fitted, tmp_path):
+    model, given = fitted
+    model.save(tmp_path / "model", include_seen=False)
+    loaded = fastcf.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_matrix(), model.predict_matrix())
+    np.testing.assert_array_equal(loaded.user_vectors(), model.user_vectors())
+    for name, new in (("user_features", "later"), ("item_features", 99)):
+        if name in given:
+            table = fastcf.FeatureTable([new], given[name].matrix[:1])
+            same = given[name].ids.ids[0]  # of the same features
+            more = loaded.fold_in(**{name: table})
+            known = model.users_ if name == "user_features" else model.items_
+            assert len(more.users_ if name == "user_features" else more.items_) == len(known) + 1
+            pairs = [("u03", 99)] if name == "item_features" else [("later", 20)]
+            np.testing.assert_allclose(more.predict(pairs), model.fold_in(**{name: table}).predict(pairs), atol=1e-6)
+            if same == 7:  # nobody rated it either
+                np.testing.assert_allclose(more.predict(pairs), model.predict([("u03", 7)]), atol=1e-5)
+
+
+def test_two_tower_validation_beside_a_baseline_is_that_of_predictions(ratings, tables):
+    train, held_out = fastcf.data.train_test_split(ratings, random_state=0)
+    users, items, values = held_out.to_coo()
+    held_out = fastcf.Ratings.from_coo(users, items, values)
+    model = towers(n_epochs=3).fit(train, validation=held_out, **tables)
+    record = model.history_[model.n_epochs_]
+    assert -model.score(held_out) == pytest.approx(record["validation_rmse"], 1e-5)
+
+
+def test_two_tower_baseline_is_for_ratings(ratings, tables):
+    with pytest.raises(ValueError, match="baseline must be"):
+        towers(baseline="some").fit(ratings)
+    likes = towers(cost="logistic", threshold=3.5).fit(ratings, **tables)
+    assert likes.user_vectors().shape[1] == 3
+
+
+def test_two_tower_beside_a_baseline_does_not_lose_to_it_on_a_real_set(data_dir):
+    made = fastcf.data.load_ratings(data_dir / "ml-latest-small")
+    often = np.bincount(made.indices, minlength=made.n_items)[made.indices] >= 20
+    made = made.take(np.flatnonzero(often))
+    films = fastcf.features.movielens(data_dir / "ml-latest-small").items
+    items = np.random.default_rng(0).permutation(np.unique(made.indices))
+    held = np.isin(made.indices, items[: items.size // 10])
+    train, test = made.take(np.flatnonzero(~held)), made.take(np.flatnonzero(held))
+    model = fastcf.TwoTower((64,), (64,), 16, random_state=0).fit(train, item_features=films)
+    baseline = fastcf.MixedRegression().fit(train, item_features=films)
+    assert -model.score(test) < -baseline.score(test)
