@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from fastcf.models.factorization.stream import Stream
 from fastcf.ratings import Ratings
@@ -249,8 +250,8 @@ def held_out_rows(held_out: Ratings, ratings: Ratings, caller: str) -> HeldOut:
 
 def typical_count(ratings: Ratings) -> float:
     """Return the number of ratings of the rows of a typical rating: a geometric mean."""
-    counts = ratings.user_counts()[ratings.row_of_entry()], ratings.item_counts()[ratings.indices]
-    return float(np.exp(0.5 * sum(np.log(n).mean() for n in counts)))
+    logarithms = (xlogy(n, n).sum() for n in (ratings.user_counts(), ratings.item_counts()))  # summed over ratings
+    return float(np.exp(0.5 * sum(logarithms) / ratings.nnz))
 
 
 def draw_factors(
