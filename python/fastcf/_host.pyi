@@ -20,6 +20,24 @@ def merge_candidates(
 def top_candidates(
     indptr: NDArray[np.int64], scores: NDArray[np.float32], n: int, n_threads: int = 0
 ) -> NDArray[np.int64]: ...
+def feature_effects(
+    indptr: NDArray[np.int64],
+    indices: NDArray[np.int32],
+    column_factors: NDArray[np.float32],
+    feature_indptr: NDArray[np.int64],
+    feature_rows: NDArray[np.int32],
+    feature_values: NDArray[np.float32],
+    effects: NDArray[np.float32],
+    residuals: NDArray[np.float32],
+    factors: NDArray[np.float32],
+    bias: NDArray[np.float32] | None = None,
+    *,
+    weights: NDArray[np.float32] | None = None,
+    precision: float = 1.0,
+    prior: NDArray[np.float32],
+    noise: NDArray[np.float32] | None = None,
+    n_threads: int = 0,
+) -> None: ...
 def list_measures(
     users: NDArray[np.int32],
     items: NDArray[np.int32],

@@ -299,6 +299,23 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
     return solution
 
 
+def feature_effects(rows, columns, weights, A, X, effects, residuals, precision, prior, noise):
+    """Return effects (d, features) after a sweep, entry by entry, and the residuals.
+
+    Rows and columns of the ratings; A has the augmented columns, X the features of the rows, (rows, features).
+    """
+    effects, residuals = effects.astype(np.float64), residuals.astype(np.float64)
+    for f, j in np.ndindex(effects.shape):
+        seen = X[rows, j] * A[columns, f].astype(np.float64)
+        own = precision * weights @ np.square(seen) + prior[f, f]
+        others = prior[f] @ effects[:, j] - prior[f, f] * effects[f, j]
+        mean = (precision * weights @ (seen * (residuals + seen * effects[f, j])) - others) / own
+        moved = mean + noise[f, j] / np.sqrt(own) - effects[f, j]
+        effects[f, j] += moved
+        residuals -= moved * seen
+    return effects, residuals
+
+
 def ridge(features, targets, weights, reg, fit_intercept):
     """Return theta and b of 1/2 sum w (x.theta + b - y)^2 + reg/2 |theta|^2, theta of least norm where many do."""
     X, y, w = (np.asarray(a, np.float64) for a in (features, targets, weights))

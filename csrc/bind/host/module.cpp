@@ -7,6 +7,7 @@ PYBIND11_MODULE(_host, module) {
     fastcf::bind::install_process_hooks();
     fastcf::bind::find_blas();
     fastcf::bind::register_candidates(module);
+    fastcf::bind::register_feature_effects(module);
     fastcf::bind::register_list_measures(module);
     fastcf::bind::register_perceptron(module);
     fastcf::bind::register_regression(module);

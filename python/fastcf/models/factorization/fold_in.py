@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastcf._callers import level_outside
 from fastcf.models.factorization.problem import LearntFactors
+from fastcf.models.factorization.row_effects import rated_features
 from fastcf.preprocessing import row_means
 from fastcf.scores import Compute, FactorScores, Folding, State
 from fastcf.scores.queries import RatedSide
@@ -95,10 +96,10 @@ class PosteriorFolding(Folding):
         assert draws is not None
         assert posterior is not None
         users = rated.by == "user"
-        fixed, fixed_bias, means, precisions = (
-            (scores.item_factors, posterior.item_bias_samples, draws.user_means, draws.user_precisions)
+        fixed, fixed_bias, means, precisions, effects = (
+            (scores.item_factors, posterior.item_bias_samples, *draws.of("user"))
             if users
-            else (scores.user_factors, posterior.user_bias_samples, draws.item_means, draws.item_precisions)
+            else (scores.user_factors, posterior.user_bias_samples, *draws.of("item"))
         )
         n, n_rows = posterior.n_samples, len(rated.ids)
         others: dict[str, Any] = {}
@@ -114,14 +115,24 @@ class PosteriorFolding(Folding):
         factors = np.empty((n_rows, n * k), np.float32)
         biases = np.zeros((n, n_rows), np.float32)
         biased = learnt.bias.user if users else learnt.bias.item
+        features = None if effects is None else rated_features(rated.indptr, rated.columns, len(fixed))
+        entries = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(rated.indptr))
         for sample in range(n):
             block = slice(sample * k, (sample + 1) * k)
-            rows = np.empty((n_rows, k), np.float32)
+            columns = np.ascontiguousarray(fixed[:, block]) / scale
+            rows, centres = np.empty((n_rows, k), np.float32), np.zeros((n_rows, k + 1), np.float32)
+            left = values
+            if effects is not None and features is not None:  # solved is what the items rated leave of the rows
+                centres[:, : effects.shape[1]] = features @ effects[sample].T
+                left = values - compute.native.predict_pairs(
+                    entries, rated.columns, np.ascontiguousarray(centres[:, :k]), columns,
+                    np.ascontiguousarray(centres[:, k]), n_threads=compute.n_threads,
+                )  # fmt: skip
             compute.native.als_update(
                 rated.indptr,
                 rated.columns,
-                values,
-                np.ascontiguousarray(fixed[:, block]) / scale,
+                left,
+                columns,
                 rows,
                 biases[sample] if biased else None,
                 weights=rated.weights,
@@ -131,7 +142,8 @@ class PosteriorFolding(Folding):
                 prior_mean=means[sample],
                 n_threads=compute.n_threads,
             )
-            factors[:, block] = rows * scale
+            factors[:, block] = (rows + centres[:, :k]) * scale
+            biases[sample] += centres[:, k]
         biases *= np.float32(draws.unit)
         bias = biases.mean(axis=0, dtype=np.float64).astype(np.float32)
         folded = replace(posterior, user_bias_samples=biases) if users else replace(posterior, item_bias_samples=biases)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastcf._backend import single_threaded_blas
 from fastcf.models.factorization.problem import Draws, Parameters, Problem
+from fastcf.models.factorization.row_effects import RatedColumns, RowEffects, Side
 from fastcf.scores import Posterior, State
 
 __all__ = ["GibbsTrainer", "draw_normal_wishart"]
@@ -20,6 +21,7 @@ Record = dict[str, Any]
 Prior = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 _NOISE_STREAM = 32  # of random numbers, see problem.INIT_STREAM
+_EFFECT_STREAM = 1 << 32
 _STRENGTH = 2.0  # β0: how many rows the prior mean 0 counts for
 
 
@@ -28,8 +30,9 @@ class GibbsTrainer:
 
     Ratings are divided by their standard deviation, so that the hyperpriors fit any scale. With x_u = (p_u, b_u):
     ``y ~ N(ŷ, 1/α)``, ``x_u ~ N(μ, Λ⁻¹)``, ``μ, Λ ~ NormalWishart(0, 2, d, I)``, the same for items, and
-    ``α ~ Gamma(½, rate ½)``. Every draw after the burn-in becomes one block of columns of the model's factors, so that
-    inner products of the blocks are averages over the draws.
+    ``α ~ Gamma(½, rate ½)``. With ``rated_input`` x_u has the mean ``μ + E f_u``, see :class:`RowEffects`. Every draw
+    after the burn-in becomes one block of columns of the model's factors, so that inner products of the blocks are
+    averages over the draws.
 
     Parameters
     ----------
@@ -39,11 +42,13 @@ class GibbsTrainer:
         Where the first draw starts; they are overwritten.
     burn_in, thin : int
         Number of draws before the first is kept; every ``thin``-th later draw is kept.
+    rated_input : bool
+        Whether rows depend on which ratings there are.
     """
 
     restorable = False
 
-    def __init__(self, problem: Problem, start: Parameters, burn_in: int, thin: int) -> None:
+    def __init__(self, problem: Problem, start: Parameters, burn_in: int, thin: int, rated_input: bool) -> None:
         self._problem, self._burn_in, self._thin = problem, burn_in, thin
         self.validated = problem.held_out is not None
         ratings = problem.ratings
@@ -54,11 +59,15 @@ class GibbsTrainer:
             offset = problem.item_mean[ratings.indices]
         values = ((ratings.values - offset) / np.float32(self._unit)).astype(np.float32)
         by_item = ratings.by_item()
-        self._ratings = (
-            (ratings.indptr, ratings.indices, values),
-            (by_item.indptr, by_item.indices, values[by_item.entries]),
+        users = ratings.row_of_entry()
+        self._sides = (
+            Side((ratings.indptr, ratings.indices, values), users, ratings.weights),
+            Side(
+                (by_item.indptr, by_item.indices, values[by_item.entries]),
+                ratings.indices[by_item.entries],
+                by_item.weights,
+            ),
         )
-        self._weights = ratings.weights, by_item.weights
         root = np.float32(math.sqrt(self._unit))
         self._factors = start.user_factors / root, start.item_factors / root
         self._bias = start.user_bias / np.float32(self._unit), start.item_bias / np.float32(self._unit)
@@ -69,6 +78,13 @@ class GibbsTrainer:
         rows = ratings.n_users, ratings.n_items
         self._kept_factors = [np.empty((n, most * self._k), np.float32) for n in rows]
         self._kept_biases = [np.empty((most, n), np.float32) for n in rows]
+        self._effects: tuple[RowEffects, ...] = ()
+        if rated_input:
+            self._effects = tuple(
+                RowEffects.of(RatedColumns.of(*sides), n, self._k, biased)
+                for sides, n, biased in zip((self._sides, self._sides[::-1]), rows, self._biased, strict=True)
+            )
+        self._kept_effects = [np.empty((most, *each.effects.shape), np.float32) for each in self._effects]
         self._noise_variances: list[float] = []
         self._priors: list[Prior] = []  # of users and items, last drawn
         self._kept_priors: list[list[Prior]] = []
@@ -93,19 +109,29 @@ class GibbsTrainer:
         """Draw the rows of a side; return the weighted sum of squared errors thereafter, of items."""
         native, n_threads = self._problem.compute
         factors, bias, biased = self._factors[side], self._bias[side], self._biased[side]
+        effects = self._effects[side] if self._effects else None
+        if effects is not None:  # the rows without what is explained of them
+            factors -= effects.centres
+            bias -= effects.centre_bias
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if biased else factors
-        mean, precision = draw_normal_wishart(rows.astype(np.float64, copy=False), self._random)
+        rows = rows.astype(np.float64, copy=False)
+        mean, precision = draw_normal_wishart(rows, self._random, None if effects is None else effects.scatter)
         self._priors.append((mean, precision))
+        indptr, columns, values = self._sides[side].csr
+        if effects is not None:
+            values = self._drawn_effects(effects, side, epoch, precision)
         noise = native.random_on_device(
             *rows.shape, "normal", 1.0, self._problem.seed, _NOISE_STREAM + 2 * epoch + side, n_threads
         )
         squared_errors = np.empty(len(factors)) if side == 1 else None
         native.als_update(
-            *self._ratings[side],
+            indptr,
+            columns,
+            values,
             self._factors[1 - side],
             factors,
             bias if biased else None,
-            weights=self._weights[side],
+            weights=self._sides[side].weights,
             column_offset=self._bias[1 - side] if self._biased[1 - side] else None,
             precision=self._precision,
             prior=precision.astype(np.float32),
@@ -115,7 +141,32 @@ class GibbsTrainer:
             squared_errors=squared_errors,
             n_threads=n_threads,
         )
+        if effects is not None:
+            factors += effects.centres
+            bias += effects.centre_bias
         return math.nan if squared_errors is None else float(squared_errors.sum())
+
+    def _drawn_effects(
+        self, effects: RowEffects, side: int, epoch: int, precision: NDArray[np.float64]
+    ) -> NDArray[np.float32]:
+        """Draw the effects on a side's rows; return the ratings less what they say of them."""
+        problem = self._problem
+        noise = problem.compute.native.random(
+            *effects.effects.shape, "normal", 1.0, problem.seed, _EFFECT_STREAM + 2 * epoch + side,
+            problem.compute.n_threads,
+        )  # fmt: skip
+        effects.draw_strength(precision, self._random)
+        return effects.draw(
+            self._sides[side],
+            self._factors[side],
+            self._bias[side],
+            self._factors[1 - side],
+            self._bias[1 - side],
+            noise_precision=self._precision,
+            precision=precision,
+            noise=noise,
+            compute=problem.compute,
+        )
 
     def _keep(self) -> None:
         sample = len(self._noise_variances)
@@ -124,6 +175,8 @@ class GibbsTrainer:
             kept[:, columns] = factors
         for kept, bias in zip(self._kept_biases, self._bias, strict=True):
             kept[sample] = bias
+        for kept, effects in zip(self._kept_effects, self._effects, strict=True):
+            kept[sample] = effects.effects
         self._noise_variances.append(self._unit**2 / self._precision)
         self._kept_priors.append(list(self._priors))
         if self._problem.held_out is not None:
@@ -146,12 +199,12 @@ class GibbsTrainer:
         problem = self._problem
         loss = self._loss
         if math.isnan(loss):  # before the first draw
-            users = problem.ratings.row_of_entry()
+            (_, items, values), users, weights = self._sides[0]
             predicted = problem.compute.native.predict_pairs(
-                users, problem.ratings.indices, *self._factors, *self._bias, n_threads=problem.compute.n_threads
+                users, items, *self._factors, *self._bias, n_threads=problem.compute.n_threads
             )
-            errors = np.square(predicted - self._ratings[0][2], dtype=np.float64)
-            loss = float(errors.sum() if self._weights[0] is None else errors @ self._weights[0].astype(np.float64))
+            errors = np.square(predicted - values, dtype=np.float64)
+            loss = float(errors.sum() if weights is None else errors @ weights.astype(np.float64))
         return {
             "cost": 0.5 * loss * self._unit**2,
             "train_rmse": self._unit * math.sqrt(loss / problem.total_weight),
@@ -188,6 +241,9 @@ class GibbsTrainer:
             for side in (0, 1)
             for what in (0, 1)
         }
+        for name, effects, drawn in zip(("user", "item"), self._effects, self._kept_effects, strict=False):
+            kept |= {f"{name}_{part}": array for part, array in effects.arrays().items()}
+            kept[f"kept_{name}_effects"] = drawn[:n].copy()
         return {
             "user_factors": self._factors[0].copy(),
             "item_factors": self._factors[1].copy(),
@@ -213,6 +269,10 @@ class GibbsTrainer:
         for side, name in enumerate(("user", "item")):
             self._kept_factors[side][:, : n * self._k] = arrays[f"kept_{name}_factors"]
             self._kept_biases[side][:n] = arrays[f"kept_{name}_bias"]
+            if self._effects:
+                effects = self._effects[side]
+                effects.set_arrays({part: arrays[f"{name}_{part}"] for part in effects.arrays()})
+                self._kept_effects[side][:n] = arrays[f"kept_{name}_effects"]
         self._kept_priors = [
             [(arrays[f"kept_priors_{side}_0"][m], arrays[f"kept_priors_{side}_1"][m]) for side in (0, 1)]
             for m in range(n)
@@ -230,9 +290,11 @@ class GibbsTrainer:
         n = len(self._noise_variances)
         factors: list[NDArray[np.float32]] = [kept[:, : n * k] for kept in self._kept_factors]
         biases: list[NDArray[np.float32]] = [kept[:n] for kept in self._kept_biases]
+        effects = [kept[:n] for kept in self._kept_effects]
         variances, priors = self._noise_variances, self._kept_priors
         if n == 0:
             factors, biases = list(self._factors), [bias[None] for bias in self._bias]
+            effects = [each.effects[None] for each in self._effects]
             variances = [self._unit**2 / self._precision]
             width = [k + side for side in self._biased]
             last = [*self._priors, *((np.zeros(d), np.eye(d)) for d in width[len(self._priors) :])]
@@ -246,27 +308,30 @@ class GibbsTrainer:
             self._unit,
             np.array(variances, np.float32),
             *(np.array([drawn[side][what] for drawn in priors], np.float32) for what in (0, 1) for side in (0, 1)),
+            *effects,
         )
         scores = problem.scores(Parameters(*tables, *means), posterior)
         return problem.state(scores, replace(problem.learnt, draws=draws, posterior=posterior), history, n_epochs)
 
 
 def draw_normal_wishart(
-    rows: NDArray[np.float64], random: np.random.Generator
+    rows: NDArray[np.float64], random: np.random.Generator, scatter: tuple[NDArray[np.float64], int] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw the mean and precision matrix of normal rows, (n, d), from their posterior.
 
     The prior is normal-Wishart with mean 0 worth 2 rows, d degrees of freedom and scale I (R. Salakhutdinov and A.
     Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008, equation 14); the
-    Wishart matrix comes from Bartlett's decomposition.
+    Wishart matrix comes from Bartlett's decomposition. ``scatter`` is the sum of outer products of further rows, whose
+    mean is known to be 0, and their number.
     """
     n, d = rows.shape
+    further, n_further = (0.0, 0) if scatter is None else scatter
     strength = _STRENGTH + n
     mean = rows.mean(axis=0)
     centred = rows - mean
-    inverse_scale = np.eye(d) + centred.T @ centred + _STRENGTH * n / strength * np.outer(mean, mean)
+    inverse_scale = np.eye(d) + centred.T @ centred + _STRENGTH * n / strength * np.outer(mean, mean) + further
     bartlett = np.tril(random.standard_normal((d, d)), -1)
-    bartlett[np.diag_indices(d)] = np.sqrt(random.chisquare(d + n - np.arange(d)))
+    bartlett[np.diag_indices(d)] = np.sqrt(random.chisquare(d + n + n_further - np.arange(d)))
     # With inverse_scale = L Lᵀ the scale is (L⁻ᵀ)(L⁻ᵀ)ᵀ, and so is every matrix with one of its square roots.
     root = np.linalg.solve(np.linalg.cholesky(inverse_scale).T, bartlett)
     precision = root @ root.T

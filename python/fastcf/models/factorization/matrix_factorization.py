@@ -544,7 +544,8 @@ class MatrixFactorization(Estimator):
         if learnt.draws is not None and scores.posterior is not None:
             posterior = asdict(scores.posterior)
             packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
-            drawn = {f"draws_{name}": array for name, array in learnt.draws._asdict().items() if name != "unit"}
+            drawn = {f"draws_{name}": array for name, array in learnt.draws._asdict().items() if array is not None}
+            del drawn["draws_unit"]  # a number
             packed.arrays.update({**posterior, **drawn})
         return packed
 
@@ -590,9 +591,13 @@ def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: L
         float(archive.meta["unit"]),
         *(
             archive.array(f"draws_{name}", np.float32, shape)
-            for name, shape in zip(Draws._fields[1:], shapes, strict=True)
+            for name, shape in zip(Draws._fields[1:6], shapes, strict=True)
         ),
     )
+    for name, d, columns in zip(Draws._fields[6:], widths, (common.items, common.users), strict=True):
+        if f"draws_{name}" in archive.arrays:  # without rated_input, and in files of before, there are none
+            array = archive.array(f"draws_{name}", np.float32, (n, d, len(columns)))
+            draws = draws._replace(**{name: array})
     items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
     posterior = Posterior(samples, items, float(archive.meta["noise_variance"]))
     return replace(learnt, n_factors=k, draws=draws, posterior=posterior)

@@ -78,6 +78,12 @@ class Draws(NamedTuple):
     item_means: Floats
     user_precisions: Floats
     item_precisions: Floats
+    user_effects: Floats | None = None  # with rated_input, of items on the users that rated them: (draws, d, n_items)
+    item_effects: Floats | None = None
+
+    def of(self, by: str) -> tuple[Floats, Floats, Floats | None]:
+        """Return means, precisions and effects of the users or of the items."""
+        return getattr(self, f"{by}_means"), getattr(self, f"{by}_precisions"), getattr(self, f"{by}_effects")
 
 
 @dataclass(frozen=True)

@@ -225,11 +225,16 @@ class Gibbs(Solver):
         Number of epochs before draws are kept; fewer than ``n_epochs``.
     thin : int, default 1
         Keep every ``thin``-th later draw.
+    rated_input : bool, default True
+        Whether the vectors of users depend on which items they rated, and those of items on who rated them, beside the
+        ratings: vectors p_u have the mean ``μ + Σ_j e_j / √n_u`` over the n_u items j that u rated.
 
     References
     ----------
     R. Salakhutdinov and A. Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
-    2008; biases are one more factor.
+    2008; biases are one more factor. Y. Koren, "Factorization meets the neighborhood", KDD 2008, and S. Rendle, L.
+    Zhang and Y. Koren, "On the difficulty of evaluating baselines", 2019 (``rated_input``: SVD++, and its Bayesian
+    form on both sides).
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
@@ -239,10 +244,12 @@ class Gibbs(Solver):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "burn_in": (Interval(0, integer=True),),
         "thin": (Interval(1, integer=True),),
+        "rated_input": (Boolean(),),
     }
 
     burn_in: int = 20
     thin: int = 1
+    rated_input: bool = field(default=True, kw_only=True)
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse a burn-in as long as the training."""
@@ -251,7 +258,7 @@ class Gibbs(Solver):
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:
         """Return the trainer of a problem."""
-        return GibbsTrainer(problem, start, self.burn_in, self.thin)
+        return GibbsTrainer(problem, start, self.burn_in, self.thin, self.rated_input)
 
 
 @dataclass(repr=False)

@@ -1,0 +1,199 @@
+"""What a row's features explain of its factors, in Gibbs sampling: which columns it rated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from fastcf._backend import host
+from fastcf.scores import Compute
+
+__all__ = ["RatedColumns", "RowEffects", "Side", "rated_features"]
+
+Floats = NDArray[np.float32]
+Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
+
+_PRIOR = 1.0, 1.0  # shape and rate of λ
+
+
+class Side(NamedTuple):
+    """The ratings of one side's rows, and the rows that they are of.
+
+    Attributes
+    ----------
+    csr : tuple of ndarray
+        Row pointers, columns, and values in units of their standard deviation.
+    rows : ndarray of int32
+        Of each rating.
+    weights : ndarray of float32, optional
+        Of each rating.
+    """
+
+    csr: Csr
+    rows: NDArray[np.int32]
+    weights: Floats | None
+
+
+class RatedColumns(NamedTuple):
+    """Features of rows, feature by feature: the columns that they rated, each 1/√n in a row of n ratings."""
+
+    indptr: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    values: Floats
+
+    @classmethod
+    def of(cls, side: Side, other: Side) -> RatedColumns:
+        """Return the features of one side's rows, ``other`` being the same ratings by column."""
+        shares = _shares(side.csr[0])
+        return cls(other.csr[0], other.csr[1], shares[other.csr[1]])
+
+
+def _shares(indptr: NDArray[np.int64]) -> Floats:
+    """Return 1/√n of rows of n ratings."""
+    shares: Floats = (1 / np.sqrt(np.maximum(np.diff(indptr), 1))).astype(np.float32)
+    return shares
+
+
+def rated_features(indptr: NDArray[np.int64], columns: NDArray[np.int32], n_columns: int) -> csr_matrix:
+    """Return the features of :class:`RatedColumns` for further rows, (n_rows, n_columns)."""
+    values = np.repeat(_shares(indptr), np.diff(indptr))
+    return csr_matrix((values, columns, indptr), shape=(len(indptr) - 1, n_columns))
+
+
+@dataclass
+class RowEffects:
+    r"""Effects of features on rows: ``x_u ~ N(μ + E f_u, Λ⁻¹)`` with ``E_j ~ N(0, (λ Λ)⁻¹)``, ``λ ~ Gamma(1, rate 1)``.
+
+    Attributes
+    ----------
+    features : RatedColumns
+        f_u of all rows.
+    effects : ndarray of shape (d, n_features), float32
+        E, d being the number of factors, plus one with biases.
+    centres : ndarray of shape (n_rows, k), float32
+        The factors of E f_u.
+    centre_bias : ndarray of shape (n_rows,), float32
+        Its biases.
+    biased : bool
+        Whether there are any.
+    strength : float
+        λ.
+    """
+
+    features: RatedColumns
+    effects: Floats
+    centres: Floats
+    centre_bias: Floats
+    biased: bool
+    strength: float = 1.0
+
+    @classmethod
+    def of(cls, features: RatedColumns, n_rows: int, k: int, biased: bool) -> RowEffects:
+        """Return effects that are all 0."""
+        n_features = len(features.indptr) - 1
+        return cls(
+            features,
+            np.zeros((k + biased, n_features), np.float32),
+            np.zeros((n_rows, k), np.float32),
+            np.zeros(n_rows, np.float32),
+            biased,
+        )
+
+    @property
+    def scatter(self) -> tuple[NDArray[np.float64], int]:
+        """What the effects say of Λ⁻¹: ``λ E Eᵀ`` and the number of its terms."""
+        wide = self.effects.astype(np.float64)
+        return self.strength * (wide @ wide.T), wide.shape[1]
+
+    def draw_strength(self, precision: NDArray[np.float64], random: np.random.Generator) -> None:
+        """Draw λ given E and Λ."""
+        shape, rate = _PRIOR
+        wide = self.effects.astype(np.float64)
+        squares = float(np.sum((wide @ wide.T) * precision))
+        self.strength = float(random.gamma(shape + 0.5 * wide.size, 1 / (rate + 0.5 * squares)))
+
+    def draw(
+        self,
+        side: Side,
+        factors: Floats,
+        bias: Floats,
+        column_factors: Floats,
+        column_bias: Floats,
+        *,
+        noise_precision: float,
+        precision: NDArray[np.float64],
+        noise: Floats,
+        compute: Compute,
+    ) -> Floats:
+        """Draw E given the ratings and what is left of the rows without their centres, and move the centres.
+
+        Parameters
+        ----------
+        side : Side
+            The ratings.
+        factors, bias : ndarray
+            The rows without their centres.
+        column_factors, column_bias : ndarray
+            The other side.
+        noise_precision : float
+            Of a rating of weight 1.
+        precision : ndarray of shape (d, d)
+            Λ.
+        noise : ndarray of shape (d, n_features), float32
+            Standard normals.
+        compute : Compute
+            The device.
+
+        Returns
+        -------
+        ndarray of float32
+            The ratings less what the new centres say of them.
+        """
+        native, n_threads = compute
+        indptr, columns, values = side.csr
+
+        def predicted(factors: Floats, bias: Floats, others: Floats) -> Floats:
+            """Return inner products and biases, ``others`` of the columns."""
+            found: Floats = native.predict_pairs(
+                side.rows, columns, factors, column_factors, bias, others, n_threads=n_threads
+            )
+            return found
+
+        left = values - predicted(factors + self.centres, bias + self.centre_bias, column_bias)
+        host.feature_effects(
+            indptr,
+            columns,
+            column_factors,
+            *self.features,
+            self.effects,
+            left,
+            self.centres,
+            self.centre_bias if self.biased else None,
+            weights=side.weights,
+            precision=noise_precision,
+            prior=(self.strength * precision).astype(np.float32),
+            noise=noise,
+            n_threads=n_threads,
+        )
+        left += predicted(factors, bias, column_bias)
+        return left
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays to continue from."""
+        return {
+            "effects": self.effects.copy(),
+            "centres": self.centres.copy(),
+            "centre_bias": self.centre_bias.copy(),
+            "strength": np.array(self.strength),
+        }
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Continue from the result of :meth:`arrays`."""
+        self.effects, self.centres = arrays["effects"].copy(), arrays["centres"].copy()
+        self.centre_bias, self.strength = arrays["centre_bias"].copy(), float(arrays["strength"])
