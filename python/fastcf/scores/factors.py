@@ -34,15 +34,19 @@ class Posterior:
         Biases of each draw. The factors of the draws are side by side in the scores.
     noise_variance : float
         Mean variance of a rating of weight 1 around its prediction.
+    user_noise_variances : ndarray of shape (n_users,), float32, optional
+        The same of each user's ratings, where users differ.
     """
 
     user_bias_samples: Floats
     item_bias_samples: Floats
     noise_variance: float
+    user_noise_variances: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("user_bias_samples", "item_bias_samples"):
-            object.__setattr__(self, name, read_only(getattr(self, name)))
+        for name in ("user_bias_samples", "item_bias_samples", "user_noise_variances"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, read_only(getattr(self, name)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to
         self.__dict__.update(state)
@@ -278,8 +282,10 @@ class FactorScores(Scores):
             samples = n * products * (known_user & known_item)[:, None]
             samples += posterior.user_bias_samples[:, u].T * known_user[:, None]
             samples += posterior.item_bias_samples[:, i].T * known_item[:, None]
-            variance = samples.var(axis=1, dtype=np.float64) + posterior.noise_variance
-            deviations[begin : begin + step] = np.sqrt(variance)
+            noise = np.full(u.size, posterior.noise_variance)
+            if posterior.user_noise_variances is not None:
+                noise[known_user] = posterior.user_noise_variances[u[known_user]]
+            deviations[begin : begin + step] = np.sqrt(samples.var(axis=1, dtype=np.float64) + noise)
         return deviations
 
     @property

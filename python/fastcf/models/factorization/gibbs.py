@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import single_threaded_blas
+from fastcf.models.factorization.noise import Noise
 from fastcf.models.factorization.problem import Draws, Parameters, Problem
 from fastcf.models.factorization.row_effects import RatedColumns, RowEffects, Side
 from fastcf.scores import Posterior, State
@@ -44,11 +45,15 @@ class GibbsTrainer:
         Number of draws before the first is kept; every ``thin``-th later draw is kept.
     rated_input : bool
         Whether rows depend on which ratings there are.
+    user_noise : bool
+        Whether users differ in the variance of their ratings, see :class:`Noise`.
     """
 
     restorable = False
 
-    def __init__(self, problem: Problem, start: Parameters, burn_in: int, thin: int, rated_input: bool) -> None:
+    def __init__(
+        self, problem: Problem, start: Parameters, burn_in: int, thin: int, *, rated_input: bool, user_noise: bool
+    ) -> None:
         self._problem, self._burn_in, self._thin = problem, burn_in, thin
         self.validated = problem.held_out is not None
         ratings = problem.ratings
@@ -73,7 +78,7 @@ class GibbsTrainer:
         self._bias = start.user_bias / np.float32(self._unit), start.item_bias / np.float32(self._unit)
         self._biased = problem.learnt.bias
         self._k = start.user_factors.shape[1]
-        self._precision = (self._unit / problem.learnt.sigma) ** 2
+        self._noise = Noise((self._unit / problem.learnt.sigma) ** 2, np.ones(ratings.n_users), user_noise)
         most = max(1, -(-(problem.n_epochs - burn_in) // thin))
         rows = ratings.n_users, ratings.n_items
         self._kept_factors = [np.empty((n, most * self._k), np.float32) for n in rows]
@@ -86,7 +91,8 @@ class GibbsTrainer:
             )
         self._kept_effects = [np.empty((most, *each.effects.shape), np.float32) for each in self._effects]
         self._noise_variances: list[float] = []
-        self._priors: list[Prior] = []  # of users and items, last drawn
+        self._user_variances = np.zeros(ratings.n_users)  # sums over the draws kept
+        self._priors: dict[int, Prior] = {}  # of users and items, last drawn
         self._kept_priors: list[list[Prior]] = []
         held_out = problem.held_out
         self._predicted = np.zeros(0 if held_out is None else held_out.values.size)
@@ -97,16 +103,16 @@ class GibbsTrainer:
         """Draw hyperparameters and rows of both sides, then the noise."""
         with single_threaded_blas():  # the same sums on every machine, and no second set of threads
             self._priors.clear()
-            self._draw(0, epoch)
-            self._loss = self._draw(1, epoch)
-            nnz = self._problem.ratings.nnz
-            self._precision = float(self._random.gamma(0.5 * (1 + nnz), 2.0 / (1 + self._loss)))
+            self._draw(1, epoch)
+            squared_errors = self._draw(0, epoch) / self._noise.users
+            self._loss = float(squared_errors.sum())
+            self._noise.draw(squared_errors, np.diff(self._sides[0].csr[0]), self._random)
         self._kept_last = epoch >= self._burn_in and (epoch - self._burn_in) % self._thin == 0
         if self._kept_last:
             self._keep()
 
-    def _draw(self, side: int, epoch: int) -> float:
-        """Draw the rows of a side; return the weighted sum of squared errors thereafter, of items."""
+    def _draw(self, side: int, epoch: int) -> NDArray[np.float64]:
+        """Draw the rows of a side; return their weighted sums of squared errors thereafter."""
         native, n_threads = self._problem.compute
         factors, bias, biased = self._factors[side], self._bias[side], self._biased[side]
         effects = self._effects[side] if self._effects else None
@@ -116,14 +122,20 @@ class GibbsTrainer:
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if biased else factors
         rows = rows.astype(np.float64, copy=False)
         mean, precision = draw_normal_wishart(rows, self._random, None if effects is None else effects.scatter)
-        self._priors.append((mean, precision))
+        if epoch == 0:  # what the rows start from says nothing: as far apart as the prior has them, they move freely
+            mean, precision = np.zeros(len(mean)), len(mean) * np.eye(len(mean))
+        elif effects is not None:
+            effects.draw_strength(precision, self._random)
+        self._priors[side] = mean, precision
         indptr, columns, values = self._sides[side].csr
+        users = self._sides[0].rows if side == 0 else columns
+        weights = self._noise.weights(users, self._sides[side].weights)
         if effects is not None:
-            values = self._drawn_effects(effects, side, epoch, precision)
+            values = self._drawn_effects(effects, side, epoch, precision, weights)
         noise = native.random_on_device(
             *rows.shape, "normal", 1.0, self._problem.seed, _NOISE_STREAM + 2 * epoch + side, n_threads
         )
-        squared_errors = np.empty(len(factors)) if side == 1 else None
+        squared_errors = np.empty(len(factors))
         native.als_update(
             indptr,
             columns,
@@ -131,9 +143,9 @@ class GibbsTrainer:
             self._factors[1 - side],
             factors,
             bias if biased else None,
-            weights=self._sides[side].weights,
+            weights=weights,
             column_offset=self._bias[1 - side] if self._biased[1 - side] else None,
-            precision=self._precision,
+            precision=self._noise.precision,
             prior=precision.astype(np.float32),
             prior_mean=mean.astype(np.float32),
             noise=noise,
@@ -144,10 +156,15 @@ class GibbsTrainer:
         if effects is not None:
             factors += effects.centres
             bias += effects.centre_bias
-        return math.nan if squared_errors is None else float(squared_errors.sum())
+        return squared_errors
 
     def _drawn_effects(
-        self, effects: RowEffects, side: int, epoch: int, precision: NDArray[np.float64]
+        self,
+        effects: RowEffects,
+        side: int,
+        epoch: int,
+        precision: NDArray[np.float64],
+        weights: NDArray[np.float32] | None,
     ) -> NDArray[np.float32]:
         """Draw the effects on a side's rows; return the ratings less what they say of them."""
         problem = self._problem
@@ -155,14 +172,13 @@ class GibbsTrainer:
             *effects.effects.shape, "normal", 1.0, problem.seed, _EFFECT_STREAM + 2 * epoch + side,
             problem.compute.n_threads,
         )  # fmt: skip
-        effects.draw_strength(precision, self._random)
         return effects.draw(
-            self._sides[side],
+            self._sides[side]._replace(weights=weights),
             self._factors[side],
             self._bias[side],
             self._factors[1 - side],
             self._bias[1 - side],
-            noise_precision=self._precision,
+            noise_precision=self._noise.precision,
             precision=precision,
             noise=noise,
             compute=problem.compute,
@@ -177,8 +193,9 @@ class GibbsTrainer:
             kept[sample] = bias
         for kept, effects in zip(self._kept_effects, self._effects, strict=True):
             kept[sample] = effects.effects
-        self._noise_variances.append(self._unit**2 / self._precision)
-        self._kept_priors.append(list(self._priors))
+        self._noise_variances.append(self._unit**2 / self._noise.precision)
+        self._user_variances += self._noise_variances[-1] / self._noise.users
+        self._kept_priors.append([self._priors[side] for side in (0, 1)])
         if self._problem.held_out is not None:
             self._predicted += self._of_held_out()
 
@@ -254,9 +271,11 @@ class GibbsTrainer:
             "kept_user_bias": self._kept_biases[0][:n].copy(),
             "kept_item_bias": self._kept_biases[1][:n].copy(),
             "noise_variances": np.array(self._noise_variances),
-            "numbers": np.array([self._precision, self._loss]),
+            "user_variances": self._user_variances.copy(),
+            "loss": np.array(self._loss),
             "predicted": self._predicted.copy(),
             "random": np.array(words, np.uint64),
+            **self._noise.arrays(),
             **kept,
         }
 
@@ -277,7 +296,8 @@ class GibbsTrainer:
             [(arrays[f"kept_priors_{side}_0"][m], arrays[f"kept_priors_{side}_1"][m]) for side in (0, 1)]
             for m in range(n)
         ]
-        self._precision, self._loss = arrays["numbers"].tolist()
+        self._noise.set_arrays(arrays)
+        self._user_variances, self._loss = arrays["user_variances"].copy(), float(arrays["loss"])
         self._predicted = arrays["predicted"].copy()
         words = [int(word) for word in arrays["random"]]
         state = dict(self._random.bit_generator.state)
@@ -292,18 +312,24 @@ class GibbsTrainer:
         biases: list[NDArray[np.float32]] = [kept[:n] for kept in self._kept_biases]
         effects = [kept[:n] for kept in self._kept_effects]
         variances, priors = self._noise_variances, self._kept_priors
+        user_variances = self._user_variances
         if n == 0:
             factors, biases = list(self._factors), [bias[None] for bias in self._bias]
             effects = [each.effects[None] for each in self._effects]
-            variances = [self._unit**2 / self._precision]
+            variances = [self._unit**2 / self._noise.precision]
+            user_variances = variances[0] / self._noise.users
             width = [k + side for side in self._biased]
-            last = [*self._priors, *((np.zeros(d), np.eye(d)) for d in width[len(self._priors) :])]
+            last = [self._priors.get(side, (np.zeros(d), np.eye(d))) for side, d in enumerate(width)]
             n, priors = 1, [last]
         scale = np.float32(math.sqrt(self._unit / n))
         tables = [np.ascontiguousarray(table) * scale for table in factors]
         samples = [each * np.float32(self._unit) for each in biases]
         means = [each.mean(axis=0, dtype=np.float64).astype(np.float32) for each in samples]
-        posterior = Posterior(samples[0], samples[1], float(np.mean(variances)))
+        noise_variance, of_users = float(np.mean(variances)), None
+        if self._noise.by_user:
+            of_users = (user_variances / n).astype(np.float32)
+            noise_variance = float(np.average(of_users, weights=np.diff(self._sides[0].csr[0])))
+        posterior = Posterior(samples[0], samples[1], noise_variance, of_users)
         draws = Draws(
             self._unit,
             np.array(variances, np.float32),

@@ -546,7 +546,7 @@ class MatrixFactorization(Estimator):
             packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
             drawn = {f"draws_{name}": array for name, array in learnt.draws._asdict().items() if array is not None}
             del drawn["draws_unit"]  # a number
-            packed.arrays.update({**posterior, **drawn})
+            packed.arrays.update({name: array for name, array in {**posterior, **drawn}.items() if array is not None})
         return packed
 
     def _unpack(self, archive: Archive, common: State) -> State:
@@ -599,5 +599,8 @@ def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: L
             array = archive.array(f"draws_{name}", np.float32, (n, d, len(columns)))
             draws = draws._replace(**{name: array})
     items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
-    posterior = Posterior(samples, items, float(archive.meta["noise_variance"]))
+    noise = None
+    if "user_noise_variances" in archive.arrays:
+        noise = archive.array("user_noise_variances", np.float32, (len(common.users),))
+    posterior = Posterior(samples, items, float(archive.meta["noise_variance"]), noise)
     return replace(learnt, n_factors=k, draws=draws, posterior=posterior)

@@ -128,6 +128,10 @@ class LearntFactors:
         "n_factors",
     )  # fmt: skip
 
+    _of_posterior: ClassVar[tuple[str, ...]] = (
+        "n_samples", "noise_variance", "user_noise_variances", "user_bias_samples", "item_bias_samples",
+    )  # fmt: skip
+
     @property
     def settled(self) -> dict[str, float]:
         """The numbers, by name."""
@@ -136,11 +140,10 @@ class LearntFactors:
     @property
     def shown(self) -> tuple[str, ...]:
         """Names of what models show as attributes."""
-        drawn = ("draws", "n_samples", "noise_variance", "user_bias_samples", "item_bias_samples")
-        return self._settled if self.posterior is None else self._settled + drawn
+        return self._settled if self.posterior is None else (*self._settled, "draws", *self._of_posterior)
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("n_samples", "noise_variance", "user_bias_samples", "item_bias_samples"):
+        if name in self._of_posterior:
             return getattr(self.posterior, name)
         raise AttributeError(name)
 

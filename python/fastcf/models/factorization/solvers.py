@@ -228,13 +228,16 @@ class Gibbs(Solver):
     rated_input : bool, default True
         Whether the vectors of users depend on which items they rated, and those of items on who rated them, beside the
         ratings: vectors p_u have the mean ``μ + Σ_j e_j / √n_u`` over the n_u items j that u rated.
+    user_noise : bool, default True
+        Whether users differ in the variance of their ratings around what is predicted, by as much as the data says.
 
     References
     ----------
     R. Salakhutdinov and A. Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML
     2008; biases are one more factor. Y. Koren, "Factorization meets the neighborhood", KDD 2008, and S. Rendle, L.
     Zhang and Y. Koren, "On the difficulty of evaluating baselines", 2019 (``rated_input``: SVD++, and its Bayesian
-    form on both sides).
+    form on both sides). B. Lakshminarayanan, G. Bouchard and C. Archambeau, "Robust Bayesian matrix factorisation",
+    AISTATS 2011 (``user_noise``).
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
@@ -245,11 +248,13 @@ class Gibbs(Solver):
         "burn_in": (Interval(0, integer=True),),
         "thin": (Interval(1, integer=True),),
         "rated_input": (Boolean(),),
+        "user_noise": (Boolean(),),
     }
 
     burn_in: int = 20
     thin: int = 1
     rated_input: bool = field(default=True, kw_only=True)
+    user_noise: bool = field(default=True, kw_only=True)
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse a burn-in as long as the training."""
@@ -258,7 +263,14 @@ class Gibbs(Solver):
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:
         """Return the trainer of a problem."""
-        return GibbsTrainer(problem, start, self.burn_in, self.thin, self.rated_input)
+        return GibbsTrainer(
+            problem,
+            start,
+            self.burn_in,
+            self.thin,
+            rated_input=self.rated_input,
+            user_noise=self.user_noise,
+        )
 
 
 @dataclass(repr=False)
