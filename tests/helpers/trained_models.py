@@ -21,6 +21,7 @@ MODELS: dict[str, Any] = {
     "minibatch": MF(4, solver=GradientDescent(Adam(), batch_size=64), bias="item", **_SEEDED),
     "gd": MF(4, solver="gd", **_SEEDED),
     "bayes": MF(4, solver=Gibbs(burn_in=2, thin=1), **_SEEDED),
+    "bayes of ratings only": MF(4, solver=Gibbs(burn_in=2, rated_input=False, user_noise=False), **_SEEDED),
     "falling rate": MF(4, solver=SGD(schedule="cosine"), **_SEEDED),
     "autoencoder": fastcf.Autoencoder((6,), dropout=0.1, **_SEEDED),
     "autoencoder of labels": fastcf.Autoencoder((6,), cost="logistic", threshold=4, **_SEEDED),

@@ -71,10 +71,10 @@ def test_feature_effects_sweep_is_its_definition(sizes, k, biased, weighted, noi
     got = swept(arguments)
     columns, nnz = arguments["indices"], rows.size
     A = np.c_[arguments["column_factors"], np.ones((sizes[1], int(biased)))]
-    effects, residuals = reference.feature_effects(
-        rows, columns, arguments["weights"] if weighted else np.ones(nnz), A, X, arguments["effects"],
-        arguments["residuals"], 1.7, arguments["prior"], arguments["noise"] if noisy else np.zeros((k + biased, sizes[2])),
-    )  # fmt: skip
+    weights = arguments["weights"] if weighted else np.ones(nnz)
+    noise = arguments["noise"] if noisy else np.zeros((k + biased, sizes[2]))
+    start = arguments["effects"], arguments["residuals"]
+    effects, residuals = reference.feature_effects(rows, columns, weights, A, X, *start, 1.7, arguments["prior"], noise)
     np.testing.assert_allclose(got["effects"], effects, atol=2e-4)
     np.testing.assert_allclose(got["residuals"], residuals, atol=2e-3)
     moved = X @ (effects - arguments["effects"]).T

@@ -181,7 +181,7 @@ def test_bayes_standard_deviations_are_calibrated():
     assert 0.9 < z.std() < 1.1
     assert 0.92 < (np.abs(z) < 1.96).mean() < 0.98
     assert np.sqrt(model.noise_variance_) == pytest.approx(0.7, rel=0.1)
-    assert (std**2 > model.noise_variance_).all()
+    assert (std**2 > model.user_noise_variances_[train.users.rows(test.to_coo()[0])]).all()
 
 
 def test_bayes_standard_deviations_of_unknown_rows_are_finite(split):
@@ -191,7 +191,8 @@ def test_bayes_standard_deviations_of_unknown_rows_are_finite(split):
     mean, std = model.predict(pairs, return_std=True)
     assert mean.shape == std.shape == (4,)
     assert std[3] == pytest.approx(np.sqrt(model.noise_variance_), rel=1e-5)
-    assert (std >= std[3] * (1 - 1e-6)).all()
+    assert std[1] >= std[3] * (1 - 1e-6)
+    assert np.minimum(std[0], std[2]) >= np.sqrt(model.user_noise_variances_[0]) * (1 - 1e-6)
 
 
 def test_bayes_thinned_draws_are_fewer(split):

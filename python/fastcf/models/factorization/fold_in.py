@@ -146,7 +146,7 @@ class PosteriorFolding(Folding):
             biases[sample] += centres[:, k]
         biases *= np.float32(draws.unit)
         bias = biases.mean(axis=0, dtype=np.float64).astype(np.float32)
-        folded = replace(posterior, **{f"{rated.by}_bias_samples": biases})
+        folded = replace(posterior, user_bias_samples=biases) if users else replace(posterior, item_bias_samples=biases)
         if users and posterior.user_noise_variances is not None:  # nothing is known of how predictable they are
             folded = replace(folded, user_noise_variances=np.full(n_rows, posterior.noise_variance, np.float32))
         others["posterior"] = folded

@@ -153,6 +153,8 @@ class MatrixFactorization(Estimator):
         "bayes": the hyperparameters of the draws, which ``fold_in`` needs.
     noise_variance_ : float
         "bayes": mean variance of a rating of weight 1 around its prediction.
+    user_noise_variances_ : ndarray of shape (n_users,), float32, or None
+        "bayes" with ``user_noise``: the same of each user's ratings.
     user_bias_samples_, item_bias_samples_ : ndarray of shape (n_samples_, n_users), (n_samples_, n_items), float32
         "bayes": the biases of the draws.
     device_ : str
@@ -594,10 +596,13 @@ def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: L
             for name, shape in zip(Draws._fields[1:6], shapes, strict=True)
         ),
     )
-    for name, d, columns in zip(Draws._fields[6:], widths, (common.items, common.users), strict=True):
-        if f"draws_{name}" in archive.arrays:  # without rated_input, and in files of before, there are none
-            array = archive.array(f"draws_{name}", np.float32, (n, d, len(columns)))
-            draws = draws._replace(**{name: array})
+    if "draws_user_effects" in archive.arrays:  # without rated_input, and in files of before, there are none
+        columns = len(common.items), len(common.users)
+        of_users, of_items = (
+            archive.array(f"draws_{by}_effects", np.float32, (n, d, n_columns))
+            for by, d, n_columns in zip(("user", "item"), widths, columns, strict=True)
+        )
+        draws = draws._replace(user_effects=of_users, item_effects=of_items)
     items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
     noise = None
     if "user_noise_variances" in archive.arrays:

@@ -46,9 +46,7 @@ class Noise:
         own: NDArray[np.float32] = self.users.astype(np.float32)[users]
         return own if weights is None else own * weights
 
-    def draw(
-        self, squared_errors: NDArray[np.float64], counts: NDArray[np.int64], random: np.random.Generator
-    ) -> None:
+    def draw(self, squared_errors: NDArray[np.float64], counts: NDArray[np.int64], random: np.random.Generator) -> None:
         """Draw α_u, ν and α given the users' weighted sums of squared errors and numbers of ratings."""
         if self.by_user:
             half = 0.5 * self.freedom

@@ -1,0 +1,168 @@
+"""Gibbs sampling told which ratings there are, and of users who differ in noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import fastcf
+from fastcf import MatrixFactorization
+from fastcf.models.factorization.noise import Noise
+from fastcf.models.factorization.row_effects import RatedColumns, RowEffects, Side
+from fastcf.serialization import save_archive
+from fastcf.solvers import Gibbs
+
+SHORT = {"n_epochs": 50, "n_factors": 6, "random_state": 0, "n_threads": 1}
+PLAIN = Gibbs(rated_input=False, user_noise=False)
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    """Ratings whose choice tells of taste."""
+    ratings = fastcf.data.make_ratings(600, 300, 12_000, choice=3.0, noise=0.5, levels=None, random_state=0)
+    return fastcf.data.train_test_split(ratings, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def fitted(chosen):
+    return MatrixFactorization(solver="bayes", **SHORT).fit(chosen[0])
+
+
+def rmse(model, test):
+    return -model.score(test)
+
+
+def test_gibbs_rated_input_lowers_the_error_where_choice_tells_of_taste(chosen, fitted):
+    train, test = chosen
+    without = MatrixFactorization(solver=Gibbs(rated_input=False), **SHORT).fit(train)
+    assert without.draws_.user_effects is None
+    assert rmse(fitted, test) < 0.98 * rmse(without, test)
+
+
+def test_gibbs_user_noise_finds_who_is_predictable():
+    rng = np.random.default_rng(0)
+    users, items, values = fastcf.data.make_ratings(200, 100, 8_000, noise=0.0, levels=None, random_state=0).to_coo()
+    noise = np.where(np.arange(200) % 2, 0.2, 1.5)
+    ratings = fastcf.Ratings.from_coo(users, items, values + noise[users] * rng.standard_normal(values.size))
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    model = MatrixFactorization(solver="bayes", **SHORT).fit(train)
+    found = np.sqrt(model.user_noise_variances_)
+    ids = np.asarray(model.users_.ids)
+    assert np.median(found[noise[ids] > 1]) == pytest.approx(1.5, rel=0.15)
+    assert np.median(found[noise[ids] < 1]) < 0.5
+    assert rmse(model, test) < 0.99 * rmse(
+        MatrixFactorization(solver=Gibbs(user_noise=False), **SHORT).fit(train), test
+    )
+
+
+def test_gibbs_noise_of_like_users_is_one_variance():
+    rng = np.random.default_rng(0)
+    counts = np.full(500, 40)
+    errors = 0.25 * rng.chisquare(counts)
+    noise = Noise(1.0, np.ones(500), by_user=True)
+    freedom = []
+    for _ in range(60):
+        noise.draw(errors, counts, rng)
+        freedom.append(noise.freedom)
+    assert noise.precision * noise.users.mean() == pytest.approx(4, rel=0.05)
+    assert np.median(freedom[20:]) > 60
+    noise = Noise(1.0, np.ones(500), by_user=False)
+    noise.draw(errors, counts, rng)
+    assert noise.precision == pytest.approx(4, rel=0.05)
+    assert (noise.users == 1).all()
+
+
+def test_gibbs_draws_the_effects_around_zero_as_strongly_as_they_are():
+    rng = np.random.default_rng(0)
+    effects = RowEffects.of(
+        RatedColumns(np.zeros(401, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)), 3, 4, True
+    )
+    root = rng.standard_normal((5, 5))
+    precision = root @ root.T + np.eye(5)
+    effects.effects[:] = np.linalg.cholesky(np.linalg.inv(9 * precision)) @ rng.standard_normal((5, 400))
+    draws = []
+    for _ in range(200):
+        effects.draw_strength(precision, rng)
+        draws.append(effects.strength)
+    assert np.mean(draws) == pytest.approx(9, rel=0.1)
+    assert np.std(draws) == pytest.approx(9 / np.sqrt(1000), rel=0.3)
+
+
+def test_gibbs_ratings_less_the_centres_are_what_the_rows_are_drawn_from():
+    ratings = fastcf.data.make_ratings(30, 20, 200, random_state=0)
+    by_item = ratings.by_item()
+    users = Side((ratings.indptr, ratings.indices, ratings.values), ratings.row_of_entry(), None)
+    items = Side((by_item.indptr, by_item.indices, ratings.values[by_item.entries]), by_item.indices, None)
+    effects = RowEffects.of(RatedColumns.of(users, items), 30, 3, True)
+    rng = np.random.default_rng(0)
+
+    def normal(*shape):
+        return rng.standard_normal(shape).astype(np.float32)
+
+    P, Q, b, c = normal(30, 3), normal(20, 3), normal(30), normal(20)
+    compute = fastcf.scores.Compute(fastcf._backend.resolve_device("cpu", "test").module, 1)
+    for _ in range(2):
+        left = effects.draw(
+            users, P, b, Q, c, noise_precision=2.0, precision=np.eye(4), noise=normal(4, 20), compute=compute
+        )
+    X = np.zeros((30, 20))
+    X[users.rows, ratings.indices] = 1 / np.sqrt(np.diff(ratings.indptr))[users.rows]
+    centres = X @ effects.effects.T.astype(np.float64)
+    np.testing.assert_allclose(np.c_[effects.centres, effects.centre_bias], centres, atol=1e-4)
+    said = (centres[users.rows, :3] * Q[ratings.indices]).sum(axis=1) + centres[users.rows, 3]
+    np.testing.assert_allclose(left, ratings.values - said, atol=1e-4)
+
+
+@pytest.mark.parametrize("by", ["user", "item"])
+def test_gibbs_folded_rows_are_near_the_fitted_ones(chosen, fitted, by):
+    train, test = chosen
+    names = (train.users if by == "user" else train.items).ids
+    rows = train.row_of_entry() if by == "user" else train.indices
+    users, items, values = train.take(np.isin(rows, np.arange(60))).to_coo()
+    folded = fitted.fold_in(fastcf.Ratings.from_coo(users, items, values), by=by)
+    told = np.isin(test.to_coo()[0 if by == "user" else 1], names[:60])
+    known = test.take(told)
+    plain = fastcf.BiasModel().fit(train)
+    assert rmse(folded, known) < 1.05 * rmse(fitted, known)
+    assert rmse(fitted, known) < rmse(plain, known)
+
+
+@pytest.mark.parametrize("solver", ["bayes", PLAIN])
+def test_gibbs_file_holds_what_folding_in_needs(chosen, tmp_path, solver):
+    train, test = chosen
+    model = MatrixFactorization(solver=solver, **{**SHORT, "n_epochs": 25}).fit(train)
+    model.save(tmp_path / "model.safetensors")
+    loaded = fastcf.load(tmp_path / "model.safetensors")
+    some = train.take(np.arange(200))
+    for one, other in zip(
+        loaded.fold_in(some).predict(test, return_std=True), model.fold_in(some).predict(test, return_std=True),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["draws_user_effects", "draws_item_effects", "user_noise_variances"])
+def test_gibbs_damaged_file_is_a_data_error(fitted, tmp_path, name):
+    archive = fitted.to_archive()
+    save_archive(tmp_path / "m", replace(archive, arrays={**archive.arrays, name: archive.arrays[name][:-1]}))
+    with pytest.raises(fastcf.DataError, match=name):
+        fastcf.load(tmp_path / "m")
+
+
+def test_gibbs_switches_are_checked():
+    for name in ("rated_input", "user_noise"):
+        with pytest.raises(TypeError, match=f"Gibbs: {name} must be"):
+            Gibbs(**{name: 0.5})
+
+
+@pytest.mark.parametrize("name", ["ml-latest-small/ratings.csv", "goodbooks-2672/ratings.csv"])
+def test_gibbs_eighty_percent_intervals_hold_eighty_percent_of_real_ratings(data_dir, name):
+    ratings = fastcf.data.load_ratings(data_dir / name)
+    rows = ratings.row_of_entry()
+    train, test = fastcf.data.train_test_split(ratings.take(rows < 600), random_state=0)
+    model = MatrixFactorization(solver="bayes", **{**SHORT, "n_epochs": 70}).fit(train)
+    mean, std = model.predict(test, return_std=True)
+    inside = np.mean(np.abs(test.values - mean) <= 1.2815515655 * std)
+    assert 0.77 <= inside <= 0.83
