@@ -100,23 +100,26 @@ class Sweep {
     template <bool kWeighted>
     RowSums summed(std::int64_t row, float moved) const {
         const std::int32_t* const columns = rows_.ratings.indices;
+        const float* const weights = rows_.weights.data;
+        const Entries* const entries = entries_.data();
+        float* const residuals = residuals_.data;
         const std::int64_t end = rows_.ratings.indptr[row + 1];
-        RowSums sums, odd;
-        const auto add = [&](std::int64_t e, RowSums& to) {
-            const Entries entry = entries_[static_cast<std::size_t>(columns[e])];
-            const float left = residuals_[e] - moved * entry.before;
-            residuals_[e] = left;
-            const float weighted = kWeighted ? rows_.weights[e] * entry.now : entry.now;
-            to.error += weighted * left;
-            to.curvature += weighted * entry.now;
+        float error[2] = {}, curvature[2] = {};
+        const auto add = [&](std::int64_t e, int to) {
+            const Entries entry = entries[columns[e]];
+            const float left = residuals[e] - moved * entry.before;
+            residuals[e] = left;
+            const float weighted = kWeighted ? weights[e] * entry.now : entry.now;
+            error[to] += weighted * left;
+            curvature[to] += weighted * entry.now;
         };
         std::int64_t e = rows_.ratings.indptr[row];
         for (; e + 2 <= end; e += 2) {
-            add(e, sums);
-            add(e + 1, odd);
+            add(e, 0);
+            add(e + 1, 1);
         }
-        if (e < end) add(e, sums);
-        return {sums.error + odd.error, sums.curvature + odd.curvature, 0.0f};
+        if (e < end) add(e, 0);
+        return {error[0] + error[1], curvature[0] + curvature[1], 0.0f};
     }
 
     // What the prior expects of coordinate f from the others, times the precision that it has.
@@ -133,33 +136,36 @@ class Sweep {
     }
 
     void draw(std::int64_t f) {
-        const CsrView& features = rows_.features;
+        const std::int64_t* const indptr = rows_.features.indptr;
+        const std::int32_t* const indices = rows_.features.indices;
+        const float* const values = rows_.features.values;
+        const float* const noise = rows_.noise.data == nullptr ? nullptr : rows_.noise.row(f);
         const float own = rows_.prior.row(f)[f];
         float* const effects = effects_.row(f);
+        RowSums* const rows = sums_.data();
         for (std::int64_t j = 0; j < effects_.cols; ++j) {
-            const std::int64_t begin = features.indptr[j], end = features.indptr[j + 1];
-            RowSums total, odd;
-            const auto add = [&](std::int64_t e, RowSums& to) {
-                const RowSums& sums = sums_[static_cast<std::size_t>(features.indices[e])];
-                const float value = features.values[e];
-                to.error += value * sums.error;
-                to.curvature += value * value * sums.curvature;
+            const std::int64_t begin = indptr[j], end = indptr[j + 1];
+            float error[2] = {}, curvature[2] = {};
+            const auto add = [&](std::int64_t e, int to) {
+                const RowSums& sums = rows[indices[e]];
+                const float value = values[e];
+                error[to] += value * sums.error;
+                curvature[to] += value * value * sums.curvature;
             };
             std::int64_t e = begin;
             for (; e + 2 <= end; e += 2) {
-                add(e, total);
-                add(e + 1, odd);
+                add(e, 0);
+                add(e + 1, 1);
             }
-            if (e < end) add(e, total);
-            const float seen = total.curvature + odd.curvature, precision = seen + own;
-            float drawn =
-                (total.error + odd.error + seen * effects[j] + pull_[static_cast<std::size_t>(j)]) / precision;
-            if (rows_.noise.data != nullptr) drawn += rows_.noise.row(f)[j] / std::sqrt(precision);
+            if (e < end) add(e, 0);
+            const float seen = curvature[0] + curvature[1], precision = seen + own;
+            float drawn = (error[0] + error[1] + seen * effects[j] + pull_[static_cast<std::size_t>(j)]) / precision;
+            if (noise != nullptr) drawn += noise[j] / std::sqrt(precision);
             const float moved = drawn - effects[j];
             effects[j] = drawn;
             for (e = begin; e < end; ++e) {
-                RowSums& sums = sums_[static_cast<std::size_t>(features.indices[e])];
-                const float step = features.values[e] * moved;
+                RowSums& sums = rows[indices[e]];
+                const float step = values[e] * moved;
                 sums.moved += step;
                 sums.error -= step * sums.curvature;
             }
