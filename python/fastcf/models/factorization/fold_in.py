@@ -150,7 +150,10 @@ class PosteriorFolding(Folding):
         if users and posterior.user_noise_variances is not None:  # nothing is known of how predictable they are
             folded = replace(folded, user_noise_variances=np.full(n_rows, posterior.noise_variance, np.float32))
         others["posterior"] = folded
-        return _with_rows(state.replaced(learnt=replace(learnt, posterior=folded)), rated.by, factors, bias, **others)
+        # Nothing is known of the effects of the new rows on those of the other side.
+        draws = draws._replace(item_effects=None) if users else draws._replace(user_effects=None)
+        learnt = replace(learnt, draws=draws, posterior=folded)
+        return _with_rows(state.replaced(learnt=learnt), rated.by, factors, bias, **others)
 
 
 class LabelFolding(Folding):

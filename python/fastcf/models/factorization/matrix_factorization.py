@@ -596,13 +596,12 @@ def _with_draws(archive: Archive, common: State, scores: FactorScores, learnt: L
             for name, shape in zip(Draws._fields[1:6], shapes, strict=True)
         ),
     )
-    if "draws_user_effects" in archive.arrays:  # without rated_input, and in files of before, there are none
-        columns = len(common.items), len(common.users)
-        of_users, of_items = (
-            archive.array(f"draws_{by}_effects", np.float32, (n, d, n_columns))
-            for by, d, n_columns in zip(("user", "item"), widths, columns, strict=True)
-        )
-        draws = draws._replace(user_effects=of_users, item_effects=of_items)
+    columns = len(common.items), len(common.users)
+    effects = [
+        archive.array(name, np.float32, (n, d, n_columns)) if name in archive.arrays else None  # with rated_input only
+        for name, d, n_columns in zip(("draws_user_effects", "draws_item_effects"), widths, columns, strict=True)
+    ]
+    draws = draws._replace(user_effects=effects[0], item_effects=effects[1])
     items = archive.array("item_bias_samples", np.float32, (n, len(common.items)))
     noise = None
     if "user_noise_variances" in archive.arrays:
