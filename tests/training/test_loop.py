@@ -231,6 +231,17 @@ def test_loop_shows_a_progress_bar(verbose, capsys, monkeypatch):
     assert "2/2" in err
 
 
+@pytest.mark.parametrize("long", [False, True])
+def test_loop_shows_a_bar_of_long_trainings(long, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    if long:
+        monkeypatch.setattr("fastcf.training.loop._LONG", 0.0)
+    Scripted(2, verbose="auto").fit(Script())
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("2/2" in err) == long
+
+
 def test_loop_prints_a_line_per_epoch(capsys):
     Scripted(3, verbose=2).fit(Script(validation=[3.0, 2.0, 1.0]))
     lines = capsys.readouterr().out.splitlines()

@@ -4,6 +4,7 @@ from fastcf.features.derived import item_features, user_features
 from fastcf.features.joining import hstack, identity
 from fastcf.features.ready_made import MovieLensFeatures, movielens
 from fastcf.features.tables import TableFeatures
+from fastcf.features.watching import watched
 
 __all__ = [
     "MovieLensFeatures",
@@ -13,4 +14,5 @@ __all__ = [
     "item_features",
     "movielens",
     "user_features",
+    "watched",
 ]

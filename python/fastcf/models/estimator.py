@@ -220,7 +220,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         validation: Validation,
         callbacks: Callback | Iterable[Callback] | None,
         checkpoint: Checkpoint,
-        verbose: int | bool,
+        verbose: int | bool | str,
     ) -> None:
         """Train, and replace the state; after Ctrl-C or divergence by the last finite one.
 

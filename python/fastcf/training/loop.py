@@ -20,6 +20,7 @@ from fastcf.training.view import TrainingView
 
 __all__ = ["Trainer", "Training", "check_patience"]
 
+_LONG = 10.0  # seconds after which a training that was not asked for a bar shows one
 _EXPLOSION = 1e6  # a cost this many times the first epoch's is on its way to infinity
 
 
@@ -103,8 +104,9 @@ class Training:
         ``patience``, and decides by ``restore_best`` whether the best epoch by its own ``monitor`` is restored.
     checkpoint : Checkpoint
         Where training goes on from, and where it is written to.
-    verbose : int or bool
-        0 or False: silent; 1 or True: a progress bar (on a terminal); 2: a line per epoch.
+    verbose : int, bool or "auto"
+        0 or False: silent; 1 or True: a progress bar (on a terminal); 2: a line per epoch; "auto": a bar for trainings
+        that take long.
     n_threads : int or None
         Of views.
     """
@@ -119,7 +121,7 @@ class Training:
         validation: Validation,
         callbacks: Callback | Iterable[Callback] | None,
         checkpoint: Checkpoint,
-        verbose: int | bool,
+        verbose: int | bool | str,
         n_threads: int | None,
     ) -> None:
         self._trainer = trainer
@@ -139,7 +141,9 @@ class Training:
             best = own[0]
         self._best = best if trainer.restorable else None
         shown: list[Callback] = [PythonLogging()]
-        if verbose:
+        if isinstance(verbose, str):
+            shown.append(ProgressBar(n_epochs, delay=_LONG))
+        elif verbose:
             shown.append(ProgressBar(n_epochs) if int(verbose) == 1 else LogHistory())
         self._watchers = CallbackList([*own, *given, *shown])
         read = checkpoint.kept or any(getattr(each, "reads_costs", True) for each in self._watchers.callbacks)

@@ -46,6 +46,8 @@ class ProgressBar(Callback):
         The stream; by default standard error.
     disable : bool or None, default None
         None: draw only on a terminal.
+    delay : float, default 0.0
+        Seconds that pass before it is drawn: short trainings show nothing.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class ProgressBar(Callback):
         fields: Sequence[str] | None = None,
         file: IO[str] | None = None,
         disable: bool | None = None,
+        delay: float = 0.0,
     ) -> None:
         self.n_epochs = n_epochs
         self.description = description
         self.fields = None if fields is None else tuple(fields)
         self.file = file
         self.disable = disable
+        self.delay = delay
         self._bar: Any = None
 
     def on_train_begin(self, view: Any) -> None:
@@ -74,6 +78,7 @@ class ProgressBar(Callback):
             unit="epoch",
             file=self.file if self.file is not None else sys.stderr,
             disable=self.disable,
+            delay=self.delay,
         )
 
     def on_epoch_end(self, view: Any, record: Record) -> None:

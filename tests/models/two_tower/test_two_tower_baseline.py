@@ -111,6 +111,15 @@ def test_two_tower_baseline_is_for_ratings(ratings, tables):
     assert likes.user_vectors().shape[1] == 3
 
 
+def test_two_tower_batches_grow_with_the_ratings(ratings, monkeypatch):
+    monkeypatch.setattr("fastcf.models.two_tower.two_tower._LEAST_BATCH", 4)
+    auto, wanted = towers(batch_size="auto").fit(ratings), towers(batch_size=10).fit(ratings)  # of 1,000 ratings
+    np.testing.assert_array_equal(auto.predict_matrix(), wanted.predict_matrix())
+    monkeypatch.setattr("fastcf.models.two_tower.two_tower._LARGEST_BATCH", 6)
+    few, wanted = towers(batch_size="auto").fit(ratings), towers(batch_size=6).fit(ratings)
+    np.testing.assert_array_equal(few.predict_matrix(), wanted.predict_matrix())
+
+
 def test_two_tower_beside_a_baseline_does_not_lose_to_it_on_a_real_set(data_dir):
     made = fastcf.data.load_ratings(data_dir / "ml-latest-small")
     often = np.bincount(made.indices, minlength=made.n_items)[made.indices] >= 20

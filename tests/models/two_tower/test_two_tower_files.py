@@ -273,7 +273,7 @@ def test_two_tower_works_in_grid_search(tables, ratings):
         ({"dropout": 1.0}, ValueError, "dropout must be .*; got 1.0"),
         ({"reg": -1.0}, ValueError, "reg must be a finite number of at least 0; got -1.0"),
         ({"optimizer": "lbfgs"}, ValueError, "optimizer must be"),
-        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1; got 0"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer of at least 1, or 'auto'; got 0"),
         ({"n_epochs": 0}, ValueError, "n_epochs must be"),
         ({"patience": 0}, ValueError, "patience must be"),
         ({"patience": 3}, ValueError, "patience needs validation ratings"),

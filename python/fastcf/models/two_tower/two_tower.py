@@ -41,6 +41,7 @@ _AUTO_BASELINE_SCALE = 0.35  # of the standard deviation of what the baseline le
 _AUTO_LOGISTIC_SCALE = 3.0
 _AUTO_EPOCHS, _AUTO_BASELINE_EPOCHS = 10, 5
 _AUTO_CHOICE_SCALE = 10.0
+_LEAST_BATCH, _LARGEST_BATCH = 1024, 16_384
 _CHECKED_RATINGS = 100  # of a gradient check, which evaluates the cost of all of them some thousand times
 _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of the cost
 
@@ -103,9 +104,10 @@ class TwoTower(Estimator):
     optimizer : str or Optimizer, default "adam"
         A name or an object of :mod:`fastcf.optimizers`, as for :class:`Autoencoder`. The step size "auto" is 0.002 with
         Adam, 0.02 with AdaGrad, 1 with AdaDelta and gradient descent, 0.2 with Momentum and Nesterov.
-    batch_size : int, default 1024
-        Ratings per step; with the softmax cost also how many choices are compared. A batch of B choices then takes up
-        to 4 B² bytes.
+    batch_size : int or "auto", default "auto"
+        Ratings per step. "auto": 1024, of more than 102,400 ratings a hundredth, up to 16,384, so that an epoch has a
+        hundred steps; 1024 for choices. With the softmax cost also how many choices are compared: a batch of B choices
+        then takes up to 4 B² bytes.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with ``patience``). "auto": 5 beside a baseline, else 10.
     patience : int or None, default None
@@ -117,8 +119,11 @@ class TwoTower(Estimator):
         of a side without features are three times as large.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first weights, the order of ratings and dropout.
-    n_threads, device, verbose
+    n_threads, device
         As for :class:`MatrixFactorization`.
+    verbose : int, bool or "auto", default "auto"
+        As for :class:`MatrixFactorization`; "auto": a progress bar on a terminal, if training takes more than ten
+        seconds.
 
     Attributes
     ----------
@@ -214,12 +219,12 @@ class TwoTower(Estimator):
         "dropout": (Interval(0, 0.999),),
         "reg": (Interval(0),),
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
-        "batch_size": (Interval(1, integer=True),),
+        "batch_size": (Interval(1, integer=True), OneOf(("auto",))),
         "n_epochs": (Interval(1, integer=True), OneOf(("auto",))),
         "patience": (Interval(1, integer=True), Nothing()),
         "init": (OneOf(INITS),),
         "random_state": (RandomSeed(),),
-        "verbose": VERBOSE,
+        "verbose": (*VERBOSE, OneOf(("auto",))),
         **Estimator._constraints,
     }
 
@@ -240,14 +245,14 @@ class TwoTower(Estimator):
         dropout: float = 0.0,
         reg: float = 100.0,
         optimizer: str | Optimizer = "adam",
-        batch_size: int = 1024,
+        batch_size: int | str = "auto",
         n_epochs: int | str = "auto",
         patience: int | None = None,
         init: str = "he",
         random_state: RandomState = None,
         n_threads: int | None = None,
         device: str = "auto",
-        verbose: int | bool = 0,
+        verbose: int | bool | str = "auto",
     ) -> None:
         self.user_layers = user_layers
         self.item_layers = item_layers
@@ -369,7 +374,7 @@ class TwoTower(Estimator):
             optimizer,
             optimizer.first_rate(_RATES),
             n_epochs,
-            int(self.batch_size),
+            self._batch(ratings),
             float(self.dropout),
             float(self.reg),
             seed,
@@ -428,6 +433,12 @@ class TwoTower(Estimator):
             raise ValueError(f"{caller} must have users and items with ratings or features; got {values.size} without")
         weights = None if ratings.weights is None else ratings.weights[known]
         return HeldOut(rows[0][known], rows[1][known], values[known], weights)
+
+    def _batch(self, ratings: Ratings) -> int:
+        """Return the ratings of a step."""
+        if not isinstance(self.batch_size, str):
+            return int(self.batch_size)
+        return _LEAST_BATCH if self._targets.choices else min(max(ratings.nnz // 100, _LEAST_BATCH), _LARGEST_BATCH)
 
     def _epochs(self, baseline: Baseline | None) -> int:
         if isinstance(self.n_epochs, str):
