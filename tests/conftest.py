@@ -18,14 +18,29 @@ from fastcf import _backend
 settings.register_profile("fastcf", deadline=None, derandomize=True)
 # FASTCF_TEST_PROFILE=long looks for what these miss: twenty times as many, others each time.
 settings.register_profile("long", deadline=None, derandomize=False, max_examples=2000, print_blob=True)
-# A quarter of them, for `.ci/run`, which has fifteen minutes; `.ci/full` runs them all, at every instruction set.
+# A quarter of them and no tests marked `slow`, for `.ci/run`, which has fifteen minutes; `.ci/full` runs them all.
 settings.register_profile("short", deadline=None, derandomize=True, max_examples=25)
-EXAMPLES = {"short": 0.25, "long": 20.0}
+# A tenth, for the levels of instructions below the processor's own.
+settings.register_profile("shortest", deadline=None, derandomize=True, max_examples=10)
+EXAMPLES = {"shortest": 0.1, "short": 0.25, "long": 20.0}
+QUICK = ("shortest", "short")
 PROFILE = os.environ.get("FASTCF_TEST_PROFILE", "fastcf")
 settings.load_profile(PROFILE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _is_slow(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("slow")
+    if marker is None:
+        return False
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return not marker.args or any(parameters.get(name) in marker.args for name in ("backend", "auto_backend", "device"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if PROFILE in QUICK:
+        slow = [item for item in items if _is_slow(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in set(slow)]
     if PROFILE not in EXAMPLES:
         return
     attribute = "_hypothesis_internal_use_settings"  # where @settings leaves what a test states
@@ -38,6 +53,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "every_isa: runs native kernels; tests/backend/test_isa.py repeats it at every level"
+    )
+    config.addinivalue_line(
+        "markers", "slow(backend, ...): takes seconds, on these backends, and a quicker test looks for the same faults"
     )
 
 

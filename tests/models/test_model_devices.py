@@ -52,6 +52,7 @@ def test_model_logistic_sgd_learns_the_same_on_every_device(device, split, deter
     assert model.history_[-1]["train_log_loss"] == pytest.approx(wanted.history_[-1]["train_log_loss"], rel=0.03)
 
 
+@pytest.mark.slow("emu")
 def test_model_logistic_penalty_is_estimated_on_every_device(device):
     train = fastcf.data.make_ratings(60, 40, 700, random_state=0)
     options = {"n_factors": 4, "n_epochs": 3, "random_state": 0, "cost": "logistic", "threshold": 3.5}

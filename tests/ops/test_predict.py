@@ -111,6 +111,7 @@ def test_predict_evaluate_pairs_equals_reference(backend, shape, n, weighted, lo
     assert abs(loss - expected) <= w @ bound + 1e-12 * n * np.abs(exact).max(initial=1)
 
 
+@pytest.mark.slow("emu")
 def test_predict_same_bits_for_any_number_of_threads_and_alone(backend):
     rng = np.random.default_rng(3)
     model = make_model(rng, 500, 400, 37)

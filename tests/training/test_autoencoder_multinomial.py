@@ -121,6 +121,7 @@ def test_multinomial_gradient_equals_reference(backend):
 
 @pytest.mark.parametrize("n_negatives", [0, 4])
 @pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.slow("emu")
 def test_multinomial_gradients_pass_the_check_with_the_penalty(backend, n_negatives, tied):
     layers = (4, 3)
     csr, inputs, targets, start = problem(3, 10, 9, layers, tied, rated=True, density=0.1)

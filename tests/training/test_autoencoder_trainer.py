@@ -151,6 +151,7 @@ def test_autoencoder_gradient_has_the_penalty_of_training(backend, bias, dense, 
 @pytest.mark.parametrize("output", ["identity", "sigmoid", "selu"])
 @pytest.mark.parametrize("kind", ["selu", "tanh", "elu"])
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
+@pytest.mark.slow("emu")
 def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied, dense, decay):
     layers = (4, 3)
     csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True)

@@ -144,6 +144,7 @@ def test_two_tower_gradient_has_the_penalty_of_training(backend, kinds):
 @pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
 @pytest.mark.parametrize("length", [0.0, 1.7])
 @pytest.mark.parametrize("activation", ["selu", "tanh", "elu"])
+@pytest.mark.slow("emu")
 def test_two_tower_gradients_pass_the_check(backend, activation, length, loss, decay):
     problem = Problem(3, (10, 9), ("mixed", "mixed"), ((5, 4), (6,)), loss, True, np.float64)
     names = [str(i) for i in range(len(flat(problem.towers)))]

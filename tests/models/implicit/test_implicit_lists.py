@@ -16,8 +16,8 @@ from fastcf.models.implicit import held_out
     ("file", "threshold", "margin"),
     [
         ("ml-latest-small/ratings.csv", 4, 0.06),
-        ("movietweetings-100k/ratings.dat", 8, 0.005),
-        ("goodbooks-2672/ratings.csv", 4, 0.06),
+        pytest.param("movietweetings-100k/ratings.dat", 8, 0.005, marks=pytest.mark.slow),
+        pytest.param("goodbooks-2672/ratings.csv", 4, 0.06, marks=pytest.mark.slow),
     ],
 )
 def test_implicit_defaults_on_real_sets_beat_popular_items(data_dir, file, threshold, margin):
