@@ -2,24 +2,30 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
+#include "core/aligned.h"
 #include "core/parallel.h"
 
 namespace fastcf {
 namespace {
 
 constexpr std::int64_t kRowsPerTask = 64;
-constexpr std::int64_t kFeaturesPerTask = 4096;
+constexpr std::int64_t kFeaturesPerTask = 1024;
 
-// What the sweep over features knows of a row: h and s of the contract, and what the features have moved it by.
+// Four entries of a vector, which every instruction set has a register for.
+using Quad = float __attribute__((vector_size(16)));
+
+Quad load(const float* p) {
+    Quad quad;
+    std::memcpy(&quad, p, sizeof quad);
+    return quad;
+}
+
+// What the sweep over features knows of a row: h and S of the contract, and what the features have moved it by.
 struct RowSums {
-    float error = 0, curvature = 0, moved = 0;
-};
-
-// The entries of a column, one after the other, those of the coordinate before beside them.
-struct Entries {
-    float before = 0, now = 0;
+    Quad error{}, moved{}, curvature[kEffectBlock]{};
 };
 
 void check_featured(const FeaturedRows& rows, MatrixView<float> effects, VectorView<float> residuals,
@@ -47,6 +53,26 @@ void check_featured(const FeaturedRows& rows, MatrixView<float> effects, VectorV
     check(rows.precision > 0, caller, ": precision must be positive; got ", rows.precision);
 }
 
+// x = A^-1 right + R^-1 noise with A = R^T R; A is overwritten.
+Quad drawn(Quad* a, Quad right, Quad noise) {
+    Quad inverse{};
+    for (int i = 0; i < kEffectBlock; ++i) {
+        inverse[i] = 1.0f / std::sqrt(a[i][i]);
+        a[i] *= inverse[i];
+        right[i] *= inverse[i];
+        for (int below = i + 1; below < kEffectBlock; ++below) {
+            a[below] -= a[i][below] * a[i];
+            right[below] -= a[i][below] * right[i];
+        }
+    }
+    Quad x = right + noise;
+    for (int i = kEffectBlock - 1; i >= 0; --i) {
+        for (int after = i + 1; after < kEffectBlock; ++after) x[i] -= a[i][after] * x[after];
+        x[i] *= inverse[i];
+    }
+    return x;
+}
+
 class Sweep {
   public:
     Sweep(const FeaturedRows& rows, MatrixView<float> effects, VectorView<float> residuals, MatrixView<float> factors,
@@ -56,118 +82,121 @@ class Sweep {
           residuals_(residuals),
           factors_(factors),
           bias_(bias),
-          n_threads_(threads_for(residuals.size, n_threads)),
+          n_threads_(threads_for(residuals.size * kEffectBlock, n_threads)),
+          stride_((effects.rows + 2 * kEffectBlock - 1) / kEffectBlock * kEffectBlock),
           sums_(static_cast<std::size_t>(rows.ratings.rows)),
-          entries_(static_cast<std::size_t>(rows.ratings.cols)),
-          pull_(static_cast<std::size_t>(effects.cols)) {}
+          columns_(rows.ratings.cols * stride_),
+          pulls_(static_cast<std::size_t>(effects.cols)) {
+        // Augmented, behind zeros: a block and the one before are eight entries in a row.
+        std::fill_n(columns_.data(), columns_.size(), 0.0f);
+        const MatrixView<const float>& table = rows.column_factors;
+        for (std::int64_t c = 0; c < table.rows; ++c) {
+            float* const column = columns_.data() + c * stride_ + kEffectBlock;
+            std::copy_n(table.row(c), table.cols, column);
+            if (effects.rows > table.cols) column[table.cols] = 1.0f;
+        }
+    }
 
     void run() {
-        for (std::int64_t f = 0; f <= effects_.rows; ++f) {
-            place_entries(f);
-            pass_rows(f);
-            if (f == effects_.rows) return;
-            expect(f);
-            draw(f);
+        for (std::int64_t first = 0; first < effects_.rows; first += kEffectBlock) {
+            pass_rows(first);
+            expect(first);
+            draw(first);
         }
+        pass_rows(stride_ - kEffectBlock);
     }
 
   private:
-    void place_entries(std::int64_t f) {
-        const MatrixView<const float>& table = rows_.column_factors;
-        for (std::int64_t c = 0; c < table.rows; ++c) {
-            Entries& entry = entries_[static_cast<std::size_t>(c)];
-            entry.before = entry.now;
-            entry.now = f < table.cols ? table.row(c)[f] : 1.0f;
-        }
+    std::int64_t entries(std::int64_t first) const {
+        return std::clamp<std::int64_t>(effects_.rows - first, 0, kEffectBlock);
     }
 
-    // Takes what coordinate f - 1 has moved out of the residuals, and sums up what coordinate f sees of them.
-    void pass_rows(std::int64_t f) {
-        const bool some = f > 0, more = f < effects_.rows;
+    // Takes what the block before has moved out of the residuals, and sums up what this one sees of them.
+    void pass_rows(std::int64_t first) {
         parallel_chunks(rows_.ratings.rows, kRowsPerTask, n_threads_, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t row = begin; row < end; ++row) {
                 RowSums& sums = sums_[static_cast<std::size_t>(row)];
-                if (some) (f - 1 < factors_.cols ? factors_.row(row)[f - 1] : bias_[row]) += sums.moved;
-                sums = rows_.weights.empty() ? summed<false>(row, sums.moved) : summed<true>(row, sums.moved);
-                if (!more) continue;
-                sums.error *= static_cast<float>(rows_.precision);
-                sums.curvature *= static_cast<float>(rows_.precision);
+                for (std::int64_t f = first - kEffectBlock; f >= 0 && f < std::min(first, effects_.rows); ++f)
+                    (f < factors_.cols ? factors_.row(row)[f] : bias_[row]) += sums.moved[f + kEffectBlock - first];
+                sums = rows_.weights.empty() ? summed<false>(row, first, sums.moved)
+                                             : summed<true>(row, first, sums.moved);
             }
         });
     }
 
-    // Two sums at once, so that an addition need not wait for the one before.
     template <bool kWeighted>
-    RowSums summed(std::int64_t row, float moved) const {
+    RowSums summed(std::int64_t row, std::int64_t first, Quad moved) const {
         const std::int32_t* const columns = rows_.ratings.indices;
         const float* const weights = rows_.weights.data;
-        const Entries* const entries = entries_.data();
+        const bool more = first < effects_.rows;
         float* const residuals = residuals_.data;
         const std::int64_t end = rows_.ratings.indptr[row + 1];
-        float error[2] = {}, curvature[2] = {};
-        const auto add = [&](std::int64_t e, int to) {
-            const Entries entry = entries[columns[e]];
-            const float left = residuals[e] - moved * entry.before;
+        RowSums sums;
+        for (std::int64_t e = rows_.ratings.indptr[row]; e < end; ++e) {
+            const float* const column = columns_.data() + columns[e] * stride_ + first;
+            const Quad step = moved * load(column);
+            const float left = residuals[e] - ((step[0] + step[1]) + (step[2] + step[3]));
             residuals[e] = left;
-            const float weighted = kWeighted ? weights[e] * entry.now : entry.now;
-            error[to] += weighted * left;
-            curvature[to] += weighted * entry.now;
-        };
-        std::int64_t e = rows_.ratings.indptr[row];
-        for (; e + 2 <= end; e += 2) {
-            add(e, 0);
-            add(e + 1, 1);
+            if (!more) continue;
+            const Quad now = load(column + kEffectBlock), weighted = kWeighted ? weights[e] * now : now;
+            sums.error += weighted * left;
+            for (int i = 0; i < kEffectBlock; ++i) sums.curvature[i] += weighted[i] * now;
         }
-        if (e < end) add(e, 0);
-        return {error[0] + error[1], curvature[0] + curvature[1], 0.0f};
+        const auto precision = static_cast<float>(rows_.precision);
+        sums.error *= precision;
+        for (Quad& line : sums.curvature) line *= precision;
+        return sums;
     }
 
-    // What the prior expects of coordinate f from the others, times the precision that it has.
-    void expect(std::int64_t f) {
+    // What the prior says of a block's entries, given the others.
+    void expect(std::int64_t first) {
+        const std::int64_t n = entries(first);
         parallel_chunks(effects_.cols, kFeaturesPerTask, n_threads_, [&](std::int64_t begin, std::int64_t end, int) {
-            std::fill(pull_.begin() + begin, pull_.begin() + end, 0.0f);
+            std::fill(pulls_.begin() + begin, pulls_.begin() + end, Quad{});
             for (std::int64_t g = 0; g < effects_.rows; ++g) {
-                if (g == f) continue;
-                const float share = -rows_.prior.row(f)[g];
+                if (g >= first && g < first + n) continue;
+                Quad share{};
+                for (std::int64_t i = 0; i < n; ++i) share[i] = -rows_.prior.row(first + i)[g];
                 const float* const other = effects_.row(g);
-                for (std::int64_t j = begin; j < end; ++j) pull_[static_cast<std::size_t>(j)] += share * other[j];
+                for (std::int64_t j = begin; j < end; ++j) pulls_[static_cast<std::size_t>(j)] += share * other[j];
             }
         });
     }
 
-    void draw(std::int64_t f) {
+    void draw(std::int64_t first) {
         const std::int64_t* const indptr = rows_.features.indptr;
         const std::int32_t* const indices = rows_.features.indices;
         const float* const values = rows_.features.values;
-        const float* const noise = rows_.noise.data == nullptr ? nullptr : rows_.noise.row(f);
-        const float own = rows_.prior.row(f)[f];
-        float* const effects = effects_.row(f);
+        const std::int64_t n = entries(first);
         RowSums* const rows = sums_.data();
+        Quad prior[kEffectBlock]{};  // of entries behind the last: 1, so that they stay 0
+        for (std::int64_t i = 0; i < kEffectBlock; ++i)
+            for (std::int64_t g = 0; g < kEffectBlock; ++g)
+                prior[i][g] = i < n && g < n ? rows_.prior.row(first + i)[first + g] : i == g ? 1.0f : 0.0f;
         for (std::int64_t j = 0; j < effects_.cols; ++j) {
             const std::int64_t begin = indptr[j], end = indptr[j + 1];
-            float error[2] = {}, curvature[2] = {};
-            const auto add = [&](std::int64_t e, int to) {
+            Quad right = pulls_[static_cast<std::size_t>(j)], before{}, noise{}, a[kEffectBlock]{};
+            for (std::int64_t e = begin; e < end; ++e) {
                 const RowSums& sums = rows[indices[e]];
-                const float value = values[e];
-                error[to] += value * sums.error;
-                curvature[to] += value * value * sums.curvature;
-            };
-            std::int64_t e = begin;
-            for (; e + 2 <= end; e += 2) {
-                add(e, 0);
-                add(e + 1, 1);
+                const float value = values[e], square = value * value;
+                right += value * sums.error;
+                for (int i = 0; i < kEffectBlock; ++i) a[i] += square * sums.curvature[i];
             }
-            if (e < end) add(e, 0);
-            const float seen = curvature[0] + curvature[1], precision = seen + own;
-            float drawn = (error[0] + error[1] + seen * effects[j] + pull_[static_cast<std::size_t>(j)]) / precision;
-            if (noise != nullptr) drawn += noise[j] / std::sqrt(precision);
-            const float moved = drawn - effects[j];
-            effects[j] = drawn;
-            for (e = begin; e < end; ++e) {
+            for (std::int64_t i = 0; i < n; ++i) {
+                before[i] = effects_.row(first + i)[j];
+                if (rows_.noise.data != nullptr) noise[i] = rows_.noise.row(first + i)[j];
+            }
+            for (int i = 0; i < kEffectBlock; ++i) {
+                right += before[i] * a[i];  // symmetric
+                a[i] += prior[i];
+            }
+            const Quad now = drawn(a, right, noise), moved = now - before;
+            for (std::int64_t i = 0; i < n; ++i) effects_.row(first + i)[j] = now[i];
+            for (std::int64_t e = begin; e < end; ++e) {
                 RowSums& sums = rows[indices[e]];
-                const float step = values[e] * moved;
+                const Quad step = values[e] * moved;
                 sums.moved += step;
-                sums.error -= step * sums.curvature;
+                for (int i = 0; i < kEffectBlock; ++i) sums.error -= step[i] * sums.curvature[i];
             }
         }
     }
@@ -178,9 +207,10 @@ class Sweep {
     MatrixView<float> factors_;
     VectorView<float> bias_;
     int n_threads_;
+    std::int64_t stride_;
     std::vector<RowSums> sums_;
-    std::vector<Entries> entries_;
-    std::vector<float> pull_;
+    AlignedBuffer<float> columns_;
+    std::vector<Quad> pulls_;
 };
 
 }  // namespace

@@ -5,25 +5,28 @@
 //
 // For row r with ratings y_e of columns c, weights w_e and augmented columns a_c = (q_c, 1), or q_c without biases, the
 // residuals are e = y - a.x, and the effects, (d, features), have the prior N(0, Prior^-1) for every feature. One sweep
-// draws each entry E_fj from its distribution given the ratings, all other entries and every v_r:
-//     s_r = precision sum w a_f^2,   h_r = precision sum w a_f e      over the ratings of row r
-//     E_fj ~ N((sum_r x_rj h_r + E_fj sum_r x_rj^2 s_r - sum_(g != f) Prior_fg E_gj) / A, 1 / A),
-//     A = sum_r x_rj^2 s_r + Prior_ff
-// Without noise each entry becomes the mean: a sweep of coordinate descent. The ratings see the sum of both parts, so
-// that the effects move freely where a row has few ratings; to draw them given the rows x_r instead (which takes
-// 4 d flops per stored feature) mixes ten times as slowly there.
+// takes four entries E_Bj of a feature at once and draws them from their distribution given the ratings, all other
+// entries and every v_r:
+//     S_r = precision sum w a_B a_B^T,   h_r = precision sum w a_B e      over the ratings of row r
+//     A = sum_r x_rj^2 S_r + Prior_BB,   E_Bj ~ N(A^-1 b, A^-1),
+//     b = sum_r x_rj h_r + sum_r x_rj^2 S_r E_Bj - sum over entries g beside B of Prior_Bg E_gj
+// with A = R^T R by R^-1 times four normals. Without noise each four become their mean: coordinate descent by blocks.
+// The ratings see the sum of both parts, so that the effects move freely where a row has few ratings; drawn given the
+// rows x_r instead (which takes 4 d flops per stored feature) they hardly move there.
 //
-// Cost: per entry f, 7 flops and 20 bytes per rating, and 9 flops and 48 bytes, 24 of them from cache, per stored
-// feature, so 16 d flops per rating where the features say what was rated; d^2 / 2 multiply-adds per feature for the
-// prior. Bound by fetching; no vectors. Beside the arrays 4 d (features) + 24 (rows) + 8 (cols) bytes. Loops over rows
-// take all threads; the sweep over features, half of the time, is a chain of dependent steps and takes one, for which
-// reason there is no version for GPUs. Deterministic: the same bits for any number of threads.
+// Cost, per four entries: 48 flops and 44 bytes per rating, and 80 flops and 200 bytes, most of them from cache, per
+// stored feature, so 32 d flops per rating where the features say what was rated; d^2 / 2 multiply-adds per feature for
+// the prior. Vectors of four. Beside the arrays 96 (rows) + 4 d (cols) + 16 (features) bytes. Loops over rows take all
+// threads; the sweep over features, half of the time, is a chain of dependent steps and takes one, for which reason
+// there is no version for GPUs. Deterministic: the same bits for any number of threads.
 #pragma once
 
 #include "core/check.h"
 #include "core/view.h"
 
 namespace fastcf {
+
+inline constexpr int kEffectBlock = 4;  // entries drawn together
 
 struct FeaturedRows {
     CsrView ratings;                         // rows x columns; values are not used

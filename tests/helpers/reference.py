@@ -300,19 +300,21 @@ def als_rows(csr, weights, Q, row_offset, column_offset, offset, *, reg, exponen
 
 
 def feature_effects(rows, columns, weights, A, X, effects, residuals, precision, prior, noise):
-    """Return effects (d, features) after a sweep, entry by entry, and the residuals.
+    """Return effects (d, features) after a sweep, four entries of a feature at once, and the residuals.
 
     Rows and columns of the ratings; A has the augmented columns, X the features of the rows, (rows, features).
     """
     effects, residuals = effects.astype(np.float64), residuals.astype(np.float64)
-    for f, j in np.ndindex(effects.shape):
-        seen = X[rows, j] * A[columns, f].astype(np.float64)
-        own = precision * weights @ np.square(seen) + prior[f, f]
-        others = prior[f] @ effects[:, j] - prior[f, f] * effects[f, j]
-        mean = (precision * weights @ (seen * (residuals + seen * effects[f, j])) - others) / own
-        moved = mean + noise[f, j] / np.sqrt(own) - effects[f, j]
-        effects[f, j] += moved
-        residuals -= moved * seen
+    d, n_features = effects.shape
+    for first, j in ((first, j) for first in range(0, d, 4) for j in range(n_features)):
+        block = np.arange(first, min(first + 4, d))
+        seen = X[rows, j][:, None] * A[columns][:, block].astype(np.float64)
+        own = precision * seen.T @ (weights[:, None] * seen) + prior[np.ix_(block, block)]
+        others = prior[block] @ effects[:, j] - prior[np.ix_(block, block)] @ effects[block, j]
+        right = precision * seen.T @ (weights * (residuals + seen @ effects[block, j])) - others
+        drawn = np.linalg.solve(own, right) + np.linalg.solve(np.linalg.cholesky(own).T, noise[block, j])
+        residuals -= seen @ (drawn - effects[block, j])
+        effects[block, j] = drawn
     return effects, residuals
 
 
