@@ -72,8 +72,6 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     check(!multinomial || (rows.weights == nullptr && rows.offsets == nullptr), caller,
           ": cost='multinomial' goes without weights and offsets");
     check(objective.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", objective.n_negatives);
-    check(objective.input_dropout >= 0 && objective.input_dropout < 1, caller,
-          ": input_dropout must lie in [0, 1); got ", objective.input_dropout);
     check(objective.weight_decay >= 0, caller, ": weight_decay must not be negative; got ", objective.weight_decay);
     Autoencoder<T> network(config, OptimizerKind::gradient_descent);
     network.check_arrays(at, caller);
@@ -87,8 +85,7 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
         if (objective.weight_decay > 0) penalise_rest(at, config, objective.weight_decay, {}, gradient);
         return cost + penalty;
     }
-    RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), objective.input_dropout,
-                          objective.rated_input, objective.seed);
+    RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), objective.rated_input, objective.seed);
     if (objective.weight_decay > 0) batches.share_decay(objective.weight_decay);
     if (multinomial) batches.ask_columns(objective.n_negatives);
     batches.start(0);

@@ -12,7 +12,6 @@ namespace fastcf {
 
 struct AutoencoderObjective {
     AutoencoderConfig network;
-    double input_dropout = 0;
     double rated_input = 0;
     double weight_decay = 0;       // as that of training
     std::int64_t n_negatives = 0;  // as that of training

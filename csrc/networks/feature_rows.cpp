@@ -14,7 +14,7 @@ FeatureRows<T>::FeatureRows(const Features<T>& features)
           "FeatureRows: rows and columns must be fewer "
           "than 2^31; got ",
           n_rows_, " and ", features.structure.cols);
-    if (sparse_) sparse_rows_ = RowBatches<T>({features.structure, features.values, nullptr, nullptr}, 1, 0.0, 0.0, 0);
+    if (sparse_) sparse_rows_ = RowBatches<T>({features.structure, features.values, nullptr, nullptr}, 1, 0.0, 0);
     if (n_dense_ > 0) dense_rows_ = DeviceArray<T>(features.dense.data, n_rows_ * n_dense_);
 }
 

@@ -19,10 +19,8 @@ std::size_t at(std::int64_t i) {
 }  // namespace
 
 template <class T>
-RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout,
-                          double rated_input, std::uint64_t seed)
+RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double rated_input, std::uint64_t seed)
     : batch_size_(batch_size),
-      input_dropout_(input_dropout),
       rated_input_(rated_input),
       seed_(seed),
       indptr_(rows.structure.indptr, rows.structure.indptr + rows.structure.rows + 1),
@@ -33,6 +31,7 @@ RowBatches<T>::RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, 
     if (rows.targets != nullptr) targets_.assign(rows.targets, rows.targets + rows.structure.nnz());
     if (rows.weights != nullptr) weights_.assign(rows.weights, rows.weights + rows.structure.nnz());
     if (rows.offsets != nullptr) offsets_.assign(rows.offsets, rows.offsets + rows.structure.nnz());
+    if (rows.dropout != nullptr) dropout_.assign(rows.dropout, rows.dropout + rows.structure.rows);
 }
 
 template <class T>
@@ -140,7 +139,6 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, s
     T* weights = weights_.empty() ? nullptr : block_.host(weights_part_);
     T* offsets = offsets_.empty() ? nullptr : block_.host(offsets_part_);
     const std::uint64_t key = random_key(mix64(seed_) + epoch_, kInputDropout);
-    const T scale = static_cast<T>(1 / (1 - input_dropout_));
     RowBatch<T> batch;
     batch.rows = n_rows;
     batch.n = n;
@@ -161,9 +159,11 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, s
                 ++batch.chosen_rows;
                 break;
             }
-        if (number < 0 || input_dropout_ == 0) continue;
+        const double dropped = number < 0 || dropout_.empty() ? 0 : static_cast<double>(dropout_[at(rows[r])]);
+        if (dropped == 0) continue;
+        const T scale = static_cast<T>(1 / (1 - dropped));
         for (std::int64_t j = first; j < e; ++j) {
-            const bool keep = dropout_keeps(input_dropout_, key, static_cast<std::uint64_t>(begin + j - first));
+            const bool keep = dropout_keeps(dropped, key, static_cast<std::uint64_t>(begin + j - first));
             inputs[j] = keep ? scale * inputs[j] : T(0);
             if (rated != nullptr) rated[j] = keep ? scale * rated[j] : T(0);
         }

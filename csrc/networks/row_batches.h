@@ -32,7 +32,7 @@ struct RowBatch {
     std::int64_t chosen_rows = 0;                  // rows that have a target above 0
 };
 
-// Rows to train on, in host memory of the caller's. targets, weights and offsets may be null.
+// Rows to train on, in host memory of the caller's. targets, weights, offsets and dropout may be null.
 template <class T>
 struct TrainingRows {
     CsrView structure;
@@ -40,6 +40,7 @@ struct TrainingRows {
     const T* targets = nullptr;
     const T* weights = nullptr;
     const T* offsets = nullptr;
+    const T* dropout = nullptr;  // (rows,), what share of the inputs of a row's entries is dropped; null: nothing
 };
 
 // What an entry of a row of n is fed for being rated at all: the squares of a row's add up to rated_input squared.
@@ -52,10 +53,9 @@ template <class T>
 class RowBatches {
   public:
     RowBatches() = default;
-    // Copies the rows. What an entry is fed is dropped with probability input_dropout, anew in each epoch, and divided
-    // by 1 - input_dropout where it stays; it is asked for all the same. rated_input 0: batches have no `rated`.
-    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double input_dropout, double rated_input,
-               std::uint64_t seed);
+    // Copies the rows. What an entry is fed is dropped with the probability of its row, anew in each epoch, and divided
+    // by one minus this where it stays; it is asked for all the same. rated_input 0: batches have no `rated`.
+    RowBatches(const TrainingRows<T>& rows, std::int64_t batch_size, double rated_input, std::uint64_t seed);
 
     // Lets batches carry `decay`: every entry of a column adds its share of weight_decay times the number of batches,
     // so that over an epoch each column with entries pays weight_decay once per batch.
@@ -94,11 +94,11 @@ class RowBatches {
     std::int64_t add_sample(std::int64_t number, std::int32_t* touched, std::int64_t n_touched);
 
     std::int64_t batch_size_ = 0;
-    double input_dropout_ = 0, rated_input_ = 0;
+    double rated_input_ = 0;
     std::uint64_t seed_ = 0, epoch_ = 0;
     std::vector<std::int64_t> indptr_;  // of the rows and of an empty one
     std::vector<std::int32_t> columns_;
-    std::vector<T> inputs_, targets_, weights_, offsets_, decay_;
+    std::vector<T> inputs_, targets_, weights_, offsets_, dropout_, decay_;
     std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
     bool asks_all_ = false;
     std::int64_t n_sampled_ = 0;

@@ -27,8 +27,6 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& 
     check(training.batch_size >= 1, caller, ": batch_size must be positive; got ", training.batch_size);
     check(training.dense_refeeding >= 0, caller, ": dense_refeeding must not be negative; got ",
           training.dense_refeeding);
-    check(training.input_dropout >= 0 && training.input_dropout < 1, caller, ": input_dropout must lie in [0, 1); got ",
-          training.input_dropout);
     check(training.rated_input >= 0 && std::isfinite(training.rated_input), caller,
           ": rated_input must be finite and not negative; got ", training.rated_input);
     check(training.network.loss == NetworkLoss::squared ||
@@ -52,8 +50,7 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     config.rated = training.rated_input > 0;
     training_.n_threads = resolve_threads(training.n_threads);
     network_ = Autoencoder<float>(config, training.optimizer.kind);
-    batches_ =
-        RowBatches<float>(rows, training.batch_size, training.input_dropout, training.rated_input, training.seed);
+    batches_ = RowBatches<float>(rows, training.batch_size, training.rated_input, training.seed);
     optimizer_ = TabulatedOptimizer(training.optimizer);
     decay_ = training.optimizer.weight_decay;
     multinomial_ = config.loss == NetworkLoss::multinomial;

@@ -19,7 +19,6 @@ struct AutoencoderTraining {
     Optimizer optimizer;        // with weight_decay, the penalty of weights (not of biases)
     std::int64_t batch_size = 1;
     int dense_refeeding = 0;
-    double input_dropout = 0;
     std::int64_t n_negatives = 0;  // multinomial cost: columns sampled for a step's softmax; 0: all columns are in it
     double rated_input = 0;        // 0: the network is not fed what is rated beside the ratings
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings

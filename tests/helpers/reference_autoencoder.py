@@ -140,10 +140,11 @@ def gradient(parameters, passed, slope, layers, kind, output):
     return of_first, of_last, of_bias, of_weights, of_biases, of_rated
 
 
-def dropped(inputs, indptr, rate, seed, epoch):
-    """Return the inputs of stored entries, some of them dropped."""
+def dropped(inputs, indptr, shares, seed, epoch):
+    """Return the inputs of stored entries, some of them dropped: a share of each row's."""
     key = random_key((mix64(seed) + epoch) & MASK, INPUT_STREAM)
-    keep = np.array([(mix64(key ^ mix64(n)) >> 11) * 2.0**-53 >= rate for n in range(len(inputs))], bool)
+    rate = np.repeat(np.asarray(shares, float), np.diff(indptr))
+    keep = np.array([(mix64(key ^ mix64(n)) >> 11) * 2.0**-53 >= rate[n] for n in range(len(inputs))], bool)
     return np.where(keep, inputs / (1 - rate), 0.0)
 
 
@@ -190,7 +191,7 @@ def masked_cost(
 
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
-    decay=0.0, penalised_bias=False, refeeding=0, input_dropout=0.0, rated_input=0.0, seed=0, rate=0.0, alpha=False,
+    decay=0.0, penalised_bias=False, refeeding=0, input_dropout=None, rated_input=0.0, seed=0, rate=0.0, alpha=False,
     cost="squared", offsets=None,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
@@ -235,7 +236,7 @@ def training(
     for epoch, learning_rate in enumerate(rates):
         order = shuffled(len(indptr) - 1, seed, epoch)
         fed, given = inputs, rated_values(indptr, rated_input)
-        if input_dropout:
+        if input_dropout is not None:
             fed, given = (dropped(values, indptr, input_dropout, seed, epoch) for values in (fed, given))
         loss = 0.0
         for begin in range(0, len(order), batch_size):

@@ -131,8 +131,8 @@ def test_multinomial_gradients_pass_the_check_with_the_penalty(backend, n_negati
         slopes = empty(start)
         mean = backend.autoencoder_gradient(
             *csr, inputs, targets, 9, rebuilt([at[name] for name in names], start), slopes, layers=layers,
-            activation="tanh", tied=tied, dropout=0.3, input_dropout=0.2, rated_input=1.5, seed=5, weight_decay=0.4,
-            penalised_bias=True, cost="multinomial", n_negatives=n_negatives,
+            activation="tanh", tied=tied, dropout=0.3, input_dropout=np.full(10, 0.2), rated_input=1.5, seed=5,
+            weight_decay=0.4, penalised_bias=True, cost="multinomial", n_negatives=n_negatives,
         )  # fmt: skip
         return mean, dict(zip(names, flat(slopes), strict=True))
 
@@ -190,7 +190,7 @@ def reference_training(
     n_batches, number, losses = -(-n_rows // batch_size), 0, []
     for epoch, learning_rate in enumerate(rates):
         fed, given = inputs, rated_values(csr[0], rated_input)
-        if input_dropout:
+        if input_dropout is not None:
             fed, given = (dropped(values, csr[0], input_dropout, seed, epoch) for values in (fed, given))
         x, r, y = (dense(*csr, values, n_columns) for values in (fed, given, targets))
         total, order = 0.0, shuffled(n_rows, seed, epoch)
@@ -226,7 +226,7 @@ def test_multinomial_training_equals_dense_reference(backend):
         seed=st.integers(0, 2**32 - 1),
         optimizer=st.sampled_from(OPTIMIZERS),
         batch_size=st.sampled_from([1, 4, 100]),
-        input_dropout=st.sampled_from([0.0, 0.5]),
+        input_dropout=st.booleans(),
         decay=st.sampled_from([0.0, 0.05]),
         n_threads=st.sampled_from([1, 2]),
         **OPTIONS,
@@ -235,7 +235,8 @@ def test_multinomial_training_equals_dense_reference(backend):
               n_negatives):  # fmt: skip
         csr, inputs, targets, at = problem(seed, 11, 14, layers, tied, np.float32, bool(rated_input), density=0.15)
         rates = [RATES[optimizer], RATES[optimizer] / 2]
-        options = {"rated_input": rated_input, "input_dropout": input_dropout, "n_negatives": n_negatives, "seed": seed}
+        shares = np.random.default_rng(seed).uniform(0, 0.9, 11).astype(np.float32) if input_dropout else None
+        options = {"rated_input": rated_input, "input_dropout": shares, "n_negatives": n_negatives, "seed": seed}
         got, losses, _ = trained(
             backend, csr, inputs, targets, at, layers, rates, optimizer, activation=kind, dropout=rate,
             weight_decay=decay, batch_size=batch_size, n_threads=n_threads, **options,
@@ -258,8 +259,8 @@ def run_some(backend, n_negatives, n_threads=1):
     csr, inputs, targets, at = problem(4, n, n, layers, False, np.float32, rated=True, density=0.05)
     got, losses, _ = trained(
         backend, csr, inputs, targets, at, layers, [0.01] * 2, "adam", activation="tanh", dropout=0.3,
-        input_dropout=0.2, rated_input=2.0, weight_decay=0.01, batch_size=32, seed=3, n_threads=n_threads,
-        n_negatives=n_negatives,
+        input_dropout=np.full(n, 0.2, np.float32), rated_input=2.0, weight_decay=0.01, batch_size=32, seed=3,
+        n_threads=n_threads, n_negatives=n_negatives,
     )  # fmt: skip
     return [*flat(got), np.array(losses)]
 
@@ -277,8 +278,8 @@ def test_multinomial_cost_of_rows_is_that_of_a_plain_pass(backend):
     layers = (6, 3)
     csr, inputs, targets, at = problem(6, 20, 15, layers, False, np.float32)
     _, _, trainer = trained(
-        backend, csr, inputs, targets, at, layers, [], "adam", activation="tanh", dropout=0.5, input_dropout=0.5,
-        batch_size=4, seed=3, n_negatives=2,
+        backend, csr, inputs, targets, at, layers, [], "adam", activation="tanh", dropout=0.5,
+        input_dropout=np.full(20, 0.5, np.float32), batch_size=4, seed=3, n_negatives=2,
     )  # fmt: skip
     rows = np.array([7, -1, 0, 19, 7], np.int32)
     indptr, columns = np.array([0, 2, 3, 4, 4, 6]), np.array([1, 5, 14, 0, 3, 4], np.int32)

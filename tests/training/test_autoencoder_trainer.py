@@ -167,7 +167,12 @@ def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied,
         targets, of_cost["offsets"] = as_labels(np.random.default_rng(4), targets)
     options = {"layers": layers, "activation": kind, "output_activation": output, "tied": tied, "dense": dense}
     options.update(
-        dropout=0.3, input_dropout=0.2, rated_input=1.5, alpha_dropout=kind == "selu", seed=5, weight_decay=decay
+        dropout=0.3,
+        input_dropout=np.full(10, 0.2),
+        rated_input=1.5,
+        alpha_dropout=kind == "selu",
+        seed=5,
+        weight_decay=decay,
     )
     names = [str(i) for i in range(len(flat(start)))]
 
@@ -204,7 +209,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
         optimizer=st.sampled_from(OPTIMIZERS),
         batch_size=st.sampled_from([1, 4, 100]),
         refeeding=st.sampled_from([0, 0, 1, 2]),
-        input_dropout=st.sampled_from([0.0, 0.5]),
+        input_dropout=st.booleans(),
         decay=st.sampled_from([0.0, 0.05]),
         penalised_bias=st.booleans(),
         n_threads=st.sampled_from([1, 2]),
@@ -238,10 +243,12 @@ def test_autoencoder_training_equals_dense_reference(backend):
         if cost == "logistic":
             output, refeeding = "identity", 0
             targets, offsets = as_labels(np.random.default_rng(seed), targets)
+        n_rows = len(csr[0]) - 1
+        shares = np.random.default_rng(seed).uniform(0, 0.9, n_rows).astype(np.float32) if input_dropout else None
         rates = [RATES[optimizer], RATES[optimizer] / 2, RATES[optimizer] / 2]
         got, losses, _ = trained(
             backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
-            output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=input_dropout,
+            output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=shares,
             rated_input=rated_input, offsets=offsets, cost=cost,
             dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size,
             seed=seed, n_threads=n_threads,
@@ -251,7 +258,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
             cast(at, np.float64), csr, inputs.astype(float), targets.astype(float),
             None if weights is None else weights.astype(float), layers, kind, output, optimizer=constants.pop("name"),
             constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
-            refeeding=refeeding, input_dropout=input_dropout, rated_input=rated_input, seed=seed, rate=rate,
+            refeeding=refeeding, input_dropout=shares, rated_input=rated_input, seed=seed, rate=rate,
             alpha=alpha, cost=cost, offsets=None if offsets is None else offsets.astype(float),
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
@@ -288,7 +295,8 @@ def run_some(backend, n_threads=1):
     csr, inputs, targets, _, at = problem(4, n, n, layers, False, False, np.float32, rated=True)
     got, losses, _ = trained(
         backend, csr, inputs, targets, None, at, layers, 2, [0.01] * 2, activation="selu", output_activation="identity",
-        dropout=0.3, input_dropout=0.2, rated_input=2.0, weight_decay=0.01, batch_size=16, seed=3, n_threads=n_threads,
+        dropout=0.3, input_dropout=np.full(n, 0.2, np.float32), rated_input=2.0, weight_decay=0.01, batch_size=16,
+        seed=3, n_threads=n_threads,
     )  # fmt: skip
     return [*flat(got), np.array(losses)]
 
@@ -366,7 +374,8 @@ def test_autoencoder_best_parameters_come_back(backend):
         ({"layers": [0]}, ValueError, r"layers must lie in \[1, 2\^20\]; got 0"),
         ({"activation": "step"}, ValueError, "there is no activation 'step'"),
         ({"dropout": 1.0}, ValueError, r"dropout must lie in \[0, 1\); got 1"),
-        ({"input_dropout": -0.5}, ValueError, r"input_dropout must lie in \[0, 1\); got -0.5"),
+        ({"input_dropout": np.full(12, -0.5, np.float32)}, ValueError, r"input_dropout must lie in \[0, 1\); got -0.5"),
+        ({"input_dropout": np.zeros(3, np.float32)}, ValueError, "input_dropout must have 12 entries; got 3"),
         ({"rated_input": -1.0}, ValueError, "rated_input must be finite and not negative; got -1"),
         ({"rated_input": np.inf}, ValueError, "rated_input must be finite and not negative; got inf"),
         ({"batch_size": 0}, ValueError, "batch_size must be positive; got 0"),

@@ -68,8 +68,9 @@ class Autoencoders:
         self.rate, self.tied, self.rated = RATES[optimizer], tied, rated_input > 0
         self.options = {
             "layers": [6, 4], "activation": "selu", "output_activation": "identity", "tied": tied, "dropout": 0.3,
-            "input_dropout": 0.2, "rated_input": rated_input, "dense_refeeding": refeeding, "weight_decay": 0.05,
-            "batch_size": 4, "lowest": -9.0, "highest": 9.0, "seed": 3, **constants(optimizer),
+            "input_dropout": np.full(N_USERS, 0.2, np.float32), "rated_input": rated_input,
+            "dense_refeeding": refeeding, "weight_decay": 0.05, "batch_size": 4, "lowest": -9.0, "highest": 9.0,
+            "seed": 3, **constants(optimizer),
         }  # fmt: skip
 
     def start(self, module):

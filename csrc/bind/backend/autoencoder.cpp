@@ -42,17 +42,24 @@ AutoencoderArrays<T> arrays_in(const Parameters& object, bool writable, const ch
 template <class T>
 TrainingRows<T> rows_in(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                         const Array<Real>& inputs, const Array<Real>& targets, const ArrayOrNone<Real>& weights,
-                        const ArrayOrNone<float>& offsets, std::int64_t n_columns, const char* caller) {
+                        const ArrayOrNone<Real>& offsets, const ArrayOrNone<Real>& input_dropout,
+                        std::int64_t n_columns, const char* caller) {
     const CsrView structure = csr_in(indptr, indices, py::none(), n_columns, caller);
-    const auto entries = [&](const py::object& object, const char* name) -> const T* {
+    const auto of_size = [&](const py::object& object, std::int64_t size, const char* name) -> const T* {
         const auto view = vector_in<T>(object, caller, name);
-        check(view.size == structure.nnz(), caller, ": ", name, " must have ", structure.nnz(), " entries; got ",
-              view.size);
+        check(view.size == size, caller, ": ", name, " must have ", size, " entries; got ", view.size);
         return view.data;
     };
-    return {structure, entries(inputs, "inputs"), entries(targets, "targets"),
-            weights.is_none() ? nullptr : entries(weights, "weights"),
-            offsets.is_none() ? nullptr : entries(offsets, "offsets")};
+    const std::int64_t n = structure.nnz();
+    const T* dropout = input_dropout.is_none() ? nullptr : of_size(input_dropout, structure.rows, "input_dropout");
+    for (std::int64_t r = 0; dropout != nullptr && r < structure.rows; ++r)
+        check(dropout[r] >= 0 && dropout[r] < 1, caller, ": input_dropout must lie in [0, 1); got ", dropout[r]);
+    return {structure,
+            of_size(inputs, n, "inputs"),
+            of_size(targets, n, "targets"),
+            weights.is_none() ? nullptr : of_size(weights, n, "weights"),
+            offsets.is_none() ? nullptr : of_size(offsets, n, "offsets"),
+            dropout};
 }
 
 // The keywords of a struct that has a network.
@@ -74,7 +81,6 @@ Keywords<Settings> network_keywords(bool of_training) {
         .optional("alpha_dropout", network, &AutoencoderConfig::alpha)
         .optional("cost", network, &AutoencoderConfig::loss)
         .optional("penalised_bias", network, &AutoencoderConfig::penalised_bias)
-        .optional("input_dropout", &Settings::input_dropout)
         .optional("n_negatives", &Settings::n_negatives)
         .optional("rated_input", &Settings::rated_input);
     return keywords;
@@ -85,9 +91,9 @@ double autoencoder_gradient_in(const Array<std::int64_t>& indptr, const Array<st
                                const Array<Real>& inputs, const Array<Real>& targets, std::int64_t n_columns,
                                const Parameters& parameters, const Parameters& gradient,
                                const ArrayOrNone<Real>& weights, const ArrayOrNone<Real>& offsets,
-                               const AutoencoderObjective& objective) {
+                               const ArrayOrNone<Real>& input_dropout, const AutoencoderObjective& objective) {
     const char* caller = "autoencoder_gradient";
-    const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, offsets, n_columns, caller);
+    const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, offsets, input_dropout, n_columns, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
     const py::gil_scoped_release release;
     return autoencoder_gradient<T>(rows, objective, at, slopes);
@@ -104,16 +110,17 @@ void register_gradient(py::module_& module) {
         [keywords](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<Real>& inputs,
                    const Array<Real>& targets, std::int64_t n_columns, const Parameters& parameters,
                    const Parameters& gradient, const ArrayOrNone<Real>& weights, const ArrayOrNone<Real>& offsets,
-                   const py::kwargs& settings) {
+                   const ArrayOrNone<Real>& input_dropout, const py::kwargs& settings) {
             AutoencoderObjective objective = keywords.read(settings, "autoencoder_gradient");
             objective.network.n_columns = n_columns;
             objective.network.rated = objective.rated_input > 0;
             const auto run = is_double(inputs) ? autoencoder_gradient_in<double> : autoencoder_gradient_in<float>;
-            return run(indptr, indices, inputs, targets, n_columns, parameters, gradient, weights, offsets, objective);
+            return run(indptr, indices, inputs, targets, n_columns, parameters, gradient, weights, offsets,
+                       input_dropout, objective);
         },
         keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"),
         py::arg("n_columns"), py::arg("parameters"), py::arg("gradient"), py::kw_only(),
-        py::arg("weights") = py::none(), py::arg("offsets") = py::none());
+        py::arg("weights") = py::none(), py::arg("offsets") = py::none(), py::arg("input_dropout") = py::none());
 }
 
 void register_hidden(py::module_& module) {
@@ -173,14 +180,16 @@ void register_autoencoder(py::module_& module) {
         .def(py::init([name, keywords](const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                                        const Array<float>& inputs, const Array<float>& targets, std::int64_t n_columns,
                                        const ArrayOrNone<float>& weights, const ArrayOrNone<float>& offsets,
-                                       const py::kwargs& settings) {
-                 const auto rows = rows_in<float>(indptr, indices, inputs, targets, weights, offsets, n_columns, name);
+                                       const ArrayOrNone<float>& input_dropout, const py::kwargs& settings) {
+                 const auto rows =
+                     rows_in<float>(indptr, indices, inputs, targets, weights, offsets, input_dropout, n_columns, name);
                  const AutoencoderTraining training = keywords.read(settings, name);
                  const py::gil_scoped_release release;
                  return std::make_unique<AutoencoderTrainer>(rows, training);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"),
-             py::arg("n_columns"), py::kw_only(), py::arg("weights") = py::none(), py::arg("offsets") = py::none())
+             py::arg("n_columns"), py::kw_only(), py::arg("weights") = py::none(), py::arg("offsets") = py::none(),
+             py::arg("input_dropout") = py::none())
         .def("epoch", &AutoencoderTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
         .def(
             "set_validation",

@@ -492,3 +492,28 @@ def test_autoencoder_subclass_of_a_users_own_behaves_as_its_base(ratings, tmp_pa
     assert type(loaded) is fastcf.Autoencoder
     np.testing.assert_array_equal(loaded.predict(ratings), base.predict(ratings))
     assert type(mine.fold_in(ratings, by="item")) is Mine
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Defaults
+# ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("orientation", ["item", "user"])
+@pytest.mark.parametrize("shape", [(300, 100, 12_000), (300, 100, 900)])
+def test_dropped_inputs_follow_the_ratings_of_a_row(shape, orientation):
+    ratings = fastcf.data.make_ratings(*shape, random_state=1)
+    model = model_of(orientation=orientation, n_epochs=1).fit(ratings)
+    by_user = orientation == "user"
+    counts = np.bincount(ratings.row_of_entry() if by_user else ratings.indices).astype(float)
+    per_column = ratings.nnz / (ratings.n_items if by_user else ratings.n_users)
+    half = 30 * max(1, 30 / per_column) ** 2
+    kept = counts / 2 * np.minimum(1, np.sqrt(half / np.maximum(counts, 1)))
+    np.testing.assert_allclose(model.input_dropout_, 1 - kept.sum() / ratings.nnz, rtol=1e-6)
+    assert model.input_dropout_ > 0.55 or per_column < 30
+
+
+def test_dropped_inputs_of_a_number_are_the_same_in_all_rows(ratings):
+    assert model_of(input_dropout=0.25, n_epochs=1).fit(ratings).input_dropout_ == pytest.approx(0.25)
+    labels = model_of(cost="logistic", threshold=3.5, n_epochs=1).fit(ratings)
+    assert labels.input_dropout_ == 0.5

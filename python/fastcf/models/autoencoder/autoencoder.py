@@ -30,7 +30,16 @@ from fastcf.models.autoencoder.costs import Multinomial, as_cost
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
 from fastcf.models.autoencoder.network import INITS, Architecture, Parameters
 from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
-from fastcf.models.autoencoder.rows import BOUNDED, Scale, choice_scale, fit_label_scale, fit_scale
+from fastcf.models.autoencoder.rows import (
+    BOUNDED,
+    Scale,
+    TrainingRows,
+    choice_scale,
+    dropout_of_rows,
+    fit_label_scale,
+    fit_scale,
+    rows_to_train_on,
+)
 from fastcf.models.autoencoder.trainer import NetworkTrainer
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings, as_ratings
@@ -49,10 +58,17 @@ from fastcf.training.validation import Metric
 __all__ = ["Autoencoder"]
 
 _RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "adadelta": 1.0}
-_REG, _LABEL_REG, _CHOICE_REG = 500.0, 250.0, 1.0
+_REG, _LABEL_REG, _CHOICE_REG = 400.0, 250.0, 1.0
 _RATED_INPUT, _CHOSEN_INPUT = 30.0, 0.0
+_INPUT_DROPOUT = 0.5  # of labels and choices
 _FEWEST_ROWS, _FEWEST_USERS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 64, 1024, 64
-_NUMBERS = {"mean_rating": float, "reg": float, "learning_rate": float, "batch_size": int}  # of a network, in files
+_NUMBERS = {  # of a network, in files
+    "mean_rating": float,
+    "reg": float,
+    "learning_rate": float,
+    "batch_size": int,
+    "input_dropout": float,
+}
 
 
 @register
@@ -101,9 +117,11 @@ class Autoencoder(Estimator):
         Share of the encoder's hidden values dropped in training, in [0, 1).
     alpha_dropout : bool, default False
         Dropout that keeps mean and variance of SELU's values instead of the mean. Only with a ``dropout`` above 0.
-    input_dropout : float, default 0.5
+    input_dropout : float or "auto", default "auto"
         Share of the known ratings that is removed from the input but still predicted, in [0, 1); the others are divided
-        by one minus this. Without it the network may learn to copy.
+        by one minus this. Without it the network may learn to copy. "auto" is 0.5 for labels and choices; for ratings
+        it grows with their number in a row, n: ``1 − ½ min(1, √(n₀ / n))``, where n₀ is 30, or more where a column has
+        fewer than 30 ratings on average (times the square of 30 over this average).
     rated_input : float or "auto", default "auto"
         Size of the second input: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
         together with them; 0: no second input. The larger, the faster W learns and the less it is penalised. "auto" is
@@ -119,7 +137,7 @@ class Autoencoder(Estimator):
         nonlinear outputs "global" or None.
     reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then refine the fitted biases. "auto" is 500, 250 with the logistic cost, 1 with the multinomial
+        then refine the fitted biases. "auto" is 400, 250 with the logistic cost, 1 with the multinomial
         one. Rows of weights of users and items
         that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the others each rating
         has a share of the penalty.
@@ -178,6 +196,8 @@ class Autoencoder(Estimator):
         As for every model; see :class:`fastcf.MatrixFactorization`.
     reg_, learning_rate_, batch_size_ : float, float, int
         The values used.
+    input_dropout_ : float
+        The share of all known ratings that is removed from the input in training.
 
     See Also
     --------
@@ -232,7 +252,7 @@ class Autoencoder(Estimator):
         "tied": (Boolean(),),
         "dropout": (Interval(0, 0.999),),
         "alpha_dropout": (Boolean(),),
-        "input_dropout": (Interval(0, 0.999),),
+        "input_dropout": (Interval(0, 0.999), OneOf(("auto",))),
         "rated_input": (Interval(0, 1e6), OneOf(("auto",))),
         "dense_refeeding": (Interval(0, 1000, integer=True),),
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
@@ -260,7 +280,7 @@ class Autoencoder(Estimator):
         tied: bool = False,
         dropout: float = 0.0,
         alpha_dropout: bool = False,
-        input_dropout: float = 0.5,
+        input_dropout: float | str = "auto",
         rated_input: float | str = "auto",
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
@@ -457,7 +477,7 @@ class Autoencoder(Estimator):
             scale,
             dropout=self.dropout,
             alpha_dropout=self.alpha_dropout,
-            input_dropout=self.input_dropout,
+            input_dropout=self._dropped(rows_to_train_on(ratings, orientation)),
             dense_refeeding=self.dense_refeeding,
             reg=auto if isinstance(self.reg, str) else float(self.reg),
             penalised_bias=self.normalize == "bias" and not bounded and choices is None,
@@ -471,6 +491,16 @@ class Autoencoder(Estimator):
             n_threads=self._threads,
             n_negatives=0 if choices is None else choices.sampled(ratings.n_items),
         )
+
+    def _dropped(self, rows: TrainingRows) -> NDArray[np.float32]:
+        """Return what share of the inputs of each row is dropped."""
+        if not isinstance(self.input_dropout, str):
+            share = float(self.input_dropout)
+        elif self.cost == "squared":
+            return dropout_of_rows(rows)
+        else:
+            share = _INPUT_DROPOUT
+        return np.full(rows.csr[0].size - 1, share, np.float32)
 
     # -------------------------------------------------------------------------------------------------------
     # Rows
@@ -567,7 +597,7 @@ class Autoencoder(Estimator):
         return {**archive.params, "layers": tuple(archive.params["layers"])}
 
     def _unpack(self, archive: Archive, common: State) -> State:
-        meta = archive.meta
+        meta = {"input_dropout": archive.params["input_dropout"], **archive.meta}  # files of before have one number
         rated_input = meta.get("rated_input", self._architecture.rated_input)  # files of before have no "auto"
         architecture = replace(self._architecture, rated_input=float(rated_input))
         scores = factors_from(archive, common)

@@ -29,7 +29,7 @@ class Network:
 
     shown: ClassVar[tuple[str, ...]] = (
         "input_weights", "rated_weights", "hidden_weights", "hidden_biases", "output_weights", "output_bias", "scale",
-        "mean_rating", "reg", "learning_rate", "batch_size",
+        "mean_rating", "reg", "learning_rate", "batch_size", "input_dropout",
     )  # fmt: skip
 
     architecture: Architecture
@@ -46,6 +46,7 @@ class Network:
     reg: float
     learning_rate: float
     batch_size: int
+    input_dropout: float
 
     @classmethod
     def of(

@@ -46,9 +46,11 @@ class NetworkProblem:
     ratings, validation : Ratings, Ratings or None
         The targets: ratings, labels, or strengths of choices; and those held out.
     targets : Targets
-        The optimiser.
+        How ratings became targets.
     scale : Scale
         Of outputs.
+    input_dropout : ndarray of shape (n_rows,), float32
+        What share of the inputs of each row is dropped.
     penalised_bias : bool
         Whether the penalty counts output biases.
     learning_rate : float
@@ -67,7 +69,7 @@ class NetworkProblem:
     scale: Scale
     dropout: float
     alpha_dropout: bool
-    input_dropout: float
+    input_dropout: Floats
     dense_refeeding: int
     reg: float
     penalised_bias: bool
@@ -95,7 +97,6 @@ class NetworkProblem:
             "output_activation": self.architecture.output_activation,
             "dropout": self.dropout,
             "alpha_dropout": self.alpha_dropout,
-            "input_dropout": self.input_dropout,
             "seed": self.seed,
             "n_threads": self.n_threads,
             **self.architecture.options,
@@ -127,6 +128,12 @@ class NetworkProblem:
     def mean_rating(self) -> float:
         """Mean of the targets, by their weights."""
         return float(np.average(self.ratings.values.astype(np.float64), weights=self.ratings.weights))
+
+    @property
+    def mean_input_dropout(self) -> float:
+        """The share of all inputs that is dropped."""
+        counts = np.diff(self.rows.csr[0])
+        return float(np.average(self.input_dropout.astype(np.float64), weights=counts))
 
     def held_out(self) -> HeldOut | None:
         """Return the validation ratings or labels by row and column of the network."""
@@ -178,6 +185,7 @@ def network_objective(problem: NetworkProblem) -> Objective:
                 gradient,
                 weights=weights,
                 offsets=offsets,
+                input_dropout=problem.input_dropout[: indptr.size - 1].astype(np.float64),
                 dense=problem.dense_refeeding > 0,
                 weight_decay=penalty,
                 penalised_bias=problem.penalised_bias,

@@ -15,7 +15,16 @@ from fastcf.preprocessing.means import row_means
 from fastcf.ratings import Ratings
 from fastcf.scores.targets import log_odds
 
-__all__ = ["BOUNDED", "Scale", "TrainingRows", "choice_scale", "fit_label_scale", "fit_scale", "rows_to_train_on"]
+__all__ = [
+    "BOUNDED",
+    "Scale",
+    "TrainingRows",
+    "choice_scale",
+    "dropout_of_rows",
+    "fit_label_scale",
+    "fit_scale",
+    "rows_to_train_on",
+]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -24,6 +33,8 @@ BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 """Activations whose values lie in an interval, and its ends: ratings are mapped onto it."""
 
 _LEAST_REG = 1.0  # of the log-odds of a row: equal labels would make them infinite
+_HALF_KEPT = 30  # inputs of a row, up to which half of them are dropped
+_RATED_COLUMN = 30  # ratings of a column, on average, from which its weights are well determined
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +138,18 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
     view = ratings.by_item()
     weights = None if ratings.weights is None else ratings.weights[view.entries]
     return TrainingRows((view.indptr, view.indices, view.values), weights, ratings.n_users)
+
+
+def dropout_of_rows(rows: TrainingRows) -> Floats:
+    """Return what share of the inputs of each row is dropped by default.
+
+    Of n inputs ``n / 2 · min(1, √(n₀ / n))`` are kept in expectation: half up to n₀, from there on a number that
+    grows with √n. n₀ is 30, times the square of 30 over the mean number of a column's ratings where that is less: the
+    weights of few ratings are noisy, and so are sums of few of them.
+    """
+    counts = np.maximum(np.diff(rows.csr[0]), 1).astype(np.float64)
+    half_kept = _HALF_KEPT * max(1.0, _RATED_COLUMN * rows.n_columns / max(rows.csr[1].size, 1)) ** 2
+    return (1 - 0.5 * np.sqrt(np.minimum(1, half_kept / counts))).astype(np.float32)
 
 
 def fit_scale(

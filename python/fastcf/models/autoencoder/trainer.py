@@ -70,6 +70,7 @@ class NetworkTrainer:
                 rows.n_columns,
                 weights=rows.weights,
                 offsets=offsets,
+                input_dropout=problem.input_dropout,
                 dense_refeeding=problem.dense_refeeding,
                 weight_decay=problem.decay,
                 penalised_bias=problem.penalised_bias,
@@ -206,6 +207,7 @@ class NetworkTrainer:
                 reg=problem.reg,
                 learning_rate=problem.learning_rate,
                 batch_size=problem.batch_size,
+                input_dropout=problem.mean_input_dropout,
             )
             scores = network_scores(network, self._rows.structure, self._inputs, problem.compute)
         return State.of(
