@@ -123,7 +123,9 @@ def related(model: fastcf.MatrixFactorization) -> None:
 def towers(ratings: fastcf.Ratings) -> None:
     heading("Two towers, 256-128-32, of unit length")
     people, films = fastcf.FeatureTable(PEOPLE, TASTES / 5), fastcf.FeatureTable(FILMS, FEATURES)
-    model = fastcf.TwoTower((256, 128), (256, 128), 32, reg=0.0, n_epochs=60, batch_size=8, random_state=0)
+    model = fastcf.TwoTower(
+        (256, 128), (256, 128), 32, baseline="none", reg=0.0, n_epochs=60, batch_size=8, random_state=0
+    )
     report = fastcf.check_gradients(model, ratings, user_features=people, item_features=films, max_coordinates=3)
     assert report.passed, report
     model.fit(ratings, user_features=people, item_features=films)

@@ -144,6 +144,27 @@ def test_mixed_regression_new_rows_by_features_have_the_common_effects(ratings, 
     np.testing.assert_allclose(later.predict(pairs), all_at_once.predict(pairs), atol=1e-5)
 
 
+def test_mixed_regression_of_many_features_has_no_slopes(ratings, tables, tmp_path):
+    random = np.random.default_rng(0)
+    words = scipy.sparse.random_array((ratings.n_items + 1, 1_200), density=0.01, rng=random, format="csr")
+    many = FeatureTable([*ratings.items.ids, 7], words)
+    model = MixedRegression().fit(ratings, item_features=many, user_features=tables["user_features"])
+    assert model.user_slope_reg_ == 0
+    assert model.item_weights_.shape == (1_200,)
+    assert (
+        model.user_factors_.shape[1] == model.item_factors_.shape[1] == 3
+    )  # of users' features, where items have slopes
+    later = model.fold_in(item_features=FeatureTable([8], words[[ratings.n_items]]))
+    np.testing.assert_allclose(later.predict([("v0", 8)]), model.predict([("v0", 7)]), atol=1e-6)
+    by_item = model.fold_in(ratings, by="item")
+    pairs = [(user, 110) for user in ratings.users.ids]
+    np.testing.assert_allclose(by_item.predict(pairs), model.predict(pairs), atol=1e-4)
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(fastcf.load(tmp_path / "m").predict(pairs), model.predict(pairs))
+    towers = fastcf.TwoTower((4,), (4,), 2, n_epochs=1, random_state=0).fit(ratings, item_features=many)
+    assert towers.item_factors_.shape[1] == 2
+
+
 def test_mixed_regression_files(fitted, tmp_path):
     model, _ = fitted
     model.save(tmp_path / "model.fastcf")

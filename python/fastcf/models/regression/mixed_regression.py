@@ -27,6 +27,7 @@ __all__ = ["MixedRegression"]
 
 Floats = NDArray[np.float32]
 _SIDES = ("user", "item")
+_MOST_FEATURES = 1000  # that have slopes by default: these are dense, one for each row and feature
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ class Effects:
     common: Explained  # what their features explain of their biases
     explained: Floats  # the same, by row of the model
     reg: float  # penalty of a row's own bias
-    slope_reg: float  # penalty of its slopes of the other side's features; 0 without any
+    slope_reg: float  # penalty of its slopes of the other side's features; 0: there are none
 
     @property
     def n_features(self) -> int:
@@ -66,19 +67,29 @@ class LearntEffects:
         """Return those of a side."""
         return self.user if side == "user" else self.item
 
+    def n_slopes(self, side: str) -> int:
+        """Return how many slopes a row of a side has, in its factors; the other side's factors have the features."""
+        return 0 if self.of(side).slope_reg == 0 else self.of(_other(side)).n_features
+
     def new_rows(self, side: str, matrix: Any) -> tuple[Floats, Floats]:
         """Return factors and biases of users (items) with these features and no ratings."""
-        other = self.item if side == "user" else self.user
-        slopes = np.zeros((matrix.shape[0], other.n_features), np.float32)
-        return _joined(side, slopes, dense(matrix)), self.of(side).common.of(matrix)
+        slopes = np.zeros((matrix.shape[0], self.n_slopes(side)), np.float32)
+        features = dense(matrix) if self.n_slopes(_other(side)) > 0 else slopes[:, :0]
+        return _joined(side, slopes, features), self.of(side).common.of(matrix)
+
+
+def _other(side: str) -> str:
+    return "item" if side == "user" else "user"
 
 
 def _parts(scores: FactorScores, learnt: LearntEffects, side: str) -> tuple[Floats, Floats]:
-    """Return the slopes of a side's rows and their own features: users' factors begin with slopes, items' end so."""
+    """Return the slopes of a side's rows and their own features: users' factors begin with slopes, items' end so.
+
+    Features are among the factors where the other side has slopes.
+    """
+    n = learnt.n_slopes("user")
     if side == "user":
-        n = learnt.item.n_features
         return scores.user_factors[:, :n], scores.user_factors[:, n:]
-    n = learnt.item.n_features
     return scores.item_factors[:, n:], scores.item_factors[:, :n]
 
 
@@ -98,7 +109,7 @@ class MixedFolding(Folding):
         """Solve the rows given what all have in common, as ``fit`` does."""
         scores, learnt, side = state.scores.as_factors(), state.learnt, rated.by
         assert scores is not None
-        effects, other = learnt.of(side), "item" if side == "user" else "user"
+        effects, other = learnt.of(side), _other(side)
         ids = state.users if side == "user" else state.items
         rows = np.full(len(rated.ids), -1) if rated.strangers else ids.find(rated.ids, caller)
         known = rows >= 0
@@ -107,10 +118,10 @@ class MixedFolding(Folding):
         left = rated.values - np.float32(scores.global_mean) - learnt.of(other).explained[rated.columns]
         left -= np.repeat(explained, np.diff(rated.indptr))
         if side == "item":  # their ratings are what users' own effects leave
-            slopes, of_items = _parts(scores, learnt, "user")[0], features[:, : learnt.item.n_features]
+            slopes = _parts(scores, learnt, "user")[0]
             own = scores.user_bias - learnt.user.explained
             owner = np.repeat(np.arange(len(rated.ids)), np.diff(rated.indptr))
-            left -= own[rated.columns] + np.einsum("ek,ek->e", slopes[rated.columns], of_items[owner])
+            left -= own[rated.columns] + np.einsum("ek,ek->e", slopes[rated.columns], features[owner])
         residuals = Residuals(rated.indptr, rated.columns, left.astype(np.float32), rated.weights)
         given = _parts(scores, learnt, other)[1]
         if given.shape[1] == 0:
@@ -144,7 +155,9 @@ class MixedFolding(Folding):
         bias = longer(scores.user_bias if side == "user" else scores.item_bias)
         explained = longer(effects.explained)
         bias -= explained
-        known[rows], explained[rows] = dense(table.matrix), effects.common.of(table.matrix)
+        explained[rows] = effects.common.of(table.matrix)
+        if known.shape[1] > 0:
+            known[rows] = dense(table.matrix)
         changed = {f"{side}_factors": _joined(side, slopes, known), f"{side}_bias": bias + explained}
         learnt = replace(learnt, **{side: replace(effects, explained=explained)})
         more: dict[str, Any] = {"items": ids}
@@ -183,8 +196,8 @@ class MixedRegression(Estimator):
         Penalties of a_u and b_i, in ratings; at least 0. "auto": as :class:`BiasModel` estimates them.
     user_slope_reg, item_slope_reg : float or "auto", default "auto"
         Penalties of θ_u and φ_i, above 0. "auto": those that best predict a fifth of the items (users) from the
-        others, of nine values from slopes that explain next to nothing on. A slope penalty must be "auto" where the
-        other side has no features.
+        others, of ten values from slopes that explain next to nothing on; with more than 1,000 features there are no
+        slopes. A slope penalty must be "auto" where the other side has no features.
     n_threads, device
         As for :class:`MatrixFactorization`.
 
@@ -195,9 +208,9 @@ class MixedRegression(Estimator):
     user_weights_, item_weights_ : ndarray of shape (n_features,), float32
         α and β; of length 0 for a side without features.
     user_factors_ : ndarray of shape (n_users, n_item_features + n_user_features), float32
-        θ_u, then x_u.
+        θ_u, then x_u, where there are slopes of them.
     item_factors_ : ndarray of shape (n_items, n_item_features + n_user_features), float32
-        x_i, then φ_i.
+        x_i, then φ_i, where there are slopes.
     user_bias_, item_bias_ : ndarray of float32
         α·x_u + a_u and β·x_i + b_i, around their means over the ratings.
     user_reg_, item_reg_, user_slope_reg_, item_slope_reg_ : float
@@ -217,7 +230,7 @@ class MixedRegression(Estimator):
     rows keep their own effects.
 
     Features need no common scale for α and β; slopes have one penalty, so bring features to comparable scales, or keep
-    them 0 and 1. Predictions need dense features, 4 bytes per item and feature. The result has the same bits for any
+    them 0 and 1. Slopes need dense features, 4 bytes per item and feature. The result has the same bits for any
     number of threads; nothing is random (what is held out is drawn by a fixed seed).
 
     References
@@ -317,7 +330,9 @@ class MixedRegression(Estimator):
         left = ratings.values - np.float32(biases.mean) - user_explained[row] - item_explained[column]
         residuals = Residuals(ratings.indptr, column, left, ratings.weights)
         slopes, bias, user_slope_reg = self._deviations(residuals, matrices[1], biases.user_reg, "user", compute)
-        own = FactorScores(slopes, dense(matrices[1]), bias, np.zeros(ratings.n_items, np.float32), 0.0)
+        item_matrix = dense(items.matrix) if user_slope_reg > 0 else np.empty((items.n_rows, 0), np.float32)
+        none = np.zeros(ratings.n_items, np.float32)
+        own = FactorScores(slopes, item_matrix[: ratings.n_items], bias, none, 0.0)
         left = left - own.pairs(row, column, compute)
         view = ratings.by_item()
         weights = None if ratings.weights is None else ratings.weights[view.entries]
@@ -326,12 +341,14 @@ class MixedRegression(Estimator):
             residuals, matrices[0], biases.item_reg, "item", compute
         )
 
+        user_matrix = dense(users.matrix) if item_slope_reg > 0 else np.empty((users.n_rows, 0), np.float32)
+
         def padded(array: Floats, n: int) -> Floats:
             return np.concatenate([array, np.zeros((n - len(array), *array.shape[1:]), np.float32)])
 
         scores = FactorScores(
-            _joined("user", padded(slopes, users.n_rows), dense(users.matrix)),
-            _joined("item", padded(item_slopes, items.n_rows), dense(items.matrix)),
+            _joined("user", padded(slopes, users.n_rows), user_matrix),
+            _joined("item", padded(item_slopes, items.n_rows), item_matrix),
             user_explained + padded(bias, users.n_rows),
             item_explained + padded(item_bias, items.n_rows),
             biases.mean,
@@ -350,14 +367,12 @@ class MixedRegression(Estimator):
         self, residuals: Residuals, features: Any, reg: float, side: str, compute: Compute
     ) -> tuple[Floats, Floats, float]:
         """Return slopes, biases and the penalty of slopes of one side's rows."""
-        if features.shape[1] == 0:
+        given = getattr(self, f"{side}_slope_reg")
+        automatic = isinstance(given, str)
+        if features.shape[1] == 0 or (automatic and features.shape[1] > _MOST_FEATURES):
             biases = shrunk_biases(residuals, reg)
             return np.empty((biases.size, 0), np.float32), biases, 0.0
-        given = getattr(self, f"{side}_slope_reg")
-        if isinstance(given, str):
-            penalty = chosen_penalty(residuals, features, reg, compute, self._caller)
-        else:
-            penalty = float(given)
+        penalty = chosen_penalty(residuals, features, reg, compute, self._caller) if automatic else float(given)
         return *solved(residuals, features, penalty, reg, compute.n_threads, self._caller), penalty
 
     def _pack(self, state: State) -> Packed:
@@ -387,9 +402,9 @@ class MixedRegression(Estimator):
             explained = archive.array(f"{side}_explained", np.float32, (n,))
             effects.append(Effects(Explained(weights, centre), explained, reg, slope_reg))
         learnt = LearntEffects(effects[0], effects[1])
-        n_features = learnt.user.n_features + learnt.item.n_features
+        n_features = learnt.n_slopes("user") + learnt.n_slopes("item")
         if scores.user_factors.shape[1] != n_features:
-            raise ValueError(f"{n_features} weights of features for {scores.user_factors.shape[1]} factors")
+            raise ValueError(f"{n_features} slopes for {scores.user_factors.shape[1]} factors")
         return common.replaced(scores=scores, learnt=learnt, folding=_folding(learnt))
 
 
