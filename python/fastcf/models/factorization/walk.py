@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 __all__ = ["Hyperparameters", "Walk"]
 
 _RATIO = 1.5  # between neighbouring penalties; a parabola through the last three finds the minimum between them
-_FAR = 12  # neighbours from the first guess, either way
+_STRIDE = 5  # penalties in a row
+_ROUNDS = 6  # of penalty, epochs and factors
 _LEAST_GAIN = 5e-4  # share of the loss that a step must save
+_HALVINGS = 5  # of the number of factors
 _MOST_FACTORS = 256
 _LEAST_EPOCHS = 2
-_BUDGET = 30.0  # cost of all trainings, in that of the first; only doublings ask
+_BUDGET = 32.0  # cost of all trainings, in that of the first
 
 Losses = NDArray[np.float64]
 
@@ -72,11 +74,14 @@ class Walk:
 
     def run(self) -> Hyperparameters:
         """Return the hyperparameters at the end of the walk."""
-        place = self._penalty(_Place(0, self._start.n_epochs, self._start.n_factors))
-        if "n_epochs" in self._free:
-            place = self._penalty(self._epochs(place))
-        if "n_factors" in self._free:
-            place = self._penalty(self._factors(place))
+        place = _Place(0, self._start.n_epochs, self._start.n_factors)
+        for _ in range(_ROUNDS):
+            before = place
+            place = self._fewer_factors(self._epochs(self._penalty(place)))
+            if place == before:
+                break
+        if place.n_factors == self._start.n_factors:
+            place = self._penalty(self._more_factors(place))
         return self._between(place)
 
     def _at(self, place: _Place) -> Losses:
@@ -109,15 +114,18 @@ class Walk:
         chance = float(gains.std()) / gains.size**0.5
         return bool(gains.mean() > max(_LEAST_GAIN * self._mean(old), chance))
 
+    def _affordable(self, place: _Place) -> bool:
+        return place in self._losses or self._spent + self._cost(place) <= _BUDGET
+
     def _penalty(self, place: _Place) -> _Place:
-        """Walk along the penalty."""
+        """Walk along the penalty, some steps at a time: with too few epochs none is small enough."""
         if "reg" not in self._free or self._start.reg == 0:
             return place
         for direction in (-1, 1):
             first = place
-            while abs(place.power + direction) <= _FAR:
+            for _ in range(_STRIDE):
                 following = place._replace(power=place.power + direction)
-                if not self._better(following, place):
+                if not (self._affordable(following) and self._better(following, place)):
                     break
                 place = following
             if place != first:  # downhill this way: it is uphill the other way
@@ -126,11 +134,13 @@ class Walk:
 
     def _epochs(self, place: _Place) -> _Place:
         """Walk along the number of epochs: more of them fit more closely, and need a stronger penalty."""
+        if "n_epochs" not in self._free:
+            return place
         for direction in (1, -1):
             first = place
             while (n_epochs := round(place.n_epochs * 2.0**direction)) >= _LEAST_EPOCHS:
                 following = place._replace(n_epochs=n_epochs)
-                if direction > 0 and self._spent + self._cost(following) > _BUDGET:
+                if not self._affordable(following):
                     break
                 if "reg" in self._free:
                     shifted = following._replace(power=place.power + direction)
@@ -142,20 +152,23 @@ class Walk:
                 break
         return place
 
-    def _factors(self, place: _Place) -> _Place:
-        """Try fewer factors, which cost little; if they do not help, double them."""
-        fewer = [place._replace(n_factors=k) for n in (1, 2, 3) if (k := place.n_factors >> n)]
+    def _fewer_factors(self, place: _Place) -> _Place:
+        """Take the best of fewer factors, which cost little, also with twice the epochs: fewer ones grow more slowly."""
+        if "n_factors" not in self._free:
+            return place
+        fewer = [place._replace(n_factors=k) for n in range(1, _HALVINGS + 1) if (k := place.n_factors >> n)]
+        if "n_epochs" in self._free:
+            fewer += [each._replace(n_epochs=2 * each.n_epochs) for each in fewer]
         best = min(fewer, key=self._mean, default=place)
-        if self._better(best, place):
-            while best.n_factors > 1:
-                half = best._replace(n_factors=best.n_factors // 2)
-                if not self._mean(half) < self._mean(best):
-                    break
-                best = half
-            return best
+        return best if self._better(best, place) else place
+
+    def _more_factors(self, place: _Place) -> _Place:
+        """Double the number of factors."""
+        if "n_factors" not in self._free:
+            return place
         while place.n_factors < _MOST_FACTORS:
             more = place._replace(n_factors=2 * place.n_factors)
-            if self._spent + self._cost(more) > _BUDGET or not self._better(more, place):
+            if not (self._affordable(more) and self._better(more, place)):
                 break
             place = more
         return place
