@@ -1,10 +1,10 @@
-"""What the "auto" settings of MatrixFactorization were chosen on: validation ratings only.
+"""What a search of penalty, epochs and factors gains, each alone, and what it costs: validation ratings only.
 
-    python bench/bench_defaults.py FOLDER [--folds 4] [--factors]
+    python bench/bench_defaults.py FOLDER [--solver sgd] [--folds 4] [--factors]
 
 For every set found in FOLDER the training part of bench_accuracy.py's split is cut again, a tenth of it held out, once
-per fold. A made-up set of 1 M ratings (6,040 x 3,706) stands for larger and denser data. Each line is a setting; the
-figures are mean validation RMSE. The test rows are never looked at.
+per fold. Made-up sets stand for dense data. Each line says what is searched, the rest has the values where the search
+begins; the figures are mean validation RMSE, and seconds of a fit. The test rows are never looked at.
 
 With ``--factors``: what the number of factors of "bayes" was chosen on, in the same way and on more made-up sets;
 beside the mean RMSE how much it differs from that of the default, and the standard error of that over the folds.
@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
+from typing import Any
 
 import numpy as np
 
@@ -23,48 +24,28 @@ import fastcf
 from bench_accuracy import pairs, sets_of, split
 from common import write_json
 from fastcf.data import RatingLog, read_log
-from fastcf.models.factorization import costs
 from fastcf.solvers import as_solver
 
-# Solver and what is changed of its "auto" settings, ``reg`` and ``learning_rate`` in units of σ.
-SETTINGS: list[tuple[str, dict[str, float]]] = [
-    ("sgd", {}),
-    ("sgd", {"reg": 0.4}),
-    ("sgd", {"reg": 0.9}),
-    ("sgd", {"reg_exponent": 1.0, "reg": 0.13}),
-    ("sgd", {"reg_exponent": 0.6, "reg": 0.8}),
-    ("sgd", {"reg_exponent": 0.5, "reg": 1.0}),
-    ("sgd", {"learning_rate": 0.02}),
-    ("sgd", {"learning_rate": 0.05, "n_epochs": 30}),
-    ("sgd", {"n_factors": 16}),
-    ("sgd", {"n_factors": 32}),
-    ("sgd", {"n_factors": 128}),
-    ("als", {}),
-    ("als", {"reg": 1.0}),
-    ("als", {"reg": 1.4}),
-    ("als", {"reg": 2.2}),
-    ("als", {"reg_exponent": 0.3, "reg": 4.0}),
-    ("als", {"reg_exponent": 0.6, "reg": 1.2}),
-    ("als", {"reg_exponent": 0.7, "reg": 0.6}),
-    ("als", {"reg_exponent": 0.7, "reg": 0.8}),
-    ("als", {"n_epochs": 30}),
-    ("als", {"n_factors": 32}),
-    ("bayes", {}),
-    ("bayes", {"n_factors": 16}),
-    ("bayes", {"n_epochs": 220}),
-    ("minibatch", {}),
-    ("gd", {}),
-]
+# Constants before there was a search: factors, epochs, and λ in units of σ.
+FORMER = {"sgd": (64, 40, 0.6), "als": (64, 15, 1.75), "minibatch": (64, 40, 1.75), "gd": (64, 200, 1.75)}
+
+Made = Callable[[float], fastcf.MatrixFactorization]
 
 
-def fit(train: fastcf.Ratings, solver: str, change: dict[str, float], seed: int) -> fastcf.MatrixFactorization:
-    """Fit with the "auto" settings of a solver changed."""
-    change = dict(change)
-    share = change.pop("learning_rate", costs._SHARE)
-    kind = type(as_solver(solver))
-    auto = kind.auto["squared"]._replace(**change)  # type: ignore[arg-type]  # the integer fields get integers
-    with mock.patch.object(kind, "auto", {**kind.auto, "squared": auto}), mock.patch.object(costs, "_SHARE", share):
-        return fastcf.MatrixFactorization(solver=solver, random_state=seed).fit(train)
+def mechanisms(solver: str, seed: int) -> dict[str, Made]:
+    """Return models by what is searched; they are made from σ."""
+    options: dict[str, Any] = {"solver": solver, "random_state": seed}
+    k, n_epochs, reg = FORMER[solver]
+    first = as_solver(solver).auto["squared"]
+    begin = {"n_factors": first.n_factors, "n_epochs": first.n_epochs}
+    return {
+        "former constants": lambda sigma: fastcf.MatrixFactorization(k, n_epochs=n_epochs, reg=reg * sigma, **options),
+        "where the search begins": lambda sigma: fastcf.MatrixFactorization(reg=first.reg * sigma, **begin, **options),
+        "λ": lambda sigma: fastcf.MatrixFactorization(**begin, **options),
+        "λ, epochs": lambda sigma: fastcf.MatrixFactorization(first.n_factors, **options),
+        "λ, factors": lambda sigma: fastcf.MatrixFactorization(n_epochs=first.n_epochs, **options),
+        "λ, epochs, factors": lambda sigma: fastcf.MatrixFactorization(**options),
+    }
 
 
 def folds(log: RatingLog, n: int) -> list[tuple[fastcf.Ratings, np.ndarray, np.ndarray]]:
@@ -80,18 +61,23 @@ def folds(log: RatingLog, n: int) -> list[tuple[fastcf.Ratings, np.ndarray, np.n
     return result
 
 
-MADE_UP: dict[str, tuple[int, int, int, dict[str, int]]] = {
+MADE_UP: dict[str, tuple[int, int, int, dict[str, float]]] = {
     "made-up, sparse 100 k": (15_000, 10_000, 100_000, {}),
     "made-up, dense 100 k": (943, 1_682, 100_000, {}),
     "made-up, 300 k of 40 factors": (3_000, 2_000, 300_000, {"n_factors": 40}),
 }
 
 
+def sigma_of(ratings: fastcf.Ratings) -> float:
+    """Return σ, in whose units penalties are."""
+    return float(np.sqrt(fastcf.BiasModel().fit(ratings).noise_variance_))
+
+
 def made_up(
-    n_users: int, n_items: int, n_ratings: int, special: dict[str, int]
+    n_users: int, n_items: int, n_ratings: int, special: dict[str, float]
 ) -> list[tuple[fastcf.Ratings, np.ndarray, np.ndarray]]:
     """Return the one fold of a made-up set."""
-    ratings = fastcf.data.make_ratings(n_users, n_items, n_ratings, random_state=0, **special)
+    ratings = fastcf.data.make_ratings(n_users, n_items, n_ratings, random_state=0, **special)  # type: ignore[arg-type]  # integers are whole
     train, held_out = fastcf.data.train_test_split(ratings, random_state=0)
     users, items, values = held_out.to_coo()
     return [(train, np.stack([users, items], axis=1), values)]
@@ -130,29 +116,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--solver", choices=tuple(FORMER), default="sgd")
     parser.add_argument("--factors", action="store_true", help='compare numbers of factors of "bayes" instead')
     arguments = parser.parse_args()
     if arguments.factors:
         measure_factors(arguments.folder, arguments.folds)
         return
     sets = {path.name: folds(read_log(path), arguments.folds) for path in sets_of(arguments.folder)}
-    sets["made-up 1 M"] = made_up(6_040, 3_706, 1_000_000, {})
+    sets["made-up, 8,700"] = made_up(300, 200, 8_700, {"n_factors": 4, "noise": 0.3, "signal": 0.8, "popularity": 0})
+    sets["made-up, 1 M"] = made_up(6_040, 3_706, 1_000_000, {})
 
-    results = []
-    print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
-    for solver, change in [("BiasModel", {}), *SETTINGS]:
+    results: dict[str, dict[str, dict[str, float]]] = {}
+    print("| searched | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
+    for name in mechanisms(arguments.solver, 0):
         row = {}
-        for name, parts in sets.items():
-            errors = []
+        for of, parts in sets.items():
+            errors, started = [], time.perf_counter()
             for fold, (ratings, X, y) in enumerate(parts):
-                biases = solver == "BiasModel"
-                model = fastcf.BiasModel().fit(ratings) if biases else fit(ratings, solver, change, fold)
+                model = mechanisms(arguments.solver, fold)[name](sigma_of(ratings)).fit(ratings)
                 errors.append(fastcf.metrics.rmse(y, model.predict(X)))
-            row[name] = float(np.mean(errors))
-        label = ", ".join([solver, *(f"{k}={v:g}" for k, v in change.items())])
-        results.append({"setting": label, **row})
-        print(f"| {label} | " + " | ".join(f"{error:.4f}" for error in row.values()) + " |", flush=True)
-    print("\nwritten:", write_json("defaults", {"folds": arguments.folds, "results": results}))
+            row[of] = {"rmse": float(np.mean(errors)), "seconds": (time.perf_counter() - started) / len(parts)}
+        results[name] = row
+        shown = (f"{found['rmse']:.4f} ({found['seconds']:.1f} s)" for found in row.values())
+        print(f"| {name} | " + " | ".join(shown) + " |", flush=True)
+    written = write_json(f"defaults_{arguments.solver}", {"folds": arguments.folds, "results": results})
+    print("\nwritten:", written)
 
 
 if __name__ == "__main__":

@@ -156,10 +156,12 @@ class Walk:
         """Take the best of fewer factors, which cost little, also with twice the epochs: fewer ones grow more slowly."""
         if "n_factors" not in self._free:
             return place
-        fewer = [place._replace(n_factors=k) for n in range(1, _HALVINGS + 1) if (k := place.n_factors >> n)]
-        if "n_epochs" in self._free:
-            fewer += [each._replace(n_epochs=2 * each.n_epochs) for each in fewer]
-        best = min(fewer, key=self._mean, default=place)
+        best = place
+        for halvings in range(1, _HALVINGS + 1):
+            fewer = place._replace(n_factors=place.n_factors >> halvings)
+            longer = fewer._replace(n_epochs=2 * place.n_epochs) if "n_epochs" in self._free else fewer
+            tried = [each for each in (fewer, longer) if each.n_factors > 0 and self._affordable(each)]
+            best = min([best, *tried], key=self._mean)
         return best if self._better(best, place) else place
 
     def _more_factors(self, place: _Place) -> _Place:
