@@ -14,7 +14,7 @@ import numpy as np
 import fastcf
 from common import alternate, write_json
 from fastcf import _cpu, _host
-from fastcf.models.factorization.row_effects import RatedColumns, Side
+from fastcf.models.factorization.row_effects import RowFeatures, Side
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     by_item, k, d = ratings.by_item(), arguments.factors, arguments.factors + 1
     users = Side((ratings.indptr, ratings.indices, ratings.values), ratings.row_of_entry(), None)
     items = Side((by_item.indptr, by_item.indices, by_item.values), ratings.indices[by_item.entries], None)
-    features = RatedColumns.of(users, items)
+    features = RowFeatures.rated(users, items)
     rng = np.random.default_rng(0)
 
     def normal(*shape: int) -> np.ndarray:

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse
+from scipy.sparse import csr_matrix
+from sklearn.base import clone
 
 import fastcf
 from fastcf import MatrixFactorization
 from fastcf.models.factorization.noise import Noise
-from fastcf.models.factorization.row_effects import RatedColumns, RowEffects, Side
+from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side
 from fastcf.serialization import save_archive
 from fastcf.solvers import Gibbs
 
@@ -28,6 +31,14 @@ def chosen():
 @pytest.fixture(scope="module")
 def fitted(chosen):
     return MatrixFactorization(solver="bayes", **SHORT).fit(chosen[0])
+
+
+class Stop(fastcf.callbacks.Callback):
+    """Interrupts the training after its third epoch."""
+
+    def on_epoch_end(self, view, record):
+        if record["epoch"] == 3:
+            raise KeyboardInterrupt
 
 
 def rmse(model, test):
@@ -77,7 +88,7 @@ def test_gibbs_noise_of_like_users_is_one_variance():
 def test_gibbs_draws_the_effects_around_zero_as_strongly_as_they_are():
     rng = np.random.default_rng(0)
     effects = RowEffects.of(
-        RatedColumns(np.zeros(401, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)), 3, 4, True
+        RowFeatures(np.zeros(401, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)), 3, 4, True
     )
     root = rng.standard_normal((5, 5))
     precision = root @ root.T + np.eye(5)
@@ -95,7 +106,7 @@ def test_gibbs_ratings_less_the_centres_are_what_the_rows_are_drawn_from():
     by_item = ratings.by_item()
     users = Side((ratings.indptr, ratings.indices, ratings.values), ratings.row_of_entry(), None)
     items = Side((by_item.indptr, by_item.indices, ratings.values[by_item.entries]), by_item.indices, None)
-    effects = RowEffects.of(RatedColumns.of(users, items), 30, 3, True)
+    effects = RowEffects.of(RowFeatures.rated(users, items), 30, 3, True)
     rng = np.random.default_rng(0)
 
     def normal(*shape):
@@ -155,6 +166,65 @@ def test_gibbs_switches_are_checked():
     for name in ("rated_input", "user_noise"):
         with pytest.raises(TypeError, match=f"Gibbs: {name} must be"):
             Gibbs(**{name: 0.5})
+
+
+def test_gibbs_known_features_are_in_a_common_unit():
+    rng = np.random.default_rng(0)
+    table = rng.normal(1990, 10, (50, 3)).astype(np.float32)
+    table[:, 2] = 7
+    for matrix in (table, scipy.sparse.csr_array(np.where(table > 1995, 1.0, 0.0).astype(np.float32))):
+        features = RowFeatures.known(matrix)
+        dense = csr_matrix((features.values, features.rows, features.indptr), shape=(3, 50)).toarray()
+        np.testing.assert_allclose(np.square(dense).mean(axis=1)[:2], 1 / 3, rtol=1e-4)
+        assert not dense[2].any() or scipy.sparse.issparse(matrix)
+    np.testing.assert_allclose(RowFeatures.known(table).values[:50].mean(), 0, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def described():
+    """Ratings of items whose vectors are known, some only by these, and the held-out ratings of those."""
+    ratings, truth = fastcf.data.make_ratings(
+        300, 200, 9_000, noise=0.3, levels=None, random_state=0, return_truth=True
+    )
+    films = fastcf.FeatureTable(np.arange(200), truth.item_factors)
+    cold = np.isin(ratings.items.ids[ratings.indices], np.arange(150, 200))
+    return ratings.take(~cold), ratings.take(cold), films
+
+
+@pytest.mark.parametrize("solver", ["bayes", PLAIN])
+def test_gibbs_features_predict_items_without_ratings(described, solver):
+    train, cold, films = described
+    model = MatrixFactorization(solver=solver, **SHORT).fit(train, item_features=films, validation=cold)
+    assert rmse(model, cold) < 0.85 * rmse(MatrixFactorization(solver=solver, **SHORT).fit(train), cold)
+    assert rmse(model, cold) == pytest.approx(model.history_[-1]["validation_rmse"], rel=1e-4)
+    assert model.items_.ids.size == 200
+    std = model.predict(cold, return_std=True)[1]
+    assert np.isfinite(std).all()
+
+
+def test_gibbs_features_of_both_sides_go_on_from_a_checkpoint_and_are_saved(described, tmp_path):
+    train, cold, films = described
+    users = train.users.ids, np.random.default_rng(0).standard_normal((300, 2)).astype(np.float32)
+    model = MatrixFactorization(4, solver=Gibbs(burn_in=2), n_epochs=6, random_state=0)
+
+    def fit(each, **options):
+        return each.fit(train, item_features=films, user_features=users, **options)
+
+    whole = fit(clone(model))
+    with pytest.raises(KeyboardInterrupt):
+        fit(clone(model), checkpoint=tmp_path / "c", callbacks=Stop())
+    resumed = fit(clone(model), checkpoint=tmp_path / "c")
+    whole.save(tmp_path / "m")
+    for other in (resumed, fastcf.load(tmp_path / "m")):
+        np.testing.assert_array_equal(whole.predict(cold), other.predict(cold))
+
+
+def test_gibbs_features_are_refused_where_they_have_no_effect(described):
+    train, _, films = described
+    with pytest.raises(ValueError, match="item_features must be None for solver='sgd'"):
+        MatrixFactorization(4).fit(train, item_features=films)
+    with pytest.raises(ValueError, match="all items of the ratings must have features"):
+        MatrixFactorization(4, solver="bayes").fit(train, item_features=(np.arange(5), np.ones((5, 1))))
 
 
 @pytest.mark.parametrize("name", ["ml-latest-small/ratings.csv", "goodbooks-2672/ratings.csv"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastcf._backend import single_threaded_blas
 from fastcf.models.factorization.noise import Noise
 from fastcf.models.factorization.problem import Draws, Parameters, Problem
-from fastcf.models.factorization.row_effects import RatedColumns, RowEffects, Side
+from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side
 from fastcf.scores import Posterior, State
 
 __all__ = ["GibbsTrainer", "draw_normal_wishart"]
@@ -83,13 +83,13 @@ class GibbsTrainer:
         rows = ratings.n_users, ratings.n_items
         self._kept_factors = [np.empty((n, most * self._k), np.float32) for n in rows]
         self._kept_biases = [np.empty((most, n), np.float32) for n in rows]
-        self._effects: tuple[RowEffects, ...] = ()
-        if rated_input:
-            self._effects = tuple(
-                RowEffects.of(RatedColumns.of(*sides), n, self._k, biased)
-                for sides, n, biased in zip((self._sides, self._sides[::-1]), rows, self._biased, strict=True)
-            )
-        self._kept_effects = [np.empty((most, *each.effects.shape), np.float32) for each in self._effects]
+        self._effects: list[list[RowEffects]] = []  # by side: of which ratings there are, then of known features
+        for side, table in enumerate(problem.features):
+            of_rows = [RowFeatures.rated(self._sides[side], self._sides[1 - side])] if rated_input else []
+            of_rows += [] if table is None else [RowFeatures.known(table)]
+            self._effects.append([RowEffects.of(each, rows[side], self._k, self._biased[side]) for each in of_rows])
+        rated = [effects[0] for effects in self._effects if rated_input]
+        self._kept_effects = [np.empty((most, *each.effects.shape), np.float32) for each in rated]
         self._noise_variances: list[float] = []
         self._user_variances = np.zeros(ratings.n_users)  # sums over the draws kept
         self._priors: dict[int, Prior] = {}  # of users and items, last drawn
@@ -115,23 +115,20 @@ class GibbsTrainer:
         """Draw the rows of a side; return their weighted sums of squared errors thereafter."""
         native, n_threads = self._problem.compute
         factors, bias, biased = self._factors[side], self._bias[side], self._biased[side]
-        effects = self._effects[side] if self._effects else None
-        if effects is not None:  # the rows without what is explained of them
+        for effects in self._effects[side]:  # the rows without what is explained of them
             factors -= effects.centres
             bias -= effects.centre_bias
         rows = np.concatenate([factors, bias[:, None]], axis=1, dtype=np.float64) if biased else factors
         rows = rows.astype(np.float64, copy=False)
-        mean, precision = draw_normal_wishart(rows, self._random, None if effects is None else effects.scatter)
+        mean, precision = draw_normal_wishart(rows, self._random, [effects.scatter for effects in self._effects[side]])
         if epoch == 0:  # what the rows start from says nothing: as far apart as the prior has them, they move freely
             mean, precision = np.zeros(len(mean)), len(mean) * np.eye(len(mean))
-        elif effects is not None:
-            effects.draw_strength(precision, self._random)
         self._priors[side] = mean, precision
         indptr, columns, values = self._sides[side].csr
         users = self._sides[0].rows if side == 0 else columns
         weights = self._noise.weights(users, self._sides[side].weights)
-        if effects is not None:
-            values = self._drawn_effects(effects, side, epoch, precision, weights)
+        if self._effects[side]:
+            values = self._drawn_effects(side, epoch, precision, weights)
         noise = native.random_on_device(
             *rows.shape, "normal", 1.0, self._problem.seed, _NOISE_STREAM + 2 * epoch + side, n_threads
         )
@@ -153,36 +150,38 @@ class GibbsTrainer:
             squared_errors=squared_errors,
             n_threads=n_threads,
         )
-        if effects is not None:
+        for effects in self._effects[side]:
             factors += effects.centres
             bias += effects.centre_bias
         return squared_errors
 
     def _drawn_effects(
-        self,
-        effects: RowEffects,
-        side: int,
-        epoch: int,
-        precision: NDArray[np.float64],
-        weights: NDArray[np.float32] | None,
+        self, side: int, epoch: int, precision: NDArray[np.float64], weights: NDArray[np.float32] | None
     ) -> NDArray[np.float32]:
         """Draw the effects on a side's rows; return the ratings less what they say of them."""
-        problem = self._problem
-        noise = problem.compute.native.random(
-            *effects.effects.shape, "normal", 1.0, problem.seed, _EFFECT_STREAM + 2 * epoch + side,
-            problem.compute.n_threads,
-        )  # fmt: skip
-        return effects.draw(
-            self._sides[side]._replace(weights=weights),
-            self._factors[side],
-            self._bias[side],
-            self._factors[1 - side],
-            self._bias[1 - side],
-            noise_precision=self._noise.precision,
-            precision=precision,
-            noise=noise,
-            compute=problem.compute,
-        )
+        seed, (native, n_threads) = self._problem.seed, self._problem.compute
+        indptr, columns, values = self._sides[side].csr
+        others = self._factors[1 - side], self._bias[1 - side]
+        left = values
+        for number, effects in enumerate(self._effects[side]):
+            told = values.copy() if len(self._effects[side]) > 1 else values
+            for other in self._effects[side]:
+                if other is not effects:
+                    told -= other.told(self._sides[side], others[0], self._problem.compute)
+            if epoch > 0:
+                effects.draw_strength(precision, self._random)
+            stream = _EFFECT_STREAM * (1 + number) + 2 * epoch + side
+            left = effects.draw(
+                Side((indptr, columns, told), self._sides[side].rows, weights),
+                self._factors[side],
+                self._bias[side],
+                *others,
+                noise_precision=self._noise.precision,
+                precision=precision,
+                noise=native.random(*effects.effects.shape, "normal", 1.0, seed, stream, n_threads),
+                compute=self._problem.compute,
+            )
+        return left
 
     def _keep(self) -> None:
         sample = len(self._noise_variances)
@@ -191,8 +190,8 @@ class GibbsTrainer:
             kept[:, columns] = factors
         for kept, bias in zip(self._kept_biases, self._bias, strict=True):
             kept[sample] = bias
-        for kept, effects in zip(self._kept_effects, self._effects, strict=True):
-            kept[sample] = effects.effects
+        for kept, effects in zip(self._kept_effects, self._effects, strict=False):  # none, without rated_input
+            kept[sample] = effects[0].effects
         self._noise_variances.append(self._unit**2 / self._noise.precision)
         self._user_variances += self._noise_variances[-1] / self._noise.users
         self._kept_priors.append([self._priors[side] for side in (0, 1)])
@@ -258,8 +257,10 @@ class GibbsTrainer:
             for side in (0, 1)
             for what in (0, 1)
         }
-        for name, effects, drawn in zip(("user", "item"), self._effects, self._kept_effects, strict=False):
-            kept |= {f"{name}_{part}": array for part, array in effects.arrays().items()}
+        for name, of_side in zip(("user", "item"), self._effects, strict=True):
+            for number, effects in enumerate(of_side):
+                kept |= {f"{name}_{part}_{number}": array for part, array in effects.arrays().items()}
+        for name, drawn in zip(("user", "item"), self._kept_effects, strict=False):
             kept[f"kept_{name}_effects"] = drawn[:n].copy()
         return {
             "user_factors": self._factors[0].copy(),
@@ -288,9 +289,9 @@ class GibbsTrainer:
         for side, name in enumerate(("user", "item")):
             self._kept_factors[side][:, : n * self._k] = arrays[f"kept_{name}_factors"]
             self._kept_biases[side][:n] = arrays[f"kept_{name}_bias"]
-            if self._effects:
-                effects = self._effects[side]
-                effects.set_arrays({part: arrays[f"{name}_{part}"] for part in effects.arrays()})
+            for number, effects in enumerate(self._effects[side]):
+                effects.set_arrays({part: arrays[f"{name}_{part}_{number}"] for part in effects.arrays()})
+            if self._kept_effects:
                 self._kept_effects[side][:n] = arrays[f"kept_{name}_effects"]
         self._kept_priors = [
             [(arrays[f"kept_priors_{side}_0"][m], arrays[f"kept_priors_{side}_1"][m]) for side in (0, 1)]
@@ -315,7 +316,7 @@ class GibbsTrainer:
         user_variances = self._user_variances
         if n == 0:
             factors, biases = list(self._factors), [bias[None] for bias in self._bias]
-            effects = [each.effects[None] for each in self._effects]
+            effects = [each[0].effects[None] for each, _ in zip(self._effects, self._kept_effects, strict=False)]
             variances = [self._unit**2 / self._noise.precision]
             user_variances = variances[0] / self._noise.users
             width = [k + side for side in self._biased]
@@ -327,8 +328,10 @@ class GibbsTrainer:
         means = [each.mean(axis=0, dtype=np.float64).astype(np.float32) for each in samples]
         noise_variance, of_users = float(np.mean(variances)), None
         if self._noise.by_user:
+            counts = np.diff(self._sides[0].csr[0])
             of_users = (user_variances / n).astype(np.float32)
-            noise_variance = float(np.average(of_users, weights=np.diff(self._sides[0].csr[0])))
+            noise_variance = float(np.average(of_users, weights=counts))
+            of_users[counts == 0] = noise_variance
         posterior = Posterior(samples[0], samples[1], noise_variance, of_users)
         draws = Draws(
             self._unit,
@@ -341,17 +344,18 @@ class GibbsTrainer:
 
 
 def draw_normal_wishart(
-    rows: NDArray[np.float64], random: np.random.Generator, scatter: tuple[NDArray[np.float64], int] | None = None
+    rows: NDArray[np.float64], random: np.random.Generator, scatters: Sequence[tuple[NDArray[np.float64], int]] = ()
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Draw the mean and precision matrix of normal rows, (n, d), from their posterior.
 
     The prior is normal-Wishart with mean 0 worth 2 rows, d degrees of freedom and scale I (R. Salakhutdinov and A.
     Mnih, "Bayesian probabilistic matrix factorization using Markov chain Monte Carlo", ICML 2008, equation 14); the
-    Wishart matrix comes from Bartlett's decomposition. ``scatter`` is the sum of outer products of further rows, whose
-    mean is known to be 0, and their number.
+    Wishart matrix comes from Bartlett's decomposition. ``scatters`` are sums of outer products of further rows, whose
+    mean is known to be 0, and their numbers.
     """
     n, d = rows.shape
-    further, n_further = (0.0, 0) if scatter is None else scatter
+    further = sum((scatter for scatter, _ in scatters), np.zeros((d, d)))
+    n_further = sum(number for _, number in scatters)
     strength = _STRENGTH + n
     mean = rows.mean(axis=0)
     centred = rows - mean

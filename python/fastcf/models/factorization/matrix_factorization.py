@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
 from fastcf.errors import DataError
+from fastcf.ids import IdMap
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
@@ -26,6 +27,7 @@ from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, hel
 from fastcf.models.factorization.solvers import SOLVERS, Solver, as_solver
 from fastcf.models.factorization.stream import Stream
 from fastcf.models.factorization.walk import Hyperparameters
+from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import FactorScores, Folding, Identity, Posterior, Sigmoid, State, Targets
 from fastcf.scores.queries import refuse_other_names
@@ -275,6 +277,8 @@ class MatrixFactorization(Estimator):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
         *,
+        user_features: Any = None,
+        item_features: Any = None,
         validation: Any = None,
         validation_metric: Metric | None = None,
         validation_every: int = 1,
@@ -297,6 +301,11 @@ class MatrixFactorization(Estimator):
             Non-negative weights: of the pairs, or of the stored entries of a matrix or of ``Ratings`` that have no
             weights of their own. A pair may then occur more than once: it counts with the mean of its values and the
             sum of its weights.
+        user_features, item_features : FeatureTable or tuple (ids, matrix), optional
+            For ``solver="bayes"``: numbers that are known of every user or item of the ratings, which explain part of
+            their vectors (Macau). Users and items that have features and no ratings follow those of the ratings in
+            ``users_`` and ``items_``, with what their features explain. Columns are taken to a common unit. ``fold_in``
+            and ``history=`` know no features of new rows.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Ratings held out. After each epoch their error is recorded, and the parameters of the best epoch are kept.
             Weights count.
@@ -347,11 +356,18 @@ class MatrixFactorization(Estimator):
         ratings, backend = self._begin_fit(X, y, sample_weight)
         solver, targets = self._checked()
         check_patience(self.patience, validation is not None, not solver.samples, caller)
-        watched = self._validation(validation, ratings, validation_metric, validation_every, validation_users)
-        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described())
+        tables = self._tables(ratings, solver, user_features, item_features)
+        featured = [side for side, table in zip(("user", "item"), tables, strict=True) if table is not None]
+        watched = self._validation(
+            validation, ratings, validation_metric, validation_every, validation_users, featured=featured
+        )
+        given = {f"{side}_features": table for side, table in zip(("user", "item"), tables, strict=True)}
+        given = {name: table for name, table in given.items() if table is not None}
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described(), **given)
         ratings = targets.of_training(ratings, caller)
         if not targets.labels:
             ratings = without_outliers(ratings, caller)
+        ratings = _with_others(ratings, *tables)
         held_out = None
         if watched.of_trainer is not None:
             held = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
@@ -359,7 +375,8 @@ class MatrixFactorization(Estimator):
         folding = _folding(targets, sampled=solver.samples)
         auto = solver.first(self.cost, ratings)
         seed = kept.seed(self.random_state)
-        plan = Plan(self, solver, auto, targets, backend, folding, seed, self._threads)
+        matrices = tuple(None if table is None else table.matrix for table in tables)
+        plan = Plan(self, solver, auto, targets, backend, folding, seed, self._threads, (matrices[0], matrices[1]))
         settled = plan.settle(ratings)
         values = self._values(plan, ratings, settled.learnt.reg, kept)
         solver.check(values.n_epochs, caller)
@@ -377,6 +394,25 @@ class MatrixFactorization(Estimator):
             verbose=self.verbose,
         )
         return self
+
+    def _tables(
+        self, ratings: Ratings, solver: Solver, user_features: Any, item_features: Any
+    ) -> tuple[FeatureTable | None, FeatureTable | None]:
+        """Return the features of users and items of the ratings, followed by those of others."""
+
+        def table(side: str, given: Any, ids: IdMap) -> FeatureTable | None:
+            """Return the features of a side."""
+            if given is None:
+                return None
+            if not solver.featured:
+                raise ValueError(
+                    f"{self._caller}: {side}_features must be None for solver={self.solver!r}, which does not use "
+                    "them; use solver='bayes', TwoTower or MixedRegression"
+                )
+            found = as_feature_table(given, self._caller, f"{side}_features")
+            return found.extend(ids, caller=self._caller, what=f"all {side}s of the ratings")
+
+        return table("user", user_features, ratings.users), table("item", item_features, ratings.items)
 
     @property
     def _targets(self) -> Targets:
@@ -568,6 +604,16 @@ class MatrixFactorization(Estimator):
             scores = scores.replaced(posterior=learnt.posterior)
         folding = _folding(targets, sampled=learnt.draws is not None)
         return common.replaced(scores=scores, learnt=learnt, folding=folding)
+
+
+def _with_others(ratings: Ratings, users: FeatureTable | None, items: FeatureTable | None) -> Ratings:
+    """Return the ratings with the rows of feature tables, whose first rows are the ratings' own."""
+    ids = ratings.users if users is None else users.ids, ratings.items if items is None else items.ids
+    if tuple(map(len, ids)) == ratings.shape:
+        return ratings
+    return Ratings.from_coo(
+        *ratings.to_coo(), timestamps=ratings.timestamps, weights=ratings.weights, user_ids=ids[0], item_ids=ids[1]
+    )
 
 
 def _folding(targets: Targets, sampled: bool) -> Folding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from fastcf._backend import Backend
 from fastcf.models.factorization.costs import Choices, Settled, settle_labels, settle_ratings
@@ -46,6 +46,8 @@ class Plan:
         Of the initial factors and of the order of entries.
     n_threads : int
         0: all.
+    features : tuple of (matrix or None)
+        Of all users and of all items.
     """
 
     choices: InitialChoices
@@ -56,6 +58,7 @@ class Plan:
     folding: Folding
     seed: int
     n_threads: int
+    features: tuple[Any, Any] = (None, None)
 
     @property
     def compute(self) -> Compute:
@@ -84,6 +87,7 @@ class Plan:
             self.seed,
             values.n_epochs,
             self.folding,
+            self.features,
         )
         factors = draw_factors(ratings, self.compute, k, self.choices.init, scale, self.seed)
         return self.solver.trainer(problem, Parameters(*factors, settled.user_bias, settled.item_bias))

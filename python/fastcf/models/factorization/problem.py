@@ -176,6 +176,8 @@ class Problem:
         Epochs planned.
     folding : Folding
         Computes new rows for the fitted model.
+    features : tuple of (matrix or None)
+        Known features of all users and of all items.
     """
 
     ratings: Ratings
@@ -190,6 +192,7 @@ class Problem:
     seed: int
     n_epochs: int
     folding: Folding
+    features: tuple[Any, Any] = (None, None)
 
     @property
     def link(self) -> Link:

@@ -1,4 +1,4 @@
-"""What a row's features explain of its factors, in Gibbs sampling: which columns it rated."""
+"""What a row's features explain of its factors, in Gibbs sampling: which columns it rated, and known features."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 
 from fastcf._backend import host
 from fastcf.scores import Compute
 
-__all__ = ["RatedColumns", "RowEffects", "Side", "rated_features"]
+__all__ = ["RowEffects", "RowFeatures", "Side", "rated_features"]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -39,18 +39,35 @@ class Side(NamedTuple):
     weights: Floats | None
 
 
-class RatedColumns(NamedTuple):
-    """Features of rows, feature by feature: the columns that they rated, each 1/√n in a row of n ratings."""
+class RowFeatures(NamedTuple):
+    """Features of rows, feature by feature."""
 
     indptr: NDArray[np.int64]
     rows: NDArray[np.int32]
     values: Floats
 
     @classmethod
-    def of(cls, side: Side, other: Side) -> RatedColumns:
-        """Return the features of one side's rows, ``other`` being the same ratings by column."""
+    def rated(cls, side: Side, other: Side) -> RowFeatures:
+        """Return which columns the rows of a side rated, each 1/√n in a row of n ratings.
+
+        ``other`` has the same ratings by column.
+        """
         shares = _shares(side.csr[0])
         return cls(other.csr[0], other.csr[1], shares[other.csr[1]])
+
+    @classmethod
+    def known(cls, table: Any) -> RowFeatures:
+        """Return the columns of a matrix of features, (n_rows, n_features), dense or sparse, in a common unit.
+
+        Dense ones are taken from their means; all are divided by their root mean square and by √n_features.
+        """
+        if not issparse(table):
+            table = table - table.mean(axis=0, dtype=np.float64)
+        by_feature = csr_matrix(table.T, dtype=np.float64)
+        squares = np.asarray(by_feature.multiply(by_feature).sum(axis=1)).ravel()
+        scales = np.sqrt(max(by_feature.shape[1], 1) / (np.where(squares > 0, squares, 1) * max(squares.size, 1)))
+        values = by_feature.data * np.repeat(scales, np.diff(by_feature.indptr))
+        return cls(by_feature.indptr.astype(np.int64), by_feature.indices.astype(np.int32), values.astype(np.float32))
 
 
 def _shares(indptr: NDArray[np.int64]) -> Floats:
@@ -60,7 +77,7 @@ def _shares(indptr: NDArray[np.int64]) -> Floats:
 
 
 def rated_features(indptr: NDArray[np.int64], columns: NDArray[np.int32], n_columns: int) -> csr_matrix:
-    """Return the features of :class:`RatedColumns` for further rows, (n_rows, n_columns)."""
+    """Return the features of :meth:`RowFeatures.rated` for further rows, (n_rows, n_columns)."""
     values = np.repeat(_shares(indptr), np.diff(indptr))
     return csr_matrix((values, columns, indptr), shape=(len(indptr) - 1, n_columns))
 
@@ -71,7 +88,7 @@ class RowEffects:
 
     Attributes
     ----------
-    features : RatedColumns
+    features : RowFeatures
         f_u of all rows.
     effects : ndarray of shape (d, n_features), float32
         E, d being the number of factors, plus one with biases.
@@ -85,7 +102,7 @@ class RowEffects:
         λ.
     """
 
-    features: RatedColumns
+    features: RowFeatures
     effects: Floats
     centres: Floats
     centre_bias: Floats
@@ -93,7 +110,7 @@ class RowEffects:
     strength: float = 1.0
 
     @classmethod
-    def of(cls, features: RatedColumns, n_rows: int, k: int, biased: bool) -> RowEffects:
+    def of(cls, features: RowFeatures, n_rows: int, k: int, biased: bool) -> RowEffects:
         """Return effects that are all 0."""
         n_features = len(features.indptr) - 1
         return cls(
@@ -109,6 +126,13 @@ class RowEffects:
         """What the effects say of Λ⁻¹: ``λ E Eᵀ`` and the number of its terms."""
         wide = self.effects.astype(np.float64)
         return self.strength * (wide @ wide.T), wide.shape[1]
+
+    def told(self, side: Side, column_factors: Floats, compute: Compute) -> Floats:
+        """Return what the centres say of the ratings."""
+        said: Floats = compute.native.predict_pairs(
+            side.rows, side.csr[1], self.centres, column_factors, self.centre_bias, n_threads=compute.n_threads
+        )
+        return said
 
     def draw_strength(self, precision: NDArray[np.float64], random: np.random.Generator) -> None:
         """Draw λ given E and Λ."""

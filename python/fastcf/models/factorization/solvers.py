@@ -63,6 +63,9 @@ class Solver(Settings):
     samples: ClassVar[bool] = False
     """Whether the model is averaged over draws of a posterior."""
 
+    featured: ClassVar[bool] = False
+    """Whether features of users and items have an effect."""
+
     unused: ClassVar[tuple[str, ...]] = ()
     """Parameters of the estimator that have no effect with this solver."""
 
@@ -243,6 +246,7 @@ class Gibbs(Solver):
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 120, 0.0, 0.0)}
     samples: ClassVar[bool] = True
+    featured: ClassVar[bool] = True
     unused: ClassVar[tuple[str, ...]] = ("reg", "bias_reg", "reg_scaling", "patience")
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "burn_in": (Interval(0, integer=True),),
