@@ -64,7 +64,7 @@ class MatrixFactorization(Estimator):
         What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
         uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
         the fastest. "als", :class:`~fastcf.solvers.ALS`: alternating least squares. "bayes",
-        :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, usually the most accurate on dense ratings. "minibatch" and
+        :class:`~fastcf.solvers.Gibbs`: Gibbs sampling, the most accurate single model of ratings. "minibatch" and
         "gd", :class:`~fastcf.solvers.GradientDescent`: an optimiser's steps along the gradient of batches or of all
         ratings. "als" and "bayes" are for ratings only.
     cost : {"squared", "logistic"}, default "squared"

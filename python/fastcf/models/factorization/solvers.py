@@ -216,11 +216,12 @@ class ALS(Solver):
 
 @dataclass(repr=False)
 class Gibbs(Solver):
-    """Gibbs sampling of Bayesian matrix factorisation, usually the most accurate on dense ratings.
+    """Gibbs sampling of Bayesian matrix factorisation, the most accurate single model of ratings.
 
     Factors and biases are drawn from their posterior, one side after the other; predictions average over the draws, and
     have standard deviations. Priors are learnt, so there are no penalties. Takes the memory of
-    ``n_samples_`` models. For ratings only.
+    ``n_samples_`` models, and with ``rated_input`` twice as much. Features of users and items that ``fit`` is given
+    explain part of their vectors. For ratings only.
 
     Parameters
     ----------
@@ -240,7 +241,8 @@ class Gibbs(Solver):
     2008; biases are one more factor. Y. Koren, "Factorization meets the neighborhood", KDD 2008, and S. Rendle, L.
     Zhang and Y. Koren, "On the difficulty of evaluating baselines", 2019 (``rated_input``: SVD++, and its Bayesian
     form on both sides). B. Lakshminarayanan, G. Bouchard and C. Archambeau, "Robust Bayesian matrix factorisation",
-    AISTATS 2011 (``user_noise``).
+    AISTATS 2011 (``user_noise``). J. Simm et al., "Macau: scalable Bayesian multi-relational factorization with side
+    information using MCMC", MLSP 2017 (features).
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
