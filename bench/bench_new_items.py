@@ -210,7 +210,9 @@ def main() -> None:
                 f"right order {means['right_order']:.4f}",
                 flush=True,
             )
-    write_json("two_tower_settings" if arguments.settings else "new_items", {"seed": SEED, "results": results})
+        write_json("new_items", {"seed": SEED, "results": results})  # after every set: all take minutes
+    if arguments.settings:
+        write_json("two_tower_settings", {"seed": SEED, "results": results})
 
 
 if __name__ == "__main__":

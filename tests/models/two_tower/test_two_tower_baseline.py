@@ -95,6 +95,31 @@ def test_two_tower_beside_a_baseline_folds_in_and_is_loaded(fitted, tmp_path):
                 np.testing.assert_allclose(more.predict(pairs), model.predict([("u03", 7)]), atol=1e-5)
 
 
+def test_two_tower_beside_a_baseline_folds_in_ratings(ratings, fitted):
+    model, given = fitted
+    users, items, values = ratings.to_coo()
+    again = model.fold_in(ratings)  # solved beside the towers, which training did not have yet
+    assert list(again.users_.ids) == list(ratings.users.ids)
+    assert again.score(ratings) > model.score(ratings) - 0.02
+    some = users == "u05"
+    rows = np.zeros(some.sum(), int)
+    history = np.stack([rows, items[some]], 1), values[some]
+    by_history = model.recommend(history=history, n=3)
+    assert len(by_history.items[0] if by_history.items.ndim > 1 else by_history.items) == 3
+    stranger = model.fold_in(fastcf.Ratings.from_coo(["x"] * some.sum(), items[some], values[some]))
+    z = stranger.centre_ + stranger.user_vectors().astype(float) @ stranger.item_vectors().T
+    np.testing.assert_allclose(stranger.predict_matrix(), np.clip(z, *stranger.rating_range_), atol=1e-4)
+    pairs = [("x", item) for item in items[some]]
+    assert fastcf.metrics.rmse(values[some], stranger.predict(pairs)) < values[some].std() + 0.1
+    by_item = model.fold_in(ratings, by="item")
+    assert by_item.score(ratings) > model.score(ratings) - 0.05
+    if "user_features" in given:  # features first, then ratings
+        table = given["user_features"]
+        later = model.fold_in(user_features=fastcf.FeatureTable(["x"], table.matrix[:1]))
+        both = later.fold_in(fastcf.Ratings.from_coo(["x"] * some.sum(), items[some], values[some]))
+        assert not np.array_equal(both.predict(pairs), stranger.predict(pairs))
+
+
 def test_two_tower_validation_beside_a_baseline_is_that_of_predictions(ratings, tables):
     train, held_out = fastcf.data.train_test_split(ratings, random_state=0)
     users, items, values = held_out.to_coo()

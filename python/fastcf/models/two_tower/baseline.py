@@ -14,6 +14,7 @@ from fastcf.preprocessing import FeatureTable
 from fastcf.preprocessing.means import shrunk_means
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, State
+from fastcf.scores.queries import RatedSide
 from fastcf.serialization import Archive, from_archive
 
 __all__ = ["Baseline"]
@@ -90,6 +91,13 @@ class Baseline:
         """Return factors and biases of new rows by their features."""
         rows: tuple[Floats, Floats] = self.model.state.learnt.new_rows(("user", "item")[side], matrix)
         return rows
+
+    def with_rated(self, rated: RatedSide, compute: Compute, caller: str) -> Baseline:
+        """Return it with rated rows in place of those of their side."""
+        state = self.model.state
+        folded = state.folding.fold_ratings(state, rated, compute, caller)
+        ids = {"users": rated.ids} if rated.by == "user" else {"items": rated.ids}
+        return Baseline(self.model._with_state(folded.replaced(**ids)))
 
     def folded(self, **tables: FeatureTable) -> Baseline:
         """Return it with the rows of tables added, or with new features of known ones."""

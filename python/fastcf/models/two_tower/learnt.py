@@ -17,6 +17,7 @@ from fastcf.models.two_tower.choices import Popularity
 from fastcf.models.two_tower.towers import Inputs, Shape, TowerParameters, tower_vectors
 from fastcf.preprocessing import FeatureTable
 from fastcf.scores import Compute, FactorScores, Folding, Link, State
+from fastcf.scores.queries import RatedSide
 from fastcf.serialization import Archive
 
 __all__ = ["SIDES", "LearntTowers", "Tower", "TowerFolding"]
@@ -184,10 +185,39 @@ class LearntTowers:
 
 
 class TowerFolding(Folding):
-    """New users and items by their features; known ones with new features keep their own input."""
+    """New users and items by their features; known ones with new features keep their own input.
+
+    Beside a baseline also by their ratings, from which it has biases and slopes for them.
+    """
 
     featured_sides = SIDES
     why = ": pass their features"
+
+    def __init__(self, baseline: Baseline | None) -> None:
+        self.rated_sides = () if baseline is None else SIDES
+
+    def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
+        """Solve the baseline's effects of the rows for what the towers leave of their ratings.
+
+        The towers' vectors are those that known ids have from their features, or the average.
+        """
+        scores, learnt = state.scores.as_factors(), state.learnt
+        assert scores is not None
+        side, n = SIDES.index(rated.by), learnt.shape.user_layers[-1]
+        ids = (state.users, state.items)[side]
+        rows = np.full(len(rated.ids), -1) if rated.strangers else ids.find(rated.ids, caller)
+        vectors = [learnt.known_vectors(each, scores) for each in (0, 1)]
+        tower = learnt.towers[side]
+        own = np.where((rows >= 0)[:, None], vectors[side][rows, :n], tower.average[:n])
+        owner = np.repeat(np.arange(len(rated.ids)), np.diff(rated.indptr))
+        products = np.einsum("ek,ek->e", own[owner], vectors[1 - side][rated.columns, :n])
+        left = replace(rated, values=rated.values - products.astype(np.float32))
+        baseline = learnt.baseline.with_rated(left, compute, caller)
+        vectors[side] = np.hstack([own, baseline.of_side(side)[0]])
+        towers = list(learnt.towers)
+        towers[side] = replace(tower, own=np.where(rows >= 0, tower.own[rows], np.int32(-1)))
+        learnt = replace(learnt, towers=(towers[0], towers[1]), baseline=baseline)
+        return state.replaced(scores=learnt.scores(*vectors, scores.link), learnt=learnt)
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
         """Compute the vectors of the rows of tables; those of other rows stay."""

@@ -248,7 +248,7 @@ class TowerTrainer:
             history=history,
             n_epochs=n_epochs,
             learnt=learnt,
-            folding=TowerFolding(),
+            folding=TowerFolding(learnt.baseline),
         )
 
     @property

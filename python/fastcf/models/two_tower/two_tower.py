@@ -178,7 +178,9 @@ class TwoTower(Estimator):
     nor features come last. ``score`` is the NDCG@10 of lists.
 
     ``fold_in(user_features=, item_features=)`` adds users and items by their features, without training: they have no
-    id input. Known ones with new features keep theirs. The towers are shared with this model, not copied.
+    id input. Known ones with new features keep theirs. The towers are shared with this model, not copied. With a
+    baseline ``fold_in(X)`` and ``history=`` of a query take ratings as well: the baseline's biases and slopes are
+    solved for what the towers leave of them. Fold newcomers in by their features first, then by their ratings.
 
     Beware of features computed from the ratings themselves. A user's mean rating contains the rating that is to be
     predicted: the network learns to read it from the mean, which fails for new ratings. Use ``ids="user"`` for
@@ -580,4 +582,4 @@ class TwoTower(Estimator):
         learnt = LearntTowers.unpacked(archive, common, self._shape(1.0))
         scores = factors_from(archive, common, Sigmoid() if common.targets.labels else Identity())
         scores = scores.replaced(user_centre=learnt.user_average, item_centre=learnt.item_average)
-        return common.replaced(scores=scores, learnt=learnt, folding=TowerFolding())
+        return common.replaced(scores=scores, learnt=learnt, folding=TowerFolding(learnt.baseline))
