@@ -7,6 +7,7 @@
 
 #include "core/aligned.h"
 #include "core/parallel.h"
+#include "math/als.h"
 
 namespace fastcf {
 namespace {
@@ -53,11 +54,12 @@ void check_featured(const FeaturedRows& rows, MatrixView<float> effects, VectorV
     check(rows.precision > 0, caller, ": precision must be positive; got ", rows.precision);
 }
 
-// x = A^-1 right + R^-1 noise with A = R^T R; A is overwritten.
+// x = A^-1 right + R^-1 noise with A = R^T R; A is overwritten. Entries whose pivot is 0 to rounding become 0.
 Quad drawn(Quad* a, Quad right, Quad noise) {
     Quad inverse{};
+    const float diagonal[kEffectBlock] = {a[0][0], a[1][1], a[2][2], a[3][3]};
     for (int i = 0; i < kEffectBlock; ++i) {
-        inverse[i] = 1.0f / std::sqrt(a[i][i]);
+        inverse[i] = a[i][i] > kSmallestPivot * diagonal[i] ? 1.0f / std::sqrt(a[i][i]) : 0.0f;
         a[i] *= inverse[i];
         right[i] *= inverse[i];
         for (int below = i + 1; below < kEffectBlock; ++below) {

@@ -10,9 +10,10 @@
 //     S_r = precision sum w a_B a_B^T,   h_r = precision sum w a_B e      over the ratings of row r
 //     A = sum_r x_rj^2 S_r + Prior_BB,   E_Bj ~ N(A^-1 b, A^-1),
 //     b = sum_r x_rj h_r + sum_r x_rj^2 S_r E_Bj - sum over entries g beside B of Prior_Bg E_gj
-// with A = R^T R by R^-1 times four normals. Without noise each four become their mean: coordinate descent by blocks.
-// The ratings see the sum of both parts, so that the effects move freely where a row has few ratings; drawn given the
-// rows x_r instead (which takes 4 d flops per stored feature) they hardly move there.
+// with A = R^T R by R^-1 times four normals; entries that nothing determines, to rounding, become 0. Without noise each
+// four become their mean: coordinate descent by blocks. The ratings see the sum of both parts, so that the effects move
+// freely where a row has few ratings; drawn given the rows x_r instead (which takes 4 d flops per stored feature) they
+// hardly move there.
 //
 // Cost, per four entries: 48 flops and 44 bytes per rating, and 80 flops and 200 bytes, most of them from cache, per
 // stored feature, so 32 d flops per rating where the features say what was rated; d^2 / 2 multiply-adds per feature for

@@ -128,6 +128,13 @@ def test_feature_effects_draws_have_the_posterior_distribution():
     )
 
 
+def test_feature_effects_stay_finite_where_few_ratings_are_all_but_exact():
+    arguments, _ = problem(2, 2, 3, 8, True, 0, density=0.9)
+    got = swept({**arguments, "precision": 1e14})
+    for array in got.values():
+        assert np.isfinite(array).all()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
