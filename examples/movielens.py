@@ -24,7 +24,7 @@ def evaluate(models: list, train: fastcf.Ratings, test: fastcf.Ratings, **featur
     print(f"{'':<24}{'RMSE':>8}{'MAE':>8}{'seconds':>9}")
     for model in models:
         started = time.perf_counter()
-        model.fit(train, **(features if isinstance(model, (fastcf.TwoTower, fastcf.UserRegression)) else {}))
+        model.fit(train, **(features if isinstance(model, (fastcf.MixedRegression, fastcf.TwoTower)) else {}))
         seconds = time.perf_counter() - started
         predicted = model.predict(test)
         rmse, mae = fastcf.metrics.rmse(test.values, predicted), fastcf.metrics.mae(test.values, predicted)
@@ -91,7 +91,7 @@ def premiere(ratings: fastcf.Ratings, films: fastcf.data.ItemTable, features: fa
 
     title(f"{int(new.sum())} films without any rating, predicted from genres and year")
     towers = fastcf.TwoTower(random_state=0)
-    evaluate([fastcf.BiasModel(), fastcf.UserRegression(reg=30.0), towers], train, test, item_features=features)
+    evaluate([fastcf.BiasModel(), fastcf.MixedRegression(), towers], train, test, item_features=features)
 
     if user in train.users:
         title(f"Of these, for user {user}")

@@ -162,11 +162,11 @@ def test_docs_movielens_example_runs_on_real_ratings(
 ) -> None:
     out = run_movielens_example(data_dir / "ml-latest-small", ["--user", "42"], monkeypatch, capsys)
     errors = {name: [float(e) for e in re.findall(rf"^{name} +(\d\.\d+)", out, re.MULTILINE)] for name in (
-        "BiasModel", "MatrixFactorization", "Autoencoder", "UserRegression", "TwoTower"
+        "BiasModel", "MatrixFactorization", "Autoencoder", "MixedRegression", "TwoTower"
     )}  # fmt: skip
     of_all, of_new = errors["BiasModel"]
     assert max(errors["MatrixFactorization"] + errors["Autoencoder"]) < of_all - 0.01
-    assert max(errors["UserRegression"] + errors["TwoTower"]) < of_new - 0.03
+    assert max(errors["MixedRegression"] + errors["TwoTower"]) < of_new - 0.03
     for section in (
         "has rated 440 films",
         "Recommended",
