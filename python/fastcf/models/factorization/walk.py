@@ -13,7 +13,7 @@ __all__ = ["Hyperparameters", "Walk"]
 _RATIO = 1.5  # between neighbouring penalties; a parabola through the last three finds the minimum between them
 _STRIDE = 5  # penalties in a row
 _ROUNDS = 6  # of penalty, epochs and factors
-_LEAST_GAIN = 5e-4  # share of the loss that a step must save
+_LEAST_GAIN, _OF_DOUBLING = 5e-4, 2e-3  # share of the loss that a step must save, and one that costs twice as much
 _HALVINGS = 5  # of the number of factors
 _MOST_FACTORS = 256
 _LEAST_EPOCHS = 2
@@ -106,13 +106,14 @@ class Walk:
 
     def _better(self, new: _Place, old: _Place) -> bool:
         """Return whether the mean loss falls by more than is worth a step, and than chance has it."""
+        least = _OF_DOUBLING if self._cost(new) > self._cost(old) else _LEAST_GAIN
         if not np.isfinite(self._mean(old)):
             return bool(np.isfinite(self._mean(new)))
         if not self._mean(new) < self._mean(old):
             return False
         gains = self._at(old) - self._at(new)
         chance = float(gains.std()) / gains.size**0.5
-        return bool(gains.mean() > max(_LEAST_GAIN * self._mean(old), chance))
+        return bool(gains.mean() > max(least * self._mean(old), chance))
 
     def _affordable(self, place: _Place) -> bool:
         return place in self._losses or self._spent + self._cost(place) <= _BUDGET
@@ -153,7 +154,7 @@ class Walk:
         return place
 
     def _fewer_factors(self, place: _Place) -> _Place:
-        """Take the best of fewer factors, which cost little, also with twice the epochs: fewer ones grow more slowly."""
+        """Take the best of fewer factors, which cost little, also with twice the epochs: fewer grow more slowly."""
         if "n_factors" not in self._free:
             return place
         best = place
