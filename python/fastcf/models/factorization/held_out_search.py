@@ -18,7 +18,7 @@ __all__ = ["searched"]
 
 _FOLDS = 10
 _SOME_FOLDS, _FEW = 5, 1_000  # tenths at most, and the entries up to which all ten cost little
-_ENOUGH = 10_000  # held-out entries: all candidates are judged on the same ones, and differences need fewer than values
+_ENOUGH = 5_000  # held-out entries: all candidates are judged on the same ones, and differences need fewer than values
 _MOST_HELD_OUT = 200_000
 _LEAST = 3  # entries, below which nothing can be held out
 _MOST = 3_000_000  # entries searched on
@@ -28,7 +28,7 @@ _FAR_OFF = 150.0  # times the median squared error (8 standard deviations), beyo
 def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collection[str]) -> Hyperparameters:
     """Return the hyperparameters with the least loss of held-out ratings or labels, walking downhill from a guess.
 
-    A tenth is held out; if that is less than 10,000, other tenths in turn, until 10,000 or five tenths have been (all,
+    A tenth is held out; if that is less than 5,000, other tenths in turn, until 5,000 or five tenths have been (all,
     of up to 1,000 entries). Above 3 M entries the search takes those of users drawn at random.
 
     Parameters
