@@ -32,7 +32,7 @@ from fastcf.models.blend.learnt import BlendFolding, LearntBlend, Member, union_
 from fastcf.models.blend.list_weights import list_weights
 from fastcf.models.blend.members import DROP, checked, named, parameters_of, replaced, takes
 from fastcf.models.blend.searched_weights import error_weights
-from fastcf.models.blend.weights import ridge_weights
+from fastcf.models.blend.weights import blend_weights
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.ratings import Ratings
@@ -80,9 +80,13 @@ class Blend(Estimator):
     reg : float or "auto", default "auto"
         Only for "rmse", as ``intercept`` and ``non_negative``. The penalty, at least 0, as scikit-learn's ``Ridge`` has
         it: of a sum over the validation ratings. With 0, members that predict alike share their weight. "auto" takes,
-        out of 33 penalties, the one of the least leave-one-out error, whatever the scale of the ratings.
+        out of 33 penalties, the one of the least leave-one-out error, whatever the scale of the ratings. If that error
+        is not less than that of the best convex combination by a standard error of the difference, it takes this one:
+        weights that are not negative and add up to 1. On few ratings the blend is then about as good as its best
+        member, or better.
     intercept : bool, default True
-        Whether there is a c, which is not penalised; else c = 0.
+        Whether there is a c, which is not penalised; else c = 0. That of a convex combination is shrunk by how
+        uncertain it is.
     non_negative : bool, default False
         Whether weights must not be negative. "auto" chooses its penalty without regard to that.
     fit_members : bool, default True
@@ -113,8 +117,8 @@ class Blend(Estimator):
         a_m, in the order of the members. Read-only.
     intercept_ : float
         c.
-    reg_ : float
-        The penalty used.
+    reg_ : float or None
+        The penalty used; None: the weights are a convex combination.
     validation_rmse_ : float
         Error of the blend on the validation ratings. The weights were fitted to these, so it is slightly lower than on
         other ratings. Named after the metric: ``validation_ndcg_`` for "ndcg@10", of the validation choices.
@@ -531,7 +535,7 @@ class Blend(Estimator):
             found = error_weights(scores, values, sample, self.metric, limits)
             measures = found.measure, found.member_measures
             return LearntBlend(tuple(members), found.weights, 0.0, 0.0, *measures, held_out.nnz, mean, self.metric)
-        weights, intercept, reg = ridge_weights(
+        weights, intercept, reg = blend_weights(
             scores,
             values,
             sample,
@@ -601,7 +605,7 @@ class Blend(Estimator):
             tuple(members),
             archive.array("weights", np.float64, (len(members),)),
             float(meta["intercept"]),
-            float(meta["reg"]),
+            None if meta["reg"] is None else float(meta["reg"]),
             float(meta["validation_rmse"]),
             tuple(float(meta["member_rmse"][name]) for name in fitted),
             int(meta["n_validation"]),

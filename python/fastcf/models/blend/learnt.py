@@ -48,7 +48,7 @@ class LearntBlend:
     members: tuple[Member, ...]
     weights: NDArray[np.float64]
     intercept: float
-    reg: float
+    reg: float | None
     measure: float
     member_measures: tuple[float, ...]
     n_validation: int
