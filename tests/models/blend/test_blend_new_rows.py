@@ -66,7 +66,7 @@ def test_blend_folds_by_what_each_member_knows(ratings):
 
 
 def test_blend_names_the_member_that_computes_no_new_rows(ratings):
-    blend = fastcf.Blend(MEMBERS["mixed"](), random_state=0).fit(ratings)
+    blend = fastcf.Blend(MEMBERS["mixed"](), reg=1e6, random_state=0).fit(ratings)
     new = newcomers(ratings)
     with pytest.raises(
         ValueError, match=r"Blend\.recommend: history: Blend computes no new rows .*by its member 'odd'\)"
