@@ -180,6 +180,18 @@ def test_gibbs_known_features_are_in_a_common_unit():
     np.testing.assert_allclose(RowFeatures.known(table).values[:50].mean(), 0, atol=1e-4)
 
 
+def test_gibbs_rows_without_ratings_borrow_the_centres_of_others():
+    features = RowFeatures(np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+    effects = RowEffects.of(features, 6, 2, True)
+    effects.centres[:] = np.arange(12).reshape(6, 2)
+    effects.centre_bias[:] = np.arange(6)
+    known = np.array([True, True, False, True, False, False])
+    effects.borrow(known, np.random.default_rng(0))
+    np.testing.assert_array_equal(effects.centres[:, 0], 2 * effects.centre_bias)
+    np.testing.assert_array_equal(effects.centre_bias[known], [0, 1, 3])
+    assert np.isin(effects.centre_bias[~known], [0, 1, 3]).all()
+
+
 @pytest.fixture(scope="module")
 def described():
     """Ratings of items whose vectors are known, some only by these, and the held-out ratings of those."""

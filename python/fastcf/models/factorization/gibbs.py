@@ -150,6 +150,8 @@ class GibbsTrainer:
             squared_errors=squared_errors,
             n_threads=n_threads,
         )
+        if self._kept_effects:  # which ratings rows without any would have is unknown: those of others, drawn at random
+            self._effects[side][0].borrow(np.diff(indptr) > 0, self._random)
         for effects in self._effects[side]:
             factors += effects.centres
             bias += effects.centre_bias

@@ -134,6 +134,12 @@ class RowEffects:
         )
         return said
 
+    def borrow(self, known: NDArray[np.bool_], random: np.random.Generator) -> None:
+        """Give rows whose features are not known the centres of others, drawn at random."""
+        if not known.all() and known.any():
+            chosen = random.choice(np.flatnonzero(known), np.count_nonzero(~known))
+            self.centres[~known], self.centre_bias[~known] = self.centres[chosen], self.centre_bias[chosen]
+
     def draw_strength(self, precision: NDArray[np.float64], random: np.random.Generator) -> None:
         """Draw λ given E and Λ."""
         shape, rate = _PRIOR
