@@ -21,7 +21,7 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Choices, SeenItems, Targets
 from fastcf.scores.queries import rows_of
 
-__all__ = ["inside_another_fit", "warn_of_ratings", "warn_of_validation"]
+__all__ = ["inside_another_fit", "reports", "warn_of_ratings", "warn_of_validation"]
 
 _FEW = 50  # ratings that may have the values of ids, or all different ones, by chance
 _LEAST_ID = 1000  # distinct values may be counts below this
@@ -49,6 +49,11 @@ def inside_another_fit() -> Iterator[None]:
         _inside.reset(token)
 
 
+def reports() -> bool:
+    """Return whether this fit reports what is odd about its ratings."""
+    return not _inside.get()
+
+
 def warn_of_ratings(ratings: Ratings, targets: Targets, caller: str) -> None:
     """Warn of training values that are all alike, or that are times or ids.
 
@@ -61,7 +66,7 @@ def warn_of_ratings(ratings: Ratings, targets: Targets, caller: str) -> None:
     caller : str
         Heads the message.
     """
-    if _inside.get() or ratings.nnz < 2 or (isinstance(targets, Choices) and targets.strength == "one"):
+    if not reports() or ratings.nnz < 2 or (isinstance(targets, Choices) and targets.strength == "one"):
         return
     low, high = ratings.rating_range
     if low < high:
@@ -92,7 +97,7 @@ def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection
     caller : str
         Heads the message.
     """
-    if _inside.get() or held_out.nnz == 0:
+    if not reports() or held_out.nnz == 0:
         return
     if held_out.nnz == 1:
         _warn(

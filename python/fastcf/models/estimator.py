@@ -24,6 +24,7 @@ from fastcf._parameters import (
 )
 from fastcf.errors import DataError, DivergenceError
 from fastcf.models.data_warnings import warn_of_ratings, warn_of_validation
+from fastcf.models.outliers import without_outliers
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import Recommender, State, Targets
 from fastcf.scores.queries import names_of, refuse_other_names
@@ -151,7 +152,10 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         self._named_columns, self._of_matrix = names_of(X), scipy.sparse.issparse(X)
         if ratings.weights is not None and not ratings.weights.any():
             raise ValueError(f"{caller}: weights must not all be zero; got {ratings.nnz} zeros")
-        warn_of_ratings(ratings, self._targets, caller)
+        targets = self._targets
+        warn_of_ratings(ratings, targets, caller)
+        if not (targets.labels or targets.choices):
+            ratings = without_outliers(ratings, caller)
         return ratings, backend
 
     def _constrained(self) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
 from fastcf.models.factorization.held_out_search import searched
 from fastcf.models.factorization.objective import mf_objective
-from fastcf.models.factorization.outliers import without_outliers
 from fastcf.models.factorization.partial_fit import carried_on
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, held_out_rows
@@ -365,8 +364,6 @@ class MatrixFactorization(Estimator):
         given = {name: table for name, table in given.items() if table is not None}
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described(), **given)
         ratings = targets.of_training(ratings, caller)
-        if not targets.labels:
-            ratings = without_outliers(ratings, caller)
         ratings = _with_others(ratings, *tables)
         held_out = None
         if watched.of_trainer is not None:

@@ -9,7 +9,7 @@ import pytest
 
 import fastcf
 from fastcf import MatrixFactorization
-from fastcf.models.factorization.outliers import without_outliers
+from fastcf.models.outliers import without_outliers
 
 RATINGS = fastcf.data.make_ratings(100, 60, 2_500, random_state=0)
 
@@ -32,6 +32,31 @@ def test_odd_rating_ruins_nothing(solver, odd):
     np.testing.assert_array_equal(found.predict(RATINGS), same.predict(RATINGS))
     assert found.rating_range_ == (0.5, 5.0)
     assert given.values[77] == np.float32(odd)  # the caller's are as they were
+
+
+FILMS = fastcf.FeatureTable(RATINGS.items.ids, np.random.default_rng(1).standard_normal((60, 2)).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("model", "features"),
+    [
+        (fastcf.BiasModel(), {}),
+        (fastcf.Autoencoder((4,), n_epochs=2, random_state=0), {}),
+        (fastcf.MixedRegression(), {"item_features": FILMS}),
+        (fastcf.UserRegression(), {"item_features": FILMS}),
+        (fastcf.TwoTower((4,), (4,), 2, n_epochs=1, random_state=0), {"item_features": FILMS}),
+        (fastcf.Blend([fastcf.BiasModel(), MatrixFactorization(2, reg=1.0, n_epochs=2)], random_state=0), {}),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+def test_odd_rating_ruins_no_model(model, features):
+    values = RATINGS.values.copy()
+    values[77] = 1e6
+    with pytest.warns(fastcf.DataWarning, match=f"^{type(model).__name__}.fit: 1 of 2,500 ratings") as caught:
+        found = model.fit(with_values(values), **features).predict(RATINGS)
+    assert len(caught) == 1
+    values[77] = 5.0
+    np.testing.assert_array_equal(found, model.fit(with_values(values), **features).predict(RATINGS))
 
 
 @pytest.mark.parametrize(

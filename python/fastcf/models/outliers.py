@@ -8,6 +8,7 @@ import numpy as np
 
 from fastcf._callers import level_outside
 from fastcf.errors import DataWarning
+from fastcf.models.data_warnings import reports
 from fastcf.ratings import Ratings
 
 __all__ = ["without_outliers"]
@@ -21,7 +22,8 @@ _LEAST = 10  # ratings, below which none is odd
 def without_outliers(ratings: Ratings, caller: str) -> Ratings:
     """Return ratings of which the odd ones, 100 times as far from the median as all others, are the farthest others.
 
-    These are at most one in a thousand, or one. Warns with DataWarning where there are some.
+    These are at most one in a thousand, or one. Warns with DataWarning where there are some, once for fits inside
+    another fit.
     """
     low, high = ratings.rating_range
     if ratings.nnz < _LEAST or low == high:
@@ -41,13 +43,14 @@ def without_outliers(ratings: Ratings, caller: str) -> Ratings:
     others = ratings.values[~odd]
     least, largest = float(others.min()), float(others.max())
     first = float(ratings.values[odd][0])
-    warnings.warn(
-        f"{caller}: {np.count_nonzero(odd)} of {odd.size:,} ratings, among them {first:.10g}, are more than "
-        f"{_FAR:g} times as far from the median as all others, which are from {least:.10g} to {largest:.10g}; they "
-        "count as the nearest of these; correct or remove them",
-        DataWarning,
-        stacklevel=level_outside(),
-    )
+    if reports():
+        warnings.warn(
+            f"{caller}: {np.count_nonzero(odd)} of {odd.size:,} ratings, among them {first:.10g}, are more than "
+            f"{_FAR:g} times as far from the median as all others, which are from {least:.10g} to {largest:.10g}; they "
+            "count as the nearest of these; correct or remove them",
+            DataWarning,
+            stacklevel=level_outside(),
+        )
     return Ratings(
         ratings.indptr,
         ratings.indices,
