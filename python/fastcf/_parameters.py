@@ -68,6 +68,8 @@ class Interval:
     def __str__(self) -> str:
         noun = "an integer" if self.integer else "a finite number"
         low, high = (f"{end:.0f}" if self.integer else f"{end:g}" for end in (self.low, self.high))
+        if low == high:
+            return low
         least = f" above {low}" if self.open_low else f" of at least {low}"
         most = f" and below {high}" if self.open_high else f" and at most {high}"
         return noun + (least if np.isfinite(self.low) else "") + (most if np.isfinite(self.high) else "")

@@ -26,7 +26,7 @@ def test_compare_prints_a_row_per_model(folder: Path) -> None:
     assert lines[0] == f"3 models on 120 ratings held out of {folder.name}"
     assert lines[1].split()[:4] == ["model", "RMSE", "NDCG@5", "recall@5"]
     assert [line.split()[0] for line in lines[3:6]] == ["popular", "bias", "ials"]
-    assert "differs from popular, or from bias by metrics that do not measure it (p < 0.05)." in lines[-1]
+    assert "differs from popular, by RMSE from bias (p < 0.05)." in lines[-1]
 
 
 def test_compare_gives_the_figures_of_evaluate(folder: Path, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_compare_refuses_what_is_not_there(folder: Path) -> None:
     assert "there is no model 'svd'; there are linear," in run("compare", folder, "--models", "svd", code=2).stderr
     assert "not a list of different names" in run("compare", folder, "--models", "bias,bias", code=2).stderr
     assert "--baseline takes one of" in run("compare", folder, "--models", "bias", "--baseline", "mf", code=2).stderr
-    assert "there is no metric 'ndgc'" in run("compare", folder, "--models", "bias", "--metrics", "ndgc", code=1).stderr
+    assert "there is no metric 'ndgc'" in run("compare", folder, "--models", "bias", "--metrics", "ndgc", code=2).stderr
 
 
 def test_default_models_are_those_of_the_classes() -> None:

@@ -106,7 +106,10 @@ def test_evaluate_measures_lists(folder: Path) -> None:
     result = json.loads(run("evaluate", folder / "lists.fastcf", folder, "--json").stdout)
     assert result["ndcg@10"] == pytest.approx(model.score(fastcf.data.load_ratings(folder)))
     assert result["class"] == "LinearAutoencoder"
-    assert "NDCG@10" in run("evaluate", folder / "lists.fastcf", folder).stdout
+    shown = run("evaluate", folder / "lists.fastcf", folder)
+    assert "NDCG@10" in shown.stdout
+    assert f"Note: {result['seen_in_training']:,} of these ratings were in the file" in shown.stderr
+    assert result["seen_in_training"] == result["ratings"]
 
 
 def test_users_without_relevant_items_are_counted(folder: Path, tmp_path: Path) -> None:

@@ -282,6 +282,23 @@ def test_weights_of_held_out_ratings_count(ratings):
     assert found.values[0, 0, 0] == pytest.approx(rmse(test.values, predicted, sample_weight=test.weights))
 
 
+def test_a_split_of_the_callers_own_is_taken_and_what_it_leaks_is_said(ratings):
+    train, test = train_test_split(ratings, random_state=0)
+    given = fastcf.evaluate(fastcf.BiasModel(), ratings, split=(train, test), metrics="rmse", **FEW)
+    same = fastcf.evaluate(fastcf.BiasModel(), ratings, metrics="rmse", **FEW)
+    assert (given.values == same.values).all()
+    for split in ((ratings, test), lambda whole: [(whole, test)], (train, test, test)):
+        with pytest.warns(fastcf.DataWarning, match=rf"evaluate: {test.nnz} of the {test.nnz} held-out pairs are"):
+            fastcf.evaluate(fastcf.BiasModel(), ratings, split=split, metrics="rmse", **FEW)
+
+
+def test_head_speaks_of_models_that_have_figures(ratings):
+    assert "differs" not in str(fastcf.evaluate(fastcf.BiasModel(), ratings, metrics="rmse", **FEW))
+    models = {"bad": fastcf.BiasModel(user_reg=-1), "one": fastcf.BiasModel(), "two": fastcf.BiasModel(user_reg=9)}
+    with pytest.warns(UserWarning, match="bad failed"):
+        assert "*: differs from one (" in str(fastcf.evaluate(models, ratings, metrics="rmse", **FEW))
+
+
 def test_evaluate_names_models_of_a_list(ratings):
     found = fastcf.evaluate(
         [fastcf.BiasModel(), ("mine", fastcf.BiasModel()), fastcf.BiasModel(), fastcf.Popular(by="mean")], ratings,
@@ -296,8 +313,11 @@ def test_evaluate_says_what_is_wrong(ratings):
     wrong = [
         (TypeError, "ratings must be Ratings; got int", {"ratings": 3}),
         (ValueError, "models must hold one or more models", {"models": []}),
-        (TypeError, "models must have a method fit", {"models": [3]}),
-        (ValueError, "split must be 'train_test_split'.* or a function; got 'thirds'", {"split": "thirds"}),
+        (TypeError, "models must be objects with a method fit", {"models": [3]}),
+        (TypeError, "models must be objects .* got the class BiasModel", {"models": fastcf.BiasModel}),
+        (TypeError, "a function .* must return what it has fitted; got None", {"models": lambda train: None}),
+        (ValueError, "metric 'ndcg' must have the length .* 1 to 9999.*; got 'ndcg@10000'", {"k": 10000}),
+        (ValueError, "split must be 'train_test_split'.* or a function .*; got 'thirds'", {"split": "thirds"}),
         (TypeError, "split must return ratings", {"split": lambda ratings: [3]}),
         (ValueError, "split must leave ratings on both sides", {"split": lambda ratings: (ratings, ratings.take([]))}),
         (ValueError, "repeats must be 1 for a split without", {"split": "split_by_time", "repeats": 2}),

@@ -105,6 +105,13 @@ def test_what_has_no_users_has_no_interval():
     assert np.isnan(found.values[1]).all()
 
 
+def test_a_single_user_has_no_interval():
+    alone = Estimate.of_sums(np.array([3.0, 0.0]), np.array([2.0, 0.0]))
+    found = compared([alone], [None], n_resamples=20, confidence=0.9, seed=0)
+    assert found.values[0, 0] == 1.5
+    assert np.isnan(found.values[0, 1:]).all()
+
+
 def test_holm_multiplies_the_smallest_by_how_many_there_are():
     assert holm(np.array([0.01, np.nan, 0.04, 0.03])).tolist() == pytest.approx([0.03, np.nan, 0.06, 0.06], nan_ok=True)
     assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]

@@ -109,8 +109,8 @@ def test_journal_takes_more_candidates(tmp_path):
         ({"estimator__n_epochs": 5}, "its estimator params n_epochs is 4, not 5"),
         ({"estimator": fastcf.BiasModel(), "param_grid": {"user_reg": [1.0]}}, "its estimator class is .*MatrixFact"),
         ({"param_grid": {"n_factors": [2]}}, r"its parameters is \['reg'\], not \['n_factors'\]"),
-        ({"metric": "mae"}, "its metric is"),
-        ({"cv": 3}, "its folds is"),
+        ({"metric": "mae"}, "its metric name is 'rmse', not 'mae'"),
+        ({"cv": 3}, "its folds differ"),
         ({"random_state": 1}, "its seed is 0, not 1"),
         ({"stopping": "median"}, "its stopping is None, not 'median'"),
     ],
@@ -130,10 +130,10 @@ def test_journal_of_other_ratings_versions_and_files_is_refused(tmp_path):
     path = tmp_path / "search.jsonl"
     clone(SEARCH).fit(R, journal=path)
     content = path.read_text()
-    with pytest.raises(DataError, match="its ratings is"):
+    with pytest.raises(DataError, match="its ratings differ"):
         clone(SEARCH).fit(data.make_ratings(60, 40, 900, random_state=1), journal=path)
     named = fastcf.Ratings.from_coo([f"u{u}" for u in R.to_coo()[0]], *R.to_coo()[1:])
-    with pytest.raises(DataError, match="its ratings is"):
+    with pytest.raises(DataError, match="its ratings differ"):
         clone(SEARCH).fit(named, journal=path)
     path.write_text(content.replace(f'"fastcf": "{fastcf.__version__}"', '"fastcf": "0.0.1"'))
     with pytest.raises(DataError, match=r"its fastcf is '0\.0\.1', not"):

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -366,6 +366,37 @@ def test_optuna_search_names_the_extra(monkeypatch):
 # ---------------------------------------------------------------------------------------------------------------
 
 
+def test_search_says_what_folds_of_the_callers_own_leak():
+    train, test = data.train_test_split(R, random_state=0)
+    for cv in ((R, test), lambda whole: [(train, test), (whole, test)]):
+        with pytest.warns(fastcf.DataWarning, match=rf"GridSearch.fit: cv: {test.nnz} of the {test.nnz} held-out"):
+            GridSearch(fastcf.BiasModel(), {"user_reg": [1.0]}, cv=cv).fit(R)
+
+
+def test_search_lends_seeds_that_models_of_other_packages_take():
+    class Other(BaseEstimator):
+        def __init__(self, random_state=None):
+            self.random_state = random_state
+
+        def fit(self, ratings):
+            self.value_ = np.random.RandomState(self.random_state).normal()
+            return self
+
+    def value(model, _):
+        return model.value_
+
+    assert np.isfinite(GridSearch(Other(), {}, metric=value, cv=2).fit(R).best_score_)
+
+
+def test_optuna_search_takes_lists_and_names_other_spaces():
+    pytest.importorskip("optuna")
+    found = OptunaSearch(fastcf.BiasModel(), {"user_reg": [1.0, 5.0]}, 2, cv=2, random_state=0).fit(R)
+    assert {params["user_reg"] for params in found.cv_results_["params"]} <= {1.0, 5.0}
+    for space in (scipy.stats.loguniform(1, 5), "15", []):
+        with pytest.raises(TypeError, match="user_reg of param_distributions must be a distribution of optuna"):
+            OptunaSearch(fastcf.BiasModel(), {"user_reg": space}, 2, cv=2, random_state=0).fit(R)
+
+
 def test_search_ranks_failed_candidates_last_and_warns():
     search = GridSearch(MODEL, {"solver": ["sgd", "bayes"], "reg": [0.5]}, cv=2, random_state=0)
     with pytest.warns(
@@ -394,7 +425,8 @@ def test_search_refuses_what_it_cannot_set_before_the_first_fit():
             GridSearch(MODEL, grid, metric=never).fit(R)
     for options, message in (
         ({"metric": "recal@5"}, "GridSearch.fit: there is no metric 'recal@5'"),
-        ({"n_jobs": "all"}, "GridSearch.fit: n_jobs must be an integer of at least -1, or 'auto'; got 'all'"),
+        ({"n_jobs": "all"}, "GridSearch.fit: n_jobs must be an integer of at least 1, or -1, or 'auto'; got 'all'"),
+        ({"n_jobs": 0}, "GridSearch.fit: n_jobs must be an integer of at least 1, or -1, or 'auto'; got 0"),
         ({"on_error": "ignore"}, "on_error must be 'warn' or 'raise'"),
         ({"stopping": "mean"}, "stopping must be 'median', or an instance of MedianStopping, or None"),
     ):

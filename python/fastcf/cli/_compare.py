@@ -15,6 +15,7 @@ from fastcf.cli._outputs import check_output, csv_writer, heading, output_option
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
 from fastcf.evaluation import Evaluation, Interrupted, evaluate
+from fastcf.evaluation.measures import metrics_of
 from fastcf.evaluation.parts import SPLITS
 
 __all__ = ["compare"]
@@ -39,6 +40,13 @@ def _kinds(context: click.Context, parameter: click.Parameter, value: str) -> li
     return names
 
 
+def _check_metrics(metrics: list[str], k: int) -> None:
+    try:
+        metrics_of(metrics, [k], None, "--metrics")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON has it: null in place of NaN."""
     return None if isinstance(value, float) and math.isnan(value) else value
@@ -46,15 +54,14 @@ def _plain(value: Any) -> Any:
 
 def _show(found: Evaluation, path: Path) -> None:
     titles, rows = found.cells()
-    percent, base = f"{100 * found.protocol.confidence:g} %", found.protocol.baseline
-    models = "1 model" if len(rows) == 1 else f"{len(rows)} models"
+    percent, several = f"{100 * found.protocol.confidence:g} %", len(rows) > 1
+    models = f"{len(rows)} models" if several else "1 model"
     heading(f"{models} on {found.protocol.n_held_out:,} ratings held out of {path.name}", first=True)
     table(rows, titles, "<" + ">" * (len(titles) - 1))
-    others = sorted({name for name in found.baselines.values() if name != found.protocol.baseline})
-    instead = f", or from {', '.join(others)} by metrics that do not measure it" if others else ""
     if found.left_out():
         click.echo(f"\n{found.protocol.n_users:,} users{found.left_out()}.")
-    click.echo(f"\n±: half of the {percent} interval, over users. *: differs from {base}{instead} (p < 0.05).")
+    mark = f" *: differs from {found.compared_with()} (p < 0.05)." if several else ""
+    click.echo(f"\n±: half of the {percent} interval, over users.{mark}")
 
 
 @click.command()
@@ -133,6 +140,7 @@ def compare(
         check_output(output)
     if baseline is not None and baseline not in models:
         raise click.UsageError(f"--baseline takes one of --models, {', '.join(models)}, not {baseline}")
+    _check_metrics(metrics, k)
     whole = read_ratings(ratings, threads=threads, **reading).ratings
     stopped = None
     try:

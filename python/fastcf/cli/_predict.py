@@ -91,16 +91,25 @@ def predict(
             write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
 
 
-def _evaluate_lists(loaded: LoadedModel, data: Ratings, path: Path, as_json: bool) -> None:
-    """Print the measures of the lists of a model of choices."""
+def _evaluate_lists(loaded: LoadedModel, data: Ratings, path: Path, n_seen: int | None, as_json: bool) -> None:
+    """Print the measures of the lists of a model of choices; ``n_seen`` of the ratings were trained on."""
     model = loaded.model
     scores = model.state.targets.measured_lists(model, data, LIST_LENGTH, str(path))
     if as_json:
         result = {"model": str(loaded.path), "class": loaded.archive.class_name, "ratings": data.n_ratings}
-        click.echo(json.dumps({**result, **list_measures(scores)}, ensure_ascii=False, indent=2))
+        result |= {**list_measures(scores), "seen_in_training": n_seen}
+        click.echo(json.dumps(result, ensure_ascii=False, indent=2))
         return
     heading(f"{loaded.archive.class_name} {loaded.path.name}: lists for {scores.n_users:,} users", first=True)
     list_table([(loaded.archive.class_name, scores, None)])
+    _note_seen(n_seen, "its lists for ratings it has not seen are worse")
+
+
+def _note_seen(n_seen: int | None, so: str) -> None:
+    if n_seen:
+        click.echo(
+            f"\nNote: {n_seen:,} of these ratings were in the file that the model was trained on;\n{so}.", err=True
+        )
 
 
 @click.command()
@@ -128,8 +137,11 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     user_rows, item_rows = fitted.users_.rows(users), fitted.items_.rows(items)
     of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]
     known = (of_user >= 0) & (of_item >= 0)
+    n_seen = None
+    if fitted.seen_ is not None:
+        n_seen = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
     if targets.choices:
-        _evaluate_lists(loaded, data, ratings, as_json)
+        _evaluate_lists(loaded, data, ratings, n_seen, as_json)
         return
     true, predicted = targets.of(data.values, str(ratings)), fitted.predict(data)
     measures = measures_of(targets)
@@ -141,10 +153,8 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
         "cold_start": int((~known).sum()),
         "unknown_users": int((user_rows < 0).sum()),
         "unknown_items": int((item_rows < 0).sum()),
-        "seen_in_training": None,
+        "seen_in_training": n_seen,
     }
-    if fitted.seen_ is not None:
-        result["seen_in_training"] = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
     if as_json:
         click.echo(json.dumps(result, ensure_ascii=False, indent=2))
         return
@@ -164,9 +174,5 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     )
     if not known.any():
         click.echo("\nNote: all of these pairs are unknown to the model; are they ids of the same set?", err=True)
-    elif result["seen_in_training"]:
-        click.echo(
-            f"\nNote: {result['seen_in_training']:,} of these ratings were in the file that the model was trained "
-            "on;\nits error on ratings it has not seen is larger.",
-            err=True,
-        )
+    else:
+        _note_seen(n_seen, "its error on ratings it has not seen is larger")

@@ -38,10 +38,10 @@ def named_models(models: Any, caller: str) -> dict[str, Any]:
         raise ValueError(f"{caller}: models must hold one or more models; got none")
     found: dict[str, Any] = {}
     for name, model in named:
-        if not hasattr(model, "fit") and not callable(model):
+        if isinstance(model, type) or not (hasattr(model, "fit") or callable(model)):
+            got = f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__
             raise TypeError(
-                f"{caller}: models must have a method fit, or be functions of the training ratings; got "
-                f"{type(model).__name__}"
+                f"{caller}: models must be objects with a method fit, or functions of the training ratings; got {got}"
             )
         often = sum(other == name or other.startswith(f"{name} (") for other in found)
         found[f"{name} ({often + 1})" if name in found else str(name)] = model
@@ -110,6 +110,8 @@ def fitted(model: Any, part: Part, seed: int, caller: str) -> tuple[Any, Used]:
     """Return what a model has learnt from a part, of the users to test, and what that took."""
     with measured() as used:
         learnt = _learn(model, part.train, seed)
+    if learnt is None:
+        raise TypeError(f"{caller}: a function of the training ratings must return what it has fitted; got None")
     if part.shown is None:
         return learnt, used
     if not hasattr(learnt, "fold_in"):

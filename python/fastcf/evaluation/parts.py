@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.data import k_folds, leave_n_out, split_by_time, split_items, split_users, train_test_split
+from fastcf.models.data_warnings import warn_of_shared_pairs
 from fastcf.ratings import Ratings
 
 __all__ = ["SPLITS", "Part", "parts_of"]
@@ -78,16 +79,26 @@ def _part(sides: Any, caller: str) -> Part:
 
 
 def parts_of(
-    ratings: Ratings, split: str | Callable[..., Any], repeats: int, seed: int, caller: str
+    ratings: Ratings, split: str | Callable[..., Any] | tuple[Ratings, ...], repeats: int, seed: int, caller: str
 ) -> Iterator[tuple[int, Part]]:
     """Yield the parts of a split, with the seed of each: that of a repeat is ``seed`` plus its number."""
-    if isinstance(split, str) and split in SPLITS:
-        function = SPLITS[split]
+    own = not (isinstance(split, str) and split in SPLITS)
+    function: Callable[..., Any]
+    if not own:
+        function = SPLITS[str(split)]
+    elif isinstance(split, tuple):
+        _part(split, caller)
+
+        def function(_: Ratings) -> Any:
+            return split
     elif callable(split):
         function = split
     else:
         known = ", ".join(map(repr, SPLITS))
-        raise ValueError(f"{caller}: split must be {known} or a function; got {split!r}")
+        raise ValueError(
+            f"{caller}: split must be {known}, ratings (train, held_out), or a function that returns these; got "
+            f"{split!r}"
+        )
     seeded = _takes_seed(function)
     if repeats > 1 and not seeded:
         raise ValueError(
@@ -97,4 +108,8 @@ def parts_of(
         sides = function(ratings, random_state=own_seed) if seeded else function(ratings)
         single = isinstance(sides, tuple) and bool(sides) and isinstance(sides[0], Ratings)
         for each in (sides,) if single else sides:
-            yield own_seed, _part(each, caller)
+            part = _part(each, caller)
+            for known in (part.train, part.shown):
+                if own and known is not None:
+                    warn_of_shared_pairs(part.held_out, known, caller)
+            yield own_seed, part

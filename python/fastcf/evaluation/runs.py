@@ -175,7 +175,7 @@ def evaluate(
     models: Any,
     ratings: Ratings,
     *,
-    split: str | Callable[..., Any] = "train_test_split",
+    split: str | Callable[..., Any] | tuple[Ratings, ...] = "train_test_split",
     metrics: Any = None,
     k: int | Sequence[int] = 10,
     threshold: float | str | None = "auto",
@@ -200,13 +200,13 @@ def evaluate(
         like, and pairs (name, model) by their names.
     ratings : Ratings
         All ratings.
-    split : str or callable, default "train_test_split"
+    split : str, callable or tuple of Ratings, default "train_test_split"
         A function of :mod:`fastcf.data`, by its name and with its defaults: ``"train_test_split"``, ``"leave_n_out"``,
         ``"split_by_time"``, ``"split_users"`` (new users, who show a part of their ratings: models fold these in, which
         retrievers and two-stage recommenders cannot),
         ``"split_items"``, ``"k_folds"``. A function is called with the ratings, and with ``random_state`` if it has a
         parameter of that name that is None: ``functools.partial(fastcf.data.leave_n_out, n=0.2)``. It returns (train,
-        held_out), (train, shown, held_out), or several of these.
+        held_out), (train, shown, held_out), or several of these. A tuple (train, held_out) is taken as it is.
     metrics : sequence of str, callable or Scorer, optional
         As :func:`fastcf.metrics.as_scorer` takes them; those of lists may be without a length, ``"ndcg"``, and get all
         of ``k``. By default RMSE, MAE, log-loss, NDCG and recall, as far as some model can be measured by them.
@@ -243,6 +243,8 @@ def evaluate(
     -----
     UserWarning
         If a model fails: it has no figures, its error is in ``errors``, the others go on.
+    DataWarning
+        If held-out pairs of a split of your own are trained on.
 
     Raises
     ------
@@ -259,7 +261,8 @@ def evaluate(
     models get the same resamples. RMSE, MAE, log-loss and accuracy are means over held-out ratings, metrics of lists
     means over users with relevant items. P-values are those of Student's t of paired users, on linearised differences,
     corrected by Holm for the number of models compared with the baseline, each metric for itself. The area under the
-    ROC curve is resampled in its linear form. Functions and "score" give one figure, without an interval.
+    ROC curve is resampled in its linear form. Functions and "score" give one figure, without an interval, and so does
+    any metric for which a single user counts.
 
     Lists leave out what a recommender leaves out by default: what users have seen in training.
 

@@ -53,6 +53,11 @@ class Estimate:
             influence = influence / (2 * value) if value > 0 else np.zeros_like(influence)
         return cls(value, influence, total, count, root)
 
+    @property
+    def n_users(self) -> int:
+        """How many users count; an interval needs two."""
+        return int(np.count_nonzero(self.influence if self.count is None else self.count))
+
     def resampled(self, weights: Floats) -> Floats:
         """Return the figure for several weightings of the users, (resamples, n_users)."""
         if self.total is None or self.count is None:
@@ -131,12 +136,12 @@ def compared(
         one, other = estimates[place], baselines[place]
         assert one is not None
         values[place, 0] = one.value
-        if id(one) in found:
+        if id(one) in found and one.n_users > 1:
             values[place, 1:] = np.nanquantile(found[id(one)], ends)
         if other is None or other is one:
             continue
         differences[place, 0] = one.value - other.value
-        if id(one) in found and id(other) in found:
+        if id(one) in found and id(other) in found and max(one.n_users, other.n_users) > 1:
             differences[place, 1:] = np.nanquantile(found[id(one)] - found[id(other)], ends)
             p_values[place] = _p_value(one, other)
     return Comparison(values, differences, p_values)

@@ -191,8 +191,9 @@ class Evaluation(Tabular):
             If there is no such metric, or it has no values of users.
         """
         if metric not in self._of_users:
+            known = f"one of {', '.join(map(repr, self._of_users))}" if self._of_users else "one that users have"
             raise ValueError(
-                f"Evaluation.user_values: metric must be one of {', '.join(map(repr, self._of_users))}; got {metric!r}"
+                f"Evaluation.user_values: metric must be {known}, a mean over users or ratings; got {metric!r}"
             )
         table = self._of_users[metric]
         tested = ~np.isnan(table).all(axis=1)
@@ -247,14 +248,27 @@ class Evaluation(Tabular):
         return f"{value:.4f}{interval}{mark}"
 
     def _head(self) -> str:
-        others = {name: metric for metric, name in self.baselines.items() if name != self.protocol.baseline}
-        instead = "".join(f", by {title_of(metric)} from {name}" for name, metric in others.items())
+        n = len(self.models)
+        several = f"; *: differs from {self.compared_with()} (p < {_SIGNIFICANT:g})" if n > 1 else ""
         return (
-            f"{len(self.models)} models, {self.protocol.n_held_out:,} ratings of {self.protocol.n_users:,} users held "
-            f"out{self.left_out()}\n"
-            f"±: half of the {100 * self.protocol.confidence:g} % interval; *: differs from "
-            f"{self.protocol.baseline}{instead} (p < {_SIGNIFICANT:g})"
+            f"{n} model{'s'[: n - 1]}, {self.protocol.n_held_out:,} ratings of {self.protocol.n_users:,} users held "
+            f"out{self.left_out()}\n±: half of the {100 * self.protocol.confidence:g} % interval{several}"
         )
+
+    def compared_with(self) -> str:
+        """Return the names of the models that others are compared with, as text.
+
+        Returns
+        -------
+        str
+            The baseline, and where it is not measured by some metrics, or has failed, what stands in for it.
+        """
+        main = self.protocol.baseline if self.protocol.baseline in self.models else ""
+        others = {name: metric for metric, name in self.baselines.items() if name != main}
+        if not main and len(others) == 1:
+            return next(iter(others))
+        instead = [f"by {title_of(metric)} from {name}" for name, metric in others.items()]
+        return ", ".join([main, *instead] if main else instead)
 
     def left_out(self) -> str:
         """Return what to say of users whom lists do not count.

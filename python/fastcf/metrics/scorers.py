@@ -255,4 +255,9 @@ def as_scorer(
         return Scorer(f"{base}@{k}", True, True, _OfLists(base, k, threshold))
     if k:
         return Scorer(f"{base}@{k}", CATALOGUE_METRICS[base], True, _OfCatalogue(base, k, threshold))
+    if base in (*LIST_METRICS, *CATALOGUE_METRICS):
+        raise ValueError(
+            f"{caller}: metric {base!r} must have the length of lists, an integer from 1 to 9999, as in '{base}@10'; "
+            f"got {metric!r}"
+        )
     raise ValueError(f"{caller}: there is no metric {metric!r}; there are {known}")

@@ -11,6 +11,7 @@ import numpy as np
 from fastcf.data import UserSplit, k_folds
 from fastcf.data.cuts import check_folds
 from fastcf.model_selection.splitters import PairSplitter
+from fastcf.models.data_warnings import warn_of_shared_pairs
 from fastcf.ratings import Ratings
 
 __all__ = ["Fold", "folds_of"]
@@ -87,6 +88,8 @@ def _fold(split: tuple[Ratings, ...], caller: str) -> Fold:
     for name, part in (("train", train), ("test", held_out)):
         if part.nnz == 0:
             raise ValueError(f"{caller}: cv must leave ratings on both sides; the {name} part is empty")
+    for known in (train, *shown):
+        warn_of_shared_pairs(held_out, known, f"{caller}: cv")
     return Fold(train, held_out, *shown)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fastcf._parameters import Constraint, Interval
@@ -27,8 +27,8 @@ class OptunaSearch(Search):
     ----------
     estimator : estimator
         As for :class:`GridSearch`.
-    param_distributions : dict of str to optuna.distributions.BaseDistribution
-        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``.
+    param_distributions : dict of str to optuna.distributions.BaseDistribution or sequence
+        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``, or its values.
     n_iter : int, default 30
         Number of candidates.
     sampler : optuna.samplers.BaseSampler, optional
@@ -104,6 +104,10 @@ class OptunaSearch(Search):
 
     def _rounds(self, seed: int, caller: str) -> Iterator[list[Candidate]]:
         optuna = _optuna(caller)
+        spaces = {
+            name: _distribution(space, optuna.distributions, f"{caller}: {name} of param_distributions")
+            for name, space in self.param_distributions.items()
+        }
         states = optuna.trial.TrialState
         better = as_scorer(self.metric, caller).greater_is_better
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32) if self.sampler is None else copy.deepcopy(self.sampler)
@@ -116,7 +120,7 @@ class OptunaSearch(Search):
         self.study_ = study
         for done in range(0, self.n_iter, self.batch_size):
             n = min(self.batch_size, self.n_iter - done)
-            trials = [study.ask(dict(self.param_distributions)) for _ in range(n)]
+            trials = [study.ask(spaces) for _ in range(n)]
             candidates = [Candidate(trial.params) for trial in trials]
             yield candidates
             for trial, candidate in zip(trials, candidates, strict=True):
@@ -124,6 +128,18 @@ class OptunaSearch(Search):
                     study.tell(trial, candidate.mean)
                 else:
                     study.tell(trial, state=states.PRUNED if candidate.status == "stopped" else states.FAIL)
+
+
+def _distribution(space: Any, kinds: Any, what: str) -> Any:
+    """Return the distribution of Optuna that a space is; ``what`` heads the message of TypeError."""
+    if isinstance(space, kinds.BaseDistribution):
+        return space
+    if isinstance(space, Sequence) and not isinstance(space, str) and space:
+        return kinds.CategoricalDistribution(list(space))
+    raise TypeError(
+        f"{what} must be a distribution of optuna.distributions, such as FloatDistribution(0.01, 10, log=True), or a "
+        f"list of values; got {space!r}; RandomSearch takes distributions of SciPy"
+    )
 
 
 def _optuna(caller: str) -> Any:

@@ -53,7 +53,7 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "stopping": (OneOf(MedianStopping.shorthands), Instance(MedianStopping), Nothing()),
-        "n_jobs": (Interval(-1, integer=True), OneOf(("auto",))),
+        "n_jobs": (Interval(1, integer=True), Interval(-1, -1, integer=True), OneOf(("auto",))),
         "refit": (Boolean(),),
         "on_error": (OneOf(("warn", "raise")),),
         "random_state": (RandomSeed(),),
@@ -137,7 +137,8 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
         sign = 1 if scorer.greater_is_better else -1
         ratings = as_ratings(X, y, sample_weight, caller=caller)
         found = seed_in(journal) if self.random_state is None else None
-        seed = seed_from(self.random_state, caller) if found is None else found
+        # Models of other packages take seeds of 32 bits.
+        seed = seed_from(self.random_state, caller) % 2**32 if found is None else found
         folds = folds_of(ratings, self.cv, seed, caller)
         rule = self._rule(len(folds), caller)
         candidates: list[Candidate] = []
@@ -206,12 +207,12 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
             "search": type(self).__name__,
             "estimator": described(self.estimator, what),
             "parameters": self._searched(),
-            "metric": repr(scorer.measure) if is_dataclass(scorer.measure) else scorer.name,
+            "metric": {"name": scorer.name, "settings": repr(scorer.measure) if is_dataclass(scorer.measure) else ""},
             "stopping": described(self.stopping, what),
             "seed": seed,
-            "ratings": _digest([ratings]),
-            "folds": _digest(parts),
-            "arguments": {name: joblib.hash(value) for name, value in sorted(arguments.items())},
+            "ratings": {"digest": _digest([ratings])},
+            "folds": {"digest": _digest(parts)},
+            "arguments": {name: {"digest": joblib.hash(value)} for name, value in sorted(arguments.items())},
         }
 
     def _conclude(self, candidates: Sequence[Candidate], sign: int, caller: str) -> None:

@@ -21,7 +21,7 @@ from fastcf.ratings import Ratings
 from fastcf.scores import Choices, SeenItems, Targets
 from fastcf.scores.queries import rows_of
 
-__all__ = ["inside_another_fit", "reports", "warn_of_ratings", "warn_of_validation"]
+__all__ = ["inside_another_fit", "reports", "warn_of_ratings", "warn_of_shared_pairs", "warn_of_validation"]
 
 _FEW = 50  # ratings that may have the values of ids, or all different ones, by chance
 _LEAST_ID = 1000  # distinct values may be counts below this
@@ -114,15 +114,41 @@ def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection
                 f"strangers; give the {side} ids of the training ratings, such as {ids.id_at(0)!r} (rows cut from a "
                 "matrix are numbered anew), or split by fastcf.data.train_test_split"
             )
-    known = (user_rows >= 0) & (item_rows >= 0)
-    seen = SeenItems(ratings.indptr, ratings.indices)
-    n_shared = seen.count_pairs(user_rows[known], item_rows[known], ratings.n_items)
+    n_shared = _n_shared(user_rows, item_rows, ratings)
     if n_shared:
         _warn(
             f"{caller}: {n_shared:,} of its {held_out.nnz:,} pairs are trained on, so that what is measured says "
             "nothing of new ratings and stops no training in time; split first, for example by "
             "fastcf.data.train_test_split, and fit the one part with the other as validation"
         )
+
+
+def warn_of_shared_pairs(held_out: Ratings, known: Ratings, caller: str) -> None:
+    """Warn of held-out ratings whose pairs are among those that models know: a split of the caller's that leaks.
+
+    Parameters
+    ----------
+    held_out, known : Ratings
+        To measure on, and to learn from.
+    caller : str
+        Heads the message.
+    """
+    users, items = (
+        rows_of(*ids, side, caller)
+        for ids, side in (((known.users, held_out.users), "user"), ((known.items, held_out.items), "item"))
+    )
+    n_shared = _n_shared(users[held_out.row_of_entry()], items[held_out.indices], known)
+    if n_shared:
+        _warn(
+            f"{caller}: {n_shared:,} of the {held_out.nnz:,} held-out pairs are trained on, so that their figures say "
+            "nothing of new ratings; cut all ratings once, for example by fastcf.data.train_test_split"
+        )
+
+
+def _n_shared(users: NDArray[np.int32], items: NDArray[np.int32], ratings: Ratings) -> int:
+    """Return how many pairs of rows, -1 for unknown ones, have ratings."""
+    known = (users >= 0) & (items >= 0)
+    return SeenItems(ratings.indptr, ratings.indices).count_pairs(users[known], items[known], ratings.n_items)
 
 
 def _warn(message: str) -> None:
