@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +79,10 @@ def _part(sides: Any, caller: str) -> Part:
     return part
 
 
+def _as_it_is(split: tuple[Ratings, ...], _: Ratings) -> tuple[Ratings, ...]:
+    return split
+
+
 def parts_of(
     ratings: Ratings, split: str | Callable[..., Any] | tuple[Ratings, ...], repeats: int, seed: int, caller: str
 ) -> Iterator[tuple[int, Part]]:
@@ -87,16 +92,13 @@ def parts_of(
     if not own:
         function = SPLITS[str(split)]
     elif isinstance(split, tuple):
-        _part(split, caller)
-
-        def function(_: Ratings) -> Any:
-            return split
+        function = partial(_as_it_is, split)
     elif callable(split):
         function = split
     else:
-        known = ", ".join(map(repr, SPLITS))
+        names = ", ".join(map(repr, SPLITS))
         raise ValueError(
-            f"{caller}: split must be {known}, ratings (train, held_out), or a function that returns these; got "
+            f"{caller}: split must be {names}, ratings (train, held_out), or a function that returns these; got "
             f"{split!r}"
         )
     seeded = _takes_seed(function)
