@@ -79,6 +79,19 @@ def _part(sides: Any, caller: str) -> Part:
     return part
 
 
+def _function_of(split: Any, caller: str) -> Callable[..., Any]:
+    if isinstance(split, str) and split in SPLITS:
+        return SPLITS[split]
+    if isinstance(split, tuple):
+        return partial(_as_it_is, split)
+    if callable(split):
+        return split  # type: ignore[no-any-return]
+    names = ", ".join(map(repr, SPLITS))
+    raise ValueError(
+        f"{caller}: split must be {names}, ratings (train, held_out), or a function that returns these; got {split!r}"
+    )
+
+
 def _as_it_is(split: tuple[Ratings, ...], _: Ratings) -> tuple[Ratings, ...]:
     return split
 
@@ -87,20 +100,8 @@ def parts_of(
     ratings: Ratings, split: str | Callable[..., Any] | tuple[Ratings, ...], repeats: int, seed: int, caller: str
 ) -> Iterator[tuple[int, Part]]:
     """Yield the parts of a split, with the seed of each: that of a repeat is ``seed`` plus its number."""
-    own = not (isinstance(split, str) and split in SPLITS)
-    function: Callable[..., Any]
-    if not own:
-        function = SPLITS[str(split)]
-    elif isinstance(split, tuple):
-        function = partial(_as_it_is, split)
-    elif callable(split):
-        function = split
-    else:
-        names = ", ".join(map(repr, SPLITS))
-        raise ValueError(
-            f"{caller}: split must be {names}, ratings (train, held_out), or a function that returns these; got "
-            f"{split!r}"
-        )
+    own = not (isinstance(split, str) and split in SPLITS)  # a split of this package leaks nothing
+    function = _function_of(split, caller)
     seeded = _takes_seed(function)
     if repeats > 1 and not seeded:
         raise ValueError(
