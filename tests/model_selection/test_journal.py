@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -149,6 +150,22 @@ def test_journal_refuses_parameters_that_it_cannot_write(tmp_path):
     search = clone(SEARCH).set_params(estimator__random_state=np.random.default_rng(0))
     with pytest.raises(TypeError, match=r"GridSearch.fit: parameters in a journal must be numbers.*; got Generator"):
         search.fit(R, journal=tmp_path / "search.jsonl")
+
+
+def test_journal_of_a_full_disk_is_released_and_continued(tmp_path):
+    resource = pytest.importorskip("resource")
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    path, limits = tmp_path / "search.jsonl", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            clone(SEARCH).fit(R, journal=path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert_same_table(clone(SEARCH).fit(R, journal=path), clone(SEARCH).fit(R))
+    with pytest.raises(IsADirectoryError, match=r"GridSearch.fit: journal must be a file; got .*, a folder"):
+        clone(SEARCH).fit(R, journal=tmp_path)
 
 
 def test_journal_is_written_by_one_search_at_a_time(tmp_path):

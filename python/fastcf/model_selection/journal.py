@@ -47,6 +47,8 @@ class Journal:
         self._path = Path(path)
         self._caller = caller
         self._outcomes: dict[str, Outcome] = {}
+        if self._path.is_dir():
+            raise IsADirectoryError(f"{caller}: journal must be a file; got {self._path}, a folder")
         try:
             self._lock = Lock(self._path)
         except LockedError as error:
@@ -78,8 +80,10 @@ class Journal:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._file.close()
-        self._lock.release()
+        try:
+            self._file.close()  # writes again what a full disk has not taken
+        finally:
+            self._lock.release()
 
     def _error(self, what: str) -> DataError:
         return DataError(f"{self._caller}: journal {self._path} {what}; name another file, or delete this one")

@@ -76,6 +76,8 @@ class Checkpoint:
         If an argument is not as described, or has no effect.
     DataError
         If the file is damaged, or no checkpoint.
+    OSError
+        If it cannot be read.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, every: int, caller: str) -> None:
@@ -88,6 +90,8 @@ class Checkpoint:
         self._settled: dict[str, Any] = {}
         self.position: Position | None = None
         if self._path is not None:
+            if not self._path or os.path.isdir(self._path):
+                raise IsADirectoryError(f"{caller}: checkpoint must be a file; got {self._path!r}, a folder")
             remove_leftovers(self._path)
             if os.path.exists(self._path):
                 self._read(self._path)
