@@ -57,6 +57,8 @@ def test_compare_refuses_what_is_not_there(folder: Path) -> None:
     assert "there is no model 'svd'; there are linear," in run("compare", folder, "--models", "svd", code=2).stderr
     assert "not a list of different names" in run("compare", folder, "--models", "bias,bias", code=2).stderr
     assert "--baseline takes one of" in run("compare", folder, "--models", "bias", "--baseline", "mf", code=2).stderr
+    options = "--models", "bias", "--metrics", "rmse,ndcg@5", "-k", 20
+    assert "-k needs a metric of lists" in run("compare", folder, *options, code=2).stderr
     assert "there is no metric 'ndgc'" in run("compare", folder, "--models", "bias", "--metrics", "ndgc", code=2).stderr
 
 

@@ -67,7 +67,8 @@ def test_search_prints_json_and_goes_on_from_a_journal(folder, tmp_path):
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_search_of_models_metrics_and_ways(folder, arguments, metric):
-    result = run("search", folder, "--folds", 2, *arguments)
+    folds = () if "--latest" in arguments else ("--folds", 2)
+    result = run("search", folder, *folds, *arguments)
     assert f"parameters by {metric} on" in result.stdout
     assert "best: " in result.stdout
     assert ("on 1 fold\n" in result.stdout) == ("--latest" in arguments)
@@ -117,6 +118,7 @@ def test_search_by_optuna(folder):
         (["--param", "lambda=1"], "--param lambda: MatrixFactorization has the parameters n_factors, solver"),
         (["--param", "reg=1", "--random", 2, "--halving", 2], "--random and --halving exclude each other"),
         (["--param", "reg=1", "--stop", "--halving", 2], "--stop and --halving exclude each other"),
+        (["--param", "reg=1", "--folds", "3", "--latest", "0.1"], "--folds and --latest exclude each other"),
         (["--param", "reg=1", "--metric", "recal@5"], "there is no metric 'recal@5'"),
     ],
 )

@@ -373,6 +373,15 @@ def test_search_says_what_folds_of_the_callers_own_leak():
             GridSearch(fastcf.BiasModel(), {"user_reg": [1.0]}, cv=cv).fit(R)
 
 
+@pytest.mark.parametrize("metric", ["score", "ndcg@5", "coverage@5", "auc"])
+def test_search_refuses_candidates_measured_by_thresholds_of_their_own(metric):
+    grid = {"threshold": [3.0, 4.0]}
+    with pytest.raises(ValueError, match=r"GridSearch.fit: metric must have a threshold where 'threshold' is searched"):
+        GridSearch(fastcf.Popular(), grid, metric=metric, cv=2).fit(R)
+    found = GridSearch(fastcf.Popular(), grid, metric=as_scorer("ndcg@5", "", threshold=4), cv=2, random_state=0).fit(R)
+    assert len(found.cv_results_["params"]) == 2
+
+
 def test_search_lends_seeds_that_models_of_other_packages_take():
     class Other(BaseEstimator):
         def __init__(self, random_state=None):

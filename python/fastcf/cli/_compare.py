@@ -40,11 +40,16 @@ def _kinds(context: click.Context, parameter: click.Parameter, value: str) -> li
     return names
 
 
-def _check_metrics(metrics: list[str], k: int) -> None:
+def _length(metrics: list[str], k: int | None) -> int:
+    """Return the length of lists, once the metrics are known to be some and to use it where it is given."""
+    length = 10 if k is None else k
     try:
-        metrics_of(metrics, [k], None, "--metrics")
+        found = metrics_of(metrics, [length], None, "--metrics")
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if k is not None and all(metric.name in metrics for metric in found):
+        raise click.UsageError("-k needs a metric of lists without a length of its own, such as ndcg")
+    return length
 
 
 def _plain(value: Any) -> Any:
@@ -89,7 +94,7 @@ def _show(found: Evaluation, path: Path) -> None:
     help="rmse, mae; of labels log_loss, auc, accuracy; of lists ndcg, recall, precision, hit_rate, map, mrr, "
     "coverage, gini, novelty, mean_popularity, also as in ndcg@20.",
 )
-@click.option("-k", type=click.IntRange(1, 9999), default=10, show_default=True, metavar="N", help="Length of lists.")
+@click.option("-k", type=click.IntRange(1, 9999), metavar="N", help="Length of lists; by default 10.")
 @click.option(
     "--split",
     type=click.Choice(list(SPLITS)),
@@ -117,7 +122,7 @@ def compare(
     models: list[str],
     threshold: float | None,
     metrics: list[str],
-    k: int,
+    k: int | None,
     split: str,
     repeats: int,
     baseline: str | None,
@@ -140,7 +145,7 @@ def compare(
         check_output(output)
     if baseline is not None and baseline not in models:
         raise click.UsageError(f"--baseline takes one of --models, {', '.join(models)}, not {baseline}")
-    _check_metrics(metrics, k)
+    length = _length(metrics, k)
     whole = read_ratings(ratings, threads=threads, **reading).ratings
     stopped = None
     try:
@@ -149,7 +154,7 @@ def compare(
             whole,
             split=split,
             metrics=metrics,
-            k=k,
+            k=length,
             threshold=threshold,
             baseline=baseline,
             repeats=repeats,

@@ -163,13 +163,18 @@ def _show(found: Any, names: list[str]) -> None:
     for row in order[:_SHOWN]:
         params = results["params"][row]
         mean, spread = results["mean_test_score"][row], results["std_test_score"][row]
-        cells = [f"{mean:.4f}", f"{spread:.4f}"] if math.isfinite(mean) else [str(results["status"][row]), ""]
+        cells = (
+            [f"{mean:.4f}", f"{spread:.4f}" if found.n_splits_ > 1 else "–"]
+            if math.isfinite(mean)
+            else [str(results["status"][row]), ""]
+        )
         seconds = f"{results['mean_fit_time'][row]:.2f}"
         rows.append([*cells, seconds, *(_shown(params.get(name, "")) for name in names)])
     table(rows, [metric, "deviation", "seconds", *names], ">>>" + ">" * len(names))
     counts = {status: int(np.count_nonzero(results["status"] == status)) for status in ("stopped", "failed")}
     others = ", ".join(f"{n} {status}" for status, n in counts.items() if n)
-    click.echo(f"\n{len(results['params'])} candidates{', ' if others else ''}{others}")
+    n = len(results["params"])
+    click.echo(f"\n{n} candidate{'s'[: n - 1]}{', ' if others else ''}{others}")
 
 
 def _as_json(found: Any) -> dict[str, Any]:
@@ -229,7 +234,7 @@ def _shown(value: Any) -> str:
     metavar="NAME",
     help="What is compared: rmse, mae, log_loss, auc, ndcg@10, coverage@10, …; by default what suits the model.",
 )
-@click.option("--folds", type=click.IntRange(2), metavar="N", default=5, show_default=True, help="Number of folds.")
+@click.option("--folds", type=click.IntRange(2), metavar="N", help="Number of folds; by default 5.")
 @click.option(
     "--latest",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -257,7 +262,7 @@ def search(
     halving: int | None,
     optuna: int | None,
     metric: str | None,
-    folds: int,
+    folds: int | None,
     latest: float | None,
     stop: bool,
     journal: Path | None,
@@ -282,6 +287,8 @@ def search(
     --param n_factors=8..128 --random 50 --stop --journal search.jsonl -o MODEL
     """
     kind = kind_of(kind, purpose)
+    if folds is not None and latest is not None:
+        raise click.UsageError("--folds and --latest exclude each other")
     if output is not None:
         check_output(output)
     scorer = _scorer(metric, kind, threshold)
@@ -293,7 +300,7 @@ def search(
             raise click.UsageError(f"--param {name}: {type(model).__name__} has the parameters {known}")
     common = {
         "metric": scorer,
-        "cv": folds if latest is None else lambda whole: split_by_time(whole, latest),
+        "cv": folds or 5 if latest is None else lambda whole: split_by_time(whole, latest),
         "n_jobs": jobs or "auto",
         "refit": output is not None,
         "random_state": seed,

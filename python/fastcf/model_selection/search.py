@@ -134,6 +134,7 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
         caller = f"{type(self).__name__}.fit"
         validate_parameters(self._constraints, {name: getattr(self, name) for name in self._constraints}, caller)
         scorer = as_scorer(self.metric, caller)
+        self._refuse_moving_threshold(scorer, caller)
         sign = 1 if scorer.greater_is_better else -1
         ratings = as_ratings(X, y, sample_weight, caller=caller)
         found = seed_in(journal) if self.random_state is None else None
@@ -176,6 +177,17 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
         if self.refit:
             self._refit(ratings, seed, arguments)
         return self
+
+    def _refuse_moving_threshold(self, scorer: Scorer, caller: str) -> None:
+        """Refuse candidates of several thresholds, each measured by its own; raises ValueError."""
+        moving = [name for name in self._searched() if name.rpartition("__")[2] == "threshold"]
+        own = scorer.name == "score" or getattr(scorer.measure, "threshold", 0) is None
+        if moving and own and scorer.name not in ("rmse", "mae"):
+            raise ValueError(
+                f"{caller}: metric must have a threshold where {moving[0]!r} is searched, or what is relevant would "
+                f"differ between candidates; got {scorer.name!r} without; pass for example "
+                "fastcf.metrics.as_scorer('ndcg@10', 'search', threshold=4)"
+            )
 
     def _rule(self, n_folds: int, caller: str) -> MedianStopping | None:
         """Return the rule for stopping; raises ValueError where it has no effect."""
