@@ -200,3 +200,19 @@ def test_bias_penalties_of_labels_are_in_the_unit_of_z(spread):
     model.fit(np.stack([users, items], axis=1), labels)
     assert model.user_bias_reg_ == pytest.approx(1 / spread**2, rel=0.15)
     assert model.item_bias_reg_ == pytest.approx(4, rel=0.2)
+
+
+def test_search_does_not_train_as_long_as_very_many_given_epochs(monkeypatch):
+    trained = []
+    honest = Plan.trained_scores
+
+    def counted(plan, ratings, settled, values):
+        trained.append(values.n_epochs)
+        return honest(plan, ratings, settled, values)
+
+    monkeypatch.setattr(Plan, "trained_scores", counted)
+    made = fastcf.data.make_ratings(60, 40, 700, random_state=0)
+    model = MatrixFactorization(2, n_epochs=5_000, random_state=0).fit(made)
+    assert trained
+    assert max(trained) <= 400
+    assert model.n_epochs_ == 5_000

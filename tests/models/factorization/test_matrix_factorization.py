@@ -174,7 +174,7 @@ def test_mf_interrupt_keeps_what_was_learnt(split):
 
 def test_mf_ctrl_c_stops_within_an_epoch():
     ratings = fastcf.data.make_ratings(20_000, 2_000, 2_000_000, random_state=0)
-    model = MatrixFactorization(64, n_epochs=100_000, random_state=0)
+    model = MatrixFactorization(64, n_epochs=100_000, reg=1.0, random_state=0)
 
     class PressCtrlC(Callback):
         def on_epoch_end(self, view, record):

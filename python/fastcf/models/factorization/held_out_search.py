@@ -22,6 +22,7 @@ _ENOUGH = 5_000  # held-out entries: all candidates are judged on the same ones,
 _MOST_HELD_OUT = 200_000
 _LEAST = 3  # entries, below which nothing can be held out
 _MOST = 3_000_000  # entries searched on
+_LONGEST = 4  # times the epochs that a search begins with, at which a penalty is judged where more are given
 _FAR_OFF = 150.0  # times the median squared error (8 standard deviations), beyond which an error says no more
 
 
@@ -29,7 +30,8 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
     """Return the hyperparameters with the least loss of held-out ratings or labels, walking downhill from a guess.
 
     A tenth is held out; if that is less than 5,000, other tenths in turn, until 5,000 or five tenths have been (all,
-    of up to 1,000 entries). Above 3 M entries the search takes those of users drawn at random.
+    of up to 1,000 entries). Above 3 M entries the search takes those of users drawn at random. A given number of epochs
+    is cut to four times that of "auto": by then the penalty decides.
 
     Parameters
     ----------
@@ -50,6 +52,8 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
         other = replace(plan, solver=scout, auto=auto)
         found = searched(ratings, other, first._replace(n_epochs=auto.n_epochs), set(free) - {"n_epochs"})
         return found._replace(n_epochs=first.n_epochs)
+    if "n_epochs" not in free and first.n_epochs > (longest := _LONGEST * plan.auto.n_epochs):
+        return searched(ratings, plan, first._replace(n_epochs=longest), free)._replace(n_epochs=first.n_epochs)
     random = np.random.default_rng(plan.seed)
     parts = _parts(_some_users(ratings, random), plan, random)
     if not parts:
