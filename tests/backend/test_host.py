@@ -6,6 +6,7 @@ from fastcf import _backend, _host
 
 HOST_ONLY = {
     "PerceptronTrainer",
+    "feature_effects",
     "list_measures",
     "merge_candidates",
     "perceptron_gradient",
