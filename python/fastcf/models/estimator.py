@@ -143,6 +143,16 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _caller(self) -> str:
         return f"{type(self).__name__}.fit"
 
+    def fit_arguments(self) -> frozenset[str]:
+        """Return the names of the arguments of ``fit`` that have an effect with these parameters.
+
+        Returns
+        -------
+        frozenset of str
+            For example "item_features": whoever fits several models alike passes each what it uses.
+        """
+        return frozenset(inspect.signature(self.fit).parameters)
+
     def _begin_fit(self, X: Any, y: ArrayLike | None, sample_weight: ArrayLike | None) -> tuple[Ratings, Backend]:
         """Check parameters, device and ratings."""
         caller = self._caller

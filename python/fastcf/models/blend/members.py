@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,9 +16,9 @@ DROP = "drop"
 """Placeholder of a member that is left out."""
 
 
-def takes(model: Any, name: str) -> bool:
-    """Whether a model's ``fit`` has a parameter of this name."""
-    return name in inspect.signature(model.fit).parameters
+def takes(model: Estimator, name: str) -> bool:
+    """Whether an argument of this name has an effect on a model's ``fit``."""
+    return name in model.fit_arguments()
 
 
 def named(entries: Any) -> list[tuple[Any, Any]]:

@@ -392,6 +392,16 @@ class MatrixFactorization(Estimator):
         )
         return self
 
+    def fit_arguments(self) -> frozenset[str]:
+        """Return the names of the arguments of ``fit`` that have an effect: features only with ``solver="bayes"``.
+
+        Returns
+        -------
+        frozenset of str
+        """
+        featured = as_solver(self.solver, self._caller).featured
+        return super().fit_arguments() - (frozenset() if featured else {"user_features", "item_features"})
+
     def _tables(
         self, ratings: Ratings, solver: Solver, user_features: Any, item_features: Any
     ) -> tuple[FeatureTable | None, FeatureTable | None]:

@@ -297,6 +297,7 @@ class GradientDescent(Solver):
     shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 1.5, 0.5), "logistic": Auto(32, 20, 0.0, 0.7)}
     _least_steps = 500
+    _longer: ClassVar[dict[str, int]] = {"adadelta": 8}  # whose steps begin near zero and grow
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
         "batch_size": (Interval(1, integer=True), OneOf(("whole",))),
@@ -315,7 +316,8 @@ class GradientDescent(Solver):
         """Return where the search begins: at more epochs where these have few steps."""
         auto = self.auto[cost]
         steps = 1 if isinstance(self.batch_size, str) else -(-ratings.nnz // self.batch_size)
-        return auto._replace(n_epochs=max(auto.n_epochs, -(-self._least_steps // steps)))
+        times = self._longer.get(as_optimizer(self.optimizer, "GradientDescent").name, 1)
+        return auto._replace(n_epochs=times * max(auto.n_epochs, -(-self._least_steps // steps)))
 
     def scout(self, cost: str) -> Solver:
         """Return "als" for ratings: in many epochs both come near the same minimum."""
