@@ -133,7 +133,14 @@ CASES = {
     "perceptrons": Case(perceptrons, "features", {"reg": [1e-4, 3.0, 1e4]}, {"reg": 3.0}, {"item_features": FILMS}),
     "two-tower": Case(
         lambda: fastcf.TwoTower(
-            (16,), (16,), 8, optimizer=fastcf.optimizers.Adam(0.01), batch_size=64, n_epochs=30, random_state=0
+            (16,),
+            (16,),
+            8,
+            baseline="none",
+            optimizer=fastcf.optimizers.Adam(0.01),
+            batch_size=64,
+            n_epochs=30,
+            random_state=0,
         ),
         "features",
         {"reg": [3.0, 1e6]},

@@ -34,7 +34,14 @@ TRAINED |= {"sgd_rate_", "sigma_", "n_factors_"}
 DRAWN = {"draws_", "n_samples_", "noise_variance_", "user_noise_variances_", "user_bias_samples_", "item_bias_samples_"}
 SOLVED = COMMON | FACTORS | {"history_", "n_epochs_", "reg_", "mean_user_"}
 NETWORK = {"history_", "n_epochs_", "reg_", "learning_rate_", "batch_size_", "mean_rating_", "scale_", "output_bias_"}
-NETWORK |= {"hidden_biases_", "hidden_weights_", "input_weights_", "output_weights_", "rated_weights_"}
+NETWORK |= {
+    "input_dropout_",
+    "hidden_biases_",
+    "hidden_weights_",
+    "input_weights_",
+    "output_weights_",
+    "rated_weights_",
+}
 TOWERS = {"history_", "n_epochs_", "learning_rate_", "centre_", "scale_", "unit_", "log_popularity_"}
 TOWERS |= {f"{side}_{part}_" for side in ("user", "item") for part in ("average", "biases", "weights")}
 ATTRIBUTES = {

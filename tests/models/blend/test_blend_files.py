@@ -210,7 +210,7 @@ def test_blend_bad_validation_raises(ratings):
     with pytest.raises(ValueError, match=r"Blend.fit: validation must be ratings or a pair \(X, y\)"):
         blend.fit(ratings, validation=(1, 2, 3))
     none = fastcf.Ratings.from_coo(["u001", "u002"], [3, 4], [1.0, 2.0], weights=[0.0, 0.0])
-    with pytest.raises(ValueError, match="weights of the validation ratings must not all be zero"):
+    with pytest.raises(ValueError, match=r"Blend.fit: validation: weights must not all be zero; got 2 zeros"):
         blend.fit(ratings, validation=none)
     fitted = fastcf.Blend([fastcf.BiasModel().fit(ratings)], fit_members=False)
     with pytest.raises(ValueError, match="validation must be None with fit_members=False"):
