@@ -251,8 +251,9 @@ class GibbsTrainer:
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Return the arrays to continue from: the last draw, the draws kept, and the random numbers' state."""
-        random = self._random.bit_generator.state["state"]
-        words = [int(random[name]) >> shift & (2**64 - 1) for name in ("state", "inc") for shift in (0, 64)]
+        random = self._random.bit_generator.state
+        words = [int(random["state"][name]) >> shift & (2**64 - 1) for name in ("state", "inc") for shift in (0, 64)]
+        words += [random["has_uint32"], random["uinteger"]]  # half of a number that is left
         n = len(self._noise_variances)
         kept = {
             f"kept_priors_{side}_{what}": np.array([prior[side][what] for prior in self._kept_priors])
@@ -305,6 +306,7 @@ class GibbsTrainer:
         words = [int(word) for word in arrays["random"]]
         state = dict(self._random.bit_generator.state)
         state["state"] = {"state": words[0] | words[1] << 64, "inc": words[2] | words[3] << 64}
+        state["has_uint32"], state["uinteger"] = words[4:]
         self._random.bit_generator.state = state
 
     def finish(self, history: tuple[Record, ...], n_epochs: int) -> State:
