@@ -569,7 +569,7 @@ def test_view_predicts_what_the_model_would_after_that_epoch():
         def on_epoch_end(self, view, record):
             answers[record["epoch"]] = view.predict(ratings), view.recommend(ratings.users.ids, 5), view
 
-    options = {"n_factors": 4, "solver": solver, "random_state": 0}
+    options = {"n_factors": 4, "solver": solver, "reg": 0.5, "random_state": 0}
     model = fastcf.MatrixFactorization(n_epochs=4, **options).fit(ratings, callbacks=Look())
     for epoch, (predicted, lists, view) in answers.items():
         after = fastcf.MatrixFactorization(n_epochs=epoch, **options).fit(ratings)
