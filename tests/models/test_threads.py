@@ -33,8 +33,8 @@ HISTORY = ([(0, 25), (0, 30), (0, 45), (1, 22)], [5.0, 1.0, 4.0, 3.0])
 
 FAMILIES = {
     "bias": lambda: fastcf.BiasModel(),
-    "sgd": lambda: fastcf.MatrixFactorization(6, n_epochs=3, random_state=0),
-    "als": lambda: fastcf.MatrixFactorization(6, solver=ALS(), normalize="item", n_epochs=3, random_state=0),
+    "sgd": lambda: fastcf.MatrixFactorization(6, n_epochs=3, reg=1.0, random_state=0),
+    "als": lambda: fastcf.MatrixFactorization(6, solver=ALS(), normalize="item", n_epochs=3, reg=1.0, random_state=0),
     "labels": lambda: fastcf.MatrixFactorization(6, cost="logistic", threshold=4, reg=1.0, n_epochs=3, random_state=0),
     **CHOICE_MODELS,
 }

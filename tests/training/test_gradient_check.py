@@ -200,6 +200,7 @@ def test_gradient_check_passes_for_every_model_and_finds_an_error_in_any_block(n
         assert not report.passed, str(report)
 
 
+@pytest.mark.slow
 def test_gradient_check_passes_for_two_towers_of_the_default_size():
     report = check_gradients(fastcf.TwoTower(), MADE, item_features=FILMS, max_coordinates=1)
     assert report.passed, str(report)

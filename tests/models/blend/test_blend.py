@@ -481,6 +481,7 @@ def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_pat
     np.testing.assert_array_equal(loaded.predict(ratings), base.predict(ratings))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "solvers"),
     [("ml-latest-small/ratings.csv", ("sgd", "bayes")), ("movietweetings-100k/ratings.dat", ("sgd", "als"))],

@@ -47,7 +47,11 @@ def test_solver_with_defaults_beats_the_biases_clearly(split, solver):
     ("solver", "limits"),
     [
         ("als", {"ml-latest-small/ratings.csv": 0.853, "movietweetings-100k/ratings.dat": 1.54}),
-        ("bayes", {"ml-latest-small/ratings.csv": 0.816, "movietweetings-100k/ratings.dat": 1.53}),
+        pytest.param(
+            "bayes",
+            {"ml-latest-small/ratings.csv": 0.816, "movietweetings-100k/ratings.dat": 1.53},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_solver_with_defaults_on_real_sets_stays_below_the_limit(data_dir, solver, limits):

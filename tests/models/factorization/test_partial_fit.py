@@ -109,7 +109,7 @@ def test_partial_fit_bad_input_is_named_and_changes_nothing(parts):
         draws.partial_fit(*parts[1])
 
 
-@pytest.mark.parametrize("solver", ["sgd", "minibatch"])
+@pytest.mark.parametrize("solver", ["sgd", pytest.param("minibatch", marks=pytest.mark.slow)])
 def test_partial_fit_labels_learns_new_rows_and_keeps_the_old(parts, solver):
     old, new, (X, y) = parts
     labels = (y >= 4).astype(np.float32)
