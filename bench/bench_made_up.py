@@ -73,7 +73,7 @@ def main() -> None:
         shown = (f"{of['over_noise']:.2f} ({of['seconds']:.1f} s)" for of in found.values())
         label = f"{n_users:,} × {n_items:,}, {each}, {noise}, {rank}"
         print(f"| {label} | {per_parameter:.1f} | " + " | ".join(shown) + " |", flush=True)
-    print("\nwritten:", write_json("made_up", {"seeds": arguments.seeds, "results": results}))
+        write_json("made_up", {"seeds": arguments.seeds, "results": results})  # of a run that is stopped, what it has
 
 
 if __name__ == "__main__":
