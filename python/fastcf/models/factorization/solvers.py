@@ -296,7 +296,7 @@ class GradientDescent(Solver):
 
     shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 1.5, 0.5), "logistic": Auto(32, 20, 0.0, 0.7)}
-    _least_steps = 500
+    _least_steps, _least_whole_steps = 1500, 500  # of batches, and of all ratings at once
     _longer: ClassVar[dict[str, int]] = {"adadelta": 8}  # whose steps begin near zero and grow
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
@@ -315,9 +315,11 @@ class GradientDescent(Solver):
     def first(self, cost: str, ratings: Ratings) -> Auto:
         """Return where the search begins: at more epochs where these have few steps."""
         auto = self.auto[cost]
-        steps = 1 if isinstance(self.batch_size, str) else -(-ratings.nnz // self.batch_size)
+        steps, least = 1, self._least_whole_steps
+        if not isinstance(self.batch_size, str):
+            steps, least = -(-ratings.nnz // self.batch_size), self._least_steps
         times = self._longer.get(as_optimizer(self.optimizer, "GradientDescent").name, 1)
-        return auto._replace(n_epochs=times * max(auto.n_epochs, -(-self._least_steps // steps)))
+        return auto._replace(n_epochs=times * max(auto.n_epochs, -(-least // steps)))
 
     def scout(self, cost: str) -> Solver:
         """Return "als" for ratings: in many epochs both come near the same minimum."""
