@@ -24,7 +24,7 @@ Quad load(const float* p) {
     return quad;
 }
 
-// What the sweep over features knows of a row: h and S of the contract, and what the features have moved it by.
+// The state of a row during the sweep over features: h and S of the contract, and by how much its vector has moved.
 struct RowSums {
     Quad error{}, moved{}, curvature[kEffectBlock]{};
 };

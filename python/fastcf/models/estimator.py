@@ -149,7 +149,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         frozenset of str
-            For example "item_features": whoever fits several models alike passes each what it uses.
+            For example "item_features". Code that fits several models passes each the arguments that it uses.
         """
         return frozenset(inspect.signature(self.fit).parameters)
 
