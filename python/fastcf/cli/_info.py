@@ -18,7 +18,7 @@ from fastcf.cli._options import threads_option
 from fastcf.cli._outputs import heading, key_values, table
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
-from fastcf.cli._titles import TITLES_ARRAY
+from fastcf.data.items import STORED_TITLES
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
 
@@ -115,7 +115,7 @@ def _describe_model(path: Path) -> None:
     loaded = load_model(path)
     model, archive = loaded.model, loaded.archive
     seen = "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"
-    titles = archive.array(TITLES_ARRAY) if TITLES_ARRAY in archive.arrays else None
+    titles = archive.array(STORED_TITLES) if STORED_TITLES in archive.arrays else None
     pairs = [
         ("class", f"fastcf.{archive.class_name}"),
         ("written by", f"fastcf {archive.fastcf_version}"),

@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fastcf.cli._titles import TITLES_ARRAY, TitleFile, Titles
-from fastcf.data import ItemTable
+from fastcf.cli._titles import TitleFile, Titles
+from fastcf.data.items import stored_titles
 from fastcf.errors import DataError
 from fastcf.serialization import Archive, from_archive, load_archive, stored_class
 
@@ -27,12 +24,7 @@ class LoadedModel(NamedTuple):
         """Return the titles given on the command line, else those in the model's file."""
         if given is not None:
             return Titles(given.read())
-        ids = self.model.items_.ids
-        present = TITLES_ARRAY in self.archive.arrays
-        stored: NDArray[Any] = self.archive.array(TITLES_ARRAY) if present else np.empty(0)
-        if stored.dtype.kind != "U" or len(stored) != len(ids):
-            return Titles(None)
-        return Titles(ItemTable(ids, stored, np.zeros(len(ids), "<U1")))
+        return Titles(stored_titles(self.archive, self.model.items_))
 
 
 def looks_like_model(path: Path) -> bool:

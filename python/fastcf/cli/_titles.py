@@ -15,10 +15,7 @@ from fastcf.cli._reading import column
 from fastcf.data import ItemTable, RatingFiles, read_items
 from fastcf.errors import DataError
 
-__all__ = ["TITLES_ARRAY", "TitleFile", "Titles", "titles_for", "titles_options"]
-
-TITLES_ARRAY = "item_titles"
-"""The array of a model file that holds the titles of its items, in the order of their rows."""
+__all__ = ["TitleFile", "Titles", "titles_for", "titles_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

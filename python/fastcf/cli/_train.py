@@ -35,8 +35,9 @@ from fastcf.cli._options import seed_option, threads_option
 from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import READING, rating_options
-from fastcf.cli._titles import TITLES_ARRAY, TitleFile, Titles, titles_for, titles_options
+from fastcf.cli._titles import TitleFile, Titles, titles_for, titles_options
 from fastcf.data import train_test_split
+from fastcf.data.items import STORED_TITLES
 from fastcf.errors import DataError
 from fastcf.models.bias import BiasModel
 from fastcf.models.data_warnings import inside_another_fit
@@ -63,7 +64,7 @@ def _number_or_auto(value: str) -> float | str:
 
 def save_with_titles(model: Any, path: Path, titles: Titles, *, seen: bool = True) -> None:
     """Save a model, and the titles of its items where there are any."""
-    extra = {TITLES_ARRAY: np.array(titles.of(model.items_.ids), dtype=str)} if titles else None
+    extra = {STORED_TITLES: np.array(titles.of(model.items_.ids), dtype=str)} if titles else None
     model.save(path, include_seen=seen, extra_arrays=extra)
 
 

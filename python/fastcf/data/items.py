@@ -17,9 +17,13 @@ from fastcf.data.files import detect_format
 from fastcf.data.lines import decoded, id_array, malformed, numbered_lines
 from fastcf.data.tables import TableColumns, read_table
 from fastcf.errors import DataError
-from fastcf.ids import as_kind, distinct
+from fastcf.ids import IdMap, as_kind, distinct
+from fastcf.serialization import Archive
 
-__all__ = ["ItemTable", "read_items"]
+__all__ = ["STORED_TITLES", "ItemTable", "read_items", "stored_titles"]
+
+STORED_TITLES = "item_titles"
+"""The array of a model's file that holds the titles of its items, in the order of their rows."""
 
 # Names of the 19 flags of MovieLens 100k's u.item, for folders without u.genre.
 _GENRES_100K = [
@@ -230,3 +234,26 @@ def read_items(
         np.array(titles, dtype=str),
         np.array(["" if label == _NO_GENRES else label for label in labels], dtype=str),
     )
+
+
+def stored_titles(archive: Archive, items: IdMap) -> ItemTable | None:
+    """Return the titles that travel in a model's file.
+
+    Parameters
+    ----------
+    archive : Archive
+        The file.
+    items : IdMap
+        The items of the model.
+
+    Returns
+    -------
+    ItemTable or None
+        None where the file holds none, or not one for each item.
+    """
+    if STORED_TITLES not in archive.arrays:
+        return None
+    stored = archive.array(STORED_TITLES)
+    if stored.dtype.kind != "U" or len(stored) != len(items):
+        return None
+    return ItemTable(items.ids, stored, np.zeros(len(items), "<U1"))

@@ -41,6 +41,8 @@ class Archive:
         The path, for error messages.
     extra : tuple of str
         Names of the arrays that are the caller's own, which no class reads.
+    digest : str
+        The digest of the file's content, in hexadecimal; "" where the archive comes from no file.
     """
 
     class_name: str
@@ -52,6 +54,7 @@ class Archive:
     fastcf_version: str = __version__
     path: str = ""
     extra: tuple[str, ...] = ()
+    digest: str = ""
 
     def array(
         self, name: str, dtype: DTypeLike | None = None, shape: tuple[int | None, ...] | None = None

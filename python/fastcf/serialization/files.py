@@ -297,7 +297,8 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
         if not all(isinstance(each, dict) for each in (params, meta, parts, own)):
             raise ValueError("parameters, meta and parts must be JSON objects")
         here = {each: array for each, array in arrays.items() if "/" not in each}
-        archive = Archive(metadata["class"], params, here, meta, {}, own, metadata["fastcf_version"], name, extra)
+        written, stored = metadata["fastcf_version"], metadata["digest"]
+        archive = Archive(metadata["class"], params, here, meta, {}, own, written, name, extra, stored)
         if version == 1:
             return upgraded(archive, arrays)
         return _nested(archive, arrays, parts)
