@@ -15,7 +15,10 @@ from pathlib import Path
 
 MAX_BYTES = 8 * 2**20
 MAX_CUDA_BYTES = 48 * 2**20  # with device code for five generations of GPUs
-WANTED = {"fastcf/__init__.py", "fastcf/py.typed", "fastcf/_cpu.pyi", "fastcf/_host.pyi", "fastcf/_ingest.pyi"}
+PAGE = {
+    f"fastcf/serving/page/{name}" for name in ("index.html", "page.css", "page.js", "parts.js", "api.js", "icon.svg")
+}
+WANTED = PAGE | {"fastcf/__init__.py", "fastcf/py.typed", "fastcf/_cpu.pyi", "fastcf/_host.pyi", "fastcf/_ingest.pyi"}
 # Everything else a module links would have to be installed by the user.
 LIBRARIES = re.compile(r"lib(c|m|dl|rt|pthread|stdc\+\+|gcc_s|gomp|omp)\.so(\.\d+)*|ld-linux.*|linux-vdso.*")
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         plot,
         preprocessing,
         retrieval,
+        serving,
         solvers,
     )
     from fastcf._backend import show_config
@@ -91,6 +92,7 @@ _MODULES = (
     "plot",
     "preprocessing",
     "retrieval",
+    "serving",
     "solvers",
 )
 
@@ -138,6 +140,7 @@ __all__ = [
     "plot",
     "preprocessing",
     "retrieval",
+    "serving",
     "show_config",
     "solvers",
 ]

@@ -40,7 +40,7 @@ LAYERS = (
     ("ops",),
     ("models",),
     ("retrieval",),
-    ("model_selection", "evaluation"),
+    ("model_selection", "evaluation", "serving"),
     ("callbacks", "costs", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
     ("cli",),
     ("__main__",),

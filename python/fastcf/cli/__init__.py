@@ -1,4 +1,4 @@
-"""The command line: ``fastcf demo | train | evaluate | predict | recommend | similar | info``."""
+"""The command line: ``fastcf demo | train | evaluate | predict | recommend | similar | serve | info``."""
 
 from fastcf.cli._app import main
 

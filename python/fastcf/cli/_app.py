@@ -18,6 +18,7 @@ from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
 from fastcf.cli._reading import as_flags
 from fastcf.cli._search import search
+from fastcf.cli._serve import serve
 from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
 
@@ -83,5 +84,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, convert, info):
+for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, serve, convert, info):
     main.add_command(_command)

@@ -1,0 +1,114 @@
+"""``fastcf serve``: a model over HTTP."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastcf.cli._titles import TitleFile, titles_options
+
+__all__ = ["serve"]
+
+
+def _check_port(host: str, port: int) -> None:
+    """Refuse an address that cannot be listened at, before workers try to."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"--host {host} --port {port}: {error.strerror or error}") from error
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all.")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", default=8000, show_default=True)
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Processes that answer."
+)
+@click.option(
+    "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads of one request."
+)
+@titles_options
+@click.option("--max-n", type=click.IntRange(1), metavar="N", default=1000, show_default=True, help="The longest list.")
+@click.option(
+    "--max-batch",
+    type=click.IntRange(1),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="The most users of a batch.",
+)
+@click.option(
+    "--reload-every",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    default=1.0,
+    show_default=True,
+    help="How often to look whether MODEL was replaced; 0: never.",
+)
+@click.option("--no-page", is_flag=True, help="Without the page at /.")
+@click.option("--access-log", is_flag=True, help="Print a line per request.")
+def serve(
+    model: Path,
+    host: str,
+    port: int,
+    workers: int,
+    threads: int,
+    titles: TitleFile | None,
+    max_n: int,
+    max_batch: int,
+    reload_every: float,
+    no_page: bool,
+    access_log: bool,
+) -> None:
+    """Serve MODEL over HTTP, with a page at / to try it.
+
+    When MODEL is replaced, as train and save do it, the new one is served
+    without a break. Needs FastAPI and uvicorn: pip install "fastcf[serve]".
+
+    Example: fastcf serve movies.fastcf --workers 2
+    """
+    try:
+        import uvicorn
+
+        from fastcf.serving.app import create_app
+        from fastcf.serving.workers import settings_for_workers
+    except ImportError as error:
+        raise ImportError("serve needs FastAPI and uvicorn: pip install 'fastcf[serve]'") from error
+    settings: dict[str, Any] = {
+        "path": str(model),
+        "n_threads": threads,
+        "max_n": max_n,
+        "max_batch": max_batch,
+        "reload_every": reload_every,
+        "page": not no_page,
+    }
+    if titles is not None:
+        settings |= {"titles": str(titles.path), "title_columns": titles.columns}
+    _check_port(host, port)
+    app = create_app(**settings)  # in this process, so that what is wrong with the files is said once
+    served = app.state.service.live.current
+    logging.getLogger("fastcf.serving").setLevel(logging.INFO)
+    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    click.echo(
+        f"{served.archive.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
+        f"({workers} worker{'s' if workers > 1 else ''}); Ctrl-C ends"
+    )
+    options: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", "access_log": access_log}
+    if access_log:
+        options["log_level"] = "info"
+    if workers == 1:
+        uvicorn.run(app, **options)
+        return
+    del app, served
+    with tempfile.NamedTemporaryFile(prefix="fastcf-counters-") as counters:
+        settings_for_workers(**settings, counters=counters.name)
+        uvicorn.run("fastcf.serving.workers:app_of_environment", factory=True, workers=workers, **options)

@@ -1,0 +1,222 @@
+"""A model as it is served: its file's digest, its titles, and what it can be asked. Immutable."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from fastcf.data import ItemTable
+from fastcf.data.items import stored_titles
+from fastcf.ids import IdMap
+from fastcf.serialization import Archive, from_archive, load_archive
+from fastcf.serving.catalogue import Catalogue
+from fastcf.serving.messages import Rated, Scale
+from fastcf.serving.refusals import RequestError
+
+__all__ = ["ServedModel", "as_kind_of"]
+
+_INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+_STEPS = 20  # of ratings, at most, that a person can choose among
+
+
+def as_kind_of(ids: IdMap, one: int | str) -> int | str | None:
+    """Return an id as a map holds it, an integer or a string; None where it cannot be one of the map's."""
+    if ids.kind == "str":
+        return str(one)
+    if isinstance(one, int):
+        return one
+    return int(one) if _INTEGER.fullmatch(one) else None
+
+
+def _rows(ids: IdMap, wanted: Sequence[int | str]) -> NDArray[np.int32]:
+    """Return the rows of ids; -1 where one is unknown."""
+    own = [as_kind_of(ids, one) for one in wanted]
+    rows = np.full(len(own), -1, np.int32)
+    possible = [place for place, one in enumerate(own) if one is not None]
+    asked: Any = [own[place] for place in possible]
+    if asked:
+        rows[possible] = ids.rows(asked, n_threads=1)
+    return rows
+
+
+def _beyond(ids: IdMap) -> int:
+    return int(ids.ids.max()) + 1 if len(ids) else 0
+
+
+@dataclass(frozen=True, eq=False)
+class ServedModel:
+    """One model, and all that a request needs of it: every answer is made from one of these.
+
+    Attributes
+    ----------
+    model : fitted model
+        Any model that :func:`fastcf.load` returns.
+    archive : Archive
+        What its file holds: the class, metadata and digest.
+    catalogue : Catalogue
+        Its items and their titles.
+    loaded_at : datetime
+        When it was loaded, UTC.
+    """
+
+    model: Any
+    archive: Archive
+    catalogue: Catalogue
+    loaded_at: datetime
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, titles: ItemTable | None, n_threads: int | None) -> ServedModel:
+        """Load a model file.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        titles : ItemTable, optional
+            Titles of its items; by default those that the file holds.
+        n_threads : int, optional
+            Threads of one request.
+
+        Returns
+        -------
+        ServedModel
+
+        Raises
+        ------
+        OSError, DataError
+            As :func:`fastcf.load`.
+        """
+        archive = load_archive(path)
+        model = from_archive(archive)
+        model.set_params(n_threads=n_threads)
+        if titles is None:
+            titles = stored_titles(archive, model.items_)
+        known = None if titles is None else titles.title_of(model.items_.ids).tolist()
+        seen = getattr(model, "seen_", None)
+        counts = None if seen is None else np.bincount(seen.indices, minlength=len(model.items_))
+        return cls(model, archive, Catalogue(model.items_, known, counts), datetime.now(timezone.utc))
+
+    @property
+    def version(self) -> str:
+        """The digest of the model's file."""
+        return self.archive.digest
+
+    # -------------------------------------------------------------------------------------------------------
+    # What the model can
+    # -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def lacks(self) -> dict[str, str]:
+        """What the model cannot do, and why."""
+        name, missing = self.archive.class_name, {}
+        if not hasattr(self.model, "predict"):
+            missing["predict"] = f"{name} makes lists, and predicts no pairs"
+        if not hasattr(self.model, "similar_items"):
+            missing["similar"] = f"{name} has neither vectors of items nor weights between them"
+        if not hasattr(self.model, "explain"):
+            missing["explain"] = f"{name} has no explanation of a score"
+        if getattr(self.model, "seen_", None) is None:
+            missing["seen"] = f"{name} was saved without what users have seen"
+        options = inspect.signature(self.model.recommend).parameters
+        missing |= {
+            option: f"{name} takes none"
+            for option in ("candidates", "exclude", "min_score", "strict", "history")
+            if option not in options
+        }
+        if "history" in options and "user" not in self.model.state.folding.rated_sides:
+            missing["history"] = f"{name} computes no new users from ratings{self.model.state.folding.why}"
+        return missing
+
+    def need(self, ability: str, argument: str = "") -> None:
+        """Refuse a request that needs what the model lacks."""
+        if ability in self.lacks:
+            raise RequestError(501, argument, "must be something that the model can", ability, self.lacks[ability])
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The ratings that histories may have."""
+        if "history" in self.lacks:  # nobody will be asked
+            return Scale(kind="choices", liked=1.0, disliked=0.0)
+        state = self.model.state
+        targets = state.targets
+        if targets.choices or targets.labels:
+            threshold = targets.threshold
+            liked, disliked = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
+            return Scale(kind="labels" if targets.labels else "choices", liked=liked, disliked=disliked)
+        low, high = state.rating_range
+        if not np.isfinite([low, high]).all():
+            return Scale(kind="ratings", liked=1.0, disliked=0.0)
+        even = (step for step in (1.0, 0.5) if low % step == high % step == 0 and high - low <= _STEPS * step)
+        step = next(even, (high - low) / _STEPS)
+        return Scale(kind="ratings", low=low, high=high, step=step or None, liked=high, disliked=low)
+
+    # -------------------------------------------------------------------------------------------------------
+    # From ids to rows, and to what the model's methods take
+    # -------------------------------------------------------------------------------------------------------
+
+    def users(self, wanted: Sequence[int | str]) -> NDArray[np.int32]:
+        """Return the rows of users; -1 where one is unknown."""
+        return _rows(self.model.users_, wanted)
+
+    def items(self, wanted: Sequence[int | str]) -> NDArray[np.int32]:
+        """Return the rows of items; -1 where one is unknown."""
+        return _rows(self.model.items_, wanted)
+
+    def user_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
+        """Return the ids of users as the model holds them, an unknown one as some id that is nobody's."""
+        own = (as_kind_of(self.model.users_, one) for one in wanted)
+        return [self._nobody if one is None else one for one in own]
+
+    def item_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
+        """Return the ids of items as the model holds them, an unknown one as some id that is no item's."""
+        own = (as_kind_of(self.model.items_, one) for one in wanted)
+        return [self._nothing if one is None else one for one in own]
+
+    def titles(self, ids: NDArray[Any]) -> list[str | None]:
+        """Return the titles of known items, None where there is none."""
+        if not self.catalogue.has_titles or ids.size == 0:
+            return [None] * ids.size
+        return [self.catalogue.title(row) for row in self.model.items_.rows(ids, n_threads=1).tolist()]
+
+    @cached_property
+    def _nobody(self) -> int:
+        """An integer that is no user's id."""
+        return _beyond(self.model.users_)
+
+    @cached_property
+    def _nothing(self) -> int:
+        """An integer that is no item's id."""
+        return _beyond(self.model.items_)
+
+    def histories(self, given: Sequence[Sequence[Rated]]) -> tuple[scipy.sparse.csr_matrix, list[list[int | str]]]:
+        """Return histories as a row of ratings each, and the items of each that are unknown."""
+        flat = [rated for history in given for rated in history]
+        owners = np.repeat(np.arange(len(given)), [len(history) for history in given])
+        rows = self.items([rated.item for rated in flat])
+        known = rows >= 0
+        values = np.array([self.scale.liked if rated.rating is None else rated.rating for rated in flat], np.float32)
+        pairs = owners[known] * len(self.model.items_) + rows[known]
+        distinct, first = np.unique(pairs, return_index=True)
+        if distinct.size < pairs.size:
+            twice = np.setdiff1d(np.arange(pairs.size), first)[0]
+            again = flat[int(np.flatnonzero(known)[twice])].item
+            raise RequestError(
+                422, "history", "must have each item once", again, "send the latest rating of an item only"
+            )
+        matrix = scipy.sparse.csr_matrix(
+            (values[known], (owners[known], rows[known])), shape=(len(given), len(self.model.items_))
+        )
+        unknown: list[list[int | str]] = [[] for _ in given]
+        for place in np.flatnonzero(~known):
+            unknown[owners[place]].append(flat[place].item)
+        return matrix, unknown

@@ -1,0 +1,334 @@
+"""The service over HTTP: what it answers is what the model answers, and what it refuses it says why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import fastcf
+from fastcf.data.items import STORED_TITLES
+
+pytest.importorskip("fastapi", reason="the extra fastcf[serve] is not installed")
+
+from fastapi.testclient import TestClient
+from pydantic import TypeAdapter
+
+from fastcf.serving import create_app
+from fastcf.serving.messages import json_id
+
+N_USERS, N_ITEMS = 60, 40
+
+
+def strings(ratings: fastcf.Ratings) -> fastcf.Ratings:
+    """Return ratings with texts for ids."""
+    users, items, values = ratings.to_coo()
+    return fastcf.Ratings.from_coo([f"u{user}" for user in users], [f"i{item}" for item in items], values)
+
+
+RATINGS = fastcf.data.make_ratings(N_USERS, N_ITEMS, 900, random_state=0)
+MODELS: dict[str, Any] = {
+    "ratings": fastcf.MatrixFactorization(4, n_epochs=3, random_state=0).fit(RATINGS),
+    "choices": fastcf.LinearAutoencoder(threshold=4).fit(RATINGS),
+    "labels": fastcf.MatrixFactorization(4, cost="logistic", threshold=4, n_epochs=3, random_state=0).fit(RATINGS),
+    "texts": fastcf.LinearAutoencoder(threshold=4).fit(strings(RATINGS)),
+    "biases": fastcf.BiasModel().fit(RATINGS),
+    "popular": fastcf.Popular(threshold=4).fit(RATINGS),
+    "towers": fastcf.TwoTower((6,), (6,), 4, n_epochs=1, random_state=0).fit(RATINGS),
+}
+
+
+def served(model: Any, folder: Path, **options: Any) -> Iterator[TestClient]:
+    path = folder / "model.fastcf"
+    titles = [f"Film {item}" for item in range(len(model.items_))]
+    model.save(path, extra_arrays={STORED_TITLES: np.array(titles)}, metadata={"trained on": "made-up ratings"})
+    with TestClient(create_app(path, **options), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module", params=list(MODELS))
+def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, TestClient]]:
+    """Each model in turn, and a client of a service of it."""
+    model = MODELS[request.param]
+    for client in served(model, tmp_path_factory.mktemp("served")):
+        yield model, client
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """A client of a service of the model of ratings, with small limits."""
+    folder = tmp_path_factory.mktemp("served")
+    yield from served(MODELS["ratings"], folder, max_n=20, max_batch=5, max_body=2000)
+
+
+def asked(client: TestClient, path: str, **fields: Any) -> Any:
+    """Return the answer to a request, which must be JSON as other languages read it."""
+    response = client.post(path, json=fields)
+    assert response.status_code == 200, response.text
+    return json.loads(response.text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
+
+
+def refused(client: TestClient, status: int, path: str, **fields: Any) -> dict[str, Any]:
+    """Return the first reason of a refusal, which has all that the page on errors promises."""
+    response = client.post(path, json=fields)
+    assert response.status_code == status, response.text
+    first = response.json()["errors"][0]
+    assert set(first) == {"caller", "argument", "requirement", "value", "remedy"}
+    assert first["caller"] == f"POST {path}"
+    assert first["requirement"]
+    return first
+
+
+def pairs_of(answer: dict[str, Any]) -> tuple[list[Any], list[float]]:
+    return [item["item"] for item in answer["items"]], [item["score"] for item in answer["items"]]
+
+
+# ------------------------------------------------------------------------------------------------------ answers
+
+
+def test_recommend_answers_what_the_model_does(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    user = model.users_.id_at(7)
+    answer = asked(client, "/recommend", user=user, n=N_ITEMS)
+    found = model.recommend(user, N_ITEMS)
+    items, scores = pairs_of(answer)
+    assert items == found.items[found.mask].tolist()
+    assert np.array_equal(np.float32(scores), found.scores[found.mask])
+    assert answer["known"]
+    assert answer["items"][0]["title"] == f"Film {model.items_.rows([items[0]])[0]}"
+
+
+def test_recommend_to_a_history_answers_what_the_model_does(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    items = [model.items_.id_at(row) for row in (3, 5, 8)]
+    history = [{"item": item, "rating": rating} for item, rating in zip(items, (5, 4, 1), strict=True)]
+    if "history" in client.get("/model").json()["lacks"]:
+        reason = refused(client, 501, "/recommend", history=history)
+        assert type(model).__name__ in reason["remedy"]
+        return
+    pairs = np.array([(0, item) for item in items], dtype=object)
+    found = model.recommend(history=(pairs, [5, 4, 1]), n=6)
+    answer = asked(client, "/recommend", history=[*history, {"item": "nothing", "rating": 5}], n=6)
+    assert pairs_of(answer)[0] == found.items[0][found.mask[0]].tolist()
+    assert answer["unknown_items"] == ["nothing"]
+    assert not {item["item"] for item in answer["items"]} & set(items)
+    assert asked(client, "/recommend", history=[], n=3)["known"] is False
+
+
+def test_batch_answers_as_one_by_one(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    users = [model.users_.id_at(row) for row in (7, 2, 9)]
+    answers = asked(client, "/batch", users=[*users, "stranger"], n=4)["lists"]
+    alone = [asked(client, "/recommend", user=user, n=4) for user in [*users, "stranger"]]
+    assert answers == [{name: answer[name] for name in answers[0]} for answer in alone]
+    assert asked(client, "/batch", users=[])["lists"] == []
+    if "history" not in client.get("/model").json()["lacks"]:
+        histories = [[], [{"item": model.items_.id_at(1)}], []]
+        answers = asked(client, "/batch", histories=histories, n=4)["lists"]
+        alone = [asked(client, "/recommend", history=history, n=4) for history in histories]
+        assert answers == [{name: answer[name] for name in answers[0]} for answer in alone]
+
+
+def test_similar_answers_what_the_model_does_or_says_why_not(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    item = model.items_.id_at(5)
+    if not hasattr(model, "similar_items"):
+        assert type(model).__name__ in refused(client, 501, "/similar", item=item)["remedy"]
+        return
+    found = model.similar_items(item, 5)
+    answer = asked(client, "/similar", item=str(item), n=5)
+    assert answer["item"] == item
+    assert pairs_of(answer)[0] == found.ids[found.mask].tolist()
+    assert refused(client, 404, "/similar", item="nothing")["value"] == "nothing"
+
+
+def test_predict_answers_what_the_model_does(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    user, item = model.users_.id_at(7), model.items_.id_at(5)
+    answer = asked(client, "/predict", user=user, items=[item, "nothing"])
+    first, second = answer["predictions"]
+    assert np.float32(first["prediction"]) == model.predict(np.array([[user, item]], dtype=object))[0]
+    assert [first["known"], second["known"]] == [True, False]
+    assert asked(client, "/predict", user="nobody", items=[item])["known"] is False
+    assert asked(client, "/predict", user=user, items=[])["predictions"] == []
+    if "history" not in client.get("/model").json()["lacks"]:
+        history = [{"item": model.items_.id_at(1), "rating": 5}]
+        answer = asked(client, "/predict", history=history, items=[item])
+        pairs = np.array([(0, model.items_.id_at(1))], dtype=object)
+        wanted = model.predict(np.array([[0, item]], dtype=object), history=(pairs, [5]))
+        assert np.float32(answer["predictions"][0]["prediction"]) == wanted[0]
+
+
+def test_answers_name_the_version_of_the_file(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    version = client.get("/model").json()["version"]
+    assert len(version) == 64
+    assert {client.get("/health").json()["version"], client.get("/search").json()["version"]} == {version}
+    assert asked(client, "/recommend", user=model.users_.id_at(0))["version"] == version
+
+
+def test_model_says_what_is_served(client: TestClient) -> None:
+    told = client.get("/model").json()
+    assert [told[name] for name in ("model", "n_users", "n_items", "titles")] == [
+        "MatrixFactorization", N_USERS, N_ITEMS, True,
+    ]  # fmt: skip
+    assert told["limits"] == {"n": 20, "batch": 5, "body": 2000}
+    assert told["metadata"] == {"trained on": "made-up ratings"}
+    low, high = MODELS["ratings"].rating_range_
+    assert told["scale"] == {"kind": "ratings", "low": low, "high": high, "step": 0.5, "liked": high, "disliked": low}
+
+
+def test_seen_items_are_those_of_training(client: TestClient) -> None:
+    model = MODELS["ratings"]
+    indptr, rows = model.seen_
+    found = client.get("/seen", params={"user": "7", "n": 20}).json()["items"]
+    row = int(model.users_.rows([7])[0])
+    wanted = model.items_.ids[rows[indptr[row] : indptr[row + 1]]].tolist()
+    assert [item["item"] for item in found] == wanted[:20]
+    assert client.get("/seen", params={"user": "nobody"}).status_code == 404
+
+
+def test_filters_are_those_of_the_model(client: TestClient) -> None:
+    model = MODELS["ratings"]
+    best = model.recommend(7, 5).items.tolist()
+    options = {"exclude": [best[0], str(best[1]), "nothing"], "candidates": best, "exclude_seen": False}
+    answer = asked(client, "/recommend", user=7, n=5, **options)
+    assert [item["item"] for item in answer["items"]] == best[2:]
+    at_least = float(model.recommend(7, 3).scores[2])
+    assert len(asked(client, "/recommend", user=7, min_score=at_least)["items"]) == 3
+    assert refused(client, 404, "/recommend", user=7, exclude=["nothing"], strict=True)["argument"] == "exclude"
+    assert refused(client, 404, "/recommend", user="me", strict=True)["argument"] == "user"
+    assert refused(client, 404, "/recommend", history=[{"item": "x"}], strict=True)["argument"] == "history"
+
+
+def test_titles_come_from_a_file_where_one_is_given(tmp_path: Path) -> None:
+    (tmp_path / "titles.csv").write_text("code;name\n1;One\n2;Two\n")
+    columns = {"id": "code", "title": "name"}
+    MODELS["ratings"].save(tmp_path / "model")
+    app = create_app(tmp_path / "model", titles=tmp_path / "titles.csv", title_columns=columns)
+    found = TestClient(app).get("/search", params={"words": "tw"}).json()["items"]
+    assert found == [{"item": 2, "title": "Two"}]
+
+
+@given(st.integers(-(2**70), 2**70))
+def test_ids_are_numbers_where_all_readers_keep_their_digits(one: int) -> None:
+    written = json_id(one)
+    assert int(written) == one
+    assert isinstance(written, str) or float(written) == one
+
+
+# ----------------------------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "argument"),
+    [
+        ("/recommend", {}, ""),
+        ("/recommend", {"user": 1, "history": []}, ""),
+        ("/recommend", {"user": 1, "n": 0}, "n"),
+        ("/recommend", {"user": 1, "n": 21}, "n"),
+        ("/recommend", {"user": 1, "n": "10"}, "n"),
+        ("/recommend", {"user": 1.5}, "user.int"),
+        ("/recommend", {"user": 1, "most": 5}, "most"),
+        ("/recommend", {"history": [{"item": 1}, {"item": "1"}]}, "history"),
+        ("/recommend", {"history": [{"item": 1, "rating": "good"}]}, "history.0.rating"),
+        ("/batch", {"users": [1], "histories": [[]]}, ""),
+        ("/similar", {"item": 1, "metric": "near"}, "metric"),
+        ("/similar", {}, "item"),
+        ("/predict", {"user": 1, "items": 5}, "items"),
+    ],
+)
+def test_a_wrong_field_is_named(client: TestClient, path: str, fields: dict[str, Any], argument: str) -> None:
+    assert refused(client, 422, path, **fields)["argument"] == argument
+
+
+@pytest.mark.parametrize(
+    "text", ['{"user": 1, "min_score": NaN}', '{"user": 1, "min_score": -Infinity}', "{", "[]", ""]
+)
+def test_what_is_no_json_object_is_refused(client: TestClient, text: str) -> None:
+    response = client.post("/recommend", content=text, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["requirement"]
+
+
+def test_a_batch_or_a_body_that_is_too_large_is_refused(client: TestClient) -> None:
+    assert refused(client, 413, "/batch", users=[1, 2, 3, 4, 5, 6])["argument"] == "users"
+    assert refused(client, 413, "/recommend", user=1, exclude=list(range(1000)))["argument"] == "body"
+
+    def pieces() -> Iterator[bytes]:
+        for _ in range(300):
+            yield b"          "
+
+    response = client.post("/recommend", content=pieces())  # without a length
+    assert response.status_code == 413
+    assert "2,000 bytes" in response.json()["errors"][0]["requirement"]
+
+
+def test_what_the_model_refuses_is_passed_on(tmp_path: Path) -> None:
+    model = fastcf.LinearAutoencoder().fit(RATINGS)  # without a threshold values are strengths
+    for client in served(model, tmp_path):
+        reason = refused(client, 422, "/recommend", history=[{"item": 1, "rating": -1}])
+        assert "must not be negative" in reason["requirement"]
+        assert reason["value"].startswith("-1")
+
+
+def test_wrong_paths_and_methods_are_answered_as_json(client: TestClient) -> None:
+    for response, status in ((client.get("/recommend"), 405), (client.post("/nothing", json={}), 404)):
+        assert response.status_code == status
+        assert response.json()["errors"][0]["remedy"]
+
+
+def test_a_failure_of_the_server_is_answered_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for client in served(MODELS["ratings"], tmp_path):
+        live = client.app.state.service.live  # type: ignore[attr-defined]  # of a FastAPI application
+        monkeypatch.setattr(type(live.current.catalogue), "search", lambda *_: 1 / 0)
+        response = client.get("/search")
+        assert response.status_code == 500
+        assert response.json()["errors"][0]["value"] == "ZeroDivisionError"
+        assert 'fastcf_requests_total{path="/search",status="500"} 1' in client.get("/metrics").text
+
+
+def test_arguments_of_the_application_are_checked(tmp_path: Path) -> None:
+    MODELS["biases"].save(tmp_path / "model")
+    for name in ("max_n", "max_batch", "max_body"):
+        with pytest.raises(ValueError, match=f"create_app: {name} must be at least 1; got 0"):
+            create_app(tmp_path / "model", **{name: 0})
+    with pytest.raises(ValueError, match="reload_every must be at least 0 seconds"):
+        create_app(tmp_path / "model", reload_every=float("nan"))
+    with pytest.raises(FileNotFoundError):
+        create_app(tmp_path / "none")
+
+
+# ------------------------------------------------------------------------------------------------- descriptions
+
+
+def test_openapi_describes_every_path(client: TestClient) -> None:
+    described = client.get("/openapi.json").json()
+    assert set(described["paths"]) == {
+        "/recommend", "/batch", "/similar", "/predict", "/search", "/seen", "/model", "/health", "/metrics",
+    }  # fmt: skip
+    for path, methods in described["paths"].items():
+        for operation in methods.values():
+            assert operation["description"], path
+    assert TypeAdapter(dict[str, Any]).validate_python(described["components"]["schemas"])
+
+
+def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
+    response = client.get("/")
+    assert response.headers["content-security-policy"].startswith("default-src 'self'")
+    texts = [
+        response.text,
+        *(client.get(f"/page/{name}").text for name in ("page.js", "parts.js", "api.js", "page.css")),
+    ]
+    assert not [text for text in texts if "://" in text.replace("http://www.w3.org/2000/svg", "")]
+
+
+def test_there_may_be_no_page(tmp_path: Path) -> None:
+    for client in served(MODELS["biases"], tmp_path, page=False):
+        assert client.get("/").status_code == 404
