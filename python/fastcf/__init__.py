@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from fastcf.preprocessing import FeatureTable
     from fastcf.ratings import IdMap, Ratings
     from fastcf.scores import Neighbours, Recommendations, Recommender
-    from fastcf.serialization import load
+    from fastcf.serialization import load, read_metadata
     from fastcf.training.gradient_check import GradientReport, check_gradients
 
 _HOMES = {
@@ -77,6 +77,7 @@ _HOMES = {
     "check_gradients": "training.gradient_check",
     "evaluate": "evaluation",
     "load": "serialization",
+    "read_metadata": "serialization",
     "show_config": "_backend",
 }
 _MODULES = (
@@ -139,6 +140,7 @@ __all__ = [
     "optimizers",
     "plot",
     "preprocessing",
+    "read_metadata",
     "retrieval",
     "serving",
     "show_config",

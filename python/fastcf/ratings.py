@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -500,16 +500,20 @@ class Ratings(Tabular):
         """Return (user ids, item ids, ratings), an entry per rating, ordered by user row and item row."""
         return self._users.ids[self.row_of_entry()], self._items.ids[self._indices], self._values.copy()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, metadata: Mapping[str, Any] | None = None) -> None:
         """Write the ratings to a file, atomically, that :meth:`load` opens at once.
 
         Parameters
         ----------
         path : path-like
             The file; an existing one is replaced. 8 bytes per rating, 8 more with timestamps, 4 with weights.
+        metadata : mapping, optional
+            JSON values of the caller's own, which :func:`fastcf.read_metadata` gives back.
 
         Raises
         ------
+        TypeError
+            If metadata cannot be stored as JSON; the message names the value.
         OSError
             If the file cannot be written; an existing one is left as it was.
         """
@@ -518,7 +522,7 @@ class Ratings(Tabular):
         arrays |= {"indices": self._indices, "values": self._values}
         optional = {"timestamps": self._timestamps, "weights": self._weights}
         arrays |= {name: array for name, array in optional.items() if array is not None}
-        save_archive(path, Archive("Ratings", {}, arrays))
+        save_archive(path, Archive("Ratings", {}, arrays), metadata=metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, mmap: bool = True) -> Ratings:
@@ -547,15 +551,11 @@ class Ratings(Tabular):
         archive = load_archive(path, mmap=mmap)
         if archive.class_name != "Ratings":
             raise DataError(f"{archive.path}: holds a {archive.class_name}, not Ratings; load it with fastcf.load")
-        try:
+        with archive.reading("is damaged"):
             users, items = archive.ids("user_ids"), archive.ids("item_ids")
             given = {name: archive.array(name) for name in ("timestamps", "weights") if name in archive.arrays}
             indptr, indices = archive.array("indptr", np.int64), archive.array("indices", np.int32)
             return cls(indptr, indices, archive.array("values", np.float32), users=users, items=items, **given)
-        except DataError:
-            raise
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{archive.path}: is damaged: {error}") from error
 
     def _columns(self, n: int | None = None) -> dict[str, Column]:
         rows = self.row_of_entry() if n is None else np.searchsorted(self._indptr, np.arange(n), "right") - 1

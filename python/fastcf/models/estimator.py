@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
 import scipy.sparse
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from fastcf._backend import Backend, resolve_device, single_threaded_blas
@@ -22,7 +22,7 @@ from fastcf._parameters import (
     set_nested,
     validate_parameters,
 )
-from fastcf.errors import DataError, DivergenceError
+from fastcf.errors import DivergenceError
 from fastcf.models.data_warnings import warn_of_ratings, warn_of_validation
 from fastcf.models.outliers import without_outliers
 from fastcf.ratings import Ratings, as_ratings
@@ -48,7 +48,7 @@ class Packed:
 
     Attributes
     ----------
-    arrays : dict of str to ndarray
+    arrays : dict of str to ndarray or TextTable
         Learnt arrays.
     meta : dict
         JSON values.
@@ -58,7 +58,7 @@ class Packed:
         Constructor parameters that are stored otherwise than they are.
     """
 
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    arrays: dict[str, Any] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, Archive] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
@@ -282,7 +282,7 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
             Whether to keep the rated pairs (4 bytes per rating). Without them the loaded model cannot leave out seen
             items.
         metadata : mapping, optional
-            JSON values of the caller's own, which :func:`fastcf.serialization.load_archive` gives back.
+            JSON values of the caller's own, which :func:`fastcf.read_metadata` gives back.
         extra_arrays : mapping of str to array-like, optional
             Arrays of the caller's own, which travel with the model (titles of its items, for example).
 
@@ -353,24 +353,18 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         DataError
             If the archive lacks something or does not fit together.
         """
-        try:
+        with archive.reading(f"parameters do not fit {cls.__name__}"):
             given = {
                 name: Settings.from_dict(value) if isinstance(value, dict) else value
                 for name, value in cls._unpack_params(archive).items()
             }
             model = cls(**given)
             validate_parameters(cls._constraints, model._constrained(), cls.__name__)
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise DataError(f"{archive.path}: parameters do not fit {cls.__name__}: {error}") from error
-        try:
+        with archive.reading(f"what {cls.__name__} has learnt is damaged"):
             common = read_common(archive)
             if "targets" not in archive.meta:  # a file of version 1: derived from the parameters
                 common = common.replaced(targets=model._targets)
             model._swap(model._unpack(archive, common))
-        except DataError:
-            raise
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"{archive.path}: what {cls.__name__} has learnt is damaged: {error!r}") from error
         return model
 
     @classmethod

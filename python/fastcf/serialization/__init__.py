@@ -1,7 +1,7 @@
 """Models on disk: one safetensors file that holds everything needed and no code."""
 
-from fastcf.serialization.archive import Archive, from_archive, register, registered_name
-from fastcf.serialization.files import FORMAT_VERSION, load, load_archive, save_archive, stored_class
+from fastcf.serialization.archive import Archive, from_archive, register, registered_as, registered_name
+from fastcf.serialization.files import FORMAT_VERSION, load, load_archive, read_metadata, save_archive, stored_class
 from fastcf.serialization.replacing import replacing
 
 __all__ = [
@@ -10,7 +10,9 @@ __all__ = [
     "from_archive",
     "load",
     "load_archive",
+    "read_metadata",
     "register",
+    "registered_as",
     "registered_name",
     "replacing",
     "save_archive",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -14,7 +17,7 @@ from fastcf._version import __version__
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
 
-__all__ = ["Archive", "from_archive", "register", "registered_name"]
+__all__ = ["Archive", "from_archive", "register", "registered_as", "registered_name"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,49 @@ class Archive:
             raise DataError(f"{self.path}: {self.class_name} needs the array {name!r}, which the file lacks")
         return self.arrays[name]
 
+    def model(self, part: str) -> Any:
+        """Return the model that a part holds, made once: parts that are stored once are one model.
+
+        Parameters
+        ----------
+        part : str
+            Its name.
+
+        Raises
+        ------
+        DataError
+            If the part is missing, of an unknown class, or lacks what its class needs.
+        """
+        if part not in self.parts:
+            raise DataError(f"{self.path}: {self.class_name} needs the part {part!r}, which the file lacks")
+        return self.parts[part]._own_model
+
+    @cached_property
+    def _own_model(self) -> Any:
+        return from_archive(self)
+
+    @contextlib.contextmanager
+    def reading(self, what: str) -> Iterator[None]:
+        """Raise as DataError what a ``with`` block raises that reads values which do not fit.
+
+        Parameters
+        ----------
+        what : str
+            What is wrong then, between the path and the reason.
+
+        Raises
+        ------
+        DataError
+            In place of AttributeError, IndexError, KeyError, TypeError and ValueError.
+        """
+        try:
+            yield
+        except DataError:
+            raise
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            reason = str(error) if isinstance(error, (TypeError, ValueError)) else repr(error)
+            raise DataError(f"{self.path}: {what}: {reason}") from error
+
 
 class _Storable(Protocol):
     def to_archive(self) -> Archive: ...
@@ -119,10 +165,10 @@ _OTHERS = {  # what files hold beside models
 
 
 def _register_models() -> None:
-    """Import all families of models: their classes register themselves."""
+    """Import all families of models, and what is built on models: their classes register themselves."""
     families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, used by nothing else in this module
-    for family in families:
-        importlib.import_module(f"fastcf.models.{family}")
+    for module in (*(f"models.{family}" for family in families), "retrieval"):
+        importlib.import_module(f"fastcf.{module}")
 
 
 def register(cls: _Class) -> _Class:
@@ -138,8 +184,28 @@ def register(cls: _Class) -> _Class:
     type
         The class itself.
     """
-    _classes[cls.__name__] = cls
-    return cls
+    return registered_as(cls.__name__)(cls)
+
+
+def registered_as(name: str) -> Callable[[_Class], _Class]:
+    """Return a class decorator: :func:`register` under another name than the class's own, which another class has.
+
+    Parameters
+    ----------
+    name : str
+        The name in files.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def registered(cls: _Class) -> _Class:
+        _classes[name] = cls
+        return cls
+
+    return registered
 
 
 def registered_name(cls: type) -> tuple[str, type]:
@@ -159,9 +225,10 @@ def registered_name(cls: type) -> tuple[str, type]:
     TypeError
         If no base is registered.
     """
+    names = {known: name for name, known in _classes.items()}
     for base in cls.__mro__:
-        if _classes.get(base.__name__) is base:
-            return base.__name__, base
+        if base in names:
+            return names[base], base
     raise TypeError(
         f"save: {cls.__name__} must be registered, or derived from a model; see fastcf.serialization.register"
     )

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,12 @@ from fastcf._version import __version__
 from fastcf.errors import DataError
 from fastcf.serialization.archive import Archive, from_archive
 from fastcf.serialization.mapped import map_tensors, read_header
+from fastcf.serialization.parts import flattened, nested
 from fastcf.serialization.replacing import replacing
 from fastcf.serialization.tensors import DTYPES, as_arrays, as_tensors, digest, to_json
 from fastcf.serialization.version_1 import upgraded
 
-__all__ = ["FORMAT_VERSION", "load", "load_archive", "save_archive", "stored_class"]
+__all__ = ["FORMAT_VERSION", "load", "load_archive", "read_metadata", "save_archive", "stored_class"]
 
 FORMAT_VERSION = 2
 _FORMAT = "fastcf-model"
@@ -39,70 +39,6 @@ _METADATA = {
     1: ("fastcf_version", "class", "params", "meta", "texts", "digest"),
     2: ("fastcf_version", "class", "params", "meta", "parts", "metadata", "texts", "digest"),
 }
-
-
-# ---------------------------------------------------------------------------------------------------------------
-# Parts
-# ---------------------------------------------------------------------------------------------------------------
-
-
-def _same(first: NDArray[Any] | TextTable, second: NDArray[Any] | TextTable) -> bool:
-    """Return whether two arrays have the same bits."""
-    if first is second:
-        return True
-    if isinstance(first, TextTable) or isinstance(second, TextTable):
-        return first == second if type(first) is type(second) else False
-    if first.dtype != second.dtype or first.shape != second.shape:
-        return False
-    if first.dtype.kind == "f":  # 0 and -0 are equal, and NaN is not
-        first, second = (np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (first, second))
-    return np.array_equal(first, second)
-
-
-def _flattened(archive: Archive, prefix: str = "") -> tuple[dict[str, NDArray[Any] | TextTable], dict[str, Any]]:
-    """Return the arrays of an archive's parts, and a description of the parts; shared arrays are stored once."""
-    arrays: dict[str, NDArray[Any] | TextTable] = {}
-    parts: dict[str, Any] = {}
-    for number, (name, part) in enumerate(archive.parts.items()):
-        key = f"{prefix}part{number}/"
-        shared = [
-            each for each, array in part.arrays.items() if each in archive.arrays and _same(array, archive.arrays[each])
-        ]
-        arrays |= {f"{key}{each}": array for each, array in part.arrays.items() if each not in shared}
-        below, inner = _flattened(part, key)
-        arrays |= below
-        described = {"class": part.class_name, "params": part.params, "meta": part.meta}
-        parts[name] = {**described, "shared": shared, "parts": inner}
-    return arrays, parts
-
-
-def _nested(
-    archive: Archive, arrays: dict[str, NDArray[Any] | TextTable], parts: Mapping[str, Any], prefix: str = ""
-) -> Archive:
-    """Return an archive with its parts; ``arrays`` are those of the file."""
-    found: dict[str, Archive] = {}
-    for number, (name, described) in enumerate(parts.items()):
-        key = f"{prefix}part{number}/"
-        if not (isinstance(described["params"], dict) and isinstance(described["meta"], dict)):
-            raise ValueError("parameters, meta and parts must be JSON objects")
-        own = {each: archive.held(each) for each in described["shared"]}
-        own |= {
-            each.removeprefix(key): array
-            for each, array in arrays.items()
-            if each.startswith(key) and "/" not in each.removeprefix(key)
-        }
-        part = replace(
-            archive,
-            class_name=described["class"],
-            params=described["params"],
-            meta=described["meta"],
-            arrays=own,
-            parts={},
-            metadata={},
-            extra=(),
-        )
-        found[name] = _nested(part, arrays, described["parts"], key)
-    return replace(archive, parts=found)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -146,7 +82,7 @@ def save_archive(
         raise ValueError(
             f"save: extra_arrays must have names without '/' that do not begin with {_GAP!r} or '__'; got {odd[0]!r}"
         )
-    below, parts = _flattened(archive)
+    below, parts = flattened(archive)
     tensors, texts = as_tensors({**archive.arrays, **extra, **below})
     tensors = _aligned(tensors)
     header = {
@@ -251,6 +187,49 @@ def stored_class(path: str | os.PathLike[str]) -> str | None:
     return str(metadata.get("class"))
 
 
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the metadata that ``save`` was given: the caller's own JSON values in a file of fastcf.
+
+    Parameters
+    ----------
+    path : path-like
+        A file that the ``save`` of a model, a retriever or ratings wrote.
+
+    Returns
+    -------
+    dict
+        Empty where there is none. Only the header is read, and not compared with the checksum.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    DataError
+        If it is no file of fastcf, damaged, or from a newer fastcf.
+
+    Examples
+    --------
+    >>> import tempfile, os, fastcf
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.fastcf")
+    >>> fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0]).save(path, metadata={"data": "MovieLens"})
+    >>> fastcf.read_metadata(path)
+    {'data': 'MovieLens'}
+    """
+    name = os.fspath(path)
+    header = read_header(path)[0].get("__metadata__")
+    found: dict[str, str] = {}
+    if isinstance(header, dict) and all(isinstance(value, str) for value in header.values()):
+        found = header
+    _version_of(found, name)
+    try:
+        own = json.loads(found.get("metadata", "{}"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"{name}: is damaged: its metadata are no JSON: {error}") from error
+    if not isinstance(own, dict):
+        raise DataError(f"{name}: is damaged: its metadata are no JSON object")
+    return own
+
+
 def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive:
     """Read a model file, of this format or of an earlier one.
 
@@ -301,7 +280,7 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
         archive = Archive(metadata["class"], params, here, meta, {}, own, written, name, extra, stored)
         if version == 1:
             return upgraded(archive, arrays)
-        return _nested(archive, arrays, parts)
+        return nested(archive, arrays, parts)
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError) as error:

@@ -40,7 +40,7 @@ from fastcf.scores import Choices, Compute, Part, SeenItems, State, Targets
 from fastcf.scores.queries import pair_rows
 from fastcf.scores.seen import union_of_seen
 from fastcf.scores.targets import as_labels
-from fastcf.serialization import Archive, from_archive, register
+from fastcf.serialization import Archive, register
 from fastcf.training.checkpoint import Position
 
 __all__ = ["Blend"]
@@ -583,7 +583,7 @@ class Blend(Estimator):
         """Return the parameters, the members among them as they were fitted."""
         models: list[Any] = []
         for name, how in archive.params["models"]:
-            model = DROP if how == DROP else from_archive(archive.parts[name])
+            model = DROP if how == DROP else archive.model(name)
             models.append(model if how == "unnamed" else (name, model))
         return {**archive.params, "models": models}
 
