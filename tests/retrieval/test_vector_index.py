@@ -9,6 +9,7 @@ import pytest
 
 import fastcf
 from fastcf.retrieval import NearestVectors, Popular, RelatedItems, TwoStageRecommender
+from fastcf.retrieval._graph import IndexSettings
 from fastcf.retrieval._index import LIBRARIES, VectorIndex
 
 
@@ -30,7 +31,7 @@ def test_vector_index_finds_the_largest_products(library, n_queries):
     vectors = (rng.standard_normal((500, 6)) * rng.exponential(1, (500, 1))).astype(np.float32)  # of all lengths
     queries = rng.standard_normal((n_queries, 6)).astype(np.float32)
     rows = np.arange(500, dtype=np.int32)
-    index = VectorIndex(library, vectors, rows, m=16, ef_construction=200, n_threads=1, caller="test")
+    index = VectorIndex(IndexSettings(library, 16, 200), vectors, rows, n_threads=1, caller="test")
     rows, scores = index.search(queries, 10, 300)
     assert rows.shape == scores.shape == (n_queries, 10)
     assert (rows.dtype, scores.dtype) == (np.int32, np.float32)

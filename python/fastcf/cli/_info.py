@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def _scale(model: Any) -> str:
 def _describe_model(path: Path) -> None:
     loaded = load_model(path)
     model, archive = loaded.model, loaded.archive
-    seen = "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"
+    predicts = hasattr(model, "predict")
     titles = archive.array(STORED_TITLES) if STORED_TITLES in archive.arrays else None
     pairs = [
         ("class", f"fastcf.{archive.class_name}"),
@@ -122,43 +123,17 @@ def _describe_model(path: Path) -> None:
         ("file", f"{path.stat().st_size / 2**20:.1f} MiB"),
         ("users", f"{len(model.users_):,}: {_examples(model.users_)}"),
         ("items", f"{len(model.items_):,}: {_examples(model.items_)}"),
-        ("scale", _scale(model)),
-        ("rated pairs", seen),
+        *([("scale", _scale(model))] if predicts else []),
+        ("rated pairs", "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"),
         ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
+        *(_training(model) if predicts and getattr(model, "history_", None) else []),
     ]
-    history = getattr(model, "history_", None)
-    if history:
-        kept = next((record for record in history if record["epoch"] == model.n_epochs_), history[0])
-        measures = *measures_of(model.state.targets), *LABEL_MEASURES  # networks of levels record their log-loss
-        error = next((measure for measure in measures if f"train_{measure.key}" in kept), None)
-        if error is None:  # of models of choices
-            errors = f"cost {kept['cost']:.6g}"
-        else:
-            errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
-            if kept.get(f"validation_{error.key}") is not None:
-                errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
-        if hasattr(model, "orientation"):
-            size = "layers", layers_of(model)
-        elif hasattr(model, "base_rate_"):
-            sizes = [model.item_features_.shape[1], *model.hidden, model.base_rate_.size]
-            size = "a user's layers", ", ".join(map(str, sizes))
-        else:
-            draws = getattr(model, "n_samples_", 1)
-            averaged = "" if draws == 1 else f", {draws} draws averaged"
-            size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
-        pairs += [
-            size,
-            ("epoch kept", f"{model.n_epochs_} of {history[-1]['epoch']}: {errors}"),
-            ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
-        ]
-    parameters = model.get_params(deep=False)
     members = getattr(model, "models_", {})
     if members:
-        del parameters["models"]
         found = model.state.learnt
         measure = "NDCG" if found.lists else "RMSE"
         pairs.append(("validation", f"{found.n_validation:,} ratings, {measure} {found.measure:.4f}"))
-    heading(f"{path}: a model", first=True)
+    heading(f"{path}: a {'model' if predicts else 'recommender'}", first=True)
     key_values(pairs)
     if members:
         heading("Members")
@@ -167,5 +142,44 @@ def _describe_model(path: Path) -> None:
             for (name, member), weight, own in zip(members.items(), found.weights, found.member_measures, strict=True)
         ]
         table(rows, ("name", "class", "weight", f"validation {measure}"), "<<>>")
+    elif archive.parts:
+        heading("Made of")
+        table([[name, f"fastcf.{part.class_name}"] for name, part in archive.parts.items()], ("part", "class"), "<<")
+    if archive.metadata:
+        heading("Metadata")
+        key_values([(name, json.dumps(value, ensure_ascii=False)) for name, value in archive.metadata.items()])
     heading("Parameters")
-    key_values([(name, str(value)) for name, value in sorted(parameters.items())])
+    plain = {
+        name: value for name, value in model.get_params(deep=False).items() if name in {*archive.params, "n_threads"}
+    }
+    if members:
+        del plain["models"]
+    key_values([(name, str(value)) for name, value in sorted(plain.items()) if name != "retrievers"])
+
+
+def _training(model: Any) -> list[tuple[str, str]]:
+    """Return the size of a model that was trained by epochs, and how its training went."""
+    history = model.history_
+    kept = next((record for record in history if record["epoch"] == model.n_epochs_), history[0])
+    measures = *measures_of(model.state.targets), *LABEL_MEASURES  # networks of levels record their log-loss
+    error = next((measure for measure in measures if f"train_{measure.key}" in kept), None)
+    if error is None:  # of models of choices
+        errors = f"cost {kept['cost']:.6g}"
+    else:
+        errors = f"training {error.title} {kept[f'train_{error.key}']:.4f}"
+        if kept.get(f"validation_{error.key}") is not None:
+            errors += f", validation {error.title} {kept[f'validation_{error.key}']:.4f}"
+    if hasattr(model, "orientation"):
+        size = "layers", layers_of(model)
+    elif hasattr(model, "base_rate_"):
+        sizes = [model.item_features_.shape[1], *model.hidden, model.base_rate_.size]
+        size = "a user's layers", ", ".join(map(str, sizes))
+    else:
+        draws = getattr(model, "n_samples_", 1)
+        averaged = "" if draws == 1 else f", {draws} draws averaged"
+        size = "factors", f"{model.user_factors_.shape[1] // draws}{averaged}"
+    return [
+        size,
+        ("epoch kept", f"{model.n_epochs_} of {history[-1]['epoch']}: {errors}"),
+        ("learnt in", f"{sum(record['seconds'] for record in history):.2f} s on {model.device_}"),
+    ]

@@ -26,6 +26,15 @@ class LoadedModel(NamedTuple):
             return Titles(given.read())
         return Titles(stored_titles(self.archive, self.model.items_))
 
+    def that_predicts(self) -> LoadedModel:
+        """Return it; raises DataError for what makes lists of items only."""
+        if not hasattr(self.model, "predict"):
+            raise DataError(
+                f"{self.path}: a {self.archive.class_name} makes lists and predicts no ratings; give the file of a "
+                "model, or use fastcf recommend"
+            )
+        return self
+
 
 def looks_like_model(path: Path) -> bool:
     """Whether a file begins as safetensors files do (the length of a JSON header, the header) and holds no ratings."""

@@ -70,7 +70,7 @@ def predict(
     """
     if output is not None:
         check_output(output)
-    fitted = load_model(model, threads).model
+    fitted = load_model(model, threads).that_predicts().model
     refuse_model(pairs, "pairs")
     arguments = reading_of(reading)
     mode = arguments["on_bad_lines"]
@@ -126,7 +126,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     are predicted from the other side alone, and counted separately. A model of
     choices is measured by its lists for users who have choices among RATINGS.
     """
-    loaded = load_model(model, threads)
+    loaded = load_model(model, threads).that_predicts()
     fitted, targets = loaded.model, loaded.model.state.targets
     if reading["id_type"] == "auto":
         reading["id_type"] = kinds_of(fitted)

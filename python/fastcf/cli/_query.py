@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.cli._ids import parse_ids
+from fastcf.cli._lists import Lists, lists_of
 from fastcf.cli._model_files import load_model
 from fastcf.cli._options import json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
@@ -30,15 +31,25 @@ number_option = click.option(
 
 
 def rank_table(
-    ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles, score: str, *, what: str = "item", digits: int = 3
+    ids: NDArray[Any],
+    scores: NDArray[np.float32],
+    titles: Titles,
+    score: str,
+    *,
+    what: str = "item",
+    digits: int = 3,
+    found_by: Sequence[str] | None = None,
 ) -> None:
-    """Print ids, best first, with their scores and titles; padding is left out."""
+    """Print ids, best first, with their scores, what found them and titles; padding is left out."""
     found = np.isfinite(scores)
     ids, scores = ids[found], scores[found]
     rows = [
         [str(i + 1), str(one), f"{value:.{digits}f}"] for i, (one, value) in enumerate(zip(ids, scores, strict=True))
     ]
     header, align = ["", what, score], ">>>" if ids.dtype.kind in "iu" else "><>"
+    if found_by is not None:
+        rows = [[*row, by] for row, by in zip(rows, found_by, strict=False)]  # padding comes last
+        header, align = [*header, "found by"], align + "<"
     if titles:
         rows = [[*row, title] for row, title in zip(rows, titles.of(ids), strict=True)]
         header, align = [*header, "title"], align + "<"
@@ -48,12 +59,21 @@ def rank_table(
         click.echo("  nothing left to show")
 
 
-def _entries(ids: NDArray[Any], scores: NDArray[np.float32], titles: Titles) -> Iterator[list[list[Any]]]:
-    """Yield the results of each query: id, score and, where there are any, title; padding is left out."""
-    for row, values in zip(ids, scores, strict=True):
-        found = np.isfinite(values)
-        columns = [row[found].tolist(), [round(value, 6) for value in values[found].tolist()]]
-        yield [list(entry) for entry in zip(*columns, *([titles.of(row[found])] if titles else []), strict=True)]
+def _entries(found: Lists, titles: Titles) -> Iterator[list[list[Any]]]:
+    """Yield the results of each query: id, score and, where there are any, title and retrievers; without padding."""
+    for query, (row, values) in enumerate(zip(found.items, found.scores, strict=True)):
+        there = np.isfinite(values)
+        columns = [row[there].tolist(), [round(value, 6) for value in values[there].tolist()]]
+        if titles:
+            columns.append(titles.of(row[there]))
+        if found.found_by is not None:
+            columns.append(found.found_by[query][: len(columns[0])])
+        yield [list(entry) for entry in zip(*columns, strict=True)]
+
+
+def _columns(have_sources: bool, titles: Titles) -> list[str]:
+    """Return the names of what the results have beside id and score."""
+    return [*(["title"] if titles else []), *(["found_by"] if have_sources else [])]
 
 
 def _ranked(records: Iterable[tuple[Any, list[list[Any]]]]) -> Iterator[list[Any]]:
@@ -67,16 +87,15 @@ def _recommend_to_all(model: Any, number: int, titles: Titles, output: Path | No
     """Write recommendations of all users as CSV."""
     users = model.users_.ids
     with csv_writer(output) as write:
-        write([["user", "rank", "item", "score", *(["title"] if titles else [])]])
+        write([["user", "rank", "item", "score", *_columns(hasattr(model, "names_of"), titles)]])
         for block in blocks(len(users), _BLOCK, "user", output):
-            found = model.recommend(users[block], number, **options)
-            write(_ranked(zip(users[block].tolist(), _entries(found.items, found.scores, titles), strict=True)))
+            found = lists_of(model, users[block], number, **options)
+            write(_ranked(zip(users[block].tolist(), _entries(found, titles), strict=True)))
 
 
 def _print(
     asked: Sequence[Any],
-    ids: NDArray[Any],
-    scores: NDArray[np.float32],
+    found: Lists,
     titles: Titles,
     *,
     names: tuple[str, str, str],
@@ -89,10 +108,11 @@ def _print(
     if not as_json and not as_csv:
         for i, text in enumerate(headings):
             heading(text, first=i == 0)
-            rank_table(ids[i], scores[i], titles, score, what=result.replace("_", " "))
+            by = None if found.found_by is None else found.found_by[i]
+            rank_table(found.items[i], found.scores[i], titles, score, what=result.replace("_", " "), found_by=by)
         return
-    columns = [result, score, *(["title"] if titles else [])]
-    records = zip(asked, _entries(ids, scores, titles), strict=True)
+    columns = [result, score, *_columns(found.found_by is not None, titles)]
+    records = zip(asked, _entries(found, titles), strict=True)
     if as_json:
         lists = [
             {key: one, "results": [dict(zip(columns, entry, strict=True)) for entry in entries]}
@@ -158,15 +178,13 @@ def recommend(
     wanted = parse_ids(users, loaded.model.users_, "user")
     if loaded.model.seen_ is None and not include_seen:
         raise DataError(f"{model}: was saved without what users have seen; add --include-seen")
-    options = {"exclude_seen": not include_seen, "min_score": min_score}
+    options: dict[str, Any] = {"exclude_seen": not include_seen, "min_score": min_score}
     if everyone:
         _recommend_to_all(loaded.model, number, names, output, options)
         return
-    found = loaded.model.recommend(wanted, number, **options)
     _print(
         wanted,
-        found.items,
-        found.scores,
+        lists_of(loaded.model, wanted, number, **options),
         names,
         names=("user", "item", "score"),
         headings=[f"For user {user}" for user in users],
@@ -220,8 +238,7 @@ def similar(
     own = names.of(wanted)
     _print(
         wanted,
-        found.ids,
-        found.scores,
+        Lists(found.ids, found.scores),
         names,
         names=("item", "similar_item", "distance" if metric == "euclidean" else "similarity"),
         headings=[

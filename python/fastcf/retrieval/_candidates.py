@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -13,15 +16,18 @@ from sklearn.exceptions import NotFittedError
 from fastcf._backend import host
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, refuse_ignored, validate_parameters
 from fastcf.ids import IdMap
+from fastcf.models.estimator import Packed
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores import SeenItems
 from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
 from fastcf.scores.seen import seen_in
+from fastcf.serialization import Archive, registered_name, save_archive
 
 __all__ = ["COUNT", "BaseRetriever", "Built", "Candidates", "Fitted", "Lists", "Retriever", "user_ids"]
 
 _Own = TypeVar("_Own", bound="BaseRetriever")
+_Kind = TypeVar("_Kind", bound="Fitted")
 
 COUNT = (Interval(1, 2**31 - 1, integer=True),)
 """The constraint of counts."""
@@ -94,6 +100,19 @@ class Lists(NamedTuple):
         n, width = items.shape
         return cls(np.arange(n + 1, dtype=np.int64) * width, items.reshape(-1), scores.reshape(-1))
 
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of a file of lists that are rows of a table."""
+        n = self.indptr.size - 1
+        return {"list_items": self.items.reshape(n, -1), "list_scores": self.scores.reshape(n, -1)}
+
+    @classmethod
+    def stored(cls, archive: Archive, n_lists: int, n_items: int) -> Lists:
+        """Return the lists of an archive; raises DataError or ValueError where they do not fit."""
+        items = archive.array("list_items", np.int32, (n_lists, None))
+        rows_within(items, n_items, "list_items")
+        return cls.of_table(items, archive.array("list_scores", np.float32, items.shape))
+
 
 def user_ids(users: Any) -> Any:
     """Return user ids as an array of several, also where there is one id alone."""
@@ -122,8 +141,18 @@ class Built:
     learnt: Any = None
 
 
+def rows_within(rows: NDArray[np.int32], n: int, name: str) -> None:
+    """Check stored row numbers, -1 being none; raises ValueError."""
+    if rows.size and not -1 <= rows.min() <= rows.max() < n:
+        raise ValueError(f"{name} must hold rows in [-1, {n}); got {rows.min()} to {rows.max()}")
+
+
 class Fitted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Base of objects whose ``fit`` builds one state: attributes ending in ``_`` are views of it."""
+
+    _constraints: ClassVar[dict[str, tuple[Constraint, ...]]]
+    _objects: ClassVar[tuple[str, ...]] = ()
+    """Parameters that are no JSON values: models, which are parts of a file, or what a class stores as arrays."""
 
     _built: Any = None
 
@@ -143,6 +172,108 @@ class Fitted(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
                 if name[:-1] in getattr(owner, "shown", ()):
                     return getattr(owner, name[:-1])
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        extra_arrays: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        """Write what ``fit`` has built to one file, atomically; :func:`fastcf.load` reads it back.
+
+        Parameters
+        ----------
+        path : path-like
+            The file; an existing one is replaced.
+        metadata : mapping, optional
+            JSON values of the caller's own, which :func:`fastcf.read_metadata` gives back.
+        extra_arrays : mapping of str to array-like, optional
+            Arrays of the caller's own, which travel along (titles of items, for example).
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If a parameter, a model or an object of another library cannot be stored; the message names it. All can be
+            pickled.
+        OSError
+            If the file cannot be written; an existing one is left as it was.
+
+        Notes
+        -----
+        The models that it was built on are in the file, as they were at ``fit``; one that is used several times is
+        stored once, and is one object after loading.
+        """
+        save_archive(path, self.to_archive(), metadata=metadata, extra_arrays=extra_arrays)
+
+    def to_archive(self) -> Archive:
+        """Return the contents of a file.
+
+        Returns
+        -------
+        Archive
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            As for :meth:`save`.
+        """
+        built = self._fitted("save", "object")
+        name, kind = registered_name(type(self))
+        self._check(f"{type(self).__name__}.save")
+        names = [each for each in inspect.signature(kind).parameters if each not in ("n_threads", *kind._objects)]  # type: ignore[attr-defined]  # a subclass of this one
+        packed = self._pack(built)
+        params = {each: getattr(self, each) for each in names} | packed.params
+        return Archive(name, params, packed.arrays, packed.meta, packed.parts)
+
+    @classmethod
+    def from_archive(cls: type[_Kind], archive: Archive) -> _Kind:
+        """Return what an archive holds.
+
+        Parameters
+        ----------
+        archive : Archive
+            The contents of a file.
+
+        Returns
+        -------
+        Fitted
+            A fitted object; its answers are those of the one that was saved.
+
+        Raises
+        ------
+        DataError
+            If the archive lacks something or does not fit together.
+        ImportError
+            If it has an index whose library is not installed.
+        """
+        with archive.reading(f"parameters do not fit {cls.__name__}"):
+            own = cls(**cls._unpack_params(archive))
+            own._check(cls.__name__)
+        with archive.reading(f"what {cls.__name__} has learnt is damaged"):
+            own._built = own._unpack(archive)
+        return own
+
+    def _check(self, caller: str) -> None:
+        """Check the parameters; raises TypeError or ValueError."""
+        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        """Return the constructor's parameters of an archive."""
+        return {**archive.params, **{name: archive.model(name) for name in cls._objects}}
+
+    def _pack(self, built: Any) -> Packed:
+        """Return what a state is stored as."""
+        raise NotImplementedError
+
+    def _unpack(self, archive: Archive) -> Any:
+        """Return the state of an archive."""
+        raise NotImplementedError
 
 
 class BaseRetriever(Fitted):
@@ -183,7 +314,7 @@ class BaseRetriever(Fitted):
 
     def _check(self, caller: str) -> None:
         """Check the parameters, and refuse those that would have no effect; raises TypeError or ValueError."""
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        super()._check(caller)
         if getattr(self, "by", "mean") == "count":
             refuse_ignored(self, ("shrinkage",), "for by='count'", caller)
         if getattr(self, "index", None) == "exact":

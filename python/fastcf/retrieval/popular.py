@@ -13,13 +13,17 @@ from fastcf._backend import host, resolve_device
 from fastcf._durations import Duration
 from fastcf._parameters import Constraint, Interval, Nothing, OneOf, check_n_threads
 from fastcf.ids import IdMap
+from fastcf.models.estimator import Packed
 from fastcf.models.popular import Popular as PopularModel
 from fastcf.models.popular.groups import as_groups, best_of_rows, decay, shrunk_means, summed
 from fastcf.models.popular.scores import PopularScores
 from fastcf.ratings import Ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists
-from fastcf.scores import Compute, State
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Lists, rows_within
+from fastcf.retrieval._stored_groups import packed_groups, unpacked_groups
+from fastcf.scores import Compute
 from fastcf.scores.protocol import Seen
+from fastcf.scores.stored import seen_arrays, seen_from
+from fastcf.serialization import Archive, registered_as
 
 __all__ = ["Popular", "TopPerGroup"]
 
@@ -39,18 +43,18 @@ def _longest(ratings: Ratings) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Popular:
-    """The learnt values of :class:`Popular`: a state of the model, and the best items of its groups."""
+    """The learnt values of :class:`Popular`: the fitted model, and the best items of its groups."""
 
     shown: ClassVar[tuple[str, ...]] = ("group_names",)
 
-    state: State
+    model: PopularModel
     scores: PopularScores
     lists: Lists
 
     @property
     def group_names(self) -> NDArray[Any]:
         """The names of the groups."""
-        names: NDArray[Any] = self.state.learnt.group_names
+        names: NDArray[Any] = self.model.state.learnt.group_names
         return names
 
 
@@ -65,6 +69,7 @@ class _TopPerGroup:
     user_groups: NDArray[np.int32]
 
 
+@registered_as("retrieval.Popular")
 class Popular(BaseRetriever):
     """The most popular items, overall or among the users of a group.
 
@@ -106,6 +111,7 @@ class Popular(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _POPULARITY | {"threshold": (Interval(), Nothing())}
     )
+    _objects = ("user_groups",)
 
     def __init__(
         self,
@@ -134,12 +140,32 @@ class Popular(BaseRetriever):
             threshold=self.threshold,
             n_threads=self.n_threads,
         )
-        state = model.fit(ratings, user_groups=self.user_groups).state
-        scores = state.scores
+        scores = model.fit(ratings, user_groups=self.user_groups).state.scores
         assert isinstance(scores, PopularScores)
         compute = Compute(resolve_device("cpu", caller).module, check_n_threads(self.n_threads, caller))
         lists = Lists.of_table(*scores.lists(self.k + _longest(ratings), compute))
-        return ratings.items, _Popular(state, scores, lists)
+        return ratings.items, _Popular(model, scores, lists)
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        return {**archive.params, "user_groups": unpacked_groups(archive)}
+
+    def _pack(self, built: Built) -> Packed:
+        learnt: _Popular = built.learnt
+        arrays = {**seen_arrays(built.seen), **learnt.lists.arrays, **packed_groups(self.user_groups)}
+        arrays["user_ids"] = built.users.column.ids
+        return Packed(arrays, parts={"model": learnt.model.to_archive()})
+
+    def _unpack(self, archive: Archive) -> Built:
+        model = archive.model("model")
+        if not isinstance(model, PopularModel):
+            raise ValueError(f"the model must be a Popular; got {type(model).__name__}")
+        scores, users, items = model.state.scores, archive.ids("user_ids"), model.state.items
+        assert isinstance(scores, PopularScores)
+        lists = Lists.stored(archive, scores.table.shape[0], len(items))
+        if len(model.state.users) < len(users):
+            raise ValueError(f"the model must have the {len(users)} users; got {len(model.state.users)}")
+        return Built(users, items, seen_from(archive, len(users), len(items)), _Popular(model, scores, lists))
 
     def _lists_of(
         self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
@@ -147,10 +173,11 @@ class Popular(BaseRetriever):
         learnt: _Popular = built.learnt
         own = rows
         if learnt.group_names.size and rows.size:  # users of groups need not be in the ratings
-            own = learnt.state.users.rows(users, n_threads=self.n_threads)
+            own = learnt.model.state.users.rows(users, n_threads=self.n_threads)
         return learnt.lists, learnt.scores.groups_of(own)
 
 
+@registered_as("retrieval.TopPerGroup")
 class TopPerGroup(BaseRetriever):
     """The most popular items of each of the groups of items that a user has rated most: favourite genres, for example.
 
@@ -186,6 +213,7 @@ class TopPerGroup(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _POPULARITY | {"n_groups": COUNT}
     )
+    _objects = ("groups",)
 
     def __init__(
         self,
@@ -224,6 +252,23 @@ class TopPerGroup(BaseRetriever):
         scores = scipy.sparse.csr_array((of_item[by_group.indices], by_group.indices, by_group.indptr), by_group.shape)
         lists = Lists.of_table(*best_of_rows(scores, self.k + _longest(ratings), self.n_threads or 0))
         return ratings.items, _TopPerGroup(lists, groups.names, self._favourites(ratings, weights, members))
+
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        return {**archive.params, "groups": unpacked_groups(archive)}
+
+    def _pack(self, built: Built) -> Packed:
+        learnt: _TopPerGroup = built.learnt
+        arrays = {**seen_arrays(built.seen), **learnt.lists.arrays, **packed_groups(self.groups)}
+        arrays |= {"user_ids": built.users.column.ids, "item_ids": built.items.column.ids}
+        return Packed({**arrays, "group_names": learnt.group_names, "user_groups": learnt.user_groups})
+
+    def _unpack(self, archive: Archive) -> Built:
+        users, items, names = archive.ids("user_ids"), archive.ids("item_ids"), archive.array("group_names")
+        favourites = archive.array("user_groups", np.int32, (len(users), None))
+        rows_within(favourites, names.size, "user_groups")
+        learnt = _TopPerGroup(Lists.stored(archive, names.size, len(items)), names, favourites)
+        return Built(users, items, seen_from(archive, len(users), len(items)), learnt)
 
     def _favourites(self, ratings: Ratings, weights: NDArray[np.float64], members: Any) -> NDArray[np.int32]:
         """Return the groups that each user rated most."""

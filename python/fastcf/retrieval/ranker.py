@@ -23,6 +23,7 @@ from fastcf.scores.blocks import best_of_blocks
 from fastcf.scores.protocol import Found, Rows
 from fastcf.scores.queries import names_of
 from fastcf.scores.seen import seen_in
+from fastcf.serialization import Archive
 
 __all__ = ["FeatureRanker"]
 
@@ -91,9 +92,9 @@ class FeatureRanker(Estimator):
 
     Notes
     -----
-    A model like any other: it predicts, recommends and takes part in a :class:`fastcf.Blend`; but it cannot be saved,
-    as the regressor belongs to another library. ``recommend`` predicts all items of a user: for large catalogues, let a
-    :class:`TwoStageRecommender` retrieve a few.
+    A model like any other: it predicts, recommends and takes part in a :class:`fastcf.Blend`; but it has no files, only
+    pickles, as the regressor belongs to another library. ``recommend`` predicts all items of a user: for large
+    catalogues, let a :class:`TwoStageRecommender` retrieve a few.
 
     The matrix of features takes 4 bytes per rating and feature; it is filled, and predictions are made, a batch of
     ratings at a time. Pairs of the same features get the same prediction: include features that differ between the
@@ -186,6 +187,14 @@ class FeatureRanker(Estimator):
         self._named_columns = names_of(X)
         self._swap(state)
         return self
+
+    def to_archive(self) -> Archive:
+        """Raise TypeError: files hold no code, which a regressor of another library is."""
+        self._fitted("to_archive")
+        raise TypeError(
+            f"{type(self).__name__}.save: files hold no code, which the regressor {type(self.regressor).__name__} of "
+            "another library is; pickle it, and load the pickle only where you trust it"
+        )
 
 
 def _with_mean(features: Any, ids: IdMap, caller: str, name: str) -> tuple[IdMap, Any]:

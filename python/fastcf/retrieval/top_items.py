@@ -6,19 +6,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import resolve_device
 from fastcf._parameters import check_n_threads
+from fastcf.models.estimator import Packed
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import BaseRetriever, Built, Lists
-from fastcf.scores import Compute, Recommender, Selection, State
+from fastcf.retrieval._models import archive_of, snapshot
+from fastcf.scores import Compute, Selection, State
 from fastcf.scores.protocol import Seen
 from fastcf.scores.seen import seen_in
+from fastcf.scores.stored import seen_arrays, seen_from
+from fastcf.serialization import Archive, registered_as
 
 __all__ = ["TopItems"]
 
 
+@registered_as("retrieval.TopItems")
 class TopItems(BaseRetriever):
     """The best items of a fitted model, whichever it is: of neighbours, of a linear item model, of a blend.
 
@@ -53,6 +57,8 @@ class TopItems(BaseRetriever):
     True
     """
 
+    _objects = ("model",)
+
     def __init__(self, model: Any, k: int = 100, *, n_threads: int | None = None) -> None:
         self.model = model
         self.k = k
@@ -81,21 +87,26 @@ class TopItems(BaseRetriever):
         """
         caller = f"{type(self).__name__}.fit"
         self._check(caller)
-        if not isinstance(self.model, Recommender):
-            raise TypeError(f"{caller}: model must be a model of this package; got {type(self.model).__name__}")
-        if not self.model.__sklearn_is_fitted__():
-            raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
-        state = self.model.state
+        model = snapshot(self.model, caller)
+        state = model.state
         seen = state.seen
         if X is not None:
             seen = seen_in(as_ratings(X, y, caller=caller, counted=True), state.users, state.items)
-        self._built = Built(state.users, state.items, seen, state)
+        self._built = Built(state.users, state.items, seen, model)
         return self
+
+    def _pack(self, built: Built) -> Packed:
+        return Packed(seen_arrays(built.seen), parts={"model": archive_of(built.learnt, "model", type(self).__name__)})
+
+    def _unpack(self, archive: Archive) -> Built:
+        model = snapshot(self.model, type(self).__name__)
+        users, items = model.state.users, model.state.items
+        return Built(users, items, seen_from(archive, len(users), len(items)), model)
 
     def _lists_of(
         self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
     ) -> tuple[Lists, NDArray[np.int32]]:
-        state: State = built.learnt
+        state: State = built.learnt.state
         caller = f"{type(self).__name__}.retrieve"
         compute = Compute(resolve_device(state.device, caller).module, check_n_threads(self.n_threads, caller))
         found, scores = state.scores.best(rows, Selection(min(self.k, len(built.items)), seen), compute)

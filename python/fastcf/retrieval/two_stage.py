@@ -12,17 +12,21 @@ from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import host, resolve_device
 from fastcf._id_columns import as_id_column
-from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count, validate_parameters
+from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count
 from fastcf._tables import Column, Tabular
 from fastcf.ids import IdMap
 from fastcf.models.blend.members import named
+from fastcf.models.estimator import Packed
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
+from fastcf.retrieval._models import archive_of, snapshot
 from fastcf.scores import Compute, Recommender, SeenItems, State
 from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
 from fastcf.scores.results import below, ids_of, long_columns
 from fastcf.scores.seen import seen_in
+from fastcf.scores.stored import seen_arrays, seen_from
+from fastcf.serialization import Archive, registered_as
 
 __all__ = ["RankedItems", "TwoStageRecommender"]
 
@@ -71,13 +75,18 @@ class RankedItems(Tabular):
 
 @dataclass(frozen=True, eq=False)
 class _StateRanker:
-    """Ranks by the scores of one state of a model.
+    """Ranks by the scores of a model as it was at ``fit``.
 
     Ranking needs scores of pairs (positions among user ids, item rows), and then for the best ones' predictions.
     """
 
-    state: State
+    model: Recommender
     n_threads: int
+
+    @property
+    def state(self) -> State:
+        """The state of the model."""
+        return self.model.state
 
     @property
     def items(self) -> IdMap:
@@ -119,6 +128,18 @@ class _PairRanker:
         return scores
 
 
+def _ranker_of(model: Any, caller: str) -> _StateRanker | _PairRanker:
+    """Return what ranks by a fitted model; raises NotFittedError or TypeError where nothing can."""
+    if not hasattr(model, "predict"):
+        raise TypeError(f"{caller}: ranker must have a method predict; got {type(model).__name__}")
+    if not hasattr(model, "items_"):
+        hint = "a regressor of scikit-learn goes into a FeatureRanker"
+        raise NotFittedError(f"{caller}: ranker must be fitted and have items_ ({hint}); got {model!r}")
+    if isinstance(model, Recommender):
+        return _StateRanker(snapshot(model, caller), check_n_threads(model.n_threads, caller))
+    return _PairRanker(model, model.items_)
+
+
 @dataclass(frozen=True, eq=False)
 class _Stages:
     """The state of a two-stage recommender; ``translations`` caches rows in the ranker of retrievers' items."""
@@ -137,6 +158,7 @@ class _Stages:
         return self.ranker.items
 
 
+@registered_as("retrieval.TwoStageRecommender")
 class TwoStageRecommender(Fitted):
     """Retrieves candidates from several sources and ranks them by one model.
 
@@ -194,6 +216,7 @@ class TwoStageRecommender(Fitted):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "n_threads": THREADS,
     }
+    _objects = ("retrievers", "ranker")
 
     def __init__(self, retrievers: Any, ranker: Any, *, n_threads: int | None = None) -> None:
         self.retrievers = retrievers
@@ -221,18 +244,9 @@ class TwoStageRecommender(Fitted):
             If a parameter or the ratings are not as described.
         """
         caller = "TwoStageRecommender.fit"
-        validate_parameters(self._constraints, self.get_params(deep=False), caller)
+        self._check(caller)
         retrievers = self._checked(caller)
-        if not hasattr(self.ranker, "predict"):
-            raise TypeError(f"{caller}: ranker must have a method predict; got {type(self.ranker).__name__}")
-        if not hasattr(self.ranker, "items_"):
-            hint = "a regressor of scikit-learn goes into a FeatureRanker"
-            raise NotFittedError(f"{caller}: ranker must be fitted and have items_ ({hint}); got {self.ranker!r}")
-        ranker: _StateRanker | _PairRanker
-        if isinstance(self.ranker, Recommender):
-            ranker = _StateRanker(self.ranker.state, check_n_threads(self.ranker.n_threads, caller))
-        else:
-            ranker = _PairRanker(self.ranker, self.ranker.items_)
+        ranker = _ranker_of(self.ranker, caller)
         ratings = as_ratings(X, y, caller=caller)
         for retriever in retrievers.values():
             retriever.fit(ratings)
@@ -334,6 +348,27 @@ class TwoStageRecommender(Fitted):
         )
         return indptr, items, bits
 
+    @classmethod
+    def _unpack_params(cls, archive: Archive) -> dict[str, Any]:
+        retrievers = [(name, archive.model(_part_of(name))) for name in archive.params["retrievers"]]
+        return {**archive.params, "retrievers": retrievers, "ranker": archive.model("ranker")}
+
+    def _pack(self, built: _Stages) -> Packed:
+        caller = type(self).__name__
+        ranker = built.ranker.model if isinstance(built.ranker, _StateRanker) else built.ranker.ranker
+        parts = {"ranker": archive_of(ranker, "ranker", caller)}
+        parts |= {_part_of(name): archive_of(each, repr(name), caller) for name, each in built.retrievers.items()}
+        arrays = {"user_ids": built.users.column.ids, **seen_arrays(built.seen)}
+        return Packed(arrays, parts=parts, params={"retrievers": list(built.retrievers)})
+
+    def _unpack(self, archive: Archive) -> _Stages:
+        caller = type(self).__name__
+        ranker, users = _ranker_of(self.ranker, caller), archive.ids("user_ids")
+        seen = seen_from(archive, len(users), len(ranker.items))
+        if seen is None:
+            raise ValueError("the array 'seen_indptr' is missing")
+        return _Stages(self._checked(caller), ranker, users, seen)
+
     def names_of(self, found_by: Any) -> list[str]:
         """Return the names of the retrievers that found an item.
 
@@ -354,6 +389,11 @@ class TwoStageRecommender(Fitted):
         """
         built: _Stages = self._fitted("names_of", "recommender")
         return [name for r, name in enumerate(built.retrievers) if int(found_by) >> r & 1]
+
+
+def _part_of(name: str) -> str:
+    """Return the name of a retriever's part of a file."""
+    return f"retriever {name}"
 
 
 def _retrieved(

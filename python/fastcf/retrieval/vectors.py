@@ -8,23 +8,29 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.exceptions import NotFittedError
 
 from fastcf._backend import resolve_device
-from fastcf._parameters import Constraint, Interval, OneOf, check_n_threads
+from fastcf._parameters import Constraint, Interval, OneOf, check_n_threads, validate_parameters
 from fastcf.ids import IdMap
+from fastcf.models.estimator import Packed
 from fastcf.ratings import Ratings, as_ratings
-from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Candidates, Lists
+from fastcf.retrieval._candidates import COUNT, BaseRetriever, Built, Candidates, Lists, rows_within
+from fastcf.retrieval._graph import IndexSettings
 from fastcf.retrieval._index import LIBRARIES, VectorIndex
+from fastcf.retrieval._models import archive_of, snapshot
 from fastcf.scores import METRICS, Compute, FactorScores, Recommender, State
 from fastcf.scores.protocol import Seen
 from fastcf.scores.seen import seen_in
+from fastcf.scores.stored import seen_arrays, seen_from
+from fastcf.serialization import Archive, registered_as
 
 __all__ = ["NearestVectors", "RelatedItems"]
 
 IndexName = Literal["exact", "usearch", "hnswlib"]
 
 _MAX_LINKS = 1024
+
+_Searched = Callable[[FactorScores, str], NDArray[np.float32]]
 
 _INDEX: dict[str, tuple[Constraint, ...]] = {
     "index": (OneOf(("exact", *LIBRARIES)),),
@@ -34,18 +40,9 @@ _INDEX: dict[str, tuple[Constraint, ...]] = {
 }
 
 
-def _state_of(model: Any, caller: str) -> State:
-    """Return the state of a fitted model."""
-    if not isinstance(model, Recommender):
-        raise TypeError(f"{caller}: model must be a model of this package; got {type(model).__name__}")
-    if not model.__sklearn_is_fitted__():
-        raise NotFittedError(f"{caller}: model must be fitted first; call its fit")
-    return model.state
-
-
-def _factors_of(state: State, model: Any, caller: str) -> FactorScores:
-    """Return the scores of a model's state as factors."""
-    scores = state.scores.as_factors()
+def _factors_of(model: Recommender, caller: str) -> FactorScores:
+    """Return the scores of a model as factors."""
+    scores = model.state.scores.as_factors()
     if scores is None:
         raise TypeError(f"{caller}: model must have a vector per item; got {type(model).__name__}")
     return scores
@@ -53,47 +50,70 @@ def _factors_of(state: State, model: Any, caller: str) -> FactorScores:
 
 @dataclass(frozen=True, eq=False)
 class _Indexed:
-    """One state of a model, its scores, and the index of its item vectors, if there is one."""
+    """A model as it was at ``fit``, its scores, and the index of its item vectors, if there is one."""
 
     shown: ClassVar[tuple[str, ...]] = ("index",)
 
-    state: State
+    model: Recommender
     scores: Any  # FactorScores, or for related items any that compare items
     index: VectorIndex | None
-    options: tuple[Any, ...]
+    metric: str
+
+    @property
+    def state(self) -> State:
+        """The state of the model."""
+        return self.model.state
 
     def compute(self, n_threads: int | None, caller: str) -> Compute:
         """Return the device of the model."""
         return Compute(resolve_device(self.state.device, caller).module, check_n_threads(n_threads, caller))
 
+    def packed(self, seen: Any, caller: str) -> Packed:
+        """Return what it is stored as, with what users have seen."""
+        parts = {"model": archive_of(self.model, "model", caller)}
+        if self.index is None:
+            return Packed(seen_arrays(seen), parts=parts)
+        return Packed({**seen_arrays(seen), **self.index.arrays}, {"index": self.index.settings._asdict()}, parts)
+
+    @classmethod
+    def stored(cls, archive: Archive, model: Recommender, scores: Any, searched: _Searched, metric: str) -> _Indexed:
+        """Return it with the index of an archive, if it has one; raises DataError, ImportError or ValueError."""
+        index = None
+        if "index" in archive.meta:
+            settings = IndexSettings(**archive.meta["index"])
+            constraints = {"library": _INDEX["index"], **{name: _INDEX[name] for name in ("m", "ef_construction")}}
+            validate_parameters(constraints, settings._asdict(), archive.class_name)
+            index = VectorIndex.stored(archive, settings, searched(scores, metric))
+        return cls(model, scores, index, metric)
+
 
 def _indexed(
     retriever: NearestVectors | RelatedItems,
     before: _Indexed | None,
-    state: State,
+    model: Recommender,
     scores: Any,
-    vectors: Callable[[], NDArray[np.float32]],
-    options: tuple[Any, ...],
+    searched: _Searched,
+    metric: str,
     caller: str,
 ) -> _Indexed:
-    """Return a state with an index of ``vectors``; ``before`` is kept if it is of the same scores and options."""
-    index = None
-    if retriever.index != "exact":
-        options = (*options, retriever.index, retriever.m, retriever.ef_construction)
-        if before is not None and before.state.scores is state.scores and before.options == options:
+    """Return a model with the index that a retriever asks for; ``before`` is kept if its index is the same."""
+    if retriever.index == "exact":
+        return _Indexed(model, scores, None, metric)
+    settings = IndexSettings(retriever.index, retriever.m, retriever.ef_construction)
+    if before is not None and before.index is not None and before.state.scores is model.state.scores:
+        same = (before.index.settings, before.metric) == (settings, metric)
+        if same:
             return before
-        known = np.ones(scores.n_items, bool)
-        known[scores.unknown_items] = False
-        index = VectorIndex(
-            retriever.index,
-            vectors(),
-            np.flatnonzero(known).astype(np.int32),
-            m=retriever.m,
-            ef_construction=retriever.ef_construction,
-            n_threads=check_n_threads(retriever.n_threads, caller),
-            caller=caller,
-        )
-    return _Indexed(state, scores, index, options)
+    known = np.ones(scores.n_items, bool)
+    known[scores.unknown_items] = False
+    index = VectorIndex(
+        settings,
+        searched(scores, metric),
+        np.flatnonzero(known).astype(np.int32),
+        n_threads=check_n_threads(retriever.n_threads, caller),
+        caller=caller,
+    )
+    return _Indexed(model, scores, index, metric)
 
 
 def _reach(k: int, n_items: int) -> int:
@@ -101,6 +121,7 @@ def _reach(k: int, n_items: int) -> int:
     return min(2 * k, n_items)
 
 
+@registered_as("retrieval.NearestVectors")
 class NearestVectors(BaseRetriever):
     """The items whose vectors have the largest inner products with the user's: the best by a factor model's own score.
 
@@ -153,6 +174,7 @@ class NearestVectors(BaseRetriever):
     """
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _INDEX
+    _objects = ("model",)
 
     def __init__(
         self,
@@ -198,19 +220,25 @@ class NearestVectors(BaseRetriever):
         """
         caller = f"{type(self).__name__}.fit"
         self._check(caller)
-        state = _state_of(self.model, caller)
-        scores = _factors_of(state, self.model, caller)
+        model = snapshot(self.model, caller)
+        state, scores = model.state, _factors_of(model, caller)
         seen = state.seen
         if X is not None:
             seen = seen_in(as_ratings(X, y, caller=caller), state.users, state.items)
-
-        def with_bias() -> NDArray[np.float32]:
-            return np.column_stack([scores.item_factors, scores.item_score])
-
         before = None if self._built is None else self._built.learnt
-        learnt = _indexed(self, before, state, scores, with_bias, (), caller)
+        learnt = _indexed(self, before, model, scores, _with_bias, "dot", caller)
         self._built = Built(state.users, state.items, seen, learnt)
         return self
+
+    def _pack(self, built: Built) -> Packed:
+        packed: Packed = built.learnt.packed(built.seen, type(self).__name__)
+        return packed
+
+    def _unpack(self, archive: Archive) -> Built:
+        model = snapshot(self.model, type(self).__name__)
+        state, scores = model.state, _factors_of(model, type(self).__name__)
+        learnt = _Indexed.stored(archive, model, scores, _with_bias, "dot")
+        return Built(state.users, state.items, seen_from(archive, len(state.users), len(state.items)), learnt)
 
     def _lists_of(
         self, built: Built, users: Any, rows: NDArray[np.int32], seen: Seen
@@ -257,6 +285,7 @@ class NearestVectors(BaseRetriever):
         return float(np.isin(keys(exact), keys(found), assume_unique=True).mean())
 
 
+@registered_as("retrieval.RelatedItems")
 class RelatedItems(BaseRetriever):
     """The items most similar to the latest items of a user: "because you watched …".
 
@@ -299,6 +328,7 @@ class RelatedItems(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = (
         BaseRetriever._constraints | _INDEX | {"n_recent": COUNT, "metric": (OneOf(METRICS),)}
     )
+    _objects = ("model",)
 
     def __init__(
         self,
@@ -324,19 +354,29 @@ class RelatedItems(BaseRetriever):
         self.n_threads = n_threads
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Related]:
-        state = _state_of(self.model, caller)
+        model = snapshot(self.model, caller)
         before = None if self._built is None else self._built.learnt.indexed
-        scores: Any = state.scores
-        if self.index != "exact" or not scores.compares_items:
-            scores = _factors_of(state, self.model, caller)
+        scores = _compared(model, self.index != "exact", caller)
+        indexed = _indexed(self, before, model, scores, _searched, self.metric, caller)
+        return model.state.items, _Related.of(self._latest(ratings, model.state.items), indexed)
 
-        def searched() -> NDArray[np.float32]:
-            return _searched(scores.item_vectors.directed(self.metric), self.metric)
+    def _pack(self, built: Built) -> Packed:
+        learnt: _Related = built.learnt
+        packed = learnt.indexed.packed(built.seen, type(self).__name__)
+        packed.arrays |= {"user_ids": built.users.column.ids, "recent": learnt.recent}
+        packed.meta["metric"] = learnt.indexed.metric
+        return packed
 
-        indexed = _indexed(self, before, state, scores, searched, (self.metric,), caller)
-        if indexed.index is None and isinstance(scores, FactorScores):
-            scores.item_vectors.prepare(self.metric)
-        return state.items, _Related(self._latest(ratings, state.items), indexed, self.metric)
+    def _unpack(self, archive: Archive) -> Built:
+        model, metric = snapshot(self.model, type(self).__name__), archive.meta["metric"]
+        if metric not in METRICS:
+            raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+        users, items = archive.ids("user_ids"), model.state.items
+        recent = archive.array("recent", np.int32, (len(users), None))
+        rows_within(recent, len(items), "recent")
+        scores = _compared(model, "index" in archive.meta, type(self).__name__)
+        learnt = _Related.of(recent, _Indexed.stored(archive, model, scores, _searched, metric))
+        return Built(users, items, seen_from(archive, len(users), len(items)), learnt)
 
     def _latest(self, ratings: Ratings, items: IdMap) -> NDArray[np.int32]:
         """Return the model's rows of the last known items of each user."""
@@ -375,15 +415,15 @@ class RelatedItems(BaseRetriever):
         reach = _reach(self.k, n_items)
         if indexed.index is None:
             compute = indexed.compute(self.n_threads, f"{type(self).__name__}.retrieve")
-            found, scores = indexed.scores.item_neighbours(items, reach, learnt.metric, compute)
-            return found, -scores if learnt.metric == "euclidean" else scores
+            found, scores = indexed.scores.item_neighbours(items, reach, indexed.metric, compute)
+            return found, -scores if indexed.metric == "euclidean" else scores
         table = indexed.scores.item_vectors
-        queries = table.directed(learnt.metric)[items]
+        queries = table.directed(indexed.metric)[items]
         asked = queries
-        if learnt.metric == "euclidean":
+        if indexed.metric == "euclidean":
             asked = np.pad(queries, ((0, 0), (0, 1)), constant_values=1)
         found, scores = indexed.index.search(asked, min(reach + 1, n_items), self.ef)
-        if learnt.metric == "euclidean":  # scores are v_k·v_i − ‖v_i‖² / 2
+        if indexed.metric == "euclidean":  # scores are v_k·v_i − ‖v_i‖² / 2
             squares = np.einsum("ij,ij->i", queries, queries)[:, None] - 2 * scores
             scores = -np.sqrt(np.maximum(squares, 0))
         found[found == items[:, None]] = -1
@@ -399,7 +439,13 @@ class _Related:
 
     recent: NDArray[np.int32]
     indexed: _Indexed
-    metric: str
+
+    @classmethod
+    def of(cls, recent: NDArray[np.int32], indexed: _Indexed) -> _Related:
+        """Return the values, ready for searches: what all of these share is computed now."""
+        if indexed.index is None and isinstance(indexed.scores, FactorScores):
+            indexed.scores.item_vectors.prepare(indexed.metric)
+        return cls(recent, indexed)
 
     @property
     def index(self) -> VectorIndex | None:
@@ -407,11 +453,25 @@ class _Related:
         return self.indexed.index
 
 
-def _searched(vectors: NDArray[np.float32], metric: str) -> NDArray[np.float32]:
+def _compared(model: Recommender, by_vectors: bool, caller: str) -> Any:
+    """Return the scores of a model that compare its items; ``by_vectors``: factors."""
+    scores = model.state.scores
+    if by_vectors or not scores.compares_items:
+        return _factors_of(model, caller)
+    return scores
+
+
+def _with_bias(scores: FactorScores, metric: str) -> NDArray[np.float32]:
+    """Return the vectors of items with their biases as a last coordinate."""
+    return np.column_stack([scores.item_factors, scores.item_score])
+
+
+def _searched(scores: FactorScores, metric: str) -> NDArray[np.float32]:
     """Return vectors whose largest inner products with those asked for are the nearest.
 
     For distances there is one more coordinate, −‖v‖² / 2, where the asked ones have a 1.
     """
+    vectors = scores.item_vectors.directed(metric)
     if metric != "euclidean":
         return vectors
     return np.column_stack([vectors, -np.einsum("ij,ij->i", vectors, vectors) / 2]).astype(np.float32)

@@ -21,14 +21,22 @@ from fastcf.scores.state import State
 from fastcf.scores.targets import COSTS, Targets
 from fastcf.serialization import Archive
 
-__all__ = ["factor_arrays", "factors_from", "packed_rows", "read_common", "unpacked_rows", "write_common"]
+__all__ = [
+    "factor_arrays",
+    "factors_from",
+    "packed_rows",
+    "read_common",
+    "seen_arrays",
+    "seen_from",
+    "unpacked_rows",
+    "write_common",
+]
 
 
 def write_common(state: State) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arrays and tables of texts, and the JSON values that every model's file holds."""
     arrays: dict[str, Any] = {"user_ids": state.users.column.ids, "item_ids": state.items.column.ids}
-    if state.seen is not None:
-        arrays["seen_indptr"], arrays["seen_indices"] = state.seen
+    arrays |= seen_arrays(state.seen)
     limits = [limit if np.isfinite(limit) else None for limit in state.rating_range]
     meta: dict[str, Any] = {"rating_range": limits, "targets": asdict(state.targets)}
     if state.feature_names is not None:
@@ -58,18 +66,28 @@ def read_common(archive: Archive) -> State:
         raise
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{archive.path}: ids, range, targets or history are damaged: {error!r}") from error
-    seen = None
-    if "seen_indptr" in archive.arrays:
-        indptr = archive.array("seen_indptr", np.int64, (len(users) + 1,))
-        indices = archive.array("seen_indices", np.int32, (None,))
-        try:
-            ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), len(items), archive.class_name)
-        except ValueError as error:
-            raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
-        seen = SeenItems(indptr, indices)
+    seen = seen_from(archive, len(users), len(items))
     device = resolve_device("auto", "load").device
     state = State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
     return state.replaced(feature_names=names)
+
+
+def seen_arrays(seen: SeenItems | None) -> dict[str, NDArray[Any]]:
+    """Return the arrays of seen items; none where it is not known what users have seen."""
+    return {} if seen is None else {"seen_indptr": seen.indptr, "seen_indices": seen.indices}
+
+
+def seen_from(archive: Archive, n_users: int, n_items: int) -> SeenItems | None:
+    """Return the seen items of an archive, None where it has none; raises DataError if they do not fit."""
+    if "seen_indptr" not in archive.arrays:
+        return None
+    indptr = archive.array("seen_indptr", np.int64, (n_users + 1,))
+    indices = archive.array("seen_indices", np.int32, (None,))
+    try:
+        ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), n_items, archive.class_name)
+    except ValueError as error:
+        raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
+    return SeenItems(indptr, indices)
 
 
 def _targets(

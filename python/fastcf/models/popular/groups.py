@@ -14,7 +14,7 @@ from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
 from fastcf.ratings import Ratings
 
-__all__ = ["Groups", "as_groups", "best_of_rows", "decay", "shrunk_means", "summed"]
+__all__ = ["Groups", "as_groups", "best_of_rows", "decay", "plain_labels", "shrunk_means", "summed"]
 
 
 class Groups(NamedTuple):
@@ -43,16 +43,12 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
         kind = type(groups).__name__
         raise TypeError(f"{caller}: {name} must be a FeatureTable or a pair (ids, labels); got {kind}")
     ids = groups[0] if isinstance(groups[0], IdMap) else IdMap(groups[0])
-    labels = np.asarray(groups[1])
-    if labels.ndim != 1 or labels.dtype.kind not in "OTUiu" or labels.size != len(ids):
+    labels = plain_labels(groups[1])
+    if labels.ndim != 1 or labels.dtype.kind not in "Uiu" or labels.size != len(ids):
         raise ValueError(
             f"{caller}: {name} must have one label, a string or an integer, per id ({len(ids)}); "
             f"got shape {labels.shape}, dtype {labels.dtype}"
         )
-    if labels.dtype.kind == "O":  # data frames have None or NaN for missing labels
-        labels = np.array(["" if label is None or label != label else str(label) for label in labels.tolist()])
-    if labels.dtype.kind == "T":
-        labels = np.array(labels.tolist(), dtype=str)
     kinds, kind_of = np.unique(labels.astype(str), return_inverse=True)
     parts = [[part for part in label.split("|") if part] for label in kinds.tolist()]
     names = np.unique(np.array([part for label in parts for part in label], dtype=str))
@@ -64,6 +60,15 @@ def as_groups(groups: Any, caller: str, name: str) -> Groups:
     members.sum_duplicates()
     members.data[:] = 1
     return Groups(ids, members, names)
+
+
+def plain_labels(labels: Any) -> NDArray[Any]:
+    """Return labels as an array; strings of any kind as NumPy's of one width, missing ones of data frames as ""."""
+    found = np.asarray(labels)
+    if found.dtype.kind == "O":  # data frames have None or NaN for missing labels
+        texts = ["" if label is None or label != label else str(label) for label in found.ravel().tolist()]
+        return np.array(texts, dtype=str).reshape(found.shape)
+    return np.array(found.tolist(), dtype=str) if found.dtype.kind == "T" else found
 
 
 def decay(ratings: Ratings, half_life: float | str | None, caller: str) -> NDArray[np.float64] | None:

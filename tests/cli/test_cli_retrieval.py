@@ -1,0 +1,94 @@
+"""Files of retrievers and of recommenders in two steps on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastcf
+from commands import run, write_set
+from fastcf.retrieval import NearestVectors, Popular, TwoStageRecommender
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("retrieval")
+    write_set(folder)
+    ratings = fastcf.data.load_ratings(folder)
+    model = fastcf.MatrixFactorization(4, n_epochs=3, random_state=0).fit(ratings)
+    nearest = NearestVectors(model, 20).fit()
+    nearest.save(folder / "nearest.fastcf")
+    two = TwoStageRecommender([NearestVectors(model, 20), ("popular", Popular(20))], model).fit(ratings)
+    two.save(folder / "two.fastcf", metadata={"data": "made up", "week": 7})
+    return folder
+
+
+def test_recommend_of_two_steps_says_what_found_each_item(folder: Path) -> None:
+    two = fastcf.load(folder / "two.fastcf")
+    wanted = two.recommend([1, 11], 5)
+    result = run("recommend", folder / "two.fastcf", "-u", 1, "-u", 11, "-n", 5, "--json", "--titles", folder)
+    for record, items, bits in zip(json.loads(result.stdout), wanted.items, wanted.found_by, strict=True):
+        assert [entry["item"] for entry in record["results"]] == items.tolist()
+        assert [entry["found_by"] for entry in record["results"]] == [", ".join(two.names_of(each)) for each in bits]
+        assert record["results"][0]["title"].startswith("Film ")
+    shown = run("recommend", folder / "two.fastcf", "-u", 1, "-n", 5).stdout
+    assert "found by" in shown
+    assert "nearestvectors, popular" in shown or "nearestvectors" in shown
+    high = run("recommend", folder / "two.fastcf", "-u", 1, "--min-score", 99).stdout
+    assert "nothing left to show" in high
+
+
+def test_recommend_of_a_retriever_are_its_candidates(folder: Path) -> None:
+    ids, scores = fastcf.load(folder / "nearest.fastcf").retrieve([1]).of(0)
+    result = run("recommend", folder / "nearest.fastcf", "-u", 1, "-n", 5, "--csv")
+    rows = [line.split(",") for line in result.stdout.splitlines()[1:]]
+    assert [int(row[2]) for row in rows] == ids[:5].tolist()
+    assert [float(row[3]) for row in rows] == pytest.approx(scores[:5].tolist(), abs=1e-6)
+    least = run("recommend", folder / "nearest.fastcf", "-u", 1, "--csv", "--min-score", float(scores[2]))
+    assert len(least.stdout.splitlines()) == 4
+
+
+@pytest.mark.parametrize("name", ["two", "nearest"])
+def test_recommend_all_of_retrieval_files(folder: Path, tmp_path: Path, name: str) -> None:
+    run("recommend", folder / f"{name}.fastcf", "--all", "-n", 3, "-o", tmp_path / "all.csv")
+    header, *lines = (tmp_path / "all.csv").read_text().splitlines()
+    assert header == ("user,rank,item,score,found_by" if name == "two" else "user,rank,item,score")
+    model = fastcf.load(folder / f"{name}.fastcf")
+    rated = dict(zip(model.users_.ids.tolist(), np.diff(model.seen_.indptr).tolist(), strict=True))
+    assert {int(line.split(",")[0]) for line in lines} == {user for user, n in rated.items() if n < 40}
+
+
+def test_info_of_retrieval_files(folder: Path) -> None:
+    shown = run("info", folder / "two.fastcf").stdout
+    for text in (
+        "a recommender",
+        "fastcf.retrieval.TwoStageRecommender",
+        "ranker",
+        "fastcf.MatrixFactorization",
+        "retriever popular",
+        "fastcf.retrieval.Popular",
+        '"made up"',
+        "week",
+    ):
+        assert text in shown
+    assert "Metadata" not in run("info", folder / "nearest.fastcf").stdout
+
+
+def test_info_shows_metadata_of_models(folder: Path, tmp_path: Path) -> None:
+    fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0]).save(tmp_path / "bias", metadata={"data": "żółw", "n": [1, 2]})
+    shown = run("info", tmp_path / "bias").stdout
+    assert '"żółw"' in shown
+    assert "[1, 2]" in shown
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_retrieval_files_predict_no_ratings(folder: Path, command: str) -> None:
+    result = run(command, folder / "two.fastcf", folder / "ratings.csv", code=1)
+    assert "a retrieval.TwoStageRecommender makes lists and predicts no ratings" in result.stderr
+
+
+def test_similar_of_retrieval_files_is_refused(folder: Path) -> None:
+    assert "has no vectors to compare" in run("similar", folder / "two.fastcf", "-i", 3, code=1).stderr
