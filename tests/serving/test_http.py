@@ -40,7 +40,7 @@ MODELS: dict[str, Any] = {
     "texts": fastcf.LinearAutoencoder(threshold=4).fit(strings(RATINGS)),
     "biases": fastcf.BiasModel().fit(RATINGS),
     "popular": fastcf.Popular(threshold=4).fit(RATINGS),
-    "towers": fastcf.TwoTower((6,), (6,), 4, n_epochs=1, random_state=0).fit(RATINGS),
+    "network of items": fastcf.Autoencoder((6,), orientation="item", n_epochs=1, random_state=0).fit(RATINGS),
 }
 
 

@@ -69,9 +69,11 @@ async function showList() {
   asking?.abort();
   asking = new AbortController();
   const n = most(Number(by("length").value));
+  by("recommended").setAttribute("aria-busy", "true");
   const found = await trying(() => ask("recommend", { ...visitor(), n }, asking.signal));
-  if (found === null) return;
+  if (found === null) return; // another request is under way, or there is trouble
   await noticeVersion(found.version);
+  by("recommended").setAttribute("aria-busy", "false");
   const before = ranks;
   const inList = by("recommended").contains(document.activeElement);
   ranks = new Map(found.items.map((item, place) => [key(item), place + 1]));
