@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from fastcf.models.two_tower import TwoTower
     from fastcf.preprocessing import FeatureTable
     from fastcf.ratings import IdMap, Ratings
-    from fastcf.scores import Neighbours, Recommendations, Recommender
+    from fastcf.scores import Explanation, Neighbours, Recommendations, Recommender
     from fastcf.serialization import load, read_metadata
     from fastcf.training.gradient_check import GradientReport, check_gradients
 
@@ -55,6 +55,7 @@ _HOMES = {
     "DeviceError": "errors",
     "DivergenceError": "errors",
     "Evaluation": "evaluation",
+    "Explanation": "scores",
     "FeatureTable": "preprocessing",
     "GradientCheckError": "errors",
     "GradientReport": "training.gradient_check",
@@ -106,6 +107,7 @@ __all__ = [
     "DeviceError",
     "DivergenceError",
     "Evaluation",
+    "Explanation",
     "FeatureTable",
     "GradientCheckError",
     "GradientReport",

@@ -13,6 +13,7 @@ from fastcf._version import __version__
 from fastcf.cli._compare import compare
 from fastcf.cli._convert import convert
 from fastcf.cli._demo import demo
+from fastcf.cli._explain import explain
 from fastcf.cli._info import info
 from fastcf.cli._predict import evaluate, predict
 from fastcf.cli._query import recommend, similar
@@ -84,5 +85,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, serve, convert, info):
+for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, explain, serve, convert, info):
     main.add_command(_command)

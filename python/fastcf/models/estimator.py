@@ -279,8 +279,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         path : path-like
             The file; an existing one is replaced.
         include_seen : bool, default True
-            Whether to keep the rated pairs (4 bytes per rating). Without them the loaded model cannot leave out seen
-            items.
+            Whether to keep the rated pairs (4 bytes per rating, 8 where explanations need the ratings). Without them
+            the loaded model cannot leave out seen items.
         metadata : mapping, optional
             JSON values of the caller's own, which :func:`fastcf.read_metadata` gives back.
         extra_arrays : mapping of str to array-like, optional

@@ -2,6 +2,7 @@
 
 from fastcf.scores.choices import Choices
 from fastcf.scores.dense_weights import DenseWeightScores
+from fastcf.scores.explanations import Breakdown, Explanation
 from fastcf.scores.factors import FactorScores, Posterior
 from fastcf.scores.item_weights import ItemWeightScores
 from fastcf.scores.links import Compute, Identity, Link, Sigmoid, Squash
@@ -17,9 +18,11 @@ from fastcf.scores.weighted import Part, WeightedScores
 
 __all__ = [
     "METRICS",
+    "Breakdown",
     "Choices",
     "Compute",
     "DenseWeightScores",
+    "Explanation",
     "FactorScores",
     "Folding",
     "Identity",

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastcf.scores.blocks import batches, best_of_table
-from fastcf.scores.histories import Histories
+from fastcf.scores.histories import Histories, base_of
 from fastcf.scores.links import Compute, Floats, Identity, Link
-from fastcf.scores.protocol import Found, Rows, Scores, Selection
+from fastcf.scores.protocol import Contributions, Found, Rows, Scores, Selection
 from fastcf.scores.seen import read_only
 
 __all__ = ["DenseWeightScores"]
@@ -107,23 +107,16 @@ class DenseWeightScores(Scores):
         """Return the histories of user rows, and their numbers."""
         return *self.histories.of(users), np.arange(users.size, dtype=np.int32)
 
-    def contributions(self, user: int, item: int) -> tuple[Rows, Floats]:
-        """Return the items of a user's history and what each gives to the score of an item.
+    @property
+    def explains(self) -> bool:
+        """True: by the items of a history."""
+        return True
 
-        Parameters
-        ----------
-        user, item : int
-            Rows, not -1.
-
-        Returns
-        -------
-        rows : ndarray of shape (n,), int32
-            The items of the history, ascending.
-        parts : ndarray of shape (n,), float32
-            x_uj b_ji. The score is their sum, added in this order; where the history is empty it is ``base``.
-        """
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return what each item of a user's history gives to the scores of items: ``x_uj b_ji``."""
         _, rows, values = self.histories.of(np.array([user], np.int32))
-        return rows, values * self.item_weights[rows, item]
+        given = np.where(items >= 0, self.item_weights[np.ix_(rows, items)], np.float32(0))
+        return Contributions(base_of(self.base, rows, items), rows, values[:, None].astype(np.float64) * given)
 
     @property
     def compares_items(self) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.scores.links import Compute, Floats, Identity, Link
-from fastcf.scores.protocol import Found, ItemSide, Rows, Scores, Selection
+from fastcf.scores.protocol import Contributions, Found, ItemSide, Rows, Scores, Selection
 from fastcf.scores.seen import read_only
 from fastcf.scores.vectors import VectorTable
 
@@ -234,6 +234,32 @@ class FactorScores(Scores):
         unknown = self.item_vectors.unknown
         kept: Rows = unknown[self.item_bias[unknown] == 0] if unknown.size < self.n_items else unknown[:0]
         return kept
+
+    @property
+    def explains(self) -> bool:
+        """Whether there are no factors: all is constants then."""
+        return self.n_factors == 0
+
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return the constants, and no rows."""
+        return Contributions(self.constants(user, items), np.empty(0, np.int32), np.empty((0, items.size)))
+
+    def constants(self, user: int, items: Rows) -> dict[str, NDArray[np.float64]]:
+        """Return all but the products ``p_u·q_i``: m_i, b_u and b_i of a user row and item rows, by name."""
+        known, n = items >= 0, items.size
+        mean = np.full(n, float(self.global_mean))
+        if self.item_mean is not None:
+            mean[known] = self.item_mean[items[known]]
+        bias = np.zeros(n)
+        bias[known] = self.item_bias[items[known]]
+        of_user = float(self.user_bias[user]) if user >= 0 else 0.0
+        name = "mean" if self.item_mean is None else "item mean"
+        found = {name: mean, "user bias": np.full(n, of_user), "item bias": bias}
+        return {name: values for name, values in found.items() if values.any()}
+
+    def item_vectors_of(self, items: Rows) -> NDArray[np.float64]:
+        """Return the factors of item rows in float64, (m, k); 0 of unknown ones."""
+        return np.where(items[:, None] >= 0, self.item_factors[items].astype(np.float64), 0.0)
 
     def as_factors(self) -> FactorScores | None:
         """Return these scores."""

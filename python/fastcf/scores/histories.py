@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fastcf.scores.seen import chosen_rows, read_only
 
-__all__ = ["Histories"]
+__all__ = ["Histories", "base_of"]
 
 
 class Histories(NamedTuple):
@@ -66,3 +66,13 @@ class Histories(NamedTuple):
     def read_only(self) -> Histories:
         """Return the same as arrays that cannot be written to."""
         return Histories(read_only(self.indptr), read_only(self.indices), read_only(self.values))
+
+
+def base_of(base: NDArray[np.float32] | None, history: NDArray[Any], items: NDArray[np.int32]) -> dict[str, Any]:
+    """Return the constants of the scores of items: the popularity of known ones where the history is empty, else none.
+
+    ``base``: the scores of users without a history; None: 0.
+    """
+    if base is None or history.size > 0:
+        return {}
+    return {"popularity": np.where(items >= 0, base[items].astype(np.float64), 0.0)}

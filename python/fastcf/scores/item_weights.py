@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastcf.scores.histories import Histories
+from fastcf.scores.histories import Histories, base_of
 from fastcf.scores.links import Compute, Floats, Identity, Link
-from fastcf.scores.protocol import Found, Rows, Scores, Selection
+from fastcf.scores.protocol import Contributions, Found, Rows, Scores, Selection
 
 __all__ = ["ItemWeightScores"]
 
@@ -118,26 +118,18 @@ class ItemWeightScores(Scores):
         )
         return found
 
-    def contributions(self, user: int, item: int) -> tuple[Rows, Floats]:
-        """Return the entries of a user's history and what each gives to the score of an item.
+    @property
+    def explains(self) -> bool:
+        """True: by the entries of a history."""
+        return True
 
-        Parameters
-        ----------
-        user, item : int
-            Rows, not -1.
-
-        Returns
-        -------
-        rows : ndarray of shape (n,), int32
-            The entries of the history, ascending.
-        parts : ndarray of shape (n,), float32
-            x_uj w_ji. The score is their sum, added in this order; where the history is empty it is ``base``.
-        """
-        indptr, indices, values = self.histories
-        own = slice(indptr[user], indptr[user + 1])
-        given = self.weights[indices[own]].tocsc()[:, [item]].toarray()[:, 0]
-        parts: Floats = values[own] * given
-        return indices[own], parts
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return what each entry of a user's history gives to the scores of items: ``x_uj w_ji``."""
+        _, rows, values = self.histories.of(np.array([user], np.int32))
+        known = items >= 0
+        given = np.zeros((rows.size, items.size))
+        given[:, known] = self.weights[rows].tocsc()[:, items[known]].toarray()
+        return Contributions(base_of(self.base, rows, items), rows, values[:, None].astype(np.float64) * given)
 
     @property
     def compares_items(self) -> bool:

@@ -14,7 +14,7 @@ from fastcf.scores.links import Compute, Floats, Link
 if TYPE_CHECKING:
     from fastcf.scores.factors import FactorScores
 
-__all__ = ["Found", "ItemSide", "Rows", "Scores", "Seen", "Selection"]
+__all__ = ["Contributions", "Found", "ItemSide", "Rows", "Scores", "Seen", "Selection"]
 
 Rows = NDArray[np.int32]
 Found = tuple[Rows, Floats]
@@ -74,6 +74,24 @@ class ItemSide(NamedTuple):
     bias: NDArray[np.float64]
     mean: float
     unknown: float
+
+
+class Contributions(NamedTuple):
+    """What the scores of a user for m items are made of, where they are sums over rows.
+
+    Attributes
+    ----------
+    base : dict of str to ndarray of shape (m,), float64
+        Constants by name.
+    rows : ndarray of shape (n,), int32
+        The rows, of items or of users.
+    values : ndarray of shape (n, m), float64
+        What each row gives.
+    """
+
+    base: dict[str, NDArray[np.float64]]
+    rows: Rows
+    values: NDArray[np.float64]
 
 
 class Scores:
@@ -158,6 +176,15 @@ class Scores:
 
     def deviations(self, users: Rows, items: Rows) -> Floats:
         """Return the standard deviations of ratings of pairs of rows, (n,)."""
+        raise NotImplementedError
+
+    @property
+    def explains(self) -> bool:
+        """Whether scores are constants and sums over rows, as :meth:`contributions` returns them."""
+        return False
+
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return what the scores of a user row for item rows are made of; row -1 is unknown."""
         raise NotImplementedError
 
     @property

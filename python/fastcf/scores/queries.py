@@ -180,6 +180,13 @@ class RatedSide:
         """The three arrays that native code takes."""
         return self.indptr, self.columns, self.values
 
+    def entries(self, row: int) -> tuple[Rows, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the columns, values and weights of a row, the latter two in float64; row -1 has none."""
+        own = slice(self.indptr[row], self.indptr[row + 1]) if row >= 0 else slice(0, 0)
+        values = self.values[own].astype(np.float64)
+        weights = np.ones(values.size) if self.weights is None else self.weights[own].astype(np.float64)
+        return self.columns[own], values, weights
+
     @property
     def choices(self) -> Histories:
         """The entries of positive strength, for models of choices."""

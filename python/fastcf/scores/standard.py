@@ -61,6 +61,11 @@ class StandardScores(Scores):
         block *= spread[:, None].astype(np.float32)
         return block
 
+    def scale_of(self, user: int, compute: Compute) -> tuple[float, float]:
+        """Return m_u and 1 / d_u of a user row; the latter is 0 where the user's scores are all equal."""
+        middle, spread = _moments(self.inner.block(np.array([user], np.int32), compute))
+        return float(middle[0]), float(spread[0])
+
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the best items of user rows: those of the inner scores."""
         items, scores = self.inner.best(users, selection, compute)

@@ -13,9 +13,11 @@ from fastcf._backend import Backend
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
+from fastcf.scores.explanations import Breakdown
 from fastcf.scores.links import Compute
-from fastcf.scores.protocol import Scores
+from fastcf.scores.protocol import Rows, Scores
 from fastcf.scores.queries import RatedSide
+from fastcf.scores.results import ids_of
 from fastcf.scores.seen import SeenItems, frozen
 from fastcf.scores.targets import Targets
 
@@ -40,6 +42,9 @@ class Folding:
     why: str = ""
     """The reason for missing sides, for messages."""
 
+    explains_by_ratings: bool = False
+    """Whether explanations take the users' ratings, :attr:`State.rated`; histories bring them."""
+
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Return a state whose scores (and what belongs to them) are those of the rated rows.
 
@@ -54,6 +59,15 @@ class Folding:
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
         """Return a state with the rows of feature tables added, by side ("user", "item")."""
         raise NotImplementedError
+
+    def unexplained(self, state: State) -> str:
+        """Return why :meth:`breakdown` cannot say what scores of a state are made of, and the remedy; else ""."""
+        return "" if state.scores.explains else "the scores are no sums over a history, features or members"
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return what the scores of a user row for item rows are made of, by items of the user's history."""
+        found = state.scores.contributions(user, items, compute)
+        return Breakdown(found.base, "item", ids_of(state.items, found.rows), found.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +101,8 @@ class State:
         Names of the columns of users and items that the model was fitted to, where these had names.
     of_matrix : bool
         Whether the model was fitted to a SciPy matrix, whose row numbers are its users.
+    rated : RatedSide, optional
+        The targets that the users' rows were learnt from, where explanations need them and they are known.
     """
 
     users: IdMap
@@ -102,9 +118,10 @@ class State:
     folding: Folding = field(default_factory=Folding)
     feature_names: tuple[str, str] | None = None
     of_matrix: bool = False
+    rated: RatedSide | None = None
 
     def __post_init__(self) -> None:
-        for name in ("seen", "scores", "learnt"):
+        for name in ("seen", "scores", "learnt", "rated"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies of arrays can be written to

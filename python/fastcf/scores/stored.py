@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from fastcf._backend import ingest, resolve_device
 from fastcf.errors import DataError
+from fastcf.ids import IdMap
 from fastcf.scores.choices import STRENGTHS, Choices
 from fastcf.scores.factors import FactorScores
 from fastcf.scores.histories import Histories
 from fastcf.scores.links import Identity, Link
 from fastcf.scores.protocol import Scores
+from fastcf.scores.queries import RatedSide
 from fastcf.scores.seen import SeenItems
 from fastcf.scores.state import State
 from fastcf.scores.targets import COSTS, Targets
@@ -37,6 +39,7 @@ def write_common(state: State) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arrays and tables of texts, and the JSON values that every model's file holds."""
     arrays: dict[str, Any] = {"user_ids": state.users.column.ids, "item_ids": state.items.column.ids}
     arrays |= seen_arrays(state.seen)
+    arrays |= _rated_arrays(state.seen, state.rated)
     limits = [limit if np.isfinite(limit) else None for limit in state.rating_range]
     meta: dict[str, Any] = {"rating_range": limits, "targets": asdict(state.targets)}
     if state.feature_names is not None:
@@ -69,7 +72,7 @@ def read_common(archive: Archive) -> State:
     seen = seen_from(archive, len(users), len(items))
     device = resolve_device("auto", "load").device
     state = State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
-    return state.replaced(feature_names=names)
+    return state.replaced(feature_names=names, rated=_rated_from(archive, users, seen, len(items)))
 
 
 def seen_arrays(seen: SeenItems | None) -> dict[str, NDArray[Any]]:
@@ -88,6 +91,31 @@ def seen_from(archive: Archive, n_users: int, n_items: int) -> SeenItems | None:
     except ValueError as error:
         raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
     return SeenItems(indptr, indices)
+
+
+def _rated_arrays(seen: SeenItems | None, rated: RatedSide | None) -> dict[str, NDArray[Any]]:
+    """Return the targets of what users have seen; none where these are not known, or of other pairs."""
+    if seen is None or rated is None:
+        return {}
+    if not (np.array_equal(rated.indptr, seen.indptr) and np.array_equal(rated.columns, seen.indices)):
+        return {}
+    arrays: dict[str, NDArray[Any]] = {"seen_values": rated.values}
+    return arrays if rated.weights is None else {**arrays, "seen_weights": rated.weights}
+
+
+def _rated_from(archive: Archive, users: IdMap, seen: SeenItems | None, n_items: int) -> RatedSide | None:
+    """Return the targets of what users have seen, None where an archive has none; raises DataError for damage."""
+    if seen is None or "seen_values" not in archive.arrays:
+        return None
+    values, weights = archive.array("seen_values", np.float32, seen.indices.shape), None
+    if "seen_weights" in archive.arrays:
+        weights = archive.array("seen_weights", np.float32, seen.indices.shape)
+    for array in (values,) if weights is None else (values, weights):
+        try:
+            ingest.check_ratings(*seen, array, n_items, archive.class_name)
+        except ValueError as error:
+            raise DataError(f"{archive.path}: ratings of seen items are damaged: {error}") from error
+    return RatedSide("user", users, *seen, values, weights)
 
 
 def _targets(

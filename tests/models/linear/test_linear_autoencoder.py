@@ -90,12 +90,13 @@ def test_scores_are_sums_over_the_history():
 def test_contributions_add_up_to_the_score():
     ratings = some_ratings()
     model = fastcf.LinearAutoencoder(threshold=3.0).fit(ratings)
-    scores = model.state.scores
-    for user, item in ((0, 3), (11, 24)):
-        rows, parts = scores.contributions(user, item)
-        np.testing.assert_array_equal(rows, ratings.indices[ratings.indptr[user] : ratings.indptr[user + 1]])
-        assert parts.dtype == np.float32
-        assert parts.sum() == pytest.approx(model.predict_matrix()[user, item], abs=1e-6)
+    compute = model._compute(model.state, "test")
+    for user in (0, 11):
+        found = model.state.scores.contributions(user, np.array([3, 24, -1], np.int32), compute)
+        np.testing.assert_array_equal(found.rows, ratings.indices[ratings.indptr[user] : ratings.indptr[user + 1]])
+        assert found.values.dtype == np.float64
+        expected = [*model.predict_matrix()[user, [3, 24]], 0]
+        np.testing.assert_allclose(found.values.sum(axis=0), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("threshold", [None, 3.0])

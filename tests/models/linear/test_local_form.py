@@ -28,10 +28,10 @@ def test_local_form_of_all_neighbours_is_the_dense_form(options, neighbours):
     np.testing.assert_array_equal(local.predict_matrix([-5]), dense.predict_matrix([-5]))
     np.testing.assert_array_equal(local.recommend([7, 10], 5).items, dense.recommend([7, 10], 5).items)
     np.testing.assert_array_equal(local.similar_items(100, 4).ids, dense.similar_items(100, 4).ids)
-    rows, parts = local.state.scores.contributions(0, 3)
-    rows_of_dense, parts_of_dense = dense.state.scores.contributions(0, 3)
-    np.testing.assert_array_equal(rows, rows_of_dense)
-    np.testing.assert_allclose(parts, parts_of_dense, rtol=0, atol=2e-6)
+    compute, items = dense._compute(dense.state, "test"), np.array([3, 7], np.int32)
+    found, of_dense = (each.state.scores.contributions(0, items, compute) for each in (local, dense))
+    np.testing.assert_array_equal(found.rows, of_dense.rows)
+    np.testing.assert_allclose(found.values, of_dense.values, rtol=0, atol=2e-6)
 
 
 def test_local_form_has_weights_from_the_nearest_items_by_cosine():

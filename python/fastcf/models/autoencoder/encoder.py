@@ -156,6 +156,13 @@ class NetworkFolding(Folding):
 
     why = ", the rows of the network"
 
+    def unexplained(self, state: State) -> str:
+        """Return why there are no contributions of ratings."""
+        return (
+            "hidden layers are not linear, so that what ratings contribute does not add up to a score; explain with "
+            "LinearAutoencoder or ImplicitFactorization, or compare predictions with and without a rating by history="
+        )
+
     def __init__(self, orientation: str) -> None:
         self.rated_sides = (orientation,)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from fastcf.ids import IdMap, distinct, extended
 from fastcf.models.estimator import Estimator
-from fastcf.scores import Compute, Folding, Part, Scores, StandardScores, State, WeightedScores
+from fastcf.scores import Breakdown, Compute, Folding, Part, Scores, StandardScores, State, WeightedScores
+from fastcf.scores.explanations import MemberShare, explained
 from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
 
@@ -145,6 +146,8 @@ class BlendFolding(Folding):
             values, weights = own.targets.of_entries(theirs.values, theirs.weights, caller)
             theirs = replace(theirs, values=values, weights=weights)
             folded = own.folding.fold_ratings(own, theirs, compute, caller).replaced(seen=theirs.seen)
+            kept = theirs if by_user and own.folding.explains_by_ratings else None
+            folded = folded.replaced(rated=kept)
             if by_user:
                 folded, part = folded.replaced(users=rated.ids), replace(part, user_rows=None)
             else:
@@ -154,6 +157,36 @@ class BlendFolding(Folding):
         n_users, n_items = (len(rated.ids), sums.n_items) if by_user else (sums.n_users, len(rated.ids))
         scores = WeightedScores(tuple(parts), sums.intercept, n_users, n_items)
         return state.replaced(scores=scores, learnt=replace(learnt, members=tuple(members)))
+
+    def unexplained(self, state: State) -> str:
+        """Return nothing: a score is a sum over members."""
+        return ""
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return what each member with a weight adds to the scores of a user row, and what its own are made of."""
+        learnt: LearntBlend = state.learnt
+        sums = cast(WeightedScores, state.scores)
+        users = np.full(items.size, user, np.int32)
+        values, members = {}, {}
+        for part, member in zip(sums.parts, learnt.members, strict=True):
+            if part.weight != 0:
+                values[member.name] = part.weight * part.pairs(users, items, compute).astype(np.float64)
+                members[member.name] = _share(part, member, user, items, compute)
+        base = {"intercept": np.full(items.size, sums.intercept)} if sums.intercept != 0 else {}
+        terms = np.array(list(values.values())).reshape(len(values), items.size)
+        return Breakdown(base, "member", np.array(list(values), dtype=str), terms, members)
+
+
+def _share(part: Part, member: Member, user: int, items: Rows, compute: Compute) -> MemberShare:
+    """Return by what a member's scores are multiplied in the sum, and what they are made of."""
+    own, row = member.state, int(part.users(np.array([user], np.int32))[0])
+    scale: float | None = part.weight if part.scores.linear else None
+    if isinstance(part.scores, StandardScores):
+        scale = part.weight * part.scores.scale_of(row, compute)[1]
+    inner = None
+    if not own.folding.unexplained(own):
+        inner = explained(own, row, part.items(items), compute, member.name)
+    return MemberShare(None if scale is None else np.full(items.size, scale), inner)
 
 
 def _translated(rated: RatedSide, table: Rows | None) -> RatedSide:

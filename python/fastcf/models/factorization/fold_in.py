@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from fastcf._callers import level_outside
+from fastcf.models.factorization.breakdown import NO_RATINGS, breakdown_of_draws, breakdown_of_ratings
 from fastcf.models.factorization.problem import LearntFactors
 from fastcf.models.factorization.row_effects import rated_features
 from fastcf.preprocessing import row_means
-from fastcf.scores import Compute, FactorScores, Folding, State
+from fastcf.scores import Breakdown, Compute, FactorScores, Folding, State
+from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
 
 __all__ = ["LabelFolding", "PosteriorFolding", "RatingFolding", "folded_rows"]
@@ -50,6 +52,7 @@ class RatingFolding(Folding):
     """
 
     rated_sides = ("user", "item")
+    explains_by_ratings = True
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Solve the rows."""
@@ -83,11 +86,20 @@ class RatingFolding(Folding):
         )
         return _with_rows(state, rated.by, factors, bias, **others)
 
+    def unexplained(self, state: State) -> str:
+        """Return what is missing: the users' ratings."""
+        return "" if state.rated is not None else NO_RATINGS
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return the shares of a user's ratings in the solution of these least squares."""
+        return breakdown_of_ratings(state, user, items)
+
 
 class PosteriorFolding(Folding):
     """Every draw of the posterior is extended by the mean of its new rows' posterior."""
 
     rated_sides = ("user", "item")
+    explains_by_ratings = True
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Solve the rows, draw by draw."""
@@ -155,6 +167,14 @@ class PosteriorFolding(Folding):
         learnt = replace(learnt, draws=draws, posterior=folded)
         return _with_rows(state.replaced(learnt=learnt), rated.by, factors, bias, **others)
 
+    def unexplained(self, state: State) -> str:
+        """Return what is missing: the users' ratings."""
+        return "" if state.rated is not None else NO_RATINGS
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return the shares of a user's ratings in the draws' solutions, on average."""
+        return breakdown_of_draws(state, user, items)
+
 
 class LabelFolding(Folding):
     """A regularised logistic regression for each row.
@@ -167,6 +187,7 @@ class LabelFolding(Folding):
     """
 
     rated_sides = ("user", "item")
+    explains_by_ratings = True
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Solve the rows by steps."""
@@ -217,3 +238,11 @@ class LabelFolding(Folding):
                 stacklevel=level_outside(),
             )
         return _with_rows(state, rated.by, factors, bias)
+
+    def unexplained(self, state: State) -> str:
+        """Return what is missing: the users' labels."""
+        return "" if state.rated is not None else NO_RATINGS
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return the shares of a user's labels in the solution of the last step."""
+        return breakdown_of_ratings(state, user, items)

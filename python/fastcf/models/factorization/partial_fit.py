@@ -84,6 +84,7 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         seen=seen,
         rating_range=(low, high),
         scores=FactorScores(*parameters, scores.global_mean, item_mean, scores.link),
+        rated=None,  # joining old and new ratings would take as long as passing over all of them
     )
 
 

@@ -12,7 +12,7 @@ from scipy.special import xlogy
 from fastcf.models.factorization.stream import Stream
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, Folding, Identity, Link, Posterior, SeenItems, Sigmoid, State, Targets
-from fastcf.scores.queries import pair_rows
+from fastcf.scores.queries import RatedSide, pair_rows
 from fastcf.training.samples import total_weight
 
 __all__ = [
@@ -251,6 +251,7 @@ class Problem:
             n_epochs,
             learnt,
             self.folding,
+            rated=RatedSide("user", ratings.users, ratings.indptr, ratings.indices, ratings.values, ratings.weights),
         )
 
 

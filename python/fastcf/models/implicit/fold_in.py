@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from fastcf._backend import single_threaded_blas
 from fastcf.models.implicit.axes import axes_of
-from fastcf.scores import Compute, Folding, State
+from fastcf.scores import Breakdown, Compute, FactorScores, Folding, State
 from fastcf.scores.histories import Histories
+from fastcf.scores.normal_equations import shares_of_ratings
+from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
+from fastcf.scores.results import ids_of
 
 __all__ = ["ChoiceFolding", "penalties_of", "solved_along_axes", "solved_rows"]
 
@@ -62,6 +65,7 @@ class ChoiceFolding(Folding):
     """Least squares over all cells of each row: a half-sweep of alternating least squares, solved exactly."""
 
     rated_sides = ("user", "item")
+    explains_by_ratings = True
 
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Solve the rows."""
@@ -79,3 +83,42 @@ class ChoiceFolding(Folding):
         return state.replaced(
             scores=scores.replaced(user_factors=factors, user_bias=np.zeros(len(factors), np.float32))
         )
+
+    def unexplained(self, state: State) -> str:
+        """Return what is missing: the users' choices."""
+        if state.learnt.choices is not None or state.rated is not None:
+            return ""
+        return "the model does not hold the choices of its users, as in files without seen items; pass them as history="
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return the shares of a user's choices: with A their normal equations, ``c_j q_i·A⁻¹ q_j``.
+
+        A user without choices is the mean user.
+        """
+        scores, learnt = state.scores, state.learnt
+        assert isinstance(scores, FactorScores)
+        chosen, weights = _weighted_choices(state, user)
+        if chosen.size == 0:
+            known = items >= 0
+            base = {"mean user": np.where(known, scores.item_bias[items].astype(np.float64), 0.0)}
+            return Breakdown(base, "item", ids_of(state.items, chosen), np.empty((0, items.size)))
+        penalty = float(penalties_of(np.array([weights.sum()]), scores.n_items, learnt)[0])
+        shares = shares_of_ratings(
+            scores.item_vectors_of(chosen),
+            np.ones(chosen.size),
+            weights,
+            np.diag(learnt.unobserved_weight * learnt.spectrum.astype(np.float64) + penalty),
+            scores.item_vectors_of(items).T,
+        )
+        return Breakdown({}, "item", ids_of(state.items, chosen), shares.values)
+
+
+def _weighted_choices(state: State, user: int) -> tuple[Rows, NDArray[np.float64]]:
+    """Return the items that a user row chose, and the weights c; an unknown user chose none."""
+    learnt = state.learnt
+    if state.rated is not None:
+        rows, strengths, _ = state.rated.entries(user)
+        chosen = strengths > 0
+        return rows[chosen], learnt.alpha * strengths[chosen]
+    _, rows, weights = learnt.choices.of(np.array([user], np.int32))
+    return rows, weights.astype(np.float64)

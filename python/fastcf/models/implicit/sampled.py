@@ -218,6 +218,13 @@ class SampledFolding(Folding):
     rated_sides = ("user",)
     why = "sampled costs compare the items of a user"
 
+    def unexplained(self, state: State) -> str:
+        """Return why there are no shares of choices."""
+        return (
+            "vectors of sampled costs come from steps on pairs of items, in which the choices do not add up; take the "
+            "solver 'cg' or 'cholesky'"
+        )
+
     def fold_ratings(self, state: State, rated: RatedSide, compute: Compute, caller: str) -> State:
         """Take the steps."""
         scores, learnt = state.scores.as_factors(), state.learnt

@@ -13,7 +13,7 @@ from fastcf.scores import Compute, Identity, ItemWeightScores, Link, Scores, See
 from fastcf.scores.blocks import best_of_blocks
 from fastcf.scores.histories import Histories
 from fastcf.scores.links import Floats
-from fastcf.scores.protocol import Found, Rows
+from fastcf.scores.protocol import Contributions, Found, Rows
 
 __all__ = ["NeighbourScores"]
 
@@ -83,6 +83,17 @@ class NeighbourScores(Scores):
         base = self.sums.base
         assert base is not None
         return base * np.float32(_MOST_REST / max(1e-30, float(base.max(initial=0))))
+
+    @property
+    def explains(self) -> bool:
+        """True: by the items of a history, or by neighbours."""
+        return True
+
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return what each item of a history, or each neighbour, gives to the scores of items."""
+        found = self.sums.contributions(user, items, compute)
+        rest = np.where(items >= 0, self._rest[items].astype(np.float64), 0.0)
+        return found._replace(base={"popularity": found.base.get("popularity", 0.0) + rest})
 
     @property
     def compares_items(self) -> bool:

@@ -15,9 +15,11 @@ from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.neighbours.scores import NeighbourScores
 from fastcf.models.neighbours.settings import CONSTRAINTS, similarity_of, unused
 from fastcf.models.neighbours.similarity import SIMILARITIES, Corpus, Similarity, neighbour_rows
-from fastcf.scores import Choices, Compute, Folding, ItemWeightScores, State
+from fastcf.scores import Breakdown, Choices, Compute, Folding, ItemWeightScores, State
 from fastcf.scores.histories import Histories
+from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
+from fastcf.scores.results import ids_of
 from fastcf.scores.seen import read_only_rows
 from fastcf.scores.stored import packed_rows, unpacked_rows
 from fastcf.serialization import Archive, register
@@ -79,6 +81,12 @@ class UserNeighbourFolding(Folding):
         choices = rated.choices.to_scipy(learnt.choices.shape[1])
         rows = None if rated.strangers else learnt.ids.rows(rated.ids)
         return state.replaced(scores=learnt.scores(learnt.neighbours(choices, rows, compute), known=False))
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return what each neighbour of a user gives to the scores of items."""
+        learnt: TrainedUsers = state.learnt
+        found = state.scores.contributions(user, items, compute)
+        return Breakdown(found.base, "user", ids_of(learnt.ids, found.rows), found.values)
 
 
 @register

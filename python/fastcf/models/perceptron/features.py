@@ -58,6 +58,13 @@ class PerceptronFolding(Folding):
     featured_sides = ("item",)
     why = ": a new user's network is trained by fit"
 
+    def unexplained(self, state: State) -> str:
+        """Return why there are no contributions of features."""
+        return (
+            "hidden layers are not linear, so that what features contribute does not add up to a score; explain with "
+            "UserRegression"
+        )
+
     def table(self, side: str, features: Any, caller: str) -> FeatureTable:
         """Return a table, also of a fitted factor model's items."""
         return item_table(features, caller)

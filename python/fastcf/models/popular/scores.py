@@ -14,7 +14,7 @@ from fastcf._backend import host
 from fastcf.models.popular.groups import best_of_rows
 from fastcf.scores import Compute, Identity, Link, Scores, Selection
 from fastcf.scores.links import Floats
-from fastcf.scores.protocol import Found, Rows
+from fastcf.scores.protocol import Contributions, Found, Rows
 from fastcf.scores.seen import read_only, read_only_rows
 
 __all__ = ["PopularScores"]
@@ -92,6 +92,17 @@ class PopularScores(Scores):
         scores = self.listed(users, items, compute)
         scores[np.isneginf(scores)] = self.rest
         return scores
+
+    @property
+    def explains(self) -> bool:
+        """True: a score is a constant."""
+        return True
+
+    def contributions(self, user: int, items: Rows, compute: Compute) -> Contributions:
+        """Return the popularity of items in the user's groups."""
+        scores = self.pairs(np.full(items.size, user, np.int32), items, compute)
+        base = {"popularity": scores.astype(np.float64)}
+        return Contributions(base, np.empty(0, np.int32), np.empty((0, items.size)))
 
     def block(self, users: Rows, compute: Compute) -> Floats:
         """Return the scores of all items for user rows; users of the same groups share the work."""

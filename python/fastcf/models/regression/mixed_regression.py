@@ -16,9 +16,11 @@ from fastcf.ids import extended
 from fastcf.models.bias import Explained, fit_explained_biases
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.regression.deviations import Residuals, chosen_penalty, shrunk_biases, solved
+from fastcf.models.regression.rows import feature_labels, named_features, stored_names
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
-from fastcf.scores import Compute, FactorScores, Folding, SeenItems, State
+from fastcf.scores import Breakdown, Compute, FactorScores, Folding, SeenItems, State
+from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.serialization import Archive, register
@@ -38,6 +40,7 @@ class Effects:
     explained: Floats  # the same, by row of the model
     reg: float  # penalty of a row's own bias
     slope_reg: float  # penalty of its slopes of the other side's features; 0: there are none
+    names: NDArray[Any] | None = None  # of the side's own features
 
     @property
     def n_features(self) -> int:
@@ -97,6 +100,17 @@ def _joined(side: str, slopes: Floats, features: Floats) -> Floats:
     return np.ascontiguousarray(np.hstack([slopes, features] if side == "user" else [features, slopes]))
 
 
+def _slopes_and_features(
+    scores: FactorScores, learnt: LearntEffects, side: str, user: int, items: Rows
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the features of a side of pairs of a user with items, and the other side's slopes of them, (m, n)."""
+    of_items = scores.item_vectors_of(items)
+    of_user = scores.user_factors[user].astype(np.float64) if user >= 0 else np.zeros(scores.n_factors)
+    n = learnt.n_slopes("user")
+    of_users = np.broadcast_to(of_user, of_items.shape)
+    return (of_users[:, :n], of_items[:, :n]) if side == "item" else (of_items[:, n:], of_users[:, n:])
+
+
 class MixedFolding(Folding):
     """Biases and slopes of new rows from their ratings; new rows by features have the common effects."""
 
@@ -137,6 +151,36 @@ class MixedFolding(Folding):
         for side, table in features.items():
             state = self._with_table(state, side, table, f"{caller}: {side}_features")
         return state
+
+    def unexplained(self, state: State) -> str:
+        """Return nothing: a score is a sum over features."""
+        return ""
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return what each feature of an item, and of the user, adds to the scores of a user row.
+
+        A feature counts for all alike and by the slope of the other side. Features of a side without slopes are not
+        among the factors: they are one constant.
+        """
+        scores, learnt = state.scores.as_factors(), state.learnt
+        assert scores is not None
+        base = scores.constants(user, items)
+        labels, terms = [], []
+        for side, rows in (("item", items), ("user", np.full(items.size, user, np.int32))):
+            effects, known = learnt.of(side), rows >= 0
+            explained = np.where(known, effects.explained[rows].astype(np.float64), 0.0)
+            base[f"{side} bias"] = base.get(f"{side} bias", 0.0) - explained
+            slopes, features = _slopes_and_features(scores, learnt, side, user, items)
+            if features.shape[1] == 0:
+                base[f"{side} features"] = explained
+                continue
+            common = effects.common.weights.astype(np.float64)
+            terms.append(((common + slopes) * features).T)
+            labels.append(feature_labels(effects.names, features.shape[1], f"{side} "))
+            base["mean"] = base.get("mean", 0.0) + explained - features @ common  # around the mean of the ratings
+        none = np.empty(0, str), np.empty((0, items.size))
+        ids, values = (np.concatenate(each) for each in (labels, terms)) if terms else none
+        return Breakdown(base, "feature", ids, values)
 
     @staticmethod
     def _with_table(state: State, side: str, table: FeatureTable, where: str) -> State:
@@ -354,8 +398,8 @@ class MixedRegression(Estimator):
             biases.mean,
         )
         learnt = LearntEffects(
-            Effects(biases.users, user_explained, biases.user_reg, user_slope_reg),
-            Effects(biases.items, item_explained, biases.item_reg, item_slope_reg),
+            Effects(biases.users, user_explained, biases.user_reg, user_slope_reg, users.names),
+            Effects(biases.items, item_explained, biases.item_reg, item_slope_reg, items.names),
         )
         seen = SeenItems(ratings.indptr, ratings.indices).padded(users.n_rows)
         folding = _folding(learnt)
@@ -382,6 +426,7 @@ class MixedRegression(Estimator):
         for side in _SIDES:
             effects = state.learnt.of(side)
             arrays |= {f"{side}_weights": effects.common.weights, f"{side}_explained": effects.explained}
+            arrays |= named_features(side, effects.names)
             meta |= {
                 f"{side}_centre": effects.common.centre,
                 f"{side}_bias_reg": effects.reg,
@@ -400,7 +445,8 @@ class MixedRegression(Estimator):
                 raise ValueError(f"{side}s: centre {centre}, penalties {reg} and {slope_reg}")
             weights = archive.array(f"{side}_weights", np.float32, (None,))
             explained = archive.array(f"{side}_explained", np.float32, (n,))
-            effects.append(Effects(Explained(weights, centre), explained, reg, slope_reg))
+            names = stored_names(archive, side, weights.size)
+            effects.append(Effects(Explained(weights, centre), explained, reg, slope_reg, names))
         learnt = LearntEffects(effects[0], effects[1])
         n_features = learnt.n_slopes("user") + learnt.n_slopes("item")
         if scores.user_factors.shape[1] != n_features:

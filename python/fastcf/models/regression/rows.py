@@ -19,13 +19,23 @@ from fastcf.ids import extended
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.preprocessing import FeatureTable, as_feature_table
 from fastcf.ratings import Ratings
-from fastcf.scores import Compute, FactorScores, Folding, Identity, SeenItems, Sigmoid, State, Targets
+from fastcf.scores import Breakdown, Compute, FactorScores, Folding, Identity, SeenItems, Sigmoid, State, Targets
+from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
 from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS, log_odds
 from fastcf.serialization import Archive
 
-__all__ = ["CONSTRAINTS", "RowRegression", "fitted_state", "loaded_state", "packed"]
+__all__ = [
+    "CONSTRAINTS",
+    "RowRegression",
+    "feature_labels",
+    "fitted_state",
+    "loaded_state",
+    "named_features",
+    "packed",
+    "stored_names",
+]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -135,6 +145,7 @@ class LearntRegressions:
     coef: Floats
     intercept: Floats
     n_iter: int
+    names: NDArray[Any] | None = None  # of the features
 
 
 class RegressionFolding(Folding):
@@ -154,7 +165,7 @@ class RegressionFolding(Folding):
             rated.csr, rated.weights, features, scores.global_mean, compute.n_threads, caller
         )
         scores = scores.replaced(**{f"{self.side}_factors": coef, f"{self.side}_bias": bias})
-        return _state_of(self.side, state.replaced(scores=scores), self.regression, n_iter)
+        return _state_of(self.side, state.replaced(scores=scores), self.regression, n_iter, state.learnt.names)
 
     def fold_features(self, state: State, features: Mapping[str, FeatureTable], compute: Compute, caller: str) -> State:
         """Append the features of new rows; known rows get new ones."""
@@ -172,18 +183,46 @@ class RegressionFolding(Folding):
         seen = None if state.seen is None else state.seen.padded(len(ids))
         return state.replaced(users=ids, scores=scores, seen=seen)
 
+    def unexplained(self, state: State) -> str:
+        """Return nothing: a score is a sum over features."""
+        return ""
+
+    def breakdown(self, state: State, user: int, items: Rows, compute: Compute) -> Breakdown:
+        """Return what each feature adds to the scores of a user row, and the intercepts."""
+        scores = _factors(state)
+        of_user = scores.user_factors[user].astype(np.float64) if user >= 0 else np.zeros(scores.n_factors)
+        terms = of_user[:, None] * scores.item_vectors_of(items).T
+        base = {"intercept": np.asarray(sum(scores.constants(user, items).values(), np.zeros(items.size)))}
+        return Breakdown(base, "feature", feature_labels(state.learnt.names, scores.n_factors), terms)
+
+
+def feature_labels(names: NDArray[Any] | None, n: int, of: str = "") -> NDArray[np.str_]:
+    """Return the names of features, or their numbers; ``of``: what comes before each."""
+    return np.array([f"{of}{name}" for name in (range(n) if names is None else names.tolist())], dtype=str)
+
+
+def named_features(side: str, names: NDArray[Any] | None) -> dict[str, NDArray[Any]]:
+    """Return the names of a side's features as arrays of a file."""
+    return {} if names is None else {f"{side}_feature_names": names}
+
+
+def stored_names(archive: Archive, side: str, n: int) -> NDArray[Any] | None:
+    """Return the names of a side's features that a file holds; None where it has none."""
+    name = f"{side}_feature_names"
+    return archive.array(name, None, (n,)) if name in archive.arrays else None
+
 
 def _dense(table: FeatureTable) -> Floats:
     matrix = table.matrix.toarray() if table.is_sparse else table.matrix
     return np.ascontiguousarray(matrix)
 
 
-def _state_of(side: str, state: State, regression: RowRegression, n_iter: int) -> State:
+def _state_of(side: str, state: State, regression: RowRegression, n_iter: int, names: NDArray[Any] | None) -> State:
     """Return a state of scores and the other learnt values of regressions."""
     scores = _factors(state)
     users = scores.user_factors, scores.user_bias
     coef, bias = users if side == "user" else (scores.item_factors, scores.item_bias)
-    learnt = LearntRegressions(coef, bias + np.float32(scores.global_mean), n_iter)
+    learnt = LearntRegressions(coef, bias + np.float32(scores.global_mean), n_iter, names)
     return state.replaced(learnt=learnt, folding=RegressionFolding(side, regression))
 
 
@@ -229,14 +268,14 @@ def fitted_state(
         more = {"users": table.ids, "seen": seen}
     if targets.labels:
         more["rating_range"] = (0.0, 1.0)
-    return _state_of(side, State.of(ratings, backend, scores, targets=targets, **more), regression, n_iter)
+    return _state_of(side, State.of(ratings, backend, scores, targets=targets, **more), regression, n_iter, table.names)
 
 
 def packed(state: State) -> Packed:
     """Return the contents of a file of regressions."""
     scores = _factors(state)
     return Packed(
-        factor_arrays(scores),
+        factor_arrays(scores) | named_features(_OTHER[state.folding.side], state.learnt.names),  # type: ignore[attr-defined]  # its own
         {"global_mean": scores.global_mean, "n_iter": state.learnt.n_iter},
         params={**asdict(state.folding.regression), "threshold": state.targets.threshold},  # type: ignore[attr-defined]  # its own
     )
@@ -245,4 +284,5 @@ def packed(state: State) -> Packed:
 def loaded_state(side: str, archive: Archive, common: State, regression: RowRegression) -> State:
     """Return the state that a file holds."""
     scores = factors_from(archive, common, Sigmoid() if common.targets.labels else Identity())
-    return _state_of(side, common.replaced(scores=scores), regression, int(archive.meta["n_iter"]))
+    names = stored_names(archive, _OTHER[side], scores.n_factors)
+    return _state_of(side, common.replaced(scores=scores), regression, int(archive.meta["n_iter"]), names)

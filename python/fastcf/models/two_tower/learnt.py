@@ -193,6 +193,13 @@ class TowerFolding(Folding):
     featured_sides = SIDES
     why = ": pass their features"
 
+    def unexplained(self, state: State) -> str:
+        """Return why there are no contributions of features."""
+        return (
+            "hidden layers are not linear, so that what features contribute does not add up to a score; explain with "
+            "MixedRegression"
+        )
+
     def __init__(self, baseline: Baseline | None) -> None:
         self.rated_sides = () if baseline is None else SIDES
 
