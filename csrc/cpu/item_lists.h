@@ -22,7 +22,7 @@ class ListOfUser {
     float threshold() const { return list_.threshold(); }
 
     void take(float score, std::int32_t item) {
-        if (score != score) return;
+        if (!(score > -std::numeric_limits<float>::infinity())) return;
         const std::uint64_t key = rank_key(score, item);
         if (key <= list_.floor()) return;
         while (seen_ != seen_end_ && *seen_ < item) ++seen_;
@@ -42,6 +42,25 @@ class ListOfUser {
     TopList list_;
     const std::uint64_t* keys_;
     const std::int32_t *seen_ = nullptr, *seen_end_ = nullptr;  // what is left of the seen items
+};
+
+// What a selection adds to the scores of items.
+class ItemBias {
+  public:
+    explicit ItemBias(const TopkQuery& selection) : bias_(selection.item_bias) {}
+
+    bool empty() const { return bias_.empty(); }
+    float of(std::int32_t item) const { return bias_.empty() ? 0.0f : bias_[item]; }
+    void add_to(float* row) const {
+        for (std::int64_t i = 0; i < bias_.size; ++i) row[i] += bias_[i];
+    }
+    // What a score without it must be greater than to enter a list: anything, where it is to be added.
+    float threshold(const ListOfUser& list) const {
+        return bias_.empty() ? list.threshold() : std::numeric_limits<float>::quiet_NaN();
+    }
+
+  private:
+    VectorView<const float> bias_;
 };
 
 }  // namespace fastcf

@@ -88,6 +88,7 @@ void best_by_user(const ItemScoresQuery& query, const Histories& histories, cons
                   int threads) {
     const std::int64_t n = ids.cols, n_items = query.weights.rows;
     const bool few = !pool.ids.empty() && pool.size * kFewCandidates < n_items;
+    const ItemBias bias(selection);
     AlignedBuffer<float> rows(few ? 0 : threads * row_stride(n_items));
     AlignedBuffer<std::uint64_t> keys(threads * capacity);
     parallel_for(query.users.size, threads, [&](std::int64_t u, int thread) {
@@ -96,11 +97,12 @@ void best_by_user(const ItemScoresQuery& query, const Histories& histories, cons
         if (few) {
             for (std::int64_t at = 0; at < pool.size; ++at) {
                 const std::int32_t id = pool.id(at);
-                list.take(histories.size(u) > 0 ? histories.score(u, id) : histories.base(id), id);
+                list.take((histories.size(u) > 0 ? histories.score(u, id) : histories.base(id)) + bias.of(id), id);
             }
         } else {
             float* row = rows.data() + thread * row_stride(n_items);
             histories.score_row(u, row);
+            bias.add_to(row);
             float threshold = list.threshold();
             for (std::int64_t at = 0; at < pool.size; ++at) {
                 const std::int32_t id = pool.id(at);
@@ -118,6 +120,7 @@ void best_of_chunk(const ItemScoresQuery& query, const Histories& histories, con
                    const TopkPool& pool, std::int64_t begin, std::int64_t end, MatrixView<std::int32_t> ids,
                    MatrixView<float> scores, std::int64_t capacity) {
     const std::int64_t n = ids.cols, n_users = end - begin;
+    const ItemBias bias(selection);
     AlignedBuffer<float> panel(query.weights.rows * kItemPanel);
     AlignedBuffer<std::uint64_t> keys(n_users * capacity);
     std::vector<ListOfUser> lists;
@@ -133,13 +136,13 @@ void best_of_chunk(const ItemScoresQuery& query, const Histories& histories, con
             alignas(kAlignment) float block[kItemPanel];
             std::uint64_t hits = real;
             if (histories.size(begin + u) > 0)
-                hits &= histories.kernels().panel(histories.rows(begin + u, panel.data(), kItemPanel), list.threshold(),
-                                                  block);
+                hits &= histories.kernels().panel(histories.rows(begin + u, panel.data(), kItemPanel),
+                                                  bias.threshold(list), block);
             else
                 for (std::int64_t c = 0; c < count; ++c) block[c] = histories.base(pool.id(first + c));
             for (; hits != 0; hits &= hits - 1) {
                 const int c = std::countr_zero(hits);
-                list.take(block[c], pool.id(first + c));
+                list.take(block[c] + bias.of(pool.id(first + c)), pool.id(first + c));
             }
         }
     }

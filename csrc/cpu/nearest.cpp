@@ -74,6 +74,7 @@ void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView
     search.items = query.items;
     search.candidates = query.candidates;
     search.excluded = query.excluded;
+    search.item_bias = query.item_bias;
     search.n_threads = query.n_threads;
 
     const OwnRows own(query.query_rows);
@@ -86,7 +87,7 @@ void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView
         items_copy = normalised(query.items, query.n_threads);
         search.queries = {queries_copy.data(), n_queries, k, k};
         search.items = {items_copy.data(), n_items, k, k};
-    } else if (query.metric == Metric::euclidean) {
+    } else if (query.metric == Metric::euclidean && query.item_bias.empty()) {
         items_copy = half_squared_norms(query.items, query.n_threads);
         search.item_bias = {items_copy.data(), n_items};
     }

@@ -93,10 +93,11 @@ class SparseScores {
 // Takes the best of a row of scores by the kernel that compares the scores of factors, of which there are none here.
 class RowScan {
   public:
-    explicit RowScan(const TopkPool& pool)
+    RowScan(const TopkPool& pool, const TopkQuery& selection)
         : pool_(pool),
+          bias_(selection),
           width_(kernels_.panel_width),
-          gathered_(pool.ids.empty() ? 0 : (pool.size + width_ - 1) / width_ * width_) {
+          gathered_(pool.ids.empty() && bias_.empty() ? 0 : (pool.size + width_ - 1) / width_ * width_) {
         std::fill_n(gathered_.data(), gathered_.size(), 0.0f);
     }
     static std::int64_t padded(std::int64_t n_items) {
@@ -105,9 +106,8 @@ class RowScan {
 
     // `row` has padded() floats.
     void take(const float* row, ListOfUser& list) {
-        if (!pool_.ids.empty()) {
-            for (std::int64_t at = 0; at < pool_.size; ++at)
-                gathered_[at] = row[pool_.ids[static_cast<std::size_t>(at)]];
+        if (gathered_.size() > 0) {
+            for (std::int64_t at = 0; at < pool_.size; ++at) gathered_[at] = row[pool_.id(at)] + bias_.of(pool_.id(at));
             row = gathered_.data();
         }
         alignas(kAlignment) float scores[kMaxPanelWidth];
@@ -128,6 +128,7 @@ class RowScan {
 
   private:
     const TopkPool& pool_;
+    const ItemBias bias_;
     const TopkKernels& kernels_ = FASTCF_SELECT_ISA(topk_kernels);
     std::int64_t width_;
     AlignedBuffer<float> gathered_;
@@ -222,7 +223,7 @@ void sparse_item_scores_best(const SparseItemScoresQuery& query, TopkQuery selec
             space.row = AlignedBuffer<float>(stride);
             std::fill_n(space.row.data(), stride, 0.0f);
             space.keys = AlignedBuffer<std::uint64_t>(capacity);
-            space.scan = std::make_unique<RowScan>(pool);
+            space.scan = std::make_unique<RowScan>(pool, selection);
         }
         for (std::int64_t u = begin; u < end; ++u) {
             const std::int32_t user = query.users[u];

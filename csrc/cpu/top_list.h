@@ -52,8 +52,8 @@ class TopList {
 
     // Keys at or below it no longer enter.
     std::uint64_t floor() const { return floor_; }
-    // A score enters only if it is greater, or if this is NaN (still filling).
-    float threshold() const { return floor_ == kNoRank ? std::numeric_limits<float>::quiet_NaN() : rank_score(floor_); }
+    // A score enters only if it is greater.
+    float threshold() const { return floor_ == kNoRank ? -std::numeric_limits<float>::infinity() : rank_score(floor_); }
 
     void push(std::uint64_t key) {
         buffer_[size_++] = key;

@@ -215,7 +215,7 @@ class Search {
         for (; hits != 0; hits &= hits - 1) {
             const int lane = std::countr_zero(hits);
             const float score = scores[lane];
-            if (score != score) continue;
+            if (!(score > -std::numeric_limits<float>::infinity())) continue;
             const std::int32_t id = pool_.id(position + lane);
             const std::uint64_t key = rank_key(score, id);
             if (key <= standing.list.floor()) continue;

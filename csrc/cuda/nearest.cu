@@ -102,6 +102,7 @@ void nearest(const NearestQuery& given, MatrixView<std::int32_t> ids, MatrixView
     search.items = query.items;
     search.candidates = query.candidates;
     search.excluded = query.excluded;
+    search.item_bias = query.item_bias;
     if (query.metric == Metric::dot || n_queries == 0 || n == 0) {
         const OwnRows own(query.query_rows);
         search.seen_indptr = own.seen_indptr();
@@ -117,11 +118,13 @@ void nearest(const NearestQuery& given, MatrixView<std::int32_t> ids, MatrixView
         made = normalised(query.items);
         search.items = {made.data(), n_items, k, k};
     } else {
-        made = DeviceArray<float>(n_items);
         search.items = {plain.data(), n_items, k, query.items.stride};
-        search.item_bias = {made.data(), n_items};
-        FASTCF_LAUNCH(half_squared_norms_kernel, blocks_for(n_items, kWarps), kThreads, 0, plain.data(),
-                      query.items.stride, n_items, k, made.data());
+        if (query.item_bias.empty()) {
+            made = DeviceArray<float>(n_items);
+            search.item_bias = {made.data(), n_items};
+            FASTCF_LAUNCH(half_squared_norms_kernel, blocks_for(n_items, kWarps), kThreads, 0, plain.data(),
+                          query.items.stride, n_items, k, made.data());
+        }
     }
     const std::int64_t size = sort_size(std::min(n, std::max<std::int64_t>(n_items, 1)), kWarp);
     const bool spilt = !cosine && size > kSortedInShared;

@@ -29,13 +29,13 @@ void leave_out_kernel(Global<const std::int64_t> indptr, Global<const std::int32
 }
 
 // A block per user: the n best of a row of scores, found by halving the interval of their keys (some ten passes over
-// the row, 4 bytes a score from L2) and sorted in `size` places of shared memory, or of `spill`. Bound by L2.
-// Deterministic.
+// the row, 4 bytes a score from L2, as many of a bias) and sorted in `size` places of shared memory, or of `spill`.
+// Bound by L2. Deterministic.
 template <bool Spilt>
 FASTCF_KERNEL(kListThreads)
-void best_of_rows_kernel(Global<const float> all_scores, std::int64_t n_items, Global<const std::int32_t> pool,
-                         std::int64_t pool_size, std::int64_t size, Global<std::uint64_t> spill, std::int64_t n,
-                         Global<std::int32_t> ids, Global<float> scores) {
+void best_of_rows_kernel(Global<const float> all_scores, Global<const float> item_bias, std::int64_t n_items,
+                         Global<const std::int32_t> pool, std::int64_t pool_size, std::int64_t size,
+                         Global<std::uint64_t> spill, std::int64_t n, Global<std::int32_t> ids, Global<float> scores) {
     FASTCF_SHARED(std::uint64_t, scratch, kWarp);
     FASTCF_SHARED(int, gathered, 1);
     const std::int64_t user = blockIdx.x;
@@ -44,8 +44,9 @@ void best_of_rows_kernel(Global<const float> all_scores, std::int64_t n_items, G
         for (std::int64_t at = threadIdx.x; at < pool_size; at += blockDim.x) {
             std::int32_t item = static_cast<std::int32_t>(at);
             if (pool != nullptr) item = pool[at];
-            const float score = all_scores[user * n_items + item];
-            if (score == score) take(rank_key(score, item));
+            float score = all_scores[user * n_items + item];
+            if (item_bias != nullptr) score += item_bias[item];
+            if (score > -std::numeric_limits<float>::infinity()) take(rank_key(score, item));
         }
     };
     write_best(each, best, size, n, scratch, gathered, ids + user * n, scores + user * n);
@@ -84,6 +85,7 @@ void best_of_score_rows(TopkQuery selection, MatrixView<std::int32_t> ids, Matri
     const std::int64_t n_users = ids.rows, n = ids.cols, n_items = selection.items.rows;
     if (n_users == 0 || n == 0) return;
     const DeviceArray<std::int32_t> pool_ids(pool.ids);
+    const In<float> item_bias(selection.item_bias);
     const std::int64_t size = sort_size(std::min(n, pool.size), 64);
     const bool spilt = size > kSortedInShared;
     const std::int64_t pass = users_at_once(n_users, 4 * n_items + 8 * n + (spilt ? 8 * size : 0));
@@ -106,11 +108,11 @@ void best_of_score_rows(TopkQuery selection, MatrixView<std::int32_t> ids, Matri
         const Out<std::int32_t> pass_ids(ids.row(first), users * n);
         const Out<float> pass_scores(scores.row(first), users * n);
         if (spilt)
-            FASTCF_LAUNCH((best_of_rows_kernel<true>), users, threads, 0, all.data(), n_items, pool_ids.data(),
-                          pool.size, size, spill.data(), n, pass_ids.data(), pass_scores.data());
+            FASTCF_LAUNCH((best_of_rows_kernel<true>), users, threads, 0, all.data(), item_bias.data(), n_items,
+                          pool_ids.data(), pool.size, size, spill.data(), n, pass_ids.data(), pass_scores.data());
         else
-            FASTCF_LAUNCH((best_of_rows_kernel<false>), users, threads, size * 8, all.data(), n_items, pool_ids.data(),
-                          pool.size, size, spill.data(), n, pass_ids.data(), pass_scores.data());
+            FASTCF_LAUNCH((best_of_rows_kernel<false>), users, threads, size * 8, all.data(), item_bias.data(), n_items,
+                          pool_ids.data(), pool.size, size, spill.data(), n, pass_ids.data(), pass_scores.data());
         pass_ids.finish();
         pass_scores.finish();
     }

@@ -127,7 +127,7 @@ void topk_scan_kernel(Task task, Rows<Stored> queries, Rows<Stored> items, Lists
     constexpr int kUsers = T::kUsers, kItems = T::kItems;
     FASTCF_SHARED(float, user_slabs, 2 * kDepth * kUsers);
     FASTCF_SHARED(float, item_slabs, 2 * kDepth * kItems);
-    FASTCF_SHARED(float, floors, kUsers);  // NaN: everything is above
+    FASTCF_SHARED(float, floors, kUsers);
     FASTCF_SHARED(int, lengths, kUsers);
     FASTCF_SHARED(int, checked, kUsers);  // entries at the front of a list that are known to be unseen
     FASTCF_SHARED(int, full, 2);          // whether a list is too long; of even and of odd tiles
@@ -141,7 +141,8 @@ void topk_scan_kernel(Task task, Rows<Stored> queries, Rows<Stored> items, Lists
     int left = task.pool_size - first_item < task.range ? task.pool_size - first_item : task.range;  // of the range
 
     if (t < kUsers) {
-        floors[t] = t < n_users ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity();
+        const float highest = std::numeric_limits<float>::infinity();
+        floors[t] = t < n_users ? -highest : highest;
         lengths[t] = 0;
         checked[t] = 0;
     }
@@ -229,7 +230,7 @@ void topk_scan_kernel(Task task, Rows<Stored> queries, Rows<Stored> items, Lists
                     for (int j = 0; j < T::kMicroItems; ++j) {
                         const float score = sums[i][j];
                         const int r = T::item(item_thread, j);
-                        if (score <= floor || score != score || r >= left) continue;
+                        if (!(score > floor) || r >= left) continue;
                         const int place = atomic_add(lengths + user, 1);
                         list[place] = rank_key(score, item_at(task, first_item + r));
                         if (place >= lists.limit) atomic_max(full + parity, 1);

@@ -22,12 +22,11 @@ struct ItemScoresQuery {
 //
 //   block          out (m, n_items), written completely
 //   pairs          out[e] = s(users[e], items[e]); item -1: 0
-//   best           as topk() of ops/topk.h: the ids.cols best items of each user, ties by the smaller item row, never
-//   one
-//                  that was seen, excluded, is no candidate or whose score is NaN; ends in id -1, score -infinity
+//   best           as topk() of ops/topk.h, by the score and the selection's item_bias: the ids.cols best items of each
+//                  user, ties by the smaller item row, never one that was seen, excluded, is no candidate or whose sum
+//                  is NaN or -infinity; ends in id -1, score -infinity
 //   numbers        float32: multiply-adds in the order of the history, from 0. The same bits by all three functions,
-//   for
-//                  any other users, selection and number of threads.
+//                  for any other users, selection and number of threads.
 //   cost           n_items multiply-adds per entry of a history, and never a score in memory but those of `block`. Many
 //                  users are taken together, 64 columns of weights at a time, which are copied side by side: their rows
 //                  then come from the second-level cache, and bound it. For few users rows are read as they lie: bound

@@ -18,6 +18,7 @@ struct NearestQuery {
     VectorView<const std::int32_t> query_rows;                 // (m,) or empty: the item each query is, -1 for none
     std::optional<VectorView<const std::int32_t>> candidates;  // unique item rows; absent: every item
     VectorView<const std::int32_t> excluded;                   // item rows that nobody gets
+    VectorView<const float> item_bias;                         // (n_items,) or empty, see below; not for cosines
     int n_threads = 0;                                         // <= 0: as many as OpenMP would use
 };
 
@@ -27,10 +28,13 @@ struct NearestQuery {
 //   cosine     scores are cosines in [-1, 1], descending; a row of zeros has cosine 0 with everything
 //   euclidean  scores are distances, ascending
 //
+// item_bias is what searches of the same items share: for dot it is added to the products, for euclidean it stands in
+// place of -|q|^2 / 2. -infinity leaves an item out, at no cost.
+//
 // Rows with too few items end in id -1 and score -infinity (dot, cosine) or +infinity (euclidean). Items whose score
-// is NaN are left out. Built on topk() (ops/topk.h), with its determinism and cost: cosine searches normalised copies;
-// euclidean selects by <p, q> - |q|^2 / 2 in float32, then computes the distances of the selected items from the
-// differences in float64 and orders by them.
+// is NaN or beyond float32 are left out. Built on topk() (ops/topk.h), with its determinism and cost: cosine searches
+// normalised copies; euclidean selects by <p, q> - |q|^2 / 2 in float32, then computes the distances of the selected
+// items from the differences in float64 and orders by them.
 //
 // Throws std::invalid_argument as topk() does, and for query_rows outside [-1, n_items).
 void nearest(const NearestQuery& query, MatrixView<std::int32_t> ids, MatrixView<float> scores);
@@ -40,6 +44,9 @@ inline void check_nearest(const NearestQuery& query) {
     const std::int64_t n_queries = query.queries.rows, n_items = query.items.rows;
     check(query.queries.cols == query.items.cols, "nearest: queries and items must have as many columns; got ",
           query.queries.cols, " and ", query.items.cols);
+    check(query.item_bias.empty() || query.metric != Metric::cosine, "nearest: item_bias must be None for cosines");
+    check(query.item_bias.empty() || query.item_bias.size == n_items,
+          "nearest: item_bias must have one entry per item (", n_items, "); got ", query.item_bias.size);
     check(query.query_rows.empty() || query.query_rows.size == n_queries,
           "nearest: query_rows must have one entry per query (", n_queries, "); got ", query.query_rows.size);
     for (std::int64_t u = 0; u < query.query_rows.size; ++u)

@@ -25,7 +25,7 @@ struct SparseItemScoresQuery {
 //   block          out (m, n_items), written completely
 //   pairs          out[e] = s(users[e], items[e]); item -1: 0
 //   best           as topk(), whose seen items, candidates and excluded items `selection` has: the ids.cols best items
-//                  of each user
+//                  of each user, by the score and the selection's item_bias
 //   numbers        float32: multiply-adds in the order of the history, from 0; the same bits by all three functions,
 //                  for any other users, selection and number of threads
 //   cost           per user one addition in a random place of n_items floats for each weight of each entry of the

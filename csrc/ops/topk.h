@@ -15,7 +15,7 @@ namespace fastcf {
 struct TopkQuery {
     MatrixView<const float> queries;                           // (m, k)
     MatrixView<const float> items;                             // (n_items, k), n_items < 2^31
-    VectorView<const float> item_bias;                         // (n_items,) or empty: no bias
+    VectorView<const float> item_bias;                         // (n_items,) or empty: none; -infinity: in no list
     VectorView<const std::int64_t> seen_indptr;                // (m + 1,) or empty: nothing was seen
     VectorView<const std::int32_t> seen_indices;               // sorted within each row
     std::optional<VectorView<const std::int32_t>> candidates;  // unique item rows; absent: every item
@@ -26,7 +26,8 @@ struct TopkQuery {
 
 // For each query u the ids.cols best items by the score s(u, i) = <queries_u, items_i> + bias_i, in the order of
 // math/order.h: score descending, ties by the smaller item row. Never an item that u has seen, that is excluded, that
-// is no candidate, or whose score is NaN. Rows with too few items end in id -1, score -infinity.
+// is no candidate, or whose score is NaN or -infinity. Rows with too few items end in id -1, score -infinity.
+// To leave out many items at no cost, call after call, give them a bias of -infinity.
 //
 //   ids, scores   (m, n), n >= 0; written completely; must not overlap the inputs
 //   numbers       float32: the bias, then k multiply-adds in the order of the factors. A pair's score does not depend
@@ -75,11 +76,11 @@ inline void check_topk(const TopkQuery& query, const MatrixView<std::int32_t>& i
     check_items(query.excluded, "excluded");
 }
 
-// The selection of lists whose scores are not products of factors: it has the shapes that checks are about.
+// The selection of lists whose scores are not products of factors, for which item_bias is added to scores: it has the
+// shapes that checks are about.
 inline TopkQuery selection_among(std::int64_t n_queries, std::int64_t n_items, TopkQuery selection) {
     selection.queries = {nullptr, n_queries, 0, 0};
     selection.items = {nullptr, n_items, 0, 0};
-    selection.item_bias = {};
     return selection;
 }
 

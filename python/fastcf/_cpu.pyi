@@ -470,6 +470,7 @@ def item_scores_best(
     seen_indices: NDArray[np.int32] | None = None,
     candidates: NDArray[np.int32] | None = None,
     excluded: NDArray[np.int32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def in_batch_softmax(
@@ -679,6 +680,7 @@ def nearest(
     query_rows: NDArray[np.int32] | None = None,
     candidates: NDArray[np.int32] | None = None,
     excluded: NDArray[np.int32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def normalize(x: NDArray[np.floating[Any]], length: float = 1.0, n_threads: int = 0) -> NDArray[Any]: ...
@@ -837,6 +839,7 @@ def sparse_item_scores_best(
     seen_indices: NDArray[np.int32] | None = None,
     candidates: NDArray[np.int32] | None = None,
     excluded: NDArray[np.int32] | None = None,
+    item_bias: NDArray[np.float32] | None = None,
     n_threads: int = 0,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
 def spmm(

@@ -45,11 +45,11 @@ def allowed(n_queries, n_items, seen=None, candidates=None, excluded=None):
 
 
 def topk(score, mask, n, padding=-np.inf):
-    """Return the n best allowed items per row: score descending, ties by the smaller item; NaN never."""
+    """Return the n best allowed items per row: score descending, ties by the smaller item; NaN and -inf never."""
     ids = np.full((len(score), n), -1, np.int64)
     best = np.full((len(score), n), padding)
     for user, row in enumerate(score):
-        items = np.flatnonzero(mask[user] & ~np.isnan(row))
+        items = np.flatnonzero(mask[user] & (row > -np.inf))
         order = items[np.argsort(-row[items], kind="stable")][:n]
         ids[user, : len(order)] = order
         best[user, : len(order)] = row[order]

@@ -37,13 +37,14 @@ def cases(draw):
     candidates = rng.permutation(n_items)[:few].astype(np.int32) if draw(st.booleans()) else None
     excluded = rng.integers(0, n_items, 3).astype(np.int32) if draw(st.booleans()) else None
     n = draw(st.sampled_from([0, 1, 10, n_items, n_items + 3]))
-    return mask, history, weights, base, users, seen, candidates, excluded, n, draw(st.sampled_from([1, 2, 3]))
+    bias = rng.choice(np.float32([-np.inf, -2, 0, 1]), n_items) if draw(st.booleans()) else None
+    return mask, history, weights, base, users, seen, candidates, excluded, bias, n, draw(st.sampled_from([1, 2, 3]))
 
 
 @given(cases())
 @settings(max_examples=80)
 def test_item_scores_equal_reference_with_ties(backend, case):
-    mask, history, weights, base, users, seen, candidates, excluded, n, n_threads = case
+    mask, history, weights, base, users, seen, candidates, excluded, bias, n, n_threads = case
     n_items = len(weights)
     rows = csr(mask, history)
     exact = reference.item_scores(history, weights, users, np.zeros(n_items) if base is None else base)
@@ -56,8 +57,10 @@ def test_item_scores_equal_reference_with_ties(backend, case):
         np.testing.assert_array_equal(pairs, np.where(items < 0, 0, exact[np.arange(users.size), items]))
     indptr, indices = (None, None) if seen is None else lists(seen)
     got = backend.item_scores_best(
-        *rows, users, weights, n, base, indptr, indices, candidates, excluded, n_threads=n_threads
+        *rows, users, weights, n, base, indptr, indices, candidates, excluded, bias, n_threads
     )
+    if bias is not None:
+        exact = exact + bias
     allowed = reference.allowed(users.size, n_items, seen, candidates, excluded)
     for found, wanted in zip(got, reference.topk(exact, allowed, n), strict=True):
         np.testing.assert_array_equal(found, wanted)

@@ -87,6 +87,18 @@ def test_nearest_candidates_and_excluded_are_obeyed(backend):
     np.testing.assert_array_equal(ids, [[5, 1, -1, -1]])
 
 
+@pytest.mark.parametrize("metric", ["dot", "euclidean"])
+def test_nearest_with_a_bias_is_without_what_it_leaves_out(backend, metric):
+    rng = np.random.default_rng(2)
+    items = rng.integers(-3, 4, (300, 5)).astype(np.float32)
+    rows, excluded = np.arange(40, dtype=np.int32), np.flatnonzero(rng.random(300) < 0.3).astype(np.int32)
+    bias = -(items**2).sum(axis=1) / 2 if metric == "euclidean" else np.zeros(300, np.float32)
+    bias[excluded] = -np.inf
+    wanted = backend.nearest(items[rows], items, 12, metric, rows, None, excluded)
+    for got, one in zip(backend.nearest(items[rows], items, 12, metric, rows, item_bias=bias), wanted, strict=True):
+        np.testing.assert_array_equal(got, one)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_nearest_many_neighbours_equal_reference(backend, metric):
     rng = np.random.default_rng(5)
@@ -139,6 +151,8 @@ V = np.ones((4, 3), np.float32)
         ({"query_rows": np.int32([0, 1, 4, 2])}, ValueError, r"query_rows must lie in \[-1, 4\); got 4 at entry 2"),
         ({"query_rows": np.int64([0, 1, 2, 3])}, TypeError, "query_rows must have dtype int32; got int64"),
         ({"queries": np.ones((1, 2), np.float32)}, ValueError, "as many columns; got 2 and 3"),
+        ({"item_bias": np.zeros(3, np.float32)}, ValueError, r"item_bias must have one entry per item \(4\); got 3"),
+        ({"item_bias": np.zeros(4, np.float32), "metric": "cosine"}, ValueError, "item_bias must be None for cosines"),
         ({"n": -2}, ValueError, "n must not be negative; got -2"),
     ],
 )

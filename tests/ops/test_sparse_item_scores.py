@@ -76,9 +76,10 @@ def test_sparse_item_scores_of_blocks_and_pairs_equal_products(backend, seed, n_
     st.booleans(),
     st.booleans(),
     st.booleans(),
+    st.booleans(),
 )
 def test_sparse_item_scores_best_are_those_of_the_block(
-    backend, seed, n_users, n_items, n, seen_given, candidates_given, excluded_given
+    backend, seed, n_users, n_items, n, seen_given, candidates_given, excluded_given, biased
 ):
     rng, history, weights, users, base = problem(seed, n_users, n_items, 20)
     x, w = rows_of(history), weights_of(weights)
@@ -91,8 +92,11 @@ def test_sparse_item_scores_best_are_those_of_the_block(
         options["candidates"] = rng.permutation(n_items)[: n_items // 2].astype(np.int32)
     if excluded_given:
         options["excluded"] = rng.permutation(n_items)[: n_items // 3].astype(np.int32)
-    ids, scores = backend.sparse_item_scores_best(*x, users, *w, n, base, **options, n_threads=2)
     block = backend.sparse_item_scores_block(*x, users, *w, base)
+    if biased:
+        options["item_bias"] = rng.choice(np.float32([-np.inf, -0.5, 0, 1]), n_items)
+        block = block + options["item_bias"]
+    ids, scores = backend.sparse_item_scores_best(*x, users, *w, n, base, **options, n_threads=2)
     mask = reference.allowed(users.size, n_items, seen, options.get("candidates"), options.get("excluded"))
     expected_ids, expected = reference.topk(block, mask, n)
     np.testing.assert_array_equal(ids, expected_ids)

@@ -167,8 +167,19 @@ def test_topk_nan_scores_are_never_returned(backend):
 def test_topk_infinite_scores_are_ordered(backend):
     bias = np.float32([0, -np.inf, np.inf, 1, np.inf, -np.inf])
     ids, scores = call(backend, np.zeros((1, 0)), np.zeros((6, 0)), bias, 7)
-    np.testing.assert_array_equal(ids, [[2, 4, 3, 0, 1, 5, -1]])
+    np.testing.assert_array_equal(ids, [[2, 4, 3, 0, -1, -1, -1]])  # -inf: never
     np.testing.assert_array_equal(scores[0], [np.inf, np.inf, 1, 0, -np.inf, -np.inf, -np.inf])
+
+
+@pytest.mark.parametrize(("m", "n", "share"), [(1, 10, 0.5), (20, 7, 0.9), (150, 30, 1.0), (2, 3_000, 0.1)])
+def test_topk_bias_of_minus_infinity_is_exclusion(backend, m, n, share):
+    rng = np.random.default_rng(m)
+    queries, items, bias = rng.standard_normal((m, 9)), rng.standard_normal((3_000, 9)), rng.standard_normal(3_000)
+    excluded = np.flatnonzero(rng.random(3_000) < share)
+    wanted = call(backend, queries, items, bias, n, excluded=excluded)
+    bias[excluded] = -np.inf
+    for got, one in zip(call(backend, queries, items, bias, n), wanted, strict=True):
+        np.testing.assert_array_equal(got, one)
 
 
 def test_topk_zero_signs_tie(backend):
@@ -226,7 +237,9 @@ def halves():
 def test_topk_half_storage_rounds_items_and_queries_as_numpy_does(backend):
     values, rounded = halves()
     ids, scores = call(backend, [[1.0]], values[:, None], None, len(values), storage="float16")
-    np.testing.assert_array_equal(scores[0], rounded[ids[0]])
+    there = np.isfinite(rounded) | (rounded > 0)  # -inf: never
+    np.testing.assert_array_equal(scores[0, : there.sum()], rounded[ids[0, : there.sum()]])
+    assert (ids[0, there.sum() :] == -1).all()
     ids, _ = call(backend, values[:300, None], [[1.0], [0.0]], [0, 1e-30], 1, storage="float16")
     finite = np.isfinite(rounded[:300])
     np.testing.assert_array_equal(ids[finite, 0] == 0, (rounded[:300] > 1e-30)[finite])

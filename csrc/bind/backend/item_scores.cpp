@@ -44,11 +44,11 @@ BestLists best_items(const Array<std::int64_t>& indptr, const Array<std::int32_t
                      const Array<std::int32_t>& users, const Array<float>& weights, std::int64_t n,
                      const ArrayOrNone<float>& base, const ArrayOrNone<std::int64_t>& seen_indptr,
                      const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
-                     const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
+                     const ArrayOrNone<std::int32_t>& excluded, const ArrayOrNone<float>& item_bias, int n_threads) {
     const char* caller = "item_scores_best";
     const auto query = item_query(indptr, indices, values, users, weights, base, n_threads, caller);
     TopkQuery selection;
-    select_items(selection, seen_indptr, seen_indices, candidates, excluded, caller);
+    select_items(selection, seen_indptr, seen_indices, candidates, excluded, item_bias, query.weights.rows, caller);
     return best_lists(query.users.size, n, caller,
                       [&](const auto& ids, const auto& scores) { item_scores_best(query, selection, ids, scores); });
 }
@@ -64,7 +64,8 @@ void register_item_scores(py::module_& module) {
     module.def("item_scores_best", &best_items, py::arg("indptr"), py::arg("indices"), py::arg("values"),
                py::arg("users"), py::arg("weights"), py::arg("n"), py::arg("base") = py::none(),
                py::arg("seen_indptr") = py::none(), py::arg("seen_indices") = py::none(),
-               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+               py::arg("candidates") = py::none(), py::arg("excluded") = py::none(), py::arg("item_bias") = py::none(),
+               py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

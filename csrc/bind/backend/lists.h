@@ -5,16 +5,18 @@
 #include <utility>
 
 #include "bind/arrays.h"
+#include "bind/backend/device_array.h"
 #include "ops/topk.h"
 
 namespace fastcf::bind {
 
 using BestLists = Tuple<py::array_t<std::int32_t>, py::array_t<float>>;
 
-// What is left out of lists, and what they are taken from.
+// What is left out of lists, what they are taken from, and what is added to scores.
 inline void select_items(TopkQuery& query, const ArrayOrNone<std::int64_t>& seen_indptr,
                          const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
-                         const ArrayOrNone<std::int32_t>& excluded, const char* caller) {
+                         const ArrayOrNone<std::int32_t>& excluded, const ArrayOrNone<float>& item_bias,
+                         std::int64_t n_items, const char* caller) {
     check(seen_indptr.is_none() == seen_indices.is_none(), caller,
           ": seen_indptr and seen_indices must be given together");
     query.seen_indptr = optional_vector_in<std::int64_t>(seen_indptr, caller, "seen_indptr");
@@ -22,6 +24,10 @@ inline void select_items(TopkQuery& query, const ArrayOrNone<std::int64_t>& seen
     query.seen_indices = optional_vector_in<std::int32_t>(seen_indices, caller, "seen_indices");
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    if (item_bias.is_none()) return;
+    query.item_bias = held_vector_in<float>(item_bias, caller, "item_bias");
+    check(query.item_bias.size == n_items, caller, ": item_bias must have one entry per item (", n_items, "); got ",
+          query.item_bias.size);
 }
 
 // Lists of n for each of some rows, which fill(ids, scores) writes without the GIL.

@@ -20,7 +20,7 @@ Metric metric_in(const std::string& name, const char* caller) {
 BestLists nearest_arrays(const Array<float>& queries, const Array<float>& items, std::int64_t n,
                          const std::string& metric, const ArrayOrNone<std::int32_t>& query_rows,
                          const ArrayOrNone<std::int32_t>& candidates, const ArrayOrNone<std::int32_t>& excluded,
-                         int n_threads) {
+                         const ArrayOrNone<float>& item_bias, int n_threads) {
     const char* caller = "nearest";
     NearestQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");
@@ -31,6 +31,11 @@ BestLists nearest_arrays(const Array<float>& queries, const Array<float>& items,
           ": query_rows must have one entry per query (", query.queries.rows, "); got ", query.query_rows.size);
     if (!candidates.is_none()) query.candidates = vector_in<std::int32_t>(candidates, caller, "candidates");
     query.excluded = optional_vector_in<std::int32_t>(excluded, caller, "excluded");
+    if (!item_bias.is_none()) {
+        query.item_bias = held_vector_in<float>(item_bias, caller, "item_bias");
+        check(query.item_bias.size == query.items.rows, caller, ": item_bias must have one entry per item (",
+              query.items.rows, "); got ", query.item_bias.size);
+    }
     query.n_threads = n_threads;
     return best_lists(query.queries.rows, n, caller,
                       [&](const auto& ids, const auto& scores) { nearest(query, ids, scores); });
@@ -41,7 +46,7 @@ BestLists nearest_arrays(const Array<float>& queries, const Array<float>& items,
 void register_nearest(py::module_& module) {
     module.def("nearest", &nearest_arrays, py::arg("queries"), py::arg("items"), py::arg("n"),
                py::arg("metric") = "cosine", py::arg("query_rows") = py::none(), py::arg("candidates") = py::none(),
-               py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+               py::arg("excluded") = py::none(), py::arg("item_bias") = py::none(), py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

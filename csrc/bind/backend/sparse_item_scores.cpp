@@ -68,12 +68,13 @@ BestLists sparse_best_items(const Array<std::int64_t>& indptr, const Array<std::
                             const Array<float>& weights_values, std::int64_t n_items, std::int64_t n,
                             const ArrayOrNone<float>& base, const ArrayOrNone<std::int64_t>& seen_indptr,
                             const ArrayOrNone<std::int32_t>& seen_indices, const ArrayOrNone<std::int32_t>& candidates,
-                            const ArrayOrNone<std::int32_t>& excluded, int n_threads) {
+                            const ArrayOrNone<std::int32_t>& excluded, const ArrayOrNone<float>& item_bias,
+                            int n_threads) {
     const char* caller = "sparse_item_scores_best";
     const auto query = sparse_item_query(indptr, indices, values, users, weights_indptr, weights_indices,
                                          weights_values, n_items, base, n_threads, caller);
     TopkQuery selection;
-    select_items(selection, seen_indptr, seen_indices, candidates, excluded, caller);
+    select_items(selection, seen_indptr, seen_indices, candidates, excluded, item_bias, n_items, caller);
     return best_lists(query.users.size, n, caller, [&](const auto& ids, const auto& scores) {
         sparse_item_scores_best(query, selection, ids, scores);
     });
@@ -93,7 +94,7 @@ void register_sparse_item_scores(py::module_& module) {
                py::arg("users"), py::arg("weights_indptr"), py::arg("weights_indices"), py::arg("weights_values"),
                py::arg("n_items"), py::arg("n"), py::arg("base") = py::none(), py::arg("seen_indptr") = py::none(),
                py::arg("seen_indices") = py::none(), py::arg("candidates") = py::none(),
-               py::arg("excluded") = py::none(), py::arg("n_threads") = 0);
+               py::arg("excluded") = py::none(), py::arg("item_bias") = py::none(), py::arg("n_threads") = 0);
 }
 
 }  // namespace fastcf::bind

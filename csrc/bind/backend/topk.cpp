@@ -19,12 +19,7 @@ BestLists topk_arrays(const Array<float>& queries, const Array<float>& items, co
     TopkQuery query;
     query.queries = held_matrix_in<float>(queries, caller, "queries");
     query.items = held_matrix_in<float>(items, caller, "items");
-    if (!item_bias.is_none()) {
-        query.item_bias = held_vector_in<float>(item_bias, caller, "item_bias");
-        check(query.item_bias.size == query.items.rows, caller, ": item_bias must have one entry per item (",
-              query.items.rows, "); got ", query.item_bias.size);
-    }
-    select_items(query, seen_indptr, seen_indices, candidates, excluded, caller);
+    select_items(query, seen_indptr, seen_indices, candidates, excluded, item_bias, query.items.rows, caller);
     query.half_storage = named<Storage>(storage, caller, "storage") == Storage::float16;
     query.n_threads = n_threads;
     return best_lists(query.queries.rows, n, caller,
