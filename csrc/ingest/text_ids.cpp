@@ -230,4 +230,28 @@ void TextIndex::encode(const TextsView& texts, std::int32_t* out, int n_threads)
                     });
 }
 
+AscendingTexts::AscendingTexts(const TextsView& texts) : texts_(texts) {
+    check(texts.size <= kMaxDistinctIds, "there must be at most ", kMaxDistinctIds, " distinct ids; got ", texts.size);
+    for (std::int64_t i = 1; i < texts.size && ascending_; ++i) ascending_ = texts[i - 1] < texts[i];
+}
+
+void AscendingTexts::encode(const TextsView& texts, std::int32_t* out, int n_threads) const {
+    check(ascending_, "AscendingTexts.encode: the texts of the table must ascend");
+    parallel_chunks(texts.size, kGrain, threads_for(texts.size, n_threads),
+                    [&](std::int64_t begin, std::int64_t end, int) {
+                        for (std::int64_t i = begin; i < end; ++i) {
+                            std::int64_t low = 0, high = texts_.size;
+                            while (low < high) {
+                                const std::int64_t middle = low + (high - low) / 2;
+                                if (texts_[middle] < texts[i])
+                                    low = middle + 1;
+                                else
+                                    high = middle;
+                            }
+                            const bool found = low < texts_.size && texts_[low] == texts[i];
+                            out[i] = found ? static_cast<std::int32_t>(low) : -1;
+                        }
+                    });
+}
+
 }  // namespace fastcf

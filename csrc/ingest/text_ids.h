@@ -229,4 +229,20 @@ class TextIndex {
     TextSlots slots_;
 };
 
+// The same for texts that ascend strictly, by halving, in log2(size) comparisons: nothing is built beside the table,
+// which may lie in a mapped file.
+class AscendingTexts {
+  public:
+    explicit AscendingTexts(const TextsView& texts);
+
+    std::int64_t size() const { return texts_.size; }
+    bool ascending() const { return ascending_; }  // whether they do; else they are not to be looked up here
+
+    void encode(const TextsView& texts, std::int32_t* out, int n_threads) const;
+
+  private:
+    TextsView texts_;
+    bool ascending_ = true;
+};
+
 }  // namespace fastcf

@@ -12,6 +12,8 @@ from fastcf._backend import ingest
 
 __all__ = ["IdColumn", "TextTable", "string_array"]
 
+_FEW = 0.01  # share of a table's texts that are made by themselves
+
 
 def string_array(texts: list[str]) -> NDArray[Any]:
     """Return texts as an array of NumPy's ``StringDType``, of objects where NumPy is older than 2."""
@@ -84,6 +86,13 @@ class TextTable:
     def take(self, rows: NDArray[Any]) -> TextTable:
         """Return the texts at these positions."""
         return TextTable(*ingest.take_texts(*self.pair, np.ascontiguousarray(rows, np.int64)))
+
+    def at(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the texts at some positions as a new array of their shape; for few, no array of all is made."""
+        if self._array is not None or rows.size > _FEW * len(self):
+            chosen: NDArray[Any] = self.array[rows]
+            return chosen
+        return string_array(self.take(rows.reshape(-1)).tolist()).reshape(rows.shape)
 
     def followed_by(self, other: TextTable) -> TextTable:
         """Return these texts and then those of another table."""

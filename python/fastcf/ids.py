@@ -97,6 +97,29 @@ class IdMap:
         return self
 
     @classmethod
+    def mapped(cls, ids: NDArray[Any] | TextTable) -> IdMap:
+        """Return the map of ids that lie in a mapped file, without a copy of them.
+
+        Ascending ids, as maps built from data have them, are looked up where they lie, by halving: nothing is built.
+        Others get the look-up structure of :class:`IdMap`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :class:`IdMap`.
+        """
+        lookup: Any = None
+        if isinstance(ids, TextTable):
+            lookup = ingest.AscendingTexts(*ids.pair)
+        elif ids.dtype == np.int64 and ids.ndim == 1:
+            lookup = _AscendingIntegers(ids)
+        if lookup is None or not lookup.ascending:
+            return cls(IdColumn(ids) if isinstance(ids, TextTable) else ids)
+        self = cls._trusted(ids)
+        self._lookup = lookup
+        return self
+
+    @classmethod
     def range(cls, n: int) -> IdMap:
         """Return the map of the ids 0..n-1 to themselves."""
         return cls._trusted(np.arange(n, dtype=np.int64))
@@ -128,6 +151,10 @@ class IdMap:
             return IdColumn(held[rows])
         utf8, offsets, (ranks,) = ingest.unite_texts([held.pair])
         return IdColumn(TextTable(utf8, offsets), ranks).select(rows)
+
+    def at(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return the ids of rows as a new array of their shape."""
+        return self._held.at(rows) if isinstance(self._held, TextTable) else self._held[rows]
 
     def id_at(self, row: int) -> Any:
         """Return the id of a row as a Python object."""
@@ -230,6 +257,26 @@ class IdMap:
         kind = "strings" if self.kind == "str" else "integers"
         shown = ", ".join(repr(self.id_at(row)) for row in range(min(3, len(self))))
         return f"IdMap({len(self):,} {kind}: {shown}{', …' if len(self) > 3 else ''})"
+
+
+class _AscendingIntegers:
+    """Looks up integers among strictly ascending ones where they lie, by halving."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self._ids = ids
+
+    @property
+    def ascending(self) -> bool:
+        """Whether the ids do ascend; else they are not to be looked up here."""
+        return bool(self._ids.size < 2**31 - 1 and (self._ids[1:] > self._ids[:-1]).all())
+
+    def encode(self, wanted: NDArray[np.int64], n_threads: int) -> NDArray[np.int32]:
+        """Return the position of each, -1 where it is unknown; only where there are ids."""
+        places = np.searchsorted(self._ids, wanted)
+        known = self._ids[np.minimum(places, self._ids.size - 1)] == wanted
+        return np.where(known, places, -1).astype(np.int32)
 
 
 def _map_of_texts(utf8: NDArray[np.uint8], offsets: NDArray[np.int64]) -> IdMap:

@@ -177,8 +177,8 @@ std::int64_t first_invalid_py(const Array<float>& values, bool non_negative, int
     return first_invalid(view, non_negative, n_threads);
 }
 
-void check_ratings(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices, const Array<float>& values,
-                   std::int64_t n_columns, const std::string& caller) {
+void check_ratings(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
+                   const ArrayOrNone<float>& values, std::int64_t n_columns, const std::string& caller) {
     const CsrView csr = csr_in(indptr, indices, values, n_columns, caller.c_str());
     const py::gil_scoped_release release;
     check_ascending(csr, caller.c_str());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "bind/ingest/register.h"
@@ -178,14 +179,15 @@ Texts texts_of(const TextDictionary& dictionary) {
 }
 
 // Keeps the arrays alive that the index looks into.
-class OwningIndex {
+template <class Index>
+class Owning {
   public:
-    OwningIndex(const Array<std::uint8_t>& utf8, const Array<std::int64_t>& offsets)
-        : utf8_(utf8), offsets_(offsets), index_(make(texts_in(utf8, offsets, "TextIndex"))) {}
+    Owning(const Array<std::uint8_t>& utf8, const Array<std::int64_t>& offsets)
+        : utf8_(utf8), offsets_(offsets), index_(make(texts_in(utf8, offsets, kName))) {}
 
     py::array_t<std::int32_t> encode(const Array<std::uint8_t>& utf8, const Array<std::int64_t>& offsets,
                                      int n_threads) const {
-        const TextsView texts = texts_in(utf8, offsets, "TextIndex.encode");
+        const TextsView texts = texts_in(utf8, offsets, kName);
         py::array_t<std::int32_t> rows(texts.size);
         std::int32_t* const out = rows.mutable_data();
         const py::gil_scoped_release release;
@@ -194,17 +196,30 @@ class OwningIndex {
     }
 
     std::int64_t size() const { return index_->size(); }
+    const Index& index() const { return *index_; }
+
+    static constexpr const char* kName = std::is_same_v<Index, TextIndex> ? "TextIndex" : "AscendingTexts";
 
   private:
-    static std::unique_ptr<TextIndex> make(const TextsView& texts) {
+    static std::unique_ptr<Index> make(const TextsView& texts) {
         const py::gil_scoped_release release;
-        return std::make_unique<TextIndex>(texts);
+        return std::make_unique<Index>(texts);
     }
 
     py::object utf8_;
     py::object offsets_;
-    std::unique_ptr<TextIndex> index_;
+    std::unique_ptr<Index> index_;
 };
+
+template <class Index>
+py::class_<Owning<Index>> register_index(py::module_& module) {
+    using py::arg;
+    py::class_<Owning<Index>> index(module, Owning<Index>::kName);
+    index.def(py::init<const Array<std::uint8_t>&, const Array<std::int64_t>&>(), arg("utf8"), arg("offsets"))
+        .def("encode", &Owning<Index>::encode, arg("utf8"), arg("offsets"), arg("n_threads") = 0)
+        .def("__len__", &Owning<Index>::size);
+    return index;
+}
 
 }  // namespace
 
@@ -225,10 +240,9 @@ void register_text_ids(py::module_& module) {
         .def(py::init<>())
         .def("encode", &encode_more, arg("utf8"), arg("offsets"))
         .def("texts", &texts_of);
-    py::class_<OwningIndex>(module, "TextIndex")
-        .def(py::init<const Array<std::uint8_t>&, const Array<std::int64_t>&>(), arg("utf8"), arg("offsets"))
-        .def("encode", &OwningIndex::encode, arg("utf8"), arg("offsets"), arg("n_threads") = 0)
-        .def("__len__", &OwningIndex::size);
+    register_index<TextIndex>(module);
+    register_index<AscendingTexts>(module).def_property_readonly(
+        "ascending", [](const Owning<AscendingTexts>& texts) { return texts.index().ascending(); });
 }
 
 }  // namespace fastcf::bind

@@ -108,7 +108,7 @@ def long_columns(
 def ids_of(ids: IdMap, rows: NDArray[np.int32]) -> NDArray[Any]:
     """Return the ids of rows; -1, or "" among strings, where the row is -1."""
     padding = "" if ids.kind == "str" else -1
-    values = ids.ids[np.where(rows >= 0, rows, 0)]
+    values = ids.at(np.where(rows >= 0, rows, 0))
     if values.dtype == np.uint64:
         values = values.astype(object)
     values[rows < 0] = padding

@@ -87,7 +87,7 @@ def seen_from(archive: Archive, n_users: int, n_items: int) -> SeenItems | None:
     indptr = archive.array("seen_indptr", np.int64, (n_users + 1,))
     indices = archive.array("seen_indices", np.int32, (None,))
     try:
-        ingest.check_ratings(indptr, indices, np.zeros(indices.size, np.float32), n_items, archive.class_name)
+        ingest.check_ratings(indptr, indices, None, n_items, archive.class_name)
     except ValueError as error:
         raise DataError(f"{archive.path}: seen items are damaged: {error}") from error
     return SeenItems(indptr, indices)

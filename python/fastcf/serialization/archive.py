@@ -46,6 +46,8 @@ class Archive:
         Names of the arrays that are the caller's own, which no class reads.
     digest : str
         The digest of the file's content, in hexadecimal; "" where the archive comes from no file.
+    mapped : bool
+        Whether arrays lie in the file, mapped.
     """
 
     class_name: str
@@ -58,6 +60,7 @@ class Archive:
     path: str = ""
     extra: tuple[str, ...] = ()
     digest: str = ""
+    mapped: bool = False
 
     def array(
         self, name: str, dtype: DTypeLike | None = None, shape: tuple[int | None, ...] | None = None
@@ -97,6 +100,8 @@ class Archive:
         Raises DataError if it is missing, TypeError or ValueError if it holds no distinct ids.
         """
         held = self.held(name)
+        if self.mapped:
+            return IdMap.mapped(held)
         return IdMap(IdColumn(held) if isinstance(held, TextTable) else held)
 
     def held(self, name: str) -> NDArray[Any] | TextTable:
@@ -166,8 +171,8 @@ _OTHERS = {  # what files hold beside models
 
 def _register_models() -> None:
     """Import all families of models, and what is built on models: their classes register themselves."""
-    families = importlib.import_module("fastcf.models").FAMILIES  # a higher layer, used by nothing else in this module
-    for module in (*(f"models.{family}" for family in families), "retrieval"):
+    families = importlib.import_module("fastcf.models").FAMILIES  # higher layers, used by nothing else in this module
+    for module in (*(f"models.{family}" for family in families), "retrieval", "serving"):
         importlib.import_module(f"fastcf.{module}")
 
 

@@ -35,6 +35,7 @@ FORMAT_VERSION = 2
 _FORMAT = "fastcf-model"
 _ALIGNMENT = 64
 _GAP = "~"  # begins the names of tensors that fill gaps
+_AT_ONCE = 1 << 20  # numbers looked at at a time
 _METADATA = {
     1: ("fastcf_version", "class", "params", "meta", "texts", "digest"),
     2: ("fastcf_version", "class", "params", "meta", "parts", "metadata", "texts", "digest"),
@@ -230,7 +231,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     return own
 
 
-def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive:
+def _verified(mmap: bool, verify: bool | None) -> bool:
+    """Return whether a file is to be verified: by default where it is copied."""
+    return not mmap if verify is None else verify
+
+
+def load_archive(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | None = None) -> Archive:
     """Read a model file, of this format or of an earlier one.
 
     Parameters
@@ -238,7 +244,9 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
     path : path-like
         A file that a model's ``save`` wrote.
     mmap : bool, default False
-        Whether arrays are views of the file's memory map: then the whole is not read, and its checksum not compared.
+        Whether arrays are views of the file's memory map: nothing is read before it is used.
+    verify : bool, optional
+        Whether to compare the checksum of the whole file; by default where it is not mapped.
 
     Returns
     -------
@@ -261,8 +269,9 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
         version = _version_of(metadata, name)
     else:
         tensors, metadata, version = _read(name)
-        if digest(tensors, {key: value for key, value in metadata.items() if key != "digest"}) != metadata["digest"]:
-            raise DataError(f"{name}: is damaged: its content does not match its checksum")
+    described = {key: value for key, value in metadata.items() if key != "digest"}
+    if _verified(mmap, verify) and digest(tensors, described) != metadata["digest"]:
+        raise DataError(f"{name}: is damaged: its content does not match its checksum")
     if version > 1:
         tensors = {each: tensor for each, tensor in tensors.items() if not each.startswith(_GAP)}
     try:
@@ -277,7 +286,7 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
             raise ValueError("parameters, meta and parts must be JSON objects")
         here = {each: array for each, array in arrays.items() if "/" not in each}
         written, stored = metadata["fastcf_version"], metadata["digest"]
-        archive = Archive(metadata["class"], params, here, meta, {}, own, written, name, extra, stored)
+        archive = Archive(metadata["class"], params, here, meta, {}, own, written, name, extra, stored, mmap)
         if version == 1:
             return upgraded(archive, arrays)
         return nested(archive, arrays, parts)
@@ -287,24 +296,66 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False) -> Archive
         raise DataError(f"{name}: is not what fastcf writes: {type(error).__name__}: {error}") from error
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | None = None) -> Any:
     """Load a model that was saved by its ``save`` method, whatever its class.
 
     Parameters
     ----------
     path : path-like
         The file; of this version or of an earlier one.
+    mmap : bool, default False
+        Whether parameters, ids and seen items stay in the file, mapped, and are read when they are first used. Several
+        processes then share one copy in memory. Such a file must be replaced as ``save`` does it, by renaming another
+        one; a file that is cut or written to while it is mapped ends the process (SIGBUS), or changes the model.
+    verify : bool, optional
+        Whether to read the whole file, compare its checksum, and refuse parameters that are not finite. By default a
+        copy is verified, and a map is not. Sizes, offsets and item rows are checked in any case.
 
     Returns
     -------
     model
-        A fitted estimator; its predictions are those of the one that was saved.
+        A fitted estimator; its predictions are those of the one that was saved, the same bits mapped and copied.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     DataError
-        If it is no model file, damaged, cut short, from a newer fastcf, or of an unknown class.
+        If it is no model file, damaged, cut short, from a newer fastcf, or of an unknown class; or, with ``mmap``, of a
+        version before arrays were aligned.
+
+    Notes
+    -----
+    Ids that ascend, as those of data do, are looked up in the map; others get a look-up table of each process's own. So
+    do, at first use, the vectors at length 1 for cosines of ``similar_items``, and the joint factors of a ``Blend``.
+
+    Examples
+    --------
+    >>> import tempfile, os, fastcf
+    >>> ratings = fastcf.data.make_ratings(50, 30, 500, random_state=0)
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.fastcf")
+    >>> fastcf.MatrixFactorization(4, random_state=0).fit(ratings).save(path)
+    >>> fastcf.load(path, mmap=True).recommend(7, n=3).items.shape
+    (3,)
     """
-    return from_archive(load_archive(path))
+    archive = load_archive(path, mmap=mmap, verify=verify)
+    if _verified(mmap, verify):
+        _refuse_what_is_not_finite(archive)
+    return from_archive(archive)
+
+
+def _refuse_what_is_not_finite(archive: Archive) -> None:
+    """Raise DataError where a parameter of the model, not of the caller's own arrays, is no finite number."""
+    for name, array in archive.arrays.items():
+        if name in archive.extra or isinstance(array, TextTable) or array.dtype.kind != "f":
+            continue
+        flat = array.reshape(-1)
+        for begin in range(0, flat.size, _AT_ONCE):
+            finite = np.isfinite(flat[begin : begin + _AT_ONCE])
+            if not finite.all():
+                at = begin + int(np.argmin(finite))
+                raise DataError(
+                    f"{archive.path}: array {name!r} must hold finite numbers; got {flat[at]} at entry {at}"
+                )
+    for part in archive.parts.values():
+        _refuse_what_is_not_finite(part)

@@ -55,6 +55,8 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
     header, begin = read_header(path)
     with open(path, "rb") as file:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if begin > len(data):  # replaced since by a shorter one
+        raise DataError(f"{name}: is cut short")
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise DataError(f"{name}: is damaged: its metadata are no texts")
@@ -71,6 +73,12 @@ def map_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], 
         if not fits or last - first != count * dtype.itemsize or begin + last > len(data):
             raise DataError(f"{name}: is damaged or cut short: tensor {key!r} does not lie within the file")
         if (begin + first) % dtype.itemsize:
-            raise DataError(f"{name}: tensor {key!r} is not aligned, so that it cannot be mapped")
-        tensors[key] = np.ndarray(tuple(shape), dtype, buffer=data, offset=begin + first)
+            raise DataError(
+                f"{name}: tensor {key!r} is not aligned, so that it cannot be mapped; load the file without mmap=True, "
+                "and save it again"
+            )
+        try:
+            tensors[key] = np.ndarray(tuple(shape), dtype, buffer=data, offset=begin + first)
+        except (ValueError, OverflowError) as error:  # more dimensions, or longer ones, than NumPy has
+            raise DataError(f"{name}: is damaged: tensor {key!r} has the shape {shape}") from error
     return tensors, metadata
