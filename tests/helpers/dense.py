@@ -9,6 +9,7 @@ import scipy.sparse
 
 from fastcf._backend import resolve_device
 from fastcf.scores import Compute, FactorScores, Identity, ItemWeightScores, Scores, Selection
+from fastcf.scores.protocol import Offset
 
 COMPUTE = Compute(resolve_device("cpu", "test").module, 2)
 
@@ -70,7 +71,16 @@ def some_selection(rng: Any, n_items: int, n: int, n_users: int) -> Selection:
     seen = scipy.sparse.csr_array(rng.random((n_users, n_items)) < 0.3)
     candidates = np.flatnonzero(rng.random(n_items) < 0.7).astype(np.int32) if rng.random() < 0.5 else None
     excluded = np.flatnonzero(rng.random(n_items) < 0.2).astype(np.int32) if rng.random() < 0.5 else None
-    return Selection(n, (seen.indptr.astype(np.int64), seen.indices.astype(np.int32)), candidates, excluded)
+    rows = seen.indptr.astype(np.int64), seen.indices.astype(np.int32)
+    return Selection(n, rows, candidates, excluded, offset=some_offset(rng, n_items))
+
+
+def some_offset(rng: Any, n_items: int) -> Offset | None:
+    """Return none, one that leaves items out, or one that also boosts some."""
+    kind = rng.integers(3)
+    values = np.where(rng.random(n_items) < 0.3, rng.normal(size=n_items), 0) * (kind == 2)
+    values[rng.random(n_items) < 0.2] = -np.inf
+    return Offset(values.astype(np.float32), bool(kind == 2)) if kind else None
 
 
 def assert_agrees(scores: Scores, dense: Any, rng: Any, *, atol: float = 1e-4) -> None:
@@ -107,12 +117,16 @@ def assert_best(scores: Scores, dense: Any, rows: Any, selection: Selection, ato
         indptr, indices = selection.seen
         if indptr is not None and indices is not None:
             allowed[indices[indptr[row] : indptr[row + 1]]] = False
-        wanted = np.sort(dense[user, :-1][allowed])[::-1][: selection.n]
+        table = dense[user, :-1].copy()
+        if selection.offset is not None:
+            table += selection.offset.values
+        allowed &= table > -np.inf
+        wanted = np.sort(table[allowed])[::-1][: selection.n]
         n = wanted.size
         assert (found[row, n:] == -1).all()
         assert np.isneginf(best[row, n:]).all()
         assert allowed[found[row, :n]].all()
         assert len(set(found[row, :n].tolist())) == n
         np.testing.assert_allclose(best[row, :n], wanted, atol=atol)
-        np.testing.assert_allclose(dense[user, found[row, :n]], wanted, atol=atol)
+        np.testing.assert_allclose(table[found[row, :n]], wanted, atol=atol)
         assert (np.diff(best[row, :n]) <= 0).all()

@@ -21,9 +21,11 @@ from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.retrieval._models import archive_of, snapshot
 from fastcf.scores import Compute, Recommender, SeenItems, State
+from fastcf.scores.lists import best_under_rules, moved_up
 from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
 from fastcf.scores.results import below, ids_of, long_columns
+from fastcf.scores.rules import RuleSet
 from fastcf.scores.seen import seen_in
 from fastcf.scores.stored import seen_arrays, seen_from
 from fastcf.serialization import Archive, registered_as
@@ -269,7 +271,13 @@ class TwoStageRecommender(Fitted):
         return found
 
     def recommend(
-        self, users: Any, n: int = 10, *, exclude_seen: bool = True, min_score: float | None = None
+        self,
+        users: Any,
+        n: int = 10,
+        *,
+        exclude_seen: bool = True,
+        min_score: float | None = None,
+        rules: RuleSet | None = None,
     ) -> RankedItems:
         """Return the best ``n`` candidates of users.
 
@@ -283,6 +291,9 @@ class TwoStageRecommender(Fitted):
             Whether to leave out what a user has rated, in the ratings of ``fit``.
         min_score : float, optional
             Recommend only items whose prediction is at least this. Lists may be shorter.
+        rules : fastcf.serving.Rules, optional
+            What is in stock, boosted, limited by category or kept from single users, by the items of the ranker.
+            Retrievers do not know of it: ask them for so many candidates that enough are left.
 
         Returns
         -------
@@ -306,6 +317,7 @@ class TwoStageRecommender(Fitted):
         n_threads = check_n_threads(self.n_threads, caller)
         ids = user_ids(users)
         ids = as_id_column(ids, f"{caller}: users").array() if np.size(ids) else np.empty(0, np.int64)
+        over = None if rules is None else rules.over(built.items, caller)
         items = np.full((ids.size, n), -1, np.int32)
         scores = np.full((ids.size, n), -np.inf, np.float32)
         found_by = np.zeros((ids.size, n), np.uint64)
@@ -314,15 +326,20 @@ class TwoStageRecommender(Fitted):
             indptr, candidates, bits = self._merge(built, ids[batch], exclude_seen, n_threads, caller)
             owners = np.repeat(np.arange(ids[batch].size), np.diff(indptr))
             ranked = built.ranker.scores(ids[batch], owners, candidates)
-            entries = host.top_candidates(indptr, ranked, n, n_threads)
+            if over is None:
+                entries = host.top_candidates(indptr, ranked, n, n_threads)
+            else:
+                own = over.excluded_for(ids[batch], caller, n_threads)
+                entries = best_under_rules(over, own, indptr, candidates, ranked, n, n_threads)
             place = entries >= 0
             best = entries[place]
             items[batch][place] = candidates[best]
             scores[batch][place] = built.ranker.predictions(ranked[best])
             found_by[batch][place] = bits[best]
         if min_score is not None:
-            less = below(scores, min_score)
-            items[less], scores[less], found_by[less] = -1, -np.inf, 0
+            kept = ~below(scores, min_score)
+            found_by = np.take_along_axis(np.where(kept, found_by, 0), np.argsort(~kept, axis=1, kind="stable"), axis=1)
+            items, scores = moved_up(kept, items, scores)
         found = ids_of(built.items, items), scores, found_by
         if np.ndim(users) == 0:
             return RankedItems(found[0][0], scores[0], found_by[0], one(users)[0])

@@ -50,6 +50,8 @@ def best_of_blocks(scores: Scores, users: Rows, selection: Selection, compute: C
     for batch in batches(users.size, max(width, n_items)):
         own = np.ascontiguousarray(users[batch])
         block = scores.block(own, compute)
+        if selection.offset is not None:
+            block += selection.offset.values
         block[:, left_out] = -np.inf
         indptr, indices = selection.part(batch).seen
         if indptr is not None:

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from fastcf._backend import host
 from fastcf.ids import IdMap
 from fastcf.scores.links import Compute
-from fastcf.scores.protocol import Found, Rows, Scores, Seen
+from fastcf.scores.protocol import Found, Rows, Scores, Seen, Selection
 from fastcf.scores.queries import rows_of
 from fastcf.scores.seen import SeenItems
 
-__all__ = ["best_of_own", "named_items", "neighbours_among", "with_own"]
+__all__ = ["best_of_own", "compressed", "named_items", "neighbours_among", "with_own"]
 
 _CELLS = 1 << 23  # of the table of who may be a neighbour of whom; larger ones are made in parts
 
@@ -72,7 +72,7 @@ def named_items(
         )
     rows = rows_of(items, list(chain.from_iterable(lists)), where, caller, **known)
     owners = np.repeat(np.arange(n_users, dtype=np.int64), [len(each) for each in lists])
-    return None, _compressed(owners[rows >= 0], rows[rows >= 0], n_users, len(items))
+    return None, compressed(owners[rows >= 0], rows[rows >= 0], n_users, len(items))
 
 
 def _is_nested(named: Any) -> bool:
@@ -85,7 +85,7 @@ def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple, set, frozenset)) or (isinstance(value, np.ndarray) and value.ndim == 1)
 
 
-def _compressed(owners: NDArray[np.int64], rows: Rows, n_users: int, n_items: int) -> SeenItems:
+def compressed(owners: NDArray[np.int64], rows: Rows, n_users: int, n_items: int) -> SeenItems:
     """Return distinct pairs of user and item as compressed rows, items ascending."""
     keys = np.unique(owners * n_items + rows)
     indptr = np.zeros(n_users + 1, np.int64)
@@ -105,7 +105,7 @@ def with_own(seen: Seen, own: SeenItems | None, n_items: int) -> Seen:
     if indptr is None or indices is None:
         return own.indptr, own.indices
     owners = np.concatenate([_owners(indptr), _owners(own.indptr)])
-    return _compressed(owners, np.concatenate([indices, own.indices]), indptr.size - 1, n_items)
+    return compressed(owners, np.concatenate([indices, own.indices]), indptr.size - 1, n_items)
 
 
 def neighbours_among(
@@ -153,13 +153,12 @@ def neighbours_among(
     return np.concatenate([found for found, _ in parts]), np.concatenate([scores for _, scores in parts])
 
 
-def best_of_own(
-    scores: Scores, users: Rows, own: SeenItems, n: int, seen: Seen, excluded: Rows | None, compute: Compute
-) -> Found:
-    """Return the best items of user rows among those named for each; other arguments as of a ``Selection``.
+def best_of_own(scores: Scores, users: Rows, own: SeenItems, selection: Selection, compute: Compute) -> Found:
+    """Return the best items of user rows among those named for each; the selection says what else there is to say.
 
     Only the scores of these pairs are computed.
     """
+    n, seen, excluded = selection.n, selection.seen, selection.excluded
     owners, items = _owners(own.indptr), own.indices
     kept = np.ones(items.size, bool) if excluded is None else ~np.isin(items, excluded)
     if seen[0] is not None and seen[1] is not None:
@@ -167,6 +166,8 @@ def best_of_own(
         kept &= ~np.isin(owners * n_items + items, _owners(seen[0]) * n_items + seen[1])
     owners, items = owners[kept], items[kept]
     values = scores.listed(np.ascontiguousarray(users[owners]), items, compute)
+    if selection.offset is not None:
+        values = values + selection.offset.values[items]
     there = values > -np.inf
     owners, items, values = owners[there], items[there], values[there]
     indptr = np.zeros(users.size + 1, np.int64)

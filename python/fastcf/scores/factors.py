@@ -199,7 +199,7 @@ class FactorScores(Scores):
         items, scores = compute.native.topk(
             queries,
             _resident.get(self, self.item_factors),
-            self.item_score,
+            selection.with_offset(self.item_score),
             selection.n,
             *selection.seen,
             candidates=selection.candidates,
@@ -217,13 +217,16 @@ class FactorScores(Scores):
 
         Without items that nothing is known of.
         """
+        item_score = self.item_score
+        if self.unknown_items.size:
+            item_score = item_score.copy()
+            item_score[self.unknown_items] = -np.inf
         items, scores = compute.native.topk(
             self.user_factors[users],
             _resident.get(self, self.item_factors),
-            self.item_score,
+            item_score,
             k,
             *seen,
-            excluded=self.unknown_items,
             n_threads=compute.n_threads,
         )
         return items, scores

@@ -114,6 +114,7 @@ class ItemWeightScores(Scores):
             seen_indices=seen_indices,
             candidates=selection.candidates,
             excluded=selection.excluded,
+            item_bias=selection.item_bias,
             n_threads=compute.n_threads,
         )
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
@@ -14,11 +14,27 @@ from fastcf.scores.links import Compute, Floats, Link
 if TYPE_CHECKING:
     from fastcf.scores.factors import FactorScores
 
-__all__ = ["Contributions", "Found", "ItemSide", "Rows", "Scores", "Seen", "Selection"]
+__all__ = ["Contributions", "Found", "ItemSide", "Offset", "Rows", "Scores", "Seen", "Selection"]
 
 Rows = NDArray[np.int32]
 Found = tuple[Rows, Floats]
 Seen = tuple[NDArray[np.int64], Rows] | tuple[None, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Offset:
+    """What is added to the scores of items before they are ranked, whoever the user.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_items,), float32
+        -inf where nobody gets the item.
+    boosts : bool
+        Whether some values are neither 0 nor -inf, so that they change the order.
+    """
+
+    values: Floats
+    boosts: bool
 
 
 @dataclass(frozen=True)
@@ -37,6 +53,8 @@ class Selection:
         Item rows that no user gets.
     storage : {"float32", "float16"}, default "float32"
         Precision in which factors are read; other scores take no notice.
+    offset : Offset, optional
+        What is added to scores.
     """
 
     n: int
@@ -44,6 +62,7 @@ class Selection:
     candidates: Rows | None = None
     excluded: Rows | None = None
     storage: str = "float32"
+    offset: Offset | None = None
 
     def part(self, users: slice) -> Selection:
         """Return the selection for a slice of the users."""
@@ -52,7 +71,21 @@ class Selection:
             return self
         ends = indptr[users.start : users.stop + 1]
         own = ends - ends[0], indices[ends[0] : ends[-1]]
-        return Selection(self.n, own, self.candidates, self.excluded, self.storage)
+        return replace(self, seen=own)
+
+    def with_offset(self, item_score: Floats) -> Floats:
+        """Return constants of items' scores and the offset."""
+        return item_score if self.offset is None else item_score + self.offset.values
+
+    @property
+    def item_bias(self) -> Floats | None:
+        """The offset as native code takes it."""
+        return None if self.offset is None else self.offset.values
+
+    @property
+    def boosts(self) -> bool:
+        """Whether an offset changes the order of items."""
+        return self.offset is not None and self.offset.boosts
 
 
 class ItemSide(NamedTuple):
@@ -130,7 +163,8 @@ class Scores:
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the rows and scores of the best items of user rows, (m, n).
 
-        Best first, ties by the smaller item row; rows of -1 where too few items remain.
+        Best first, ties by the smaller item row; rows of -1 where too few items remain. An offset of the selection is
+        part of the scores.
         """
         raise NotImplementedError
 

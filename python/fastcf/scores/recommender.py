@@ -16,10 +16,11 @@ from fastcf._backend import resolve_device
 from fastcf._parameters import Interval, OneOf, check_n_threads, positive_count
 from fastcf.ids import IdMap
 from fastcf.preprocessing import FeatureTable
-from fastcf.ratings import as_ratings
-from fastcf.scores.candidates import best_of_own, named_items, neighbours_among, with_own
+from fastcf.ratings import Ratings, as_ratings
+from fastcf.scores.candidates import named_items, neighbours_among, with_own
 from fastcf.scores.explanations import Explanation, explained, explanations
 from fastcf.scores.links import Compute
+from fastcf.scores.lists import best_lists, moved_up
 from fastcf.scores.protocol import Rows, Selection
 from fastcf.scores.queries import (
     as_history,
@@ -33,6 +34,7 @@ from fastcf.scores.queries import (
     warn_of_cut_matrix,
 )
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
+from fastcf.scores.rules import RuleSet
 from fastcf.scores.seen import SeenItems, seen_in
 from fastcf.scores.state import State
 from fastcf.scores.vectors import METRICS
@@ -343,6 +345,7 @@ class Recommender:
         candidates: Any = None,
         exclude: Any = None,
         min_score: float | None = None,
+        rules: RuleSet | None = None,
         strict: bool = False,
         storage: Literal["float32", "float16"] = "float32",
     ) -> Recommendations:
@@ -366,6 +369,9 @@ class Recommender:
             Item ids to leave out: for all users, or a list for each.
         min_score : float, optional
             Recommend only items whose prediction is at least this: a rating, or a probability. Lists may be shorter.
+        rules : fastcf.serving.Rules, optional
+            What is in stock, how many of a category a list may have, what is boosted, what single users do not get:
+            prepared once, for many calls. Boosts change the order of items, not their predictions.
         strict : bool, default False
             Whether unknown user, candidate or excluded ids are an error.
         storage : {"float32", "float16"}, default "float32"
@@ -407,15 +413,15 @@ class Recommender:
         excluded, own_excluded = named_items(state.items, exclude, rows.size, "exclude", caller, **known)
         seen = _seen_rows(state, rows, caller) if exclude_seen else (None, None)
         seen = with_own(seen, own_excluded, len(state.items))
+        over = None if rules is None else rules.over(state.items, caller)
+        if over is not None and (history is None or isinstance(history, Ratings)):  # else users are row numbers
+            dismissed = over.excluded_for(one(wanted) if single else wanted, caller, compute.n_threads)
+            seen = with_own(seen, dismissed, len(state.items))
         selection = Selection(min(n, len(state.items)), seen, allowed, excluded, storage)
-        if own is None:
-            items, scores = state.scores.best(rows, selection, compute)
-        else:
-            items, scores = best_of_own(state.scores, rows, own, selection.n, seen, excluded, compute)
+        items, scores = best_lists(state.scores, rows, selection, own, over, compute)
         scores = self._predicted(state, items, scores, compute)
         if min_score is not None:
-            less = below(scores, min_score)
-            items[less], scores[less] = -1, -np.inf
+            items, scores = moved_up(~below(scores, min_score), items, scores)
         items, scores = padded(items, scores, n, -np.inf)
         ids = ids_of(state.items, items)
         asked = asked_ids(wanted, caller)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.scores.blocks import batches
+from fastcf.scores.blocks import batches, best_of_blocks
 from fastcf.scores.links import Compute, Floats, Identity
 from fastcf.scores.protocol import Found, Rows, Scores, Selection
 
@@ -68,6 +68,8 @@ class StandardScores(Scores):
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the best items of user rows: those of the inner scores."""
+        if selection.boosts:  # which are added to standard scores
+            return best_of_blocks(self, users, selection, compute)
         items, scores = self.inner.best(users, selection, compute)
         found = items >= 0
         owners = np.repeat(users, selection.n).reshape(items.shape)[found]

@@ -138,7 +138,7 @@ class WeightedScores(Scores):
             items, scores = compute.native.topk(
                 queries,
                 joint.factors,
-                item_score,
+                own.with_offset(item_score),
                 own.n,
                 *own.seen,
                 candidates=own.candidates,

@@ -1,7 +1,8 @@
 """Serving fitted models: in this process, and over HTTP.
 
-:func:`create_app` makes an ASGI application of a model file, which ``fastcf serve`` runs. It needs FastAPI and
-uvicorn: ``pip install "fastcf[serve]"``.
+:class:`Rules` say what is in stock, boosted, limited by category or kept from single users. :class:`NeighbourTable`
+holds the nearest items of every item. :func:`create_app` makes an ASGI application of a model file, which
+``fastcf serve`` runs; it needs FastAPI and uvicorn: ``pip install "fastcf[serve]"``.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fastcf.serving.neighbours import NeighbourTable
+from fastcf.serving.rules import Rules
+
 if TYPE_CHECKING:
     from fastcf.serving.app import create_app
 
-__all__ = ["create_app"]
+__all__ = ["NeighbourTable", "Rules", "create_app"]
 
 
 def __getattr__(name: str) -> Any:

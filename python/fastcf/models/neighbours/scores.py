@@ -67,6 +67,8 @@ class NeighbourScores(Scores):
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the best items of user rows."""
+        if selection.boosts:  # the sums alone would tie where popularity decides
+            return best_of_blocks(self, users, selection, compute)
         found, scores = self.sums.best(users, selection, compute)
         there = found >= 0
         scores[there] += self._rest[found[there]]

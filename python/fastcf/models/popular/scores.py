@@ -118,9 +118,15 @@ class PopularScores(Scores):
         block: Floats = own[kind_of.reshape(-1)]
         return block
 
-    def lists(self, width: int, compute: Compute, allowed: NDArray[np.bool_] | None = None) -> Found:
+    def lists(
+        self, width: int, compute: Compute, allowed: NDArray[np.bool_] | None = None, offset: Floats | None = None
+    ) -> Found:
         """Return the ``width`` best of each row of the table, best first; -1 where there are fewer."""
         table = self.table
+        if offset is not None:
+            table = scipy.sparse.csr_array(
+                (table.data + offset[table.indices], table.indices, table.indptr), table.shape
+            )
         if allowed is not None:
             kept = allowed[table.indices]
             ends = np.concatenate([[0], np.cumsum(kept)])[table.indptr]
@@ -130,15 +136,18 @@ class PopularScores(Scores):
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
         """Return the best items of user rows, from lists that users share."""
         allowed = None
-        if selection.candidates is not None or selection.excluded is not None:
+        offset = selection.item_bias
+        if selection.candidates is not None or selection.excluded is not None or offset is not None:
             allowed = np.full(self.n_items, selection.candidates is None)
             if selection.candidates is not None:
                 allowed[selection.candidates] = True
             if selection.excluded is not None:
                 allowed[selection.excluded] = False
+            if offset is not None:
+                allowed &= offset > -np.inf
         seen = selection.seen
         longest = 0 if seen[0] is None else int(np.diff(seen[0]).max(initial=0))
-        items, scores = self.lists(selection.n + longest, compute, allowed)
+        items, scores = self.lists(selection.n + longest, compute, allowed, offset)
         width, chosen = items.shape[1], self.groups_of(users)
         indptr, rows, values, _ = host.merge_candidates(
             np.arange(len(items) + 1, dtype=np.int64) * width,

@@ -1,0 +1,120 @@
+"""Rules of lists over the items of one model: what is added to scores, how many of a category, exclusions by user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastcf.ids import IdMap
+from fastcf.scores.protocol import Found, Offset, Rows
+from fastcf.scores.seen import SeenItems
+
+__all__ = ["ItemRules", "Quotas", "RuleSet"]
+
+_CELLS = 1 << 22  # of lists longer than wanted, at a time
+_DEEPER = 8  # how many times as long lists are where the last ones were too short
+
+
+class Quotas(NamedTuple):
+    """How many items of a category a list may have.
+
+    Attributes
+    ----------
+    categories : ndarray of shape (n_items,), int32
+        The category of each item, -1 where it has none, which is not limited.
+    most : ndarray of shape (n_categories,), int64
+        The largest number of items of each category.
+    """
+
+    categories: Rows
+    most: NDArray[np.int64]
+
+    def places(self, items: Rows, n: int) -> NDArray[np.int64]:
+        """Return where the first ``n`` items of lists are that quotas let pass, (m, n); -1 where there are fewer.
+
+        ``items`` are rows of items, best first, -1 where lists have ended. An item passes unless as many better ones of
+        its category have.
+        """
+        m, depth = items.shape
+        there = items >= 0
+        category = np.where(there, self.categories[np.where(there, items, 0)], -1)
+        order = np.argsort(category, axis=1, kind="stable")
+        ordered = np.take_along_axis(category, order, axis=1)
+        first = np.ones((m, depth), bool)
+        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+        column = np.arange(depth)
+        better = column - np.maximum.accumulate(np.where(first, column, 0), axis=1)  # of the same category
+        limit = np.where(ordered >= 0, self.most[ordered], depth) if self.most.size else depth
+        passes = np.empty((m, depth), bool)
+        np.put_along_axis(passes, order, better < limit, axis=1)
+        passes &= there
+        place = np.cumsum(passes, axis=1) - 1
+        owners, columns = np.nonzero(passes & (place < n))
+        places = np.full((m, n), -1, np.int64)
+        places[owners, place[owners, columns]] = columns
+        return places
+
+    def best(self, search: Callable[[NDArray[np.int64], int], Found], m: int, n: int, n_items: int) -> Found:
+        """Return the best ``n`` items of ``m`` users within quotas; -1 and -inf where there are fewer.
+
+        ``search`` returns the best items of some users, by their positions, and how many. It is asked for longer and
+        longer lists of the users whose list is not complete.
+        """
+        found = np.full((m, n), -1, np.int32)
+        scores = np.full((m, n), -np.inf, np.float32)
+        depth = min(n_items, 4 * n + 32)
+        pending = np.arange(m)
+        while pending.size:
+            short = []
+            for part in np.array_split(pending, max(1, -(-pending.size * depth // _CELLS))):
+                items, values = search(part, depth)
+                places = self.places(items, n)
+                there = places >= 0
+                found[part] = np.where(there, np.take_along_axis(items, np.maximum(places, 0), axis=1), -1)
+                scores[part] = np.where(there, np.take_along_axis(values, np.maximum(places, 0), axis=1), -np.inf)
+                short.append(part[~there[:, -1] & (items[:, -1] >= 0)])
+            if depth == n_items:
+                break
+            pending, depth = np.concatenate(short), min(n_items, _DEEPER * depth)
+        return found, scores
+
+
+@dataclass(frozen=True, eq=False)
+class ItemRules:
+    """Rules over the items of one model. Immutable.
+
+    Attributes
+    ----------
+    offset : Offset, optional
+        What is added to scores, and which items nobody gets.
+    quotas : Quotas, optional
+        How many items of a category a list may have.
+    users : IdMap, optional
+        Users who do not get some items.
+    excluded : SeenItems, optional
+        These items, by rows of ``users``.
+    """
+
+    offset: Offset | None = None
+    quotas: Quotas | None = None
+    users: IdMap | None = None
+    excluded: SeenItems | None = None
+
+    def excluded_for(self, users: Any, caller: str, n_threads: int = 0) -> SeenItems | None:
+        """Return the items that each of some user ids does not get, as compressed rows; None: there are none."""
+        if self.users is None or self.excluded is None or np.size(users) == 0:
+            return None
+        rows = self.users.find(users, f"{caller}: user ids (in rules)", n_threads)
+        return SeenItems(*self.excluded.of(rows)) if (rows >= 0).any() else None
+
+
+class RuleSet(Protocol):
+    """What a recommender asks of rules: what they are for its items."""
+
+    def over(self, items: IdMap, caller: str) -> ItemRules:
+        """Return the rules by the rows of ``items``; raises TypeError where ids are of another kind."""
+        ...
