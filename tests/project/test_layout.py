@@ -39,7 +39,7 @@ LAYERS = (
     ("training",),
     ("ops",),
     ("models",),
-    ("retrieval",),
+    ("retrieval", "export"),
     ("model_selection", "evaluation", "serving"),
     ("callbacks", "costs", "gradient_check", "optimizers", "solvers"),  # public names of what stands above
     ("cli",),
