@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <pybind11/pybind11.h>
 
+#include <initializer_list>
 #include <string>
 
 #include "cpu/blas.h"
@@ -17,21 +18,21 @@ Function blas_function(const pybind11::dict& functions, const char* name) {
     return reinterpret_cast<Function>(capsule.get_pointer());
 }
 
-// The name of the kernels in use, where SciPy's BLAS is an OpenBLAS, whatever prefix and suffix it was built with:
-// looked for in Cython's module and in what that was linked with, since NumPy may bring another.
-inline std::string openblas_core(const char* cython_blas) {
-    void* const library = dlopen(cython_blas, RTLD_LAZY | RTLD_NOLOAD);
-    if (library == nullptr) return {};
-    std::string core;
-    for (const char* const name : {"scipy_openblas_get_corename", "openblas_get_corename",
-                                   "scipy_openblas_get_corename64_", "openblas_get_corename64_"}) {
-        if (void* const function = dlsym(library, name)) {
-            core = reinterpret_cast<const char* (*)()>(function)();
-            break;
-        }
-    }
-    dlclose(library);
-    return core;
+// A function of the BLAS behind Cython's module or of what that was linked with, since NumPy may bring another; null
+// where there is none of these names.
+template <class Function>
+Function find_function(void* library, std::initializer_list<const char*> names) {
+    for (const char* const name : names)
+        if (void* const function = dlsym(library, name)) return reinterpret_cast<Function>(function);
+    return nullptr;
+}
+
+// The name of the kernels in use, where SciPy's BLAS is an OpenBLAS, whatever prefix and suffix it was built with.
+inline std::string openblas_core(void* library) {
+    const auto core =
+        find_function<const char* (*)()>(library, {"scipy_openblas_get_corename", "openblas_get_corename",
+                                                   "scipy_openblas_get_corename64_", "openblas_get_corename64_"});
+    return core == nullptr ? std::string() : core();
 }
 
 // OpenBLAS takes kernels of older processors on one that it does not know, or that it was not built for.
@@ -49,7 +50,12 @@ inline void find_blas() {
     const pybind11::dict functions = cython_blas.attr("__pyx_capi__");
     blas_sgemm = blas_function<BlasGemm<float>>(functions, "sgemm");
     blas_dgemm = blas_function<BlasGemm<double>>(functions, "dgemm");
-    blas_core = openblas_core(cython_blas.attr("__file__").cast<std::string>().c_str());
+    const auto file = cython_blas.attr("__file__").cast<std::string>();
+    if (void* const library = dlopen(file.c_str(), RTLD_LAZY | RTLD_NOLOAD)) {
+        blas_core = openblas_core(library);
+        blas_set_threads = find_function<void (*)(int)>(library, {"omp_set_num_threads"});
+        dlclose(library);
+    }
     blas_isa = isa_of_core(blas_core);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/settings.h"
 #include "core/state.h"
 #include "ops/optimizer.h"
@@ -42,7 +43,7 @@ State get_state(Trainer& trainer) {
         state[field.name.c_str()] = array;
     }
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         for (std::size_t f = 0; f < present.size(); ++f) present[f].save(memory[f]);
     }
     return state;
@@ -66,14 +67,14 @@ void set_state(Trainer& trainer, const py::object& state, const std::string& cal
     }
     StateFields fields;
     trainer.list_state(fields);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     fields.restore(given, caller);
 }
 
 // Methods that are named and called alike whatever is trained.
 template <class Trainer>
 void register_methods(py::class_<Trainer>& trainer, const char* name) {
-    const auto without_gil = py::call_guard<py::gil_scoped_release>();
+    const auto without_gil = py::call_guard<ReleasedGil>();
     if constexpr (requires(Trainer& t) { t.penalty(); }) trainer.def("penalty", &Trainer::penalty, without_gil);
     const auto set_pairs = [&](const std::string& method, auto use) {
         trainer.def(
@@ -120,7 +121,7 @@ void register_parameters(py::class_<Trainer>& trainer, const char* name, ArraysI
         "set_parameters",
         [arrays_in, caller = std::string(name) + ".set_parameters"](Trainer& self, const Parameters& parameters) {
             const auto arrays = arrays_in(parameters, false, caller.c_str());
-            const py::gil_scoped_release release;
+            const ReleasedGil release;
             self.set_parameters(arrays);
         },
         py::arg("parameters"));
@@ -128,7 +129,7 @@ void register_parameters(py::class_<Trainer>& trainer, const char* name, ArraysI
         "get_parameters",
         [arrays_in, caller = std::string(name) + ".get_parameters"](Trainer& self, const Parameters& parameters) {
             const auto arrays = arrays_in(parameters, true, caller.c_str());
-            const py::gil_scoped_release release;
+            const ReleasedGil release;
             self.get_parameters(arrays);
         },
         py::arg("parameters"));

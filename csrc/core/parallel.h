@@ -1,9 +1,6 @@
-// Threads are OpenMP's; this is the only header that says so for plain loops. Exceptions of a body are carried out of
-// the parallel region and rethrown; Ctrl-C is polled by the calling thread.
+// Loops over tasks that the threads of the process share (core/thread_pool.h). Exceptions of a body are rethrown in the
+// calling thread, which also polls for Ctrl-C.
 #pragma once
-
-#include <omp.h>
-#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,26 +8,18 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <stdexcept>
 #include <thread>
 
 #include "core/interrupt.h"
+#include "core/thread_pool.h"
 
 namespace fastcf {
 
-// A forked child has its parent's memory but none of its threads: OpenMP's pool would wait for them for ever. So a
-// child of a process that has loaded this library works with one thread.
-inline std::atomic<bool> in_forked_child{false};
-
-inline void watch_for_forks() {
-    pthread_atfork(nullptr, nullptr, [] { in_forked_child.store(true, std::memory_order_relaxed); });
-}
-
-inline constexpr int kMostThreads = 1024;
-
-// n_threads <= 0 means: as many as OpenMP would use (OMP_NUM_THREADS, else the processors available).
+// n_threads <= 0 means the default of the process or of the calling thread: fastcf.set_num_threads, fastcf.num_threads.
 inline int resolve_threads(int n_threads) {
-    if (in_forked_child.load(std::memory_order_relaxed)) return 1;
-    return std::clamp(n_threads > 0 ? n_threads : omp_get_max_threads(), 1, kMostThreads);
+    if (n_threads <= 0) n_threads = thread_pool == nullptr ? 1 : thread_pool->default_threads();
+    return std::min(n_threads, kMostThreads);
 }
 
 // Fewer threads for little work: waking one costs more than it saves. The bound is a choice, not a measurement.
@@ -64,11 +53,13 @@ class TaskScope {
 };
 
 // Tasks are handed out in order, so whatever a task waits for is already with a thread: no deadlock. A waiting thread
-// spins briefly and then gives its processor away, for the one it waits for may need it.
+// spins briefly and then gives its processor away, for the one it waits for may need it. Loops within a task run in its
+// thread.
 template <class After, class Body>
 void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, std::atomic<bool>* finished) {
     if (n_tasks <= 0) return;
-    const int threads = static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
+    const bool alone = in_task || thread_pool == nullptr;
+    const int threads = alone ? 1 : static_cast<int>(std::min<std::int64_t>(resolve_threads(n_threads), n_tasks));
     if (threads == 1) {  // in order, so that no task has to wait; short ones are done before threads are asked for
         for (std::int64_t task = 0; task < n_tasks; ++task) {
             if (!in_task && interrupt_pending()) throw Interrupted();
@@ -81,19 +72,20 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
     std::mutex error_mutex;
     std::atomic<bool> stop{false};
     std::atomic<std::int64_t> next{0};
+    const int forks = thread_pool->forks();
     const auto wait_for = [&](std::int64_t task) {
         for (int spins = 0; task >= 0 && !finished[task].load(std::memory_order_acquire); ++spins) {
             if (stop.load(std::memory_order_relaxed)) return false;
-            if (spins > 1000) std::this_thread::yield();
+            if (spins <= 1000) continue;
+            if (thread_pool->forks() != forks) return false;  // run() says so
+            std::this_thread::yield();
         }
         return true;
     };
-#pragma omp parallel num_threads(threads)
-    {
-        const int thread = omp_get_thread_num();
+    const auto work = [&](int thread) {
         try {
             for (std::int64_t task; !stop.load(std::memory_order_relaxed) && (task = next.fetch_add(1)) < n_tasks;) {
-                if (thread == 0 && !in_task && interrupt_pending()) throw Interrupted();
+                if (thread == 0 && interrupt_pending()) throw Interrupted();
                 const TaskAfter needs = after(task);
                 if (!wait_for(needs.first) || !wait_for(needs.second)) break;
                 {
@@ -107,7 +99,10 @@ void run_tasks(std::int64_t n_tasks, int n_threads, After&& after, Body&& body, 
             if (!error) error = std::current_exception();
             stop.store(true);
         }
-    }
+    };
+    using Work = decltype(work);
+    const auto call = [](void* context, int thread) { (*static_cast<Work*>(context))(thread); };
+    thread_pool->run(threads, call, const_cast<void*>(static_cast<const void*>(&work)));
     if (error) std::rethrow_exception(error);
 }
 

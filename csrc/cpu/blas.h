@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/isa.h"
+#include "core/thread_pool.h"
 
 namespace fastcf {
 
@@ -18,6 +19,13 @@ inline BlasGemm<double> blas_dgemm = nullptr;
 // known here. Empty, and trusted to use what there is, where BLAS does not tell.
 inline std::string blas_core;
 inline Isa blas_isa = Isa::avx512;
+
+// Sets the threads of a BLAS that computes on OpenMP, for the calling thread only, by OpenMP's rules; else null. Python
+// limits it to one around calls that several threads make, which does not reach the threads of the pool.
+inline void (*blas_set_threads)(int) = nullptr;
+inline void limit_blas_of_pool() {
+    if (blas_set_threads != nullptr && thread_pool != nullptr && thread_pool->has_calling_thread()) blas_set_threads(1);
+}
 
 // Who computes float32 products. Not to be changed while one is computed.
 enum class GemmChoice { automatic, blas, own };

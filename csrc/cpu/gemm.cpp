@@ -111,6 +111,7 @@ void gemm(bool transpose_a, bool transpose_b, T alpha, MatrixView<const T> a, Ma
                    char ta = transpose_a ? 'T' : 'N', tb = transpose_b ? 'T' : 'N';
                    int m = static_cast<int>(end_row - row), n = static_cast<int>(end_col - col);
                    int k = static_cast<int>(shape.k);
+                   limit_blas_of_pool();
                    // BLAS wants strides of at least 1, of empty matrices too.
                    const auto stride_of = [](std::int64_t stride, std::int64_t cols) {
                        return static_cast<int>(std::max<std::int64_t>({stride, cols, 1}));

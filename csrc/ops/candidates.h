@@ -19,7 +19,7 @@ struct MergeQuery {
     VectorView<const std::int64_t> seen_indptr;   // (m + 1,) or empty: nothing was seen
     VectorView<const std::int32_t> seen_indices;  // sorted within each user
     std::int64_t limit = -1;                      // how many items a user gets of one list; < 0: all
-    int n_threads = 0;                            // <= 0: as many as OpenMP would use
+    int n_threads = 0;                            // <= 0: the default of the process
 };
 
 // Merged lists: compressed rows, the items of a user ascending and distinct. They come in parts, for a chunk of users

@@ -20,7 +20,7 @@ struct CooccurrenceQuery {
     VectorView<const float> column_scale;     // (n,) or empty: ones
     float shrinkage = 0.0f;                   // at least 0
     VectorView<const std::int32_t> left_out;  // (rows,) or empty: the column that a row does not get, -1 for none
-    int n_threads = 0;                        // <= 0: as many as OpenMP would use
+    int n_threads = 0;                        // <= 0: the default of the process
 };
 
 // For each row i the ids.cols columns j of the largest similarities

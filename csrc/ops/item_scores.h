@@ -15,7 +15,7 @@ struct ItemScoresQuery {
     VectorView<const std::int32_t> users;  // (m,) rows of histories; -1: a user without a history
     MatrixView<const float> weights;       // (n_items, n_items): row j holds what item j of a history gives to others
     VectorView<const float> base;          // (n_items,) scores of users without a history, or empty: 0
-    int n_threads = 0;                     // <= 0: as many as OpenMP would use
+    int n_threads = 0;                     // <= 0: the default of the process
 };
 
 // s(u, i) = sum over j in the history of u, in stored order, of x_uj weights_ji; base_i where the history is empty.

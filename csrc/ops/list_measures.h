@@ -15,7 +15,7 @@ struct ListQuery {
     VectorView<const std::int32_t> indices;  // ascending within each user
     VectorView<const float> gains;           // one per relevant item; finite
     VectorView<const std::int64_t> lengths;  // how many places are measured: one or more numbers from 1 to n
-    int n_threads = 0;                       // <= 0: as many as OpenMP would use
+    int n_threads = 0;                       // <= 0: the default of the process
 };
 
 // out(8 l + i, u): of user u, for the l-th length, the i-th field of ListMeasures (math/list_measures.h), in float64.

@@ -19,7 +19,7 @@ struct NearestQuery {
     std::optional<VectorView<const std::int32_t>> candidates;  // unique item rows; absent: every item
     VectorView<const std::int32_t> excluded;                   // item rows that nobody gets
     VectorView<const float> item_bias;                         // (n_items,) or empty, see below; not for cosines
-    int n_threads = 0;                                         // <= 0: as many as OpenMP would use
+    int n_threads = 0;                                         // <= 0: the default of the process
 };
 
 // For each query the ids.cols nearest items, the query's own row left out, best first, ties by the smaller item row:

@@ -40,8 +40,8 @@ struct ErrorSums {
 
 // All of these: float32 arithmetic in an order fixed by k and the instruction set, so that results are the same bits
 // for any number of threads and a pair's prediction does not depend on the other pairs (but for rounding in
-// predict_block on a GPU, where cuBLAS may choose by the number of rows). n_threads <= 0 means as many as OpenMP would
-// use. They throw std::invalid_argument for shapes that disagree and rows out of range.
+// predict_block on a GPU, where cuBLAS may choose by the number of rows). n_threads <= 0 means the default of the
+// process. They throw std::invalid_argument for shapes that disagree and rows out of range.
 
 // out[e] = y at (user_rows[e], item_rows[e]). Bound by fetching 2 k floats per pair; rows ahead are prefetched.
 void predict_pairs(const FactorModel& model, VectorView<const std::int32_t> user_rows,

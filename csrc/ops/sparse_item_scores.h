@@ -17,7 +17,7 @@ struct SparseItemScoresQuery {
     CsrView weights;                       // (inner, n_items), with values, columns ascending within a row: row j
                                            // holds what entry j of a history gives to items
     VectorView<const float> base;          // (n_items,) scores of users without a history, or empty: 0
-    int n_threads = 0;                     // <= 0: as many as OpenMP would use
+    int n_threads = 0;                     // <= 0: the default of the process
 };
 
 // s(u, i) = sum over j in the history of u, in stored order, of x_uj weights_ji; base_i where the history is empty.

@@ -21,7 +21,7 @@ struct TopkQuery {
     std::optional<VectorView<const std::int32_t>> candidates;  // unique item rows; absent: every item
     VectorView<const std::int32_t> excluded;                   // item rows that nobody gets
     bool half_storage = false;                                 // queries and items rounded to half precision
-    int n_threads = 0;                                         // <= 0: as many as OpenMP would use
+    int n_threads = 0;                                         // <= 0: the default of the process
 };
 
 // For each query u the ids.cols best items by the score s(u, i) = <queries_u, items_i> + bias_i, in the order of

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         solvers,
     )
     from fastcf._backend import show_config
+    from fastcf._threads import get_num_threads, num_threads, set_num_threads
     from fastcf.errors import DataError, DataWarning, DeviceError, DivergenceError, GradientCheckError
     from fastcf.evaluation import Evaluation, evaluate
     from fastcf.models.autoencoder import Autoencoder
@@ -78,8 +79,11 @@ _HOMES = {
     "UserRegression": "models.regression",
     "check_gradients": "training.gradient_check",
     "evaluate": "evaluation",
+    "get_num_threads": "_threads",
     "load": "serialization",
+    "num_threads": "_threads",
     "read_metadata": "serialization",
+    "set_num_threads": "_threads",
     "show_config": "_backend",
 }
 _MODULES = (
@@ -138,9 +142,11 @@ __all__ = [
     "evaluation",
     "export",
     "features",
+    "get_num_threads",
     "load",
     "metrics",
     "model_selection",
+    "num_threads",
     "ops",
     "optimizers",
     "plot",
@@ -148,6 +154,7 @@ __all__ = [
     "read_metadata",
     "retrieval",
     "serving",
+    "set_num_threads",
     "show_config",
     "solvers",
 ]

@@ -19,12 +19,10 @@ import scipy
 import sklearn
 from threadpoolctl import ThreadpoolController
 
-from fastcf._openmp import briefly_spinning_threads
+from fastcf import _cpu, _host, _ingest
+from fastcf._processors import first_num_threads
 from fastcf._version import __version__
 from fastcf.errors import DeviceError
-
-with briefly_spinning_threads():
-    from fastcf import _cpu, _host, _ingest
 
 __all__ = [
     "DEVICES",
@@ -39,6 +37,7 @@ __all__ = [
 
 host = _host
 ingest = _ingest
+ingest.set_num_threads(first_num_threads())
 
 
 class Backend(NamedTuple):

@@ -28,7 +28,7 @@ def as_id_column(ids: Any, where: str, n_threads: int = 0) -> IdColumn:
     where : str
         Heads error messages: the caller and the argument.
     n_threads : int, default 0
-        Threads to use; 0: all.
+        Threads to use; 0: :func:`fastcf.get_num_threads`.
 
     Raises
     ------

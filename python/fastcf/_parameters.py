@@ -12,6 +12,7 @@ import numpy as np
 
 from fastcf._backend import DEVICES, is_device
 from fastcf._durations import Duration
+from fastcf._processors import MOST_THREADS
 
 __all__ = [
     "THREADS",
@@ -204,7 +205,7 @@ class RandomSeed:
         return "an integer in [0, 2**64), a numpy.random.Generator or RandomState, or None"
 
 
-THREADS: tuple[Constraint, ...] = (Interval(1, 1024, integer=True), Nothing())
+THREADS: tuple[Constraint, ...] = (Interval(1, MOST_THREADS, integer=True), Nothing())
 """The constraint of ``n_threads``."""
 
 VERBOSE: tuple[Constraint, ...] = (Interval(0, 2, integer=True), Boolean())
@@ -237,7 +238,7 @@ def validate_parameters(
 
 
 def check_n_threads(n_threads: Any, caller: str) -> int:
-    """Return the number of threads for native code: ``n_threads``, or 0 (all) for None.
+    """Return the number of threads for native code: ``n_threads``, or 0 (the default) for None.
 
     Raises
     ------
@@ -247,7 +248,7 @@ def check_n_threads(n_threads: Any, caller: str) -> int:
     if n_threads is None:
         return 0
     validate_parameters({"n_threads": (Interval(1, integer=True), Nothing())}, {"n_threads": n_threads}, caller)
-    return min(int(n_threads), 1024)
+    return min(int(n_threads), MOST_THREADS)
 
 
 def positive_count(n: Any, caller: str, name: str = "n") -> int:

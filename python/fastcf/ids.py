@@ -188,7 +188,7 @@ class IdMap:
             Integers or strings. Where the map holds the other kind, an integer and its decimal text are the same id:
             7 and "7", but not "07".
         n_threads : int, optional
-            Threads to use; all by default.
+            Threads to use; by default :func:`fastcf.get_num_threads`.
 
         Returns
         -------
@@ -331,7 +331,7 @@ def distinct(column: IdColumn, n_threads: int = 0) -> IdMap:
     column : IdColumn
         Strings with codes, or integers.
     n_threads : int, default 0
-        Threads to use; 0: all.
+        Threads to use; 0: :func:`fastcf.get_num_threads`.
 
     Returns
     -------

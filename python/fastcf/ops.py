@@ -102,7 +102,7 @@ def mf_cost_and_gradient(
     global_offset : float, default 0
         m_ui where ``item_offset`` is not given.
     n_threads : int, optional
-        Threads to use; all by default.
+        Threads to use; by default :func:`fastcf.get_num_threads`.
 
     Returns
     -------
@@ -293,7 +293,7 @@ def optimizer_step(
     copy : bool, default True
         False changes the arrays of ``parameters`` and ``state`` in place.
     n_threads : int, optional
-        Threads to use; all by default.
+        Threads to use; by default :func:`fastcf.get_num_threads`.
 
     Returns
     -------

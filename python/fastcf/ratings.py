@@ -169,7 +169,7 @@ class Ratings(Tabular):
             Number users or items by these maps, for example those of the training ratings, in place of the distinct
             ids of the data.
         n_threads : int, optional
-            Threads to use; all by default. The result does not depend on it.
+            Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
         Returns
         -------

@@ -29,8 +29,8 @@ MAX_PARAMETERS = 17  # of an estimator's constructor
 
 # Who may import whom: a module may import what stands before it, or beside it on its own line.
 LAYERS = (
-    ("_version", "_openmp", "_callers", "errors"),
-    ("_backend", "_random", "_parameters", "_durations", "_thresholds", "_times"),
+    ("_version", "_processors", "_callers", "errors"),
+    ("_backend", "_random", "_parameters", "_durations", "_thresholds", "_threads", "_times"),
     ("_texts", "_id_columns"),
     ("ids", "ratings", "_columns", "_arrow_tables", "_assembly", "_dense", "_derived", "_tables", "serialization"),
     ("data", "preprocessing", "metrics", "plot"),

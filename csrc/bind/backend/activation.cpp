@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/names.h"
 #include "ops/activation.h"
 
@@ -12,7 +13,7 @@ template <class T>
 void forward(Activation kind, const Array<Real>& x, const ArrayOrNone<Real>& bias, int n_threads) {
     const auto values = matrix_out<T>(x, "activate", "x");
     const auto biases = optional_vector_in<T>(bias, "activate", "bias");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     activate<T>(kind, values, biases, n_threads);
 }
 
@@ -24,14 +25,14 @@ void backward(Activation kind, const Array<Real>& y, const Array<Real>& gradient
     const auto slopes = matrix_out<T>(gradient, caller, "gradient");
     VectorView<T> sums;
     if (!bias_gradient.is_none()) sums = vector_out<T>(bias_gradient, caller, "bias_gradient");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     activation_gradient<T>(kind, values, slopes, sums, n_threads);
 }
 
 template <class T>
 void drop(const Dropout& how, const Array<Real>& x, bool gradient, int n_threads) {
     const auto values = matrix_out<T>(x, "dropout", "x");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     (gradient ? dropout_gradient<T> : dropout<T>)(how, values, n_threads);
 }
 

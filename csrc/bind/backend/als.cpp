@@ -3,6 +3,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -47,7 +48,7 @@ void als_update_arrays(const Array<std::int64_t>& indptr, const Array<std::int32
     if (!bias.is_none()) out_bias = vector_out<float>(bias, caller, "bias");
     check(bias.is_none() || out_bias.size == out.rows, caller, ": bias must have ", out.rows, " entries; got ",
           out_bias.size);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     als_update(problem, what, method, out, out_bias, n_threads);
 }
 

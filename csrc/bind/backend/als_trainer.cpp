@@ -2,6 +2,7 @@
 
 #include "bind/backend/factor_trainer.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 
@@ -28,7 +29,7 @@ void register_als_trainer(py::module_& module) {
                  const CsrView by_item{offsets.data, users.data, given.data, offsets.size - 1, 0, users.size};
                  const auto item_weight_view = optional_vector_in<float>(item_weights, name, "item_weights");
                  const AlsConfig config = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<AlsTrainer>(ratings, weight_view, offset_view, by_item, item_weight_view,
                                                      config);
              }),

@@ -4,6 +4,7 @@
 #include "bind/backend/device_array.h"
 #include "bind/backend/mlp.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/trainer.h"
 #include "networks/autoencoder_objective.h"
 #include "train/autoencoder_trainer.h"
@@ -95,7 +96,7 @@ double autoencoder_gradient_in(const Array<std::int64_t>& indptr, const Array<st
     const char* caller = "autoencoder_gradient";
     const auto rows = rows_in<T>(indptr, indices, inputs, targets, weights, offsets, input_dropout, n_columns, caller);
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return autoencoder_gradient<T>(rows, objective, at, slopes);
 }
 
@@ -150,7 +151,7 @@ void register_hidden(py::module_& module) {
             py::array_t<float> out({rows.rows, hidden_width(encoder, caller)});
             const MatrixView<float> result = view_of(out);
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 autoencoder_hidden(rows, encoder, result);
             }
             return out;
@@ -184,13 +185,13 @@ void register_autoencoder(py::module_& module) {
                  const auto rows =
                      rows_in<float>(indptr, indices, inputs, targets, weights, offsets, input_dropout, n_columns, name);
                  const AutoencoderTraining training = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<AutoencoderTrainer>(rows, training);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("inputs"), py::arg("targets"),
              py::arg("n_columns"), py::kw_only(), py::arg("weights") = py::none(), py::arg("offsets") = py::none(),
              py::arg("input_dropout") = py::none())
-        .def("epoch", &AutoencoderTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>())
+        .def("epoch", &AutoencoderTrainer::epoch, py::arg("learning_rate"), py::call_guard<ReleasedGil>())
         .def(
             "set_validation",
             [](AutoencoderTrainer& self, const Array<std::int32_t>& rows, const Array<std::int32_t>& columns,
@@ -211,7 +212,7 @@ void register_autoencoder(py::module_& module) {
             const char* caller = "AutoencoderTrainer.multinomial_cost";
             const auto numbers = vector_in<std::int32_t>(rows, caller, "rows");
             const CsrView chosen = csr_in(indptr, columns, strengths, n_columns, caller);
-            const py::gil_scoped_release release;
+            const ReleasedGil release;
             return self.multinomial_cost(numbers, chosen);
         },
         py::arg("rows"), py::arg("indptr"), py::arg("columns"), py::arg("strengths"), py::arg("n_columns"));

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 
@@ -21,7 +22,7 @@ void register_bias(py::module_& module) {
             const BiasOptions options{user_reg, item_reg, max_iterations, tolerance};
             BiasFit fit;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 fit = fit_biases(ratings, weight_view, offset_view, options, users, items, n_threads);
             }
             py::dict result;

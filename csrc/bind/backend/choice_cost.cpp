@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/names.h"
 
 namespace fastcf::bind {
@@ -49,7 +50,7 @@ double run_sampled(const SampledArguments& in, const char* caller) {
         check(in.bias_gradient.is_none() || gradient.item_bias.size == problem.item_bias.size, caller,
               ": bias_gradient must have ", problem.item_bias.size, " entries; got ", gradient.item_bias.size);
     }
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     check_sampled(problem, caller);
     return wanted ? choice_cost_and_gradient(problem, gradient, in.n_threads) : choice_cost(problem, in.n_threads);
 }

@@ -1,5 +1,6 @@
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "core/isa.h"
 #include "core/parallel.h"
 #include "core/probe.h"
@@ -23,7 +24,7 @@ void register_config(pybind11::module_& module) {
         [](int number) -> Record {
             DeviceReport report;
             {
-                const pybind11::gil_scoped_release release;
+                const ReleasedGil release;
                 report = probe_device(number);
             }
             pybind11::list devices;

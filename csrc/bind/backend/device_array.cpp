@@ -4,6 +4,7 @@
 
 #include "bind/backend/random.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -19,7 +20,7 @@ HeldArray hold(const py::array& array) {
     HeldArray held{DeviceArray<unsigned char>(array.nbytes()), array.dtype(), {}};
     held.shape.assign(array.shape(), array.shape() + array.ndim());
     const auto* data = static_cast<const unsigned char*>(array.data());
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     held.bytes.upload(data);
     return held;
 }
@@ -28,7 +29,7 @@ HeldArray hold_random(std::int64_t rows, std::int64_t cols, const std::string& d
                       std::uint64_t seed, std::uint64_t stream, int n_threads) {
     const Distribution kind = check_random(rows, cols, distribution, scale);
     HeldArray held{DeviceArray<unsigned char>(4 * rows * cols), py::dtype::of<float>(), {rows, cols}};
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     random_fill(kind, seed, stream, static_cast<float>(scale),
                 {reinterpret_cast<float*>(held.bytes.data()), rows * cols}, n_threads);
     return held;
@@ -37,7 +38,7 @@ HeldArray hold_random(std::int64_t rows, std::int64_t cols, const std::string& d
 Array<Any> fetch(const HeldArray& held) {
     py::array array(held.dtype, held.shape);
     auto* data = static_cast<unsigned char*>(array.mutable_data());
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     held.bytes.download(data);
     return array;
 }

@@ -3,6 +3,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 
@@ -14,7 +15,7 @@ void register_factor_gram(py::module_& module) {
             py::array_t<double> gram({table.cols, table.cols});
             const MatrixView<double> out{gram.mutable_data(), table.cols, table.cols, table.cols};
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 factor_gram(table, out, n_threads);
             }
             return gram;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bind/backend/factors.h"
+#include "bind/gil.h"
 #include "bind/trainer.h"
 #include "train/trainer.h"
 
@@ -38,7 +39,7 @@ py::class_<Trainer> register_factor_trainer(py::module_& module, const char* nam
                 Trainer& self, const Array<float>& p, const Array<float>& q, const ArrayOrNone<float>& bu,
                 const ArrayOrNone<float>& bi) {
                 const FactorArrays arrays = factor_arrays(p, q, bu, bi, writable, caller.c_str());
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 use(self, arrays);
             },
             py::arg("user_factors"), py::arg("item_factors"), py::arg("user_bias") = py::none(),
@@ -49,7 +50,7 @@ py::class_<Trainer> register_factor_trainer(py::module_& module, const char* nam
     if constexpr (requires(const Trainer& steps) { steps.order(); })  // by gradients, from rating to rating
         trainer
             .def("epoch", &Trainer::epoch, py::arg("learning_rate"), py::arg("bias_learning_rate"),
-                 py::call_guard<py::gil_scoped_release>())
+                 py::call_guard<ReleasedGil>())
             .def("order", [](const Trainer& self) {
                 const TrainingOrder order = self.order();
                 const auto array = [](const auto& values) {
@@ -59,7 +60,7 @@ py::class_<Trainer> register_factor_trainer(py::module_& module, const char* nam
                 return std::make_tuple(array(order.users), array(order.items), array(order.steps));
             });
     else
-        trainer.def("epoch", &Trainer::epoch, py::call_guard<py::gil_scoped_release>());
+        trainer.def("epoch", &Trainer::epoch, py::call_guard<ReleasedGil>());
     register_methods(trainer, name);
     return trainer;
 }
@@ -76,7 +77,7 @@ void register_factor_trainer(py::module_& module, const char* name, const Keywor
                  const auto weight_view = optional_vector_in<float>(weights, name, "weights");
                  const auto offset_view = optional_vector_in<float>(item_offset, name, "item_offset");
                  const Settings config = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<Trainer>(ratings, weight_view, offset_view, config);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"),

@@ -5,6 +5,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
 #include "bind/blas.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -14,7 +15,7 @@ void product(const Array<Real>& a, const Array<Real>& b, const Array<Real>& c, b
              double alpha, double beta, int n_threads) {
     const auto left = matrix_in<T>(a, "gemm", "a"), right = matrix_in<T>(b, "gemm", "b");
     const auto out = matrix_out<T>(c, "gemm", "c");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     gemm<T>(transpose_a, transpose_b, static_cast<T>(alpha), left, right, static_cast<T>(beta), out, n_threads);
 }
 

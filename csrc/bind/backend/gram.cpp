@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -29,7 +30,7 @@ py::array_t<float> gram_array(const Array<std::int64_t>& indptr, const Array<std
     py::array_t<float> out({n_columns, n_columns});
     const auto view = view_of(out);
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         gram(problem, view);
     }
     return out;

@@ -2,6 +2,7 @@
 
 #include "bind/backend/factors.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/trainer.h"
 
 namespace fastcf::bind {
@@ -24,7 +25,7 @@ void register_implicit_trainer(py::module_& module) {
                     const CsrView choices = csr_in(indptr, indices, values, n_items, name);
                     const CsrView by_item = csr_in(item_indptr, item_users, item_values, choices.rows, name);
                     const ImplicitConfig config = keywords.read(settings, name);
-                    const py::gil_scoped_release release;
+                    const ReleasedGil release;
                     return std::make_unique<ImplicitTrainer>(choices, by_item, config);
                 }),
                 keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"),
@@ -36,7 +37,7 @@ void register_implicit_trainer(py::module_& module) {
             [caller = std::string(name) + "." + method, writable, use](ImplicitTrainer& self, const Array<float>& p,
                                                                        const Array<float>& q) {
                 const FactorArrays arrays = factor_arrays(p, q, py::none(), py::none(), writable, caller.c_str());
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 use(self, arrays);
             },
             py::arg("user_factors"), py::arg("item_factors"));
@@ -52,7 +53,7 @@ void register_implicit_trainer(py::module_& module) {
                 py::array_t<double> gram({k, k});
                 const MatrixView<double> out{gram.mutable_data(), k, k, k};
                 {
-                    const py::gil_scoped_release release;
+                    const ReleasedGil release;
                     self.gram(users, out);
                 }
                 return gram;
@@ -64,11 +65,11 @@ void register_implicit_trainer(py::module_& module) {
                 const char* caller = "ImplicitTrainer.update";
                 const auto axes = matrix_in<float>(basis, caller, "basis");
                 const auto diagonal = vector_in<float>(spectrum, caller, "spectrum");
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 return self.update(users, axes, diagonal);
             },
             py::arg("users"), py::arg("basis"), py::arg("spectrum"))
-        .def("squared_error", &ImplicitTrainer::squared_error, py::call_guard<py::gil_scoped_release>());
+        .def("squared_error", &ImplicitTrainer::squared_error, py::call_guard<ReleasedGil>());
     register_methods(trainer, name);
 }
 

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -19,7 +20,7 @@ double in_batch_softmax_of(const Array<Real>& scores, const Array<std::int64_t>&
     check(factors.empty() || factors.size == chosen.nnz(), caller, ": weights must have ", chosen.nnz(),
           " entries; got ", factors.size);
     double cost = 0;
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     in_batch_softmax<T>(rows, {chosen.indptr, chosen.indices, factors.data, chosen.nnz()}, shifts, &cost, n_threads);
     return cost;
 }

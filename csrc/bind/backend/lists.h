@@ -6,6 +6,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
+#include "bind/gil.h"
 #include "ops/topk.h"
 
 namespace fastcf::bind {
@@ -39,7 +40,7 @@ BestLists best_lists(std::int64_t rows, std::int64_t n, const char* caller, Fill
     const MatrixView<std::int32_t> ids_view{ids.mutable_data(), rows, n, n};
     const MatrixView<float> scores_view = view_of(scores);
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         std::forward<Fill>(fill)(ids_view, scores_view);
     }
     return py::make_tuple(ids, scores);
@@ -50,7 +51,7 @@ template <class Fill>
 py::array_t<float> filled_table(std::int64_t rows, std::int64_t cols, Fill&& fill) {
     py::array_t<float> out({rows, cols});
     const auto view = view_of(out);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     std::forward<Fill>(fill)(view);
     return out;
 }
@@ -60,7 +61,7 @@ template <class Fill>
 py::array_t<float> filled_vector(std::int64_t size, Fill&& fill) {
     py::array_t<float> out(size);
     const VectorView<float> view{out.mutable_data(), size};
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     std::forward<Fill>(fill)(view);
     return out;
 }

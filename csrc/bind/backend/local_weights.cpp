@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -25,7 +26,7 @@ py::array_t<float> local_weights_array(const Array<std::int64_t>& indptr, const 
     py::array_t<float> weights(problem.neighbours.size);
     const VectorView<float> view{weights.mutable_data(), problem.neighbours.size};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         local_weights(problem, view, n_threads);
     }
     return weights;

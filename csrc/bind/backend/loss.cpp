@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/names.h"
 
 namespace fastcf::bind {
@@ -17,7 +18,7 @@ double loss_gradient_of(Loss loss, const Array<Real>& predicted, const Array<Rea
     const auto w = optional_vector_in<T>(weights, caller, "weights");
     const auto slopes = vector_out<T>(gradient, caller, "gradient");
     double sum = 0;
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     loss_gradient<T>(loss, z, y, w, scale, slopes, &sum, n_threads);
     return sum;
 }

@@ -4,6 +4,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/names.h"
 #include "core/parallel.h"
 
@@ -119,7 +120,7 @@ Gradient gradient_arrays(const Arguments& in, int n_threads) {
     T* e = errors.mutable_data();
     MfCost cost;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         check_ratings(problem.ratings, problem.nnz, n_threads, caller);
         cost = mf_gradient(problem.ratings, problem.objective, problem.at, gradient, e, n_threads);
     }
@@ -135,7 +136,7 @@ Array<Real> predict_array(const Arguments& in, int n_threads) {
     py::array_t<T> out(problem.nnz);
     T* z = out.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         check_ratings(problem.ratings, problem.nnz, n_threads, caller);
         mf_predict(problem.ratings, problem.objective, problem.at, z, n_threads);
     }

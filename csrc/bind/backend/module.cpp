@@ -7,6 +7,7 @@
 
 PYBIND11_MODULE(FASTCF_MODULE, module) {
     fastcf::bind::install_process_hooks();
+    fastcf::bind::borrow_thread_pool();
     fastcf::bind::register_activation(module);
     fastcf::bind::register_als(module);
     fastcf::bind::register_als_trainer(module);

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -12,7 +13,7 @@ py::array_t<T> normalized(const Array<Real>& x, double length, int n_threads) {
     py::array_t<T> out({rows.rows, rows.cols});
     const MatrixView<T> y{out.mutable_data(), rows.rows, rows.cols, rows.cols};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         normalize<T>(rows, length, y, n_threads);
     }
     return out;
@@ -23,7 +24,7 @@ void normalized_backward(const Array<Real>& x, double length, const Array<Real>&
     const char* caller = "normalize_gradient";
     const auto rows = matrix_in<T>(x, caller, "x");
     const auto slopes = matrix_out<T>(gradient, caller, "gradient");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     normalize_gradient<T>(rows, length, slopes, n_threads);
 }
 

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/names.h"
 
 namespace fastcf::bind {
@@ -60,7 +61,7 @@ void step(const Optimizer& optimizer, double learning_rate, std::int64_t number,
     check(g.rows == (sparse ? named.size : state.rows) && (g.cols == state.cols || g.rows == 0), caller,
           ": gradient must have ", sparse ? named.size : state.rows, " rows of ", state.cols, "; got ", g.rows, " of ",
           g.cols);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     if (sparse)
         optimizer_step_rows<T>(optimizer, learning_rate, number, state, named, g.data, g.cols, n_threads);
     else
@@ -75,7 +76,7 @@ void flush(const Optimizer& optimizer, std::int64_t number, const Array<Real>& p
     const char* caller = "optimizer_flush";
     const OptimizerRows<T> state = state_in<T>(optimizer, parameters, first, second, row_steps, caller);
     check(state.row_steps != nullptr, caller, ": row_steps must be given");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     optimizer_flush<T>(optimizer, number, state, n_threads);
 }
 

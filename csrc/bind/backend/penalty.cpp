@@ -3,6 +3,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -16,7 +17,7 @@ double penalty_in(const py::object& rows, const py::object& weights, int n_threa
         check(vector.size == matrix.rows, "penalty: weights must have one entry per row (", matrix.rows, "); got ",
               vector.size);
     }
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return penalty<T>(matrix, vector, n_threads);
 }
 

@@ -3,6 +3,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/device_array.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -40,7 +41,7 @@ py::array_t<float> predict_pairs_array(const Array<std::int32_t>& user_rows, con
     py::array_t<float> out(users.size);
     const VectorView<float> view{out.mutable_data(), users.size};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         predict_pairs(model, users, items, view, n_threads);
     }
     return out;
@@ -58,7 +59,7 @@ py::array_t<float> predict_block_array(const Array<std::int32_t>& user_rows, con
     py::array_t<float> out({users.size, n_items});
     const MatrixView<float> view{out.mutable_data(), users.size, n_items, n_items};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         predict_block(model, users, view, n_threads);
     }
     return out;
@@ -77,7 +78,7 @@ Tuple<py::float_, py::float_, py::int_> evaluate_csr_arrays(
     const auto weighting = optional_vector_in<float>(weights, caller, "weights");
     ErrorSums sums;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         sums = evaluate_csr(model, ratings, weighting, n_threads, static_cast<float>(low), static_cast<float>(high));
     }
     return py::make_tuple(sums.squared, sums.absolute, sums.count);
@@ -110,7 +111,7 @@ Tuple<py::float_, py::float_, py::int_> evaluate_pairs_arrays(
                                          item_offset, global_offset, weights, "evaluate_pairs");
     ErrorSums sums;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         sums = evaluate_pairs(pairs.model, pairs.users, pairs.items, pairs.values, pairs.weights, n_threads,
                               static_cast<float>(low), static_cast<float>(high));
     }
@@ -124,7 +125,7 @@ double log_loss_pairs_arrays(const Array<std::int32_t>& user_rows, const Array<s
                              double global_offset, const ArrayOrNone<float>& weights, int n_threads) {
     const PairArguments pairs = pairs_in(user_rows, item_rows, values, user_factors, item_factors, user_bias, item_bias,
                                          item_offset, global_offset, weights, "log_loss_pairs");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return log_loss_pairs(pairs.model, pairs.users, pairs.items, pairs.values, pairs.weights, n_threads);
 }
 

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -12,7 +13,7 @@ py::array_t<float> random_array(std::int64_t rows, std::int64_t cols, const std:
     py::array_t<float> out({rows, cols});
     const VectorView<float> view{out.mutable_data(), rows * cols};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         random_fill(kind, seed, stream, static_cast<float>(scale), view, n_threads);
     }
     return out;

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 
@@ -17,7 +18,7 @@ py::array_t<T> gather(const Array<Real>& matrix, const Array<std::int32_t>& rows
     py::array_t<T> out({named.size, from.cols});
     const MatrixView<T> to{out.mutable_data(), named.size, from.cols, from.cols};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         gather_rows<T>(from, named, factors, to, n_threads);
     }
     return out;

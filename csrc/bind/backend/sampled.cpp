@@ -1,5 +1,6 @@
 #include "bind/backend/factor_trainer.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "train/sampled_trainer.h"
 
 namespace fastcf::bind {
@@ -25,7 +26,7 @@ void register_sampled(py::module_& module) {
                  const CsrView choices = csr_in(indptr, indices, values, n_items, name);
                  const auto counts = optional_vector_in<std::int64_t>(item_counts, name, "item_counts");
                  const SampledConfig config = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<SampledTrainer>(choices, counts, config);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"),
@@ -51,7 +52,7 @@ void register_sampled(py::module_& module) {
                     vector_in<float>(correction, caller, "correction"));
             },
             py::arg("users"), py::arg("items"), py::arg("drawn"), py::arg("weights"), py::arg("correction"))
-        .def("sample_cost", &SampledTrainer::sample_cost, py::call_guard<py::gil_scoped_release>());
+        .def("sample_cost", &SampledTrainer::sample_cost, py::call_guard<ReleasedGil>());
 }
 
 }  // namespace fastcf::bind

@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -17,7 +18,7 @@ double softmax_gradient_of(const Array<std::int64_t>& indptr, const Array<std::i
     check(x.size == chosen.nnz(), caller, ": strengths must have ", chosen.nnz(), " entries; got ", x.size);
     const auto biases = optional_vector_in<T>(bias, caller, "bias");
     double sum = 0;
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     softmax_gradient<T>({chosen.indptr, chosen.indices, x.data, chosen.rows, x.size}, biases, scale, values, &sum,
                         n_threads);
     return sum;

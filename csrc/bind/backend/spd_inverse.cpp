@@ -2,13 +2,14 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
 
 std::int64_t invert_array(const Array<float>& a, int n_threads) {
     const auto view = matrix_out<float>(a, "spd_inverse", "a");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return spd_inverse(view, n_threads);
 }
 

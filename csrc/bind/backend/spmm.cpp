@@ -2,6 +2,7 @@
 
 #include "bind/arrays.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 
 namespace fastcf::bind {
 namespace {
@@ -28,7 +29,7 @@ Tuple<Array<Any>, Array<Any>> sparse_product(const Array<std::int64_t>& indptr, 
     const auto out_view = matrix_out<T>(out, caller, "add_to");
     const VectorView<T> sums_view{sums.mutable_data(), csr.rows};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         spmm<T>({csr.indptr, csr.indices, entries.is_none() ? nullptr : places.data, stored.data, csr.rows, csr.nnz()},
                 dense, out_view, sums_view, n_threads, !add_to.is_none());
     }

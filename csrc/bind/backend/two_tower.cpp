@@ -3,6 +3,7 @@
 #include "bind/arrays.h"
 #include "bind/backend/mlp.h"
 #include "bind/backend/register.h"
+#include "bind/gil.h"
 #include "bind/trainer.h"
 #include "networks/two_tower_objective.h"
 #include "train/two_tower_trainer.h"
@@ -99,7 +100,7 @@ double two_tower_gradient_in(const Array<std::int64_t>& indptr, const Array<std:
     const auto factors = optional_vector_in<T>(weights, caller, "weights");
     const auto shifts = optional_vector_in<T>(offsets, caller, "offsets");
     const auto at = arrays_in<T>(parameters, false, caller), slopes = arrays_in<T>(gradient, true, caller);
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return two_tower_gradient<T>(structure, targets, factors, shifts, users, items, objective, at, slopes);
 }
 
@@ -147,7 +148,7 @@ void register_vectors(py::module_& module) {
             py::array_t<float> out({given.rows(), how.tower.layers.back()});
             const MatrixView<float> result = view_of(out);
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 tower_vectors(given, how.tower, arrays, result, how.n_threads);
             }
             return out;
@@ -183,13 +184,13 @@ void register_two_tower(py::module_& module) {
                  const auto users = features_in<float>(user_features, name);
                  const auto items = features_in<float>(item_features, name);
                  const TwoTowerTraining training = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<TwoTowerTrainer>(ratings, factors, shifts, users, items, training);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"), py::arg("n_items"),
              py::arg("user_features"), py::arg("item_features"), py::kw_only(), py::arg("weights") = py::none(),
              py::arg("offsets") = py::none())
-        .def("epoch", &TwoTowerTrainer::epoch, py::arg("learning_rate"), py::call_guard<py::gil_scoped_release>());
+        .def("epoch", &TwoTowerTrainer::epoch, py::arg("learning_rate"), py::call_guard<ReleasedGil>());
     register_parameters<Towers>(trainer, name, arrays_in<float>);
     register_methods(trainer, name);
 }

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/emu/register.h"
+#include "bind/gil.h"
 #include "emu/faults.h"
 #include "emu/launch.h"
 #include "emu/memory.h"
@@ -31,7 +32,7 @@ void register_emulation(pybind11::module_& module) {
         },
         py::arg("bytes") = emu::kDefaultMemory);
     emulation.def("planted_faults", &emu::planted_faults);
-    emulation.def("run_planted", &emu::run_planted, py::arg("name"), py::call_guard<py::gil_scoped_release>());
+    emulation.def("run_planted", &emu::run_planted, py::arg("name"), py::call_guard<ReleasedGil>());
 }
 
 }  // namespace fastcf::bind

@@ -1,6 +1,7 @@
 #include "ops/candidates.h"
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/host/register.h"
 
 namespace fastcf::bind {
@@ -28,7 +29,7 @@ merge_arrays(const Array<std::int64_t>& list_indptr, const Array<std::int32_t>& 
     query.limit = limit;
     query.n_threads = n_threads;
     const auto merged = [&] {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         return merge_candidates(query);
     }();
     const std::int64_t size = merged.size();
@@ -41,7 +42,7 @@ merge_arrays(const Array<std::int64_t>& list_indptr, const Array<std::int32_t>& 
     const VectorView<float> scores_view{scores.mutable_data(), scores.size()};
     const VectorView<std::uint64_t> lists_view{lists.mutable_data(), size};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         merged.write(indptr_view, items_view, scores_view, lists_view, n_threads);
     }
     const py::object scored = list_scores.is_none() ? py::none() : py::object(scores);
@@ -58,7 +59,7 @@ py::array_t<std::int64_t> top_arrays(const Array<std::int64_t>& indptr, const Ar
     py::array_t<std::int64_t> entries({offsets.size - 1, n});
     const MatrixView<std::int64_t> view{entries.mutable_data(), offsets.size - 1, n, n};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         top_candidates(offsets, values, view, n_threads);
     }
     return entries;

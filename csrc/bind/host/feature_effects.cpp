@@ -1,6 +1,7 @@
 #include "ops/feature_effects.h"
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/host/register.h"
 
 namespace fastcf::bind {
@@ -26,7 +27,7 @@ void update_effects(const Array<std::int64_t>& indptr, const Array<std::int32_t>
     if (!bias.is_none()) out_bias = vector_out<float>(bias, caller, "bias");
     const auto drawn = matrix_out<float>(effects, caller, "effects");
     const auto left = vector_out<float>(residuals, caller, "residuals");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     feature_effects(rows, drawn, left, out, out_bias, n_threads);
 }
 

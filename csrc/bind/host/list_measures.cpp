@@ -1,6 +1,7 @@
 #include "ops/list_measures.h"
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/host/register.h"
 #include "math/list_measures.h"
 
@@ -25,7 +26,7 @@ Tuple<py::array_t<double>, std::int64_t> measure_arrays(const Array<std::int32_t
     py::array_t<double> measures({n_lengths, ListMeasures::kCount, m});
     const MatrixView<double> view{measures.mutable_data(), n_lengths * ListMeasures::kCount, m, m};
     const std::int64_t repeated = [&] {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         return list_measures(query, view);
     }();
     return py::make_tuple(measures, repeated);

@@ -5,6 +5,7 @@
 
 PYBIND11_MODULE(_host, module) {
     fastcf::bind::install_process_hooks();
+    fastcf::bind::borrow_thread_pool();
     fastcf::bind::find_blas();
     fastcf::bind::register_candidates(module);
     fastcf::bind::register_feature_effects(module);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/host/register.h"
 #include "bind/trainer.h"
 #include "train/perceptron_trainer.h"
@@ -66,7 +67,7 @@ double gradient_in(const GradientSettings& settings, const Array<Real>& features
     const auto w = optional_vector_in<T>(weights, caller, "weights");
     const auto at = vector_in<T>(parameters, caller, "parameters");
     const auto slopes = vector_out<T>(gradient, caller, "gradient");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return perceptron_gradient<T>(settings.network, settings.reg, x, rows, y, w, at, slopes);
 }
 
@@ -110,7 +111,7 @@ void register_predict(py::module_& module) {
             py::array_t<float> out = sized(pairs, x.rows, settings.network.layers.back());
             const MatrixView<float> result = view_of(out);
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 perceptron_predict(settings.network, rows, x, pairs, result, settings.n_threads);
             }
             return out;
@@ -139,7 +140,7 @@ void register_perceptron_trainer(py::module_& module) {
                  const auto key_view = vector_in<std::uint64_t>(keys, name, "keys");
                  const auto weight_view = optional_vector_in<float>(weights, name, "weights");
                  const PerceptronTraining training = keywords.read(settings, name);
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_unique<PerceptronTrainer>(ratings, weight_view, x, key_view, training);
              }),
              keywords.signature().c_str(), py::arg("indptr"), py::arg("indices"), py::arg("values"),
@@ -149,7 +150,7 @@ void register_perceptron_trainer(py::module_& module) {
             [](PerceptronTrainer& self, const Array<float>& low, const Array<float>& high) {
                 const char* caller = "PerceptronTrainer.draw_parameters";
                 const auto from = vector_in<float>(low, caller, "low"), to = vector_in<float>(high, caller, "high");
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 self.draw_parameters(from, to);
             },
             py::arg("low"), py::arg("high"))
@@ -157,7 +158,7 @@ void register_perceptron_trainer(py::module_& module) {
             "epoch",
             [](PerceptronTrainer& self, double learning_rate) {
                 const PerceptronEpoch epoch = [&] {
-                    const py::gil_scoped_release release;
+                    const ReleasedGil release;
                     return self.epoch(learning_rate);
                 }();
                 return std::make_tuple(epoch.cost, epoch.loss);
@@ -171,7 +172,7 @@ void register_perceptron_trainer(py::module_& module) {
                 py::array_t<float> out = sized(pairs, self.n_items(), self.n_outputs());
                 const MatrixView<float> result = view_of(out);
                 {
-                    const py::gil_scoped_release release;
+                    const ReleasedGil release;
                     self.predict(pairs, result);
                 }
                 return out;

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/host/register.h"
 
 namespace fastcf::bind {
@@ -53,7 +54,7 @@ void register_regression(py::module_& module) {
             options.n_threads = n_threads;
             RegressionReport report;
             {
-                const py::gil_scoped_release release;
+                const ReleasedGil release;
                 report = regress_rows(ratings, weight_view, known, options, weights_out, intercept_out);
             }
             py::dict result;

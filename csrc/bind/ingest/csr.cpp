@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "bind/gil.h"
 #include "bind/ingest/ids.h"
 #include "bind/ingest/register.h"
 
@@ -79,7 +80,7 @@ py::tuple coo_to_csr_py(const Array<std::int32_t>& users, const Array<Any>& item
     py::object kept_weights = weights;
     bool sorted = false;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         sorted = is_sorted_by_user(coo, n_threads);
     }
     if (sorted && consume) {
@@ -94,7 +95,7 @@ py::tuple coo_to_csr_py(const Array<std::int32_t>& users, const Array<Any>& item
     }
     CsrSummary summary;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         summary = coo_to_csr(coo, sorted, handling, n_threads, out);
     }
     return py::make_tuple(indptr, indices, kept_values, kept_times, kept_weights, summary.nnz, summary.duplicate_first,
@@ -113,7 +114,7 @@ Tuple<py::array_t<std::int64_t>, py::array_t<std::int32_t>, py::array_t<float>> 
     const py::object out_rows = allocate(csr.nnz(), rows);
     const py::object out_values = allocate(csr.nnz(), by_column);
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         csr_to_csc(csr, n_threads, offsets, rows, by_column, nullptr);
     }
     return py::make_tuple(out_indptr, out_rows, out_values);
@@ -127,7 +128,7 @@ Array<std::int64_t> csc_entries(const Array<std::int64_t>& indptr, const Array<s
     const py::object out_indptr = allocate(n_columns + 1, offsets);
     const py::object out_entries = allocate(csr.nnz(), entries);
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         csr_to_csc(csr, n_threads, offsets, nullptr, nullptr, entries);
     }
     return out_entries;
@@ -148,7 +149,7 @@ Tuple<py::array_t<std::int64_t>, py::typing::List<Array<Any>>> csr_subset(const 
     std::int64_t* subset = nullptr;
     const py::object out_indptr = allocate(offsets.size, subset);
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         csr_subset_indptr(csr, chosen, n_threads, subset);
     }
     py::list results;
@@ -163,7 +164,7 @@ Tuple<py::array_t<std::int64_t>, py::typing::List<Array<Any>>> csr_subset(const 
         const void* from = array.data();
         void* to = result.mutable_data();
         {
-            const py::gil_scoped_release release;
+            const ReleasedGil release;
             csr_subset_copy(csr, chosen, subset, n_threads, from, to, size);
         }
         results.append(result);
@@ -173,14 +174,14 @@ Tuple<py::array_t<std::int64_t>, py::typing::List<Array<Any>>> csr_subset(const 
 
 std::int64_t first_invalid_py(const Array<float>& values, bool non_negative, int n_threads) {
     const auto view = vector_in<float>(values, "first_invalid", "values");
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     return first_invalid(view, non_negative, n_threads);
 }
 
 void check_ratings(const Array<std::int64_t>& indptr, const Array<std::int32_t>& indices,
                    const ArrayOrNone<float>& values, std::int64_t n_columns, const std::string& caller) {
     const CsrView csr = csr_in(indptr, indices, values, n_columns, caller.c_str());
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     check_ascending(csr, caller.c_str());
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/ingest/ids.h"
 #include "bind/ingest/register.h"
 #include "ingest/integer_dictionary.h"
@@ -52,7 +53,7 @@ void add_events(GuardedEvents& table, const Array<std::int32_t>& users, const Ar
         check(std::isfinite(of_kinds.data[i]) && of_kinds.data[i] >= 0.0, kCaller,
               ": strengths must be finite and at least 0; got ", of_kinds.data[i]);
     const EventStrengths by_kind{of_kinds.data, of_kinds.rows, least_duration};
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     const std::lock_guard<std::mutex> lock(table.mutex);
     table.object.add(batch, by_kind, n_threads);
 }
@@ -68,7 +69,7 @@ events_to_csr(GuardedEvents& table, const Array<std::int32_t>& user_rows, const 
     check(n_items >= 0 && n_items <= kMaxDistinctIds, kCaller, ": n_items must lie in [0, 2^31 - 2]; got ", n_items);
     std::int64_t n = 0;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         const std::lock_guard<std::mutex> lock(table.mutex);
         n = table.object.size(n_threads);
     }
@@ -83,7 +84,7 @@ events_to_csr(GuardedEvents& table, const Array<std::int32_t>& user_rows, const 
         timestamps = times;
     }
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         const std::lock_guard<std::mutex> lock(table.mutex);
         check(table.object.size(n_threads) == n, kCaller, ": the table must not change meanwhile");
         table.object.to_csr(rows, columns, n_users, n_items, now, n_threads, out);
@@ -92,7 +93,7 @@ events_to_csr(GuardedEvents& table, const Array<std::int32_t>& user_rows, const 
 }
 
 std::int64_t latest_event(GuardedEvents& table) {
-    const py::gil_scoped_release release;
+    const ReleasedGil release;
     const std::lock_guard<std::mutex> lock(table.mutex);
     return table.object.latest();
 }
@@ -102,7 +103,7 @@ py::array_t<std::int32_t> encode_integers(GuardedDictionary& dictionary, const A
     py::array_t<std::int32_t> numbers(input.size);
     std::int32_t* out = numbers.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         const std::lock_guard<std::mutex> lock(dictionary.mutex);
         dictionary.object.encode(input, out, n_threads);
     }
@@ -112,7 +113,7 @@ py::array_t<std::int32_t> encode_integers(GuardedDictionary& dictionary, const A
 py::array_t<std::int64_t> dictionary_ids(GuardedDictionary& dictionary) {
     std::vector<std::int64_t> ids;
     {
-        const py::gil_scoped_release release;  // who holds the mutex may ask for the GIL, to look for signals
+        const ReleasedGil release;  // who holds the mutex may ask for the GIL, to look for signals
         const std::lock_guard<std::mutex> lock(dictionary.mutex);
         ids = dictionary.object.ids();
     }

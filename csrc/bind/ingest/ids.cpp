@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "bind/gil.h"
 #include "bind/ingest/register.h"
 
 namespace fastcf::bind {
@@ -25,7 +26,7 @@ py::array_t<std::int64_t> unique_ids(const Array<Any>& ids, std::int64_t limit, 
           limit);
     std::vector<std::int64_t> values;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         values = unique_integers(input, limit, n_threads);
     }
     return py::array_t<std::int64_t>(static_cast<py::ssize_t>(values.size()), values.data());
@@ -36,7 +37,7 @@ py::array_t<std::int32_t> encode(const IdIndex& index, const Array<Any>& ids, in
     py::array_t<std::int32_t> rows(input.size);
     std::int32_t* out = rows.mutable_data();
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         index.encode_all(input, out, n_threads);
     }
     return rows;
@@ -49,7 +50,7 @@ void register_ids(py::module_& module) {
     py::class_<IdIndex, std::shared_ptr<IdIndex>>(module, "IdIndex")
         .def(py::init([](const Array<Any>& ids) {
                  const IdArray input = ids_in(ids, "IdIndex", "ids");
-                 const py::gil_scoped_release release;
+                 const ReleasedGil release;
                  return std::make_shared<IdIndex>(input);
              }),
              py::arg("ids"))

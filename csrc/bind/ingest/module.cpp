@@ -11,4 +11,5 @@ PYBIND11_MODULE(_ingest, module) {
     fastcf::bind::register_synth(module);
     fastcf::bind::register_text(module);
     fastcf::bind::register_text_ids(module);
+    fastcf::bind::register_threads(module);
 }

@@ -1,6 +1,7 @@
 #include "ingest/netflix.h"
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/ingest/register.h"
 #include "bind/ingest/text.h"
 
@@ -36,7 +37,7 @@ read_netflix_arrays(const Formed<SourcesForm>& sources, int n_fields, int n_thre
     std::vector<NetflixPiece> pieces;
     std::int64_t n = 0;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         n = plan_netflix(inputs, piece_bytes, n_threads, pieces);
     }
     py::array_t<std::int32_t> users(n);
@@ -47,7 +48,7 @@ read_netflix_arrays(const Formed<SourcesForm>& sources, int n_fields, int n_thre
                                  n_fields == 3 ? ratings.mutable_data() : nullptr,
                                  n_fields >= 2 ? timestamps.mutable_data() : nullptr};
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         n = read_netflix(inputs, n_fields, pieces, columns, n_threads);
     }
     const py::slice rows(0, n, 1);

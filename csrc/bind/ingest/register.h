@@ -12,5 +12,6 @@ void register_netflix(pybind11::module_& module);
 void register_synth(pybind11::module_& module);
 void register_text(pybind11::module_& module);
 void register_text_ids(pybind11::module_& module);
+void register_threads(pybind11::module_& module);
 
 }  // namespace fastcf::bind

@@ -1,6 +1,7 @@
 #include "ingest/synth.h"
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/ingest/register.h"
 
 namespace fastcf::bind {
@@ -43,7 +44,7 @@ std::pair<double, double> make_ratings(std::int64_t n_users, std::int64_t n_item
     out.user_bias = vector_out<float>(user_bias, kCaller, "user_bias");
     out.item_bias = vector_out<float>(item_bias, kCaller, "item_bias");
     out.exposure = vector_out<float>(exposure, kCaller, "exposure");
-    const py::gil_scoped_release nogil;
+    const ReleasedGil nogil;
     const ingest::SynthError error = ingest::make_ratings(options, out, n_threads);
     return {error.score, error.biases};
 }

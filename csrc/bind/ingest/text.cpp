@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bind/arrays.h"
+#include "bind/gil.h"
 #include "bind/ingest/register.h"
 #include "bind/ingest/text.h"
 #include "bind/ingest/text_ids.h"
@@ -149,7 +150,7 @@ read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_
     std::vector<Piece> pieces;
     std::int64_t n = 0;
     const auto cut = [&] {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         pieces = format.by_record ? cut_at_records(format.dialect, begin, view.end(), piece_bytes)
                                   : cut_at_lines(begin, view.end(), piece_bytes);
         n = number_lines(pieces, first_line, n_threads);
@@ -164,7 +165,7 @@ read_log_arrays(const py::buffer& text, std::int64_t offset, std::int64_t first_
         const LogColumns out{users.column, items.column, ratings.mutable_data(),
                              format.timestamp >= 0 ? timestamps.mutable_data() : nullptr};
         {
-            const py::gil_scoped_release release;
+            const ReleasedGil release;
             pass = read_log(format, pieces, out, n_threads);
         }
         if (pass.spans_lines) {

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "bind/gil.h"
 #include "bind/ingest/register.h"
 #include "core/check.h"
 
@@ -102,7 +103,7 @@ CodedTexts encode_array(const Array<Any>& texts, int n_threads) {
         check(native && aligned, "encode_texts", ": texts must be aligned and in native byte order");
         const TextColumn column{static_cast<const char32_t*>(array.data()), array.shape(0), array.itemsize() / kUnit,
                                 stride / kUnit};
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         table = encode_texts(column, n_threads, out);
     }
     return py::make_tuple(bytes_of(table), offsets_of(table), codes);
@@ -124,7 +125,7 @@ Tuple<py::array_t<std::uint8_t>, py::array_t<std::int64_t>, py::typing::List<py:
     }
     UnitedTexts united;
     {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         united = unite_texts(views, n_threads);
     }
     py::list positions;
@@ -190,7 +191,7 @@ class Owning {
         const TextsView texts = texts_in(utf8, offsets, kName);
         py::array_t<std::int32_t> rows(texts.size);
         std::int32_t* const out = rows.mutable_data();
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         index_->encode(texts, out, n_threads);
         return rows;
     }
@@ -202,7 +203,7 @@ class Owning {
 
   private:
     static std::unique_ptr<Index> make(const TextsView& texts) {
-        const py::gil_scoped_release release;
+        const ReleasedGil release;
         return std::make_unique<Index>(texts);
     }
 

@@ -92,7 +92,8 @@ def load_events(
     id_type : {"auto", "int", "str"} or a pair of these, default "auto"
         What the ids are; a pair is of users and of items; see :func:`read_log`. ``"auto"``: in tables, as they are.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it, nor on the sizes of batches.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it, nor on the
+        sizes of batches.
     **text
         How delimited text is read: ``separator``, ``header``, ``decimal`` (of durations), ``encoding``, ``quoting``,
         ``escape``, ``comment`` and ``on_bad_lines``, as for :func:`read_log`. Durations that are empty, NULL or NA are

@@ -57,7 +57,7 @@ def fetch_movielens(
     quiet : bool, default False
         Whether to leave out the terms of use and the progress bar, which the first fetch shows on standard error.
     n_threads : int, optional
-        Threads that read; all by default.
+        Threads that read; by default :func:`fastcf.get_num_threads`.
 
     Returns
     -------

@@ -45,7 +45,7 @@ def load_movielens(path: str | os.PathLike[str], *, duplicates: str = "error", n
     duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
         What becomes of several ratings of one item by the same user.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Returns
     -------

@@ -140,7 +140,7 @@ def load_netflix(
     duplicates : {"error", "last", "latest", "max", "mean", "sum"}, default="error"
         What becomes of several ratings of one movie by the same customer.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Returns
     -------

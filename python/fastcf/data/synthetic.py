@@ -271,7 +271,7 @@ def make_ratings(
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         The same integer gives the same ratings, whatever ``n_threads``.
     n_threads : int or None, default None
-        None: as many as OpenMP would use.
+        None: the default (:func:`fastcf.get_num_threads`).
     return_truth : bool, default False
         Whether to return the model behind the ratings, too.
 

@@ -198,7 +198,7 @@ def read_log(
         is best read with the model's kinds, ``(model.users_.kind, model.items_.kind)``; where it is not, an integer and
         its decimal text are the same id, see :meth:`fastcf.IdMap.rows`.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Returns
     -------

@@ -14,6 +14,7 @@ import joblib
 from tqdm.auto import tqdm
 
 from fastcf._backend import resolve_device, single_threaded_blas
+from fastcf._threads import get_num_threads
 from fastcf.metrics import Scorer
 from fastcf.model_selection.candidates import Candidate, described, with_parameters
 from fastcf.model_selection.fits import Bars, Fit, Outcome
@@ -149,7 +150,7 @@ class Runner:
 
     def _outcomes(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         """Yield the position of each job and what came of it, in the order in which they end."""
-        cores = joblib.cpu_count()
+        cores = get_num_threads()
         left = list(range(len(jobs)))
         if self.n_jobs == "auto" and self._workers == 0 and len(left) > 1:
             # Threads inside a fit, or fits side by side? Two fits tell: one with all threads, and one with one.

@@ -25,7 +25,7 @@ class Hnswlib:
     def __init__(
         self, library: Any, vectors: _Vectors, settings: IndexSettings, n_threads: int, graph: Graph | None
     ) -> None:
-        self._threads = n_threads or -1
+        self._threads = n_threads
         self._index = library.Index(space="ip", dim=vectors.shape[1])
         self._index.init_index(max_elements=len(vectors), M=settings.m, ef_construction=settings.ef_construction)
         if graph is None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._threads import get_num_threads
 from fastcf.retrieval._graph import Found, Graph, IndexSettings
 from fastcf.retrieval._hnswlib import Hnswlib
 from fastcf.retrieval._usearch import Usearch
@@ -77,7 +78,7 @@ class VectorIndex:
             raise ImportError(f"{caller}: index={library!r} needs the package {library}: {hint}") from error
         self.settings = settings
         self._rows = rows
-        self._engine = _ENGINES[library](module, lengthened, settings, n_threads, graph)
+        self._engine = _ENGINES[library](module, lengthened, settings, n_threads or get_num_threads(), graph)
 
     def __getstate__(self) -> tuple[Any, ...]:  # the libraries' own objects cannot be pickled, or not as they are
         return self.settings, self._rows, *self._engine.contents()

@@ -85,7 +85,7 @@ class Popular(BaseRetriever):
     by, half_life, shrinkage, threshold
         What is popular, as for the model :class:`fastcf.Popular`, which does the work.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Attributes
     ----------
@@ -194,7 +194,7 @@ class TopPerGroup(BaseRetriever):
         What is popular, as for :class:`Popular`, counting all ratings. With a half life, the user's older ratings count
         less for the choice of groups too.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ class FeatureRanker(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the draw.
     n_threads : int, optional
-        Threads for looking up ids; all by default. The regressor has its own setting.
+        Threads for looking up ids; by default :func:`fastcf.get_num_threads`. The regressor has its own setting.
 
     Attributes
     ----------

@@ -34,7 +34,7 @@ class TopItems(BaseRetriever):
     k : int, default 100
         Number of items.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Attributes
     ----------

@@ -173,8 +173,8 @@ class TwoStageRecommender(Fitted):
         Any fitted model of this package, a :class:`FeatureRanker`, or an object with ``items_`` (:class:`IdMap`) and a
         ``predict`` of (n, 2) arrays of user and item ids. Candidates unknown to it are dropped.
     n_threads : int, optional
-        Threads for merging; all by default. The result does not depend on it. Retrievers and ranker have their own
-        settings.
+        Threads for merging; by default :func:`fastcf.get_num_threads`. The result does not depend on it. Retrievers
+        and ranker have their own settings.
 
     Attributes
     ----------

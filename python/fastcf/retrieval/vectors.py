@@ -143,8 +143,8 @@ class NearestVectors(BaseRetriever):
     ef : int, default 128
         Effort of searching it, at least ``2 k`` in effect. More: better recall, slower. May be changed after ``fit``.
     n_threads : int, optional
-        Threads to use; all by default. Exact results do not depend on it. With several threads, both libraries build
-        another index each time, so approximate results differ.
+        Threads to use; by default :func:`fastcf.get_num_threads`. Exact results do not depend on it. With
+        several threads, both libraries build another index each time, so approximate results differ.
 
     Attributes
     ----------

@@ -25,7 +25,7 @@ class Compute(NamedTuple):
     native : module
         The native module of the device.
     n_threads : int
-        Threads to use; 0: all.
+        Threads to use; 0: :func:`fastcf.get_num_threads`.
     """
 
     native: Any

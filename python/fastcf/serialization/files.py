@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 
+from fastcf._parameters import check_n_threads
 from fastcf._texts import TextTable
 from fastcf._version import __version__
 from fastcf.errors import DataError
@@ -296,7 +297,9 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False, verify: bo
         raise DataError(f"{name}: is not what fastcf writes: {type(error).__name__}: {error}") from error
 
 
-def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | None = None) -> Any:
+def load(
+    path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | None = None, n_threads: int | None = None
+) -> Any:
     """Load a model that was saved by its ``save`` method, whatever its class.
 
     Parameters
@@ -310,6 +313,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     verify : bool, optional
         Whether to read the whole file, compare its checksum, and refuse parameters that are not finite. By default a
         copy is verified, and a map is not. Sizes, offsets and item rows are checked in any case.
+    n_threads : int, optional
+        The parameter ``n_threads`` of the model, which files do not hold.
 
     Returns
     -------
@@ -323,6 +328,8 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     DataError
         If it is no model file, damaged, cut short, from a newer fastcf, or of an unknown class; or, with ``mmap``, of a
         version before arrays were aligned.
+    TypeError, ValueError
+        If ``n_threads`` is neither None nor an integer of at least 1.
 
     Notes
     -----
@@ -338,10 +345,14 @@ def load(path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | Non
     >>> fastcf.load(path, mmap=True).recommend(7, n=3).items.shape
     (3,)
     """
+    threads = check_n_threads(n_threads, "load") or None
     archive = load_archive(path, mmap=mmap, verify=verify)
     if _verified(mmap, verify):
         _refuse_what_is_not_finite(archive)
-    return from_archive(archive)
+    model = from_archive(archive)
+    if threads is not None:
+        model.set_params(n_threads=threads)
+    return model
 
 
 def _refuse_what_is_not_finite(archive: Archive) -> None:

@@ -82,7 +82,7 @@ class NeighbourTable:
         metric : {"cosine", "euclidean", "dot"}, default "cosine"
             As for ``similar_items``.
         n_threads : int, optional
-            Threads to use; all by default. The result does not depend on it.
+            Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
         Returns
         -------

@@ -101,8 +101,8 @@ class Blend(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds what is held out, and members whose own ``random_state`` is None.
     n_threads : int, optional
-        Threads to use, also to fit members whose own ``n_threads`` is None; all by default. The result does not depend
-        on it.
+        Threads to use, also to fit members whose own ``n_threads`` is None; by default
+        :func:`fastcf.get_num_threads`. The result does not depend on it.
     device : {"auto", "cpu", "cuda"}, default "auto"
         Where the blend predicts and ranks; only "auto" may fall back. Members are fitted on the device of their own
         parameters.

@@ -82,8 +82,8 @@ class ImplicitFactorization(Estimator):
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds the first factors.
     n_threads : int or None, default None
-        Threads to use; None: all. The same seed gives the same bits for any number of threads, on one instruction set,
-        BLAS and device.
+        Threads to use; None: :func:`fastcf.get_num_threads`. The same seed gives the same bits for any number of
+        threads, on one instruction set, BLAS and device.
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. The device used is ``device_``.
     verbose : {0, 1, 2} or bool, default 0

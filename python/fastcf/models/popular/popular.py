@@ -87,7 +87,7 @@ class Popular(Estimator):
         For ``by="count"``: the strength of a choice of value v: 1, v, or log(1 + v), times its weight. Refused for
         ``by="mean"``.
     n_threads : int, optional
-        Threads to use; all by default. The result does not depend on it.
+        Threads to use; by default :func:`fastcf.get_num_threads`. The result does not depend on it.
 
     Attributes
     ----------
