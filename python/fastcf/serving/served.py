@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fastcf.data import ItemTable
 from fastcf.data.items import stored_titles
+from fastcf.errors import DataError
 from fastcf.ids import IdMap
 from fastcf.serialization import Archive, from_archive, load_archive
 from fastcf.serving.catalogue import Catalogue
@@ -98,6 +99,8 @@ class ServedModel:
         """
         archive = load_archive(path)
         model = from_archive(archive)
+        if not hasattr(model, "recommend"):
+            raise DataError(f"{os.fspath(path)}: holds a {archive.class_name}, which makes no lists for users")
         model.set_params(n_threads=n_threads)
         if titles is None:
             titles = stored_titles(archive, model.items_)
@@ -129,7 +132,7 @@ class ServedModel:
             missing["seen"] = f"{name} was saved without what users have seen"
         options = inspect.signature(self.model.recommend).parameters
         missing |= {
-            option: f"{name} takes none"
+            option: f"{name} takes no {option}"
             for option in ("candidates", "exclude", "min_score", "strict", "history")
             if option not in options
         }
