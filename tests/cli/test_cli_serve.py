@@ -43,11 +43,9 @@ def asked(port: int, path: str, **fields: Any) -> Any:
 
 
 @contextmanager
-def serving(model: Path, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
-    """Run the command, wait until it answers, and end it by Ctrl-C."""
-    port = free_port()
-    command = [sys.executable, "-m", "fastcf", "serve", str(model), "--port", str(port), *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+def started(command: list[str], port: int, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a command that serves, wait until it answers, and end it by Ctrl-C."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
     try:
         for _ in range(600):
             assert process.poll() is None, process.stderr.read() if process.stderr else ""
@@ -56,7 +54,7 @@ def serving(model: Path, *arguments: str) -> Iterator[tuple[int, subprocess.Pope
                 break
             except (urllib.error.URLError, ConnectionError):
                 time.sleep(0.1)
-        yield port, process
+        yield process
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -64,6 +62,21 @@ def serving(model: Path, *arguments: str) -> Iterator[tuple[int, subprocess.Pope
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+
+
+@contextmanager
+def serving(model: Path, *arguments: str) -> Iterator[tuple[int, subprocess.Popen[str]]]:
+    """Run the command on a free port."""
+    port = free_port()
+    command = [sys.executable, "-m", "fastcf", "serve", str(model), "--port", str(port), *arguments]
+    with started(command, port) as process:
+        yield port, process
+
+
+def versions(counters: str) -> dict[str, int]:
+    """Return how many workers serve which version, as any of them tells."""
+    found = re.findall(r'^fastcf_model_workers{version="(\w+)"} (\d+)', counters, re.MULTILINE)
+    return {version: int(count) for version, count in found}
 
 
 def until(true: Any) -> None:
@@ -97,16 +110,14 @@ def test_serve_replaces_the_model_in_all_workers(model: Path) -> None:
     with serving(model, "--workers", "2", "--reload-every", "0.05", "--no-page") as (port, process):
 
         def workers() -> dict[str, int]:
-            """Return how many workers serve which version, as any of them tells."""
-            found = re.findall(r'^fastcf_model_workers{version="(\w+)"} (\d+)', asked(port, "/metrics"), re.MULTILINE)
-            return {version: int(count) for version, count in found}
+            return versions(asked(port, "/metrics"))
 
         until(lambda: list(workers().values()) == [2])
         (first,) = workers()
         fastcf.LinearAutoencoder(threshold=4, reg=5.0).fit(RATINGS).save(model)
         until(lambda: list(workers().values()) == [2] and first not in workers())
-        versions = {asked(port, "/recommend", user=7)["version"] for _ in range(20)}
-        assert versions == set(workers())
+        found = {asked(port, "/recommend", user=7)["version"] for _ in range(20)}
+        assert found == set(workers())
         with pytest.raises(urllib.error.HTTPError, match="404"):
             asked(port, "/")
     assert process.returncode == 0
@@ -119,9 +130,32 @@ def test_serve_says_on_one_line_what_is_wrong(model: Path, tmp_path: Path) -> No
         assert f"--port {port}: Address already in use" in run("serve", model, "--port", port, code=1).stderr
     assert "none: No such file" in run("serve", tmp_path / "none", "--port", free_port(), code=1).stderr
     (tmp_path / "text").write_text("no model, whatever it is called")
-    assert "is not a fastcf model" in run("serve", tmp_path / "text", "--port", free_port(), code=1).stderr
+    assert "is not a file of fastcf" in run("serve", tmp_path / "text", "--port", free_port(), code=1).stderr
     run("serve", model, "--workers", 0, code=2)
     titles = tmp_path / "titles.csv"
     titles.write_text("a,b\n1,2\n")
     result = run("serve", model, "--port", free_port(), "--titles", titles, code=1)
     assert "titles.csv" in result.stderr
+
+
+@pytest.mark.slow
+def test_workers_that_gunicorn_forks_share_and_replace_the_model(model: Path) -> None:
+    pytest.importorskip("gunicorn.workers.gasgi", reason="no gunicorn with workers for ASGI is installed")
+    examples = Path(__file__).resolve().parents[2] / "examples"
+    if not examples.is_dir():
+        pytest.skip("the source tree is not here")
+    port = free_port()
+    options = ["--preload", "--workers", "2", "--worker-class", "asgi", "--bind", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "gunicorn", *options, "--no-control-socket", "serve_workers:app"]
+    environment = {**os.environ, "FASTCF_MODEL": str(model), "PYTHONPATH": str(Path(fastcf.__file__).parents[1])}
+    with started(command, port, cwd=examples, env=environment) as process:
+
+        def workers() -> dict[str, int]:
+            return versions(asked(port, "/metrics"))
+
+        until(lambda: list(workers().values()) == [2])
+        (first,) = workers()
+        fastcf.LinearAutoencoder(threshold=4, reg=5.0).fit(RATINGS).save(model)
+        until(lambda: list(workers().values()) == [2] and first not in workers())
+        assert asked(port, "/recommend", user=7)["version"] in workers()
+    assert process.returncode == 0

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ MODELS["two stages"] = TwoStageRecommender(
 ).fit(RATINGS)
 
 
+@contextmanager
 def served(model: Any, folder: Path, **options: Any) -> Iterator[TestClient]:
     path = folder / "model.fastcf"
     model.save(path, metadata={"trained on": "made-up ratings"})
@@ -60,7 +63,7 @@ def served(model: Any, folder: Path, **options: Any) -> Iterator[TestClient]:
 def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, TestClient]]:
     """Each model in turn, and a client of a service of it."""
     model = MODELS[request.param]
-    for client in served(model, tmp_path_factory.mktemp("served")):
+    with served(model, tmp_path_factory.mktemp("served")) as client:
         yield model, client
 
 
@@ -68,7 +71,8 @@ def each(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A client of a service of the model of ratings, with small limits."""
     folder = tmp_path_factory.mktemp("served")
-    yield from served(MODELS["ratings"], folder, max_n=20, max_batch=5, max_body=2000)
+    with served(MODELS["ratings"], folder, max_n=20, max_batch=5, max_body=2000) as client:
+        yield client
 
 
 def asked(client: TestClient, path: str, **fields: Any) -> Any:
@@ -170,6 +174,80 @@ def test_predict_answers_what_the_model_does(each: tuple[Any, TestClient]) -> No
         pairs = np.array([(0, model.items_.id_at(1))], dtype=object)
         wanted = model.predict(np.array([[0, item]], dtype=object), history=(pairs, [5]))
         assert np.float32(answer["predictions"][0]["prediction"]) == wanted[0]
+
+
+def test_explain_answers_what_the_model_does_or_says_why_not(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    item, own = model.items_.id_at(5), [model.items_.id_at(row) for row in (1, 2)]
+    if not hasattr(model, "explain"):
+        with pytest.raises(AttributeError) as why:
+            _ = model.explain
+        assert refused(client, 501, "/explain", user=model.users_.id_at(0), item=item)["remedy"] == str(why.value)
+        return
+    history = [{"item": one, "rating": 5} for one in own]
+    answer = asked(client, "/explain", history=history, item=str(item), n=1)
+    pairs = np.array([(0, one) for one in own], dtype=object)
+    found = model.explain(0, item, n=1, history=(pairs, [5, 5]))
+    assert [answer[name] for name in ("item", "kind", "n_rest", "known")] == [item, found.kind, found.n_rest, True]
+    assert [answer[name] for name in ("score", "prediction", "rest")] == pytest.approx(
+        [found.score, found.prediction, found.rest]
+    )
+    assert answer["base"] == pytest.approx(found.base)
+    assert [share["id"] for share in answer["shares"]] == found.ids.tolist()
+    if found.kind == "item":
+        assert [share["title"] for share in answer["shares"]] == [f"Film {one}" for one in found.ids]
+    parts = [*answer["base"].values(), *(share["value"] for share in answer["shares"])]
+    assert sum(parts) + answer["rest"] + answer["unexplained"] == pytest.approx(answer["score"], abs=1e-6)
+    assert refused(client, 404, "/explain", history=[], item="nothing")["argument"] == "item"
+
+
+def test_explain_a_blend_by_members_and_by_items(tmp_path: Path) -> None:
+    blend = fastcf.Blend([("biases", fastcf.BiasModel()), ("als", fastcf.MatrixFactorization(4, solver="als"))])
+    with served(blend.fit(RATINGS), tmp_path) as client:
+        history = [{"item": 1, "rating": 5.0}, {"item": 2, "rating": 1.0}]
+        by_member = asked(client, "/explain", history=history, item=5)
+        assert by_member["kind"] == "member"
+        assert by_member["members"]["als"]["kind"] == "item"
+        by_item = asked(client, "/explain", history=history, item=5, by="item")
+        assert {share["id"] for share in by_item["shares"]} == {1, 2}
+        assert by_item["score"] == by_member["score"]
+
+
+def test_rules_of_a_file_apply_to_all_lists_and_are_watched(tmp_path: Path) -> None:
+    model, rules = MODELS["ratings"], tmp_path / "rules.json"
+    best = model.recommend(7, 3).items.tolist()
+    rules.write_text(json.dumps({"exclude": best[:1], "exclude_for": {"7": best[1:2]}}))
+    with served(model, tmp_path, rules=rules, reload_every=0.01) as client:
+
+        def first() -> list[int]:
+            return pairs_of(asked(client, "/recommend", user=7))[0][:1]
+
+        assert pairs_of(asked(client, "/batch", users=[7])["lists"][0]) == pairs_of(asked(client, "/recommend", user=7))
+        assert first() == best[2:]
+        other = tmp_path / "other.json"
+        other.write_text("{}")
+        other.replace(rules)
+        for _ in range(500):
+            if first() == best[:1]:
+                break
+            time.sleep(0.01)
+        assert first() == best[:1]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[1]", "must be a JSON object; got list"),
+        ('{"most": 1}', "arguments of fastcf.serving.Rules only; got most"),
+        ('{"quotas": 1}', "categories must be given"),
+        ("{", "Expecting"),
+    ],
+)
+def test_a_file_without_rules_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    MODELS["biases"].save(tmp_path / "model")
+    (tmp_path / "rules").write_text(text)
+    with pytest.raises(fastcf.DataError, match=f"rules: is no file of rules: .*{why}"):
+        create_app(tmp_path / "model", rules=tmp_path / "rules")
 
 
 def test_answers_name_the_version_of_the_file(each: tuple[Any, TestClient]) -> None:
@@ -279,7 +357,7 @@ def test_a_batch_or_a_body_that_is_too_large_is_refused(client: TestClient) -> N
 
 def test_what_the_model_refuses_is_passed_on(tmp_path: Path) -> None:
     model = fastcf.LinearAutoencoder().fit(RATINGS)  # without a threshold values are strengths
-    for client in served(model, tmp_path):
+    with served(model, tmp_path) as client:
         reason = refused(client, 422, "/recommend", history=[{"item": 1, "rating": -1}])
         assert "must not be negative" in reason["requirement"]
         assert reason["value"].startswith("-1")
@@ -292,7 +370,7 @@ def test_wrong_paths_and_methods_are_answered_as_json(client: TestClient) -> Non
 
 
 def test_a_failure_of_the_server_is_answered_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for client in served(MODELS["ratings"], tmp_path):
+    with served(MODELS["ratings"], tmp_path) as client:
         live = client.app.state.service.live  # type: ignore[attr-defined]  # of a FastAPI application
         monkeypatch.setattr(type(live.current.catalogue), "search", lambda *_: 1 / 0)
         response = client.get("/search")
@@ -318,7 +396,7 @@ def test_arguments_of_the_application_are_checked(tmp_path: Path) -> None:
 def test_openapi_describes_every_path(client: TestClient) -> None:
     described = client.get("/openapi.json").json()
     assert set(described["paths"]) == {
-        "/recommend", "/batch", "/similar", "/predict", "/search", "/seen", "/model", "/health", "/metrics",
+        "/recommend", "/batch", "/similar", "/predict", "/explain", "/search", "/seen", "/model", "/health", "/metrics",
     }  # fmt: skip
     for path, methods in described["paths"].items():
         for operation in methods.values():
@@ -337,11 +415,11 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
 
 
 def test_there_may_be_no_page(tmp_path: Path) -> None:
-    for client in served(MODELS["biases"], tmp_path, page=False):
+    with served(MODELS["biases"], tmp_path, page=False) as client:
         assert client.get("/").status_code == 404
 
 
 def test_a_file_without_lists_for_users_is_refused(tmp_path: Path) -> None:
     Popular(k=5).fit(RATINGS).save(tmp_path / "source")
-    with pytest.raises(fastcf.DataError, match="holds a .*, which makes no lists for users"):
+    with pytest.raises(fastcf.DataError, match="which makes no lists for users"):
         create_app(tmp_path / "source")

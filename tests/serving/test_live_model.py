@@ -34,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def live(path: Path, every: float = 0.0) -> LiveModel:
-    return LiveModel(lambda: ServedModel.load(path, titles=None, n_threads=1), [path], every)
+    return LiveModel(lambda: ServedModel.load(path), [path], every)
 
 
 def until(true: Callable[[], bool]) -> None:

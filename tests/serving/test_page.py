@@ -191,6 +191,42 @@ def test_related_items_open_and_close_by_keyboard(reader: Reader) -> None:
     assert reader.page.locator("#picks .title").all_inner_texts() == [related]
 
 
+def test_an_explanation_opens_and_closes_by_keyboard(reader: Reader) -> None:
+    model = MODELS["choices"]
+    reader.tab_to("Find items")
+    reader.add("amber 1")
+    reader.add("birch 2")
+    first = reader.titles[0]
+    reader.tab_to(f"Why? {first}")
+    with reader.page.expect_response("**/explain"):
+        reader.press("Enter")
+    table = reader.page.locator("#panel-1 table")
+    table.wait_for()
+    ids = [int(model.items_.ids[TITLES.index(f"{name}: a film with a title of some length")]) for name in (
+        "Amber 1", "Birch 2"
+    )]  # fmt: skip
+    item = int(model.items_.ids[TITLES.index(first)])
+    found = model.explain(0, item, history=([(0, one) for one in ids], [4.0, 4.0]))
+    assert table.locator("th").all_inner_texts() == [*(TITLES[row] for row in model.items_.rows(found.ids)), "Score"]
+    values = [float(text.replace("−", "-")) for text in table.locator(".value").all_inner_texts()]
+    assert values == pytest.approx([*found.contributions, found.score], abs=6e-4)
+    reader.press("Enter")
+    assert table.is_hidden()
+    assert reader.page.evaluate("document.activeElement.getAttribute('aria-expanded')") == "false"
+
+
+def test_what_the_model_cannot_explain_is_said(browser: Any, addresses: dict[str, str]) -> None:
+    reader = Reader(browser, addresses["network of items"])
+    reader.tab_to("User id")
+    reader.page.keyboard.type("7")
+    reader.press_for_a_list("Enter")
+    reader.tab_to("Why?")
+    with reader.page.expect_response("**/explain"):
+        reader.press("Enter")
+    reader.page.wait_for_selector("#panel-1 :text('Autoencoder has no explain')")
+    reader.leave()
+
+
 @pytest.mark.parametrize("reader", ["ratings"], indirect=True)
 def test_ratings_are_given_by_a_slider_of_the_scale(reader: Reader) -> None:
     model = MODELS["ratings"]

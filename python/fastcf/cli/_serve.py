@@ -37,6 +37,11 @@ def _check_port(host: str, port: int) -> None:
     "--threads", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Threads of one request."
 )
 @titles_options
+@click.option(
+    "--rules",
+    type=click.Path(path_type=Path),
+    help="JSON file of what is in stock, boosted or limited: arguments of fastcf.serving.Rules.",
+)
 @click.option("--max-n", type=click.IntRange(1), metavar="N", default=1000, show_default=True, help="The longest list.")
 @click.option(
     "--max-batch",
@@ -63,6 +68,7 @@ def serve(
     workers: int,
     threads: int,
     titles: TitleFile | None,
+    rules: Path | None,
     max_n: int,
     max_batch: int,
     reload_every: float,
@@ -93,13 +99,15 @@ def serve(
     }
     if titles is not None:
         settings |= {"titles": str(titles.path), "title_columns": titles.columns}
+    if rules is not None:
+        settings["rules"] = str(rules)
     _check_port(host, port)
     app = create_app(**settings)  # in this process, so that what is wrong with the files is said once
     served = app.state.service.live.current
     logging.getLogger("fastcf.serving").setLevel(logging.INFO)
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(
-        f"{served.archive.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
+        f"{served.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
         f"({workers} worker{'s' if workers > 1 else ''}); Ctrl-C ends"
     )
     options: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", "access_log": access_log}

@@ -30,7 +30,7 @@ from fastcf.serialization.replacing import replacing
 from fastcf.serialization.tensors import DTYPES, as_arrays, as_tensors, digest, to_json
 from fastcf.serialization.version_1 import upgraded
 
-__all__ = ["FORMAT_VERSION", "load", "load_archive", "read_metadata", "save_archive", "stored_class"]
+__all__ = ["FORMAT_VERSION", "check_finite", "load", "load_archive", "read_metadata", "save_archive", "stored_class"]
 
 FORMAT_VERSION = 2
 _FORMAT = "fastcf-model"
@@ -348,15 +348,26 @@ def load(
     threads = check_n_threads(n_threads, "load") or None
     archive = load_archive(path, mmap=mmap, verify=verify)
     if _verified(mmap, verify):
-        _refuse_what_is_not_finite(archive)
+        check_finite(archive)
     model = from_archive(archive)
     if threads is not None:
         model.set_params(n_threads=threads)
     return model
 
 
-def _refuse_what_is_not_finite(archive: Archive) -> None:
-    """Raise DataError where a parameter of the model, not of the caller's own arrays, is no finite number."""
+def check_finite(archive: Archive) -> None:
+    """Refuse a model with a parameter that is no finite number; the caller's own arrays are not looked at.
+
+    Parameters
+    ----------
+    archive : Archive
+        The contents of its file.
+
+    Raises
+    ------
+    DataError
+        The message names the array and the entry.
+    """
     for name, array in archive.arrays.items():
         if name in archive.extra or isinstance(array, TextTable) or array.dtype.kind != "f":
             continue
@@ -369,4 +380,4 @@ def _refuse_what_is_not_finite(archive: Archive) -> None:
                     f"{archive.path}: array {name!r} must hold finite numbers; got {flat[at]} at entry {at}"
                 )
     for part in archive.parts.values():
-        _refuse_what_is_not_finite(part)
+        check_finite(part)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -18,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastcf._version import __version__
 from fastcf.data import ItemTable, read_items
+from fastcf.errors import DataError
 from fastcf.serving.counters import Counters
 from fastcf.serving.live import LiveModel
 from fastcf.serving.refusals import (
@@ -29,6 +32,7 @@ from fastcf.serving.refusals import (
     on_invalid,
     on_refusal,
 )
+from fastcf.serving.rules import Rules
 from fastcf.serving.served import ServedModel
 from fastcf.serving.service import Limits, Service
 
@@ -60,6 +64,7 @@ def create_app(
     *,
     titles: str | os.PathLike[str] | None = None,
     title_columns: Mapping[str, str | int] | None = None,
+    rules: Rules | str | os.PathLike[str] | None = None,
     n_threads: int | None = 1,
     max_n: int = Limits.n,
     max_batch: int = Limits.batch,
@@ -82,6 +87,8 @@ def create_app(
         A file of titles, as :func:`fastcf.data.read_items` takes it; by default those that the model's file holds.
     title_columns : mapping, optional
         Its columns ``id`` and ``title``, by name or number, where they are not recognised.
+    rules : Rules or path-like, optional
+        What lists may contain; or a JSON file of the arguments of :class:`fastcf.serving.Rules`, which is watched, too.
     n_threads : int or None, default 1
         Threads of one request; None: all. Requests are answered side by side, so that more than one thread pays for
         few clients and batches only.
@@ -102,7 +109,7 @@ def create_app(
     Raises
     ------
     OSError, DataError
-        If the model or the titles cannot be read.
+        If the model, the titles or the rules cannot be read.
     ValueError
         If a limit is less than 1, or ``reload_every`` negative.
     """
@@ -116,13 +123,15 @@ def create_app(
 
     def load() -> ServedModel:
         named: ItemTable | None = None if titles is None else read_items(titles, **columns)
-        return ServedModel.load(path, titles=named, n_threads=n_threads)
+        ruled = rules if rules is None or isinstance(rules, Rules) else _read_rules(rules)
+        return ServedModel.load(path, titles=named, rules=ruled, n_threads=n_threads)
 
     def reloaded(served: ServedModel, error: Exception | None) -> None:
         shared.reloaded(served.version, served.loaded_at.timestamp(), error is None)
 
     shared = Counters(_PATHS, counters)
-    live = LiveModel(load, [path] if titles is None else [path, titles], reload_every, reloaded)
+    files = [file for file in (path, titles, rules) if file is not None and not isinstance(file, Rules)]
+    live = LiveModel(load, files, reload_every, reloaded)
     service = Service(live, Limits(max_n, max_batch, max_body))
 
     @contextlib.asynccontextmanager
@@ -162,6 +171,7 @@ def create_app(
         ("/batch", service.batch),
         ("/similar", service.similar),
         ("/predict", service.predict),
+        ("/explain", service.explain),
     ):
         app.add_api_route(name, endpoint, methods=["POST"], responses=refusals)
     app.add_api_route("/search", service.search, methods=["GET"], responses=refusals)
@@ -184,6 +194,20 @@ def create_app(
     app.add_middleware(BodyLimit, most=max_body)
     app.add_middleware(_Counted, counters=shared)
     return app
+
+
+def _read_rules(path: str | os.PathLike[str]) -> Rules:
+    """Return the rules of a JSON file; raises DataError where it holds none."""
+    try:
+        given = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(given, dict):
+            raise ValueError(f"must be a JSON object; got {type(given).__name__}")
+        unknown = sorted(given.keys() - inspect.signature(Rules).parameters.keys())
+        if unknown:
+            raise ValueError(f"must hold arguments of fastcf.serving.Rules only; got {', '.join(unknown)}")
+        return Rules(**given)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{os.fspath(path)}: is no file of rules: {error}") from error
 
 
 class _Counted:

@@ -21,6 +21,7 @@ __all__ = [
     "RecommendAnswer",
     "RecommendRequest",
     "Scale",
+    "ScoreParts",
     "SearchAnswer",
     "Share",
     "SimilarAnswer",
@@ -132,6 +133,7 @@ class ExplainRequest(Visitor):
 
     item: Id
     n: int = Field(default=10, ge=1, description="How many of the largest shares; the others are summed.")
+    by: Literal["item"] | None = Field(default=None, description="Of a blend: by items of the history, not by members.")
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -197,23 +199,35 @@ class PredictAnswer(_Answer):
 
 
 class Share(BaseModel):
-    """A share of a score."""
+    """What one item, user, feature or member adds to a score."""
 
-    kind: str = Field(description='What contributes: "item" of the history, "bias", "feature", …')
-    name: str = Field(description="Its name, or the id of the item as text.")
+    id: int | str = Field(description="Of the item or user, or the name of the feature or member.")
     title: str | None = None
     value: float
 
 
-class ExplainAnswer(_Answer):
-    """Answers an :class:`ExplainRequest`: shares that add up to the score."""
+class ScoreParts(BaseModel):
+    """A score, which is the sum of base, shares, rest and unexplained."""
 
+    score: float = Field(description="Before it is limited or turned into a probability.")
+    prediction: float
+    base: dict[str, float] = Field(description="Constants: mean, biases, ...")
+    kind: str = Field(description='What the shares are of: "item", "user", "feature" or "member".')
+    shares: list[Share] = Field(description="The largest first.")
+    rest: float = Field(description="The sum of the smaller ones.")
+    n_rest: int = Field(description="How many these are.")
+    unexplained: float = Field(description="What the parts do not account for.")
+    members: dict[str, ScoreParts] = Field(description="Of a blend: the parts of its members, in their own units.")
+
+
+class ExplainAnswer(_Answer, ScoreParts):
+    """Answers an :class:`ExplainRequest`."""
+
+    user: int | str | None = None
     item: int | str
     title: str | None = None
-    score: float
-    base: float
-    shares: list[Share]
-    rest: float = Field(description="The sum of the shares that are not listed.")
+    known: bool
+    unknown_items: list[int | str] = []
 
 
 class TitledItem(BaseModel):

@@ -19,10 +19,11 @@ from fastcf.data import ItemTable
 from fastcf.data.items import stored_titles
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
-from fastcf.serialization import Archive, from_archive, load_archive
+from fastcf.serialization import check_finite, from_archive, load_archive
 from fastcf.serving.catalogue import Catalogue
 from fastcf.serving.messages import Rated, Scale
 from fastcf.serving.refusals import RequestError
+from fastcf.serving.rules import Rules
 
 __all__ = ["ServedModel", "as_kind_of"]
 
@@ -62,22 +63,39 @@ class ServedModel:
     ----------
     model : fitted model
         Any model that :func:`fastcf.load` returns.
-    archive : Archive
-        What its file holds: the class, metadata and digest.
+    class_name, fastcf_version : str
+        Its class, and the version of fastcf that wrote its file.
+    version : str
+        The digest of its file.
+    metadata : dict
+        The caller's own, in its file.
     catalogue : Catalogue
         Its items and their titles.
+    rules : Rules or None
+        What lists may contain.
     loaded_at : datetime
         When it was loaded, UTC.
     """
 
     model: Any
-    archive: Archive
+    class_name: str
+    fastcf_version: str
+    version: str
+    metadata: dict[str, Any]
     catalogue: Catalogue
+    rules: Rules | None
     loaded_at: datetime
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, titles: ItemTable | None, n_threads: int | None) -> ServedModel:
-        """Load a model file.
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        titles: ItemTable | None = None,
+        rules: Rules | None = None,
+        n_threads: int | None = None,
+    ) -> ServedModel:
+        """Map a model file, and verify it.
 
         Parameters
         ----------
@@ -85,6 +103,8 @@ class ServedModel:
             The file.
         titles : ItemTable, optional
             Titles of its items; by default those that the file holds.
+        rules : Rules, optional
+            What lists may contain.
         n_threads : int, optional
             Threads of one request.
 
@@ -97,7 +117,8 @@ class ServedModel:
         OSError, DataError
             As :func:`fastcf.load`.
         """
-        archive = load_archive(path)
+        archive = load_archive(path, mmap=True, verify=True)
+        check_finite(archive)
         model = from_archive(archive)
         if not hasattr(model, "recommend"):
             raise DataError(f"{os.fspath(path)}: holds a {archive.class_name}, which makes no lists for users")
@@ -107,12 +128,16 @@ class ServedModel:
         known = None if titles is None else titles.title_of(model.items_.ids).tolist()
         seen = getattr(model, "seen_", None)
         counts = None if seen is None else np.bincount(seen.indices, minlength=len(model.items_))
-        return cls(model, archive, Catalogue(model.items_, known, counts), datetime.now(timezone.utc))
-
-    @property
-    def version(self) -> str:
-        """The digest of the model's file."""
-        return self.archive.digest
+        return cls(
+            model,
+            archive.class_name,
+            archive.fastcf_version,
+            archive.digest,
+            archive.metadata,
+            Catalogue(model.items_, known, counts),
+            None if rules is None else rules.prepare(model),
+            datetime.now(timezone.utc),
+        )
 
     # -------------------------------------------------------------------------------------------------------
     # What the model can
@@ -121,13 +146,15 @@ class ServedModel:
     @cached_property
     def lacks(self) -> dict[str, str]:
         """What the model cannot do, and why."""
-        name, missing = self.archive.class_name, {}
+        name, missing = self.class_name, {}
         if not hasattr(self.model, "predict"):
             missing["predict"] = f"{name} makes lists, and predicts no pairs"
         if not hasattr(self.model, "similar_items"):
             missing["similar"] = f"{name} has neither vectors of items nor weights between them"
-        if not hasattr(self.model, "explain"):
-            missing["explain"] = f"{name} has no explanation of a score"
+        try:
+            _ = self.model.explain
+        except AttributeError as error:  # which says why
+            missing["explain"] = str(error)
         if getattr(self.model, "seen_", None) is None:
             missing["seen"] = f"{name} was saved without what users have seen"
         options = inspect.signature(self.model.recommend).parameters

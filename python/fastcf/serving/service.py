@@ -9,10 +9,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf.scores import Explanation
 from fastcf.serving.live import LiveModel
 from fastcf.serving.messages import (
     BatchAnswer,
     BatchRequest,
+    ExplainAnswer,
+    ExplainRequest,
     HealthAnswer,
     ListedItem,
     ModelAnswer,
@@ -21,7 +24,9 @@ from fastcf.serving.messages import (
     PredictRequest,
     RecommendAnswer,
     RecommendRequest,
+    ScoreParts,
     SearchAnswer,
+    Share,
     SimilarAnswer,
     SimilarRequest,
     TitledItem,
@@ -102,6 +107,8 @@ class Service:
         """Return the lists of users or, where there are none, of histories."""
         self._check_n(asked.n)
         options: dict[str, Any] = {"exclude_seen": asked.exclude_seen}
+        if served.rules is not None:
+            options["rules"] = served.rules
         if asked.min_score is not None:
             served.need("min_score", "min_score")
             options["min_score"] = asked.min_score
@@ -178,6 +185,45 @@ class Service:
             ],
         )
 
+    def explain(self, asked: ExplainRequest) -> ExplainAnswer:
+        """What a score is made of: what each item of the history, feature or member adds to it."""
+        served = self.live.current
+        served.need("explain")
+        self._check_n(asked.n)
+        (row,) = served.items([asked.item])
+        if row < 0:
+            raise _unknown("item", asked.item)
+        known, unknown, options = self._visitor(served, asked, False)
+        who = 0 if asked.user is None else served.user_ids([asked.user])[0]
+        own = served.model.items_.id_at(int(row))
+        argument = "history" if asked.user is None else "user"
+        found = _by_model(argument, served.model.explain, who, own, n=asked.n, by=asked.by, **options)
+        return ExplainAnswer(
+            version=served.version,
+            user=None if asked.user is None else json_id(asked.user),
+            item=json_id(own),
+            title=served.catalogue.title(int(row)),
+            known=known,
+            unknown_items=unknown,
+            **dict(self._parts(served, found)),
+        )
+
+    def _parts(self, served: ServedModel, found: Explanation) -> ScoreParts:
+        """Return an explanation as an answer has it, and those of members in it."""
+        titles = served.titles(found.ids) if found.kind == "item" else [None] * found.ids.size
+        shares = zip(found.ids.tolist(), titles, found.contributions.tolist(), strict=True)
+        return ScoreParts(
+            score=found.score,
+            prediction=found.prediction,
+            base=found.base,
+            kind=found.kind,
+            shares=[Share(id=json_id(one), title=title, value=value) for one, title, value in shares],
+            rest=found.rest,
+            n_rest=found.n_rest,
+            unexplained=found.unexplained,
+            members={name: self._parts(served, member) for name, member in found.members.items()},
+        )
+
     def _visitor(
         self, served: ServedModel, asked: Visitor, strict: bool
     ) -> tuple[bool, list[int | str], dict[str, Any]]:
@@ -220,8 +266,8 @@ class Service:
         served = self.live.current
         return ModelAnswer(
             version=served.version,
-            model=served.archive.class_name,
-            fastcf_version=served.archive.fastcf_version,
+            model=served.class_name,
+            fastcf_version=served.fastcf_version,
             n_users=len(served.model.users_),
             n_items=len(served.model.items_),
             titles=served.catalogue.has_titles,
@@ -229,7 +275,7 @@ class Service:
             scale=served.scale,
             lacks=served.lacks,
             limits=asdict(self.limits),
-            metadata=served.archive.metadata,
+            metadata=served.metadata,
         )
 
     async def health(self) -> HealthAnswer:

@@ -11,7 +11,8 @@ let model = null; // GET model
 let picks = []; // {item, title, rating}, the latest last
 let ranks = null; // of the list that is shown, by item; null before the first
 let asking = null; // the request for a list that is under way
-let searching = null;
+let soon = 0; // the timer of a search that waits for more letters
+let searching = null; // the search that is under way
 
 // ------------------------------------------------------------------------------------------------ troubles
 
@@ -86,12 +87,22 @@ async function showList() {
     share: Math.min(1, Math.max(0, share(item.score))),
     picked: isPicked(item),
     pick: canPick ? () => add(item) : null,
-    why: (panel) => fill(panel, async () => explanation(await ask("explain", { ...visitor(), item: item.item, n: 8 }))),
+    why: (panel) => fill(panel, () => why(item)),
     related: (panel) => fill(panel, async () =>
       relatedList(await ask("similar", { item: item.item, n: most(6) }), isPicked, canPick ? add : null)),
   })));
   by("list-status").textContent = changes(found, before);
   if (inList) by("recommended").focus(); // the button that was pressed is gone
+}
+
+// By items of the history or whatever the model is made of; a blend by its members, and by items.
+async function why(item) {
+  const asked = { ...visitor(), item: item.item, n: most(8) };
+  const found = await ask("explain", asked);
+  const first = explanation(found, `Why ${nameOf(item)} is here`);
+  if (found.kind !== "member") return first;
+  const byItem = await ask("explain", { ...asked, by: "item" });
+  return element("div", {}, first, explanation(byItem, "By items of the history"));
 }
 
 async function fill(panel, made) {
@@ -195,11 +206,6 @@ function walk(event) {
 
 // ------------------------------------------------------------------------------------------------- the start
 
-function debounced(work, wait) {
-  let timer = 0;
-  return () => { clearTimeout(timer); timer = setTimeout(work, wait); };
-}
-
 function switchMode() {
   by("history-mode").hidden = mode() !== "history";
   by("user-mode").hidden = mode() !== "user";
@@ -208,10 +214,11 @@ function switchMode() {
 }
 
 function listen() {
-  by("words").addEventListener("input", debounced(search, 120));
+  by("words").addEventListener("input", () => { clearTimeout(soon); soon = setTimeout(search, 120); });
   for (const part of ["search", "found"]) by(part).addEventListener("keydown", walk);
   by("search").addEventListener("submit", async (event) => {
     event.preventDefault();
+    clearTimeout(soon);
     await search(); // what was typed last may not have been looked for
     by("found").querySelector("button")?.click();
   });

@@ -98,26 +98,31 @@ export function listRow(item, rank, { before, share, picked, pick, why, related 
   return row;
 }
 
-// What a score is made of, the largest shares first.
-export function explanation(found) {
-  const most = Math.max(...found.shares.map((share) => Math.abs(share.value)), Math.abs(found.rest), 1e-12);
-  const line = (name, value, part = "") => {
+// What a score is made of: constants, the largest shares, and the sum of the others.
+export function explanation(found, title) {
+  const others = found.n_rest ? [[`${found.n_rest.toLocaleString("en")} more`, found.rest]] : [];
+  const left = Math.abs(found.unexplained) > 1e-5 * Math.max(1, Math.abs(found.score)) ? [["unexplained", found.unexplained]] : [];
+  const lines = [
+    ...Object.entries(found.base).filter(([, value]) => value !== 0),
+    ...found.shares.map((share) => [share.title ?? (found.kind === "user" ? `user ${share.id}` : share.id), share.value]),
+    ...others, ...left,
+  ];
+  const most = Math.max(...lines.map(([, value]) => Math.abs(value)), 1e-12);
+  const row = ([name, value]) => {
     const bar = element("i", { class: value < 0 ? "less" : null });
     bar.style.width = `${(100 * Math.abs(value)) / most}%`;
-    return element("tr", { class: part },
-      element("th", { scope: "row" }, name),
-      element("td", { class: "share", "aria-hidden": "true" }, part === "sum" ? "" : bar),
-      element("td", { class: "value" }, part === "sum" ? number(value) : signed(value)));
+    return element("tr", {},
+      element("th", { scope: "row" }, String(name)),
+      element("td", { class: "share", "aria-hidden": "true" }, bar),
+      element("td", { class: "value" }, signed(value)));
   };
+  const sum = element("tr", { class: "sum" },
+    element("th", { scope: "row" }, "Score"), element("td"), element("td", { class: "value" }, number(found.score)));
   return element("div", {},
-    element("h3", {}, `Why ${nameOf(found)} is here`),
+    element("h3", {}, title),
     element("table", {},
-      element("caption", { class: "hidden" }, `Shares of the score of ${nameOf(found)}`),
-      element("tbody", {},
-        ...(found.base === 0 ? [] : [line("For everybody", found.base)]),
-        ...found.shares.map((share) => line(share.title ?? share.name, share.value)),
-        ...(found.rest === 0 ? [] : [line("All others", found.rest)]),
-        line("Score", found.score, "sum"))));
+      element("caption", { class: "hidden" }, `What the score of ${nameOf(found)} is made of`),
+      element("tbody", {}, ...lines.map(row), sum)));
 }
 
 export function relatedList(found, isPicked, pick) {
