@@ -47,6 +47,33 @@ def test_figures_equal_those_of_ir_measures(held_out, lists, threshold):
         np.testing.assert_allclose(each.average_precision * shared, of_peer(peer.AP @ k, binary), rtol=1e-6)
 
 
+@pytest.mark.parametrize("threshold", [None, 3.5])
+def test_figures_equal_those_of_ranx(held_out, lists, threshold):
+    peer = pytest.importorskip("ranx")
+    names = {
+        "precision": "precision",
+        "recall": "recall",
+        "hit_rate": "hit",
+        "mrr": "reciprocal_rank",
+        "ndcg": "ndcg",
+    }
+    ours = ranking_by_user(lists, range(30), held_out, k=[1, 5, 20], threshold=threshold)
+    run = peer.Run(to_run(lists, range(30)).to_dict())
+    binary, graded = (peer.Qrels(to_qrels(held_out, threshold=threshold, unit=unit).to_dict()) for unit in (None, 0.5))
+
+    def of_peer(measure, qrels):
+        peer.evaluate(qrels, run, measure, make_comparable=True)
+        values = run.scores[measure]
+        return [values[str(user)] for user in each.users.tolist()]
+
+    for k, each in ours.items():
+        for measure, name in names.items():
+            np.testing.assert_allclose(getattr(each, name), of_peer(f"{measure}@{k}", binary), rtol=1e-6)
+        np.testing.assert_allclose(each.graded_ndcg, of_peer(f"ndcg@{k}", graded), rtol=1e-6)
+        shared = np.minimum(k, each.n_relevant) / each.n_relevant  # map@k divides by all relevant items
+        np.testing.assert_allclose(each.average_precision * shared, of_peer(f"map@{k}", binary), rtol=1e-6)
+
+
 def test_run_of_recommendations_has_their_order_and_no_padding():
     train = fastcf.data.make_ratings(30, 40, 600, random_state=0)
     model = fastcf.MatrixFactorization(2, random_state=0).fit(train)

@@ -19,6 +19,7 @@ from fastcf.metrics import Scorer, as_scorer, ranking_by_user
 from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
 from fastcf.metrics.lists import Lists, MakesLists, Retrieves, as_lists
 from fastcf.metrics.predictions import ERRORS
+from fastcf.metrics.raters import RATER_METRICS, Raters
 from fastcf.metrics.scorers import LIST_METRICS, USER_FIELDS
 from fastcf.ratings import Ratings
 
@@ -30,8 +31,8 @@ DEFAULTS = ("rmse", "mae", "log_loss", "ndcg", "recall")
 """The metrics where none are named: those of them that some model can be measured by."""
 
 _OF_RATINGS = ("rmse", "mae")
-_OF_USERS = (*LIST_METRICS, "novelty", "mean_popularity")
-_WITH_LENGTH = (*LIST_METRICS, *CATALOGUE_METRICS)
+_OF_USERS = (*LIST_METRICS, *RATER_METRICS, "novelty", "mean_popularity")
+_WITH_LENGTH = (*LIST_METRICS, *CATALOGUE_METRICS, *RATER_METRICS)
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ class Exam:
         self.rows = self.users.rows(held_out.users)
         self.weights = np.ones(held_out.nnz) if held_out.weights is None else held_out.weights.astype(np.float64)
         self.catalogue = Catalogue.of_ratings(self.part.train)
+        self.raters = Raters.of_ratings(self.part.train)
         self.tested = self.relevant.users.ids[self.relevant.user_counts() > 0]
 
     @property
@@ -259,9 +261,12 @@ class Exam:
                     own.figures.append(shown.figure(metric.base))
                     continue
                 values = getattr(shown, metric.base)
+            elif metric.base in RATER_METRICS:
+                first = lists.first(metric.k, "evaluate")
+                values = self.raters.of_lists(metric.base, first, self.relevant, "evaluate")
             else:
                 values = getattr(found[metric.k], USER_FIELDS[metric.base])
-            counted = ~np.isnan(values)  # novelty and popularity of an empty list are not defined
+            counted = ~np.isnan(values)  # novelty and popularity of an empty list, say, are not defined
             values, ones = np.where(counted, values, 0.0), counted.astype(np.float64)
             own.add(self.users.rows(self.tested), values, ones)
             own.add_slices("user", moments(rows, self.user_slices.of[rows], n, values, ones))

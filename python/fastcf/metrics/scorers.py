@@ -15,6 +15,7 @@ from fastcf.metrics.catalogue import CATALOGUE_METRICS, Catalogue
 from fastcf.metrics.lists import MakesLists, Retrieves, as_lists
 from fastcf.metrics.predictions import accuracy, calibration_error, log_loss, mae, rmse, roc_auc
 from fastcf.metrics.rankings import ranking
+from fastcf.metrics.raters import RATER_METRICS, Raters
 from fastcf.ratings import Ratings
 
 __all__ = ["LIST_METRICS", "PREDICTION_METRICS", "USER_FIELDS", "Scorer", "as_scorer"]
@@ -34,7 +35,8 @@ LIST_METRICS = {
 USER_FIELDS = {**LIST_METRICS, "hit_rate": "hit"}
 """The same, and the fields of ``UserRankings``."""
 
-_WITH_LENGTH = ListMeasure((*LIST_METRICS, *CATALOGUE_METRICS))
+_BEYOND = {**CATALOGUE_METRICS, **RATER_METRICS}
+_WITH_LENGTH = ListMeasure((*LIST_METRICS, *_BEYOND))
 
 PREDICTION_METRICS = {
     "rmse": rmse,
@@ -122,8 +124,8 @@ class _OfLists:
 
 
 @dataclass(frozen=True)
-class _OfCatalogue:
-    """What lists of ``k`` items show of the catalogue: those of the users whom metrics of lists count."""
+class _BeyondAccuracy:
+    """What lists of ``k`` items are like beside being right: those of the users whom metrics of lists count."""
 
     name: str
     k: int
@@ -135,8 +137,12 @@ class _OfCatalogue:
         users = relevant.users.ids[relevant.user_counts() > 0]
         if users.size == 0:
             raise ValueError(f"{caller}: some user must have relevant ratings in held_out; none has")
-        catalogue = Catalogue.of_recommender(recommender, caller)
-        return catalogue.shown(as_lists(recommender, users, self.k, caller), caller).figure(self.name)
+        if self.name in CATALOGUE_METRICS:
+            catalogue = Catalogue.of_recommender(recommender, caller)
+            return catalogue.shown(as_lists(recommender, users, self.k, caller), caller).figure(self.name)
+        raters = Raters.of_recommender(recommender, caller)
+        values = raters.of_lists(self.name, as_lists(recommender, users, self.k, caller), relevant, caller)
+        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
 @dataclass(frozen=True)
@@ -202,11 +208,13 @@ def as_scorer(
     metric : str, callable or Scorer
         "rmse", "mae" (of ratings), "log_loss", "auc", "accuracy", "calibration_error" (of labels); "precision@k",
         "recall@k", "capped_recall@k", "hit_rate@k", "mrr@k", "map@k", "ndcg@k", "graded_ndcg@k" (of lists of k items,
-        for example "ndcg@10"); "coverage@k", "gini@k", "novelty@k", "mean_popularity@k" (of the same users' lists, as
-        :func:`beyond_accuracy` defines them: the catalogue is the recommender's ``items_``, its ``seen_`` say what is
-        popular); "score", the recommender's own ``score``. A function is called with the recommender and
-        the held-out ratings and returns a finite number; greater is better, unless it has an attribute
-        ``greater_is_better`` that is False. A scorer is returned as it is.
+        for example "ndcg@10"); "coverage@k", "gini@k", "novelty@k", "mean_popularity@k", "diversity@k", "serendipity@k"
+        (of the same users' lists, as :func:`beyond_accuracy` defines them: the catalogue is the recommender's
+        ``items_``, its ``seen_`` say what is popular; an item's vector, for the diversity, says who rated it; expected,
+        for the serendipity, are the most popular items that the user has not seen); "score", the recommender's own
+        ``score``. A function is called with the recommender and the held-out ratings and returns a finite number;
+        greater is better, unless it has an attribute ``greater_is_better`` that is False. A scorer is returned as it
+        is.
     caller : str
         Heads messages.
     threshold : float, optional
@@ -242,7 +250,7 @@ def as_scorer(
         return Scorer(name, bool(getattr(metric, "greater_is_better", True)), True, metric)
     known = (
         f"{', '.join(map(repr, (*PREDICTION_METRICS, 'score')))}, or of lists of k items, for example 'ndcg@10': "
-        f"{', '.join(f'{name}@k' for name in (*LIST_METRICS, *CATALOGUE_METRICS))}"
+        f"{', '.join(f'{name}@k' for name in (*LIST_METRICS, *_BEYOND))}"
     )
     if not isinstance(metric, str):
         raise TypeError(f"{caller}: a metric must be a function or a name: {known}; got {metric!r}")
@@ -254,8 +262,8 @@ def as_scorer(
     if k and base in LIST_METRICS:
         return Scorer(f"{base}@{k}", True, True, _OfLists(base, k, threshold))
     if k:
-        return Scorer(f"{base}@{k}", CATALOGUE_METRICS[base], True, _OfCatalogue(base, k, threshold))
-    if base in (*LIST_METRICS, *CATALOGUE_METRICS):
+        return Scorer(f"{base}@{k}", _BEYOND[base], True, _BeyondAccuracy(base, k, threshold))
+    if base in (*LIST_METRICS, *_BEYOND):
         raise ValueError(
             f"{caller}: metric {base!r} must have the length of lists, an integer from 1 to 9999, as in '{base}@10'; "
             f"got {metric!r}"
