@@ -106,6 +106,9 @@ def test_search_by_optuna(folder):
     pytest.importorskip("optuna")
     result = run("search", folder, *FAST, "--optuna", 3, "--param", "reg=0.1..10")
     assert "\n3 candidates\n" in result.stdout
+    options = "--param", "layers=[[4],[4,2]]", "--optuna", 2, "--folds", 2
+    layers = run("search", folder, "--model", "autoencoder", *options)
+    assert any(f"best: layers={text}\n" in layers.stdout for text in ("[4]", "[4, 2]"))
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_figures_are_those_of_a_loop_by_hand(table, models, ratings):
 
 def test_figures_of_the_catalogue_are_those_of_their_scorers(models, ratings):
     few = {name: models[name] for name in ("popular", "linear")}
-    names = ["coverage", "gini", "novelty", "mean_popularity"]
+    names = ["coverage", "gini", "novelty", "mean_popularity", "diversity", "serendipity"]
     table = fastcf.evaluate(few, ratings, metrics=names, k=(3, 10), **FEW)
     train, test = train_test_split(ratings, random_state=0)
     for name, model in few.items():
@@ -399,6 +399,33 @@ def test_ctrl_c_keeps_what_was_measured(ratings, part, monkeypatch):
         np.testing.assert_array_equal(table.values[table.models.index(name)], wanted.values[wanted.models.index(name)])
     assert ("last failed: not measured when Ctrl-C was pressed" in str(table)) == (part == 1)
     assert table.protocol.n_held_out == wanted.protocol.n_held_out
+
+
+@pytest.mark.parametrize("during", ["the fits", "the bootstrap"])
+def test_ctrl_c_in_the_bootstrap_leaves_out_the_intervals(ratings, during, monkeypatch):
+    def pressed(n_users, n_resamples, seed):
+        yield from [np.ones((1, n_users))] * min(n_resamples, 1)
+        if n_resamples:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastcf.evaluation.statistics._weights", pressed)
+    monkeypatch.setattr(_Pressed, "n_fits", 0)
+    models = {"popular": fastcf.Popular(), "biases": fastcf.BiasModel()}
+    if during == "the fits":
+        models["slow"] = _Pressed()
+    options = {"metrics": ["rmse", "ndcg", "coverage", "auc"], **FEW, "threshold": 4}
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        fastcf.evaluate(models, ratings, **options)
+    table = stopped.value.table
+    monkeypatch.undo()
+    models.pop("slow", None)
+    wanted = fastcf.evaluate(models, ratings, **options)
+    np.testing.assert_array_equal(table.values[..., 0], wanted.values[..., 0])
+    np.testing.assert_array_equal(table.p_values, wanted.p_values)
+    assert np.isnan(table.values[..., 1:]).all()
+    assert np.isnan(table.differences[..., 1:]).all()
+    assert "no intervals: Ctrl-C ended the bootstrap" in str(table)
+    assert table.protocol.n_resamples == 0
 
 
 def test_ctrl_c_before_the_first_model_is_measured(ratings, monkeypatch):

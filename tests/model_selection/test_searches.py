@@ -26,7 +26,7 @@ from fastcf.model_selection import (
     RandomSearch,
     TimeSplit,
 )
-from fastcf.solvers import Gibbs
+from fastcf.solvers import SGD, Gibbs
 from planted import DATA
 
 R = data.make_ratings(120, 80, 3_000, timestamps=True, random_state=0)
@@ -401,6 +401,14 @@ def test_optuna_search_takes_lists_and_names_other_spaces():
     pytest.importorskip("optuna")
     found = OptunaSearch(fastcf.BiasModel(), {"user_reg": [1.0, 5.0]}, 2, cv=2, random_state=0).fit(R)
     assert {params["user_reg"] for params in found.cv_results_["params"]} <= {1.0, 5.0}
+    solvers = [SGD(schedule="cosine"), fastcf.solvers.ALS()]
+    search = OptunaSearch(MODEL, {"solver": solvers, "n_factors": [1, 2]}, 6, metric="rmse", cv=2, random_state=0)
+    found = search.fit(R)
+    assert {type(params["solver"]) for params in found.cv_results_["params"]} == set(map(type, solvers))
+    assert {trial.params["solver"] for trial in found.study_.trials} == set(map(repr, solvers))
+    assert_same_table(found, clone(search).fit(R))
+    with pytest.raises(ValueError, match="solver of param_distributions must hold values of different texts"):
+        OptunaSearch(MODEL, {"solver": [SGD(), SGD()]}, 2, cv=2, random_state=0).fit(R)
     for space in (scipy.stats.loguniform(1, 5), "15", []):
         with pytest.raises(TypeError, match="user_reg of param_distributions must be a distribution of optuna"):
             OptunaSearch(fastcf.BiasModel(), {"user_reg": space}, 2, cv=2, random_state=0).fit(R)

@@ -117,7 +117,7 @@ def _scorer(metric: str | None, kind: str, threshold: float | None) -> Scorer:
 
 def _optuna_spaces(spaces: dict[str, Any]) -> dict[str, Any]:
     try:
-        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+        from optuna.distributions import FloatDistribution, IntDistribution
     except ImportError as error:
         raise ImportError("--optuna needs Optuna: pip install 'fastcf[search]'") from error
     found: dict[str, Any] = {}
@@ -126,9 +126,7 @@ def _optuna_spaces(spaces: dict[str, Any]) -> dict[str, Any]:
             kind: Any = IntDistribution if space.integers else FloatDistribution
             found[name] = kind(space.low, space.high, log=space.low > 0)
         else:
-            if any(isinstance(value, tuple) for value in space):
-                raise click.UsageError(f"--param {name}: --optuna takes no lists among the values")
-            found[name] = CategoricalDistribution(space)
+            found[name] = space
     return found
 
 

@@ -64,7 +64,7 @@ class Interrupted(KeyboardInterrupt):
     ----------
     table : Evaluation
         The table of all whole parts of the split; where the first part was not finished, of the models that were
-        measured on it. ``errors`` names the others.
+        measured on it. ``errors`` names the others. Ctrl-C during the bootstrap leaves out the intervals.
     """
 
     def __init__(self, table: Evaluation) -> None:
@@ -143,6 +143,13 @@ class _Comparison:
     def finished(self) -> list[str]:
         """The models that have figures."""
         return [name for name, run in self.runs.items() if run.error is None]
+
+    def interrupted(self, baseline: str | None, n_resamples: int, confidence: float, seed: int) -> Interrupted:
+        """Return what to raise after Ctrl-C: with intervals, unless it is pressed again while these are computed."""
+        try:
+            return Interrupted(self.table(baseline, n_resamples, confidence, seed, strict=False))
+        except KeyboardInterrupt:
+            return Interrupted(self.table(baseline, 0, confidence, seed, strict=False))
 
     def table(
         self, baseline: str | None, n_resamples: int, confidence: float, seed: int, *, strict: bool
@@ -302,11 +309,14 @@ def evaluate(
         except KeyboardInterrupt:
             if not comparison.finished:
                 raise
-            raise Interrupted(comparison.table(*asked, strict=False)) from None
+            raise comparison.interrupted(*asked) from None
     failed = {name: run.error for name, run in comparison.runs.items() if run.error is not None}
     if len(failed) == len(named):
         raise next(iter(failed.values()))
-    found = comparison.table(*asked, strict=metrics is not None)
+    try:
+        found = comparison.table(*asked, strict=metrics is not None)
+    except KeyboardInterrupt:
+        raise comparison.interrupted(baseline, 0, *asked[2:]) from None
     for name, error in found.errors.items():
         warnings.warn(f"{_CALLER}: {name} failed: {error}", UserWarning, stacklevel=2)
     return found

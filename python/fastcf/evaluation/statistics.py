@@ -116,7 +116,7 @@ def compared(
 ) -> Comparison:
     """Return the intervals of estimates, and of their differences to baselines; None has neither.
 
-    The same resamples of users serve all, so that differences are paired.
+    The same resamples of users serve all, so that differences are paired. Without resamples there are no intervals.
     """
     n = len(estimates)
     values, differences = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
@@ -130,7 +130,7 @@ def compared(
         for weights in _weights(n_users, n_resamples, seed):
             for key, each in by_user.items():
                 draws[key].append(each.resampled(weights))
-    found = {key: np.concatenate(blocks) for key, blocks in draws.items()}
+    found = {key: np.concatenate(blocks) for key, blocks in draws.items() if blocks}
     ends = (1 - confidence) / 2, (1 + confidence) / 2
     for place in known:
         one, other = estimates[place], baselines[place]
@@ -141,9 +141,10 @@ def compared(
         if other is None or other is one:
             continue
         differences[place, 0] = one.value - other.value
-        if id(one) in found and id(other) in found and max(one.n_users, other.n_users) > 1:
-            differences[place, 1:] = np.nanquantile(found[id(one)] - found[id(other)], ends)
+        if id(one) in by_user and id(other) in by_user and max(one.n_users, other.n_users) > 1:
             p_values[place] = _p_value(one, other)
+            if id(one) in found:
+                differences[place, 1:] = np.nanquantile(found[id(one)] - found[id(other)], ends)
     return Comparison(values, differences, p_values)
 
 

@@ -55,7 +55,7 @@ class Protocol:
     baseline : str
         The model that others are compared with.
     n_resamples, seed : int
-        Of the bootstrap.
+        Of the bootstrap; 0 resamples where Ctrl-C ended it, and there are no intervals.
     confidence : float
         Of the intervals.
     """
@@ -250,9 +250,12 @@ class Evaluation(Tabular):
     def _head(self) -> str:
         n = len(self.models)
         several = f"; *: differs from {self.compared_with()} (p < {_SIGNIFICANT:g})" if n > 1 else ""
+        intervals = f"±: half of the {100 * self.protocol.confidence:g} % interval"
+        if self.protocol.n_resamples == 0:
+            intervals = "no intervals: Ctrl-C ended the bootstrap"
         return (
             f"{n} model{'s'[: n - 1]}, {self.protocol.n_held_out:,} ratings of {self.protocol.n_users:,} users held "
-            f"out{self.left_out()}\n±: half of the {100 * self.protocol.confidence:g} % interval{several}"
+            f"out{self.left_out()}\n{intervals}{several}"
         )
 
     def compared_with(self) -> str:

@@ -28,7 +28,8 @@ class OptunaSearch(Search):
     estimator : estimator
         As for :class:`GridSearch`.
     param_distributions : dict of str to optuna.distributions.BaseDistribution or sequence
-        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``, or its values.
+        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``, or its values. Optuna
+        knows values that are no numbers, texts, booleans or None, such as layers or solvers, by their ``repr``.
     n_iter : int, default 30
         Number of candidates.
     sampler : optuna.samplers.BaseSampler, optional
@@ -104,10 +105,10 @@ class OptunaSearch(Search):
 
     def _rounds(self, seed: int, caller: str) -> Iterator[list[Candidate]]:
         optuna = _optuna(caller)
-        spaces = {
-            name: _distribution(space, optuna.distributions, f"{caller}: {name} of param_distributions")
-            for name, space in self.param_distributions.items()
-        }
+        spaces, values = {}, {}
+        for name, space in self.param_distributions.items():
+            where = f"{caller}: {name} of param_distributions"
+            spaces[name], values[name] = _distribution(space, optuna.distributions, where)
         states = optuna.trial.TrialState
         better = as_scorer(self.metric, caller).greater_is_better
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32) if self.sampler is None else copy.deepcopy(self.sampler)
@@ -121,7 +122,10 @@ class OptunaSearch(Search):
         for done in range(0, self.n_iter, self.batch_size):
             n = min(self.batch_size, self.n_iter - done)
             trials = [study.ask(spaces) for _ in range(n)]
-            candidates = [Candidate(trial.params) for trial in trials]
+            candidates = [
+                Candidate({name: values[name].get(drawn, drawn) for name, drawn in trial.params.items()})
+                for trial in trials
+            ]
             yield candidates
             for trial, candidate in zip(trials, candidates, strict=True):
                 if candidate.status == "complete":
@@ -130,12 +134,20 @@ class OptunaSearch(Search):
                     study.tell(trial, state=states.PRUNED if candidate.status == "stopped" else states.FAIL)
 
 
-def _distribution(space: Any, kinds: Any, what: str) -> Any:
-    """Return the distribution of Optuna that a space is; ``what`` heads the message of TypeError."""
+def _distribution(space: Any, kinds: Any, what: str) -> tuple[Any, dict[Any, Any]]:
+    """Return the distribution of Optuna that a space is, and the values behind the texts that it knows instead of them.
+
+    ``what`` heads the messages of TypeError and ValueError.
+    """
     if isinstance(space, kinds.BaseDistribution):
-        return space
+        return space, {}
     if isinstance(space, Sequence) and not isinstance(space, str) and space:
-        return kinds.CategoricalDistribution(list(space))
+        if all(value is None or isinstance(value, bool | int | float | str) for value in space):
+            return kinds.CategoricalDistribution(list(space)), {}
+        values = {repr(value): value for value in space}
+        if len(values) < len(space):
+            raise ValueError(f"{what} must hold values of different texts; got {', '.join(map(repr, space))}")
+        return kinds.CategoricalDistribution(list(values)), values
     raise TypeError(
         f"{what} must be a distribution of optuna.distributions, such as FloatDistribution(0.01, 10, log=True), or a "
         f"list of values; got {space!r}; RandomSearch takes distributions of SciPy"

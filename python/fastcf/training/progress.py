@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from tqdm.auto import tqdm
@@ -12,7 +13,7 @@ from tqdm.auto import tqdm
 from fastcf._parameters import Interval, validate_parameters
 from fastcf.training.callbacks import Callback, Record
 
-__all__ = ["LOGGER", "LogHistory", "ProgressBar", "PythonLogging"]
+__all__ = ["LOGGER", "LogHistory", "ProgressBar", "PythonLogging", "search_progress"]
 
 LOGGER = logging.getLogger("fastcf")
 
@@ -148,3 +149,33 @@ class PythonLogging(Callback):
 
     def _log(self, view: Any, text: str) -> None:
         LOGGER.info("%s: %s", view.name, text)
+
+
+@contextlib.contextmanager
+def search_progress(name: str, settled: Iterable[str], verbose: int) -> Iterator[Callable[[int, str], None]]:
+    """Show the trainings of a search that ``fit`` makes before its own.
+
+    Parameters
+    ----------
+    name : str
+        Class of the model.
+    settled : iterable of str
+        What is searched.
+    verbose : {0, 1, 2}
+        Silent; a bar that counts the trainings, on a terminal; a line per candidate.
+
+    Yields
+    ------
+    callable
+        To be called after each candidate with its number of trainings, and a text about it.
+    """
+    what = f"{name}, settling {', '.join(settled)}"
+    with tqdm(desc=what, unit="training", file=sys.stderr, disable=verbose != 1 or None) as bar:
+
+        def done(n: int, text: str) -> None:
+            bar.set_postfix_str(text, refresh=False)
+            bar.update(n)
+            if verbose > 1:
+                print(f"{what}: {text}", flush=True)
+
+        yield done

@@ -216,3 +216,17 @@ def test_search_does_not_train_as_long_as_very_many_given_epochs(monkeypatch):
     assert trained
     assert max(trained) <= 400
     assert model.n_epochs_ == 5_000
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_search_shows_its_trainings(monkeypatch, capsys, verbose):
+    recorded(monkeypatch)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    first = Hyperparameters(1.0, 5, 2)
+    searched(ratings_of(205), plan_of(), first, ["reg"], verbose)
+    out, shown = capsys.readouterr()
+    lines = out.splitlines()
+    assert len(lines) == (3 if verbose == 2 else 0)
+    assert all(line.startswith("MatrixFactorization, settling reg: reg ") for line in lines)
+    assert ("MatrixFactorization, settling reg: 30training" in shown) == (verbose == 1)
+    assert (shown == "") == (verbose != 1)

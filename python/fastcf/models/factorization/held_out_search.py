@@ -12,7 +12,7 @@ from fastcf.models.factorization.costs import Settled
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.walk import Hyperparameters, Walk
 from fastcf.ratings import Ratings
-from fastcf.training.progress import LOGGER
+from fastcf.training.progress import LOGGER, search_progress
 
 __all__ = ["searched"]
 
@@ -26,7 +26,9 @@ _LONGEST = 4  # times the epochs that a search begins with, at which a penalty i
 _FAR_OFF = 150.0  # times the median squared error (8 standard deviations), beyond which an error says no more
 
 
-def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collection[str]) -> Hyperparameters:
+def searched(
+    ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collection[str], verbose: int = 0
+) -> Hyperparameters:
     """Return the hyperparameters with the least loss of held-out ratings or labels, walking downhill from a guess.
 
     A tenth is held out; if that is less than 5,000, other tenths in turn, until 5,000 or five tenths have been (all,
@@ -43,6 +45,8 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
         Where to begin.
     free : collection of str
         Names of the hyperparameters to search.
+    verbose : {0, 1, 2}, default 0
+        Whether a bar counts the trainings, or a line is printed per candidate.
     """
     if not free:
         return first
@@ -50,10 +54,12 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
     if scout is not plan.solver:  # which needs other numbers of epochs
         auto = scout.first(plan.targets.cost, ratings)
         other = replace(plan, solver=scout, auto=auto)
-        found = searched(ratings, other, first._replace(n_epochs=auto.n_epochs), set(free) - {"n_epochs"})
+        rest = [name for name in free if name != "n_epochs"]
+        found = searched(ratings, other, first._replace(n_epochs=auto.n_epochs), rest, verbose)
         return found._replace(n_epochs=first.n_epochs)
     if "n_epochs" not in free and first.n_epochs > (longest := _LONGEST * plan.auto.n_epochs):
-        return searched(ratings, plan, first._replace(n_epochs=longest), free)._replace(n_epochs=first.n_epochs)
+        shorter = first._replace(n_epochs=longest)
+        return searched(ratings, plan, shorter, free, verbose)._replace(n_epochs=first.n_epochs)
     random = np.random.default_rng(plan.seed)
     parts = _parts(_some_users(ratings, random), plan, random)
     if not parts:
@@ -69,11 +75,14 @@ def searched(ratings: Ratings, plan: Plan, first: Hyperparameters, free: Collect
                 cap = _FAR_OFF * median
             found = np.minimum(found, cap)
         weighted: NDArray[np.float64] = found * weights
+        settled = ", ".join(f"{name} {getattr(values, name):.4g}" for name in free)
+        done(len(parts), f"{settled}: mean loss {weighted.mean():.4g}")
         return weighted
 
     weights = np.concatenate([part.weights for part in parts])
     walk = Walk(losses, first, free, plan.solver.growth)
-    found = walk.run()
+    with search_progress("MatrixFactorization", free, verbose) as done:
+        found = walk.run()
     LOGGER.info(
         "settled on %d held-out of %d entries, %d trainings: reg %.4g, n_epochs %d, n_factors %d",
         weights.size, ratings.nnz, walk.n_tried * len(parts), *found,

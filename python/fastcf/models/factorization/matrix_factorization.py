@@ -115,7 +115,8 @@ class MatrixFactorization(Estimator):
         Where to compute; only "auto" may fall back. A process uses one GPU: the one named first, or the current one.
         The device used is ``device_``.
     verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
+        Silent; a progress bar, before it one that counts the trainings by which values of "auto" are searched; a line
+        per epoch, before that per candidate.
 
     Attributes
     ----------
@@ -459,7 +460,8 @@ class MatrixFactorization(Estimator):
         )
         if not free:
             return first
-        return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free)))
+        verbose = int(self.verbose)
+        return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free, verbose)))
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones, for :func:`fastcf.check_gradients`.
