@@ -47,6 +47,8 @@ def test_figures_equal_those_of_ir_measures(held_out, lists, threshold):
         np.testing.assert_allclose(each.average_precision * shared, of_peer(peer.AP @ k, binary), rtol=1e-6)
 
 
+@pytest.mark.slow  # ranx is compiled by Numba
+@pytest.mark.filterwarnings("ignore")  # of its compiler
 @pytest.mark.parametrize("threshold", [None, 3.5])
 def test_figures_equal_those_of_ranx(held_out, lists, threshold):
     peer = pytest.importorskip("ranx")
