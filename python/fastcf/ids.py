@@ -213,6 +213,8 @@ class IdMap:
             column = ids if isinstance(ids, IdColumn) else as_id_column(ids, where, n_threads)
         if len(self) == 0 or column.size == 0:
             return np.full(column.size, -1, dtype=np.int32)
+        if column.ids is self._held and column.codes is None:  # its own ids: histories over a large catalogue
+            return np.arange(len(self), dtype=np.int32)
         column = as_kind(column, self.kind, where)
         index, query = self._index(), column.ids
         if isinstance(query, TextTable):

@@ -110,6 +110,13 @@ def test_ids_a_text_that_is_no_integer_is_refused_among_integers(text):
     assert text not in IdMap([7, 1, 1000])
 
 
+@pytest.mark.parametrize("held", [[7, -1, 2**40], [2**70, 3], ["b", "a", "", "7"], []])
+def test_ids_of_a_map_are_its_rows_in_order(held):
+    ids = IdMap(np.array(held, dtype=object) if held else np.empty(0, np.int64))
+    assert ids.rows(ids).tolist() == list(range(len(held)))
+    assert ids.rows(IdMap(ids.ids)).tolist() == list(range(len(held)))  # equal, and another
+
+
 def test_ids_contains_compares_as_rows_does():
     assert 1 in IdMap([1])
     assert np.int16(1) in IdMap([1])
