@@ -202,7 +202,8 @@ def test_explain_answers_what_the_model_does_or_says_why_not(each: tuple[Any, Te
 
 
 def test_explain_a_blend_by_members_and_by_items(tmp_path: Path) -> None:
-    blend = fastcf.Blend([("biases", fastcf.BiasModel()), ("als", fastcf.MatrixFactorization(4, solver="als"))])
+    als = fastcf.MatrixFactorization(4, solver="als", n_epochs=5, random_state=0)
+    blend = fastcf.Blend([("biases", fastcf.BiasModel()), ("als", als)], random_state=0)
     with served(blend.fit(RATINGS), tmp_path) as client:
         history = [{"item": 1, "rating": 5.0}, {"item": 2, "rating": 1.0}]
         by_member = asked(client, "/explain", history=history, item=5)
