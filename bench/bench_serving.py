@@ -1,7 +1,8 @@
 """Serving from one process and from several: latencies of one user's list, by rules, of neighbours; mapped models.
 
-Latencies are of single calls on one thread, the variants in turn, so that a noisy minute hits all of them. Memory is
-the proportional set size (PSS) of processes that load the same file and answer, less that of one without a model.
+Latencies are of single calls on one thread, the variants in turn, so that a noisy minute hits all of them; beside them
+stand the milliseconds of the processor, which other programs change less. Memory is what processes have of their own
+that load the same file and answer, and their shares (PSS) of that file where it is mapped.
 """
 
 from __future__ import annotations
@@ -26,38 +27,43 @@ from fastcf.serving import NeighbourTable, Rules
 _PROCESS = """
 import sys, fastcf
 path, mmap, users = sys.argv[1], sys.argv[2] == "mapped", [int(user) for user in sys.argv[3].split(",")]
-if sys.argv[2] != "none":
-    model = fastcf.load(path, mmap=mmap)
-    model.n_threads = 1
-    for user in users:
-        model.recommend(user)
+model = fastcf.load(path, mmap=mmap)
+model.n_threads = 1
+for user in users:
+    model.recommend(user)
 print("ready", flush=True)
 sys.stdin.readline()
 """
 
 
-def latencies(calls: dict[str, Callable[[int], Any]], n: int) -> dict[str, list[float]]:
-    """Return the milliseconds of ``n`` calls each, in turn; the first two rounds do not count."""
-    found: dict[str, list[float]] = {name: [] for name in calls}
+_Times = dict[str, list[tuple[float, float]]]
+
+
+def latencies(calls: dict[str, Callable[[int], Any]], n: int) -> _Times:
+    """Return the milliseconds of ``n`` calls each, in turn, and the thread's; the first two rounds do not count."""
+    found: _Times = {name: [] for name in calls}
     for round_ in range(-2, n):
         for name in calls if round_ % 2 == 0 else reversed(calls):
-            begin = time.perf_counter()
+            begin, cpu = time.perf_counter(), time.thread_time()
             calls[name](round_)
             if round_ >= 0:
-                found[name].append(1e3 * (time.perf_counter() - begin))
+                found[name].append((1e3 * (time.perf_counter() - begin), 1e3 * (time.thread_time() - cpu)))
     return found
 
 
-def summary(found: dict[str, list[float]], base: str) -> dict[str, dict[str, float]]:
+def summary(found: _Times, base: str) -> dict[str, dict[str, float]]:
     """Return p50 and p99 of each variant, and the median of its differences to ``base``, round by round."""
+    table = {name: np.array(times).T for name, times in found.items()}
     return {
         name: {
-            "p50_ms": round(float(np.percentile(times, 50)), 3),
-            "p99_ms": round(float(np.percentile(times, 99)), 3),
-            "fastest_ms": round(min(times), 3),
-            "more_than_base_ms": round(float(np.median(np.subtract(times, found[base]))), 3),
+            "p50_ms": round(float(np.percentile(wall, 50)), 3),
+            "p99_ms": round(float(np.percentile(wall, 99)), 3),
+            "fastest_ms": round(float(wall.min()), 3),
+            "cpu_p50_ms": round(float(np.percentile(cpu, 50)), 3),
+            "cpu_p99_ms": round(float(np.percentile(cpu, 99)), 3),
+            "cpu_more_than_base_ms": round(float(np.median(cpu - table[base][1])), 3),
         }
-        for name, times in found.items()
+        for name, (wall, cpu) in table.items()
     }
 
 
@@ -130,21 +136,28 @@ def neighbours(model: Any, ratings: Any, n_calls: int, rng: np.random.Generator,
     return {"similar": found, "first_similar_ms": round(first, 1), "table": {"items": table_items, "seconds": seconds}}
 
 
-def pss(processes: list[Any]) -> float:
-    """Return the proportional set sizes of processes, in MB."""
-    total = 0
+def shares(processes: list[Any], path: str) -> tuple[float, float]:
+    """Return the megabytes of processes that are their own, and their shares (PSS) of a mapped file."""
+    own = shared = 0
     for process in processes:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
-        total += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return total / 1e6
+        inside = False
+        for line in Path(f"/proc/{process.pid}/smaps").read_text(encoding="utf-8").splitlines():
+            name, *rest = line.split()
+            if not name.endswith(":"):
+                inside = line.endswith(path)
+            elif name == "Anonymous:":
+                own += 1024 * int(rest[0])
+            elif name == "Pss:" and inside:
+                shared += 1024 * int(rest[0])
+    return own / 1e6, shared / 1e6
 
 
-def memory(path: str, users: list[int], n: int) -> dict[str, Any]:
-    """Measure what ``n`` processes take that answer from one file, copied and mapped."""
+def memory(path: str, small: str, users: list[int], n: int) -> dict[str, Any]:
+    """Measure what ``n`` processes take that answer from one file, copied and mapped, and from a small one."""
     found: dict[str, Any] = {"file_mb": round(os.path.getsize(path) / 1e6, 1), "processes": n}
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    for kind in ("none", "copied", "mapped"):
-        command = [sys.executable, "-c", _PROCESS, path, kind, ",".join(map(str, users))]
+    for kind, file in (("small", small), ("copied", path), ("mapped", path)):
+        command = [sys.executable, "-c", _PROCESS, file, kind, ",".join(map(str, users))]
         processes = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
             for _ in range(n)
@@ -154,12 +167,13 @@ def memory(path: str, users: list[int], n: int) -> dict[str, Any]:
                 assert process.stdout is not None
                 if process.stdout.readline() != "ready\n":
                     raise SystemExit("a process that was to answer has failed")
-            found[f"{kind}_mb"] = round(pss(processes), 1)
+            own, shared = shares(processes, file)
+            found[kind] = {"own_mb": round(own, 1), "shares_of_file_mb": round(shared, 1)}
         finally:
             for process in processes:
                 process.communicate("\n")
     for kind in ("copied", "mapped"):
-        found[f"{kind}_less_none_mb"] = round(found[f"{kind}_mb"] - found["none_mb"], 1)
+        found[f"{kind}_more_than_small_mb"] = round(sum(found[kind].values()) - sum(found["small"].values()), 1)
     return found
 
 
@@ -197,7 +211,10 @@ def main() -> None:
         path = os.path.join(folder, "model.fastcf")
         model.save(path)
         payload["loading"] = loading(path, 10)
-        payload["memory"] = memory(path, rng.choice(ratings.users.ids, 20).tolist(), arguments.processes)
+        small = os.path.join(folder, "small.fastcf")
+        fastcf.BiasModel().fit([(1, 2), (3, 4)], [4.0, 2.0]).save(small)
+        users = rng.choice(ratings.users.ids, 20).tolist()
+        payload["memory"] = memory(path, small, users, arguments.processes)
     payload["load_average"] = {"before": load_before, "after": os.getloadavg()}
     for part in ("lists", "without_rules", "similar", "loading"):
         for name, figures in payload[part].items():

@@ -16,7 +16,7 @@ from fastcf.scores.protocol import Found, Rows, Scores, Seen, Selection
 from fastcf.scores.queries import rows_of
 from fastcf.scores.seen import SeenItems
 
-__all__ = ["best_of_own", "compressed", "named_items", "neighbours_among", "with_own"]
+__all__ = ["best_of_own", "compressed", "named_items", "neighbours_among", "with_own", "with_table"]
 
 _CELLS = 1 << 23  # of the table of who may be a neighbour of whom; larger ones are made in parts
 
@@ -106,6 +106,15 @@ def with_own(seen: Seen, own: SeenItems | None, n_items: int) -> Seen:
         return own.indptr, own.indices
     owners = np.concatenate([_owners(indptr), _owners(own.indptr)])
     return compressed(owners, np.concatenate([indices, own.indices]), indptr.size - 1, n_items)
+
+
+def with_table(seen: Seen, table: NDArray[np.bool_]) -> SeenItems:
+    """Return what each user does not get: the items that they have seen, and those of a table, which is written to."""
+    indptr, indices = seen
+    if indptr is not None and indices is not None:
+        table[_owners(indptr), indices] = True
+    ends = np.concatenate([[0], np.cumsum(np.count_nonzero(table, axis=1))])
+    return SeenItems(ends.astype(np.int64), np.nonzero(table)[1].astype(np.int32))
 
 
 def neighbours_among(

@@ -203,7 +203,6 @@ class FactorScores(Scores):
             selection.n,
             *selection.seen,
             candidates=selection.candidates,
-            excluded=selection.excluded,
             storage=selection.storage,
             n_threads=compute.n_threads,
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import host
-from fastcf.scores.candidates import best_of_own
+from fastcf.scores.candidates import best_of_own, with_table
 from fastcf.scores.links import Compute
 from fastcf.scores.protocol import Found, Rows, Scores, Selection
 from fastcf.scores.rules import ItemRules
@@ -44,9 +44,11 @@ def best_lists(
         found, values = _best(scores, users, selection, own, compute)
     else:
 
-        def search(some: NDArray[np.int64], n: int) -> Found:
+        def search(some: NDArray[np.int64], n: int, without: NDArray[np.bool_] | None) -> Found:
             rows = some.astype(np.int32)
             seen = selection.seen if selection.seen[0] is None else SeenItems(*selection.seen).of(rows)
+            if without is not None:
+                seen = with_table(seen, without)
             part = replace(selection, n=n, seen=seen)
             of_some = None if own is None else SeenItems(*own.of(rows))
             return _best(scores, np.ascontiguousarray(users[some]), part, of_some, compute)

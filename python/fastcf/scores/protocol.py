@@ -74,8 +74,14 @@ class Selection:
         return replace(self, seen=own)
 
     def with_offset(self, item_score: Floats) -> Floats:
-        """Return constants of items' scores and the offset."""
-        return item_score if self.offset is None else item_score + self.offset.values
+        """Return constants of items' scores and the offset; -inf of what is excluded, which costs searches nothing."""
+        if self.offset is not None:
+            item_score = item_score + self.offset.values
+        if self.excluded is None:
+            return item_score
+        item_score = np.array(item_score)
+        item_score[self.excluded] = -np.inf
+        return item_score
 
     @property
     def item_bias(self) -> Floats | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,15 @@ from fastcf.scores.seen import SeenItems
 
 __all__ = ["ItemRules", "Quotas", "RuleSet"]
 
-_CELLS = 1 << 22  # of lists longer than wanted, at a time
-_DEEPER = 8  # how many times as long lists are where the last ones were too short
+Search = Callable[[NDArray[np.int64], int, NDArray[np.bool_] | None], Found]
+
+_CELLS = 1 << 22  # of lists longer than wanted, or of tables of what they are to be without, at a time
+_DEEPER = 4  # how many times as long lists are where the last ones were too short
 
 
-class Quotas(NamedTuple):
-    """How many items of a category a list may have.
+@dataclass(frozen=True, eq=False)
+class Quotas:
+    """How many items of a category a list may have. Immutable.
 
     Attributes
     ----------
@@ -58,20 +61,26 @@ class Quotas(NamedTuple):
         places[owners, place[owners, columns]] = columns
         return places
 
-    def best(self, search: Callable[[NDArray[np.int64], int], Found], m: int, n: int, n_items: int) -> Found:
+    def best(self, search: Search, m: int, n: int, n_items: int) -> Found:
         """Return the best ``n`` items of ``m`` users within quotas; -1 and -inf where there are fewer.
 
-        ``search`` returns the best items of some users, by their positions, and how many. It is asked for longer and
-        longer lists of the users whose list is not complete.
+        Lists that are not complete are searched again, longer, and without the rest of those categories that are full.
+
+        Parameters
+        ----------
+        search : callable
+            Returns the best items of some users, by their positions: how many, and without which, (users, n_items).
+        m, n, n_items : int
+            Numbers of users, of items in a list, and of all items.
         """
         found = np.full((m, n), -1, np.int32)
         scores = np.full((m, n), -np.inf, np.float32)
-        depth = min(n_items, 4 * n + 32)
-        pending = np.arange(m)
+        depth = cells = min(n_items, 4 * n + 32)
+        pending, again = np.arange(m), False
         while pending.size:
             short = []
-            for part in np.array_split(pending, max(1, -(-pending.size * depth // _CELLS))):
-                items, values = search(part, depth)
+            for part in np.array_split(pending, max(1, -(-pending.size * cells // _CELLS))):
+                items, values = search(part, depth, self._surplus(found[part]) if again else None)
                 places = self.places(items, n)
                 there = places >= 0
                 found[part] = np.where(there, np.take_along_axis(items, np.maximum(places, 0), axis=1), -1)
@@ -79,8 +88,20 @@ class Quotas(NamedTuple):
                 short.append(part[~there[:, -1] & (items[:, -1] >= 0)])
             if depth == n_items:
                 break
-            pending, depth = np.concatenate(short), min(n_items, _DEEPER * depth)
+            pending, again, cells = np.concatenate(short), True, n_items
+            depth = min(n_items, _DEEPER * depth)
         return found, scores
+
+    def _surplus(self, found: Rows) -> NDArray[np.bool_]:
+        """Return which items lists cannot have for their categories are full, (m, n_items), those in them excepted."""
+        owners, columns = np.nonzero(found >= 0)
+        rows = found[owners, columns]
+        taken = np.zeros((len(found), self.most.size + 1), np.int64)  # the last for items without a category
+        np.add.at(taken, (owners, self.categories[rows]), 1)
+        full = taken >= np.append(self.most, np.iinfo(np.int64).max)
+        surplus: NDArray[np.bool_] = full[:, self.categories]
+        surplus[owners, rows] = False
+        return surplus
 
 
 @dataclass(frozen=True, eq=False)

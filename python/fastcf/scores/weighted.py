@@ -142,7 +142,6 @@ class WeightedScores(Scores):
                 own.n,
                 *own.seen,
                 candidates=own.candidates,
-                excluded=own.excluded,
                 storage=own.storage,
                 n_threads=compute.n_threads,
             )

@@ -149,10 +149,9 @@ class Rules:
         return rules
 
     def _over(self, items: IdMap, where: str) -> ItemRules:
-        offset = None
+        offset = quotas = None
         if self._candidates is not None or self._exclude is not None or self._boosts is not None:
             offset = self._offset(items, where)
-        quotas = None
         if self._limits is not None:
             ids, codes, most = self._limits
             category = np.full(len(items), -1, np.int32)
