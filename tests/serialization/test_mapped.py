@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import mmap
 import os
@@ -208,6 +209,25 @@ def test_neighbour_table_is_saved_mapped_and_pickled(tmp_path):
         for mapped in (False, True):
             with pytest.raises(fastcf.DataError, match=message):
                 fastcf.load(tmp_path / "bad", mmap=mapped)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="the system does not say what is mapped")
+def test_map_goes_with_its_model_without_waiting_for_garbage(tmp_path):
+    path = tmp_path / "model"
+    fastcf.Blend([("one", FACTORS), ("two", fastcf.BiasModel())], random_state=0).fit(RATINGS).save(path)
+
+    def maps():
+        return Path("/proc/self/maps").read_text(encoding="utf-8").count(os.fspath(path))
+
+    gc.disable()
+    try:
+        model = fastcf.load(path, mmap=True, verify=True)
+        model.recommend([1, 2], 3)
+        assert maps() == 1
+        del model
+        assert maps() == 0
+    finally:
+        gc.enable()
 
 
 _ASK = """

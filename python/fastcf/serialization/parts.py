@@ -87,34 +87,42 @@ def nested(archive: Archive, arrays: _Arrays, parts: Mapping[str, Any]) -> Archi
     Parts that are stored once are one object. Raises DataError, KeyError, TypeError or ValueError where the description
     does not fit, or expands to more parts than any model has.
     """
-    read: dict[_Path, tuple[Archive, int]] = {}  # and how many parts it has, itself included
     by_part: dict[str, _Arrays] = {}
     for name, array in arrays.items():
         key, slash, last = name.rpartition("/")
         by_part.setdefault(key + slash, {})[last] = array
+    return _with_parts(archive, {}, parts, "", (), by_part, {})[0]
 
-    def with_parts(
-        whole: Archive, around: _Arrays, described: Mapping[str, Any], prefix: str, path: _Path
-    ) -> tuple[Archive, int]:
-        found: dict[str, Archive] = {}
-        around = around | whole.arrays
-        count = 1
-        for number, (name, entry) in enumerate(described.items()):
-            key, own = f"{prefix}part{number}/", (*path, name)
-            if "same" in entry:
-                part, size = read[tuple(entry["same"])]
-            else:
-                part, size = with_parts(
-                    _outer(whole, around, by_part.get(key, {}), entry), around, entry["parts"], key, own
-                )
-                read[own] = part, size
-            found[name] = part
-            count += size
-            if count > _MOST_PARTS:
-                raise ValueError(f"the file must have at most {_MOST_PARTS} parts")
-        return replace(whole, parts=found), count
 
-    return with_parts(archive, {}, parts, "", ())[0]
+def _with_parts(
+    whole: Archive,
+    around: _Arrays,
+    described: Mapping[str, Any],
+    prefix: str,
+    path: _Path,
+    by_part: Mapping[str, _Arrays],
+    read: dict[_Path, tuple[Archive, int]],
+) -> tuple[Archive, int]:
+    """Return an archive with its parts, and how many these are, itself included; ``read`` are those so far.
+
+    A function of its own: as a closure that calls itself it would keep all arrays until garbage is collected.
+    """
+    found: dict[str, Archive] = {}
+    around = around | whole.arrays
+    count = 1
+    for number, (name, entry) in enumerate(described.items()):
+        key, own = f"{prefix}part{number}/", (*path, name)
+        if "same" in entry:
+            part, size = read[tuple(entry["same"])]
+        else:
+            part = _outer(whole, around, by_part.get(key, {}), entry)
+            part, size = _with_parts(part, around, entry["parts"], key, own, by_part, read)
+            read[own] = part, size
+        found[name] = part
+        count += size
+        if count > _MOST_PARTS:
+            raise ValueError(f"the file must have at most {_MOST_PARTS} parts")
+    return replace(whole, parts=found), count
 
 
 def _outer(whole: Archive, around: _Arrays, own: _Arrays, entry: Mapping[str, Any]) -> Archive:
