@@ -263,6 +263,10 @@ def from_archive(archive: Archive) -> Any:
         if archive.class_name in _OTHERS:
             raise DataError(f"{archive.path}: holds {_OTHERS[archive.class_name]}")
         known = ", ".join(sorted(_classes)) or "none"
-        raise DataError(f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf (known: {known})")
+        raise DataError(
+            f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf ({__version__}; the file was "
+            f"written by fastcf {archive.fastcf_version}): upgrade fastcf, or import what registers the class; "
+            f"known: {known}"
+        )
     own = {name: array for name, array in archive.arrays.items() if name not in archive.extra}
     return _classes[archive.class_name].from_archive(replace(archive, arrays=own, extra=()))

@@ -1,11 +1,8 @@
 """Models on disk: one safetensors file that holds everything needed and no code.
 
-Format 2. The header's metadata names the format and its version, the version of fastcf, the class and its constructor's
-parameters (JSON), the models inside the model (``parts``), and the caller's own metadata and arrays (``extra``, the
-names of these); the tensors are the arrays, those of a part under ``part/name``. Each tensor begins at a multiple of 64
-bytes of the file, so that it can be mapped: tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors does
-not allow. Strings are UTF-8 bytes and offsets. Readers ignore arrays that they do not use.
-A BLAKE2 digest over names, dtypes, shapes, bytes and metadata detects damage; it is no signature.
+Format 2, which docs/file-format.md describes byte for byte: metadata in the header, arrays as tensors that begin at
+multiples of 64 bytes, so that they can be mapped (tensors ``~0``, ``~1``, … of zeros fill the gaps, which safetensors
+does not allow), and a digest, which detects damage and is no signature.
 """
 
 from __future__ import annotations
