@@ -4,8 +4,9 @@
     python bench/bench_evaluate.py --docs
 
 FOLDER is a folder of ratings, or one that holds several. Choices are ratings of at least 4 of 5, or 8 of 10. Parameters
-are the defaults, but 200 weights an item for the linear model. ``--docs`` writes the table of docs/evaluation.md from
-bench/results/evaluate.json and measures nothing.
+are the defaults, but 200 weights an item for the linear model. Splits, and the seeds of models, are those of
+``--repeats``. Each set is written to bench/results/evaluate.json when it has been measured; others in the file stay.
+``--docs`` writes the table of docs/evaluation.md from that file and measures nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from typing import Any
 
 import fastcf
 from bench_accuracy import sets_of
-from common import RESULTS, write_json
+from common import RESULTS, environment, write_json
 from lists_protocols import read
 
+RESULT = RESULTS / "evaluate.json"
 PAGE = RESULTS.parents[1] / "docs" / "evaluation.md"
 BEGIN, END = "<!-- bench/bench_evaluate.py -->", "<!-- end -->"
 METRICS = ("rmse", "ndcg@10")
@@ -49,6 +51,11 @@ def measure(folder: Path, repeats: int, threads: int | None) -> dict[str, Any]:
     print(f"\n{folder.name}, choices from {threshold:g} on\n{table}", flush=True)
     rows = [{name: None if value != value else value for name, value in row.items()} for row in table.to_dicts()]
     return {
+        "measured": {
+            "repeats": repeats,
+            "threads": threads,
+            **{name: environment()[name] for name in ("date", "commit")},
+        },
         "ratings": ratings.nnz,
         "users": ratings.n_users,
         "items": ratings.n_items,
@@ -98,16 +105,13 @@ def main() -> None:
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--docs", action="store_true", help="the default without folders")
     arguments = parser.parse_args()
-    if not arguments.docs:
-        found = {
-            path.name: measure(path, arguments.repeats, arguments.threads)
-            for folder in arguments.folders
-            for path in sets_of(folder)
-        }
-        write_json("evaluate", {"repeats": arguments.repeats, "threads": arguments.threads, "sets": found})
-    result = json.loads((RESULTS / "evaluate.json").read_text(encoding="utf-8"))
+    sets = json.loads(RESULT.read_text(encoding="utf-8"))["sets"] if RESULT.is_file() else {}
+    for path in (path for folder in arguments.folders for path in sets_of(folder)):
+        sets[path.name] = measure(path, arguments.repeats, arguments.threads)
+        write_json("evaluate", {"sets": sets})
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
     PAGE.write_text(page_with_table(PAGE.read_text(encoding="utf-8"), result), encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import SimpleNamespace
 
@@ -48,8 +49,13 @@ def test_tensorboard_has_the_scalars(tmp_path):
 
 def test_mlflow_gets_metrics_by_epoch(monkeypatch):
     logged = []
-    module = SimpleNamespace(log_metrics=lambda metrics, step: logged.append((step, metrics)))
-    monkeypatch.setitem(sys.modules, "mlflow", module)
+
+    def log_metrics(metrics, step):  # as strict as MLflow is about names and numbers
+        assert isinstance(step, int)
+        assert all(re.fullmatch(r"[\w\-. :/]+", name) and type(value) is float for name, value in metrics.items())
+        logged.append((step, metrics))
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(log_metrics=log_metrics))
     model = fit(MLflowLogger())
     assert [step for step, _ in logged] == [1, 2, 3, 4, 5]
     assert logged[0][1].keys() == {"cost", "train_rmse", "seconds"}
@@ -59,7 +65,12 @@ def test_mlflow_gets_metrics_by_epoch(monkeypatch):
 @pytest.mark.parametrize("given", [True, False])
 def test_wandb_gets_numbers_by_epoch(given, monkeypatch):
     logged = []
-    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)))
+
+    def log(values, step):  # Weights & Biases drops what comes with an earlier step
+        assert not logged or step > logged[-1][0]
+        logged.append((step, values))
+
+    run = SimpleNamespace(log=log)
     monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(run=None if given else run))
     model = fit(WandbLogger(run if given else None))
     assert [step for step, _ in logged] == [1, 2, 3, 4, 5]

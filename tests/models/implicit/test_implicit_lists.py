@@ -49,7 +49,7 @@ class Problem:
 
 
 @pytest.mark.parametrize("best", [0.001, 0.02, 0.5])
-def test_implicit_penalty_search_finds_the_top_of_a_parabola(monkeypatch, best):
+def test_implicit_penalty_search_finds_the_top_of_a_parabola(monkeypatch, capsys, best):
     ratings = fastcf.data.make_ratings(50, 40, 900, random_state=0)
     tried = []
 
@@ -58,9 +58,12 @@ def test_implicit_penalty_search_finds_the_top_of_a_parabola(monkeypatch, best):
         return problem.learnt.reg
 
     monkeypatch.setattr(held_out, "list_gain", lambda reg, *_: -(np.log(reg / best) ** 2))
-    found = held_out.estimated_reg(Problem(ratings, ratings, Penalty(0.02)), fit)
+    found = held_out.estimated_reg(Problem(ratings, ratings, Penalty(0.02)), fit, verbose=2)
     assert found == pytest.approx(best, rel=1e-6)
     assert len(tried) == len(set(tried)) <= 8
+    lines = capsys.readouterr().out.splitlines()
+    shown = [line.removeprefix("ImplicitFactorization, settling reg: reg ").partition(":")[0] for line in lines]
+    assert [float(each) for each in shown] == pytest.approx(tried, rel=1e-3)
 
 
 def test_implicit_penalty_search_keeps_the_first_guess_without_choices_to_hold_out():

@@ -12,6 +12,7 @@ from fastcf.metrics.rankings import row_measures
 from fastcf.models.implicit.problem import Problem
 from fastcf.ratings import Ratings
 from fastcf.scores import SeenItems, Selection, State
+from fastcf.training.progress import search_progress
 
 __all__ = ["estimated_reg", "list_gain"]
 
@@ -25,7 +26,7 @@ _MOST_STEPS = 6  # as far as a factor of 64 from the first guess
 Fit = Callable[[Problem], State]
 
 
-def estimated_reg(problem: Problem, fit: Fit) -> float:
+def estimated_reg(problem: Problem, fit: Fit, verbose: int = 0) -> float:
     """Return the penalty with the largest NDCG@100 of held-out choices, walking uphill from that of the problem.
 
     A tenth of the choices is held out. Penalties are powers of 2 times the first one; at the end a parabola through the
@@ -37,6 +38,8 @@ def estimated_reg(problem: Problem, fit: Fit) -> float:
         The problem, with the first guess as penalty.
     fit : callable
         Given a problem, returns the state of a fitted model.
+    verbose : {0, 1, 2}, default 0
+        Whether a bar counts the trainings, or a line is printed for each.
     """
     choices, first = problem.choices, problem.learnt.reg
     held = np.random.default_rng(problem.seed).random(choices.nnz) < _SHARE
@@ -52,16 +55,19 @@ def estimated_reg(problem: Problem, fit: Fit) -> float:
 
     def gain(step: int) -> float:
         learnt = replace(problem.learnt, reg=first * _RATIO**step)
-        return list_gain(fit(replace(part, learnt=learnt)), kept, left_out, users, problem)
+        found = list_gain(fit(replace(part, learnt=learnt)), kept, left_out, users, problem)
+        done(1, f"reg {learnt.reg:.4g}: NDCG@{_LENGTH} {found:.4g}")
+        return found
 
-    gains = {0: gain(0)}
-    best = 0
-    for direction in (1, -1):
-        while abs(best) < _MOST_STEPS and best + direction not in gains:
-            gains[best + direction] = gain(best + direction)
-            if gains[best + direction] <= gains[best]:
-                break
-            best += direction
+    with search_progress("ImplicitFactorization", ["reg"], verbose) as done:
+        gains = {0: gain(0)}
+        best = 0
+        for direction in (1, -1):
+            while abs(best) < _MOST_STEPS and best + direction not in gains:
+                gains[best + direction] = gain(best + direction)
+                if gains[best + direction] <= gains[best]:
+                    break
+                best += direction
     low, high = gains.get(best - 1), gains.get(best + 1)
     between = 0.0
     if low is not None and high is not None and low + high < 2 * gains[best]:

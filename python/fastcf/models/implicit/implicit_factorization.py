@@ -87,7 +87,8 @@ class ImplicitFactorization(Estimator):
     device : {"auto", "cpu", "cuda", "cuda:0", ...}, default "auto"
         Where to compute; only "auto" may fall back. The device used is ``device_``.
     verbose : {0, 1, 2} or bool, default 0
-        Silent; a progress bar; a line per epoch.
+        Silent; a progress bar, before it one that counts the trainings by which ``reg`` is estimated; a line per epoch,
+        before that per penalty.
 
     Attributes
     ----------
@@ -267,7 +268,8 @@ class ImplicitFactorization(Estimator):
         problem = self._problem(solver, ratings, backend, kept.seed(self.random_state), caller)
         if isinstance(self.reg, str) and solver.reg is None:
             few = replace(problem, n_factors=min(problem.n_factors, _SEARCH_FACTORS))
-            reg = kept.settled("reg", lambda: estimated_reg(few, lambda part: _trained(solver, part)))
+            verbose = int(self.verbose)
+            reg = kept.settled("reg", lambda: estimated_reg(few, lambda part: _trained(solver, part), verbose))
             problem = replace(problem, learnt=replace(problem.learnt, reg=reg))
         self._train(
             solver.trainer(problem),
