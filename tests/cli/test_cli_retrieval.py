@@ -84,9 +84,30 @@ def test_info_shows_metadata_of_models(folder: Path, tmp_path: Path) -> None:
     assert "[1, 2]" in shown
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_commands_store_metadata_in_the_files_that_they_write(folder: Path, tmp_path: Path) -> None:
+    told = ["--metadata", "data=made up", "--metadata", 'split={"seed": 3}', "--metadata", "empty="]
+    wanted = {"data": "made up", "split": {"seed": 3}, "empty": ""}
+    run("train", folder, "-o", tmp_path / "train", "--for", "ratings", "--model", "bias", *told)
+    run("train", folder, "-o", tmp_path / "lists", "--model", "popular", "--threshold", 4, *told)
+    run("convert", folder, "-o", tmp_path / "convert", *told)
+    search = ["search", folder, "--for", "ratings", "--model", "bias", "--param", "user_reg=1,2", *told]
+    run(*search, "-o", tmp_path / "search")
+    for name in ("train", "lists", "convert", "search"):
+        assert fastcf.read_metadata(tmp_path / name) == wanted
+    for name in ("train", "convert"):
+        assert "split" in run("info", tmp_path / name).stdout
+    run("convert", folder, "-o", tmp_path / "none")
+    assert fastcf.read_metadata(tmp_path / "none") == {}
+    assert "--metadata needs --output" in run(*search, code=2).output
+    assert (
+        "'week' is not KEY=VALUE" in run("convert", folder, "-o", tmp_path / "x", "--metadata", "week", code=2).output
+    )
+
+
+@pytest.mark.parametrize("command", ["explain", "predict", "evaluate"])
 def test_retrieval_files_predict_no_ratings(folder: Path, command: str) -> None:
-    result = run(command, folder / "two.fastcf", folder / "ratings.csv", code=1)
+    given = ["--user", 1, "--item", 2] if command == "explain" else [folder / "ratings.csv"]
+    result = run(command, folder / "two.fastcf", *given, code=1)
     assert "a retrieval.TwoStageRecommender makes lists and predicts no ratings" in result.stderr
 
 

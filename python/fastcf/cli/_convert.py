@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from fastcf.cli._options import threads_option
+from fastcf.cli._options import metadata_option, threads_option
 from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
@@ -21,9 +21,10 @@ __all__ = ["convert"]
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write; an existing one is replaced."
 )
+@metadata_option
 @threads_option
 @rating_options
-def convert(ratings: Path, output: Path, threads: int | None, **reading: Any) -> None:
+def convert(ratings: Path, output: Path, metadata: dict[str, Any], threads: int | None, **reading: Any) -> None:
     """Convert RATINGS to a file that every command opens in milliseconds.
 
     RATINGS is a file or folder of any layout that the commands take. In Python,
@@ -35,7 +36,7 @@ def convert(ratings: Path, output: Path, threads: int | None, **reading: Any) ->
     found = read_ratings(ratings, threads=threads, **reading)
     started = time.perf_counter()
     whole = found.ratings
-    whole.save(output)
+    whole.save(output, metadata=metadata)
     heading(f"{output}: ratings", first=True)
     key_values(
         [

@@ -83,7 +83,7 @@ def explain(
 
     Example: fastcf explain movies.fastcf --user 42 --item 1
     """
-    loaded = load_model(model, threads)
+    loaded = load_model(model, threads).that_predicts()
     try:
         explained = loaded.model.explain
     except AttributeError as error:  # which says why

@@ -22,6 +22,7 @@ from fastcf.cli._reading import rating_options
 from fastcf.data.items import STORED_TITLES
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings
+from fastcf.serialization import read_metadata, stored_class
 
 __all__ = ["info"]
 
@@ -54,6 +55,8 @@ def info(path: Path | None, threads: int | None, **reading: Any) -> None:
             layout.append(("titles from", found.files.items.name))
         key_values([*layout, *_described(found.ratings)])
         _histogram(found.ratings.values)
+        if path.is_file() and stored_class(path) is not None:
+            _metadata(read_metadata(path))
 
 
 def _examples(ids: IdMap) -> str:
@@ -145,9 +148,7 @@ def _describe_model(path: Path) -> None:
     elif archive.parts:
         heading("Made of")
         table([[name, f"fastcf.{part.class_name}"] for name, part in archive.parts.items()], ("part", "class"), "<<")
-    if archive.metadata:
-        heading("Metadata")
-        key_values([(name, json.dumps(value, ensure_ascii=False)) for name, value in archive.metadata.items()])
+    _metadata(archive.metadata)
     heading("Parameters")
     plain = {
         name: value for name, value in model.get_params(deep=False).items() if name in {*archive.params, "n_threads"}
@@ -155,6 +156,13 @@ def _describe_model(path: Path) -> None:
     if members:
         del plain["models"]
     key_values([(name, str(value)) for name, value in sorted(plain.items()) if name != "retrievers"])
+
+
+def _metadata(values: dict[str, Any]) -> None:
+    """Print what a caller has stored in a file, where there is something."""
+    if values:
+        heading("Metadata")
+        key_values([(name, json.dumps(value, ensure_ascii=False)) for name, value in values.items()])
 
 
 def _training(model: Any) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import stats
 
 from fastcf.cli._models import KINDS, LISTS, kind_of, plain_model
-from fastcf.cli._options import json_option, seed_option
+from fastcf.cli._options import json_option, metadata_option, seed_option
 from fastcf.cli._outputs import check_output, heading, table
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
@@ -244,6 +244,7 @@ def _shown(value: Any) -> str:
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="File for the best model, learnt from all ratings."
 )
+@metadata_option
 @click.option("--jobs", type=click.IntRange(1), metavar="N", help="Fits at a time; by default what is faster.")
 @seed_option
 @titles_options
@@ -265,6 +266,7 @@ def search(
     stop: bool,
     journal: Path | None,
     output: Path | None,
+    metadata: dict[str, Any],
     jobs: int | None,
     seed: int,
     titles: TitleFile | None,
@@ -289,6 +291,8 @@ def search(
         raise click.UsageError("--folds and --latest exclude each other")
     if output is not None:
         check_output(output)
+    elif metadata:
+        raise click.UsageError("--metadata needs --output")
     scorer = _scorer(metric, kind, threshold)
     model = plain_model(kind, threshold, seed, nested={name.partition("__")[0] for name in spaces if "__" in name})
     for name in spaces:
@@ -319,5 +323,5 @@ def search(
         best = ", ".join(f"{name}={_shown(value)}" for name, value in found.best_params_.items())
         click.echo(f"best: {best}")
     if output is not None and names is not None:
-        save_with_titles(found.best_estimator_, output, names)
+        save_with_titles(found.best_estimator_, output, names, metadata=metadata)
         click.echo(f"saved {output} ({output.stat().st_size / 2**20:.1f} MiB)", err=as_json)

@@ -31,7 +31,7 @@ from fastcf.cli._models import (
     network_options,
     settings_of,
 )
-from fastcf.cli._options import seed_option, threads_option
+from fastcf.cli._options import metadata_option, seed_option, threads_option
 from fastcf.cli._outputs import check_output, heading, key_values
 from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import READING, rating_options
@@ -62,10 +62,12 @@ def _number_or_auto(value: str) -> float | str:
     return number
 
 
-def save_with_titles(model: Any, path: Path, titles: Titles, *, seen: bool = True) -> None:
-    """Save a model, and the titles of its items where there are any."""
+def save_with_titles(
+    model: Any, path: Path, titles: Titles, *, seen: bool = True, metadata: dict[str, Any] | None = None
+) -> None:
+    """Save a model, with the titles of its items where there are any, and with metadata."""
     extra = {STORED_TITLES: np.array(titles.of(model.items_.ids), dtype=str)} if titles else None
-    model.save(path, include_seen=seen, extra_arrays=extra)
+    model.save(path, include_seen=seen, metadata=metadata, extra_arrays=extra)
 
 
 def _check_labels(targets: Targets, ratings: Ratings, path: Path) -> None:
@@ -261,6 +263,7 @@ def _train_lists(
 )
 @seed_option
 @threads_option
+@metadata_option
 @titles_options
 @click.option("--seen/--no-seen", default=True, show_default=True, help="Store the rated pairs (4 bytes per rating).")
 @click.option("-v", "--verbose", is_flag=True, help="Print a line per epoch instead of a bar.")
@@ -277,6 +280,7 @@ def train(
     validation: float,
     seed: int,
     threads: int | None,
+    metadata: dict[str, Any],
     titles: TitleFile | None,
     seen: bool,
     verbose: bool,
@@ -326,7 +330,7 @@ def train(
                 "the model which are not."
             )
         _train_lists(model, KINDS[kind], learnt, held_out, whole, kept)
-        save_with_titles(model, output, names, seen=seen)
+        save_with_titles(model, output, names, seen=seen, metadata=metadata)
         click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")
         return
     targets = Targets(getattr(model, "cost", "squared"), options["threshold"], soft=kind == "autoencoder")
@@ -350,5 +354,5 @@ def train(
         _compare(model, KINDS[kind], seconds, learnt, held_out)
 
     # Held-out pairs are rated, too: they are not recommended either.
-    save_with_titles(model.with_seen(whole), output, names, seen=seen)
+    save_with_titles(model.with_seen(whole), output, names, seen=seen, metadata=metadata)
     click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")

@@ -103,5 +103,6 @@ class VectorIndex:
 
     def search(self, queries: _Vectors, n: int, ef: int) -> Found:
         """Return the rows and inner products of about the ``n`` best vectors for each query; row -1: none."""
-        found, products = self._engine.search(np.pad(queries, ((0, 0), (0, 1))), min(n, self._rows.size), ef)
+        n, ef = min(n, self._rows.size), min(ef, self._rows.size)  # libraries take memory for all that is asked for
+        found, products = self._engine.search(np.pad(queries, ((0, 0), (0, 1))), n, ef)
         return np.where(found >= 0, self._rows[found], np.int32(-1)), products
