@@ -52,6 +52,7 @@ def requests_of(n_items: int, rng: np.random.Generator) -> list[Request]:
             Request("/batch", {"users": users, "n": 5}),
             Request("/similar", {"item": items[0]}),
             Request("/predict", {"user": users[1], "items": items}),
+            Request("/explain", {"history": history, "item": users[0]}),
             Request(f"/search?words=film+{items[1] % 100}&n=5"),
         ]
     return found

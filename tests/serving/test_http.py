@@ -280,6 +280,17 @@ def test_seen_items_are_those_of_training(client: TestClient) -> None:
     assert client.get("/seen", params={"user": "nobody"}).status_code == 404
 
 
+def test_what_is_liked_is_a_choice_of_every_member_of_a_blend(tmp_path: Path) -> None:
+    members = [("linear", fastcf.LinearAutoencoder(threshold=4)), ("popular", fastcf.Popular(threshold=3))]
+    blend = fastcf.Blend(members, metric="ndcg@5", random_state=0).fit(RATINGS)
+    with served(blend, tmp_path) as client:
+        scale = client.get("/model").json()["scale"]
+        assert (scale["kind"], scale["liked"], scale["disliked"]) == ("choices", 4.0, 0.0)
+        history = [{"item": item} for item in (1, 2)]
+        liked = [{**each, "rating": 4.0} for each in history]
+        assert asked(client, "/recommend", history=history) == asked(client, "/recommend", history=liked)
+
+
 def test_filters_are_those_of_the_model(client: TestClient) -> None:
     model = MODELS["ratings"]
     best = model.recommend(7, 5).items.tolist()
@@ -362,6 +373,46 @@ def test_what_the_model_refuses_is_passed_on(tmp_path: Path) -> None:
         reason = refused(client, 422, "/recommend", history=[{"item": 1, "rating": -1}])
         assert "must not be negative" in reason["requirement"]
         assert reason["value"].startswith("-1")
+
+
+TEXTS = st.text(max_size=4) | st.sampled_from(["\ud800", "7", "\0", "i3", "u3", "-0"])
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 45), st.integers(), st.floats(), TEXTS, st.just([]), st.just({}),
+)  # fmt: skip
+HISTORY = st.lists(st.fixed_dictionaries({"item": ODD}, optional={"rating": ODD}), max_size=4)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "user": ODD,
+        "item": ODD,
+        "history": HISTORY | ODD,
+        "users": st.lists(ODD, max_size=3) | ODD,
+        "histories": st.lists(HISTORY, max_size=3) | ODD,
+        "items": st.lists(ODD, max_size=4) | ODD,
+        "n": ODD,
+        "candidates": st.lists(ODD, max_size=4),
+        "exclude": st.lists(ODD, max_size=4),
+        "min_score": ODD,
+        "strict": ODD,
+    },
+)
+
+
+@given(path=st.sampled_from(["/recommend", "/batch", "/similar", "/predict", "/explain"]), fields=FIELDS)
+def test_whatever_is_asked_is_answered_or_refused(
+    each: tuple[Any, TestClient], path: str, fields: dict[str, Any]
+) -> None:
+    taken = {
+        "/recommend": {"user", "history", "n", "candidates", "exclude", "min_score", "strict"},
+        "/batch": {"users", "histories", "n", "candidates", "exclude", "min_score", "strict"},
+        "/similar": {"item", "n", "candidates", "exclude"},
+        "/predict": {"user", "history", "items", "strict"},
+        "/explain": {"user", "history", "item", "n"},
+    }
+    body = json.dumps({name: value for name, value in fields.items() if name in taken[path]})
+    response = each[1].post(path, content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code in (200, 404, 413, 422, 501), (body, response.text)
+    json.loads(response.text, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
 
 
 def test_wrong_paths_and_methods_are_answered_as_json(client: TestClient) -> None:

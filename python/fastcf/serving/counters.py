@@ -73,7 +73,9 @@ class Counters:
     def join(self, version: str, loaded: float) -> None:
         """Take a row for this process, which serves a model: when a worker starts."""
         with self._locked():
-            free = next(row for row in range(_WORKERS) if not _is_alive(int(self._table["pid"][row])))
+            free = next((row for row in range(_WORKERS) if not _is_alive(int(self._table["pid"][row]))), None)
+            if free is None:
+                raise RuntimeError(f"Counters.join: there must be at most {_WORKERS} workers; start fewer")
             self._own = self._table[free]
             self._own["pid"] = os.getpid()
         self._serving(version, loaded)

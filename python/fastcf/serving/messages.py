@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, StrictInt, StrictStr, model_validator
 
 __all__ = [
     "BatchAnswer",
@@ -34,7 +34,18 @@ __all__ = [
 
 _EXACT = 2**53  # integers beyond this are no numbers of JavaScript
 
-Id = Annotated[StrictInt | StrictStr, Field(description='An id; 7 and "7" are the same.')]
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be Unicode text, without half of a surrogate pair") from error
+    return text
+
+
+Id = Annotated[
+    StrictInt | Annotated[StrictStr, AfterValidator(_encodable)], Field(description='An id; 7 and "7" are the same.')
+]
 
 
 def json_id(one: Any) -> int | str:

@@ -67,9 +67,10 @@ class RequestError(ApiError):
 
 
 def _short(value: Any) -> Any:
+    """Return what JSON can hold of a value."""
     if value is None or isinstance(value, (bool, int)):
         return value
-    text = value if isinstance(value, str) else repr(value)
+    text = (value if isinstance(value, str) else repr(value)).encode(errors="backslashreplace").decode()
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 

@@ -25,13 +25,13 @@ from fastcf.serving.messages import Rated, Scale
 from fastcf.serving.refusals import RequestError
 from fastcf.serving.rules import Rules
 
-__all__ = ["ServedModel", "as_kind_of"]
+__all__ = ["ServedModel"]
 
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 _STEPS = 20  # of ratings, at most, that a person can choose among
 
 
-def as_kind_of(ids: IdMap, one: int | str) -> int | str | None:
+def _as_kind(ids: IdMap, one: int | str) -> int | str | None:
     """Return an id as a map holds it, an integer or a string; None where it cannot be one of the map's."""
     if ids.kind == "str":
         return str(one)
@@ -42,13 +42,32 @@ def as_kind_of(ids: IdMap, one: int | str) -> int | str | None:
 
 def _rows(ids: IdMap, wanted: Sequence[int | str]) -> NDArray[np.int32]:
     """Return the rows of ids; -1 where one is unknown."""
-    own = [as_kind_of(ids, one) for one in wanted]
+    own = [_as_kind(ids, one) for one in wanted]
     rows = np.full(len(own), -1, np.int32)
     possible = [place for place, one in enumerate(own) if one is not None]
     asked: Any = [own[place] for place in possible]
     if asked:
         rows[possible] = ids.rows(asked, n_threads=1)
     return rows
+
+
+def _scale_of(model: Any) -> Scale:
+    """Return the ratings that histories of a model may have; a blend's suit all members, each with its threshold."""
+    targets, (low, high) = model.state.targets, model.state.rating_range
+    if targets.choices or targets.labels:
+        threshold = targets.threshold
+        liked, disliked = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
+        members = [_scale_of(member) for member in getattr(model, "models_", {}).values()]
+        return Scale(
+            kind="labels" if targets.labels else "choices",
+            liked=max([liked, *(member.liked for member in members)]),
+            disliked=min([disliked, *(member.disliked for member in members)]),
+        )
+    if not np.isfinite([low, high]).all():
+        return Scale(kind="ratings", liked=1.0, disliked=0.0)
+    even = (step for step in (1.0, 0.5) if low % step == high % step == 0 and high - low <= _STEPS * step)
+    step = next(even, (high - low) / _STEPS)
+    return Scale(kind="ratings", low=low, high=high, step=step or None, liked=high, disliked=low)
 
 
 def _beyond(ids: IdMap) -> int:
@@ -177,18 +196,7 @@ class ServedModel:
         """The ratings that histories may have."""
         if "history" in self.lacks:  # nobody will be asked
             return Scale(kind="choices", liked=1.0, disliked=0.0)
-        state = self.model.state
-        targets = state.targets
-        if targets.choices or targets.labels:
-            threshold = targets.threshold
-            liked, disliked = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
-            return Scale(kind="labels" if targets.labels else "choices", liked=liked, disliked=disliked)
-        low, high = state.rating_range
-        if not np.isfinite([low, high]).all():
-            return Scale(kind="ratings", liked=1.0, disliked=0.0)
-        even = (step for step in (1.0, 0.5) if low % step == high % step == 0 and high - low <= _STEPS * step)
-        step = next(even, (high - low) / _STEPS)
-        return Scale(kind="ratings", low=low, high=high, step=step or None, liked=high, disliked=low)
+        return _scale_of(self.model)
 
     # -------------------------------------------------------------------------------------------------------
     # From ids to rows, and to what the model's methods take
@@ -204,12 +212,12 @@ class ServedModel:
 
     def user_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
         """Return the ids of users as the model holds them, an unknown one as some id that is nobody's."""
-        own = (as_kind_of(self.model.users_, one) for one in wanted)
+        own = (_as_kind(self.model.users_, one) for one in wanted)
         return [self._nobody if one is None else one for one in own]
 
     def item_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
         """Return the ids of items as the model holds them, an unknown one as some id that is no item's."""
-        own = (as_kind_of(self.model.items_, one) for one in wanted)
+        own = (_as_kind(self.model.items_, one) for one in wanted)
         return [self._nothing if one is None else one for one in own]
 
     def titles(self, ids: NDArray[Any]) -> list[str | None]:
