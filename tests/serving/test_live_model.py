@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -123,3 +125,19 @@ def test_health_says_why_a_newer_file_is_not_served(path: Path) -> None:
         assert (health.status_code, health.json()["status"]) == (200, "ok")
         assert "FileNotFoundError" in health.json()["reload_error"]
         assert 'fastcf_reloads_total{outcome="failed"} 1' in client.get("/metrics").text
+
+
+def test_a_replaced_model_is_given_back_at_once(path: Path) -> None:
+    """Nothing of it is left to the garbage collector, whose turn may come much later: neither objects nor the map."""
+    model = live(path)
+    gc.collect()
+    gc.disable()
+    try:
+        old = [weakref.ref(each) for each in (model.current, model.current.model, model.current.model.state)]
+        assert str(path) in Path("/proc/self/maps").read_text()
+        write(path, 5)
+        assert model.reload_if_changed()
+        assert [each() for each in old] == [None, None, None]
+        assert f"{path} (deleted)" not in Path("/proc/self/maps").read_text()
+    finally:
+        gc.enable()

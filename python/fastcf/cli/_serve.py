@@ -15,6 +15,10 @@ from fastcf.cli._titles import TitleFile, titles_options
 __all__ = ["serve"]
 
 
+_PATIENCE = 60
+"""Seconds before a worker that does not answer its parent is replaced; on a busy machine the default of 5 is short."""
+
+
 def _check_port(host: str, port: int) -> None:
     """Refuse an address that cannot be listened at, before workers try to."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -119,4 +123,5 @@ def serve(
     del app, served
     with tempfile.NamedTemporaryFile(prefix="fastcf-counters-") as counters:
         settings_for_workers(**settings, counters=counters.name)
-        uvicorn.run("fastcf.serving.workers:app_of_environment", factory=True, workers=workers, **options)
+        options |= {"factory": True, "workers": workers, "timeout_worker_healthcheck": _PATIENCE}
+        uvicorn.run("fastcf.serving.workers:app_of_environment", **options)
