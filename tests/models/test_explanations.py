@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -313,6 +314,17 @@ def test_bad_input_is_named(tmp_path):
     model.partial_fit([(0, 3)], [4.0])
     with pytest.raises(ValueError, match="as after partial_fit"):
         model.explain(0, 3)
+
+
+@pytest.mark.parametrize("name", ["seen_values", "seen_weights"])
+def test_damaged_ratings_of_a_file_are_named(name):
+    weights = np.random.default_rng(0).exponential(size=RATINGS.nnz)
+    archive = MatrixFactorization(3, **QUICK).fit(RATINGS, sample_weight=weights).to_archive()
+    MatrixFactorization.from_archive(archive).explain(0, 3)
+    damaged = archive.arrays[name].copy()
+    damaged[5] = np.nan
+    with pytest.raises(fastcf.DataError, match="ratings of seen items are damaged"):
+        MatrixFactorization.from_archive(replace(archive, arrays={**archive.arrays, name: damaged}))
 
 
 def test_items_of_other_rows_of_a_history_and_nothing_asked():

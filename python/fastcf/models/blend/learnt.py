@@ -171,18 +171,18 @@ class BlendFolding(Folding):
         for part, member in zip(sums.parts, learnt.members, strict=True):
             if part.weight != 0:
                 values[member.name] = part.weight * part.pairs(users, items, compute).astype(np.float64)
-                members[member.name] = _share(part, member, user, items, compute)
+                members[member.name] = _share(part, member, learnt.lists, user, items, compute)
         base = {"intercept": np.full(items.size, sums.intercept)} if sums.intercept != 0 else {}
         terms = np.array(list(values.values())).reshape(len(values), items.size)
         return Breakdown(base, "member", np.array(list(values), dtype=str), terms, members)
 
 
-def _share(part: Part, member: Member, user: int, items: Rows, compute: Compute) -> MemberShare:
+def _share(part: Part, member: Member, lists: bool, user: int, items: Rows, compute: Compute) -> MemberShare:
     """Return by what a member's scores are multiplied in the sum, and what they are made of."""
     own, row = member.state, int(part.users(np.array([user], np.int32))[0])
     scale: float | None = part.weight if part.scores.linear else None
-    if isinstance(part.scores, StandardScores):
-        scale = part.weight * part.scores.scale_of(row, compute)[1]
+    if lists:
+        scale = part.weight * StandardScores(own.scores).scale_of(row, compute)[1]
     inner = None
     if not own.folding.unexplained(own):
         inner = explained(own, row, part.items(items), compute, member.name)
