@@ -72,7 +72,7 @@ def read_common(archive: Archive) -> State:
     seen = seen_from(archive, len(users), len(items))
     device = resolve_device("auto", "load").device
     state = State(users, items, seen, Scores(), (low, high), device, targets, history, n_epochs)
-    return state.replaced(feature_names=names, rated=_rated_from(archive, users, seen, len(items)))
+    return state.replaced(feature_names=names, rated=_rated_from(archive, users, seen))
 
 
 def seen_arrays(seen: SeenItems | None) -> dict[str, NDArray[Any]]:
@@ -103,18 +103,13 @@ def _rated_arrays(seen: SeenItems | None, rated: RatedSide | None) -> dict[str, 
     return arrays if rated.weights is None else {**arrays, "seen_weights": rated.weights}
 
 
-def _rated_from(archive: Archive, users: IdMap, seen: SeenItems | None, n_items: int) -> RatedSide | None:
-    """Return the targets of what users have seen, None where an archive has none; raises DataError for damage."""
+def _rated_from(archive: Archive, users: IdMap, seen: SeenItems | None) -> RatedSide | None:
+    """Return the targets of what users have seen, None where there are none; raises DataError if they do not fit."""
     if seen is None or "seen_values" not in archive.arrays:
         return None
     values, weights = archive.array("seen_values", np.float32, seen.indices.shape), None
     if "seen_weights" in archive.arrays:
         weights = archive.array("seen_weights", np.float32, seen.indices.shape)
-    for array in (values,) if weights is None else (values, weights):
-        try:
-            ingest.check_ratings(*seen, array, n_items, archive.class_name)
-        except ValueError as error:
-            raise DataError(f"{archive.path}: ratings of seen items are damaged: {error}") from error
     return RatedSide("user", users, *seen, values, weights)
 
 
