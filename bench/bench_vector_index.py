@@ -18,6 +18,7 @@ import fastcf
 from bench_two_stage import recall
 from common import write_json
 from fastcf import _cpu
+from fastcf.retrieval._graph import IndexSettings
 from fastcf.retrieval._index import _ENGINES, VectorIndex
 
 
@@ -47,16 +48,17 @@ def main() -> None:
     parser.add_argument("--ef", type=int, nargs="+", default=[100, 200, 400])
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
-    graph = {"m": arguments.m, "ef_construction": arguments.ef_construction, "n_threads": arguments.threads}
     results = []
     for name, queries, vectors in problems(arguments.folder, arguments.factors, arguments.users):
         best = _cpu.topk(queries, vectors, None, arguments.n)[0]
         for library in ("usearch", "hnswlib"):
             module = importlib.import_module("usearch.index" if library == "usearch" else library)
+            settings = IndexSettings(library, arguments.m, arguments.ef_construction)
+            rows = np.arange(len(vectors), dtype=np.int32)
             indexes: dict[str, Any] = {
-                "as they stand": _ENGINES[library](module, vectors, *graph.values()),
+                "as they stand": _ENGINES[library](module, vectors, settings, arguments.threads, None),
                 "one more coordinate": VectorIndex(
-                    library, vectors, np.arange(len(vectors), dtype=np.int32), **graph, caller="bench"
+                    settings, vectors, rows, n_threads=arguments.threads, caller="bench"
                 ),
             }
             for kind, index in indexes.items():
@@ -64,8 +66,8 @@ def main() -> None:
                 results.append({"vectors": name, "library": library, "kind": kind, "recall": found})
                 shown = ", ".join(f"{value:.3f} (ef {ef})" for ef, value in found.items())
                 print(f"{name:<35} {library:<8} {kind:<20} recall@{arguments.n} {shown}", flush=True)
-    settings = {name: value for name, value in vars(arguments).items() if name != "folder"}
-    write_json("vector_index", {**settings, "results": results})
+    given = {name: value for name, value in vars(arguments).items() if name != "folder"}
+    write_json("vector_index", {**given, "results": results})
 
 
 if __name__ == "__main__":

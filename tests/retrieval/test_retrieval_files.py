@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import safe_open
 from sklearn.exceptions import NotFittedError
@@ -171,49 +171,10 @@ def test_subclass_of_a_retriever_is_saved_as_its_base(tmp_path):
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Hostile files
+# Hostile files; see also tests/serialization/test_damaged_archives.py
 # ---------------------------------------------------------------------------------------------------------------
 
-ODD = [None, True, -1, 0, 3, 2**40, 1.5, "x", "", [], [1], {}, {"library": "usearch"}]
 MOST = {name: fitted(name).to_archive() for name in RETRIEVERS} | {"two stages": two_stage().to_archive()}
-
-
-def damaged(archive, draw):
-    """Return an archive with one thing in it changed, somewhere."""
-    if archive.parts and draw(st.booleans()):
-        name = draw(st.sampled_from(sorted(archive.parts)))
-        parts = {each: part for each, part in archive.parts.items() if each != name}
-        if draw(st.integers(0, 4)):
-            parts[name] = damaged(archive.parts[name], draw)
-        return replace(archive, parts=parts)
-    field = draw(st.sampled_from([name for name in ("arrays", "params", "meta") if getattr(archive, name)]))
-    values = dict(getattr(archive, field))
-    name = draw(st.sampled_from(sorted(values)))
-    if field != "arrays":
-        values[name] = draw(st.sampled_from(ODD))
-    elif isinstance(values[name], np.ndarray) and values[name].size and draw(st.integers(0, 9)):
-        changed = np.array(values[name])
-        place = draw(st.integers(0, changed.size - 1))
-        changed.reshape(-1)[place] = draw(st.sampled_from([-2, -1, 0, 1, 2, 7, 60, 2**31 - 1]))
-        values[name] = changed
-    else:
-        del values[name]
-    return replace(archive, **{field: values})
-
-
-@settings(max_examples=400)
-@given(name=st.sampled_from(sorted(MOST)), data=st.data())
-def test_damaged_archive_is_a_data_error_or_answers(name, data):
-    """Whatever is in a file: loading raises DataError or ends, and what was loaded answers without a crash."""
-    archive = damaged(MOST[name], data.draw)
-    try:
-        loaded = from_archive(archive)
-    except fastcf.DataError:
-        return
-    if name == "two stages":
-        loaded.recommend(ASKED, 5)
-    else:
-        loaded.retrieve(ASKED, exclude_seen=loaded.seen_ is not None)
 
 
 @pytest.mark.parametrize("name", INDEXED)
