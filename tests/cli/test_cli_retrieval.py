@@ -11,6 +11,7 @@ import pytest
 import fastcf
 from commands import run, write_set
 from fastcf.retrieval import NearestVectors, Popular, TwoStageRecommender
+from fastcf.serving import NeighbourTable
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,26 @@ def test_commands_store_metadata_in_the_files_that_they_write(folder: Path, tmp_
 def test_retrieval_files_predict_no_ratings(folder: Path, command: str) -> None:
     given = ["--user", 1, "--item", 2] if command == "explain" else [folder / "ratings.csv"]
     result = run(command, folder / "two.fastcf", *given, code=1)
-    assert "a retrieval.TwoStageRecommender makes lists and predicts no ratings" in result.stderr
+    assert "a retrieval.TwoStageRecommender predicts no ratings; give the file of a model" in result.stderr
+
+
+def test_table_of_neighbours_on_the_command_line(folder: Path, tmp_path: Path) -> None:
+    model = fastcf.load(folder / "two.fastcf").ranker
+    path = tmp_path / "table"
+    NeighbourTable.of(model, 9, metric="euclidean").save(path, metadata={"week": 7})
+    model.save(tmp_path / "model")
+    for more in ([], ["--metric", "euclidean", "--threads", 1]):
+        table, direct = (
+            run("similar", file, "-i", 3, "-n", 5, "--csv", *options).stdout
+            for file, options in ((path, more), (tmp_path / "model", ["--metric", "euclidean"]))
+        )
+        assert table == direct
+    assert "has the neighbours by euclidean" in run("similar", path, "-i", 3, "--metric", "dot", code=1).stderr
+    assert "n must be at most 9" in run("similar", path, "-i", 3, code=1).stderr
+    shown = run("info", path).stdout
+    assert "a table of neighbours" in shown
+    assert "week" in shown
+    assert "makes no lists for users" in run("recommend", path, "-u", 1, code=1).stderr
 
 
 def test_similar_of_retrieval_files_is_refused(folder: Path) -> None:

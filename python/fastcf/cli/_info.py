@@ -118,16 +118,20 @@ def _scale(model: Any) -> str:
 def _describe_model(path: Path) -> None:
     loaded = load_model(path)
     model, archive = loaded.model, loaded.archive
-    predicts = hasattr(model, "predict")
+    predicts, users, seen = hasattr(model, "predict"), hasattr(model, "users_"), getattr(model, "seen_", None)
     titles = archive.array(STORED_TITLES) if STORED_TITLES in archive.arrays else None
     pairs = [
         ("class", f"fastcf.{archive.class_name}"),
         ("written by", f"fastcf {archive.fastcf_version}"),
         ("file", f"{path.stat().st_size / 2**20:.1f} MiB"),
-        ("users", f"{len(model.users_):,}: {_examples(model.users_)}"),
+        *([("users", f"{len(model.users_):,}: {_examples(model.users_)}")] if users else []),
         ("items", f"{len(model.items_):,}: {_examples(model.items_)}"),
         *([("scale", _scale(model))] if predicts else []),
-        ("rated pairs", "not stored" if model.seen_ is None else f"stored, {model.seen_.indices.size:,} ratings"),
+        *(
+            [("rated pairs", "not stored" if seen is None else f"stored, {seen.indices.size:,} ratings")]
+            if users
+            else []
+        ),
         ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
         *(_training(model) if predicts and getattr(model, "history_", None) else []),
     ]
@@ -136,7 +140,7 @@ def _describe_model(path: Path) -> None:
         found = model.state.learnt
         measure = "NDCG" if found.lists else "RMSE"
         pairs.append(("validation", f"{found.n_validation:,} ratings, {measure} {found.measure:.4f}"))
-    heading(f"{path}: a {'model' if predicts else 'recommender'}", first=True)
+    heading(f"{path}: a {'model' if predicts else 'recommender' if users else 'table of neighbours'}", first=True)
     key_values(pairs)
     if members:
         heading("Members")
@@ -150,9 +154,8 @@ def _describe_model(path: Path) -> None:
         table([[name, f"fastcf.{part.class_name}"] for name, part in archive.parts.items()], ("part", "class"), "<<")
     _metadata(archive.metadata)
     heading("Parameters")
-    plain = {
-        name: value for name, value in model.get_params(deep=False).items() if name in {*archive.params, "n_threads"}
-    }
+    given = model.get_params(deep=False) if hasattr(model, "get_params") else archive.params
+    plain = {name: value for name, value in given.items() if name in {*archive.params, "n_threads"}}
     if members:
         del plain["models"]
     key_values([(name, str(value)) for name, value in sorted(plain.items()) if name != "retrievers"])

@@ -27,12 +27,16 @@ class LoadedModel(NamedTuple):
         return Titles(stored_titles(self.archive, self.model.items_))
 
     def that_predicts(self) -> LoadedModel:
-        """Return it; raises DataError for what makes lists of items only."""
-        if not hasattr(self.model, "predict"):
-            raise DataError(
-                f"{self.path}: a {self.archive.class_name} makes lists and predicts no ratings; give the file of a "
-                "model, or use fastcf recommend"
-            )
+        """Return it; raises DataError for retrievers, recommenders in two steps and tables of neighbours."""
+        return self._that("predict", "predicts no ratings; give the file of a model")
+
+    def with_users(self) -> LoadedModel:
+        """Return it; raises DataError for what makes no lists for users."""
+        return self._that("users_", "makes no lists for users; give the file of a model, or use fastcf similar")
+
+    def _that(self, has: str, why: str) -> LoadedModel:
+        if not hasattr(self.model, has):
+            raise DataError(f"{self.path}: a {self.archive.class_name} {why}")
         return self
 
 
@@ -55,6 +59,6 @@ def load_model(path: Path, threads: int | None = None) -> LoadedModel:
     """Load a model file."""
     archive = load_archive(path)
     model = from_archive(archive)
-    if threads is not None:
+    if threads is not None and hasattr(model, "set_params"):  # a table of neighbours computes nothing
         model.set_params(n_threads=threads)
     return LoadedModel(model, archive, path)

@@ -173,7 +173,7 @@ def recommend(
         raise click.UsageError("--output is for --all only")
     if output is not None:
         check_output(output)
-    loaded = load_model(model, threads)
+    loaded = load_model(model, threads).with_users()
     names = loaded.titles(titles)
     wanted = parse_ids(users, loaded.model.users_, "user")
     if loaded.model.seen_ is None and not include_seen:
@@ -202,9 +202,7 @@ def recommend(
 @click.option(
     "--metric",
     type=click.Choice(["cosine", "euclidean", "dot"]),
-    default="cosine",
-    show_default=True,
-    help="How vectors are compared.",
+    help="How vectors are compared; by default their cosine, or as a table of neighbours has it.",
 )
 @titles_options
 @threads_option
@@ -214,7 +212,7 @@ def similar(
     model: Path,
     items: tuple[str, ...],
     number: int,
-    metric: str,
+    metric: str | None,
     titles: TitleFile | None,
     threads: int | None,
     as_json: bool,
@@ -234,7 +232,15 @@ def similar(
         )
     names = loaded.titles(titles)
     wanted = parse_ids(items, loaded.model.items_, "item")
-    found = loaded.model.similar_items(wanted, number, metric=metric)
+    own_metric = getattr(loaded.model, "metric", None) if loaded.archive.class_name == "NeighbourTable" else None
+    if own_metric is None:
+        metric = metric or "cosine"
+        found = loaded.model.similar_items(wanted, number, metric=metric)
+    elif metric in (None, own_metric):
+        metric = own_metric
+        found = loaded.model.similar_items(wanted, number)
+    else:
+        raise DataError(f"{model}: the table has the neighbours by {own_metric}; leave out --metric, or make another")
     own = names.of(wanted)
     _print(
         wanted,
