@@ -58,10 +58,14 @@ def started(command: list[str], port: int, **options: Any) -> Iterator[subproces
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.communicate(timeout=30)
+            process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
             raise
+        finally:
+            for stream in (process.stdout, process.stderr):
+                assert stream is not None
+                stream.close()
 
 
 @contextmanager
@@ -102,6 +106,11 @@ def test_serve_answers_and_ends_by_ctrl_c(model: Path, tmp_path: Path) -> None:
         assert asked(port, "/model")["limits"]["n"] == 5
         assert "fastcf_requests_total" in asked(port, "/metrics")
         assert "<!doctype html>" in asked(port, "/")
+        fastcf.LinearAutoencoder(threshold=4, reg=5.0).fit(RATINGS).save(model)
+        until(lambda: 'outcome="loaded"} 1' in asked(port, "/metrics"))
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert asked(port, "/health")["version"] in next(line for line in lines if "serving" in line)
     assert process.returncode == 0
 
 

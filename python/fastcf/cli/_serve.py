@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import tempfile
 from pathlib import Path
@@ -90,7 +89,7 @@ def serve(
         import uvicorn
 
         from fastcf.serving.app import create_app
-        from fastcf.serving.workers import settings_for_workers
+        from fastcf.serving.workers import log_to_stderr, settings_for_workers
     except ImportError as error:
         raise ImportError("serve needs FastAPI and uvicorn: pip install 'fastcf[serve]'") from error
     settings: dict[str, Any] = {
@@ -108,7 +107,6 @@ def serve(
     _check_port(host, port)
     app = create_app(**settings)  # in this process, so that what is wrong with the files is said once
     served = app.state.service.live.current
-    logging.getLogger("fastcf.serving").setLevel(logging.INFO)
     where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     click.echo(
         f"{served.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
@@ -118,6 +116,7 @@ def serve(
     if access_log:
         options["log_level"] = "info"
     if workers == 1:
+        log_to_stderr()
         uvicorn.run(app, **options)
         return
     del app, served
