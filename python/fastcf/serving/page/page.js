@@ -102,7 +102,7 @@ async function why(item) {
   const first = explanation(found, `Why ${nameOf(item)} is here`);
   if (found.kind !== "member") return first;
   const byItem = await ask("explain", { ...asked, by: "item" });
-  return element("div", {}, first, explanation(byItem, "By items of the history"));
+  return byItem.shares.length ? element("div", {}, first, explanation(byItem, "By items of the history")) : first;
 }
 
 async function fill(panel, made) {
@@ -119,7 +119,9 @@ function changes(found, before) {
   const stranger = mode() === "user" && !found.known ? "The model does not know this user: this is a cold start. " : "";
   if (before === null) return `${stranger}The best ${found.items.length} of ${model.n_items.toLocaleString("en")} items.`;
   const fresh = found.items.filter((item) => !before.has(key(item))).length;
-  return `${stranger}${fresh ? `${fresh} of ${found.items.length} are new.` : "The same items as before."}`;
+  const moved = found.items.filter((item, place) => before.has(key(item)) && before.get(key(item)) !== place + 1).length;
+  const news = [fresh && `${fresh} new`, moved && `${moved} moved`].filter(Boolean).join(", ");
+  return `${stranger}${news ? `Of ${found.items.length} items: ${news}.` : "The same list as before."}`;
 }
 
 // ------------------------------------------------------------------------------------------------ the picks
