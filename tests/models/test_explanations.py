@@ -71,6 +71,8 @@ def fitted(name: str) -> Any:
 def assert_adds_up(explanation: fastcf.Explanation, *, exact: bool) -> None:
     parts = sum(explanation.base.values()) + explanation.contributions.sum() + explanation.rest
     assert parts + explanation.unexplained == pytest.approx(explanation.score, abs=1e-12)
+    assert explanation.exact or not exact
+    assert ("unexplained" in repr(explanation)) == (not explanation.exact)
     if exact:
         assert parts == pytest.approx(explanation.score, abs=1e-5 * max(1, abs(explanation.score)))
     amounts = np.abs(explanation.contributions)

@@ -44,6 +44,8 @@ def _print(explanation: Explanation, titles: Titles, text: str, *, first: bool) 
     heading(f"{text}: score {explanation.score:.4g}, prediction {explanation.prediction:.4g}", first=first)
     cells = []
     for row in _rows(explanation, titles):
+        if row["kind"] == "unexplained" and explanation.exact:
+            continue
         name = row["kind"] if row["id"] is None else f"{row['kind']} {row['id']}"
         if row["kind"] == "rest":
             name = f"{explanation.n_rest:,} more"

@@ -162,6 +162,8 @@ class Explanation(Tabular):
         How many these are.
     unexplained : float
         What is left of the score: rounding, and what the family documents, see :meth:`fastcf.Recommender.explain`.
+    exact : bool
+        Whether that is nothing but rounding.
     members : dict of str to Explanation
         Of a blend: what each member's own score is made of, in the member's own units, for members that can tell.
     """
@@ -179,6 +181,11 @@ class Explanation(Tabular):
     unexplained: float
     members: dict[str, Explanation] = field(default_factory=dict)
 
+    @property
+    def exact(self) -> bool:
+        """Whether nothing but rounding is unexplained: at most 1e-5, or that share of a score above 1."""
+        return abs(self.unexplained) <= _ROUNDING * max(1.0, abs(self.score))
+
     def __repr__(self) -> str:
         head = f"Explanation(user={self.user!r}, item={self.item!r}, score={self.score:.4g}"
         head += ")" if np.isclose(self.score, self.prediction) else f", prediction={self.prediction:.4g})"
@@ -189,7 +196,7 @@ class Explanation(Tabular):
         ]
         if self.n_rest:
             lines.append((self.rest, f"{self.n_rest:,} more {self.kind}{'' if self.n_rest == 1 else 's'}"))
-        if abs(self.unexplained) > _ROUNDING * max(1.0, abs(self.score)):
+        if not self.exact:
             lines.append((self.unexplained, "unexplained"))
         return "\n".join([head, *(f"{value:+12.4f}  {name}" for value, name in lines)])
 
