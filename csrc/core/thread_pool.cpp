@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
-#include <cstdint>
 #include <mutex>
 #include <new>
 #include <stdexcept>
@@ -22,9 +22,11 @@
 namespace fastcf {
 namespace {
 
-// How often an idle thread looks for work before it sleeps, some microseconds: small loops follow each other faster
-// than a sleeping thread wakes, and on a shared machine a thread that spins takes time from the one it waits for.
-constexpr int kSpins = 1000;
+using Clock = std::chrono::steady_clock;
+
+// How long a thread that waits spins before it sleeps: small loops follow each other faster than a sleeping thread
+// wakes.
+constexpr std::chrono::microseconds kSpin{30};
 
 void pause() {
 #if defined(__x86_64__) || defined(_M_X64)
@@ -34,15 +36,31 @@ void pause() {
 #endif
 }
 
-// Whether `ready` came true within the spins.
-template <class Ready>
-bool spin_until(Ready&& ready) {
-    for (int spins = 0; spins < kSpins; ++spins) {
-        if (ready()) return true;
-        pause();
+// Spinning pays where most waits are short. Elsewhere, above all on a machine that other programs use too, it only
+// takes time from the thread that is waited for. So what the last waits took decides.
+class Patience {
+  public:
+    // Returns when `ready` came true, or soon after.
+    template <class Ready>
+    void spin_until(Ready&& ready) const {
+        if (credit_.load(std::memory_order_relaxed) < 0) return;
+        for (const auto end = Clock::now() + kSpin; Clock::now() < end;) {
+            for (int looks = 0; looks < 32; ++looks) {
+                if (ready()) return;
+                pause();
+            }
+        }
     }
-    return false;
-}
+    // How long a thread waited, without the time that it took to wake; under the pool's mutex.
+    void learn(Clock::duration waited) {
+        const int credit = credit_.load(std::memory_order_relaxed) + (waited < kSpin ? 1 : -1);
+        credit_.store(std::clamp(credit, -kMost, kMost - 1), std::memory_order_relaxed);
+    }
+
+  private:
+    static constexpr int kMost = 8;
+    std::atomic<int> credit_{0};
+};
 
 // Python's signals are for the threads that it knows; of those that a fault raises, its fault handler wants to hear.
 class BlockedSignals {
@@ -72,9 +90,10 @@ struct Job {
     ThreadPool::Work work;
     void* context;
     int threads;                  // that may come, the caller among them
-    int came = 1;                 // that have come; under the pool's mutex, as the next two
+    int came = 1;                 // that have come; under the pool's mutex, as the next three
     Job* next = nullptr;          // open after this one
     bool open = false;            // whether threads may still come
+    Clock::time_point left = {};  // when the last of them left
     std::atomic<int> working{0};  // threads beside the caller; changed under the mutex
 };
 
@@ -137,6 +156,7 @@ class OwnThreadPool final : public ThreadPool {
             job.open = true;
             job.next = first_open_.load(std::memory_order_relaxed);
             first_open_.store(&job, std::memory_order_release);
+            opened_ = Clock::now();
             sleeping = sleeping_;
             wakened = std::min(sleeping, wanted - spinning_);
         }
@@ -154,10 +174,13 @@ class OwnThreadPool final : public ThreadPool {
             shut(job);
             if (job.working.load(std::memory_order_relaxed) == 0) return;
         }
-        spin_until([&] { return job.working.load(std::memory_order_relaxed) == 0; });
+        const auto since = Clock::now();
+        const auto is_left = [&] { return job.working.load(std::memory_order_relaxed) == 0; };
+        for_the_last_.spin_until(is_left);
         // Under the mutex, so that the last thread no longer looks at the job.
         std::unique_lock<std::mutex> lock(mutex_);
-        left_.wait(lock, [&] { return job.working.load(std::memory_order_relaxed) == 0; });
+        left_.wait(lock, is_left);
+        for_the_last_.learn(job.left - since);
     }
 
     // Takes a job from the list; under the mutex, as what follows.
@@ -191,12 +214,14 @@ class OwnThreadPool final : public ThreadPool {
         const auto is_open = [this] { return first_open_.load(std::memory_order_acquire) != nullptr; };
         std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
         for (;;) {
-            spin_until(is_open);
+            const auto since = Clock::now();
+            for_work_.spin_until(is_open);
             lock.lock();
             --spinning_;
             ++sleeping_;
             wake_.wait(lock, is_open);
             --sleeping_;
+            for_work_.learn(opened_ - since);
             while (is_open()) take_part(*first_open_.load(std::memory_order_relaxed), lock);
             ++spinning_;
             lock.unlock();
@@ -211,6 +236,7 @@ class OwnThreadPool final : public ThreadPool {
         job.work(job.context, thread);
         lock.lock();
         shut(job);  // there is nothing left to do
+        job.left = Clock::now();
         if (job.working.fetch_sub(1, std::memory_order_relaxed) == 1) left_.notify_all();
     }
 
@@ -220,6 +246,8 @@ class OwnThreadPool final : public ThreadPool {
     std::condition_variable wake_;                   // a job is open
     std::condition_variable left_;                   // a job's last thread has left
     std::atomic<Job*> first_open_{nullptr};          // written under the mutex
+    Clock::time_point opened_;                       // when the last job was
+    Patience for_work_, for_the_last_;               // of the pool's threads, and of those that call
     int threads_ = 0, spinning_ = 0, sleeping_ = 0;  // of the pool; the rest of the first work
 };
 

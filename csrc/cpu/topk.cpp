@@ -251,7 +251,7 @@ void topk(const TopkQuery& query, MatrixView<std::int32_t> ids, MatrixView<float
         for (std::int64_t u = 0; u < n_users; ++u) write_row(nullptr, 0, ids.row(u), scores.row(u), n);
         return;
     }
-    const int n_threads = resolve_threads(query.n_threads);
+    const int n_threads = threads_for(n_users * pool.size * (query.items.cols / 8 + 1), query.n_threads);
     const Plan plan = make_plan(n_users, pool.size, query.items.cols, n, n_threads, FASTCF_SELECT_ISA(topk_kernels));
     Search search(query, std::move(pool), plan, n_threads);
 

@@ -103,7 +103,7 @@ def test_topk_real_scores_within_rounding(backend, n, k):
 
 
 @pytest.mark.parametrize(
-    ("m", "n_items", "n"), [(1, 20_011, 10), (3, 9_000, 2_000), (700, 2_003, 10), (2_100, 300, 20)]
+    ("m", "n_items", "n"), [(1, 70_011, 10), (3, 24_000, 2_000), (700, 2_003, 10), (2_100, 300, 20)]
 )
 def test_topk_same_bits_for_any_number_of_threads(backend, m, n_items, n):
     rng = np.random.default_rng(m)
