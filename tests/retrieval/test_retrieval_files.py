@@ -85,6 +85,7 @@ def test_two_stage_stores_a_shared_model_once_and_loads_one(tmp_path):
     assert loaded.ranker is sources["nearestvectors"].model
     assert loaded.ranker is sources["relateditems"].model
     assert loaded.items_ is sources["nearestvectors"].items_  # rows need no translation
+    assert loaded.users_ is loaded.ranker.users_ is sources["popular"].users_
 
 
 def test_two_stage_of_string_ids_and_a_blend(tmp_path):

@@ -61,6 +61,7 @@ class Archive:
     extra: tuple[str, ...] = ()
     digest: str = ""
     mapped: bool = False
+    _maps: dict[int, tuple[Any, IdMap]] = field(default_factory=dict, repr=False, compare=False)  # also of the parts
 
     def array(
         self, name: str, dtype: DTypeLike | None = None, shape: tuple[int | None, ...] | None = None
@@ -95,14 +96,14 @@ class Archive:
         return array
 
     def ids(self, name: str) -> IdMap:
-        """Return an array of distinct ids as a map.
+        """Return an array of distinct ids as a map; parts that share the array share the map.
 
         Raises DataError if it is missing, TypeError or ValueError if it holds no distinct ids.
         """
         held = self.held(name)
-        if self.mapped:
-            return IdMap.mapped(held)
-        return IdMap(IdColumn(held) if isinstance(held, TextTable) else held)
+        if id(held) not in self._maps:  # with the array: else another one could get its number
+            self._maps[id(held)] = held, IdMap.mapped(held) if self.mapped else _map_of(held)
+        return self._maps[id(held)][1]
 
     def held(self, name: str) -> NDArray[Any] | TextTable:
         """Return an array as the file holds it; raises DataError if it is missing."""
@@ -152,6 +153,10 @@ class Archive:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             reason = str(error) if isinstance(error, (TypeError, ValueError)) else repr(error)
             raise DataError(f"{self.path}: {what}: {reason}") from error
+
+
+def _map_of(ids: NDArray[Any] | TextTable) -> IdMap:
+    return IdMap(IdColumn(ids) if isinstance(ids, TextTable) else ids)
 
 
 class _Storable(Protocol):
