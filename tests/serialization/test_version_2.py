@@ -111,3 +111,18 @@ def test_files_from_the_future_are_refused_with_the_remedy():
         fastcf.DataError, match=r"holds a 'Transformer', unknown to this fastcf .* by fastcf 9\.1\.0\): upgrade fastcf"
     ):
         fastcf.load(future / "new_class.fastcf")
+
+
+def test_file_of_a_later_version_in_this_format_is_read():
+    future = kept_files.FILES / "future" / "more_in_format_2.fastcf"
+    for mmap in (False, True):
+        assert_says(fastcf.load(future, mmap=mmap), "bias")
+    archive = load_archive(future)
+    assert archive.fastcf_version == "9.1.0"
+    assert archive.parts["later"].class_name == "Later"
+
+
+def test_threads_of_what_computes_nothing_are_refused():
+    assert fastcf.load(FOLDER / "two_stages.fastcf", n_threads=2).n_threads == 2
+    with pytest.raises(ValueError, match="load: n_threads must be None for a NeighbourTable"):
+        fastcf.load(FOLDER / "neighbour_table.fastcf", n_threads=2)

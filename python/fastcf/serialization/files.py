@@ -297,7 +297,7 @@ def load_archive(path: str | os.PathLike[str], *, mmap: bool = False, verify: bo
 def load(
     path: str | os.PathLike[str], *, mmap: bool = False, verify: bool | None = None, n_threads: int | None = None
 ) -> Any:
-    """Load a model that was saved by its ``save`` method, whatever its class.
+    """Load a model, retriever or recommender that was saved by its ``save`` method, whatever its class.
 
     Parameters
     ----------
@@ -316,7 +316,7 @@ def load(
     Returns
     -------
     model
-        A fitted estimator; its predictions are those of the one that was saved, the same bits mapped and copied.
+        Fitted; its answers are those of the one that was saved, the same bits mapped and copied.
 
     Raises
     ------
@@ -325,8 +325,10 @@ def load(
     DataError
         If it is no model file, damaged, cut short, from a newer fastcf, or of an unknown class; or, with ``mmap``, of a
         version before arrays were aligned.
+    ImportError
+        If it has an approximate index whose library is not installed.
     TypeError, ValueError
-        If ``n_threads`` is neither None nor an integer of at least 1.
+        If ``n_threads`` is neither None nor an integer of at least 1, or given for a table, which computes nothing.
 
     Notes
     -----
@@ -348,6 +350,9 @@ def load(
         check_finite(archive)
     model = from_archive(archive)
     if threads is not None:
+        if not hasattr(model, "set_params"):
+            kind = archive.class_name
+            raise ValueError(f"load: n_threads must be None for a {kind}, where it has no effect; got {n_threads}")
         model.set_params(n_threads=threads)
     return model
 
