@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fastcf.models.perceptron import UserPerceptron
     from fastcf.models.popular import Popular
     from fastcf.models.regression import ItemRegression, MixedRegression, UserRegression
+    from fastcf.models.temporal import TemporalModel
     from fastcf.models.two_tower import TwoTower
     from fastcf.preprocessing import FeatureTable
     from fastcf.ratings import IdMap, Ratings
@@ -73,6 +74,7 @@ _HOMES = {
     "Ratings": "ratings",
     "Recommendations": "scores",
     "Recommender": "scores",
+    "TemporalModel": "models.temporal",
     "TwoTower": "models.two_tower",
     "UserNeighbours": "models.neighbours",
     "UserPerceptron": "models.perceptron",
@@ -129,6 +131,7 @@ __all__ = [
     "Ratings",
     "Recommendations",
     "Recommender",
+    "TemporalModel",
     "TwoTower",
     "UserNeighbours",
     "UserPerceptron",

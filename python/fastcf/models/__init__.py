@@ -13,6 +13,7 @@ FAMILIES = (
     "perceptron",
     "popular",
     "regression",
+    "temporal",
     "two_tower",
 )
 """The families, each a module of this package."""
