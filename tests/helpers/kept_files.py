@@ -130,6 +130,9 @@ MADE: dict[str, Callable[[], Any]] = {
     "two_stages": _retrieving(lambda model, data: two_stages(model, data, "exact")),
     "two_stages_usearch": _retrieving(lambda model, data: two_stages(model, data, "usearch")),
     "neighbour_table": _retrieving(lambda model, data: NeighbourTable.of(model, 4)),
+    "temporal": lambda: fastcf.TemporalModel(
+        mf(solver="als"), user_period=20, item_period=30, user_reg=1.0, item_reg=2.0
+    ).fit(ratings()),
     "ratings": ratings,
 }
 
