@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kWidth = 2 * kLanes;
 constexpr int kLineFloats = 16;
+constexpr int kFarFloats = 12 << 10;  // 48 KiB, what memory sends while it is waited for
 
 struct StridedRows {
     const float* first;
@@ -86,10 +87,15 @@ int64_t scan_rows(const float* users, int64_t k, const float* items, const float
         }
         const float* upper = items + panel * kWidth * k;
         const float* lower = upper + kLanes * k;
-        const float* next = lower + kLanes * k;  // prefetched in address order; past the end that does no harm
+        // Prefetched in address order, far ahead into the second-level cache and the next panel into the first: either
+        // alone leaves the processor waiting. Past the end that does no harm.
+        const float* next = lower + kLanes * k;
         int64_t f = 0;
         for (; f + 4 <= k; f += 4) {
-            for (int64_t line = 0; line < 4 * kWidth; line += kLineFloats) __builtin_prefetch(next + f * kWidth + line);
+            for (int64_t line = f * kWidth; line < (f + 4) * kWidth; line += kLineFloats) {
+                __builtin_prefetch(next + kFarFloats + line, 0, 2);
+                __builtin_prefetch(next + line);
+            }
             Vec columns[4];
             load_columns4(StridedRows{upper, k}, f, columns);
 #pragma GCC unroll 4
