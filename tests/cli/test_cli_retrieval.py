@@ -10,7 +10,7 @@ import pytest
 
 import fastcf
 from commands import run, write_set
-from fastcf.retrieval import NearestVectors, Popular, TwoStageRecommender
+from fastcf.retrieval import NearestVectors, Popular, TopItems, TwoStageRecommender
 from fastcf.serving import NeighbourTable
 
 
@@ -105,7 +105,28 @@ def test_commands_store_metadata_in_the_files_that_they_write(folder: Path, tmp_
     )
 
 
-@pytest.mark.parametrize("command", ["explain", "predict", "evaluate"])
+def test_evaluate_measures_lists_of_retrieval_files(folder: Path, tmp_path: Path) -> None:
+    ratings = fastcf.data.load_ratings(folder)
+    train, test = fastcf.data.train_test_split(ratings, random_state=0)
+    rows = [f"{u},{i},{v:g}" for u, i, v in zip(*test.to_coo(), strict=True)]
+    (tmp_path / "test.csv").write_text("\n".join(["user,item,rating", *rows, ""]))
+    for model, relevant in (
+        (fastcf.MatrixFactorization(4, n_epochs=3, random_state=0).fit(train), test),
+        (fastcf.LinearAutoencoder(threshold=4).fit(train), test.take(test.values >= 4)),
+    ):
+        sources = [TopItems(model, 20), Popular(20)]
+        for name, made in (("two", TwoStageRecommender(sources, model).fit(train)), ("top", sources[0].fit(train))):
+            made.save(tmp_path / name)
+            wanted = fastcf.metrics.ranking(made, held_out=relevant, k=10)
+            result = json.loads(run("evaluate", tmp_path / name, tmp_path / "test.csv", "--json").stdout)
+            assert result["ndcg@10"] == pytest.approx(wanted.ndcg)
+            assert result["users"] == wanted.n_users
+            assert result["seen_in_training"] == 0
+            assert f"{wanted.ndcg:.4f}" in run("evaluate", tmp_path / name, tmp_path / "test.csv").stdout
+    assert "its lists leave them out" in run("evaluate", tmp_path / "two", folder / "ratings.csv").stderr
+
+
+@pytest.mark.parametrize("command", ["explain", "predict"])
 def test_retrieval_files_predict_no_ratings(folder: Path, command: str) -> None:
     given = ["--user", 1, "--item", 2] if command == "explain" else [folder / "ratings.csv"]
     result = run(command, folder / "two.fastcf", *given, code=1)

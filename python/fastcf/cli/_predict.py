@@ -20,7 +20,9 @@ from fastcf.cli._ratings import note_left_out, read_ratings
 from fastcf.cli._reading import pair_options, rating_options, reading_of
 from fastcf.data.pairs import read_pairs
 from fastcf.ids import IdMap
+from fastcf.metrics import RankingScores, ranking
 from fastcf.ratings import Ratings
+from fastcf.scores import Choices, Recommender, Targets
 
 __all__ = ["evaluate", "predict"]
 
@@ -91,10 +93,25 @@ def predict(
             write(zip(read.users[block], read.items[block], fitted.predict(X).astype(str), strict=True))
 
 
+def _targets_of(model: Any) -> Targets:
+    """Return the targets of a model, or of the one that ranks or retrieves; ratings where there is none."""
+    if not hasattr(model, "predict"):
+        model = getattr(model, "ranker", getattr(model, "model", None))
+    return model.state.targets if isinstance(model, Recommender) else Targets()
+
+
+def _measured_lists(model: Any, data: Ratings, path: Path) -> RankingScores:
+    """Return the measures of the lists of a model of choices, a recommender or a retriever."""
+    targets = _targets_of(model)
+    if isinstance(model, Recommender) and isinstance(targets, Choices):
+        return targets.measured_lists(model, data, LIST_LENGTH, str(path))
+    scores = ranking(model, held_out=targets.relevant(data, str(path)), k=LIST_LENGTH)
+    return scores._replace(n_without=int((data.user_counts() > 0).sum()) - scores.n_users)
+
+
 def _evaluate_lists(loaded: LoadedModel, data: Ratings, path: Path, n_seen: int | None, as_json: bool) -> None:
-    """Print the measures of the lists of a model of choices; ``n_seen`` of the ratings were trained on."""
-    model = loaded.model
-    scores = model.state.targets.measured_lists(model, data, LIST_LENGTH, str(path))
+    """Print the measures of lists; ``n_seen`` of the ratings were trained on."""
+    scores = _measured_lists(loaded.model, data, path)
     if as_json:
         result = {"model": str(loaded.path), "class": loaded.archive.class_name, "ratings": data.n_ratings}
         result |= {**list_measures(scores), "seen_in_training": n_seen}
@@ -102,7 +119,10 @@ def _evaluate_lists(loaded: LoadedModel, data: Ratings, path: Path, n_seen: int 
         return
     heading(f"{loaded.archive.class_name} {loaded.path.name}: lists for {scores.n_users:,} users", first=True)
     list_table([(loaded.archive.class_name, scores, None)])
-    _note_seen(n_seen, "its lists for ratings it has not seen are worse")
+    predicts = hasattr(loaded.model, "predict")
+    _note_seen(
+        n_seen, f"{'its lists for ratings it has not seen are worse' if predicts else 'its lists leave them out'}"
+    )
 
 
 def _note_seen(n_seen: int | None, so: str) -> None:
@@ -124,10 +144,12 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     They should be ratings that the model was not trained on; a model of labels
     cuts them at its own threshold. Those of users or items unknown to the model
     are predicted from the other side alone, and counted separately. A model of
-    choices is measured by its lists for users who have choices among RATINGS.
+    choices is measured by its lists for users who have choices among RATINGS; so
+    are retrievers and recommenders in two steps, where all RATINGS are relevant
+    unless the model that they are built on says which are.
     """
-    loaded = load_model(model, threads).that_predicts()
-    fitted, targets = loaded.model, loaded.model.state.targets
+    loaded = load_model(model, threads).with_users()
+    fitted, targets = loaded.model, _targets_of(loaded.model)
     if reading["id_type"] == "auto":
         reading["id_type"] = kinds_of(fitted)
     data = read_ratings(ratings, threads=threads, **reading).ratings
@@ -140,7 +162,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
     n_seen = None
     if fitted.seen_ is not None:
         n_seen = fitted.seen_.count_pairs(of_user[known], of_item[known], len(fitted.items_))
-    if targets.choices:
+    if targets.choices or not hasattr(fitted, "predict"):
         _evaluate_lists(loaded, data, ratings, n_seen, as_json)
         return
     true, predicted = targets.of(data.values, str(ratings)), fitted.predict(data)
