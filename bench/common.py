@@ -21,7 +21,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 _PEERS = (
     "numpy", "scipy", "scikit-learn", "pandas", "polars", "pyarrow", "implicit", "irspack", "scikit-surprise", "libmf",
-    "cmfrec", "torch", "safetensors", "threadpoolctl", "usearch", "hnswlib",
+    "cmfrec", "torch", "safetensors", "threadpoolctl", "usearch", "hnswlib", "fastapi", "uvicorn",
 )  # fmt: skip
 
 
