@@ -21,10 +21,19 @@ import pytest
 
 import fastcf
 from commands import run
+from fastcf.cli._serve import listening
 
 pytest.importorskip("uvicorn", reason="the extra fastcf[serve] is not installed")
 
 RATINGS = fastcf.data.make_ratings(60, 40, 900, random_state=0)
+
+
+def test_connections_send_at_once() -> None:
+    with listening("127.0.0.1", 0) as bound:
+        bound.listen()
+        with socket.create_connection(bound.getsockname()) as client, bound.accept()[0] as accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert client.getpeername() == bound.getsockname()
 
 
 def free_port() -> int:

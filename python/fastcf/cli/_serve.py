@@ -11,28 +11,36 @@ import click
 
 from fastcf.cli._titles import TitleFile, titles_options
 
-__all__ = ["serve"]
+__all__ = ["listening", "serve"]
 
 
 _PATIENCE = 60
 """Seconds before a worker that does not answer its parent is replaced; on a busy machine the default of 5 is short."""
 
 
-def _check_port(host: str, port: int) -> None:
-    """Refuse an address that cannot be listened at, before workers try to."""
+def listening(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to an address, for all workers.
+
+    Connections that it accepts send at once what is written to them: an answer is written in two parts, and the second
+    would otherwise wait for 40 ms until the client acknowledges the first. asyncio asks for that only where it has made
+    the socket itself, which it does for one worker and not for several.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((host, port))
-        except OSError as error:
-            raise click.ClickException(f"--host {host} --port {port}: {error.strerror or error}") from error
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # which accepted connections inherit
+    try:
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise click.ClickException(f"--host {host} --port {port}: {error.strerror or error}") from error
+    return bound
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all.")
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", default=8000, show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", default=8000, show_default=True, help="0: any.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Processes that answer."
 )
@@ -104,23 +112,23 @@ def serve(
         settings |= {"titles": str(titles.path), "title_columns": titles.columns}
     if rules is not None:
         settings["rules"] = str(rules)
-    _check_port(host, port)
-    app = create_app(**settings)  # in this process, so that what is wrong with the files is said once
-    served = app.state.service.live.current
-    where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    click.echo(
-        f"{served.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
-        f"({workers} worker{'s' if workers > 1 else ''}); Ctrl-C ends"
-    )
-    options: dict[str, Any] = {"host": host, "port": port, "log_level": "warning", "access_log": access_log}
-    if access_log:
-        options["log_level"] = "info"
-    if workers == 1:
-        log_to_stderr()
-        uvicorn.run(app, **options)
-        return
-    del app, served
-    with tempfile.NamedTemporaryFile(prefix="fastcf-counters-") as counters:
-        settings_for_workers(**settings, counters=counters.name)
+    with listening(host, port) as bound:
+        app = create_app(**settings)  # in this process, so that what is wrong with the files is said once
+        served = app.state.service.live.current
+        where = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+        click.echo(
+            f"{served.class_name} of {len(served.model.items_):,} items, version {served.version[:12]}, at {where} "
+            f"({workers} worker{'s' if workers > 1 else ''}); Ctrl-C ends"
+        )
+        options: dict[str, Any] = {"fd": bound.fileno(), "log_level": "warning", "access_log": access_log}
+        if access_log:
+            options["log_level"] = "info"
+        if workers == 1:
+            log_to_stderr()
+            uvicorn.run(app, **options)
+            return
+        del app, served
         options |= {"factory": True, "workers": workers, "timeout_worker_healthcheck": _PATIENCE}
-        uvicorn.run("fastcf.serving.workers:app_of_environment", **options)
+        with tempfile.NamedTemporaryFile(prefix="fastcf-counters-") as counters:
+            settings_for_workers(**settings, counters=counters.name)
+            uvicorn.run("fastcf.serving.workers:app_of_environment", **options)
