@@ -14,10 +14,20 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.scores import Identity, Link, Sigmoid, Squash
+from fastcf.scores import Identity, Link, Sigmoid, Squash, State
 from fastcf.scores.targets import Targets
 
-__all__ = ["Arrays", "Input", "Network", "activated", "finished", "targets_of"]
+__all__ = [
+    "Arrays",
+    "Input",
+    "Network",
+    "Values",
+    "activated",
+    "brought_to_length",
+    "limits_of",
+    "padded",
+    "targets_of",
+]
 
 Values = Mapping[str, Any]
 _TINY = 1e-30  # below any length that is not 0
@@ -123,10 +133,10 @@ class Network:
     def predictions(self, arrays: Arrays, values: Values, inputs: tuple[Any, ...], *, clip: bool = True) -> Any:
         """Return the predictions of inputs."""
         scores = self.formula(arrays, values, *inputs)
-        return finished(arrays, scores, self.link, self.limits if clip else (-np.inf, np.inf))
+        return _finished(arrays, scores, self.link, self.limits if clip else (-np.inf, np.inf))
 
 
-def finished(arrays: Arrays, scores: Any, link: Link, limits: tuple[float, float]) -> Any:
+def _finished(arrays: Arrays, scores: Any, link: Link, limits: tuple[float, float]) -> Any:
     """Return the predictions of scores."""
     if isinstance(link, Sigmoid):
         scores = arrays.activation("sigmoid", scores)
@@ -160,3 +170,14 @@ def targets_of(arrays: Arrays, ratings: Any, given: Any, targets: Targets, stren
         return chosen
     # Where nothing is chosen the logarithm is of 1.
     return chosen * (ratings if strength == "value" else arrays.log1p(ratings * chosen))
+
+
+def padded(table: NDArray[Any], last: Any = 0) -> NDArray[Any]:
+    """Return a table with a last row, that of row -1."""
+    return np.concatenate([table, np.full((1, *table.shape[1:]), last, table.dtype)])
+
+
+def limits_of(state: State) -> tuple[float, float]:
+    """Return the range of predictions."""
+    low, high = state.rating_range
+    return float(low), float(high)

@@ -11,14 +11,11 @@ from sklearn.exceptions import NotFittedError
 
 from fastcf._parameters import OneOf
 from fastcf._version import __version__
+from fastcf.export.autoencoder import autoencoder_network
+from fastcf.export.factors import factor_network
 from fastcf.export.formulas import Network
-from fastcf.export.networks import (
-    autoencoder_network,
-    factor_network,
-    perceptron_network,
-    perceptron_predictions,
-    tower_network,
-)
+from fastcf.export.perceptron import perceptron_network, perceptron_predictions
+from fastcf.export.two_tower import tower_network
 from fastcf.models.autoencoder import Autoencoder
 from fastcf.models.perceptron import UserPerceptron
 from fastcf.models.two_tower import TwoTower
