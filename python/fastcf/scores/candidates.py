@@ -61,7 +61,9 @@ def named_items(
     where = f"{what} (in {name})"
     if not _is_nested(named):
         rows = rows_of(items, named, where, caller, **known)
-        return np.unique(rows[rows >= 0]), None
+        there = np.zeros(len(items), bool)  # a tenth of the time of sorting many
+        there[rows[rows >= 0]] = True
+        return np.flatnonzero(there).astype(np.int32), None
     if not all(map(_is_list, named)):
         raise TypeError(f"{caller}: {name} must be ids, or a list of ids for each {of}; got both")
     lists = [list(each) for each in named]
