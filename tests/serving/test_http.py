@@ -270,6 +270,17 @@ def test_model_says_what_is_served(client: TestClient) -> None:
     assert told["scale"] == {"kind": "ratings", "low": low, "high": high, "step": 0.5, "liked": high, "disliked": low}
 
 
+def test_a_scale_is_that_of_the_model(each: tuple[Any, TestClient]) -> None:
+    model, client = each
+    scale = client.get("/model").json()["scale"]
+    if not hasattr(model, "state"):
+        assert scale is None
+    elif scale["kind"] == "ratings":
+        assert (scale["low"], scale["high"]) == model.rating_range_
+    else:
+        assert (scale["low"], scale["liked"], scale["disliked"]) == (None, 4.0, 3.0)
+
+
 def test_seen_items_are_those_of_training(client: TestClient) -> None:
     model = MODELS["ratings"]
     indptr, rows = model.seen_

@@ -255,7 +255,7 @@ class SearchAnswer(_Answer):
 
 
 class Scale(BaseModel):
-    """Ratings that histories may have."""
+    """Ratings that histories may have, and that a model of ratings predicts."""
 
     kind: Literal["ratings", "labels", "choices"]
     low: float | None = Field(default=None, description="The lowest rating of a model of ratings.")
@@ -274,7 +274,7 @@ class ModelAnswer(_Answer):
     n_items: int
     titles: bool = Field(description="Whether items have titles.")
     loaded_at: str = Field(description="When this worker loaded the model, UTC.")
-    scale: Scale
+    scale: Scale | None = Field(description="Null where the model takes no histories and predicts nothing.")
     lacks: dict[str, str] = Field(description="What this model cannot do (501), and why.")
     limits: dict[str, int]
     metadata: dict[str, Any] = Field(description="The metadata of the model's file.")

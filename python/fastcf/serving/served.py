@@ -192,11 +192,9 @@ class ServedModel:
             raise RequestError(501, argument, "must be something that the model can", ability, self.lacks[ability])
 
     @cached_property
-    def scale(self) -> Scale:
-        """The ratings that histories may have."""
-        if "history" in self.lacks:  # nobody will be asked
-            return Scale(kind="choices", liked=1.0, disliked=0.0)
-        return _scale_of(self.model)
+    def scale(self) -> Scale | None:
+        """The ratings that histories may have, and predictions have; None where the model names none."""
+        return _scale_of(self.model) if hasattr(self.model, "state") else None
 
     # -------------------------------------------------------------------------------------------------------
     # From ids to rows, and to what the model's methods take
@@ -242,7 +240,8 @@ class ServedModel:
         owners = np.repeat(np.arange(len(given)), [len(history) for history in given])
         rows = self.items([rated.item for rated in flat])
         known = rows >= 0
-        values = np.array([self.scale.liked if rated.rating is None else rated.rating for rated in flat], np.float32)
+        liked = 1.0 if self.scale is None else self.scale.liked
+        values = np.array([liked if rated.rating is None else rated.rating for rated in flat], np.float32)
         pairs = owners[known] * len(self.model.items_) + rows[known]
         distinct, first = np.unique(pairs, return_index=True)
         if distinct.size < pairs.size:

@@ -79,7 +79,7 @@ async function showList() {
   const inList = by("recommended").contains(document.activeElement);
   ranks = new Map(found.items.map((item, place) => [key(item), place + 1]));
   const top = Math.max(...found.items.map((item) => item.score), 0);
-  const { low, high } = model.scale;
+  const { low, high } = model.scale ?? { low: null };
   const share = (score) => (low === null ? score / (top || 1) : (score - low) / (high - low));
   const canPick = mode() === "history";
   by("recommended").replaceChildren(...found.items.map((item, place) => listRow(item, place + 1, {
