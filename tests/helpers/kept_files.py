@@ -76,6 +76,7 @@ def two_stages(model: Any, data: fastcf.Ratings, index: str) -> Any:
 
 MADE: dict[str, Callable[[], Any]] = {
     "mf_sgd": lambda: mf().fit(ratings()),
+    "mf_sgd_centres": lambda: mf(solver=fastcf.solvers.SGD(rated_input=True), reg=1.0).fit(ratings()),
     "mf_als_item_means": lambda: mf(solver="als", normalize="item").fit(ratings()),
     "mf_gibbs": lambda: mf(solver=fastcf.solvers.Gibbs(burn_in=1, thin=1)).fit(ratings(), **tables()),
     "mf_gd": lambda: mf(solver=fastcf.solvers.GradientDescent(fastcf.optimizers.Adam(0.02), batch_size=16)).fit(

@@ -16,7 +16,9 @@ _SEEDED = {"n_epochs": 5, "random_state": 3}
 MODELS: dict[str, Any] = {
     "sgd": MF(4, **_SEEDED),
     "sgd of labels": MF(4, cost="logistic", threshold=4, reg=1.0, **_SEEDED),
+    "sgd around centres": MF(4, solver=SGD(rated_input=True), reg=1.0, **_SEEDED),
     "als": MF(4, solver="als", **_SEEDED),
+    "als around centres": MF(4, solver=ALS(cg_steps=2, rated_input=True), reg=2.0, bias="user", **_SEEDED),
     "als by cg": MF(4, solver=ALS(cg_steps=2), normalize="item", **_SEEDED),
     "minibatch": MF(4, solver=GradientDescent(Adam(), batch_size=64), bias="item", **_SEEDED),
     "gd": MF(4, solver="gd", **_SEEDED),

@@ -52,7 +52,7 @@ NETWORKS = {
 # Stored vectors that are not those of the users' normal equations given the items.
 TRAINED_OTHERWISE = {
     "sgd", "sgd of labels", "als", "als by cg", "minibatch", "gd", "bayes", "bayes of ratings only", "falling rate",
-    "implicit als", "implicit-cg", "implicit-subspaces",
+    "implicit als", "implicit-cg", "implicit-subspaces", "sgd around centres", "als around centres",
 }  # fmt: skip
 WITHOUT_HISTORY = {"item regression of labels", "blend of ratings"}
 

@@ -31,6 +31,7 @@ COMMON = {"users_", "items_", "seen_", "rating_range_", "device_", "n_features_i
 FACTORS = {"user_factors_", "item_factors_", "user_bias_", "item_bias_", "global_mean_", "item_mean_"}
 TRAINED = {"history_", "n_epochs_", "reg_", "reg_exponent_", "user_bias_reg_", "item_bias_reg_", "learning_rate_"}
 TRAINED |= {"sgd_rate_", "sigma_", "n_factors_"}
+CENTRED = {"rated_effects_"}
 DRAWN = {"draws_", "n_samples_", "noise_variance_", "user_noise_variances_", "user_bias_samples_", "item_bias_samples_"}
 SOLVED = COMMON | FACTORS | {"history_", "n_epochs_", "reg_", "mean_user_"}
 NETWORK = {"history_", "n_epochs_", "reg_", "learning_rate_", "batch_size_", "mean_rating_", "scale_", "output_bias_"}
@@ -46,9 +47,9 @@ TOWERS = {"history_", "n_epochs_", "learning_rate_", "centre_", "scale_", "unit_
 TOWERS |= {f"{side}_{part}_" for side in ("user", "item") for part in ("average", "biases", "weights")}
 ATTRIBUTES = {
     "bias": COMMON | FACTORS | {"user_reg_", "item_reg_", "noise_variance_", "n_iter_"},
-    "sgd": COMMON | FACTORS | TRAINED,
-    "item": COMMON | FACTORS | TRAINED,
-    "labels": COMMON | FACTORS | TRAINED,
+    "sgd": COMMON | FACTORS | TRAINED | CENTRED,
+    "item": COMMON | FACTORS | TRAINED | CENTRED,
+    "labels": COMMON | FACTORS | TRAINED | CENTRED,
     "bayes": COMMON | FACTORS | TRAINED | DRAWN,
     **dict.fromkeys(("linear", "linear-local"), COMMON | {"item_weights_"}),
     **dict.fromkeys(("implicit-cg", "implicit-cholesky", "implicit-subspaces"), SOLVED | {"unobserved_weight_"}),

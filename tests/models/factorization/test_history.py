@@ -15,17 +15,20 @@ from fastcf.optimizers import Momentum, Nesterov
 from fastcf.solvers import ALS, SGD, Gibbs, GradientDescent
 from fastcf.training import samples
 from reference import mf_gradient
+from reference_centres import added_cost
 
 SOLVERS = {
-    "sgd": SGD(),
-    "als": ALS(),
+    "sgd": SGD(rated_input=False),
+    "sgd around centres": SGD(rated_input=True),
+    "als": ALS(rated_input=False),
+    "als around centres": ALS(rated_input=True),
     "als-cg": ALS(cg_steps=2),
     "minibatch": GradientDescent(batch_size=100),
     "momentum": GradientDescent(Momentum(), batch_size=64),
     "gd": GradientDescent(batch_size="whole"),
     "nesterov": GradientDescent(Nesterov(), batch_size="whole"),
 }
-BOTH = [name for name in SOLVERS if not name.startswith("als")]
+BOTH = [name for name in SOLVERS if not name.startswith("als") and "centres" not in name]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "weighted"])
@@ -47,7 +50,7 @@ class Watch(Callback):
     def look(self, view):
         self.seen.append({name: getattr(view, f"{name}_") for name in (
             "user_factors", "item_factors", "user_bias", "item_bias", "global_mean", "item_mean",
-        )})  # fmt: skip
+        )} | {"effects": getattr(view, "rated_effects_", None)})  # fmt: skip
 
     def on_train_begin(self, view):
         self.look(view)
@@ -67,6 +70,8 @@ def objective(model, ratings, seen):
     penalties = {"reg": model.reg_, "exponent": model.reg_exponent_}
     penalties["bias_regs"] = model.user_bias_reg_, model.item_bias_reg_
     cost, *_ = mf_gradient(users, items, values, weights, P, Q, b_u, b_i, mean, logistic=labels, **penalties)
+    if seen["effects"] is not None:
+        cost += added_cost(users, items, (P, Q), (b_u, b_i), seen["effects"], **penalties)
     z = mean[items] + b_u[users] + b_i[items] + (P[users] * Q[items]).sum(axis=1)
     loss = weights @ (np.logaddexp(0, z) - values * z if labels else (z - values) ** 2) / weights.sum()
     return cost, loss if labels else math.sqrt(loss)

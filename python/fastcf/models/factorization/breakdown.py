@@ -27,7 +27,8 @@ def breakdown_of_ratings(state: State, user: int, items: Rows) -> Breakdown:
     """Return what the scores of a user row are made of, by the least squares of :class:`RatingFolding`.
 
     Of labels y, by the last step of :class:`LabelFolding` from the user's vector: least squares of ``(y − ½) / a`` with
-    weights a, the curvature of the bound at the present score.
+    weights a, the curvature of the bound at the present score. Around a centre a share has in addition
+    ``z·A⁻¹ Λ e_j / √n``, Λ being the penalties and e_j the effect of the rated item.
     """
     scores, learnt = state.scores, state.learnt
     assert isinstance(scores, FactorScores)
@@ -49,7 +50,10 @@ def breakdown_of_ratings(state: State, user: int, items: Rows) -> Breakdown:
         np.diag(penalties),
         _with_bias(scores.item_vectors_of(items), biased, 0.0).T,
     )
-    return Breakdown(base, "item", ids_of(state.items, rated), shares.values)
+    values, told = shares.values, learnt.rated_effects
+    if told is not None and told.user is not None:
+        values = values + told.user[:, rated].T @ (penalties[:, None] * shares.solved) / math.sqrt(max(rated.size, 1))
+    return Breakdown(base, "item", ids_of(state.items, rated), values)
 
 
 def breakdown_of_draws(state: State, user: int, items: Rows) -> Breakdown:

@@ -44,8 +44,24 @@ def folded_rows(state: State, by: str) -> tuple[Floats, Floats]:
     return (scores.user_factors, scores.user_bias) if by == "user" else (scores.item_factors, scores.item_bias)
 
 
+def _centred(rated: RatedSide, effects: Floats, fixed: Floats, values: Floats, compute: Compute) -> tuple[Any, Floats]:
+    """Return the centres of rows, (n_rows, k + 1), by what they rated, and the ratings less what these say."""
+    n_rows, k = len(rated.ids), fixed.shape[1]
+    centres = np.zeros((n_rows, k + 1), np.float32)
+    features = rated_features(rated.indptr, rated.columns, len(fixed))
+    centres[:, : len(effects)] = features @ effects.T
+    rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(rated.indptr))
+    said = compute.native.predict_pairs(
+        rows, rated.columns, np.ascontiguousarray(centres[:, :k]), fixed, np.ascontiguousarray(centres[:, k]),
+        n_threads=compute.n_threads,
+    )  # fmt: skip
+    return centres, values - said
+
+
 class RatingFolding(Folding):
     r"""Least squares for each row: ``p_u, b_u = argmin ½ Σ_i w (ŷ_ui − y_ui)² + ½ λ n_u^a ‖p_u‖² + ½ λ_b b_u²``.
+
+    With ``rated_input`` the penalty is of p_u and b_u less what the rated items say of them.
 
     One half-sweep of alternating least squares, with the penalties of the fit (Y. Zhou et al., "Large-scale parallel
     collaborative filtering for the Netflix Prize", AAIM 2008).
@@ -70,9 +86,18 @@ class RatingFolding(Folding):
             if scores.item_mean is not None:
                 others["item_mean"] = row_means(rated.indptr, rated.values, rated.weights, scores.global_mean)
                 options["row_offset"] = others["item_mean"]
+        fixed = scores.item_factors if users else scores.user_factors
+        told = learnt.rated_effects
+        effects = None if told is None else told.user if users else told.item
+        values: Any = rated.values
+        centres: Any = np.zeros((1, fixed.shape[1] + 1), np.float32)
+        if effects is not None:
+            centres, values = _centred(rated, effects, fixed, values, compute)
         compute.native.als_update(
-            *rated.csr,
-            scores.item_factors if users else scores.user_factors,
+            rated.indptr,
+            rated.columns,
+            values,
+            fixed,
             factors,
             bias if (learnt.bias.user if users else learnt.bias.item) else None,
             weights=rated.weights,
@@ -84,6 +109,11 @@ class RatingFolding(Folding):
             n_threads=compute.n_threads,
             **options,
         )
+        factors += centres[:, :-1]
+        bias += centres[:, -1]
+        if told is not None:  # nothing is known of the effects of the new rows on those of the other side
+            learnt = learnt.told(told._replace(item=None) if users else told._replace(user=None))
+            state = state.replaced(learnt=learnt)
         return _with_rows(state, rated.by, factors, bias, **others)
 
     def unexplained(self, state: State) -> str:
@@ -127,19 +157,12 @@ class PosteriorFolding(Folding):
         factors = np.empty((n_rows, n * k), np.float32)
         biases = np.zeros((n, n_rows), np.float32)
         biased = learnt.bias.user if users else learnt.bias.item
-        features = None if effects is None else rated_features(rated.indptr, rated.columns, len(fixed))
-        entries = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(rated.indptr))
         for sample in range(n):
             block = slice(sample * k, (sample + 1) * k)
             columns = np.ascontiguousarray(fixed[:, block]) / scale
-            rows, centres = np.empty((n_rows, k), np.float32), np.zeros((n_rows, k + 1), np.float32)
-            left = values
-            if effects is not None and features is not None:  # solved is what the items rated leave of the rows
-                centres[:, : effects.shape[1]] = features @ effects[sample].T
-                left = values - compute.native.predict_pairs(
-                    entries, rated.columns, np.ascontiguousarray(centres[:, :k]), columns,
-                    np.ascontiguousarray(centres[:, k]), n_threads=compute.n_threads,
-                )  # fmt: skip
+            rows, centres, left = np.empty((n_rows, k), np.float32), np.zeros((1, k + 1), np.float32), values
+            if effects is not None:  # solved is what the items rated leave of the rows
+                centres, left = _centred(rated, effects[sample], columns, values, compute)
             compute.native.als_update(
                 rated.indptr,
                 rated.columns,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fastcf._backend import single_threaded_blas
 from fastcf.models.factorization.noise import Noise
 from fastcf.models.factorization.problem import Draws, Parameters, Problem
-from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side
+from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side, sides_of
 from fastcf.scores import Posterior, State
 
 __all__ = ["GibbsTrainer", "draw_normal_wishart"]
@@ -63,16 +63,7 @@ class GibbsTrainer:
         if problem.item_mean is not None:
             offset = problem.item_mean[ratings.indices]
         values = ((ratings.values - offset) / np.float32(self._unit)).astype(np.float32)
-        by_item = ratings.by_item()
-        users = ratings.row_of_entry()
-        self._sides = (
-            Side((ratings.indptr, ratings.indices, values), users, ratings.weights),
-            Side(
-                (by_item.indptr, by_item.indices, values[by_item.entries]),
-                ratings.indices[by_item.entries],
-                by_item.weights,
-            ),
-        )
+        self._sides = sides_of(ratings, values)
         root = np.float32(math.sqrt(self._unit))
         self._factors = start.user_factors / root, start.item_factors / root
         self._bias = start.user_bias / np.float32(self._unit), start.item_bias / np.float32(self._unit)

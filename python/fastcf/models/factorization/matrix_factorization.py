@@ -18,11 +18,11 @@ from fastcf.ids import IdMap
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
-from fastcf.models.factorization.held_out_search import searched
+from fastcf.models.factorization.held_out_search import CENTRED_REG, searched
 from fastcf.models.factorization.objective import mf_objective
 from fastcf.models.factorization.partial_fit import carried_on
 from fastcf.models.factorization.plan import Plan
-from fastcf.models.factorization.problem import Draws, LearntFactors, Sides, held_out_rows
+from fastcf.models.factorization.problem import Draws, LearntFactors, RatedEffects, Sides, held_out_rows
 from fastcf.models.factorization.solvers import SOLVERS, Solver, as_solver
 from fastcf.models.factorization.stream import Stream
 from fastcf.models.factorization.walk import Hyperparameters
@@ -81,10 +81,10 @@ class MatrixFactorization(Estimator):
         λ, at least 0. "auto" is searched, and so are ``n_epochs`` and ``n_factors`` where they are "auto": a tenth of
         the ratings is held out (of fewer than 100,000 several tenths in turn), models are trained on the rest, and each
         of the three is moved as long as the error of those held out falls by more than chance has it. λ starts at 0.5 σ
-        for "sgd" and 1.5 σ for the others, with σ the standard deviation of the residuals of biases. A fit takes about
-        ten times as long as one whose three values are given; above 3 M ratings those of some users are searched on.
-        What was found is in ``reg_``, ``n_epochs_``, ``n_factors_``, and in the log. Refused for "bayes", whose priors
-        are learnt, as are the next two.
+        for "sgd" and 1.5 σ for the others, with σ the standard deviation of the residuals of biases. ``rated_input`` of
+        "sgd" and "als" is tried, too. A fit takes ten to forty times as long as one whose values are given; above 3 M
+        ratings those of some users are searched on. What was found is in ``reg_``, ``n_epochs_``, ``n_factors_``,
+        ``rated_effects_``, and in the log. Refused for "bayes", whose priors are learnt, as are the next two.
     bias_reg : float or "auto", default "auto"
         λ_b, at least 0. "auto" estimates one penalty for users and one for items from the data, see :class:`BiasModel`;
         for labels those of the biases on the labels, in the unit of z. Refused without biases.
@@ -145,11 +145,15 @@ class MatrixFactorization(Estimator):
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
         The values of "auto", a being the exponent. To fit again without a search, set ``reg`` to ``reg_``, ``n_epochs``
-        to ``n_epochs_`` and ``n_factors`` to ``n_factors_``.
+        to ``n_epochs_``, ``n_factors`` to ``n_factors_``, and ``rated_input`` of the solver to whether there are
+        ``rated_effects_``.
     n_factors_ : int
         k.
     sigma_, sgd_rate_ : float
         σ (1 for labels), and the step size that "sgd" began with or would have; used by ``partial_fit``.
+    rated_effects_ : tuple of (ndarray of shape (d, n_items), ndarray of shape (d, n_users)), float32, or None
+        "sgd" and "als" with ``rated_input``: the effects of items on the users who rated them, and of users on items;
+        None without. d is k, plus one for the bias, which comes last.
     n_samples_ : int
         "bayes": number of draws.
     draws_ : tuple of arrays
@@ -450,13 +454,17 @@ class MatrixFactorization(Estimator):
         return solver, targets
 
     def _values(self, plan: Plan, ratings: Ratings, reg: float, kept: Checkpoint) -> Hyperparameters:
-        """Return penalty, epochs and factors: as given, or searched; ``reg`` is the first penalty."""
+        """Return penalty, epochs, factors and centres: as given, or searched; ``reg`` is the first penalty."""
         given = {"reg": self.reg, "n_epochs": self.n_epochs, "n_factors": self.n_factors}
         free = [] if plan.solver.samples else [name for name, value in given.items() if isinstance(value, str)]
+        centred = plan.solver.centred(self.cost, self._caller)
+        if "reg" in free and centred is None:
+            free.append("rated_input")
         first = Hyperparameters(
-            reg,
+            reg * CENTRED_REG if "reg" in free and centred else reg,
             plan.auto.n_epochs if isinstance(self.n_epochs, str) else int(self.n_epochs),
             plan.auto.n_factors if isinstance(self.n_factors, str) else int(self.n_factors),
+            centred is True,
         )
         if not free:
             return first
@@ -589,6 +597,9 @@ class MatrixFactorization(Estimator):
         assert scores is not None
         meta = {"global_mean": scores.global_mean, "biased": list(learnt.bias), **learnt.settled}
         packed = Packed(factor_arrays(scores), meta)
+        if learnt.rated_effects is not None:
+            told = {f"rated_effects_{side}": array for side, array in learnt.rated_effects._asdict().items()}
+            packed.arrays.update({name: array for name, array in told.items() if array is not None})
         if learnt.draws is not None and scores.posterior is not None:
             posterior = asdict(scores.posterior)
             packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
@@ -612,6 +623,13 @@ class MatrixFactorization(Estimator):
         if "user_bias_samples" in archive.arrays:
             learnt = _with_draws(archive, common, scores, learnt)
             scores = scores.replaced(posterior=learnt.posterior)
+        columns = len(common.items), len(common.users)
+        told = [
+            archive.array(name, np.float32, (scores.n_factors + biased, n)) if name in archive.arrays else None
+            for name, biased, n in zip(("rated_effects_user", "rated_effects_item"), bias, columns, strict=True)
+        ]
+        if any(effects is not None for effects in told):
+            learnt = learnt.told(RatedEffects(*told))
         folding = _folding(targets, sampled=learnt.draws is not None)
         return common.replaced(scores=scores, learnt=learnt, folding=folding)
 

@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from fastcf.errors import DivergenceError
 from fastcf.ids import extended
+from fastcf.models.factorization.centred import pull
 from fastcf.models.factorization.fold_in import folded_rows
-from fastcf.models.factorization.problem import LearntFactors, Parameters
+from fastcf.models.factorization.problem import LearntFactors, Parameters, RatedEffects
+from fastcf.models.factorization.row_effects import rated_features
 from fastcf.ratings import Ratings
 from fastcf.scores import Compute, FactorScores, State
 from fastcf.scores.queries import rated_side
 from fastcf.scores.seen import SeenItems, union_of_seen
 
 __all__ = ["carried_on"]
+
+Floats = NDArray[np.float32]
+_Centre = tuple[Floats, Floats]  # factors and biases of a side's rows
 
 _STREAM = 24  # of random numbers, see problem.INIT_STREAM
 # Share of the first step size of the training: new ratings must not override the old ones. See docs/defaults.md.
@@ -68,17 +74,29 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         seed=seed,
         n_threads=compute.n_threads,
     )
+    seen = None
+    if state.seen is not None:
+        parts = (state.users, state.items, state.seen), (users, items, SeenItems(new.indptr, new.indices))
+        seen = union_of_seen(parts, users, items)
+    centres: list[_Centre] = []
+    if learnt.rated_effects is not None:
+        learnt = learnt.told(_with_new_columns(learnt.rated_effects, new.shape))
+        centres = _centres(learnt, seen, parameters)
     trainer.set_parameters(*parameters)
     rate = _RATE * learnt.sgd_rate
     for _ in range(n_epochs):
         if not np.isfinite(trainer.epoch(rate, rate * learnt.sigma)):
             raise DivergenceError(f"{caller}: training diverged; the model is as it was. Lower learning_rate")
-    trainer.get_parameters(*parameters)
-    seen = None
-    if state.seen is not None:
-        parts = (state.users, state.items, state.seen), (users, items, SeenItems(new.indptr, new.indices))
-        seen = union_of_seen(parts, users, items)
+        trainer.get_parameters(*parameters)
+        for side, (factors, bias) in enumerate(centres):
+            counts = (new.user_counts(), new.item_counts())[side]
+            bias_reg = (learnt.user_bias_reg * user_share, learnt.item_bias_reg * item_share)[side]
+            pull(parameters[side], factors, counts, rate * learnt.reg * reg_share, learnt.reg_exponent)
+            pull(parameters[2 + side], bias, counts, rate * learnt.sigma * bias_reg, 0.0)
+        if centres:
+            trainer.set_parameters(*parameters)
     return state.replaced(
+        learnt=learnt,
         users=users,
         items=items,
         seen=seen,
@@ -86,6 +104,42 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         scores=FactorScores(*parameters, scores.global_mean, item_mean, scores.link),
         rated=None,  # joining old and new ratings would take as long as passing over all of them
     )
+
+
+def _with_new_columns(effects: RatedEffects, shape: tuple[int, int]) -> RatedEffects:
+    """Return effects of more items and users, those of the new ones 0."""
+    n_columns = shape[::-1]
+    return RatedEffects(
+        *(
+            None if each is None else np.pad(each, ((0, 0), (0, n - each.shape[1])))
+            for each, n in zip(effects, n_columns, strict=True)
+        )
+    )
+
+
+def _centres(learnt: LearntFactors, seen: SeenItems | None, parameters: Parameters) -> list[_Centre]:
+    """Return the centres of users and items by all they have rated.
+
+    Where it is not known which ratings there were, or what they say, rows are drawn to where they are.
+    """
+    assert learnt.rated_effects is not None
+    shape, k = (len(parameters.user_factors), len(parameters.item_factors)), parameters.user_factors.shape[1]
+    centres = []
+    for side, effects in enumerate(learnt.rated_effects):
+        if effects is None or seen is None:
+            centres.append((parameters[side].copy(), parameters[2 + side].copy()))
+        else:
+            found = _centres_of(side, seen, shape, effects)
+            centres.append((found[:, :k], found[:, k:].sum(axis=1)))  # 0 without biases
+    return centres
+
+
+def _centres_of(side: int, seen: SeenItems, shape: tuple[int, int], effects: Floats) -> Floats:
+    """Return the centres of users, 0, or of items, 1, by the pairs of ``shape`` that were seen: (n_rows, d)."""
+    rated = csr_matrix((np.ones(seen.indices.size, np.float32), seen.indices, seen.indptr), shape)
+    by_row = rated if side == 0 else rated.T.tocsr()
+    centres: Floats = rated_features(by_row.indptr, by_row.indices, effects.shape[1]) @ effects.T
+    return centres
 
 
 def _penalty_shares(state: State, learnt: LearntFactors, ratings: Ratings) -> tuple[float, float, float]:

@@ -88,6 +88,7 @@ class Plan:
             values.n_epochs,
             self.folding,
             self.features,
+            values.rated_input,
         )
         factors = draw_factors(ratings, self.compute, k, self.choices.init, scale, self.seed)
         return self.solver.trainer(problem, Parameters(*factors, settled.user_bias, settled.item_bias))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ __all__ = [
     "LearntFactors",
     "Parameters",
     "Problem",
+    "RatedEffects",
     "Sides",
     "draw_factors",
     "held_out_rows",
@@ -86,6 +87,17 @@ class Draws(NamedTuple):
         return getattr(self, f"{by}_means"), getattr(self, f"{by}_precisions"), getattr(self, f"{by}_effects")
 
 
+class RatedEffects(NamedTuple):
+    """What the columns that a row rated say of it: effects on users, (d, n_items), and on items, (d, n_users).
+
+    d is the number of factors, plus one with biases, which come last. None: of a side whose rows are not those of the
+    training.
+    """
+
+    user: Floats | None
+    item: Floats | None
+
+
 @dataclass(frozen=True)
 class LearntFactors:
     """The learnt values of a factorisation other than scores: the values of "auto", and the draws of its posterior.
@@ -102,6 +114,8 @@ class LearntFactors:
         Standard deviation that the biases leave in a rating of mean weight; 1 for labels.
     n_factors : int
         Length of the vectors.
+    rated_effects : RatedEffects, optional
+        With rows around centres: what these are sums of.
     stream : Stream, optional
         The ratings of a model that began with ``partial_fit``; not written to files.
     draws : Draws, optional
@@ -119,6 +133,7 @@ class LearntFactors:
     sgd_rate: float = 0.0
     sigma: float = 1.0
     n_factors: int = 0
+    rated_effects: RatedEffects | None = None
     stream: Stream | None = None
     draws: Draws | None = None
     posterior: Posterior | None = None
@@ -140,7 +155,12 @@ class LearntFactors:
     @property
     def shown(self) -> tuple[str, ...]:
         """Names of what models show as attributes."""
-        return self._settled if self.posterior is None else (*self._settled, "draws", *self._of_posterior)
+        own = ("rated_effects",) if self.posterior is None else ("draws", *self._of_posterior)
+        return (*self._settled, *own)
+
+    def told(self, effects: RatedEffects) -> LearntFactors:
+        """Return these values with the effects of a training whose rows have centres."""
+        return replace(self, rated_effects=effects)
 
     def __getattr__(self, name: str) -> Any:
         if name in self._of_posterior:
@@ -178,6 +198,8 @@ class Problem:
         Computes new rows for the fitted model.
     features : tuple of (matrix or None)
         Known features of all users and of all items.
+    rated_input : bool
+        Whether rows are penalised around centres that say which ratings they have, by "sgd" and "als".
     """
 
     ratings: Ratings
@@ -193,6 +215,7 @@ class Problem:
     n_epochs: int
     folding: Folding
     features: tuple[Any, Any] = (None, None)
+    rated_input: bool = False
 
     @property
     def link(self) -> Link:

@@ -1,4 +1,4 @@
-"""What a row's features explain of its factors, in Gibbs sampling: which columns it rated, and known features."""
+"""What a row's features explain of its factors: which columns it rated, and known features."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, issparse
 
 from fastcf._backend import host
+from fastcf.ratings import Ratings
 from fastcf.scores import Compute
 
-__all__ = ["RowEffects", "RowFeatures", "Side", "rated_features"]
+__all__ = ["RowEffects", "RowFeatures", "Side", "rated_features", "sides_of"]
 
 Floats = NDArray[np.float32]
 Csr = tuple[NDArray[np.int64], NDArray[np.int32], Floats]
@@ -27,7 +28,7 @@ class Side(NamedTuple):
     Attributes
     ----------
     csr : tuple of ndarray
-        Row pointers, columns, and values in units of their standard deviation.
+        Row pointers, columns, and values less their offsets; in Gibbs sampling in units of their standard deviation.
     rows : ndarray of int32
         Of each rating.
     weights : ndarray of float32, optional
@@ -37,6 +38,19 @@ class Side(NamedTuple):
     csr: Csr
     rows: NDArray[np.int32]
     weights: Floats | None
+
+
+def sides_of(ratings: Ratings, values: Floats) -> tuple[Side, Side]:
+    """Return the ratings by user and by item, with these values."""
+    by_item = ratings.by_item()
+    return (
+        Side((ratings.indptr, ratings.indices, values), ratings.row_of_entry(), ratings.weights),
+        Side(
+            (by_item.indptr, by_item.indices, values[by_item.entries]),
+            ratings.indices[by_item.entries],
+            by_item.weights,
+        ),
+    )
 
 
 class RowFeatures(NamedTuple):
@@ -157,10 +171,13 @@ class RowEffects:
         *,
         noise_precision: float,
         precision: NDArray[np.float64],
-        noise: Floats,
+        noise: Floats | None,
         compute: Compute,
     ) -> Floats:
         """Draw E given the ratings and what is left of the rows without their centres, and move the centres.
+
+        Without noise, four entries at a time become what is most probable given the others: a sweep of coordinate
+        descent.
 
         Parameters
         ----------
@@ -174,7 +191,7 @@ class RowEffects:
             Of a rating of weight 1.
         precision : ndarray of shape (d, d)
             Λ.
-        noise : ndarray of shape (d, n_features), float32
+        noise : ndarray of shape (d, n_features), float32, or None
             Standard normals.
         compute : Compute
             The device.

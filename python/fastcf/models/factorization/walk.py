@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Hyperparameters", "Walk"]
+__all__ = ["Hyperparameters", "Walk", "falls"]
 
 _RATIO = 1.5  # between neighbouring penalties; a parabola through the last three finds the minimum between them
 _STRIDE = 5  # penalties in a row
@@ -23,11 +23,12 @@ Losses = NDArray[np.float64]
 
 
 class Hyperparameters(NamedTuple):
-    """What a search settles: λ, the number of epochs, and the number of factors."""
+    """What a search settles: λ, the number of epochs, the number of factors, and whether rows have centres."""
 
     reg: float
     n_epochs: int
     n_factors: int
+    rated_input: bool = False
 
 
 class _Place(NamedTuple):
@@ -36,6 +37,17 @@ class _Place(NamedTuple):
     power: int
     n_epochs: int
     n_factors: int
+
+
+def falls(new: Losses, old: Losses, least: float = _LEAST_GAIN) -> bool:
+    """Return whether losses of the same entries fall by more than a share of their mean, and than chance has it."""
+    if not np.isfinite(old.mean()):
+        return bool(np.isfinite(new.mean()))
+    if not new.mean() < old.mean():
+        return False
+    gains = old - new
+    chance = float(gains.std()) / gains.size**0.5
+    return bool(gains.mean() > max(least * float(old.mean()), chance))
 
 
 class Walk:
@@ -54,7 +66,14 @@ class Walk:
         Names of the hyperparameters that may change.
     growth : int
         The power of the number of factors by which the cost of an epoch grows.
+
+    Attributes
+    ----------
+    end : ndarray of float64
+        The losses at the end of the walk; with a parabola those of the nearest place.
     """
+
+    end: Losses
 
     def __init__(
         self,
@@ -82,6 +101,7 @@ class Walk:
                 break
         if place.n_factors == self._start.n_factors:
             place = self._penalty(self._more_factors(place))
+        self.end = self._at(place)
         return self._between(place)
 
     def _at(self, place: _Place) -> Losses:
@@ -96,7 +116,10 @@ class Walk:
 
     def _values(self, place: _Place, between: float = 0.0) -> Hyperparameters:
         return Hyperparameters(
-            float(self._start.reg * _RATIO ** (place.power + between)), place.n_epochs, place.n_factors
+            float(self._start.reg * _RATIO ** (place.power + between)),
+            place.n_epochs,
+            place.n_factors,
+            self._start.rated_input,
         )
 
     def _cost(self, place: _Place) -> float:
@@ -107,13 +130,7 @@ class Walk:
     def _better(self, new: _Place, old: _Place) -> bool:
         """Return whether the mean loss falls by more than is worth a step, and than chance has it."""
         least = _OF_DOUBLING if self._cost(new) > self._cost(old) else _LEAST_GAIN
-        if not np.isfinite(self._mean(old)):
-            return bool(np.isfinite(self._mean(new)))
-        if not self._mean(new) < self._mean(old):
-            return False
-        gains = self._at(old) - self._at(new)
-        chance = float(gains.std()) / gains.size**0.5
-        return bool(gains.mean() > max(least * self._mean(old), chance))
+        return falls(self._at(new), self._at(old), least)
 
     def _affordable(self, place: _Place) -> bool:
         return place in self._losses or self._spent + self._cost(place) <= _BUDGET
