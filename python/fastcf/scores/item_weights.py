@@ -58,7 +58,9 @@ class ItemWeightScores(Scores):
 
     def with_histories(self, histories: Histories) -> ItemWeightScores:
         """Return the scores of other users."""
-        return replace(self, history=histories.to_scipy(self.weights.shape[0]))
+        other = replace(self, history=histories.to_scipy(self.weights.shape[0]))
+        vars(other)["weight_rows"] = self.weight_rows  # made once for all histories
+        return other
 
     @property
     def item_weights(self) -> Any:

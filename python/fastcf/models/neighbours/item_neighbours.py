@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -32,8 +33,7 @@ class ItemNeighbourFolding(Folding):
         """Take the histories of the rated rows."""
         old = state.scores
         assert isinstance(old, NeighbourScores)
-        history = rated.choices.to_scipy(old.n_items)
-        return state.replaced(scores=item_scores(history, old.neighbours, old.sums.base))
+        return state.replaced(scores=replace(old, sums=old.sums.with_histories(rated.choices)))
 
 
 def item_scores(history: Any, neighbours: Any, base: Any) -> NeighbourScores:
