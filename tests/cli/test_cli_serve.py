@@ -28,6 +28,14 @@ pytest.importorskip("uvicorn", reason="the extra fastcf[serve] is not installed"
 RATINGS = fastcf.data.make_ratings(60, 40, 900, random_state=0)
 
 
+@pytest.mark.parametrize("library", ["fastapi", "uvicorn"])
+def test_serve_names_the_extra_that_it_needs(library: str) -> None:
+    code = f"import sys; sys.modules[{library!r}] = None; from fastcf.cli import main; main(['serve', 'model'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "pip install 'fastcf[serve]'" in done.stderr
+
+
 def test_connections_send_at_once() -> None:
     with listening("127.0.0.1", 0) as bound:
         bound.listen()

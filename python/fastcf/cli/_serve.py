@@ -40,7 +40,14 @@ def listening(host: str, port: int) -> socket.socket:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all.")
-@click.option("--port", type=click.IntRange(0, 65535), metavar="N", default=8000, show_default=True, help="0: any.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="N",
+    default=8000,
+    show_default=True,
+    help="Port to listen at; 0: any that is free.",
+)
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", default=1, show_default=True, help="Processes that answer."
 )
