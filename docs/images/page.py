@@ -40,6 +40,7 @@ def main(ratings: Path) -> None:
             page = browser.new_page(viewport={"width": 1100, "height": 760}, reduced_motion="reduce")
             page.goto(address)
             page.wait_for_selector("#recommended li")
+            save(page, "page-start.png")
             for words in PICKS:
                 page.locator("#words").fill(words)
                 with page.expect_response("**/recommend"):
