@@ -26,7 +26,7 @@ PICKS = ("toy story", "monsters inc", "matrix")
 
 def save(page: Any, name: str) -> None:
     """Write what is seen as a picture of few colours, which is small."""
-    Image.open(io.BytesIO(page.screenshot())).quantize(64).save(HERE / name, optimize=True)
+    Image.open(io.BytesIO(page.screenshot())).quantize(160).save(HERE / name, optimize=True)
 
 
 def main(ratings: Path) -> None:
