@@ -86,13 +86,14 @@ def searched(
         return weighted
 
     weights = np.concatenate([part.weights for part in parts])
-    walk = Walk(losses, first, free, plan.solver.growth)
+    of_centred = set(free) & _OF_CENTRED[plan.solver.stochastic]
+    walk = Walk(losses, first, of_centred if first.rated_input else free, plan.solver.growth)
     with search_progress("MatrixFactorization", free, verbose) as done:
         found, n_tried = walk.run(), walk.n_tried
         if "rated_input" in free:
             n_factors = min(first.n_factors, found.n_factors)
             start = Hyperparameters(CENTRED_REG * first.reg, first.n_epochs, n_factors, rated_input=True)
-            centred = Walk(losses, start, set(free) & _OF_CENTRED[plan.solver.stochastic], plan.solver.growth)
+            centred = Walk(losses, start, of_centred, plan.solver.growth)
             around, n_tried = centred.run(), n_tried + centred.n_tried
             found = around if falls(centred.end, walk.end) else found
     LOGGER.info(
