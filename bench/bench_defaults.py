@@ -24,7 +24,7 @@ import fastcf
 from bench_accuracy import pairs, sets_of, split
 from common import write_json
 from fastcf.data import RatingLog, read_log
-from fastcf.solvers import as_solver
+from fastcf.solvers import ALS, SGD, as_solver
 
 # Constants before there was a search: factors, epochs, and λ in units of σ.
 FORMER = {"sgd": (64, 40, 0.6), "als": (64, 15, 1.75), "minibatch": (64, 40, 1.75), "gd": (64, 200, 1.75)}
@@ -34,7 +34,8 @@ Made = Callable[[float], fastcf.MatrixFactorization]
 
 def mechanisms(solver: str, seed: int) -> dict[str, Made]:
     """Return models by what is searched; they are made from σ."""
-    options: dict[str, Any] = {"solver": solver, "random_state": seed}
+    plain = {"sgd": SGD(rated_input=False), "als": ALS(rated_input=False)}
+    options: dict[str, Any] = {"solver": plain.get(solver, solver), "random_state": seed}
     k, n_epochs, reg = FORMER[solver]
     first = as_solver(solver).auto["squared"]
     begin = {"n_factors": first.n_factors, "n_epochs": first.n_epochs}
@@ -45,6 +46,7 @@ def mechanisms(solver: str, seed: int) -> dict[str, Made]:
         "λ, epochs": lambda sigma: fastcf.MatrixFactorization(first.n_factors, **options),
         "λ, factors": lambda sigma: fastcf.MatrixFactorization(n_epochs=first.n_epochs, **options),
         "λ, epochs, factors": lambda sigma: fastcf.MatrixFactorization(**options),
+        "λ, epochs, factors, centres": lambda sigma: fastcf.MatrixFactorization(solver=solver, random_state=seed),
     }
 
 
