@@ -48,7 +48,11 @@ def _centred(rated: RatedSide, effects: Floats, fixed: Floats, values: Floats, c
     """Return the centres of rows, (n_rows, k + 1), by what they rated, and the ratings less what these say."""
     n_rows, k = len(rated.ids), fixed.shape[1]
     centres = np.zeros((n_rows, k + 1), np.float32)
-    features = rated_features(rated.indptr, rated.columns, len(fixed))
+    columns = rated.columns
+    if columns.size < len(fixed):  # of a visitor's few items: the effects of others are not read
+        distinct, positions = np.unique(columns, return_inverse=True)
+        columns, effects = positions.astype(np.int32), effects[:, distinct]
+    features = rated_features(rated.indptr, columns, effects.shape[1])
     centres[:, : len(effects)] = features @ effects.T
     rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(rated.indptr))
     said = compute.native.predict_pairs(
