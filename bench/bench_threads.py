@@ -1,30 +1,30 @@
 """Loops on one thread and on several, on a quiet and on a busy machine, alone and beside PyTorch; other builds in turn.
 
     python bench/bench_threads.py [--work sgd als topk query autoencoder] [--busy 0 4] [--threads 1 2]
-        [--torch no first last] [--repeats 3] [--other NAME=FOLDER[,VARIABLE=VALUE...]] ...
+        [--torch no first last] [--repeats 15] [--other NAME=FOLDER[,VARIABLE=VALUE...]] ...
 
-Each run is a process, which prints the best of a few times and a digest of the result; all digests of a kind of work
-must be equal. With ``--torch first`` or ``last`` PyTorch is imported before or after fastcf, and its threads are
-started. Beside a run so many processes keep processors busy. ``--other`` runs another build in turn: its name, the
-folder that holds its package, and environment variables.
+Each build has a process, and they run in turn. The result's digest must be the same for all numbers of threads and all
+builds. With ``--torch first`` or ``last`` PyTorch is imported before or after fastcf, and its threads are started.
+Beside the runs so many processes keep processors busy. ``--other`` compares another build: its name, the folder that
+holds its package, and environment variables.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from common import alternate, write_json
+from common import write_json
 
 
 def sgd(threads: int) -> Callable[[], Any]:
@@ -73,7 +73,6 @@ def autoencoder(threads: int) -> Callable[[], Any]:
 
 
 WORK = {"sgd": sgd, "als": als, "topk": topk, "query": query, "autoencoder": autoencoder}
-RUNS = 5  # in a process, of which the best counts
 
 
 def start_torch() -> None:
@@ -84,19 +83,18 @@ def start_torch() -> None:
 
 
 def child(work: str, threads: int, torch: str) -> None:
-    """Print the best seconds of a few runs and what came out."""
+    """Run once for each line that comes; print the seconds that it took and a digest of what came out."""
     if torch == "first":
         start_torch()
     run = WORK[work](threads)
     if torch == "last":
         start_torch()
-    seconds, result = [], run()
-    for _ in range(RUNS):
+    for _ in sys.stdin:
         started = time.perf_counter()
         result = run()
-        seconds.append(time.perf_counter() - started)
-    digest = hashlib.blake2b(np.ascontiguousarray(result).tobytes(), digest_size=8).hexdigest()
-    print(min(seconds), float(np.median(seconds)), digest)
+        seconds = time.perf_counter() - started
+        digest = hashlib.blake2b(np.ascontiguousarray(result).tobytes(), digest_size=8).hexdigest()
+        print(seconds, digest, flush=True)
 
 
 @contextmanager
@@ -112,7 +110,7 @@ def busy(n: int) -> Iterator[None]:
 
 
 class Build:
-    """A build, its environment, and what its runs took."""
+    """A build and its environment."""
 
     def __init__(self, described: str) -> None:
         self.name, _, place = described.partition("=")
@@ -121,15 +119,42 @@ class Build:
         if folder:
             self.environment["PYTHONPATH"] = folder
 
-    def run(self, arguments: list[str], into: list[list[float]], digests: set[str]) -> None:
-        """Run a process."""
-        done = subprocess.run(
-            [sys.executable, __file__, "--child", *arguments],
-            stdout=subprocess.PIPE, text=True, check=True, env=self.environment,
+    def start(self, work: str, threads: int, torch: str) -> subprocess.Popen[str]:
+        """Return a process that runs this when asked."""
+        return subprocess.Popen(
+            [sys.executable, __file__, "--child", work, str(threads), torch],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, env=self.environment,
         )  # fmt: skip
-        best, median, digest = done.stdout.split()
-        into.append([float(best), float(median)])
-        digests.add(digest)
+
+
+def ask(process: subprocess.Popen[str]) -> tuple[float, str]:
+    """Let a process run once; return the seconds and the digest."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("\n")
+    seconds, digest = process.stdout.readline().split()
+    return float(seconds), digest
+
+
+def compare(
+    builds: list[Build], work: str, threads: int, torch: str, repeats: int
+) -> tuple[list[list[float]], set[str]]:
+    """Return the seconds of each build's runs, and all digests."""
+    processes = [build.start(work, threads, torch) for build in builds]
+    try:
+        digests = {ask(process)[1] for process in processes}
+        seconds: list[list[float]] = [[] for _ in builds]
+        for round_ in range(repeats):
+            order = range(len(builds)) if round_ % 2 == 0 else reversed(range(len(builds)))
+            for n in order:
+                took, digest = ask(processes[n])
+                seconds[n].append(took)
+                digests.add(digest)
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return seconds, digests
 
 
 def main() -> None:
@@ -138,7 +163,7 @@ def main() -> None:
     parser.add_argument("--busy", type=int, nargs="+", default=[0, 4])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--torch", nargs="+", choices=("no", "first", "last"), default=["no"])
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--other", action="append", default=[], metavar="NAME=FOLDER[,VARIABLE=VALUE...]")
     parser.add_argument("--output", default="threads")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -150,32 +175,36 @@ def main() -> None:
     builds = [Build("this"), *map(Build, arguments.other)]
     results: list[dict[str, Any]] = []
     for work in arguments.work:
-        digests: set[str] = set()
-        for others in arguments.busy:
-            for torch in arguments.torch:
-                for threads in arguments.threads:
-                    took: dict[str, list[list[float]]] = {build.name: [] for build in builds}
-                    given = [work, str(threads), torch]
-                    with busy(others):
-                        alternate(
-                            {build.name: partial(build.run, given, took[build.name], digests) for build in builds},
-                            arguments.repeats,
-                        )  # fmt: skip
-                    for name, runs in took.items():
-                        results.append(
-                            {"work": work, "busy": others, "torch": torch, "threads": threads, "build": name,
-                             "best": min(run[0] for run in runs), "median": float(np.median([run[1] for run in runs]))}
-                        )  # fmt: skip
-                    show(results[-len(builds) :])
-        if len(digests) > 1:
-            raise SystemExit(f"bench_threads: results of {work} differ: {digests}")
-    write_json(arguments.output, {"load": os.getloadavg(), "results": results})
+        known: set[str] = set()
+        for others, torch, threads in itertools.product(arguments.busy, arguments.torch, arguments.threads):
+            load = os.getloadavg()[0]
+            with busy(others):
+                seconds, digests = compare(builds, work, threads, torch, arguments.repeats)
+            known |= digests
+            where = {
+                "work": work,
+                "busy": others,
+                "torch": torch,
+                "threads": threads,
+                "load": load,
+                "repeats": arguments.repeats,
+            }
+            rows = [
+                {**where, "build": build.name, "best": min(runs), "median": float(np.median(runs))}
+                for build, runs in zip(builds, seconds, strict=True)
+            ]
+            show(rows)
+            results += rows
+        if len(known) > 1:
+            raise SystemExit(f"bench_threads: results of {work} differ: {known}")
+    write_json(arguments.output, {"results": results})
 
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print what one kind of run took in each build, and the ratio of another's time to this one's."""
     ours = rows[0]
-    print(f"{ours['work']}, {ours['busy']} busy, torch {ours['torch']}, {ours['threads']} threads:")
+    described = f"{ours['busy']} busy, torch {ours['torch']}, {ours['threads']} threads, load {ours['load']:.1f}"
+    print(f"{ours['work']}, {described}:")
     for row in rows:
         ratios = f"  x {row['best'] / ours['best']:.2f}, {row['median'] / ours['median']:.2f}" if row != ours else ""
         print(f"    {row['build']:<12} best {row['best']:.4f} s, median {row['median']:.4f} s{ratios}", flush=True)
