@@ -5,7 +5,6 @@
 #include <atomic>
 #include <cstdio>
 #include <cstdlib>
-#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -63,7 +62,6 @@ void failure(int n_tasks, int n_threads) {
 }
 
 void work(unsigned seed, int rounds) {
-    std::srand(seed);
     for (int round = 0; round < rounds; ++round) {
         const unsigned kind = (seed + static_cast<unsigned>(round) * 7U) % 5U;
         const int threads = 1 + static_cast<int>((seed + static_cast<unsigned>(round)) % 6U);
