@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -136,3 +138,16 @@ def test_parts_that_multiply_are_refused_before_they_are_made(tmp_path):
 def test_missing_part_is_named():
     with pytest.raises(fastcf.DataError, match="file: Whole needs the part 'ranker', which the file lacks"):
         Archive("Whole", {}, {}, path="file").model("ranker")
+
+
+def test_saved_arrays_are_given_back_at_once(tmp_path):
+    part = Archive("Part", {}, {"w": np.arange(1000.0)})
+    archive = Archive("Whole", {}, {}, parts={"one": part})
+    left = weakref.ref(part.arrays["w"])
+    gc.disable()
+    try:
+        save_archive(tmp_path / "model", archive)
+        del part, archive
+        assert left() is None
+    finally:
+        gc.enable()

@@ -54,31 +54,40 @@ def _equal(first: Archive, second: Archive) -> bool:
 def flattened(archive: Archive) -> tuple[_Arrays, dict[str, Any]]:
     """Return the arrays of an archive's parts under the names of a file, and a description of the parts."""
     arrays: _Arrays = {}
-    written: list[tuple[_Path, Archive]] = []
+    return arrays, _described(archive, {}, "", (), arrays, [])
 
-    def described(whole: Archive, around: _Arrays, prefix: str, path: _Path) -> dict[str, Any]:
-        parts: dict[str, Any] = {}
-        around = around | whole.arrays  # of the nearest model around that has one of the name
-        for number, (name, part) in enumerate(whole.parts.items()):
-            key, own = f"{prefix}part{number}/", (*path, name)
-            before = next((where for where, other in written if _equal(part, other)), None)
-            if before is not None:
-                parts[name] = {"same": list(before)}
-                continue
-            shared = [each for each, array in part.arrays.items() if each in around and _same(array, around[each])]
-            arrays.update({f"{key}{each}": array for each, array in part.arrays.items() if each not in shared})
-            below = described(part, around, key, own)
-            parts[name] = {
-                "class": part.class_name,
-                "params": part.params,
-                "meta": part.meta,
-                "shared": shared,
-                "parts": below,
-            }
-            written.append((own, part))
-        return parts
 
-    return arrays, described(archive, {}, "", ())
+def _described(
+    whole: Archive,
+    around: _Arrays,
+    prefix: str,
+    path: _Path,
+    arrays: _Arrays,
+    written: list[tuple[_Path, Archive]],
+) -> dict[str, Any]:
+    """Return a description of the parts of an archive; ``arrays`` and ``written`` are those so far.
+
+    A function of its own, as :func:`_with_parts` is.
+    """
+    parts: dict[str, Any] = {}
+    around = around | whole.arrays  # of the nearest model around that has one of the name
+    for number, (name, part) in enumerate(whole.parts.items()):
+        key, own = f"{prefix}part{number}/", (*path, name)
+        before = next((where for where, other in written if _equal(part, other)), None)
+        if before is not None:
+            parts[name] = {"same": list(before)}
+            continue
+        shared = [each for each, array in part.arrays.items() if each in around and _same(array, around[each])]
+        arrays.update({f"{key}{each}": array for each, array in part.arrays.items() if each not in shared})
+        parts[name] = {
+            "class": part.class_name,
+            "params": part.params,
+            "meta": part.meta,
+            "shared": shared,
+            "parts": _described(part, around, key, own, arrays, written),
+        }
+        written.append((own, part))
+    return parts
 
 
 def nested(archive: Archive, arrays: _Arrays, parts: Mapping[str, Any]) -> Archive:
