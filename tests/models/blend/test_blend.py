@@ -13,6 +13,7 @@ from blends import MEMBERS, Curved, Own, mf, saved, string_ratings
 from fastcf._backend import resolve_device
 from fastcf.models.blend.weights import blend_weights, convex_weights, ridge_weights
 from fastcf.scores import Compute, Selection, blocks
+from fastcf.solvers import ALS, SGD
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +158,8 @@ def test_blend_of_few_ratings_is_as_good_as_its_best_member():
     for seed in range(3):
         made = fastcf.data.make_ratings(300, 200, 5_000, random_state=seed)
         train, test = fastcf.data.train_test_split(made, 0.3, random_state=seed)
-        members = [fastcf.MatrixFactorization(random_state=0), fastcf.MatrixFactorization(solver="als", random_state=0)]
+        solvers = SGD(rated_input=False), ALS(rated_input=False)
+        members = [fastcf.MatrixFactorization(solver=solver, random_state=0) for solver in solvers]
         blend = fastcf.Blend([*members, fastcf.BiasModel()], random_state=seed).fit(train)
         blends.append(-blend.score(test))
         best.append(min(-model.score(test) for model in blend.models_.values()))
