@@ -492,6 +492,34 @@ class Ratings(Tabular):
         weights = None if self._weights is None else rest.pop(0)
         return Ratings.__new__(Ratings)._set(indptr, indices, values, self._users, self._items, timestamps, weights)
 
+    def with_values(self, values: ArrayLike) -> Ratings:
+        """Return the same pairs with other values.
+
+        Parameters
+        ----------
+        values : array-like of shape (nnz,)
+            Finite numbers, in stored order; kept as float32.
+
+        Returns
+        -------
+        Ratings
+            With the ids, timestamps and weights of these.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are no numbers, not finite, or not one for each rating.
+        """
+        return Ratings(
+            self._indptr,
+            self._indices,
+            float_vector(values, "Ratings.with_values", "values"),
+            users=self._users,
+            items=self._items,
+            timestamps=self._timestamps,
+            weights=self._weights,
+        )
+
     def to_scipy(self) -> scipy.sparse.csr_matrix:
         """Return a SciPy CSR matrix, users x items, that owns copies of the arrays."""
         return scipy.sparse.csr_matrix((self._values.copy(), self._indices.copy(), self._indptr.copy()), self.shape)

@@ -322,6 +322,25 @@ def test_ratings_take_bad_entries_raises(entries, error, message):
         Ratings.from_coo([1, 2, 3], [1, 2, 3], [1, 2, 3]).take(entries)
 
 
+def test_ratings_with_values_keep_everything_else():
+    ratings = Ratings.from_coo(["a", "b", "b"], [2, 1, 2], [3, 4, 5], timestamps=[1, 2, 3], weights=[1, 0, 2])
+    other = ratings.with_values([0.5, -1, 7])
+    assert other.values.tolist() == [0.5, -1, 7]
+    assert (other.users is ratings.users, other.items is ratings.items) == (True, True)
+    for name in ("indptr", "indices", "timestamps", "weights"):
+        np.testing.assert_array_equal(getattr(other, name), getattr(ratings, name))
+    assert ratings.values.tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [([1.0, 2.0], ValueError, "3"), ([1, np.nan, 2], ValueError, "finite"), (["x", "y", "z"], TypeError, "numbers")],
+)
+def test_ratings_with_values_refuses_what_does_not_fit(values, error, message):
+    with pytest.raises(error, match=message):
+        Ratings.from_coo([1, 2, 3], [1, 2, 3], [1, 2, 3]).with_values(values)
+
+
 def test_ratings_pickle_and_copy_keep_everything():
     ratings = Ratings.from_coo(["a", "b"], [2, 1], [3, 4], timestamps=[1, 2], weights=[1, 0])
     ratings.by_item()

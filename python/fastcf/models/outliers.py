@@ -51,12 +51,4 @@ def without_outliers(ratings: Ratings, caller: str) -> Ratings:
             DataWarning,
             stacklevel=level_outside(),
         )
-    return Ratings(
-        ratings.indptr,
-        ratings.indices,
-        np.clip(ratings.values, np.float32(least), np.float32(largest)),
-        timestamps=ratings.timestamps,
-        weights=ratings.weights,
-        users=ratings.users,
-        items=ratings.items,
-    )
+    return ratings.with_values(np.clip(ratings.values, np.float32(least), np.float32(largest)))

@@ -155,15 +155,7 @@ class MeanNormalizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             ids = ratings.items if self.by == "item" else ratings.users
             rows = ratings.indices if self.by == "item" else ratings.row_of_entry()
             values = ratings.values + sign * self._means_of(ids)[rows]
-            return Ratings(
-                ratings.indptr,
-                ratings.indices,
-                values.astype(np.float32),
-                users=ratings.users,
-                items=ratings.items,
-                timestamps=ratings.timestamps,
-                weights=ratings.weights,
-            )
+            return ratings.with_values(values)
         column = pair_columns(X, caller)[1 if self.by == "item" else 0]
         given = np.asarray(y)
         if given.shape != (len(column),) or given.dtype.kind not in "fiu":

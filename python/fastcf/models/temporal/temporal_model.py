@@ -379,16 +379,7 @@ def _without(ratings: Ratings, trained: Ratings, effects: tuple[PeriodEffects, P
     """Return ratings less the effects at their times, or at the last; ``trained`` has the rows of the effects."""
     rows = pair_rows(ratings, trained.users, trained.items, "TemporalModel.fit")
     times = last if ratings.timestamps is None else ratings.timestamps
-    values = ratings.values - (effects[0].at(rows[0], times) + effects[1].at(rows[1], times))
-    return Ratings(
-        ratings.indptr,
-        ratings.indices,
-        values.astype(np.float32),
-        users=ratings.users,
-        items=ratings.items,
-        timestamps=ratings.timestamps,
-        weights=ratings.weights,
-    )
+    return ratings.with_values(ratings.values - (effects[0].at(rows[0], times) + effects[1].at(rows[1], times)))
 
 
 def _stored(archive: Archive, side: str, n_rows: int) -> PeriodEffects:
