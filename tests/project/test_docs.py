@@ -5,11 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import logging
 import pkgutil
 import re
 import runpy
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -36,9 +38,11 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with the files that the pages speak of, made small."""
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with the files that the pages speak of, made small; loggers are then as they were."""
     monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("fastcf")
+    handlers, level = list(logger.handlers), logger.level
     ratings = fastcf.data.make_ratings(80, 60, 2000, random_state=0)
     users, items, values = ratings.to_coo()
     rows = [f"{user + 1},{item + 1},{value:g}" for user, item, value in zip(users, items, values, strict=True)]
@@ -52,7 +56,9 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "ratings.tsv").write_text("\n".join(rows).replace(",", "\t"))
     (tmp_path / "jester-data-1.csv").write_text("1,-7.82,99\n2,4.08,-0.29\n")
     (tmp_path / "table.csv").write_text("name,Film 1,Film 2\nann,5,\nbob,,3\n")
-    return tmp_path
+    yield tmp_path
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
