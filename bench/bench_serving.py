@@ -99,12 +99,14 @@ def lists(model: Any, ratings: Any, n_calls: int, rng: np.random.Generator) -> d
         **{name: ruled(each) for name, each in rules.items()},
         "history of 20 items": lambda call: model.recommend(history=(rated, values)),
     }
+    alone = latencies({"recommend": calls["recommend"]}, n_calls)
     found = latencies(calls, n_calls)
     slow = latencies(
         {"recommend": calls["recommend"], "exclude= of 10 %": lambda call: model.recommend(users[call], exclude=out)},
         max(3, n_calls // 20),
     )
     return {
+        "alone": summary(alone, "recommend"),
         "lists": summary(found, "recommend"),
         "without_rules": summary(slow, "recommend"),
         "resolving_rules_ms": resolving,
@@ -216,7 +218,7 @@ def main() -> None:
         users = rng.choice(ratings.users.ids, 20).tolist()
         payload["memory"] = memory(path, small, users, arguments.processes)
     payload["load_average"] = {"before": load_before, "after": os.getloadavg()}
-    for part in ("lists", "without_rules", "similar", "loading"):
+    for part in ("alone", "lists", "without_rules", "similar", "loading"):
         for name, figures in payload[part].items():
             print(f"{part:14} {name:40} {figures}")
     print(payload["resolving_rules_ms"], payload["first_similar_ms"], payload["table"], payload["memory"])
