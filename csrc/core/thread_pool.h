@@ -11,7 +11,7 @@ class ThreadPool {
 
     // Calls work(context, 0), and meanwhile work(context, t) in each idle thread of the pool that comes, t in
     // [1, threads) in the order in which they come. Returns when all that came are done; nobody waits for one that has
-    // not come, so `work` must do all there is to do whoever takes part, and must not throw. Any thread may call, while
+    // not come, so `work` must do all tasks with any number of threads and must not throw. Any thread may call, while
     // others do. Where the system refuses a thread, there are fewer. Throws std::runtime_error in the child of a
     // process that forked within `work`, if threads that the child lacks were taking part.
     virtual void run(int threads, Work work, void* context) = 0;

@@ -1,4 +1,4 @@
-"""Who rated what in training: how unlike the items of a list are by it, and which of them were to be expected."""
+"""Raters of items in training: the distances between items by them, and the items that were to be expected."""
 
 from __future__ import annotations
 

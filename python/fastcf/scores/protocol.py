@@ -23,7 +23,7 @@ Seen = tuple[NDArray[np.int64], Rows] | tuple[None, None]
 
 @dataclass(frozen=True, eq=False)
 class Offset:
-    """What is added to the scores of items before they are ranked, whoever the user.
+    """What is added to the scores of items before they are ranked, for all users alike.
 
     Attributes
     ----------

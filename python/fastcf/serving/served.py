@@ -209,7 +209,7 @@ class ServedModel:
         return _rows(self.model.items_, wanted)
 
     def user_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
-        """Return the ids of users as the model holds them, an unknown one as some id that is nobody's."""
+        """Return the ids of users as the model holds them, an unknown one as an id that no user has."""
         own = (_as_kind(self.model.users_, one) for one in wanted)
         return [self._nobody if one is None else one for one in own]
 
