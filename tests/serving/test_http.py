@@ -228,7 +228,7 @@ def test_rules_of_a_file_apply_to_all_lists_and_are_watched(tmp_path: Path) -> N
         other = tmp_path / "other.json"
         other.write_text("{}")
         other.replace(rules)
-        for _ in range(500):
+        for _ in range(6000):
             if first() == best[:1]:
                 break
             time.sleep(0.01)
