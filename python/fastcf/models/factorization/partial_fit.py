@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 _Centre = tuple[Floats, Floats]  # factors and biases of a side's rows
 
 _STREAM = 24  # of random numbers, see problem.INIT_STREAM
-# Share of the first step size of the training: new ratings must not override the old ones. See docs/defaults.md.
+# Share of the first step size of the training: new ratings must not override the old ones. See docs/defaults-sweeps.md.
 _RATE = 0.1
 
 

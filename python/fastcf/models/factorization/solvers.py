@@ -148,7 +148,7 @@ class SGD(Solver):
 
     shorthands: ClassVar[tuple[str, ...]] = ("sgd",)
     stochastic: ClassVar[bool] = True
-    # Chosen on validation ratings of sets of different size, see docs/defaults.md.
+    # Chosen on validation ratings of sets of different size, see docs/defaults-sweeps.md.
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 0.5, 0.7), "logistic": Auto(32, 20, 0.0, 0.7)}
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         **SCHEDULED,

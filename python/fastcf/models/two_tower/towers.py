@@ -36,7 +36,7 @@ _OWN_GAIN = 3.0  # of first weights where rows have only id inputs: they begin f
 _CHOICE_GAIN = 0.05
 _CHOICE_PLAIN_GAIN = 0.4  # where vectors are not normalised: products of small ones have no slope
 _PLAIN_GAIN = 0.3  # of the last layer where vectors are not normalised: products that begin small
-_DENSE_SHARE = 0.25  # of a column's entries that are not zero, from which it is dense: measured, see docs/defaults.md
+_DENSE_SHARE = 0.25  # of a column's entries that is not zero, from which it is dense: see docs/defaults-sweeps.md
 
 
 class TowerParameters(NamedTuple):
