@@ -39,6 +39,26 @@ def test_explain_as_json_adds_up(folder: Path) -> None:
     assert {part["id"] for part in found["parts"] if part["kind"] != "item"} == {None}
 
 
+def test_visitors_are_given_by_what_they_rated(folder: Path) -> None:
+    model, history = fastcf.load(folder / "lists"), ([(0, 3), (0, 5)], [4.0, 3.0])
+    why, best = model.explain(0, 7, history=history), model.recommend(0, 4, history=history)
+    rated = ["--rated", "3=4", "--rated", 5]  # without a rating: liked, here from 3 on
+    (found,) = json.loads(run("explain", folder / "lists", *rated, "-i", 7, "--json").stdout)
+    assert found["user"] is None
+    assert found["score"] == why.score
+    assert [part["id"] for part in found["parts"] if part["kind"] == "item"] == why.ids.tolist()
+    assert "for a visitor: score" in run("explain", folder / "lists", *rated, "-i", 7).stdout
+    (found,) = json.loads(run("recommend", folder / "lists", *rated, "-n", 4, "--json").stdout)
+    assert found["user"] is None
+    assert [each["item"] for each in found["results"]] == best.items.tolist()
+    assert run("recommend", folder / "lists", *rated).stdout.startswith("For a visitor\n")
+    for command, more in (("explain", ["-i", 3]), ("recommend", [])):
+        assert "'x' is no rating" in run(command, folder / "lists", "--rated", "3=x", *more, code=1).stderr
+        assert "unknown item '99'" in run(command, folder / "lists", "--rated", "99=2", *more, code=1).stderr
+        assert "--rated" in run(command, folder / "lists", *rated, "-u", 7, *more, code=2).stderr
+        assert "--rated" in run(command, folder / "lists", *more, code=2).stderr
+
+
 def test_explain_prints_members_of_blends_and_items_over_all(folder: Path, tmp_path: Path) -> None:
     members = [("linear", fastcf.LinearAutoencoder(threshold=3)), ("popular", fastcf.Popular(threshold=3))]
     model = fastcf.Blend(members, metric="ndcg@10", threshold=3, random_state=0).fit(load_ratings(folder))

@@ -126,11 +126,16 @@ def test_evaluate_measures_lists_of_retrieval_files(folder: Path, tmp_path: Path
     assert "its lists leave them out" in run("evaluate", tmp_path / "two", folder / "ratings.csv").stderr
 
 
-@pytest.mark.parametrize("command", ["explain", "predict"])
-def test_retrieval_files_predict_no_ratings(folder: Path, command: str) -> None:
-    given = ["--user", 1, "--item", 2] if command == "explain" else [folder / "ratings.csv"]
-    result = run(command, folder / "two.fastcf", *given, code=1)
+def test_retrieval_files_predict_no_ratings(folder: Path) -> None:
+    result = run("predict", folder / "two.fastcf", folder / "ratings.csv", code=1)
     assert "a retrieval.TwoStageRecommender predicts no ratings; give the file of a model" in result.stderr
+
+
+def test_explain_of_two_steps_is_that_of_the_ranker(folder: Path) -> None:
+    (found,) = json.loads(run("explain", folder / "two.fastcf", "-u", 1, "-i", 2, "--json").stdout)
+    assert found["score"] == fastcf.load(folder / "two.fastcf").ranker.explain(1, 2).score
+    assert "explain" in run("explain", folder / "nearest.fastcf", "-u", 1, "-i", 2, code=1).stderr
+    assert "computes no new users" in run("explain", folder / "two.fastcf", "--rated", 1, "-i", 2, code=1).stderr
 
 
 def test_table_of_neighbours_on_the_command_line(folder: Path, tmp_path: Path) -> None:

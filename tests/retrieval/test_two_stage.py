@@ -115,6 +115,30 @@ def test_two_stage_in_batches_equals_one_batch(ratings, model, monkeypatch):
         np.testing.assert_array_equal(part, batched)
 
 
+def test_two_stage_explains_its_scores_by_the_ranker(ratings):
+    linear = fastcf.LinearAutoencoder().fit(ratings)
+    for ranker in (linear, fastcf.Blend([("linear", linear), ("popular", fastcf.Popular())], metric="ndcg@10")):
+        ranker = ranker if ranker is linear else ranker.fit(ratings)
+        recommender = TwoStageRecommender([Popular(20)], ranker).fit(ratings)
+        items, scores, _ = recommender.recommend(7, 5)
+        for why, score in zip(recommender.explain(7, items), scores.tolist(), strict=True):
+            assert why.prediction == score
+            parts = sum(why.base.values()) + why.contributions.sum() + why.rest
+            assert abs(parts - why.score) < 1e-5 * max(1, abs(why.score))
+    assert TwoStageRecommender([Popular(20)], linear).fit(ratings).explain(10**6, 1).contributions.size == 0
+
+
+def test_two_stage_says_why_it_explains_nothing(ratings):
+    network = fastcf.Autoencoder((3,), n_epochs=1, random_state=0).fit(ratings)
+    recommender = TwoStageRecommender([Popular(5)], network)
+    with pytest.raises(NotFittedError):
+        recommender.explain(7, 1)
+    recommender.fit(ratings)
+    assert not hasattr(recommender, "explain")
+    with pytest.raises(AttributeError, match="Autoencoder has no explain: hidden layers"):
+        recommender.explain(7, 1)
+
+
 def test_two_stage_names_who_found_what(ratings, model):
     items = ratings.items
     first, second = Fixed({7: [1, 2]}, items), Fixed({7: [2, 3]}, items)

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -184,10 +185,15 @@ def test_explain_answers_what_the_model_does_or_says_why_not(each: tuple[Any, Te
             _ = model.explain
         assert refused(client, 501, "/explain", user=model.users_.id_at(0), item=item)["remedy"] == str(why.value)
         return
-    history = [{"item": one, "rating": 5} for one in own]
-    answer = asked(client, "/explain", history=history, item=str(item), n=1)
-    pairs = np.array([(0, one) for one in own], dtype=object)
-    found = model.explain(0, item, n=1, history=(pairs, [5, 5]))
+    if "history" in signature(model.explain).parameters:
+        history = [{"item": one, "rating": 5} for one in own]
+        answer = asked(client, "/explain", history=history, item=str(item), n=1)
+        pairs = np.array([(0, one) for one in own], dtype=object)
+        found = model.explain(0, item, n=1, history=(pairs, [5, 5]))
+    else:
+        answer = asked(client, "/explain", user=7, item=str(item), n=1)
+        found = model.explain(7, item, n=1)
+        assert refused(client, 501, "/explain", history=[], item=item)["value"] == "history"
     assert [answer[name] for name in ("item", "kind", "n_rest", "known")] == [item, found.kind, found.n_rest, True]
     assert [answer[name] for name in ("score", "prediction", "rest")] == pytest.approx(
         [found.score, found.prediction, found.rest]
@@ -198,7 +204,7 @@ def test_explain_answers_what_the_model_does_or_says_why_not(each: tuple[Any, Te
         assert [share["title"] for share in answer["shares"]] == [f"Film {one}" for one in found.ids]
     parts = [*answer["base"].values(), *(share["value"] for share in answer["shares"])]
     assert sum(parts) + answer["rest"] + answer["unexplained"] == pytest.approx(answer["score"], abs=1e-6)
-    assert refused(client, 404, "/explain", history=[], item="nothing")["argument"] == "item"
+    assert refused(client, 404, "/explain", user=7, item="nothing")["argument"] == "item"
 
 
 def test_explain_a_blend_by_members_and_by_items(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from fastcf.cli._model_files import load_model
 from fastcf.cli._options import json_option, threads_option
 from fastcf.cli._outputs import heading, table
 from fastcf.cli._titles import TitleFile, Titles, titles_options
-from fastcf.errors import DataError
+from fastcf.cli._visitors import VISITOR, history_of, rated_option
 from fastcf.scores import Explanation
 
 __all__ = ["explain"]
@@ -58,7 +59,8 @@ def _print(explanation: Explanation, titles: Titles, text: str, *, first: bool) 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("-u", "--user", required=True, metavar="ID", help="User id.")
+@click.option("-u", "--user", metavar="ID", help="User id.")
+@rated_option
 @click.option(
     "-i", "--item", "items", multiple=True, required=True, metavar="ID", help="Item id; may be given several times."
 )
@@ -71,7 +73,8 @@ def _print(explanation: Explanation, titles: Titles, text: str, *, first: bool) 
 @json_option
 def explain(
     model: Path,
-    user: str,
+    user: str | None,
+    rated: tuple[str, ...],
     items: tuple[str, ...],
     number: int,
     by_item: bool,
@@ -84,19 +87,24 @@ def explain(
     Means, biases, and what each item of the user's history, each neighbour, feature or member adds.
 
     Example: fastcf explain movies.fastcf --user 42 --item 1
+
+    Example: fastcf explain movies.fastcf --rated 1=5 --rated 3=4 --item 2
     """
-    loaded = load_model(model, threads).that_predicts()
-    try:
-        explained = loaded.model.explain
-    except AttributeError as error:  # which says why
-        raise DataError(f"{model}: {error}") from None
+    if (user is None) != bool(rated):
+        raise click.UsageError("either --user ID or --rated ITEM=RATING is needed")
+    loaded = load_model(model, threads).that_explains()
     names = loaded.titles(titles)
-    (one,) = parse_ids([user], loaded.model.users_, "user")
+    options: dict[str, Any] = {"n": number, "by": "item" if by_item else None}
     wanted = parse_ids(items, loaded.model.items_, "item")
-    found = explained(one, wanted, n=number, by="item" if by_item else None)
+    if user is None:
+        found = loaded.model.explain(0, wanted, history=history_of(loaded, rated), **options)
+        found = [replace(each, user=None) for each in found]
+    else:
+        found = loaded.model.explain(*parse_ids([user], loaded.model.users_, "user"), wanted, **options)
     if as_json:
         click.echo(json.dumps([_record(each, names) for each in found], ensure_ascii=False, indent=2))
         return
     for place, (each, title) in enumerate(zip(found, names.of(wanted), strict=True)):
         shown = f"Item {each.item}" + (f", {title}" if title else "")
-        _print(each, names, f"{shown}, for user {each.user}", first=place == 0)
+        who = VISITOR if user is None else f"for user {user}"
+        _print(each, names, f"{shown}, {who}", first=place == 0)

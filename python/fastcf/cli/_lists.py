@@ -23,11 +23,14 @@ class Lists(NamedTuple):
     found_by: list[list[str]] | None = None
 
 
-def lists_of(model: Any, users: Any, n: int, *, exclude_seen: bool, min_score: float | None) -> Lists:
-    """Return the lists of ``n`` items that a model, recommender or retriever makes for users."""
+def lists_of(model: Any, users: Any, n: int, *, exclude_seen: bool, min_score: float | None, **options: Any) -> Lists:
+    """Return the lists of ``n`` items that a model, recommender or retriever makes for users.
+
+    ``options``: further ones of the method ``recommend``, for what has it.
+    """
     if not hasattr(model, "recommend"):
         return _candidates(model, users, n, exclude_seen, min_score)
-    found = model.recommend(users, n, exclude_seen=exclude_seen, min_score=min_score)
+    found = model.recommend(users, n, exclude_seen=exclude_seen, min_score=min_score, **options)
     bits = getattr(found, "found_by", None)
     if bits is None:
         return Lists(found.items, found.scores)

@@ -34,6 +34,19 @@ class LoadedModel(NamedTuple):
         """Return it; raises DataError for what makes no lists for users."""
         return self._that("users_", "makes no lists for users; give the file of a model, or use fastcf similar")
 
+    def that_explains(self) -> LoadedModel:
+        """Return it; raises DataError for what makes no lists for users, and for models that cannot tell."""
+        self.with_users()
+        try:
+            _ = self.model.explain
+        except AttributeError as error:  # which says why
+            raise DataError(f"{self.path}: {error}") from None
+        return self
+
+    def that_folds_in(self) -> LoadedModel:
+        """Return it; raises DataError for what computes no users from their ratings."""
+        return self._that("fold_in", "computes no new users from ratings; give the file of a model, or --user ID")
+
     def _that(self, has: str, why: str) -> LoadedModel:
         if not hasattr(self.model, has):
             raise DataError(f"{self.path}: a {self.archive.class_name} {why}")

@@ -17,6 +17,7 @@ from fastcf.cli._model_files import load_model
 from fastcf.cli._options import json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
 from fastcf.cli._titles import TitleFile, Titles, titles_options
+from fastcf.cli._visitors import VISITOR, history_of, rated_option
 from fastcf.errors import DataError
 
 __all__ = ["rank_table", "recommend", "similar"]
@@ -128,6 +129,7 @@ def _print(
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("-u", "--user", "users", multiple=True, metavar="ID", help="User id; may be given several times.")
+@rated_option
 @click.option("--all", "everyone", is_flag=True, help="All users of MODEL, as CSV; needs -o.")
 @number_option
 @output_option
@@ -145,6 +147,7 @@ def _print(
 def recommend(
     model: Path,
     users: tuple[str, ...],
+    rated: tuple[str, ...],
     everyone: bool,
     number: int,
     output: Path | None,
@@ -155,20 +158,22 @@ def recommend(
     as_json: bool,
     as_csv: bool,
 ) -> None:
-    """Recommend to users of MODEL what they have not rated.
+    """Recommend to users of MODEL, or to a visitor, what they have not rated.
 
     Example: fastcf recommend movies.fastcf -u 42 -u 7 -n 20
+
+    Example: fastcf recommend movies.fastcf --rated 1=5 --rated 3=4
 
     Example: fastcf recommend movies.fastcf --all -o recommended.csv
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
-    if everyone and users:
-        raise click.UsageError("--all and --user exclude each other")
+    if everyone + bool(users) + bool(rated) > 1:
+        raise click.UsageError("--user, --rated and --all exclude each other")
     if everyone and as_json:
         raise click.UsageError("--all and --json exclude each other; recommendations of all users are CSV")
-    if not everyone and not users:
-        raise click.UsageError("--user ID or --all is needed")
+    if not (everyone or users or rated):
+        raise click.UsageError("--user ID, --rated ITEM=RATING or --all is needed")
     if not everyone and output is not None:
         raise click.UsageError("--output is for --all only")
     if output is not None:
@@ -176,18 +181,21 @@ def recommend(
     loaded = load_model(model, threads).with_users()
     names = loaded.titles(titles)
     wanted = parse_ids(users, loaded.model.users_, "user")
-    if loaded.model.seen_ is None and not include_seen:
+    history = history_of(loaded, rated) if rated else None
+    if history is None and loaded.model.seen_ is None and not include_seen:
         raise DataError(f"{model}: was saved without what users have seen; add --include-seen")
     options: dict[str, Any] = {"exclude_seen": not include_seen, "min_score": min_score}
     if everyone:
         _recommend_to_all(loaded.model, number, names, output, options)
         return
+    if history is not None:
+        options["history"] = history
     _print(
-        wanted,
-        lists_of(loaded.model, wanted, number, **options),
+        wanted or [None],
+        lists_of(loaded.model, wanted or [0], number, **options),
         names,
         names=("user", "item", "score"),
-        headings=[f"For user {user}" for user in users],
+        headings=[f"For user {user}" for user in users] or [VISITOR.capitalize()],
         as_json=as_json,
         as_csv=as_csv,
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.metaestimators import available_if
 
 from fastcf._backend import host, resolve_device
 from fastcf._id_columns import as_id_column
@@ -20,7 +21,7 @@ from fastcf.models.estimator import Packed
 from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.retrieval._models import archive_of, snapshot
-from fastcf.scores import Compute, Recommender, SeenItems, State
+from fastcf.scores import Compute, Explanation, Recommender, SeenItems, State
 from fastcf.scores.lists import best_under_rules, moved_up
 from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
@@ -96,6 +97,11 @@ class _StateRanker:
         return self.state.items
 
     @property
+    def explain(self) -> Any:
+        """The method of the model; raises AttributeError with the reason where it has none."""
+        return self.model.explain
+
+    @property
     def _compute(self) -> Compute:
         return Compute(resolve_device(self.state.device, "TwoStageRecommender.recommend").module, self.n_threads)
 
@@ -115,6 +121,11 @@ class _PairRanker:
 
     ranker: Any
     items: IdMap
+
+    @property
+    def explain(self) -> Any:
+        """The method of the object; raises AttributeError where it has none."""
+        return self.ranker.explain
 
     def scores(self, users: NDArray[Any], owners: NDArray[np.int64], items: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return the predictions of pairs."""
@@ -344,6 +355,41 @@ class TwoStageRecommender(Fitted):
         if np.ndim(users) == 0:
             return RankedItems(found[0][0], scores[0], found_by[0], one(users)[0])
         return RankedItems(*found, ids)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "explain":  # not available: the ranker says why
+            return self._built.ranker.explain
+        return super().__getattr__(name)
+
+    @available_if(lambda recommender: recommender._built is None or recommender._built.ranker.explain)  # type: ignore[untyped-decorator]  # scikit-learn ships no types
+    def explain(
+        self, user: Any, items: Any, *, n: int | None = 10, by: Literal["item"] | None = None, strict: bool = False
+    ) -> Explanation | list[Explanation]:
+        """Return what a user's score of an item is made of: the explanation of the ranker, which alone orders the list.
+
+        Available where the ranker has ``explain``; which retrievers found an item, ``recommend`` says.
+
+        Parameters
+        ----------
+        user, items, n, by, strict
+            As for :meth:`fastcf.Recommender.explain`. The items need not be candidates.
+
+        Returns
+        -------
+        Explanation, or list of Explanation for several items
+            Of the ranker as it was at ``fit``: the parts add up to its score, and ``prediction`` is the item's score in
+            :class:`RankedItems`.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            As :meth:`fastcf.Recommender.explain`.
+        """
+        built: _Stages = self._fitted("explain", "recommender")
+        found: Explanation | list[Explanation] = built.ranker.explain(user, items, n=n, by=by, strict=strict)
+        return found
 
     def _merge(self, built: _Stages, users: NDArray[Any], exclude_seen: bool, n_threads: int, caller: str) -> _Merged:
         """Return the candidates of all retrievers: offsets per user, item rows, and which retrievers found them."""

@@ -18,7 +18,7 @@ from fastcf.ratings import Ratings, as_ratings
 if TYPE_CHECKING:
     from fastcf.scores.recommender import Recommender
 
-__all__ = ["COSTS", "Targets", "as_labels", "log_odds", "with_values"]
+__all__ = ["COSTS", "Targets", "as_labels", "liked", "log_odds", "with_values"]
 
 Floats = NDArray[np.float32]
 
@@ -48,6 +48,21 @@ def log_odds(labels: Floats, weights: Floats | None) -> float:
         wide = weights.astype(np.float64)
         total, ones = float(wide.sum()), float(wide @ labels)
     return float(np.log((ones + 0.5) / (total - ones + 0.5)))
+
+
+def liked(model: Any) -> tuple[float, float]:
+    """Return a rating that says of an item in a history that it was liked, and one that says the opposite.
+
+    Of a model of ratings these are the highest and the lowest, where it has a range. Those of a blend suit all members,
+    each with its threshold.
+    """
+    targets, (low, high) = model.state.targets, model.state.rating_range
+    if not (targets.choices or targets.labels):
+        return (float(high), float(low)) if np.isfinite([low, high]).all() else (1.0, 0.0)
+    threshold = targets.threshold
+    most, least = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
+    members = [liked(member) for member in getattr(model, "models_", {}).values()]
+    return max([most, *(high for high, _ in members)]), min([least, *(low for _, low in members)])
 
 
 def with_values(ratings: Ratings, values: Floats) -> Ratings:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +19,7 @@ from fastcf.data import ItemTable
 from fastcf.data.items import stored_titles
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
+from fastcf.scores.targets import liked
 from fastcf.serialization import check_finite, from_archive, load_archive
 from fastcf.serving.catalogue import Catalogue
 from fastcf.serving.messages import Rated, Scale
@@ -52,22 +53,16 @@ def _rows(ids: IdMap, wanted: Sequence[int | str]) -> NDArray[np.int32]:
 
 
 def _scale_of(model: Any) -> Scale:
-    """Return the ratings that histories of a model may have; a blend's suit all members, each with its threshold."""
+    """Return the ratings that histories of a model may have."""
     targets, (low, high) = model.state.targets, model.state.rating_range
-    if targets.choices or targets.labels:
-        threshold = targets.threshold
-        liked, disliked = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
-        members = [_scale_of(member) for member in getattr(model, "models_", {}).values()]
-        return Scale(
-            kind="labels" if targets.labels else "choices",
-            liked=max([liked, *(member.liked for member in members)]),
-            disliked=min([disliked, *(member.disliked for member in members)]),
-        )
-    if not np.isfinite([low, high]).all():
-        return Scale(kind="ratings", liked=1.0, disliked=0.0)
+    most, least = liked(model)
+    kind: Literal["ratings", "labels", "choices"]
+    kind = "labels" if targets.labels else "choices" if targets.choices else "ratings"
+    if kind != "ratings" or not np.isfinite([low, high]).all():
+        return Scale(kind=kind, liked=most, disliked=least)
     even = (step for step in (1.0, 0.5) if low % step == high % step == 0 and high - low <= _STEPS * step)
     step = next(even, (high - low) / _STEPS)
-    return Scale(kind="ratings", low=low, high=high, step=step or None, liked=high, disliked=low)
+    return Scale(kind=kind, low=low, high=high, step=step or None, liked=most, disliked=least)
 
 
 def _beyond(ids: IdMap) -> int:
@@ -240,8 +235,8 @@ class ServedModel:
         owners = np.repeat(np.arange(len(given)), [len(history) for history in given])
         rows = self.items([rated.item for rated in flat])
         known = rows >= 0
-        liked = 1.0 if self.scale is None else self.scale.liked
-        values = np.array([liked if rated.rating is None else rated.rating for rated in flat], np.float32)
+        usual = 1.0 if self.scale is None else self.scale.liked
+        values = np.array([usual if rated.rating is None else rated.rating for rated in flat], np.float32)
         pairs = owners[known] * len(self.model.items_) + rows[known]
         distinct, first = np.unique(pairs, return_index=True)
         if distinct.size < pairs.size:
