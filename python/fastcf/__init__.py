@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from fastcf._version import __version__
+from fastcf.models import FAMILIES
 
 if TYPE_CHECKING:
     from fastcf import (
@@ -49,10 +50,7 @@ if TYPE_CHECKING:
     from fastcf.serialization import load, read_metadata
     from fastcf.training.gradient_check import GradientReport, check_gradients
 
-_HOMES = {
-    "Autoencoder": "models.autoencoder",
-    "BiasModel": "models.bias",
-    "Blend": "models.blend",
+_HOMES = {name: f"models.{family}" for name, family in FAMILIES.items()} | {
     "DataError": "errors",
     "DataWarning": "errors",
     "DeviceError": "errors",
@@ -63,22 +61,10 @@ _HOMES = {
     "GradientCheckError": "errors",
     "GradientReport": "training.gradient_check",
     "IdMap": "ratings",
-    "ImplicitFactorization": "models.implicit",
-    "ItemNeighbours": "models.neighbours",
-    "ItemRegression": "models.regression",
-    "LinearAutoencoder": "models.linear",
-    "MatrixFactorization": "models.factorization",
-    "MixedRegression": "models.regression",
     "Neighbours": "scores",
-    "Popular": "models.popular",
     "Ratings": "ratings",
     "Recommendations": "scores",
     "Recommender": "scores",
-    "TemporalModel": "models.temporal",
-    "TwoTower": "models.two_tower",
-    "UserNeighbours": "models.neighbours",
-    "UserPerceptron": "models.perceptron",
-    "UserRegression": "models.regression",
     "check_gradients": "training.gradient_check",
     "evaluate": "evaluation",
     "get_num_threads": "_threads",

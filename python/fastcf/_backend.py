@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
-import sklearn
 from threadpoolctl import ThreadpoolController
 
 from fastcf import _cpu, _host, _ingest
@@ -186,7 +186,7 @@ def show_config() -> None:
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "scikit-learn": sklearn.__version__,
+        "scikit-learn": importlib.metadata.version("scikit-learn"),
         "compiler": cpu["compiler"],
         "instructions": f"{cpu['isa']} (best of this processor: {cpu['best_isa']})",
         "threads": str(cpu["threads"]),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import fastcf
+from fastcf.models import FAMILIES
 
 
 def run(code: str) -> str:
@@ -14,7 +15,7 @@ def run(code: str) -> str:
 
 
 def test_import_loads_no_library_before_a_name_is_used():
-    heavy = ("numpy", "scipy", "sklearn", "fastcf._cpu", "fastcf._ingest", "fastcf.models")
+    heavy = ("numpy", "scipy", "sklearn", "fastcf._cpu", "fastcf._ingest", "fastcf.models.estimator")
     code = f"import sys, fastcf; dir(fastcf); print([name for name in {heavy!r} if name in sys.modules])"
     assert run(code) == "[]"
 
@@ -35,8 +36,10 @@ def test_import_of_an_unknown_name_raises():
     assert run(code) == "module 'fastcf' has no attribute 'Nothing'"
 
 
-def test_import_of_load_finds_classes_that_nothing_has_imported(tmp_path):
+def test_import_of_load_is_of_the_family_in_the_file_only(tmp_path):
     path = tmp_path / "model.fastcf"
-    ratings = fastcf.data.make_ratings(20, 10, 80, random_state=0)
-    fastcf.BiasModel().fit(ratings).save(path)
-    assert run(f"import fastcf; print(type(fastcf.load({str(path)!r})).__name__)") == "BiasModel"
+    fastcf.BiasModel().fit(fastcf.data.make_ratings(20, 10, 80, random_state=0)).save(path)
+    others = sorted({f"fastcf.models.{family}" for family in FAMILIES.values()} - {"fastcf.models.bias"})
+    unused = [*others, "fastcf.retrieval", "fastcf.serving", "sklearn.linear_model", "sklearn.metrics", "torch"]
+    code = f"import sys, fastcf; model = fastcf.load({str(path)!r}); model.predict([(1, 1)]); model.recommend(1, n=3)"
+    assert run(f"{code}; print(type(model).__name__, sys.modules.keys() & {unused!r})") == "BiasModel set()"

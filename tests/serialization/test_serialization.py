@@ -315,7 +315,6 @@ def test_archive_array_checks_dtype_and_shape():
 
 
 def test_load_finds_the_registered_class(tmp_path, monkeypatch):
-    registry._register_models()  # those imported below would be known to the dictionary of this test only
     monkeypatch.setattr(registry, "_classes", {})
 
     @register
@@ -343,6 +342,9 @@ def test_load_finds_the_registered_class(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_classes", {})
     with pytest.raises(fastcf.DataError, match="toy: holds a 'Toy', unknown to this fastcf"):
         load(tmp_path / "toy")
+    for name in ("BiasModel", "Blend"):  # known without being imported
+        with pytest.raises(fastcf.DataError, match=rf"known: .*\b{name}\b"):
+            load(tmp_path / "toy")
 
 
 def test_model_file_is_plain_safetensors(tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.special import xlogy
-from sklearn.metrics import roc_auc_score
 
 from fastcf._thresholds import reaches
 
@@ -267,6 +266,8 @@ def roc_auc(y_true: npt.ArrayLike, score: npt.ArrayLike, *, sample_weight: npt.A
     counted = true if weights is None else true[weights > 0]
     if counted.min() == counted.max():
         raise ValueError(f"roc_auc: y_true must hold both labels; got {counted.size} times {counted[0]:g}")
+    from sklearn.metrics import roc_auc_score  # slow to import, and models import this module
+
     return float(roc_auc_score(true, predicted, sample_weight=weights))
 
 

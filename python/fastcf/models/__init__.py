@@ -2,18 +2,21 @@
 
 __all__ = ["FAMILIES"]
 
-FAMILIES = (
-    "autoencoder",
-    "bias",
-    "blend",
-    "factorization",
-    "implicit",
-    "linear",
-    "neighbours",
-    "perceptron",
-    "popular",
-    "regression",
-    "temporal",
-    "two_tower",
-)
-"""The families, each a module of this package."""
+FAMILIES = {
+    "Autoencoder": "autoencoder",
+    "BiasModel": "bias",
+    "Blend": "blend",
+    "ImplicitFactorization": "implicit",
+    "ItemNeighbours": "neighbours",
+    "ItemRegression": "regression",
+    "LinearAutoencoder": "linear",
+    "MatrixFactorization": "factorization",
+    "MixedRegression": "regression",
+    "Popular": "popular",
+    "TemporalModel": "temporal",
+    "TwoTower": "two_tower",
+    "UserNeighbours": "neighbours",
+    "UserPerceptron": "perceptron",
+    "UserRegression": "regression",
+}
+"""The family of each estimator: the module of this package that is imported when the class is used or loaded."""

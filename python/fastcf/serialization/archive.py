@@ -174,11 +174,19 @@ _OTHERS = {  # what files hold beside models
 }
 
 
-def _register_models() -> None:
-    """Import all families of models, and what is built on models: their classes register themselves."""
-    families = importlib.import_module("fastcf.models").FAMILIES  # higher layers, used by nothing else in this module
-    for module in (*(f"models.{family}" for family in families), "retrieval", "serving"):
-        importlib.import_module(f"fastcf.{module}")
+def _families() -> dict[str, str]:
+    families: dict[str, str] = importlib.import_module("fastcf.models").FAMILIES
+    return families
+
+
+def _register(name: str) -> None:
+    """Import the module, of a higher layer, whose class is called so in files: it registers itself."""
+    if name in _families():
+        importlib.import_module(f"fastcf.models.{_families()[name]}")
+    elif name == "NeighbourTable":
+        importlib.import_module("fastcf.serving")
+    elif name.startswith("retrieval."):
+        importlib.import_module("fastcf.retrieval")
 
 
 def register(cls: _Class) -> _Class:
@@ -263,11 +271,11 @@ def from_archive(archive: Archive) -> Any:
         If the class is unknown, or needs what the archive lacks.
     """
     if archive.class_name not in _classes:
-        _register_models()
+        _register(archive.class_name)
     if archive.class_name not in _classes:
         if archive.class_name in _OTHERS:
             raise DataError(f"{archive.path}: holds {_OTHERS[archive.class_name]}")
-        known = ", ".join(sorted(_classes)) or "none"
+        known = ", ".join(sorted({*_classes, *_families()}))
         raise DataError(
             f"{archive.path}: holds a {archive.class_name!r}, unknown to this fastcf ({__version__}; the file was "
             f"written by fastcf {archive.fastcf_version}): upgrade fastcf, or import what registers the class; "

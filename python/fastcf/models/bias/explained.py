@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
-from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from fastcf._backend import Backend, single_threaded_blas
 from fastcf.models.bias.biases import fit_biases
@@ -69,6 +67,8 @@ def row_sums(rows: NDArray[np.int32], values: Wide, weights: Wide | None, n: int
 def spread_of(matrix: Any) -> float:
     """Return the sum of the variances of features, dense or sparse."""
     if scipy.sparse.issparse(matrix):
+        from sklearn.utils.sparsefuncs import mean_variance_axis
+
         variances = mean_variance_axis(matrix, axis=0)[1]
     else:
         variances = np.var(matrix, axis=0, dtype=np.float64)
@@ -142,6 +142,8 @@ class _Side:
         sums = row_sums(self.rows, left, self.of_ratings, self.totals.size)
         if self.matrix.shape[1] > 0:
             known = self.totals > 0
+            from sklearn.linear_model import Ridge  # slow to import, and biases without features do without
+
             ridge = Ridge(alpha=self.penalty)
             ridge.fit(self.matrix[known], (sums / np.where(known, self.totals, 1))[known], self.shares[known])
             self.weights = ridge.coef_
