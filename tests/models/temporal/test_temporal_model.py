@@ -147,6 +147,8 @@ def test_temporal_times_of_predictions(ratings, model):
     at_own = model.predict(ratings)
     np.testing.assert_array_equal(model.predict(pairs, timestamps=ratings.timestamps), at_own)
     np.testing.assert_array_equal(model.predict(pairs, timestamps=ratings.timestamps.astype("datetime64[s]")), at_own)
+    np.testing.assert_array_equal(model.predict(pairs, timestamps=ratings.timestamps * 1000), at_own)  # milliseconds
+    assert model.at(START * 1000).time_ == START
     assert model.time_ == ratings.timestamps.max()
     last = np.full(len(pairs), model.time_)
     np.testing.assert_allclose(model.predict(pairs), model.predict(pairs, timestamps=last), rtol=1e-6)

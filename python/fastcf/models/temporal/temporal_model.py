@@ -28,6 +28,7 @@ from fastcf.serialization import Archive, register
 __all__ = ["TemporalModel"]
 
 _SIDES = "user", "item"
+_NO_SECONDS = 10**11  # from here on numbers are milliseconds or less, as for Ratings.from_coo
 
 
 @register
@@ -36,8 +37,8 @@ class TemporalModel(Estimator):
 
     People rate higher on one evening than on another, and items come into fashion and go out of it. Effects of a user
     in some hours and of an item in a month explain a part of that, so that the model inside learns from cleaner
-    ratings. They help where ratings of known times are predicted, of the same evening as others for example; of a time
-    after all training ratings nothing is known, and predictions are those of the model inside.
+    ratings. They help where ratings of known times are predicted, of the same evening as others for example. Periods after
+    all training ratings have no effects: predictions there are those of the model inside.
 
     The effects are shrunk means of what :class:`BiasModel` leaves of the ratings, users' and items' in turn: they
     minimise ``Σ w (y − μ − b_u − b_i − b_{u,t} − b_{i,t})² + user_reg Σ b_{u,t}² + item_reg Σ b_{i,t}²`` over the last
@@ -77,8 +78,8 @@ class TemporalModel(Estimator):
 
     Notes
     -----
-    Nothing is random but what is random in the model inside: what is held out is drawn by a fixed seed. The same bits
-    for any number of threads.
+    Only the model inside may be random: the held-out tenth is drawn by a fixed seed. The same bits for any number of
+    threads.
 
     References
     ----------
@@ -270,7 +271,7 @@ class TemporalModel(Estimator):
             If it is not a time.
         """
         state = self._fitted("at")
-        moment = int(time_vector([time], f"{type(self).__name__}.at", "time")[0])
+        moment = int(_moments([time], state.learnt.time, f"{type(self).__name__}.at", "time")[0])
         learnt = replace(state.learnt, time=moment)
         return self._with_state(state.replaced(scores=learnt.scores(), learnt=learnt))
 
@@ -291,7 +292,8 @@ class TemporalModel(Estimator):
         X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
             As for every model. Ratings with timestamps are predicted at these.
         timestamps : array-like of shape (n,), optional
-            Times of the pairs: numbers as in training, or dates. By default those of ``X``, else ``time_``.
+            Times of the pairs: numbers as in training, or dates; of milliseconds, and smaller units, seconds are made as
+            by :meth:`Ratings.from_coo`. By default those of ``X``, else ``time_``.
         history, clip, strict
             As for every model; ratings of a history count as given at ``time_``, which is also the time predicted.
         return_std : bool, default False
@@ -318,8 +320,8 @@ class TemporalModel(Estimator):
             raise ValueError(f"{caller}: timestamps must be None with a history; use at(time).predict")
         if times is None or history is not None:
             return super().predict(X, history=history, clip=clip, strict=strict)
-        moments = time_vector(times, caller, "timestamps")
         state = self._fitted("predict")
+        moments = _moments(times, state.learnt.time, caller, "timestamps")
         refuse_other_names(state.feature_names, X, caller)
         rows = pair_rows(X, state.users, state.items, caller, strict=strict, n_threads=self.n_threads)
         if moments.shape != rows[0].shape:
@@ -373,6 +375,14 @@ def _checked(model: Any, caller: str) -> Estimator:
     if targets.labels or targets.choices or model.get_params(deep=False).get("threshold") is not None:
         raise ValueError(f"{caller}: model must predict ratings, not labels or choices; got {model!r}")
     return model
+
+
+def _moments(times: Any, known: int, caller: str, name: str) -> NDArray[np.int64]:
+    """Return times in the unit of a ``known`` one of the training: in seconds, if that is, whatever numbers are."""
+    moments = time_vector(times, caller, name)
+    if moments.size and abs(known) < _NO_SECONDS <= np.abs(moments).max():
+        return time_vector(times, caller, name, "auto")
+    return moments
 
 
 def _without(ratings: Ratings, trained: Ratings, effects: tuple[PeriodEffects, PeriodEffects], last: int) -> Ratings:
