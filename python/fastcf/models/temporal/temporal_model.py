@@ -37,8 +37,8 @@ class TemporalModel(Estimator):
 
     People rate higher on one evening than on another, and items come into fashion and go out of it. Effects of a user
     in some hours and of an item in a month explain a part of that, so that the model inside learns from cleaner
-    ratings. They help where ratings of known times are predicted, of the same evening as others for example. Periods after
-    all training ratings have no effects: predictions there are those of the model inside.
+    ratings. They help where ratings of known times are predicted, of the same evening as others for example. Periods
+    after all training ratings have no effects: predictions there are those of the model inside.
 
     The effects are shrunk means of what :class:`BiasModel` leaves of the ratings, users' and items' in turn: they
     minimise ``Σ w (y − μ − b_u − b_i − b_{u,t} − b_{i,t})² + user_reg Σ b_{u,t}² + item_reg Σ b_{i,t}²`` over the last
@@ -292,8 +292,8 @@ class TemporalModel(Estimator):
         X : array-like of shape (n, 2), Ratings or SciPy sparse matrix
             As for every model. Ratings with timestamps are predicted at these.
         timestamps : array-like of shape (n,), optional
-            Times of the pairs: numbers as in training, or dates; of milliseconds, and smaller units, seconds are made as
-            by :meth:`Ratings.from_coo`. By default those of ``X``, else ``time_``.
+            Times of the pairs: numbers as in training, or dates. Milliseconds and smaller units become seconds, as in
+            :meth:`Ratings.from_coo`. By default those of ``X``, else ``time_``.
         history, clip, strict
             As for every model; ratings of a history count as given at ``time_``, which is also the time predicted.
         return_std : bool, default False
