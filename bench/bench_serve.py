@@ -17,6 +17,7 @@ import numpy as np
 
 import fastcf
 from common import write_json
+from fastcf.serving import NeighbourTable
 from serve_load import Client, Request, big_model, clients, load, memory_of, percentiles, processor_seconds, service
 
 WARM_UP = 20  # requests of a client that are not timed
@@ -95,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=200_000)
     parser.add_argument("--factors", type=int, default=64)
+    parser.add_argument("--neighbours", type=int, help="per item, in a table that /similar is answered from")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--seconds", type=float, default=3.0, help="per kind of request and round")
@@ -104,16 +106,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.fastcf"
         users = big_model(path, args.items, args.factors)
+        more = ["--reload-every", "0"]
+        if args.neighbours is not None:
+            NeighbourTable.of(fastcf.load(path), args.neighbours).save(Path(folder) / "table.fastcf")
+            more += ["--neighbours", str(Path(folder) / "table.fastcf")]
         requests = requests_of(users, args.items, np.random.default_rng(0))
         found: dict[str, Any] = {
             "items": args.items,
             "factors": args.factors,
+            "neighbours": args.neighbours,
             "load_before": load(),
             "in process": in_process(path, users),
         }
         print("in process:", json.dumps(found["in process"]))
         for workers in args.workers:
-            with service(path, "--workers", str(workers), "--reload-every", "0") as (port, pid):
+            with service(path, "--workers", str(workers), *more) as (port, pid):
                 for n in args.clients:
                     name = f"{workers} workers, {n} clients"
                     found[name] = measure(port, pid, requests, n, args.seconds, args.rounds)

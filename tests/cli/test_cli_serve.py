@@ -116,11 +116,17 @@ def model(tmp_path: Path) -> Path:
 
 def test_serve_answers_and_ends_by_ctrl_c(model: Path, tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_text("movieId,title\n" + "".join(f"{item},Film {item}\n" for item in range(40)))
-    with serving(model, "--titles", str(tmp_path / "films.csv"), "--max-n", "5", "--access-log") as (port, process):
+    more = ["--neighbours", "4"]
+    with serving(model, "--titles", str(tmp_path / "films.csv"), "--max-n", "5", "--access-log", *more) as (
+        port,
+        process,
+    ):
         wanted = fastcf.load(model).recommend(7, 3).items.tolist()
         found = asked(port, "/recommend", user=7, n=3)["items"]
         assert [(each["item"], each["title"]) for each in found] == [(item, f"Film {item}") for item in wanted]
         assert asked(port, "/model")["limits"]["n"] == 5
+        wanted = fastcf.load(model).similar_items(3, 4).ids.tolist()
+        assert [each["item"] for each in asked(port, "/similar", item=3, n=4)["items"]] == wanted
         assert "fastcf_requests_total" in asked(port, "/metrics")
         assert "<!doctype html>" in asked(port, "/")
         fastcf.LinearAutoencoder(threshold=4, reg=5.0).fit(RATINGS).save(model)

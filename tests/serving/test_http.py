@@ -23,7 +23,7 @@ pytest.importorskip("fastapi", reason="the extra fastcf[serve] is not installed"
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
-from fastcf.serving import create_app
+from fastcf.serving import NeighbourTable, create_app
 from fastcf.serving.messages import json_id
 
 N_USERS, N_ITEMS = 60, 40
@@ -220,6 +220,56 @@ def test_explain_a_blend_by_members_and_by_items(tmp_path: Path) -> None:
         assert by_item["score"] == by_member["score"]
 
 
+def test_related_items_are_looked_up_where_a_table_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, table = MODELS["ratings"], tmp_path / "table"
+    NeighbourTable.of(model, 6).save(table)
+    wanted = model.similar_items(3, 9)
+
+    def first(client: TestClient, n: int, **more: Any) -> Any:
+        return pairs_of(asked(client, "/similar", item=3, n=n, **more))
+
+    for neighbours in (6, table, NeighbourTable.of(model, 6)):
+        with served(model, tmp_path, neighbours=neighbours) as client:
+            told = client.get("/model").json()
+            assert list(told["files"]) == ["titles", "neighbours"][: 1 + (neighbours is table)]
+            assert first(client, 9) == (wanted.ids.tolist(), pytest.approx(wanted.scores.tolist()))
+            dot = model.similar_items(3, 4, metric="dot", exclude=[1])
+            assert first(client, 4, metric="dot", exclude=[1])[0] == dot.ids.tolist()
+            with monkeypatch.context() as no_model:
+                no_model.setattr(fastcf.MatrixFactorization, "similar_items", None)
+                assert first(client, 6)[0] == wanted.ids[:6].tolist()
+                assert refused(client, 404, "/similar", item=999)["argument"] == "item"
+    with served(MODELS["two stages"], tmp_path, neighbours=table) as client:  # which itself compares no items
+        assert first(client, 5)[0] == wanted.ids[:5].tolist()
+        assert "at most 6" in refused(client, 422, "/similar", item=3, n=7)["requirement"]
+        assert "cosine" in refused(client, 422, "/similar", item=3, n=5, metric="dot")["requirement"]
+        assert refused(client, 501, "/similar", item=3, n=5, exclude=[1])["argument"] == "exclude"
+
+
+def test_a_table_of_other_items_is_refused_and_a_new_one_is_served(tmp_path: Path) -> None:
+    path, table = tmp_path / "model", tmp_path / "table"
+    some = fastcf.Ratings.from_coo(*(column[RATINGS.indices < 30] for column in RATINGS.to_coo()))
+    smaller = fastcf.MatrixFactorization(3, n_epochs=1, random_state=0).fit(some)
+    smaller.save(path)
+    NeighbourTable.of(smaller, 5).save(table)
+    live = create_app(path, neighbours=table, reload_every=0).state.service.live
+    first = live.current
+    MODELS["ratings"].save(path)
+    assert live.reload_if_changed()
+    assert live.current is first
+    assert "must have the model's 40 items" in live.error
+    NeighbourTable.of(MODELS["ratings"], 5).save(table)
+    assert live.reload_if_changed()
+    assert live.error is None
+    assert live.current.beside.digests["neighbours"] != first.beside.digests["neighbours"]
+    assert live.current.similar(35, 3, "cosine").ids.tolist() == MODELS["ratings"].similar_items(35, 3).ids.tolist()
+    with pytest.raises(fastcf.DataError, match="must be a table of neighbours; is a MatrixFactorization"):
+        create_app(path, neighbours=path)
+    MODELS["two stages"].save(tmp_path / "two")
+    with pytest.raises(fastcf.DataError, match="TwoStageRecommender compares no items"):
+        create_app(tmp_path / "two", neighbours=5)
+
+
 def test_rules_of_a_file_apply_to_all_lists_and_are_watched(tmp_path: Path) -> None:
     model, rules = MODELS["ratings"], tmp_path / "rules.json"
     best = model.recommend(7, 3).items.tolist()
@@ -231,6 +281,7 @@ def test_rules_of_a_file_apply_to_all_lists_and_are_watched(tmp_path: Path) -> N
 
         assert pairs_of(asked(client, "/batch", users=[7])["lists"][0]) == pairs_of(asked(client, "/recommend", user=7))
         assert first() == best[2:]
+        before = client.get("/model").json()
         other = tmp_path / "other.json"
         other.write_text("{}")
         other.replace(rules)
@@ -239,6 +290,9 @@ def test_rules_of_a_file_apply_to_all_lists_and_are_watched(tmp_path: Path) -> N
                 break
             time.sleep(0.01)
         assert first() == best[:1]
+        after = client.get("/model").json()
+        assert (before["version"], before["files"]["titles"]) == (after["version"], after["files"]["titles"])
+        assert before["files"]["rules"] != after["files"]["rules"]
 
 
 @pytest.mark.parametrize(
@@ -450,7 +504,7 @@ def test_a_failure_of_the_server_is_answered_and_counted(tmp_path: Path, monkeyp
 
 def test_arguments_of_the_application_are_checked(tmp_path: Path) -> None:
     MODELS["biases"].save(tmp_path / "model")
-    for name in ("max_n", "max_batch", "max_body"):
+    for name in ("max_n", "max_batch", "max_body", "neighbours"):
         with pytest.raises(ValueError, match=f"create_app: {name} must be at least 1; got 0"):
             create_app(tmp_path / "model", **{name: 0})
     with pytest.raises(ValueError, match="reload_every must be at least 0 seconds"):

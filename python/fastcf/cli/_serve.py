@@ -37,6 +37,11 @@ def listening(host: str, port: int) -> socket.socket:
     return bound
 
 
+def _count_or_file(_: click.Context, __: click.Parameter, value: str | None) -> int | str | None:
+    """Return a number, or the name of a file."""
+    return int(value) if value is not None and value.isdecimal() else value
+
+
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; 0.0.0.0 is all.")
@@ -59,6 +64,12 @@ def listening(host: str, port: int) -> socket.socket:
     "--rules",
     type=click.Path(path_type=Path),
     help="JSON file of what is in stock, boosted or limited: arguments of fastcf.serving.Rules.",
+)
+@click.option(
+    "--neighbours",
+    callback=_count_or_file,
+    metavar="N|FILE",
+    help="Look up related items: N per item, computed when MODEL is loaded, or a saved NeighbourTable.",
 )
 @click.option("--max-n", type=click.IntRange(1), metavar="N", default=1000, show_default=True, help="The longest list.")
 @click.option(
@@ -87,6 +98,7 @@ def serve(
     threads: int,
     titles: TitleFile | None,
     rules: Path | None,
+    neighbours: int | str | None,
     max_n: int,
     max_batch: int,
     reload_every: float,
@@ -110,6 +122,7 @@ def serve(
     settings: dict[str, Any] = {
         "path": str(model),
         "n_threads": threads,
+        "neighbours": neighbours,
         "max_n": max_n,
         "max_batch": max_batch,
         "reload_every": reload_every,

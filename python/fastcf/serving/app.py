@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -19,10 +17,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fastcf._version import __version__
-from fastcf.data import ItemTable, read_items
-from fastcf.errors import DataError
+from fastcf.serving.beside import read_beside
 from fastcf.serving.counters import Counters
 from fastcf.serving.live import LiveModel
+from fastcf.serving.neighbours import NeighbourTable
 from fastcf.serving.refusals import (
     BodyLimit,
     Refusals,
@@ -65,6 +63,7 @@ def create_app(
     titles: str | os.PathLike[str] | None = None,
     title_columns: Mapping[str, str | int] | None = None,
     rules: Rules | str | os.PathLike[str] | None = None,
+    neighbours: NeighbourTable | int | str | os.PathLike[str] | None = None,
     n_threads: int | None = 1,
     max_n: int = Limits.n,
     max_batch: int = Limits.batch,
@@ -89,6 +88,10 @@ def create_app(
         Its columns ``id`` and ``title``, by name or number, where they are not recognised.
     rules : Rules or path-like, optional
         What lists may contain; or a JSON file of the arguments of :class:`fastcf.serving.Rules`, which is watched, too.
+    neighbours : NeighbourTable, int or path-like, optional
+        Related items to look up instead of computing them: a table of the model's items, a file of one, which is mapped
+        and watched, or how many to compute per item whenever the model is loaded, by each worker for itself. A request
+        for more neighbours, by another metric or among candidates is answered by the model.
     n_threads : int or None, default 1
         Threads of one request; None: all. Requests are answered side by side, so that more than one thread pays for
         few clients and batches only.
@@ -109,28 +112,27 @@ def create_app(
     Raises
     ------
     OSError, DataError
-        If the model, the titles or the rules cannot be read.
+        If a file cannot be read, or the neighbours are those of other items than the model's.
     ValueError
-        If a limit is less than 1, or ``reload_every`` negative.
+        If a limit or ``neighbours`` is less than 1, or ``reload_every`` negative.
     """
     caller = "create_app"
-    for name, value in (("max_n", max_n), ("max_batch", max_batch), ("max_body", max_body)):
-        if value < 1:
+    counts = {"max_n": max_n, "max_batch": max_batch, "max_body": max_body, "neighbours": neighbours}
+    for name, value in counts.items():
+        if isinstance(value, int) and value < 1:
             raise ValueError(f"{caller}: {name} must be at least 1; got {value!r}")
     if not reload_every >= 0:
         raise ValueError(f"{caller}: reload_every must be at least 0 seconds; got {reload_every!r}")
     columns: dict[str, Any] = dict(title_columns or {})
 
     def load() -> ServedModel:
-        named: ItemTable | None = None if titles is None else read_items(titles, **columns)
-        ruled = rules if rules is None or isinstance(rules, Rules) else _read_rules(rules)
-        return ServedModel.load(path, titles=named, rules=ruled, n_threads=n_threads)
+        return ServedModel.load(path, read_beside(titles, columns, rules, neighbours), n_threads=n_threads)
 
     def reloaded(served: ServedModel, error: Exception | None) -> None:
         shared.reloaded(served.version, served.loaded_at.timestamp(), error is None)
 
     shared = Counters(_PATHS, counters)
-    files = [file for file in (path, titles, rules) if file is not None and not isinstance(file, Rules)]
+    files = [file for file in (path, titles, rules, neighbours) if isinstance(file, str | os.PathLike)]
     live = LiveModel(load, files, reload_every, reloaded)
     service = Service(live, Limits(max_n, max_batch, max_body))
 
@@ -194,20 +196,6 @@ def create_app(
     app.add_middleware(BodyLimit, most=max_body)
     app.add_middleware(_Counted, counters=shared)
     return app
-
-
-def _read_rules(path: str | os.PathLike[str]) -> Rules:
-    """Return the rules of a JSON file; raises DataError where it holds none."""
-    try:
-        given = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(given, dict):
-            raise ValueError(f"must be a JSON object; got {type(given).__name__}")
-        unknown = sorted(given.keys() - inspect.signature(Rules).parameters.keys())
-        if unknown:
-            raise ValueError(f"must hold arguments of fastcf.serving.Rules only; got {', '.join(unknown)}")
-        return Rules(**given)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{os.fspath(path)}: is no file of rules: {error}") from error
 
 
 class _Counted:

@@ -278,6 +278,9 @@ class ModelAnswer(_Answer):
     lacks: dict[str, str] = Field(description="What this model cannot do (501), and why.")
     limits: dict[str, int]
     metadata: dict[str, Any] = Field(description="The metadata of the model's file.")
+    files: dict[str, str] = Field(
+        description="Digests of files beside the model's: titles, rules, neighbours; new ones when replaced."
+    )
 
 
 class HealthAnswer(_Answer):

@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from typing import Any, Literal
@@ -15,20 +15,22 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
-from fastcf.data import ItemTable
 from fastcf.data.items import stored_titles
 from fastcf.errors import DataError
 from fastcf.ids import IdMap
+from fastcf.scores import Neighbours
 from fastcf.scores.targets import liked
-from fastcf.serialization import check_finite, from_archive, load_archive
+from fastcf.serialization import Archive, check_finite, from_archive, load_archive
+from fastcf.serving.beside import Beside
 from fastcf.serving.catalogue import Catalogue
 from fastcf.serving.messages import Rated, Scale
+from fastcf.serving.neighbours import NeighbourTable
 from fastcf.serving.refusals import RequestError
-from fastcf.serving.rules import Rules
 
 __all__ = ["ServedModel"]
 
 _INTEGER = re.compile(r"0|-?[1-9]\d*", re.ASCII)
+_ALONE = Beside()
 _STEPS = 20  # of ratings, at most, that a person can choose among
 
 
@@ -65,6 +67,22 @@ def _scale_of(model: Any) -> Scale:
     return Scale(kind=kind, low=low, high=high, step=step or None, liked=most, disliked=least)
 
 
+def _neighbours_of(
+    model: Any, given: NeighbourTable | int | None, archive: Archive, n_threads: int | None
+) -> NeighbourTable | None:
+    """Return a table of the neighbours of a model's items: the one that is given, or so many as are to be computed."""
+    if isinstance(given, int):
+        if not hasattr(model, "similar_items"):
+            raise DataError(f"{archive.path}: neighbours must be a table's: a {archive.class_name} compares no items")
+        return NeighbourTable.of(model, given, n_threads=n_threads)
+    if given is not None and given.items_ != model.items_:
+        raise DataError(
+            f"{archive.path}: the table of neighbours must have the model's {len(model.items_)} items; it is of "
+            f"{len(given.items_)} others: make it again, by NeighbourTable.of(model)"
+        )
+    return given
+
+
 def _beyond(ids: IdMap) -> int:
     return int(ids.ids.max()) + 1 if len(ids) else 0
 
@@ -85,8 +103,8 @@ class ServedModel:
         The caller's own, in its file.
     catalogue : Catalogue
         Its items and their titles.
-    rules : Rules or None
-        What lists may contain.
+    beside : Beside
+        Rules, and neighbours of the model's items, where there are any.
     loaded_at : datetime
         When it was loaded, UTC.
     """
@@ -97,16 +115,15 @@ class ServedModel:
     version: str
     metadata: dict[str, Any]
     catalogue: Catalogue
-    rules: Rules | None
+    beside: Beside
     loaded_at: datetime
 
     @classmethod
     def load(
         cls,
         path: str | os.PathLike[str],
+        beside: Beside = _ALONE,
         *,
-        titles: ItemTable | None = None,
-        rules: Rules | None = None,
         n_threads: int | None = None,
     ) -> ServedModel:
         """Map a model file, and verify it.
@@ -115,10 +132,8 @@ class ServedModel:
         ----------
         path : path-like
             The file.
-        titles : ItemTable, optional
-            Titles of its items; by default those that the file holds.
-        rules : Rules, optional
-            What lists may contain.
+        beside : Beside, optional
+            Titles, rules and neighbours; titles are by default those that the file holds.
         n_threads : int, optional
             Threads of one request.
 
@@ -129,7 +144,7 @@ class ServedModel:
         Raises
         ------
         OSError, DataError
-            As :func:`fastcf.load`.
+            As :func:`fastcf.load`; and if the neighbours are those of other items, or the model compares none.
         """
         archive = load_archive(path, mmap=True, verify=True)
         check_finite(archive)
@@ -137,10 +152,11 @@ class ServedModel:
         if not hasattr(model, "recommend"):
             raise DataError(f"{os.fspath(path)}: holds a {archive.class_name}, which makes no lists for users")
         model.set_params(n_threads=n_threads)
-        if titles is None:
-            titles = stored_titles(archive, model.items_)
+        titles = stored_titles(archive, model.items_) if beside.titles is None else beside.titles
         known = None if titles is None else titles.title_of(model.items_.ids).tolist()
         seen = getattr(model, "seen_", None)
+        if beside.rules is not None:
+            beside.rules.prepare(model)
         counts = None if seen is None else np.bincount(seen.indices, minlength=len(model.items_))
         return cls(
             model,
@@ -149,7 +165,7 @@ class ServedModel:
             archive.digest,
             archive.metadata,
             Catalogue(model.items_, known, counts),
-            None if rules is None else rules.prepare(model),
+            replace(beside, titles=None, neighbours=_neighbours_of(model, beside.neighbours, archive, n_threads)),
             datetime.now(timezone.utc),
         )
 
@@ -163,7 +179,7 @@ class ServedModel:
         name, missing = self.class_name, {}
         if not hasattr(self.model, "predict"):
             missing["predict"] = f"{name} makes lists, and predicts no pairs"
-        if not hasattr(self.model, "similar_items"):
+        if not hasattr(self.model, "similar_items") and self.beside.neighbours is None:
             missing["similar"] = f"{name} has neither vectors of items nor weights between them"
         try:
             _ = self.model.explain
@@ -185,6 +201,21 @@ class ServedModel:
         """Refuse a request that needs what the model lacks."""
         if ability in self.lacks:
             raise RequestError(501, argument, "must be something that the model can", ability, self.lacks[ability])
+
+    def similar(self, item: Any, n: int, metric: str, **filters: Any) -> Neighbours:
+        """Return the items nearest to one: from the table of neighbours where it has them, else by the model.
+
+        Raises ValueError where neither can.
+        """
+        table = self.beside.neighbours
+        if isinstance(table, NeighbourTable):
+            fits = metric == table.metric and n <= table.rows_.shape[1] and not filters
+            if fits or not hasattr(self.model, "similar_items"):
+                if metric != table.metric:
+                    raise ValueError(f"similar: metric must be {table.metric!r}, that of the table; got {metric!r}")
+                return table.similar_items(item, n)
+        found: Neighbours = self.model.similar_items(item, n, metric=metric, **filters)
+        return found
 
     @cached_property
     def scale(self) -> Scale | None:

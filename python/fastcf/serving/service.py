@@ -107,8 +107,8 @@ class Service:
         """Return the lists of users or, where there are none, of histories."""
         self._check_n(asked.n)
         options: dict[str, Any] = {"exclude_seen": asked.exclude_seen}
-        if served.rules is not None:
-            options["rules"] = served.rules
+        if served.beside.rules is not None:
+            options["rules"] = served.beside.rules
         if asked.min_score is not None:
             served.need("min_score", "min_score")
             options["min_score"] = asked.min_score
@@ -144,7 +144,7 @@ class Service:
             raise _unknown("item", asked.item)
         options = self._filters(served, asked, False)
         own = served.model.items_.id_at(int(row))
-        found = _by_model("item", served.model.similar_items, own, asked.n, metric=asked.metric, **options)
+        found = _by_model("item", served.similar, own, asked.n, asked.metric, **options)
         items = _listed(served, found.ids, found.scores)
         return SimilarAnswer(
             version=served.version, item=json_id(own), title=served.catalogue.title(int(row)), items=items
@@ -276,6 +276,7 @@ class Service:
             lacks=served.lacks,
             limits=asdict(self.limits),
             metadata=served.metadata,
+            files=dict(served.beside.digests),
         )
 
     async def health(self) -> HealthAnswer:
