@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "core/parallel.h"
 #include "cpu/top_list.h"
@@ -159,6 +160,44 @@ void top_candidates(VectorView<const std::int64_t> indptr, VectorView<const floa
                 out[j] = j < found ? begin + rank_index(buffer[static_cast<std::size_t>(j)]) : -1;
         }
     });
+}
+
+void within_quotas(MatrixView<const std::int32_t> items, const Quotas& quotas, MatrixView<std::int64_t> places) {
+    constexpr const char* kCaller = "within_quotas";
+    check(!quotas.indptr.empty(), kCaller, ": indptr must have at least one entry; got 0");
+    check(places.rows == items.rows, kCaller, ": the output must have one row per list (", items.rows, "); got ",
+          places.rows);
+    const std::int64_t n_items = quotas.indptr.size - 1, n_categories = quotas.most.size;
+    std::vector<std::int64_t> taken(static_cast<std::size_t>(n_categories));
+    // Rows of categories are checked where they are read: a look at all of them would cost more than the lists.
+    const auto categories_of = [&](std::int32_t item) {
+        check(item < n_items, kCaller, ": items must lie in [-1, ", n_items, "); got ", item);
+        const std::int64_t begin = quotas.indptr[item], end = quotas.indptr[item + 1];
+        check(0 <= begin && begin <= end && end <= quotas.categories.size, kCaller,
+              ": indptr must not decrease, from 0 to the number of categories of items (", quotas.categories.size,
+              "); got ", begin, " and ", end, " for item ", item);
+        return std::span<const std::int32_t>(quotas.categories.data + begin, static_cast<std::size_t>(end - begin));
+    };
+    for (std::int64_t user = 0; user < items.rows; ++user) {
+        const std::int32_t* list = items.row(user);
+        std::int64_t* out = places.row(user);
+        std::int64_t n = 0;
+        for (std::int64_t column = 0; column < items.cols && n < places.cols; ++column) {
+            if (list[column] < 0) continue;
+            const auto own = categories_of(list[column]);
+            const bool full = std::any_of(own.begin(), own.end(), [&](std::int32_t one) {
+                check(0 <= one && one < n_categories, kCaller, ": categories must lie in [0, ", n_categories, "); got ",
+                      one);
+                return taken[static_cast<std::size_t>(one)] >= quotas.most[one];
+            });
+            if (full) continue;
+            for (const std::int32_t one : own) ++taken[static_cast<std::size_t>(one)];
+            out[n++] = column;
+        }
+        for (std::int64_t j = 0; j < n; ++j)
+            for (const std::int32_t one : categories_of(list[out[j]])) taken[static_cast<std::size_t>(one)] = 0;
+        std::fill(out + n, out + places.cols, std::int64_t{-1});
+    }
 }
 
 }  // namespace fastcf

@@ -1,5 +1,5 @@
-// Lists of candidates: merged for each user without what was seen, and the best of each user. No device has its own
-// version: the lists are short, the work is sorting, and both ends live on the host.
+// Lists of candidates: merged for each user without what was seen, the best of each user, and the best within quotas.
+// No device has its own version: the lists are short, the work is sorting, and both ends live on the host.
 #pragma once
 
 #include <algorithm>
@@ -66,6 +66,23 @@ MergedCandidates merge_candidates(const MergeQuery& query);
 // where there are fewer. An entry of score NaN is none. Deterministic; O(entries) and the sorting of n per user.
 void top_candidates(VectorView<const std::int64_t> indptr, VectorView<const float> scores,
                     MatrixView<std::int64_t> entries, int n_threads);
+
+// The categories of items, and how many items of each a list may have.
+struct Quotas {
+    VectorView<const std::int64_t> indptr;      // (n_items + 1,)
+    VectorView<const std::int32_t> categories;  // those of item i, distinct, are at indptr[i]:indptr[i + 1]
+    VectorView<const std::int64_t> most;        // (n_categories,)
+};
+
+// places(u, j): the column in row u of `items` of the j-th item that passes; -1 where there are fewer. Items come best
+// first, -1 among them is none. An item passes if none of its categories has as many passed items as it may have, and
+// then counts in all of its categories.
+//
+//   deterministic yes; one thread
+//   cost          O(items walked and their categories): 2 loads each from tables of all items, which miss the cache
+//
+// Throws std::invalid_argument for shapes that disagree, items and categories that do not exist.
+void within_quotas(MatrixView<const std::int32_t> items, const Quotas& quotas, MatrixView<std::int64_t> places);
 
 inline void check_merge(const MergeQuery& query) {
     constexpr const char* kCaller = "merge_candidates";

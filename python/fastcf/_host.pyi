@@ -20,6 +20,9 @@ def merge_candidates(
 def top_candidates(
     indptr: NDArray[np.int64], scores: NDArray[np.float32], n: int, n_threads: int = 0
 ) -> NDArray[np.int64]: ...
+def within_quotas(
+    items: NDArray[np.int32], indptr: NDArray[np.int64], categories: NDArray[np.int32], most: NDArray[np.int64], n: int
+) -> NDArray[np.int64]: ...
 def feature_effects(
     indptr: NDArray[np.int64],
     indices: NDArray[np.int32],

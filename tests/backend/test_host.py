@@ -14,6 +14,7 @@ HOST_ONLY = {
     "perceptron_predict",
     "regress_rows",
     "top_candidates",
+    "within_quotas",
 }
 
 

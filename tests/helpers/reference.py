@@ -20,6 +20,7 @@ __all__ = [
     "symmetric_uniform",
     "top_candidates",
     "topk",
+    "within_quotas",
 ]
 
 
@@ -379,6 +380,19 @@ def top_candidates(rows, n):
         sorted((e for e, score in enumerate(row) if score == score), key=lambda e, row=row: (-row[e], e))[:n]
         for row in rows
     ]
+
+
+def within_quotas(items, own, most, n):
+    """Return, per list of items, the places of the first n that pass: none of their categories (own) is full yet."""
+    found = []
+    for row in items:
+        taken, places = np.zeros(len(most), int), []
+        for place, item in enumerate(row):
+            if item >= 0 and len(places) < n and (taken[own[int(item)]] < most[own[int(item)]]).all():
+                taken[own[int(item)]] += 1
+                places.append(place)
+        found.append(places + [-1] * (n - len(places)))
+    return found
 
 
 def implicit_rows(indptr, indices, weights, Q, penalties, unobserved):

@@ -98,6 +98,41 @@ def test_candidates_best_equal_reference(seed, n_users, length, n):
         assert row.tolist() == [int(begin) + e for e in best] + [-1] * (n - len(best))
 
 
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0, 1, 33]),
+    st.sampled_from([0, 1, 32, 200]),
+    st.sampled_from([0, 1, 10, 250]),
+)
+def test_candidates_within_quotas_equal_reference(seed, m, depth, n):
+    rng = np.random.default_rng(seed)
+    own = [np.unique(rng.integers(0, 9, rng.integers(0, 4))) for _ in range(50)]
+    indptr, categories = compressed(own, np.int32)
+    items = np.stack([rng.integers(-1, 50, depth) for _ in range(m)]) if m else np.empty((0, depth))
+    most = rng.integers(0, 6, 9)
+    got = _host.within_quotas(items.astype(np.int32), indptr, categories, most, n)
+    assert got.tolist() == reference.within_quotas(items, own, most, n)
+
+
+QUOTAS = {"items": np.int32([[1, 0]]), "indptr": np.int64([0, 2, 3]), "categories": np.int32([0, 1, 0])}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"items": np.int32([[2]])}, r"items must lie in \[-1, 2\); got 2"),
+        ({"indptr": np.int64([0, 2, 4])}, r"indptr must not decrease, .* \(3\); got 2 and 4 for item 1"),
+        ({"indptr": np.int64([0, 2, 1])}, "got 2 and 1 for item 1"),
+        ({"indptr": np.int64([])}, "indptr must have at least one entry; got 0"),
+        ({"categories": np.int32([0, 2, 0])}, r"categories must lie in \[0, 2\); got 2"),
+        ({"n": -1}, "n must not be negative; got -1"),
+    ],
+)
+def test_candidates_bad_quotas_raise(arguments, message):
+    with pytest.raises(ValueError, match=f"within_quotas: .*{message}"):
+        _host.within_quotas(**{**QUOTAS, "most": np.int64([5, 5]), "n": 2, **arguments})
+
+
 LISTS = {
     "list_indptr": np.int64([0, 2]),
     "list_items": np.int32([3, 1]),

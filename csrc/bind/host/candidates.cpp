@@ -65,6 +65,24 @@ py::array_t<std::int64_t> top_arrays(const Array<std::int64_t>& indptr, const Ar
     return entries;
 }
 
+py::array_t<std::int64_t> place_arrays(const Array<std::int32_t>& items, const Array<std::int64_t>& indptr,
+                                       const Array<std::int32_t>& categories, const Array<std::int64_t>& most,
+                                       std::int64_t n) {
+    const char* caller = "within_quotas";
+    const auto lists = matrix_in<std::int32_t>(items, caller, "items");
+    const Quotas quotas{vector_in<std::int64_t>(indptr, caller, "indptr"),
+                        vector_in<std::int32_t>(categories, caller, "categories"),
+                        vector_in<std::int64_t>(most, caller, "most")};
+    check(n >= 0, caller, ": n must not be negative; got ", n);
+    py::array_t<std::int64_t> places({lists.rows, n});
+    const MatrixView<std::int64_t> view{places.mutable_data(), lists.rows, n, n};
+    {
+        const ReleasedGil release;
+        within_quotas(lists, quotas, view);
+    }
+    return places;
+}
+
 }  // namespace
 
 void register_candidates(py::module_& module) {
@@ -73,6 +91,8 @@ void register_candidates(py::module_& module) {
                py::arg("seen_indices") = py::none(), py::arg("limit") = -1, py::arg("n_threads") = 0);
     module.def("top_candidates", &top_arrays, py::arg("indptr"), py::arg("scores"), py::arg("n"),
                py::arg("n_threads") = 0);
+    module.def("within_quotas", &place_arrays, py::arg("items"), py::arg("indptr"), py::arg("categories"),
+               py::arg("most"), py::arg("n"));
 }
 
 }  // namespace fastcf::bind

@@ -9,9 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._backend import host
 from fastcf.ids import IdMap
 from fastcf.scores.protocol import Found, Offset, Rows
-from fastcf.scores.seen import SeenItems
+from fastcf.scores.seen import SeenItems, chosen_rows
 
 __all__ = ["ItemRules", "Quotas", "RuleSet"]
 
@@ -27,39 +28,22 @@ class Quotas:
 
     Attributes
     ----------
-    categories : ndarray of shape (n_items,), int32
-        The category of each item, -1 where it has none, which is not limited.
+    categories : SeenItems
+        The categories of each item, as compressed rows; items without any are not limited.
     most : ndarray of shape (n_categories,), int64
         The largest number of items of each category.
     """
 
-    categories: Rows
+    categories: SeenItems
     most: NDArray[np.int64]
 
     def places(self, items: Rows, n: int) -> NDArray[np.int64]:
         """Return where the first ``n`` items of lists are that quotas let pass, (m, n); -1 where there are fewer.
 
-        ``items`` are rows of items, best first, -1 where lists have ended. An item passes unless as many better ones of
-        its category have.
+        ``items`` are rows of items, best first, -1 where lists have ended. An item passes unless one of its categories
+        has as many better ones that passed as it may have.
         """
-        m, depth = items.shape
-        there = items >= 0
-        category = np.where(there, self.categories[np.where(there, items, 0)], -1)
-        order = np.argsort(category, axis=1, kind="stable")
-        ordered = np.take_along_axis(category, order, axis=1)
-        first = np.ones((m, depth), bool)
-        first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-        column = np.arange(depth)
-        better = column - np.maximum.accumulate(np.where(first, column, 0), axis=1)  # of the same category
-        limit = np.where(ordered >= 0, self.most[ordered], depth) if self.most.size else depth
-        passes = np.empty((m, depth), bool)
-        np.put_along_axis(passes, order, better < limit, axis=1)
-        passes &= there
-        place = np.cumsum(passes, axis=1) - 1
-        owners, columns = np.nonzero(passes & (place < n))
-        places = np.full((m, n), -1, np.int64)
-        places[owners, place[owners, columns]] = columns
-        return places
+        return host.within_quotas(np.ascontiguousarray(items), *self.categories, self.most, n)
 
     def best(self, search: Search, m: int, n: int, n_items: int) -> Found:
         """Return the best ``n`` items of ``m`` users within quotas; -1 and -inf where there are fewer.
@@ -93,13 +77,17 @@ class Quotas:
         return found, scores
 
     def _surplus(self, found: Rows) -> NDArray[np.bool_]:
-        """Return which items lists cannot have for their categories are full, (m, n_items), those in them excepted."""
+        """Return which items lists cannot have, (m, n_items): not in them, and of a category that is full."""
         owners, columns = np.nonzero(found >= 0)
         rows = found[owners, columns]
-        taken = np.zeros((len(found), self.most.size + 1), np.int64)  # the last for items without a category
-        np.add.at(taken, (owners, self.categories[rows]), 1)
-        full = taken >= np.append(self.most, np.iinfo(np.int64).max)
-        surplus: NDArray[np.bool_] = full[:, self.categories]
+        indptr, categories = self.categories
+        offsets, entries = chosen_rows(indptr, rows)
+        taken = np.zeros((len(found), self.most.size), np.int64)
+        np.add.at(taken, (np.repeat(owners, np.diff(offsets)), categories[entries]), 1)
+        full = taken >= self.most
+        surplus = np.zeros((len(found), indptr.size - 1), bool)
+        limited = np.flatnonzero(np.diff(indptr))
+        surplus[:, limited] = np.logical_or.reduceat(full[:, categories], indptr[limited], axis=1)
         surplus[owners, rows] = False
         return surplus
 

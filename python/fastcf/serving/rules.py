@@ -43,15 +43,16 @@ class Rules:
     boosts : mapping of item id to float, or tuple (items, values), optional
         What is added to the score of items before they are ranked, in units of the score: stars for a model of ratings,
         log-odds for a model of labels, whose odds are multiplied by ``exp(boost)``. Finite numbers; below 0 they bury.
-    categories : mapping of item id to category, or tuple (items, categories), optional
-        The category of items, integers or strings. Items that are left out have none, and are not limited.
+    categories : mapping of item id to category or categories, or tuple (items, categories), optional
+        The category of items, integers or strings, or a list of several, such as genres; of a tuple, an item may also
+        be named several times. Items that are left out have none, and are not limited.
     quotas : int, or mapping of category to int, optional
-        The most items of one category in a list: of each, or of those that are named.
+        The most items of one category in a list: of each, or of those that are named. An item of several counts in all.
 
     Raises
     ------
     TypeError, ValueError
-        If ids are neither integers nor strings, an item has two boosts or two categories, a boost is not finite, a
+        If ids are neither integers nor strings, an item has two boosts, a boost is not finite, a
         quota is no count, or there are quotas without categories or categories without quotas.
 
     Notes
@@ -61,7 +62,7 @@ class Rules:
     into its opposite. The scores of a list are the model's predictions, without boosts, so that they may rise within a
     list.
 
-    A list with quotas is the best one: items are taken from the best on, and an item is passed over if its category is
+    Of a list with quotas, items are taken from the best on, and an item is passed over if one of its categories is
     full. Where many of the best are passed over, the search is repeated with longer lists.
 
     What single users do not get goes by user ids, also of users whose ids come with a ``history`` of ``Ratings``; users
@@ -154,9 +155,10 @@ class Rules:
             offset = self._offset(items, where)
         if self._limits is not None:
             ids, codes, most = self._limits
-            category = np.full(len(items), -1, np.int32)
-            _assign(category, items.find(ids, f"{where}: categories"), codes)
-            quotas = Quotas(category, most)
+            rows = items.find(ids, f"{where}: categories")
+            known = rows >= 0
+            own = compressed(rows[known].astype(np.int64), codes[known], len(items), most.size)
+            quotas = Quotas(own.read_only(), most)
         if self._dismissed is None:
             return ItemRules(offset, quotas)
         users, owners, column = self._dismissed
@@ -234,11 +236,28 @@ def _boosts(given: Any) -> tuple[IdMap, NDArray[np.float32]] | None:
     return _items_of(ids, "boosts", added.size), added
 
 
-def _limits(categories: Any, quotas: Any) -> tuple[IdMap, NDArray[np.int32], NDArray[np.int64]]:
+def _one_each(ids: Any, labels: Any) -> tuple[Any, Any]:
+    """Return items and a category of each; an item of several comes several times."""
+    several = list, tuple, set, frozenset
+    if not (isinstance(labels, list | tuple) and any(isinstance(each, several) for each in labels)):
+        return ids, labels
+    lists = [list(each) if isinstance(each, several) else [each] for each in labels]
+    column = ids.ids if isinstance(ids, IdMap) else ids
+    _same_size(len(column), len(lists))
+    pairs = [(item, label) for item, own in zip(column, lists, strict=True) for label in own]
+    return [item for item, _ in pairs], [label for _, label in pairs]
+
+
+def _same_size(n_items: int, n_categories: int) -> None:
+    if n_items != n_categories:
+        raise ValueError(f"{_CALLER}: categories must be one entry per item; got {n_categories} for {n_items} items")
+
+
+def _limits(categories: Any, quotas: Any) -> tuple[IdColumn, NDArray[np.int32], NDArray[np.int64]]:
     """Return items, the codes of their categories, and the most items of each category."""
-    ids, labels = _pair(categories, "categories")
-    column = _column(labels, "categories: categories")
-    items = _items_of(ids, "categories", column.size)
+    ids, labels = _one_each(*_pair(categories, "categories"))
+    items, column = _column(ids, "categories: items"), _column(labels, "categories: categories")
+    _same_size(items.size, column.size)
     kinds = distinct(column)
     codes = kinds.find(column, f"{_CALLER}: categories")
     most = np.full(len(kinds), np.iinfo(np.int64).max)
