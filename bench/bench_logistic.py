@@ -33,11 +33,13 @@ from fastcf.models.bias import label_biases
 from fastcf.scores import Targets
 from fastcf.solvers import SGD
 
-NO_FACTORS = {"n_factors": 1, "init_scale": 1e-30}  # such factors have almost no gradient: they stay almost zero
+ZERO = SGD(rated_input=False)  # rows around zero, not around centres
+NO_FACTORS = {"n_factors": 1, "init_scale": 1e-30, "solver": ZERO}  # without a gradient, or almost: they stay near zero
 NETWORK = "autoencoder"  # a setting: of Autoencoder instead of MatrixFactorization
 MODELS: dict[str, dict[str, Any]] = {
     "biases alone": NO_FACTORS,
     "sgd": {},
+    "sgd, rows around zero": {"solver": ZERO},
     "minibatch": {"solver": "minibatch"},
     "gd": {"solver": "gd"},
     "Autoencoder": {NETWORK: True},
@@ -58,19 +60,25 @@ MADE_UP: dict[str, tuple[int, int, int, dict[str, Any]]] = {
 STEEPEST = (
     "slope at the base rate"  # the unit of z as at the base rate, where it is steepest, instead of the mean slope
 )
-BEFORE = {STEEPEST: True, "reg": 0.75, "reg_scaling": 0.5, "solver": SGD(0.12)}  # one penalty for all sets
+BEFORE = {
+    STEEPEST: True,
+    "reg": 0.75,
+    "reg_scaling": 0.5,
+    "solver": SGD(0.12, rated_input=False),
+}  # one penalty for all sets
 SETTINGS: list[dict[str, Any]] = [
     NO_FACTORS,
     {},
+    {"solver": ZERO},
     {STEEPEST: True, **NO_FACTORS},
     BEFORE,
     {**BEFORE, STEEPEST: False},
-    {"reg_scaling": 0.5, "solver": SGD(0.12)},
-    {"reg_scaling": 0.6},
-    {"solver": SGD(0.06)},
-    {"solver": SGD(0.12)},
-    {"n_epochs": 20},
-    {"n_factors": 32},
+    {"reg_scaling": 0.5, "solver": SGD(0.12, rated_input=False)},
+    {"solver": ZERO, "reg_scaling": 0.6},
+    {"solver": SGD(0.06, rated_input=False)},
+    {"solver": SGD(0.12, rated_input=False)},
+    {"solver": ZERO, "n_epochs": 20},
+    {"solver": ZERO, "n_factors": 32},
 ]
 NETWORK_SETTINGS: list[dict[str, Any]] = [
     {NETWORK: True, **options}
@@ -81,6 +89,11 @@ NETWORK_SETTINGS: list[dict[str, Any]] = [
         {"orientation": "user"},
     )
 ]
+
+
+def threshold_of(ratings: np.ndarray) -> float:
+    """Return the least rating of label 1."""
+    return 4.0 if ratings.max() <= 5 else 8.0
 
 
 def fit(ratings: fastcf.Ratings, threshold: float, options: dict[str, Any], seed: int) -> Any:
@@ -114,7 +127,7 @@ def measure_settings(folder: Path, n_folds: int, settings: list[dict[str, Any]],
         for name, parts in sets.items():
             found = []
             for fold, (ratings, X, y) in enumerate(parts):
-                threshold = 4.0 if y.max() <= 5 else 8.0
+                threshold = threshold_of(y)
                 model = fit(ratings, threshold, options, fold)
                 p = model.predict(X)
                 found.append((log_loss(y >= threshold, p), roc_auc(y >= threshold, p), float(model.reg_)))
@@ -174,7 +187,7 @@ def main() -> None:
     print("| set | model | test log-loss | sd | AUC | accuracy | fit, seconds |\n|---|---|---|---|---|---|---|")
     for folder in sets_of(arguments.folder):
         train, test = split(read_log(folder))
-        threshold = 4.0 if train.ratings.max() <= 5 else 8.0
+        threshold = threshold_of(train.ratings)
         base = float((train.ratings >= threshold).mean())
         results[folder.name] = {"threshold": threshold, "base_rate": base, "test": len(test.ratings), "models": {}}
         for name, options in {"BiasModel of labels": None, **MODELS}.items():

@@ -18,7 +18,7 @@ from fastcf.ratings import Ratings, as_ratings
 if TYPE_CHECKING:
     from fastcf.scores.recommender import Recommender
 
-__all__ = ["COSTS", "Targets", "as_labels", "liked", "log_odds", "with_values"]
+__all__ = ["COSTS", "Targets", "as_labels", "liked", "log_odds", "logistic_bound", "with_values"]
 
 Floats = NDArray[np.float32]
 
@@ -63,6 +63,17 @@ def liked(model: Any) -> tuple[float, float]:
     most, least = (1.0, 0.0) if threshold is None else (threshold, threshold - 1)
     members = [liked(member) for member in getattr(model, "models_", {}).values()]
     return max([most, *(high for high, _ in members)]), min([least, *(low for _, low in members)])
+
+
+def logistic_bound(z: NDArray[Any]) -> NDArray[Any]:
+    """Return ``a = (σ(z) − ½) / z``, the curvature of the quadratic bound of the logistic cost that touches it at z.
+
+    The bound of the cost of label y is ``½ a (z − (y − ½) / a)²`` and a constant (T. Jaakkola and M. Jordan, "Bayesian
+    parameter estimation via variational methods", Statistics and Computing 10, 2000).
+    """
+    size = np.maximum(np.abs(z), 1e-3)  # the limit at 0 is reached long before
+    bound: NDArray[Any] = np.tanh(size / 2) / (2 * size)
+    return bound
 
 
 def with_values(ratings: Ratings, values: Floats) -> Ratings:

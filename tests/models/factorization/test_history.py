@@ -28,7 +28,7 @@ SOLVERS = {
     "gd": GradientDescent(batch_size="whole"),
     "nesterov": GradientDescent(Nesterov(), batch_size="whole"),
 }
-BOTH = [name for name in SOLVERS if not name.startswith("als") and "centres" not in name]
+BOTH = [name for name in SOLVERS if not name.startswith("als")]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "weighted"])

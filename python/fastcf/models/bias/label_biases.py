@@ -11,7 +11,7 @@ from scipy.special import expit
 from fastcf._backend import Backend
 from fastcf.models.bias.biases import fit_biases
 from fastcf.ratings import Ratings
-from fastcf.scores.targets import log_odds
+from fastcf.scores.targets import log_odds, logistic_bound
 
 __all__ = ["LabelBiases", "fit_label_biases", "log_odds_of_rows", "start_label_biases"]
 
@@ -102,15 +102,12 @@ def log_odds_of_rows(
 ) -> Floats:
     """Return the b that minimise ``Σ w (softplus(o + b_r) − y (o + b_r)) + reg/2 Σ b²``, from where they start.
 
-    Each step goes to the lowest point of a parabola that lies above the cost and touches it (T. Jaakkola and
-    M. Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10, 2000): no step
-    raises it.
+    Each step goes to the lowest point of a parabola that lies above the cost and touches it: no step raises it.
     """
     bias = start.astype(np.float64)
     for _ in range(_ROUNDS):
         z = offsets + bias[rows]
-        size = np.maximum(np.abs(z), 1e-3)  # the limit at 0 is reached long before
-        curvature, slope = np.tanh(size / 2) / (2 * size), labels - expit(z)
+        curvature, slope = logistic_bound(z), labels - expit(z)
         if weights is not None:
             curvature, slope = curvature * weights, slope * weights
         total = np.bincount(rows, curvature, bias.size) + reg

@@ -12,6 +12,7 @@ from fastcf.scores import Breakdown, FactorScores, State
 from fastcf.scores.normal_equations import shares_of_ratings
 from fastcf.scores.protocol import Rows
 from fastcf.scores.results import ids_of
+from fastcf.scores.targets import logistic_bound
 
 __all__ = ["NO_RATINGS", "bounds_of_labels", "breakdown_of_draws", "breakdown_of_ratings"]
 
@@ -119,9 +120,7 @@ def _relative_noise(scores: FactorScores, user: int) -> float:
 def bounds_of_labels(scores: FactorScores, user: int, rated: Rows) -> Wide:
     """Return ``(σ(z) − ½) / z`` at the scores z of a user's entries."""
     z = scores.item_vectors_of(rated) @ scores.user_factors[user] + _offsets(scores, rated) + scores.user_bias[user]
-    size = np.maximum(np.abs(z), 1e-3)  # the limit at 0 is reached long before
-    bounds: Wide = np.tanh(size / 2) / (2 * size)
-    return bounds
+    return logistic_bound(z)
 
 
 def _offsets(scores: FactorScores, rated: Rows) -> Wide:

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.models.factorization.problem import HeldOut, Parameters, Problem, RatedEffects, typical_count
-from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, sides_of
+from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side, sides_of
 from fastcf.models.factorization.trainers import SgdSteps, training_sample
 from fastcf.scores import State
+from fastcf.scores.targets import logistic_bound
 
 __all__ = ["AlsRows", "CentredTrainer", "Centres", "SgdRows", "pull"]
 
@@ -20,14 +21,15 @@ Floats = NDArray[np.float32]
 Record = dict[str, Any]
 
 _EFFECT_REG = 2.0  # penalty of an effect, in that of the rows of a typical rating; 1 and 3 do as well at another λ
-_UPDATES = 6  # of the effects in a training by "sgd": more take longer, and fit the training ratings too closely
+_UPDATES, _LABEL_UPDATES = 6, 3  # of the effects in a training by "sgd": more fit the training entries too closely
 
 
 class Centres:
     r"""The centres of all rows: ``c_u = Σ_j e_j / √n_u`` over the n_u items that u rated; the same of items.
 
     The objective has ``½ λ n_u^a ‖p_u − c_u‖²`` for users, and ``½ λ_e ‖e_j‖²`` for the effects e_j, with
-    ``λ_e = 2 λ n^a`` for the n of a typical rating. Biases have centres too.
+    ``λ_e = 2 λ n^a`` for the n of a typical rating. Biases have centres too. Effects are found by least squares; for
+    labels, of the quadratic bound of their cost.
 
     Attributes
     ----------
@@ -41,26 +43,43 @@ class Centres:
         offset: Any = np.float32(problem.global_mean)
         if problem.item_mean is not None:
             offset = problem.item_mean[ratings.indices]
-        self.sides = sides_of(ratings, (ratings.values - offset).astype(np.float32))
+        values = ratings.values if problem.targets.labels else (ratings.values - offset).astype(np.float32)
+        self._sides = sides_of(ratings, values)
         self._counts = ratings.user_counts(), ratings.item_counts()
         self._bias_regs = learnt.user_bias_reg, learnt.item_bias_reg
         typical = learnt.reg * typical_count(ratings) ** learnt.reg_exponent
         self.of: list[RowEffects] = []
         self._penalties: list[NDArray[np.float64]] = []
         for side in (0, 1):
-            features = RowFeatures.rated(self.sides[side], self.sides[1 - side])
+            features = RowFeatures.rated(self._sides[side], self._sides[1 - side])
             biased = learnt.bias[side]
             self.of.append(RowEffects.of(features, ratings.shape[side], k, biased))
             self._penalties.append(_EFFECT_REG * np.diag([typical] * k + [self._bias_regs[side]] * biased))
 
+    def side(self, side: int, parameters: Parameters) -> Side:
+        """Return a side's ratings less their offsets; for labels least squares that touch the cost at the present z."""
+        own, problem = self._sides[side], self._problem
+        if not problem.targets.labels:
+            return own
+        (indptr, columns, labels), rows, weights = own
+        (factors, bias), (column_factors, column_bias) = (_rows(parameters, each) for each in (side, 1 - side))
+        native, n_threads = problem.compute
+        z = native.predict_pairs(
+            rows, columns, factors, column_factors, bias, column_bias, None, problem.global_mean, n_threads=n_threads
+        )
+        bound = logistic_bound(z)
+        values = (labels - np.float32(0.5)) / bound - np.float32(problem.global_mean)
+        return Side((indptr, columns, values), rows, bound if weights is None else bound * weights)
+
     def leave(self, side: int, parameters: Parameters) -> Floats:
         """Take the centres out of a side's rows, find its effects anew, and return the ratings less what these say."""
+        ratings = self.side(side, parameters)
         factors, bias = _rows(parameters, side)
         effects = self.of[side]
         factors -= effects.centres
         bias -= effects.centre_bias
         return effects.draw(
-            self.sides[side],
+            ratings,
             factors,
             bias,
             *_rows(parameters, 1 - side),
@@ -155,9 +174,9 @@ class RowSolver(Protocol):
 class SgdRows:
     """Epochs of stochastic gradient descent; the effects are found anew after some of them."""
 
-    def __init__(self, native: Any, steps: SgdSteps, n_epochs: int) -> None:
+    def __init__(self, native: Any, steps: SgdSteps, problem: Problem) -> None:
         self._native, self._steps = native, steps
-        self._every = max(1, round(n_epochs / _UPDATES))
+        self._every = max(1, round(problem.n_epochs / (_LABEL_UPDATES if problem.targets.labels else _UPDATES)))
 
     def run(self, epoch: int, parameters: Parameters, centres: Centres) -> float | None:
         """Step on the ratings, then to the centres."""
@@ -195,7 +214,7 @@ class AlsRows:
             left = centres.leave(side, parameters)
             factors, bias = _rows(parameters, side)
             columns, column_bias = _rows(parameters, 1 - side)
-            (indptr, indices, _), _, weights = centres.sides[side]
+            (indptr, indices, _), _, weights = centres.side(side, parameters)
             native.als_update(
                 indptr,
                 indices,
@@ -251,20 +270,32 @@ class CentredTrainer:
     def measure(self) -> Record:
         """Return the objective and the errors at the current parameters."""
         problem = self._problem
-        mean = self._squared_error(self._sample, False)
+        mean = self._mean_loss(self._sample, False)
+        held_out = None if problem.held_out is None else self._mean_loss(problem.held_out, True)
+        penalty = self._centres.penalty(self._parameters)
+        if problem.targets.labels:
+            return {
+                "cost": mean * problem.total_weight + penalty,
+                "train_log_loss": mean,
+                "validation_log_loss": held_out,
+            }
         return {
-            "cost": 0.5 * mean * problem.total_weight + self._centres.penalty(self._parameters),
+            "cost": 0.5 * mean * problem.total_weight + penalty,
             "train_rmse": math.sqrt(mean),
-            "validation_rmse": math.sqrt(self._squared_error(problem.held_out, True)) if problem.held_out else None,
+            "validation_rmse": None if held_out is None else math.sqrt(held_out),
         }
 
-    def _squared_error(self, held_out: HeldOut, clipped: bool) -> float:
-        """Return the mean squared error of some ratings, predictions clipped to the range of ratings or not at all."""
-        problem = self._problem
-        predicted = problem.scores(self._parameters).pairs(held_out.users, held_out.items, problem.compute)
-        if clipped:
-            predicted = np.clip(predicted, *problem.ratings.rating_range)
-        return float(np.average(np.square(predicted - held_out.values, dtype=np.float64), weights=held_out.weights))
+    def _mean_loss(self, held_out: HeldOut, clipped: bool) -> float:
+        """Return the mean log-loss of labels, or the mean squared error, of predictions clipped to the range or not."""
+        problem, values = self._problem, held_out.values
+        scores = problem.scores(self._parameters).pairs(held_out.users, held_out.items, problem.compute)
+        if problem.targets.labels:
+            z = scores.astype(np.float64)
+            losses = np.logaddexp(0, z) - values * z
+        else:
+            predicted = np.clip(scores, *problem.ratings.rating_range) if clipped else scores
+            losses = np.square(predicted - values, dtype=np.float64)
+        return float(np.average(losses, weights=held_out.weights))
 
     def _now(self) -> dict[str, NDArray[Any]]:
         copies = {name: array.copy() for name, array in self._parameters._asdict().items()}

@@ -19,6 +19,7 @@ from fastcf.preprocessing import row_means
 from fastcf.scores import Breakdown, Compute, FactorScores, Folding, State
 from fastcf.scores.protocol import Rows
 from fastcf.scores.queries import RatedSide
+from fastcf.scores.targets import logistic_bound
 
 __all__ = ["LabelFolding", "PosteriorFolding", "RatingFolding", "folded_rows"]
 
@@ -42,6 +43,28 @@ def folded_rows(state: State, by: str) -> tuple[Floats, Floats]:
     """Return the factors and biases of the users (or items) of a state."""
     scores, _ = _factors(state)
     return (scores.user_factors, scores.user_bias) if by == "user" else (scores.item_factors, scores.item_bias)
+
+
+def _own_centres(
+    learnt: LearntFactors, rated: RatedSide, fixed: Floats, compute: Compute
+) -> tuple[Floats, Floats | np.float32]:
+    """Return the centres of rows, (n_rows, k + 1), and what these say of the entries; zeros where rows have none."""
+    effects = None
+    if learnt.rated_effects is not None:
+        effects = learnt.rated_effects.user if rated.by == "user" else learnt.rated_effects.item
+    if effects is None:
+        return np.zeros((1, fixed.shape[1] + 1), np.float32), np.float32(0)
+    centres, left = _centred(rated, effects, fixed, np.zeros(rated.values.size, np.float32), compute)
+    return centres, -left
+
+
+def _around(state: State, by: str, factors: Floats, bias: Floats, centres: Floats, **others: Any) -> State:
+    """Return a state whose users (or items) have these rows around these centres."""
+    told = state.learnt.rated_effects
+    if told is not None:  # nothing is known of the effects of the new rows on those of the other side
+        learnt = state.learnt.told(told._replace(item=None) if by == "user" else told._replace(user=None))
+        state = state.replaced(learnt=learnt)
+    return _with_rows(state, by, factors + centres[:, :-1], bias + centres[:, -1], **others)
 
 
 def _centred(rated: RatedSide, effects: Floats, fixed: Floats, values: Floats, compute: Compute) -> tuple[Any, Floats]:
@@ -91,16 +114,11 @@ class RatingFolding(Folding):
                 others["item_mean"] = row_means(rated.indptr, rated.values, rated.weights, scores.global_mean)
                 options["row_offset"] = others["item_mean"]
         fixed = scores.item_factors if users else scores.user_factors
-        told = learnt.rated_effects
-        effects = None if told is None else told.user if users else told.item
-        values: Any = rated.values
-        centres: Any = np.zeros((1, fixed.shape[1] + 1), np.float32)
-        if effects is not None:
-            centres, values = _centred(rated, effects, fixed, values, compute)
+        centres, told = _own_centres(learnt, rated, fixed, compute)
         compute.native.als_update(
             rated.indptr,
             rated.columns,
-            values,
+            rated.values - told,
             fixed,
             factors,
             bias if (learnt.bias.user if users else learnt.bias.item) else None,
@@ -113,12 +131,7 @@ class RatingFolding(Folding):
             n_threads=compute.n_threads,
             **options,
         )
-        factors += centres[:, :-1]
-        bias += centres[:, -1]
-        if told is not None:  # nothing is known of the effects of the new rows on those of the other side
-            learnt = learnt.told(told._replace(item=None) if users else told._replace(user=None))
-            state = state.replaced(learnt=learnt)
-        return _with_rows(state, rated.by, factors, bias, **others)
+        return _around(state, rated.by, factors, bias, centres, **others)
 
     def unexplained(self, state: State) -> str:
         """Return what is missing: the users' ratings."""
@@ -204,11 +217,10 @@ class PosteriorFolding(Folding):
 
 
 class LabelFolding(Folding):
-    """A regularised logistic regression for each row.
+    """A regularised logistic regression for each row; with ``rated_input`` the penalty is as for ratings.
 
-    Each step replaces the cost by its quadratic bound at the present z: least squares with weights ``(σ(z) − ½) / z``,
-    which natively takes one half-sweep of alternating least squares, and never raises the objective (T. Jaakkola and M.
-    Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10, 2000). Steps end when
+    Each step replaces the cost by its :func:`quadratic bound <fastcf.scores.targets.logistic_bound>` at the present z:
+    least squares, one half-sweep of alternating least squares, which never raise the objective. Steps end when
     no parameter moves by more than 1e-4, or after 100, with a ``ConvergenceWarning`` if rows still move: they do so
     without end where nothing penalises them and their labels are all alike, or separated by the other side's factors.
     """
@@ -230,17 +242,17 @@ class LabelFolding(Folding):
         bias = np.zeros(n_rows, np.float32)
         rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(indptr))
         native, n_threads = compute
+        centres, told = _own_centres(learnt, rated, fixed, compute)
         for _ in range(_STEPS):
             z = native.predict_pairs(
                 rows, columns, factors, fixed, bias, column_bias, None, scores.global_mean, n_threads=n_threads
             )
-            size = np.maximum(np.abs(z), np.float32(1e-3))  # the limit at 0 is reached long before
-            bound = np.tanh(size / 2) / (2 * size)
+            bound = logistic_bound(z + told)
             before = factors.copy(), bias.copy()
             native.als_update(
                 indptr,
                 columns,
-                (labels - np.float32(0.5)) / bound,
+                (labels - np.float32(0.5)) / bound - told,
                 fixed,
                 factors,
                 bias if biased else None,
@@ -264,7 +276,7 @@ class LabelFolding(Folding):
                 ConvergenceWarning,
                 stacklevel=level_outside(),
             )
-        return _with_rows(state, rated.by, factors, bias)
+        return _around(state, rated.by, factors, bias, centres)
 
     def unexplained(self, state: State) -> str:
         """Return what is missing: the users' labels."""

@@ -457,7 +457,7 @@ class MatrixFactorization(Estimator):
         """Return penalty, epochs, factors and centres: as given, or searched; ``reg`` is the first penalty."""
         given = {"reg": self.reg, "n_epochs": self.n_epochs, "n_factors": self.n_factors}
         free = [] if plan.solver.samples else [name for name, value in given.items() if isinstance(value, str)]
-        centred = plan.solver.centred(self.cost, self._caller)
+        centred = plan.solver.centred
         if "reg" in free and centred is None:
             free.append("rated_input")
         first = Hyperparameters(

@@ -81,14 +81,9 @@ class Solver(Settings):
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse parameters that do not fit a number of epochs; raises ValueError."""
 
-    def centred(self, cost: str, caller: str) -> bool | None:
-        """Return whether rows are penalised around centres, which say what they rated; None: to be searched.
-
-        Raises
-        ------
-        ValueError
-            If they are to be, and cannot be for this cost.
-        """
+    @property
+    def centred(self) -> bool | None:
+        """Whether rows are penalised around centres, which say what they rated; None: to be searched."""
         return False
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
@@ -133,11 +128,10 @@ class SGD(Solver):
         On a GPU: how factors are kept during an epoch; arithmetic is float32. Halves move half the bytes. A CPU keeps
         float32.
     rated_input : bool or "auto", default "auto"
-        For ratings: whether the penalty draws rows to centres instead of zero, which say what they rated beside the
-        ratings: ``c_u = Σ_j e_j / √n_u`` over the n_u items j that u rated, and the same of the users who rated an
+        Whether the penalty draws rows to centres instead of zero, which say what they rated beside the ratings (or
+        labels): ``c_u = Σ_j e_j / √n_u`` over the n_u items j that u rated, and the same of the users who rated an
         item; the effects e_j are learnt. "auto" tries both on held-out ratings where ``reg`` is searched, and is False
-        where ``reg`` is given, or for labels. The effects are found anew six times in a
-        training.
+        where ``reg`` is given. The effects are found anew six times in a training, three times for labels.
 
     References
     ----------
@@ -174,9 +168,10 @@ class SGD(Solver):
         auto = self.auto[cost]
         return auto._replace(n_epochs=round(auto.n_epochs * max(1.0, 4 / np.sqrt(typical_count(ratings)))))
 
-    def centred(self, cost: str, caller: str) -> bool | None:
-        """Return whether rows have centres; refuse them for labels."""
-        return _centred(self.rated_input, cost, caller)
+    @property
+    def centred(self) -> bool | None:
+        """Whether rows have centres."""
+        return None if isinstance(self.rated_input, str) else self.rated_input
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch, if it is given."""
@@ -195,7 +190,7 @@ class SGD(Solver):
         native = problem.compute.native.SgdTrainer(**options)
         steps = SgdSteps(rate_at, learnt.sigma)
         if problem.rated_input:
-            return CentredTrainer(problem, start, SgdRows(native, steps, problem.n_epochs))
+            return CentredTrainer(problem, start, SgdRows(native, steps, problem))
         return NativeTrainer(problem, start, native, steps)
 
 
@@ -211,10 +206,10 @@ class ALS(Solver):
         Number of conjugate gradient steps per row, from the current vector; None: solve exactly, by Cholesky's
         factorisation. Three are usual, and faster where k is large.
     rated_input : bool or "auto", default "auto"
-        For ratings: whether the penalty draws rows to centres instead of zero, which say what they rated beside the
-        ratings: ``c_u = Σ_j e_j / √n_u`` over the n_u items j that u rated, and the same of the users who rated an
+        Whether the penalty draws rows to centres instead of zero, which say what they rated beside the ratings (or
+        labels): ``c_u = Σ_j e_j / √n_u`` over the n_u items j that u rated, and the same of the users who rated an
         item; the effects e_j are learnt. "auto" tries both on held-out ratings where ``reg`` is searched, and is False
-        where ``reg`` is given, or for labels. A sweep takes about three times as long as without.
+        where ``reg`` is given. A sweep takes about three times as long as without.
 
     References
     ----------
@@ -234,9 +229,10 @@ class ALS(Solver):
     cg_steps: int | None = None
     rated_input: bool | str = field(default="auto", kw_only=True)
 
-    def centred(self, cost: str, caller: str) -> bool | None:
-        """Return whether rows have centres."""
-        return _centred(self.rated_input, cost, caller)
+    @property
+    def centred(self) -> bool | None:
+        """Whether rows have centres."""
+        return None if isinstance(self.rated_input, str) else self.rated_input
 
     def trainer(self, problem: Problem, start: Parameters) -> Trainer:
         """Return the trainer of a problem."""
@@ -395,18 +391,6 @@ class GradientDescent(Solver):
             **optimizer.constants.options,
         )
         return NativeTrainer(problem, start, native, GradientSteps(rate_at, learnt.sigma, optimizer.name))
-
-
-def _centred(rated_input: bool | str, cost: str, caller: str) -> bool | None:
-    """Return whether rows have centres, by the parameter ``rated_input``; None: to be searched."""
-    if cost == "squared":
-        return None if isinstance(rated_input, str) else rated_input
-    if rated_input is True:
-        raise ValueError(
-            f"{caller}: rated_input must be 'auto' or False for cost={cost!r}, whose rows have no centres; got True "
-            "(Autoencoder is told of labels, too, which there are)"
-        )
-    return False
 
 
 def as_solver(solver: str | Solver, caller: str = "as_solver") -> Solver:
