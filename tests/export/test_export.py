@@ -1,6 +1,6 @@
 """Exported models predict what the models predict, under ONNX Runtime and in PyTorch.
 
-Both compute in float32 and sum in another order: scores up to 20 agree to 2e-5.
+Both compute in float32 and sum in another order: scores agree to a few roundings of the largest one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 R = fastcf.data.make_ratings(60, 40, 900, random_state=0)
 SEEDED = {"n_epochs": 4, "random_state": 3}
 MF = fastcf.MatrixFactorization
-TOLERANCE = 2e-5
+TOLERANCE = 5e-6  # times the largest score
 
 SCORED = {
     "factors": MF(4, **SEEDED),
@@ -48,16 +48,20 @@ def onnx_predictions(path, **inputs):
     return found
 
 
+def assert_close(found, wanted):
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE * max(1.0, np.abs(wanted).max(initial=0)))
+
+
 def assert_predicts(model, path, inputs, wanted):
     """Compare the network of a model in both runtimes."""
     to_onnx(model, path, graph="network")
-    np.testing.assert_allclose(onnx_predictions(path, **inputs), wanted, rtol=0, atol=TOLERANCE)
+    assert_close(onnx_predictions(path, **inputs), wanted)
     if HAS_TORCH:
         import torch
 
         module = to_torch(model)
         given = (torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in module.inputs)
-        np.testing.assert_allclose(module(*given).detach().numpy(), wanted, rtol=0, atol=TOLERANCE)
+        assert_close(module(*given).detach().numpy(), wanted)
 
 
 @pytest.mark.parametrize("name", SCORED)
@@ -67,7 +71,7 @@ def test_onnx_predicts_pairs_known_and_unknown(name, tmp_path):
     rows = {"users": model.users_.rows(users), "items": model.items_.rows(items)}
     to_onnx(model, tmp_path / "m.onnx")
     found = onnx_predictions(tmp_path / "m.onnx", **rows)
-    np.testing.assert_allclose(found, model.predict(np.stack([users, items], axis=1)), rtol=0, atol=TOLERANCE)
+    assert_close(found, model.predict(np.stack([users, items], axis=1)))
     none = {side: of_side[:0] for side, of_side in rows.items()}
     assert onnx_predictions(tmp_path / "m.onnx", **none).shape == (0,)
 
@@ -78,7 +82,7 @@ def test_onnx_predicts_all_items_of_users(name, tmp_path):
     to_onnx(model, tmp_path / "m.onnx", graph="predict_matrix")
     users = np.array([0, 59, 7, -1], np.int32)
     wanted = model.predict_matrix([0, 59, 7, 99])
-    np.testing.assert_allclose(onnx_predictions(tmp_path / "m.onnx", users=users), wanted, rtol=0, atol=TOLERANCE)
+    assert_close(onnx_predictions(tmp_path / "m.onnx", users=users), wanted)
 
 
 # ---------------------------------------------------------------------------------------------------------------
@@ -212,7 +216,7 @@ def test_perceptrons_predict_new_items(name, tmp_path):
     to_onnx(model, tmp_path / "m.onnx", graph="network")
     found = onnx_predictions(tmp_path / "m.onnx", users=users, item_features=features)
     wanted = folded.predict([(0, 700), (59, 701), (7, 702), (7, 703), (99, 704)])
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+    assert_close(found, wanted)
 
 
 # ---------------------------------------------------------------------------------------------------------------
