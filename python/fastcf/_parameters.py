@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
@@ -301,6 +301,9 @@ class Settings:
     copies them. Two objects are equal if class and parameters are.
     """
 
+    parameter: ClassVar[str]
+    """The parameter of an estimator that takes them."""
+
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {}
     _kinds: ClassVar[dict[str, type[Settings]]] = {}
 
@@ -372,6 +375,36 @@ class Settings:
             If a parameter is not as documented.
         """
         validate_parameters(self._constraints, self.get_params(deep=False), self._named(caller))
+
+    @classmethod
+    def chosen(cls, given: Any, named: Mapping[str, Callable[[], Any]], caller: str) -> Any:
+        """Return settings of this class as they are, checked, or those that a name stands for.
+
+        Parameters
+        ----------
+        given : str or Settings
+            The name, or the settings.
+        named : mapping of str to callable
+            Makes the settings of each name.
+        caller : str
+            Heads messages.
+
+        Raises
+        ------
+        ValueError
+            If the name is unknown, or a parameter of the settings is not as documented.
+        TypeError
+            If it is neither a name nor settings of this class.
+        """
+        if isinstance(given, cls):
+            given.validate(caller)
+            return given
+        if not isinstance(given, str):
+            article = "an" if cls.__name__[0] in "AEIO" else "a"
+            raise TypeError(f"{caller}: {cls.parameter} must be a name or {article} {cls.__name__}; got {given!r}")
+        if given not in named:
+            raise ValueError(f"{caller}: {cls.parameter} must be one of {', '.join(named)}; got {given!r}")
+        return named[given]()
 
     def _named(self, caller: str) -> str:
         """Return the head of messages: the caller, if any, and the class."""

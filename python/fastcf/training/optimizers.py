@@ -359,14 +359,8 @@ def as_optimizer(optimizer: str | Optimizer, caller: str = "as_optimizer") -> Op
     >>> as_optimizer("adam")
     Adam()
     """
-    if isinstance(optimizer, Optimizer):
-        optimizer.validate(caller)
-        return optimizer
-    if not isinstance(optimizer, str):
-        raise TypeError(f"{caller}: optimizer must be a name or an Optimizer; got {optimizer!r}")
-    if optimizer not in _KINDS:
-        raise ValueError(f"{caller}: optimizer must be one of {', '.join(_KINDS)}; got {optimizer!r}")
-    return _KINDS[optimizer]()
+    chosen: Optimizer = Optimizer.chosen(optimizer, _KINDS, caller)
+    return chosen
 
 
 def learning_rate_at(schedule: str, initial: float, epoch: int, n_epochs: int, decay: float) -> float:

@@ -5,9 +5,10 @@ A solver is a class in this file: parameters with constraints, ``auto`` for the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -419,22 +420,15 @@ def as_solver(solver: str | Solver, caller: str = "as_solver") -> Solver:
     >>> as_solver("gd")
     GradientDescent(batch_size='whole')
     """
-    if isinstance(solver, Solver):
-        solver.validate(caller)
-        return solver
-    if not isinstance(solver, str):
-        raise TypeError(f"{caller}: solver must be a name or a Solver; got {solver!r}")
-    if solver not in _NAMED:
-        raise ValueError(f"{caller}: solver must be one of {', '.join(_NAMED)}; got {solver!r}")
-    kind, options = _NAMED[solver]
-    return kind(**options)
+    chosen: Solver = Solver.chosen(solver, _NAMED, caller)
+    return chosen
 
 
-_NAMED: dict[str, tuple[type[Solver], dict[str, Any]]] = {
-    "sgd": (SGD, {}),
-    "als": (ALS, {}),
-    "bayes": (Gibbs, {}),
-    "minibatch": (GradientDescent, {}),
-    "gd": (GradientDescent, {"batch_size": "whole"}),
+_NAMED: dict[str, Callable[[], Solver]] = {
+    "sgd": SGD,
+    "als": ALS,
+    "bayes": Gibbs,
+    "minibatch": GradientDescent,
+    "gd": partial(GradientDescent, batch_size="whole"),
 }
 SOLVERS = tuple(_NAMED)

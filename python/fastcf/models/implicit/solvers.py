@@ -7,7 +7,7 @@ A solver is a class in this file: parameters with constraints, values of "auto",
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -282,14 +282,15 @@ def _sampled_trainer(solver: BPR | Sampled, problem: Problem) -> Trainer:
     return SampledTrainer(problem, solver.draws, lambda epoch: scheduled_rate(solver, first, epoch, problem.n_epochs))
 
 
-_NAMED: dict[str, tuple[type[ImplicitSolver], dict[str, Any]]] = {
-    "cg": (ConjugateGradients, {}),
-    "cholesky": (Cholesky, {}),
-    "subspaces": (Subspaces, {}),
-    "bpr": (BPR, {}),
-    "sampled": (Sampled, {}),
+_NAMED: dict[str, type[ImplicitSolver]] = {
+    "auto": ConjugateGradients,
+    "cg": ConjugateGradients,
+    "cholesky": Cholesky,
+    "subspaces": Subspaces,
+    "bpr": BPR,
+    "sampled": Sampled,
 }
-SOLVERS = ("auto", *_NAMED)
+SOLVERS = tuple(_NAMED)
 
 
 def as_implicit_solver(solver: str | ImplicitSolver, caller: str = "as_implicit_solver") -> ImplicitSolver:
@@ -313,12 +314,5 @@ def as_implicit_solver(solver: str | ImplicitSolver, caller: str = "as_implicit_
     TypeError
         If it is neither a name nor a solver.
     """
-    if isinstance(solver, ImplicitSolver):
-        solver.validate(caller)
-        return solver
-    if not isinstance(solver, str):
-        raise TypeError(f"{caller}: solver must be a name or an ImplicitSolver; got {solver!r}")
-    if solver not in SOLVERS:
-        raise ValueError(f"{caller}: solver must be one of {', '.join(SOLVERS)}; got {solver!r}")
-    kind, options = _NAMED["cg" if solver == "auto" else solver]
-    return kind(**options)
+    chosen: ImplicitSolver = ImplicitSolver.chosen(solver, _NAMED, caller)
+    return chosen
