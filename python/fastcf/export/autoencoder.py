@@ -12,8 +12,8 @@ from fastcf.export.formulas import (
     Network,
     Values,
     activated,
-    brought_to_length,
     limits_of,
+    normalized,
     targets_of,
 )
 from fastcf.models.autoencoder.encoder import Network as Encoder
@@ -36,7 +36,7 @@ def autoencoder_network(state: State) -> Network:
         given, ratings = a.where(missing, 0.0, 1.0), a.where(missing, 0.0, ratings)
         x, count = targets_of(a, ratings, given, targets, strength), a.sum(given)
         if scale.unit_rows:
-            return _outputs(a, v, encoder, brought_to_length(a, x, 1.0), given, count)
+            return _outputs(a, v, encoder, normalized(a, x, 1.0), given, count)
         offsets = v["column_offsets"] + scale.mean
         if not np.isinf(scale.row_reg):
             offsets = offsets + _row_offsets(a, scale, offsets, x, given, count)

@@ -23,8 +23,8 @@ __all__ = [
     "Network",
     "Values",
     "activated",
-    "brought_to_length",
     "limits_of",
+    "normalized",
     "padded",
     "targets_of",
 ]
@@ -155,7 +155,7 @@ def activated(arrays: Arrays, x: Any, layers: list[tuple[Any, Any]], activation:
     return x
 
 
-def brought_to_length(arrays: Arrays, x: Any, length: float) -> Any:
+def normalized(arrays: Arrays, x: Any, length: float) -> Any:
     """Return rows of that length; zeros stay."""
     return x * (length / arrays.maximum(arrays.sqrt(arrays.sum(x * x)), _TINY))
 

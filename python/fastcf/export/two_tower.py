@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastcf.export.formulas import Arrays, Input, Network, Values, activated, brought_to_length, limits_of, padded
+from fastcf.export.formulas import Arrays, Input, Network, Values, activated, limits_of, normalized, padded
 from fastcf.models.regression.mixed_regression import LearntEffects
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers
 from fastcf.scores import State
@@ -74,7 +74,7 @@ def _vectors(a: Arrays, v: Values, learnt: LearntTowers, side: int, rows: Any, f
     x = activated(a, x, layers[:-1], learnt.shape.activation)
     x = activated(a, x, layers[-1:], "identity")
     if learnt.shape.length > 0:
-        x = brought_to_length(a, x, learnt.shape.length)
+        x = normalized(a, x, learnt.shape.length)
     x = x * float(np.sqrt(learnt.unit))
     return x if features is not None else a.where(a.column(a.negative(own)), v[f"{name}_average"], x)
 

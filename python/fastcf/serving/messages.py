@@ -32,7 +32,7 @@ __all__ = [
     "json_id",
 ]
 
-_EXACT = 2**53  # integers beyond this are no numbers of JavaScript
+_EXACT = 2**53  # JavaScript, whose numbers are float64, rounds integers beyond this
 
 
 def _encodable(text: str) -> str:
