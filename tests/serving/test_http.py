@@ -244,6 +244,8 @@ def test_related_items_are_looked_up_where_a_table_has_them(tmp_path: Path, monk
         assert "at most 6" in refused(client, 422, "/similar", item=3, n=7)["requirement"]
         assert "cosine" in refused(client, 422, "/similar", item=3, n=5, metric="dot")["requirement"]
         assert refused(client, 501, "/similar", item=3, n=5, exclude=[1])["argument"] == "exclude"
+    with served(fastcf.BiasModel().fit(RATINGS), tmp_path, neighbours=table) as client:  # nor does this one
+        assert "exclude must be None" in refused(client, 422, "/similar", item=3, n=5, exclude=[1])["requirement"]
 
 
 def test_a_table_of_other_items_is_refused_and_a_new_one_is_served(tmp_path: Path) -> None:

@@ -213,6 +213,8 @@ class ServedModel:
             if fits or not hasattr(self.model, "similar_items"):
                 if metric != table.metric:
                     raise ValueError(f"similar: metric must be {table.metric!r}, that of the table; got {metric!r}")
+                for name in filters:
+                    raise ValueError(f"similar: {name} must be None for a table of neighbours, which has all items")
                 return table.similar_items(item, n)
         found: Neighbours = self.model.similar_items(item, n, metric=metric, **filters)
         return found
