@@ -10,7 +10,7 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """A fit went on with ratings from which its result is sure to mislead; the message says what to change."""
+    """A fit went on with ratings that make its result misleading; the message says what to change."""
 
 
 class DeviceError(RuntimeError):

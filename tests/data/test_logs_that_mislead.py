@@ -194,7 +194,7 @@ def test_pipes_need_a_writer(tmp_path, monkeypatch):
         load_ratings(path)  # at once, although nobody writes
     monkeypatch.setattr(files, "_PATIENCE", 0.05)
     for read in (lambda: load_ratings(path, format="delimited"), lambda: load_events(path), lambda: read_items(path)):
-        with pytest.raises(fastcf.DataError, match=r"nobody has written for 0.05 seconds; start its writer first"):
+        with pytest.raises(fastcf.DataError, match=r"nothing was written for 0.05 seconds; start its writer first"):
             read()
 
 

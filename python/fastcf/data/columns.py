@@ -204,7 +204,7 @@ def is_header(fields: Sequence[str], asked: Asked, known: Mapping[str, frozenset
 
 
 def _is_unknown_header(records: Sequence[Record]) -> bool:
-    """Whether the first line has words only, above a column of numbers or dates: names that nobody knows."""
+    """Whether the first line has words only, above a column of numbers or dates: names that are not recognised."""
     first, *rest = (record.fields for record in records)
     below = [fields for fields in rest if len(fields) == len(first)]
     is_value = [[_number(field) is not None or _are_times([field]) for field in fields] for fields in (first, *below)]

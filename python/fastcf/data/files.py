@@ -114,7 +114,7 @@ def _opened(path: Path, *, pipes: bool) -> Iterator[BinaryIO]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe at once, although nobody has opened its other end."""
+    """Open a file; a pipe at once, without waiting for a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -130,7 +130,7 @@ def _content_of_pipe(pipe: int, path: Path) -> bytes:
     else:
         if not ready:
             raise DataError(
-                f"{path}: is a pipe to which nobody has written for {_PATIENCE:g} seconds; start its writer first"
+                f"{path}: is a pipe to which nothing was written for {_PATIENCE:g} seconds; start its writer first"
             )
     os.set_blocking(pipe, True)
     with open(pipe, "rb", closefd=False) as rest:

@@ -106,7 +106,7 @@ def _goes_on_as_text(head: bytes, magic: bytes) -> bool:
 
 
 def text_kind(head: bytes) -> str | None:
-    """Return what a text is that is no table; None where nothing is known of it."""
+    """Return what kind of text, and no table, a file is; None where it is not recognised."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     return next((kind for magic, kind, _ in _TEXTS if start.startswith(magic)), None)
 
@@ -124,7 +124,7 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def remedy_for(kind: str) -> str:
-    """Return what the owner of a binary file can do; "" where nothing can be said."""
+    """Return what to do with a binary file instead; "" where there is no remedy."""
     if kind == "a tar archive":
         return _EXTRACT
     if kind == "a Python pickle":

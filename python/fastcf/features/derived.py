@@ -58,7 +58,7 @@ def user_features(
         - for each feature x of the items, ``mean_x``: (Σ x r + s m) / (Σ x + s), with m the user's ``mean``, and
           ``log_count_x``: log(1 + Σ x). The features are called 0, 1, … where they have no names.
 
-        Where nothing is known (no ratings, or none with the feature), the expected value stands: μ, σ and m.
+        Without ratings, or without any that have the feature, the expected value stands: μ, σ and m.
 
     Raises
     ------

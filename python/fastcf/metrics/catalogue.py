@@ -93,8 +93,8 @@ class Catalogue:
         """Return what lists show of the catalogue; raises ValueError for an item that is not in it."""
         places, rows = lists.entries(self.items, caller)
         if (rows < 0).any():
-            stranger = lists.items[lists.given][rows < 0].tolist()[0]
-            raise ValueError(f"{caller}: catalogue must hold all listed items; it lacks {stranger!r}")
+            unknown = lists.items[lists.given][rows < 0].tolist()[0]
+            raise ValueError(f"{caller}: catalogue must hold all listed items; it lacks {unknown!r}")
         m, raters = len(lists.items), self.n_raters[rows]
         return Shown(
             mean_popularity=_mean_of_lists(places, raters / self.n_users, m),

@@ -117,7 +117,7 @@ class Fit:
     bars : tuple of (float, float)
         Ascending shares of the epochs after which to measure, and what must be reached there.
     stop : threading.Event, optional
-        Ends the training when it is set: nobody waits for the outcome.
+        Ends the training when it is set: its outcome is not needed.
     """
 
     model: Any

@@ -28,8 +28,8 @@ class OptunaSearch(Search):
     estimator : estimator
         As for :class:`GridSearch`.
     param_distributions : dict of str to optuna.distributions.BaseDistribution or sequence
-        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``, or its values. Optuna
-        knows values that are no numbers, texts, booleans or None, such as layers or solvers, by their ``repr``.
+        The distribution of each parameter, for example ``FloatDistribution(1e-2, 10, log=True)``, or its values. Values
+        that are no numbers, texts, booleans or None, such as layers or solvers, are their ``repr`` to Optuna.
     n_iter : int, default 30
         Number of candidates.
     sampler : optuna.samplers.BaseSampler, optional
@@ -135,7 +135,7 @@ class OptunaSearch(Search):
 
 
 def _distribution(space: Any, kinds: Any, what: str) -> tuple[Any, dict[Any, Any]]:
-    """Return the distribution of Optuna that a space is, and the values behind the texts that it knows instead of them.
+    """Return the distribution of Optuna that a space is, and the values that texts stand for in it.
 
     ``what`` heads the messages of TypeError and ValueError.
     """

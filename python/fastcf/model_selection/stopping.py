@@ -94,7 +94,7 @@ class Bars:
         self._reached: dict[float, list[float]] = defaultdict(list)
 
     def now(self) -> tuple[tuple[float, float], ...]:
-        """Return pairs (share, score): worse than that is given up. Infinitely bad where nobody has been measured."""
+        """Return pairs (share, score): worse than that is given up. Infinitely bad where no candidate was measured."""
         return tuple((share, self._bar(self._reached[share])) for share in self._rule.at)
 
     def _bar(self, reached: Sequence[float]) -> float:

@@ -86,7 +86,7 @@ def warn_of_ratings(ratings: Ratings, targets: Targets, caller: str) -> None:
 
 
 def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection[str], caller: str) -> None:
-    """Warn of validation ratings that were trained on, of a single one, and of strangers only.
+    """Warn of validation ratings that were trained on, of a single one, and of unknown users or items only.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection
         return
     if held_out.nnz == 1:
         _warn(
-            f"{caller} holds a single rating, whose error says next to nothing of the model; hold out more, for "
+            f"{caller} holds a single rating, whose error is mostly chance; hold out more, for "
             "example by fastcf.data.train_test_split"
         )
     users = _trained_rows(held_out.users, ratings.users, ratings.user_counts(), "user", caller)
@@ -111,14 +111,14 @@ def warn_of_validation(held_out: Ratings, ratings: Ratings, featured: Collection
         if side not in featured and (rows < 0).all():
             _warn(
                 f"{caller}: none of its {side}s has ratings that are trained on, so that its error is that of "
-                f"strangers; give the {side} ids of the training ratings, such as {ids.id_at(0)!r} (rows cut from a "
-                "matrix are numbered anew), or split by fastcf.data.train_test_split"
+                f"unknown {side}s; give the {side} ids of the training ratings, such as {ids.id_at(0)!r} (rows cut "
+                "from a matrix are numbered anew), or split by fastcf.data.train_test_split"
             )
     n_shared = _n_shared(user_rows, item_rows, ratings)
     if n_shared:
         _warn(
-            f"{caller}: {n_shared:,} of its {held_out.nnz:,} pairs are trained on, so that what is measured says "
-            "nothing of new ratings and stops no training in time; split first, for example by "
+            f"{caller}: {n_shared:,} of its {held_out.nnz:,} pairs are trained on, so that the error is not that "
+            "of new ratings, and patience stops too late; split first, for example by "
             "fastcf.data.train_test_split, and fit the one part with the other as validation"
         )
 

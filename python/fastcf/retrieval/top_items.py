@@ -24,7 +24,7 @@ __all__ = ["TopItems"]
 
 @registered_as("retrieval.TopItems")
 class TopItems(BaseRetriever):
-    """The best items of a fitted model, whichever it is: of neighbours, of a linear item model, of a blend.
+    """The best items of any fitted model: of neighbours, of a linear item model, of a blend.
 
     Parameters
     ----------

@@ -214,7 +214,7 @@ class FactorScores(Scores):
     def search(self, users: Rows, k: int, seen: tuple[Any, ...], compute: Compute) -> Found:
         """Return the best items of known user rows by what differs between items: products and item scores.
 
-        Without items that nothing is known of.
+        Without items that have neither a vector nor a bias.
         """
         item_score = self.item_score
         if self.unknown_items.size:
@@ -232,7 +232,7 @@ class FactorScores(Scores):
 
     @property
     def unknown_items(self) -> Rows:
-        """Rows of items without vector and bias, ascending: nothing is known of them; none if no item has vectors."""
+        """Rows of items without vector and bias, ascending; none if no item has vectors."""
         unknown = self.item_vectors.unknown
         kept: Rows = unknown[self.item_bias[unknown] == 0] if unknown.size < self.n_items else unknown[:0]
         return kept

@@ -28,7 +28,7 @@ class Offset:
     Attributes
     ----------
     values : ndarray of shape (n_items,), float32
-        -inf where nobody gets the item.
+        -inf where no list has the item.
     boosts : bool
         Whether some values are neither 0 nor -inf, so that they change the order.
     """

@@ -700,8 +700,7 @@ class Recommender:
             Features of new users and items, or new features of known ones, for models of features. ``y``, ``by`` and
             ``strict`` are of ratings, and refused here.
         strict : bool, default False
-            Whether an unknown id of the other side is an error. Otherwise its ratings are left
-            out: nothing is known that could explain them.
+            Whether an unknown id of the other side is an error. Otherwise its ratings are left out.
 
         Returns
         -------

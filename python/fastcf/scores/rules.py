@@ -99,7 +99,7 @@ class ItemRules:
     Attributes
     ----------
     offset : Offset, optional
-        What is added to scores, and which items nobody gets.
+        What is added to scores, and which items no list has.
     quotas : Quotas, optional
         How many items of a category a list may have.
     users : IdMap, optional

@@ -89,12 +89,12 @@ class _ListRequest(BaseModel):
 
 
 class Visitor(BaseModel):
-    """Whom a query is about: a user of the training ratings, or somebody given by a history."""
+    """Whom a query is about: a user of the training ratings, or a visitor given by a history."""
 
     model_config = _REFUSING
 
     user: Id | None = Field(default=None, description="A user; an unknown one gets the answer of a cold start.")
-    history: list[Rated] | None = Field(default=None, description="Items of somebody without an account; may be empty.")
+    history: list[Rated] | None = Field(default=None, description="A visitor's items; may be empty.")
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Visitor:

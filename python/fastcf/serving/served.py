@@ -239,12 +239,12 @@ class ServedModel:
     def user_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
         """Return the ids of users as the model holds them, an unknown one as an id that no user has."""
         own = (_as_kind(self.model.users_, one) for one in wanted)
-        return [self._nobody if one is None else one for one in own]
+        return [self._no_user if one is None else one for one in own]
 
     def item_ids(self, wanted: Sequence[int | str]) -> list[int | str]:
         """Return the ids of items as the model holds them, an unknown one as some id that is no item's."""
         own = (_as_kind(self.model.items_, one) for one in wanted)
-        return [self._nothing if one is None else one for one in own]
+        return [self._no_item if one is None else one for one in own]
 
     def titles(self, ids: NDArray[Any]) -> list[str | None]:
         """Return the titles of known items, None where there is none."""
@@ -253,12 +253,12 @@ class ServedModel:
         return [self.catalogue.title(row) for row in self.model.items_.rows(ids, n_threads=1).tolist()]
 
     @cached_property
-    def _nobody(self) -> int:
+    def _no_user(self) -> int:
         """An integer that is no user's id."""
         return _beyond(self.model.users_)
 
     @cached_property
-    def _nothing(self) -> int:
+    def _no_item(self) -> int:
         """An integer that is no item's id."""
         return _beyond(self.model.items_)
 

@@ -81,7 +81,7 @@ class Service:
     # -------------------------------------------------------------------------------------------------------
 
     def recommend(self, asked: RecommendRequest) -> RecommendAnswer:
-        """The items with the highest scores for a user, or for somebody given by a history."""
+        """The items with the highest scores for a user, or for a visitor given by a history."""
         served = self.live.current
         users = None if asked.user is None else [asked.user]
         (found,) = self._lists(served, asked, users, [asked.history or []])
@@ -155,7 +155,7 @@ class Service:
     # -------------------------------------------------------------------------------------------------------
 
     def predict(self, asked: PredictRequest) -> PredictAnswer:
-        """The predictions of items for a user, or for somebody given by a history."""
+        """The predictions of items for a user, or for a visitor given by a history."""
         served = self.live.current
         served.need("predict")
         rows = served.items(asked.items)

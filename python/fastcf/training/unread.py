@@ -1,4 +1,4 @@
-"""Histories that nobody reads: those of models that a search fits, compares and forgets."""
+"""Histories that are not read: those of models that a search fits, compares and discards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _unread: ContextVar[bool] = ContextVar("unread_history", default=False)
 
 @contextlib.contextmanager
 def unread_history() -> Iterator[None]:
-    """Say that nobody reads the history of models that are fitted inside the block.
+    """Leave most costs out of the histories of models that are fitted inside the block: they are not read.
 
     Their trainings measure costs and training errors before and after the first epoch and after the last one, where
     divergence is recognised; the records between have None. What is learnt has the same bits. Trainings whose
@@ -27,5 +27,5 @@ def unread_history() -> Iterator[None]:
 
 
 def history_is_unread() -> bool:
-    """Tell whether this is inside such a block."""
+    """Return whether this is inside such a block."""
     return _unread.get()

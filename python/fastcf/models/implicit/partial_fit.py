@@ -23,9 +23,9 @@ def carried_on(state: State, new: Ratings, n_epochs: int, compute: Compute, call
     Parameters
     ----------
     state : State
-        Of a model that knows its choices.
+        Of a model that holds its choices.
     new : Ratings
-        Strengths, 0 of entries that were not chosen; they take the place of what is known of the same pairs.
+        Strengths, 0 of entries that were not chosen; they replace those of the same pairs.
     n_epochs : int
         How often both sides are solved.
     compute : Compute

@@ -132,7 +132,7 @@ def centred(
     """Return the scores of vectors, and what is learnt, for a model of these choices.
 
     Vectors are turned into the axes in which the items' Gram matrix is diagonal. The users' mean goes into the items'
-    biases, so that a user of whom nothing is known is the mean user; so is one without choices.
+    biases, so that an unknown user, or one without choices, is the mean user.
     """
     axes = axes_of(compute.native.factor_gram(item_factors, n_threads=compute.n_threads))
     with single_threaded_blas():  # the same sums on every machine

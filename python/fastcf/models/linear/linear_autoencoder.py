@@ -26,7 +26,7 @@ __all__ = ["LinearAutoencoder"]
 
 @dataclass(frozen=True)
 class LearntLinear:
-    """What :class:`LinearAutoencoder` knows beside weights and inputs.
+    """The learnt values of :class:`LinearAutoencoder` beside weights and inputs.
 
     Attributes
     ----------
@@ -72,8 +72,8 @@ class LinearAutoencoder(Estimator):
         chose much weigh more, 1: all weigh the same.
     low_weight : float, default 0.3
         g, from -1 to 1: the input of entries that were not chosen (see ``threshold``), where choices have their
-        strength. What somebody rated low they had looked for: a positive number helps. The target is 0, and they are
-        not recommended.
+        strength. Users look for items before they rate them low: a positive number helps. The target is 0, and they
+        are not recommended.
     neighbours : int, optional
         m: the local form, for catalogues of more items than a dense matrix has room for: an item has weights from its m
         nearest items only, by the cosine of the Gram matrix. 8 m bytes an item. With 200 lists are about as good as
@@ -89,7 +89,7 @@ class LinearAutoencoder(Estimator):
     Attributes
     ----------
     item_weights_ : ndarray or SciPy CSR array of shape (n_items, n_items), float32
-        B: row j holds what item j of a history gives to others. 0 from and to items that nobody chose. With
+        B: row j holds what item j of a history gives to others. 0 from and to items without choices. With
         ``neighbours`` a CSR array with as many entries per column.
     users_, items_, seen_, rating_range_, device_
         As for every model; see :class:`fastcf.MatrixFactorization`. ``seen_`` holds all stored entries. Scores have no

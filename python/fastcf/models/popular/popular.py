@@ -101,9 +101,9 @@ class Popular(Estimator):
     -----
     By "count", scores are sums of strengths; ``score`` is the NDCG@10 of lists. By "mean", predictions are the shrunk
     means, as are those of items without ratings: that of all ratings; ``score`` is minus the RMSE. A user of several
-    groups gets, for each item, the largest of their scores. Lists hold items that somebody chose, or rated, in the
-    user's groups; they may be shorter than asked for. Unknown users are users of no group. ``history=`` says what new
-    users have seen.
+    groups gets, for each item, the largest of their scores. Lists hold items that were chosen, or rated, in the user's
+    groups; they may be shorter than asked for. Unknown users are users of no group. ``history=`` has the seen items of
+    new users.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class PopularScores(Scores):
     Attributes
     ----------
     table : SciPy CSR array of shape (1 + n_groups, n_items), float32
-        How popular items are: with all users, and with the groups. Stored where somebody chose the item.
+        How popular items are: with all users, and with the groups. Stored where the item was chosen.
     groups : ndarray of shape (n_users, width), int32
         The rows of the table of each user, -1 behind the last; at least one.
     rest : float
@@ -74,7 +74,7 @@ class PopularScores(Scores):
         return keys
 
     def listed(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return the scores of pairs of rows; -inf where nobody of the user's groups chose the item."""
+        """Return the scores of pairs of rows; -inf where the item was not chosen in the user's groups."""
         scores = np.full(users.size, -np.inf, np.float32)
         keys = self._keys
         for chosen in self.groups_of(users).T:
