@@ -11,7 +11,7 @@ import click
 
 from fastcf.cli._ids import parse_ids
 from fastcf.cli._model_files import load_model
-from fastcf.cli._options import json_option, threads_option
+from fastcf.cli._options import at_option, json_option, threads_option
 from fastcf.cli._outputs import heading, table
 from fastcf.cli._titles import TitleFile, Titles, titles_options
 from fastcf.cli._visitors import VISITOR, history_of, rated_option
@@ -68,6 +68,7 @@ def _print(explanation: Explanation, titles: Titles, text: str, *, first: bool) 
     "-n", "--number", type=click.IntRange(1), metavar="N", default=10, show_default=True, help="Largest contributions."
 )
 @click.option("--by-item", is_flag=True, help="By items of the history, also of a blend.")
+@at_option
 @titles_options
 @threads_option
 @json_option
@@ -78,6 +79,7 @@ def explain(
     items: tuple[str, ...],
     number: int,
     by_item: bool,
+    at: str | None,
     titles: TitleFile | None,
     threads: int | None,
     as_json: bool,
@@ -92,7 +94,7 @@ def explain(
     """
     if (user is None) != bool(rated):
         raise click.UsageError("either --user ID or --rated ITEM=RATING is needed")
-    loaded = load_model(model, threads).that_explains()
+    loaded = load_model(model, threads).that_explains().at(at)
     names = loaded.titles(titles)
     options: dict[str, Any] = {"n": number, "by": "item" if by_item else None}
     wanted = parse_ids(items, loaded.model.items_, "item")

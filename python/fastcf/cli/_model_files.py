@@ -20,6 +20,13 @@ class LoadedModel(NamedTuple):
     archive: Archive
     path: Path
 
+    def at(self, time: str | None) -> LoadedModel:
+        """Return it as of a time; raises DataError for what has no effects of time."""
+        if time is None:
+            return self
+        self._that("at", "has no effects of time: leave out --at, or train with --temporal")
+        return self._replace(model=self.model.at(int(time) if time.removeprefix("-").isdecimal() else time))
+
     def titles(self, given: TitleFile | None) -> Titles:
         """Return the titles given on the command line, else those in the model's file."""
         if given is not None:

@@ -67,6 +67,7 @@ _TAKEN_BY = {
     **dict.fromkeys(("epochs", "checkpoint", "checkpoint_every"), ("implicit", *_TRAINED)),
     "reg": ("linear", "implicit", *_TRAINED),
     "neighbours": ("linear", *_NEIGHBOURHOODS),
+    "temporal": ("mf", "autoencoder", "bias"),
     **dict.fromkeys(("optimizer", "learning_rate", "normalize", "batch_size", "patience"), _TRAINED),
     **dict.fromkeys(
         ("layers", "orientation", "activation", "input_dropout", "rated_input", "dropout", "tied", "refeeding"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["json_option", "metadata_option", "seed_option", "threads_option"]
+__all__ = ["at_option", "json_option", "metadata_option", "seed_option", "threads_option"]
 
 
 def _metadata(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
@@ -36,5 +36,11 @@ metadata_option = click.option(
     metavar="KEY=VALUE",
     callback=_metadata,
     help="What the file is to say of itself, shown by fastcf info: JSON, or text; may be given several times.",
+)
+at_option = click.option(
+    "--at",
+    metavar="TIME",
+    help="For a model that was trained with --temporal: the time to predict at, a date or a number as in the training "
+    "ratings; by default the last time of these.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

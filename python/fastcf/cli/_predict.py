@@ -14,7 +14,7 @@ from fastcf._id_columns import as_id_column
 from fastcf.cli._ids import alike, kinds_of
 from fastcf.cli._measures import LIST_LENGTH, list_measures, list_table, measured, measures_of, shown
 from fastcf.cli._model_files import LoadedModel, load_model, refuse_model
-from fastcf.cli._options import json_option, threads_option
+from fastcf.cli._options import at_option, json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, key_values, output_option, table
 from fastcf.cli._ratings import note_left_out, read_ratings
 from fastcf.cli._reading import pair_options, rating_options, reading_of
@@ -50,6 +50,7 @@ def _note_unknown(model: Any, users: NDArray[Any], items: NDArray[Any]) -> None:
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("pairs", type=click.Path(path_type=Path))
+@at_option
 @output_option
 @threads_option
 @pair_options
@@ -57,6 +58,7 @@ def predict(
     model: Path,
     pairs: Path,
     output: Path | None,
+    at: str | None,
     threads: int | None,
     **reading: Any,
 ) -> None:
@@ -72,7 +74,7 @@ def predict(
     """
     if output is not None:
         check_output(output)
-    fitted = load_model(model, threads).that_predicts().model
+    fitted = load_model(model, threads).that_predicts().at(at).model
     refuse_model(pairs, "pairs")
     arguments = reading_of(reading)
     mode = arguments["on_bad_lines"]
@@ -154,7 +156,7 @@ def evaluate(model: Path, ratings: Path, threads: int | None, as_json: bool, **r
         reading["id_type"] = kinds_of(fitted)
     data = read_ratings(ratings, threads=threads, **reading).ratings
     users, items = IdMap(alike(fitted.users_, data.users.column)), IdMap(alike(fitted.items_, data.items.column))
-    data = Ratings(data.indptr, data.indices, data.values, users=users, items=items)
+    data = Ratings(data.indptr, data.indices, data.values, timestamps=data.timestamps, users=users, items=items)
 
     user_rows, item_rows = fitted.users_.rows(users), fitted.items_.rows(items)
     of_user, of_item = user_rows[data.row_of_entry()], item_rows[data.indices]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fastcf.cli._ids import parse_ids
 from fastcf.cli._lists import Lists, lists_of
 from fastcf.cli._model_files import load_model
-from fastcf.cli._options import json_option, threads_option
+from fastcf.cli._options import at_option, json_option, threads_option
 from fastcf.cli._outputs import blocks, check_output, csv_writer, heading, output_option, table
 from fastcf.cli._titles import TitleFile, Titles, titles_options
 from fastcf.cli._visitors import VISITOR, history_of, rated_option
@@ -141,6 +141,7 @@ def _print(
     metavar="X",
     help="Only items whose score (predicted rating or probability) is at least X.",
 )
+@at_option
 @threads_option
 @json_option
 @csv_option
@@ -154,6 +155,7 @@ def recommend(
     titles: TitleFile | None,
     include_seen: bool,
     min_score: float | None,
+    at: str | None,
     threads: int | None,
     as_json: bool,
     as_csv: bool,
@@ -178,7 +180,7 @@ def recommend(
         raise click.UsageError("--output is for --all only")
     if output is not None:
         check_output(output)
-    loaded = load_model(model, threads).with_users()
+    loaded = load_model(model, threads).with_users().at(at)
     names = loaded.titles(titles)
     wanted = parse_ids(users, loaded.model.users_, "user")
     history = history_of(loaded, rated) if rated else None

@@ -43,6 +43,7 @@ from fastcf.models.bias import BiasModel
 from fastcf.models.data_warnings import inside_another_fit
 from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.models.popular import Popular
+from fastcf.models.temporal import TemporalModel
 from fastcf.optimizers import OPTIMIZERS
 from fastcf.ratings import Ratings
 from fastcf.scores import Targets
@@ -100,7 +101,7 @@ def _split(ratings: Ratings, validation: float, seed: int) -> tuple[Ratings, Rat
     return train_test_split(ratings, validation, random_state=seed)
 
 
-def _compare(model: Trained, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
+def _compare(model: Trained | TemporalModel, title: str, seconds: float, learnt: Ratings, held_out: Ratings) -> None:
     """Print the errors of a model, and its training time, beside those of simpler ones."""
     started = time.perf_counter()
     targets = model.state.targets
@@ -203,6 +204,11 @@ def _train_lists(
 )
 @network_options
 @click.option(
+    "--temporal",
+    is_flag=True,
+    help="Learn effects of time beside the model: for ratings with timestamps, where those to be predicted have some.",
+)
+@click.option(
     "--epochs",
     type=click.IntRange(1),
     metavar="N",
@@ -286,6 +292,7 @@ def train(
     verbose: bool,
     checkpoint: Path | None,
     checkpoint_every: int | None,
+    temporal: bool,
     **options: Any,
 ) -> None:
     """Train a model on RATINGS, a file or folder, and save it.
@@ -303,6 +310,8 @@ def train(
     Example: fastcf train ml-latest-small -o ratings.fastcf --for ratings
 
     Example: fastcf train RATINGS -o MODEL --model autoencoder --layers 128,64
+
+    Example: fastcf train ml-latest-small -o MODEL --for ratings --temporal
 
     Example: fastcf train LOG -o MODEL --weights view=1,buy=5 --half-life 30d
     """
@@ -337,22 +346,27 @@ def train(
     _check_labels(targets, whole, ratings)
     error = measures_of(targets)[0]
     started = time.perf_counter()
-    if isinstance(model, BiasModel):
-        model.fit(learnt)
-    else:
+    fitted = TemporalModel(model, n_threads=threads) if temporal else model
+    arguments: dict[str, Any] = {}
+    if not isinstance(model, BiasModel):
         field = f"{'train' if held_out is None else 'validation'}_{error.key}"
         watcher: Callback = LogHistory() if verbose else ProgressBar(description="training", fields=[field])
-        model.fit(learnt, validation=held_out, callbacks=[watcher], **kept[0])
+        arguments = {"validation": held_out, "callbacks": [watcher], **kept[0]}
+    fitted.fit(learnt, **arguments)
     seconds = time.perf_counter() - started
 
-    heading(f"{type(model).__name__}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
+    inside = "" if fitted is model else f" around {type(model).__name__}"
+    heading(f"{type(fitted).__name__}{inside}, learnt from {learnt.n_ratings:,} ratings in {seconds:.2f} s")
+    if isinstance(fitted, TemporalModel):
+        model, effects = fitted.model_, fitted.n_effects_
+        key_values([("effects of time", f"{effects[0]:,} of users, {effects[1]:,} of items")])
     if not isinstance(model, BiasModel):
         last = model.history_[model.n_epochs_][f"train_{error.key}"]
         key_values([*settings_of(model, held_out is not None), (f"training {error.title}", f"{last:.4f}")])
     if held_out is not None:
         heading(f"Errors on the {held_out.n_ratings:,} ratings held out")
-        _compare(model, KINDS[kind], seconds, learnt, held_out)
+        _compare(fitted, KINDS[kind] + (", temporal" if temporal else ""), seconds, learnt, held_out)
 
     # Held-out pairs are rated, too: they are not recommended either.
-    save_with_titles(model.with_seen(whole), output, names, seen=seen, metadata=metadata)
+    save_with_titles(fitted.with_seen(whole), output, names, seen=seen, metadata=metadata)
     click.echo(f"\nsaved {output} ({output.stat().st_size / 2**20:.1f} MiB)")
