@@ -382,7 +382,8 @@ class Recommender:
         -------
         Recommendations
             Ids and predictions. Exact, up to ``storage``; ties are broken by the order of ``items_.ids``; ranked before
-            predictions are limited to the range of the training ratings. The same for any number of threads.
+            predictions are limited to the range of the training ratings, so that several of the first may have its
+            highest rating as their score. The same for any number of threads.
 
         Raises
         ------
