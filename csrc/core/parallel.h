@@ -22,7 +22,8 @@ inline int resolve_threads(int n_threads) {
     return std::min(n_threads, kMostThreads);
 }
 
-// Fewer threads for little work: waking one costs more than it saves. The bound is a choice, not a measurement.
+// Fewer threads for little work: waking one costs more than it saves. The bound is where a second thread saves a third
+// of one user's top-k on quiet cores and costs a quarter where it gets no core: docs/getting-started.md, Threads.
 inline int threads_for(std::int64_t steps, int n_threads) {
     constexpr std::int64_t kStepsPerThread = 100'000;
     return static_cast<int>(std::clamp<std::int64_t>(steps / kStepsPerThread, 1, resolve_threads(n_threads)));
