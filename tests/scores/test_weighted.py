@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from dense import (
     some_selection,
     some_weights,
 )
-from fastcf.scores import Part, Sigmoid, WeightedScores, blocks
+from fastcf.scores import Part, Sigmoid, Support, WeightedScores, blocks
 
 N_USERS, N_ITEMS = 11, 17
 
@@ -45,6 +46,14 @@ def wide(dense, users, items):
     return dense[np.append(users, -1)][:, np.append(items, -1)]
 
 
+def some_support(rng):
+    """Return the support of a sum, and what it adds to scores and to weights, in the rows of dense tables."""
+    users, items = rng.normal(size=N_USERS), rng.normal(size=N_ITEMS)
+    support = Support(users, items, float(rng.normal()), float(rng.choice([0.0, 1.3])))
+    of_users, of_items = np.append(users, 0)[:, None], np.append(items, 0)
+    return support, support.user_slope * of_users + support.item_slope * of_items, of_items
+
+
 def some_part(rng, kind, weight):
     users, n_users = mapped(rng, N_USERS + 2, N_USERS)
     items, n_items = mapped(rng, N_ITEMS - 3, N_ITEMS)
@@ -64,11 +73,15 @@ def some_part(rng, kind, weight):
 def some_sum(rng, kinds, *, depth=0):
     parts, dense = [], 0.0
     intercept = float(rng.normal())
+    support, of_items = None, 0.0
+    if rng.random() < 0.5:
+        support, dense, of_items = some_support(rng)
     for kind in kinds:
         weight = float(rng.choice([0.0, 0.4, 1.0, -0.7], p=[0.1, 0.3, 0.3, 0.3]))
         part, table = some_part(rng, kind, weight)
+        part = replace(part, slope=0.0 if support is None else float(rng.choice([0.0, 0.5, -0.2])))
         parts.append(part)
-        dense = dense + weight * table
+        dense = dense + (weight + part.slope * of_items) * table
     if depth:
         inner, table = some_sum(rng, kinds, depth=depth - 1)
         users, items = (rng.permutation(n).astype(np.int32) for n in (N_USERS, N_ITEMS))
@@ -76,7 +89,7 @@ def some_sum(rng, kinds, *, depth=0):
         limits = (-1.5, 1.5)
         parts.append(Part(inner, 0.6, users, items, limits))
         dense = dense + 0.6 * wide(table if inner.linear else np.clip(table, *limits), users, items)
-    return WeightedScores(tuple(parts), intercept, N_USERS, N_ITEMS), dense + intercept
+    return WeightedScores(tuple(parts), intercept, N_USERS, N_ITEMS, support=support), dense + intercept
 
 
 KINDS = st.lists(st.sampled_from(["factors", "means", "labels", "weights"]), min_size=1, max_size=3)
@@ -89,7 +102,7 @@ def test_weighted_scores_agree_with_a_dense_table(kinds, depth, seed):
     rng = np.random.default_rng(seed)
     scores, dense = some_sum(rng, kinds, depth=depth)
     dense = np.broadcast_to(dense, (N_USERS + 1, N_ITEMS + 1))
-    counted = [part.scores.linear for part in scores.parts if part.weight != 0]
+    counted = [part.scores.linear for part in scores.parts if part.counts]
     assert scores.linear == (bool(counted) and all(counted))
     assert_agrees(scores, dense, rng, atol=1e-3)
 

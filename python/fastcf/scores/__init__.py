@@ -14,7 +14,7 @@ from fastcf.scores.standard import StandardScores
 from fastcf.scores.state import Folding, State
 from fastcf.scores.targets import Targets
 from fastcf.scores.vectors import METRICS, VectorTable
-from fastcf.scores.weighted import Part, WeightedScores
+from fastcf.scores.weighted import Part, Support, WeightedScores
 
 __all__ = [
     "METRICS",
@@ -40,6 +40,7 @@ __all__ = [
     "Squash",
     "StandardScores",
     "State",
+    "Support",
     "Targets",
     "VectorTable",
     "WeightedScores",
