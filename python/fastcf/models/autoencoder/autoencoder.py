@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from fastcf._backend import Backend, resolve_device
 from fastcf._parameters import (
@@ -61,6 +62,7 @@ _RATES = dict.fromkeys(OPTIMIZERS, 0.005) | {"adam": 0.004, "adagrad": 0.03, "ad
 _REG, _LABEL_REG, _CHOICE_REG = 400.0, 250.0, 1.0
 _RATED_INPUT, _CHOSEN_INPUT = 30.0, 0.0
 _INPUT_DROPOUT = 0.5  # of labels and choices
+_FIRST_EPOCHS = 15  # at least, of a training that is to show how good it will be
 _FEWEST_ROWS, _FEWEST_USERS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 64, 1024, 64
 _NUMBERS = {  # of a network, in files
     "mean_rating": float,
@@ -383,6 +385,16 @@ class Autoencoder(Estimator):
             verbose=self.verbose,
         )
         return self
+
+    def shortened(self) -> Autoencoder:
+        """Return an unfitted copy with half the epochs, but 15 at least (or as many as there are).
+
+        Returns
+        -------
+        Autoencoder
+        """
+        shorter: Autoencoder = clone(self)
+        return shorter.set_params(n_epochs=max(self.n_epochs // 2, min(self.n_epochs, _FIRST_EPOCHS)))
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones, for :func:`check_gradients`.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed
 from fastcf._random import RandomState, seed_from
@@ -144,9 +145,7 @@ class MatrixFactorization(Estimator):
     n_epochs_ : int
         The epoch whose parameters were kept.
     reg_, reg_exponent_, user_bias_reg_, item_bias_reg_, learning_rate_ : float
-        The values of "auto", a being the exponent. To fit again without a search, set ``reg`` to ``reg_``, ``n_epochs``
-        to ``n_epochs_``, ``n_factors`` to ``n_factors_``, and ``rated_input`` of the solver to whether there are
-        ``rated_effects_``.
+        The values of "auto", a being the exponent. :meth:`settled` returns a model that has them as parameters.
     n_factors_ : int
         k.
     sigma_, sgd_rate_ : float
@@ -470,6 +469,31 @@ class MatrixFactorization(Estimator):
             return first
         verbose = int(self.verbose)
         return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free, verbose)))
+
+    def shortened(self) -> MatrixFactorization:
+        """Return an unfitted copy: of ``solver="bayes"`` one that keeps 40 draws, of other solvers the plain copy.
+
+        Returns
+        -------
+        MatrixFactorization
+        """
+        solver = as_solver(self.solver, self._caller)
+        shorter: MatrixFactorization = clone(self)
+        if not solver.samples:
+            return shorter
+        n_epochs = solver.auto[self.cost].n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
+        return shorter.set_params(n_epochs=solver.first_look(n_epochs))
+
+    def _found(self, state: State) -> dict[str, Any]:
+        solver = as_solver(self.solver, self._caller)
+        if solver.samples:
+            return {}
+        learnt: LearntFactors = state.learnt
+        values = {"reg": learnt.reg, "n_epochs": state.n_epochs, "n_factors": learnt.n_factors}
+        found: dict[str, Any] = {name: value for name, value in values.items() if isinstance(getattr(self, name), str)}
+        if solver.get_params().get("rated_input") == "auto":
+            found["solver"] = clone(solver).set_params(rated_input=learnt.rated_effects is not None)
+        return found
 
     def objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the parameters, at random ones, for :func:`fastcf.check_gradients`.

@@ -320,6 +320,9 @@ class ImplicitFactorization(Estimator):
             reg = _REG / (1 + _ALL_TO_CHOICES) if solver.reg is None else solver.reg
         return LearntChoices(float(self.alpha), float(weight), reg, float(self.reg_scaling))
 
+    def _found(self, state: State) -> dict[str, Any]:
+        return {"reg": state.learnt.reg} if isinstance(self.reg, str) else {}
+
     def objective(self, ratings: Ratings, seed: int) -> Objective:
         """Return the objective as a function of the factors, at random ones, for :func:`fastcf.check_gradients`.
 

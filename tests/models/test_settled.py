@@ -1,0 +1,68 @@
+"""Models fitted again with what a search has found: the same bits without the search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import fastcf
+from fastcf.models.factorization import matrix_factorization
+from fastcf.models.implicit import implicit_factorization
+from fastcf.solvers import ALS, Gibbs
+from trained_models import bits
+
+TRAIN = fastcf.data.make_ratings(30, 20, 300, random_state=0)
+MF = fastcf.MatrixFactorization
+
+SEARCHED: dict[str, Any] = {
+    "sgd": MF(random_state=0),
+    "labels": MF(cost="logistic", threshold=4, random_state=0),
+    "als": MF(n_factors=4, solver="als", random_state=0),
+    "als without centres": MF(n_factors=4, n_epochs=3, solver=ALS(rated_input=False), random_state=0),
+    "gd": MF(n_factors=3, n_epochs=20, solver="gd", random_state=0),
+    "implicit": fastcf.ImplicitFactorization(4, threshold=4, random_state=0),
+}
+GIVEN: dict[str, Any] = {
+    "bayes": MF(4, solver=Gibbs(burn_in=2), n_epochs=4, random_state=0),
+    "biases": fastcf.BiasModel(),
+}
+
+
+@pytest.mark.parametrize("name", [*SEARCHED, *GIVEN])
+def test_settled_model_makes_the_same_bits_without_a_search(name, monkeypatch, tmp_path):
+    model = clone((SEARCHED | GIVEN)[name]).fit(TRAIN)
+    model.save(tmp_path / "model")
+
+    def refused(*arguments: Any) -> None:
+        raise AssertionError("a search")
+
+    monkeypatch.setattr(matrix_factorization, "searched", refused)
+    monkeypatch.setattr(implicit_factorization, "estimated_reg", refused)
+    for each in (model, fastcf.load(tmp_path / "model")):
+        settled = each.settled()
+        assert not settled.__sklearn_is_fitted__()
+        assert bits(settled.fit(TRAIN)) == bits(model)
+    if name in SEARCHED:
+        with pytest.raises(AssertionError, match="a search"):
+            clone(model).fit(TRAIN)
+    else:
+        assert repr(model.settled()) == repr(model)
+
+
+def test_shortened_model_is_trained_for_less_time():
+    def epochs(model):
+        return model.shortened().n_epochs
+
+    assert epochs(MF(solver="bayes")) == 60
+    assert epochs(MF(solver=Gibbs(burn_in=5, thin=2), n_epochs=200)) == 85
+    assert epochs(MF(solver="bayes", n_epochs=30)) == 30
+    assert [epochs(fastcf.Autoencoder(n_epochs=n)) for n in (4, 20, 60)] == [4, 15, 30]
+    assert repr(MF(5).shortened()) == repr(MF(5))
+
+
+def test_settled_before_fit_raises():
+    with pytest.raises(NotFittedError, match=r"BiasModel\.settled: the model must be fitted first"):
+        fastcf.BiasModel().settled()
