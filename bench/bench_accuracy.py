@@ -74,12 +74,13 @@ def autoencoder(**options: Any) -> Model:
     return model
 
 
-def network_blend(*solvers: str) -> Model:
-    """Return a blend of factorisations by these solvers and of the autoencoder, all with their defaults."""
+def network_blend(*solvers: str, biases: bool = False) -> Model:
+    """Return a blend of factorisations by these solvers, the autoencoder and the biases, all with their defaults."""
 
     def model(train: RatingLog, test: RatingLog, seed: int) -> np.ndarray:
         members = [fastcf.MatrixFactorization(solver=solver, random_state=seed) for solver in solvers]
-        whole = fastcf.Blend([*members, fastcf.Autoencoder(random_state=seed)], random_state=seed)
+        others = [fastcf.Autoencoder(random_state=seed), *([fastcf.BiasModel()] if biases else [])]
+        whole = fastcf.Blend([*members, *others], random_state=seed)
         return whole.fit(train.to_ratings(duplicates="last")).predict(pairs(test))
 
     return model
@@ -179,6 +180,7 @@ def main() -> None:
         "Blend": (blend, often),
         "Blend sgd, autoencoder": (network_blend("sgd"), often),
         "Blend sgd, bayes, autoencoder": (network_blend("sgd", "bayes"), often),
+        "Blend sgd, bayes, autoencoder, biases": (network_blend("sgd", "bayes", biases=True), often),
     }
     for name, package, peer in (("Surprise SVD", "surprise", surprise_svd), ("myFM", "myfm", myfm_regressor)):
         if importlib.util.find_spec(package):
