@@ -15,7 +15,7 @@ from fastcf.serialization import register
 
 
 def mf(k: int = 4, **options: Any) -> fastcf.MatrixFactorization:
-    return fastcf.MatrixFactorization(k, **{"n_epochs": 5, **options})
+    return fastcf.MatrixFactorization(k, **{"n_epochs": 5, "reg": 1.0, **options})
 
 
 class Own(fastcf.MatrixFactorization):
@@ -87,7 +87,7 @@ class Curved(Estimator):
 
 MEMBERS = {
     "linear": lambda: [("mf", mf()), ("item", mf(3, normalize="item")), ("bias", fastcf.BiasModel())],
-    "own": lambda: [("mf", Own(4, n_epochs=5)), ("bias", fastcf.BiasModel())],
+    "own": lambda: [("mf", Own(4, n_epochs=5, reg=1.0)), ("bias", fastcf.BiasModel())],
     "mixed": lambda: [("mf", mf()), ("odd", Curved()), ("bias", fastcf.BiasModel())],
     "nested": lambda: [("mf", mf()), ("both", fastcf.Blend([mf(2, normalize="item"), fastcf.BiasModel()]))],
 }

@@ -11,9 +11,9 @@ from scipy.optimize import nnls
 import fastcf
 from blends import MEMBERS, Curved, Own, mf, saved, string_ratings
 from fastcf._backend import resolve_device
+from fastcf.models.blend import fitting
 from fastcf.models.blend.weights import blend_weights, convex_weights, ridge_weights
 from fastcf.scores import Compute, Selection, blocks
-from fastcf.solvers import ALS, SGD
 
 
 @pytest.fixture(scope="module")
@@ -145,25 +145,38 @@ def test_blend_regression_is_taken_where_it_pays_only():
     scores = truth[:, None] + random.normal(0, 0.5, (300, 2))
     options = {"intercept": True, "non_negative": False}
     scores[:, 1] = 3 - scores[:, 1]  # wants a negative weight
-    assert blend_weights(scores, truth.astype(np.float32), None, "auto", **options)[2] is not None
+    assert blend_weights(scores, truth.astype(np.float32), None, "auto", **options).reg is not None
     target = (scores.mean(axis=1) + random.normal(0, 1, 300)).astype(np.float32)  # the plain average
-    weights, _, reg = blend_weights(scores, target, None, "auto", **options)
-    assert reg is None
-    assert weights.sum() == pytest.approx(1)
-    assert blend_weights(scores, target, None, 1.0, **options)[2] == 1.0
+    found = blend_weights(scores, target, None, "auto", **options)
+    assert found.reg is None
+    assert found.weights.sum() == pytest.approx(1)
+    assert blend_weights(scores, target, None, 1.0, **options).reg == 1.0
 
 
-def test_blend_of_few_ratings_is_as_good_as_its_best_member():
-    blends, best = [], []
-    for seed in range(3):
-        made = fastcf.data.make_ratings(300, 200, 5_000, random_state=seed)
+@pytest.mark.parametrize(
+    ("shape", "seeds"),
+    [
+        ((40, 30, 500), 6),
+        pytest.param((120, 80, 2_000), 4, marks=pytest.mark.slow),
+        pytest.param((300, 200, 5_000), 3, marks=pytest.mark.slow),
+        pytest.param((600, 400, 20_000), 2, marks=pytest.mark.slow),
+    ],
+)
+def test_blend_of_few_ratings_is_as_good_as_its_best_member(shape, seeds):
+    given = {"n_epochs": 20, "reg": 2.0}
+    members = [
+        ("bias", fastcf.BiasModel()),
+        ("sgd", fastcf.MatrixFactorization(4, **given)),
+        ("als", fastcf.MatrixFactorization(8, solver="als", **given)),
+        ("bayes", fastcf.MatrixFactorization(4, solver="bayes", n_epochs=40)),
+    ]
+    ratios = []
+    for seed in range(seeds):
+        made = fastcf.data.make_ratings(*shape, random_state=seed)
         train, test = fastcf.data.train_test_split(made, 0.3, random_state=seed)
-        solvers = SGD(rated_input=False), ALS(rated_input=False)
-        members = [fastcf.MatrixFactorization(solver=solver, random_state=0) for solver in solvers]
-        blend = fastcf.Blend([*members, fastcf.BiasModel()], random_state=seed).fit(train)
-        blends.append(-blend.score(test))
-        best.append(min(-model.score(test) for model in blend.models_.values()))
-    assert np.mean(blends) < np.mean(best) + 0.002
+        blend = fastcf.Blend(members, random_state=seed).fit(train)
+        ratios.append(blend.score(test) / max(model.score(test) for model in blend.models_.values()))
+    assert np.mean(ratios) < 1.005
 
 
 def test_blend_large_penalty_is_the_plain_average(ratings):
@@ -181,7 +194,8 @@ def test_blend_of_equal_members_shares_the_weight(ratings):
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def test_blend_holds_out_fits_and_fits_again(ratings):
+def test_blend_holds_out_fits_and_fits_again(ratings, monkeypatch):
+    monkeypatch.setattr(fitting, "_MOST_FOLDS", 1)
     blend = fastcf.Blend(MEMBERS["linear"](), validation_fraction=0.2, random_state=5).fit(ratings)
     first = fastcf.Blend(MEMBERS["linear"](), validation_fraction=0.2, random_state=5, refit=False).fit(ratings)
     assert blend.n_validation_ == round(0.2 * ratings.nnz)
@@ -193,6 +207,13 @@ def test_blend_holds_out_fits_and_fits_again(ratings):
     assert not hasattr(blend.models[0][1], "users_")  # clones are fitted
     assert all(getattr(each, "random_state", None) is None for each in blend.models_.values())
     assert all(each.n_threads is None for each in blend.models_.values())
+
+
+def test_blend_that_is_shortened_fits_its_members_once(ratings):
+    blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0)
+    assert not blend.shortened().refit
+    fitted = [model.fit(ratings) for _, model in MEMBERS["linear"]()]
+    assert repr(fastcf.Blend(fitted, fit_members=False).shortened()) == repr(fastcf.Blend(fitted, fit_members=False))
 
 
 def test_blend_of_given_validation_ratings_matches_the_equation(ratings):
@@ -299,8 +320,22 @@ def test_blend_interrupted_while_fitting_again_can_be_used(ratings, monkeypatch)
     assert blend.recommend("u001", 3).scores.shape == (3,)
 
 
+@pytest.mark.parametrize("n", [12, 900, 2_500, 12_000, 30_000])
+def test_folds_hold_out_as_many_ratings_as_weights_need(n):
+    made = fastcf.data.make_ratings(300, 200, n, random_state=0)
+    folds = fitting.folds_of(made, 0.1, 0, "test", one=False)
+    held_out = [fold.held_out.nnz for fold in folds]
+    assert len(set(held_out)) == 1
+    assert all(fold.train.nnz + fold.held_out.nnz == n for fold in folds)
+    keys = [np.ravel_multi_index((own.row_of_entry(), own.indices), made.shape) for _, own in folds]
+    assert len(np.unique(np.concatenate(keys))) == sum(held_out)  # no rating twice
+    assert len(folds) == {12: 5, 900: 5, 2_500: 5, 12_000: 5, 30_000: 2}[n]
+    assert len(fitting.folds_of(made, 0.1, 0, "test", one=True)) == 1
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, fastcf.DivergenceError, ValueError])
-def test_blend_whose_member_cannot_be_fitted_again(ratings, error):
+def test_blend_whose_member_cannot_be_fitted_again(ratings, error, monkeypatch):
+    monkeypatch.setattr(fitting, "_MOST_FOLDS", 1)
     fits = []
 
     class Failing(fastcf.BiasModel):
@@ -467,7 +502,7 @@ def test_blend_member_that_is_fitted_again_does_not_change_the_blend(ratings, tm
 
 
 def test_blend_of_a_subclass_of_a_users_own_is_that_of_its_base(ratings, tmp_path):
-    own = fastcf.Blend([("mf", Own(4, n_epochs=5)), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
+    own = fastcf.Blend([("mf", Own(4, n_epochs=5, reg=1.0)), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
     base = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], random_state=0).fit(ratings)
     assert own.state.scores.linear
     for model in (own, saved(own, tmp_path)):

@@ -119,14 +119,14 @@ def test_blend_members_are_parameters():
     blend = fastcf.Blend([("mf", mf()), ("bias", fastcf.BiasModel())], reg=2.0)
     assert blend.get_params()["mf__n_factors"] == 4
     assert set(blend.get_params(deep=False)) == {
-        "models", "metric", "threshold", "reg", "intercept", "non_negative", "fit_members", "validation_fraction",
-        "refit", "random_state", "n_threads", "device", "verbose",
+        "models", "metric", "threshold", "reg", "intercept", "non_negative", "by_count", "fit_members",
+        "validation_fraction", "refit", "random_state", "n_threads", "device", "verbose",
     }  # fmt: skip
     again = clone(blend).set_params(mf__n_factors=9, reg=1.0, bias="drop")
     assert (again.get_params()["mf__n_factors"], again.reg, again.models[1]) == (9, 1.0, ("bias", "drop"))
     assert (blend.get_params()["mf__n_factors"], blend.models[1][0]) == (4, "bias")
     assert "bias=" not in repr(blend)
-    assert "MatrixFactorization(n_epochs=5, n_factors=4)" in repr(blend)
+    assert "MatrixFactorization(n_epochs=5, n_factors=4, reg=1.0)" in repr(blend)
     bare = fastcf.Blend([mf(2), fastcf.BiasModel(), mf(3)])
     assert bare.get_params()["matrixfactorization-2__n_factors"] == 3
     assert bare.set_params(biasmodel__user_reg=3.0).models[1].user_reg == 3.0

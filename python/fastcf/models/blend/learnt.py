@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf.ids import IdMap, distinct, extended
+from fastcf.models.blend.counts import CountWeights
 from fastcf.models.estimator import Estimator
 from fastcf.scores import Breakdown, Compute, Folding, Part, Scores, StandardScores, State, WeightedScores
 from fastcf.scores.explanations import MemberShare, explained
@@ -56,12 +57,18 @@ class LearntBlend:
     global_mean: float
     metric: str = "rmse"
     lists: bool = False
+    by_count: CountWeights | None = None
+
+    @property
+    def slopes(self) -> NDArray[np.float64] | None:
+        """What an item's support adds to the weights."""
+        return None if self.by_count is None else self.by_count.slopes
 
     @property
     def shown(self) -> tuple[str, ...]:
         """Names of the attributes of the model."""
         measures = f"validation_{self.metric}", f"member_{self.metric}"
-        regressed = ("intercept", "reg") if self.metric == "rmse" else ()
+        regressed = ("intercept", "reg", "slopes") if self.metric == "rmse" else ()
         return "weights", *regressed, *measures, "n_validation", *(() if self.lists else ("global_mean",))
 
     def __getattr__(self, name: str) -> Any:
@@ -102,11 +109,20 @@ def _rows_in(own: IdMap, ids: IdMap) -> Rows | None:
 def weighted_sum(learnt: LearntBlend, users: IdMap, items: IdMap) -> WeightedScores:
     """Return the scores of a blend: of the members' states, in the rows of ``users`` and ``items``."""
     parts = []
-    for member, weight in zip(learnt.members, learnt.weights.tolist(), strict=True):
+    by_count, intercept = learnt.by_count, learnt.intercept
+    weights, slopes = learnt.weights, np.zeros(learnt.weights.size)
+    if by_count is not None:  # in scores, weights and constant are those of rows without ratings
+        of_user, of_item = by_count.unknown()
+        slopes = by_count.slopes
+        weights = weights + slopes * of_item
+        intercept += by_count.user_slope * of_user + by_count.item_slope * of_item
+    for member, weight, slope in zip(learnt.members, weights.tolist(), slopes.tolist(), strict=True):
         own = member.state
-        rows = (_rows_in(own.users, users), _rows_in(own.items, items)) if weight != 0 else (None, None)
-        parts.append(Part(_scores_of(own, learnt.lists), weight, *rows, _limits(own, learnt.lists)))
-    return WeightedScores(tuple(parts), learnt.intercept, len(users), len(items))
+        counts = weight != 0 or slope != 0
+        rows = (_rows_in(own.users, users), _rows_in(own.items, items)) if counts else (None, None)
+        parts.append(Part(_scores_of(own, learnt.lists), weight, *rows, _limits(own, learnt.lists), slope))
+    support = None if by_count is None else by_count.support()
+    return WeightedScores(tuple(parts), intercept, len(users), len(items), support=support)
 
 
 def _scores_of(state: State, lists: bool) -> Scores:
@@ -123,7 +139,8 @@ class BlendFolding(Folding):
     """New rows of every member, weighted as before: of the sides that all members with a weight can compute."""
 
     def __init__(self, learnt: LearntBlend) -> None:
-        weighted = [member for member, weight in zip(learnt.members, learnt.weights, strict=True) if weight != 0]
+        weights = learnt.weights if learnt.slopes is None else np.abs(learnt.weights) + np.abs(learnt.slopes)
+        weighted = [member for member, weight in zip(learnt.members, weights, strict=True) if weight != 0]
         sides = {member.name: member.state.folding.rated_sides for member in weighted}
         self.rated_sides = tuple(side for side in ("user", "item") if all(side in own for own in sides.values()))
         missing = [repr(name) for name, own in sides.items() if not set(own) >= {"user", "item"}]
@@ -137,7 +154,7 @@ class BlendFolding(Folding):
         by_user = rated.by == "user"
         parts, members = [], []
         for part, member in zip(sums.parts, learnt.members, strict=True):
-            if part.weight == 0:  # it has no effect, and may not support it
+            if not part.counts:  # it has no effect, and may not support it
                 members.append(member)
                 parts.append(part)
                 continue
@@ -155,8 +172,10 @@ class BlendFolding(Folding):
             members.append(replace(member, state=folded))
             parts.append(replace(part, scores=_scores_of(folded, learnt.lists)))
         n_users, n_items = (len(rated.ids), sums.n_items) if by_user else (sums.n_users, len(rated.ids))
-        scores = WeightedScores(tuple(parts), sums.intercept, n_users, n_items)
-        return state.replaced(scores=scores, learnt=replace(learnt, members=tuple(members)))
+        by_count = None if learnt.by_count is None else learnt.by_count.with_rows(rated.by, np.diff(rated.indptr))
+        support = None if by_count is None else by_count.support()
+        scores = WeightedScores(tuple(parts), sums.intercept, n_users, n_items, support=support)
+        return state.replaced(scores=scores, learnt=replace(learnt, members=tuple(members), by_count=by_count))
 
     def unexplained(self, state: State) -> str:
         """Return nothing: a score is a sum over members."""
@@ -169,24 +188,28 @@ class BlendFolding(Folding):
         users = np.full(items.size, user, np.int32)
         values, members = {}, {}
         for part, member in zip(sums.parts, learnt.members, strict=True):
-            if part.weight != 0:
-                values[member.name] = part.weight * part.pairs(users, items, compute).astype(np.float64)
-                members[member.name] = _share(part, member, learnt.lists, user, items, compute)
-        base = {"intercept": np.full(items.size, sums.intercept)} if sums.intercept != 0 else {}
+            if part.counts:
+                weights = sums.weights(part, items)
+                values[member.name] = weights * part.pairs(users, items, compute).astype(np.float64)
+                members[member.name] = _share(part, weights, member, learnt.lists, user, items, compute)
+        constants = sums.constants(users, items)
+        base = {"intercept": constants} if constants.any() else {}
         terms = np.array(list(values.values())).reshape(len(values), items.size)
         return Breakdown(base, "member", np.array(list(values), dtype=str), terms, members)
 
 
-def _share(part: Part, member: Member, lists: bool, user: int, items: Rows, compute: Compute) -> MemberShare:
-    """Return by what a member's scores are multiplied in the sum, and what they are made of."""
+def _share(
+    part: Part, weights: NDArray[np.float64], member: Member, lists: bool, user: int, items: Rows, compute: Compute
+) -> MemberShare:
+    """Return by what a member's scores of items are multiplied in the sum, and what they are made of."""
     own, row = member.state, int(part.users(np.array([user], np.int32))[0])
-    scale: float | None = part.weight if part.scores.linear else None
+    scale = weights if part.scores.linear else None
     if lists:
-        scale = part.weight * StandardScores(own.scores).scale_of(row, compute)[1]
+        scale = weights * StandardScores(own.scores).scale_of(row, compute)[1]
     inner = None
     if not own.folding.unexplained(own):
         inner = explained(own, row, part.items(items), compute, member.name)
-    return MemberShare(None if scale is None else np.full(items.size, scale), inner)
+    return MemberShare(scale, inner)
 
 
 def _translated(rated: RatedSide, table: Rows | None) -> RatedSide:

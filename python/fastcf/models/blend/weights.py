@@ -1,4 +1,7 @@
-"""The weights of a blend: ridge regression towards the plain average, or a convex combination of the members."""
+"""The weights of a blend: ridge regression towards the plain average, or a convex combination of the members.
+
+Weights may depend on how well items are known: feature-weighted linear stacking, with the support as the feature.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-__all__ = ["blend_weights", "convex_weights", "ridge_weights"]
+__all__ = ["Combination", "blend_weights", "convex_weights", "ridge_weights"]
 
 _Floats = NDArray[np.float64]
 
@@ -42,8 +45,8 @@ def _centred(
     return _Centred(root[:, None] * (scores - centre), root * (values - middle), sample, centre, middle)
 
 
-def _left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> tuple[Callable[[float], _Floats], _Floats]:
-    """Return the leave-one-out residuals of the regression of ``left`` on ``rows`` by penalty, and penalties to try.
+def _left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> Callable[[float], _Floats]:
+    """Return the leave-one-out residuals of the regression of ``left`` on ``rows``, by penalty.
 
     Leaving a row out changes its residual e to e / (1 − h), h being its leverage: that of the intercept, ``leverage``,
     plus ``x (XᵀX + λI)⁻¹ xᵀ``. Along the eigenvectors of XᵀX a penalty costs one pass over the rows;
@@ -59,15 +62,44 @@ def _left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> tuple[Callable
         kept = np.maximum(1 - leverage - squares @ shrunk, np.finfo(np.float64).tiny)
         return np.asarray((left - turned @ (along * shrunk)) / kept)
 
-    return residuals, _PENALTIES * (float(lengths.mean()) or 1.0)
+    return residuals
 
 
-def _from_average(problem: _Centred, intercept: bool) -> tuple[float, _Floats]:
-    """Return the penalty of the least leave-one-out error, and the residuals there."""
+def _from_average(problem: _Centred, intercept: bool, n_members: int) -> tuple[float, _Floats]:
+    """Return the penalty of the least leave-one-out error, and the residuals there.
+
+    The first columns are those of the members, the weights of the others are drawn towards 0.
+    """
     leverage = problem.sample / problem.sample.sum() if intercept else np.zeros(problem.sample.size)
-    residuals, penalties = _left_out(problem.rows, problem.ratings - problem.rows.mean(axis=1), leverage)
+    members = problem.rows[:, :n_members]
+    residuals = _left_out(problem.rows, problem.ratings - members.mean(axis=1), leverage)
+    penalties = _PENALTIES * (float((members**2).sum()) / n_members or 1.0)
     best = float(min(penalties, key=lambda penalty: float((residuals(penalty) ** 2).sum())))
     return best, residuals(best)
+
+
+class Combination(NamedTuple):
+    """How members are combined.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (M,), float64
+        Weights of the members, at the mean support.
+    intercept : float
+        The constant, at the mean support.
+    reg : float or None
+        The penalty; None of a convex combination.
+    slopes : ndarray of shape (M,), float64, or None
+        Added to the weights, times the support of the item.
+    count_slopes : tuple of float
+        Added to the constant, times the support of the user and of the item.
+    """
+
+    weights: _Floats
+    intercept: float
+    reg: float | None
+    slopes: _Floats | None = None
+    count_slopes: tuple[float, float] = (0.0, 0.0)
 
 
 def blend_weights(
@@ -78,22 +110,54 @@ def blend_weights(
     *,
     intercept: bool,
     non_negative: bool,
-) -> tuple[_Floats, float, float | None]:
-    """Return the weights of columns of scores, the intercept, and the penalty, None for a convex combination.
+    support: tuple[_Floats, _Floats] | None = None,
+) -> Combination:
+    """Return how columns of scores are combined; see :class:`fastcf.Blend`.
 
-    See :class:`fastcf.Blend`. With ``reg="auto"`` ridge regression must pay: its squared errors, each rating left out,
-    must sum to less than those of the convex combination by a standard error of that difference.
+    With ``reg="auto"`` what is less simple must pay: the squared errors of ridge regression, each rating left out, must
+    sum to less than those of the convex combination by a standard error of that difference; and those of the regression
+    whose weights depend on the ``support`` of the ratings' users and items to less than those of what was taken before.
+    A number takes the first regression.
     """
+    settings = {"intercept": intercept, "non_negative": non_negative}
     if not isinstance(reg, str):
-        return ridge_weights(scores, target, sample_weight, reg, intercept=intercept, non_negative=non_negative)
+        return Combination(*ridge_weights(scores, target, sample_weight, reg, **settings))
     problem = _centred(scores, target, sample_weight, intercept)
-    penalty, left_out = _from_average(problem, intercept)
-    weights, constant = convex_weights(scores, target, sample_weight, intercept=intercept)
-    errors = np.sqrt(problem.sample) * (target - scores @ weights - constant)
-    gains = errors**2 - left_out**2
-    if gains.sum() > np.sqrt(gains.size) * gains.std():
-        return ridge_weights(scores, target, sample_weight, penalty, intercept=intercept, non_negative=non_negative)
-    return weights, constant, None
+    n_members = scores.shape[1]
+    penalty, residuals = _from_average(problem, intercept, n_members)
+    found = Combination(*convex_weights(scores, target, sample_weight, intercept=intercept), None)
+    squares = problem.sample * (target - scores @ found.weights - found.intercept) ** 2
+    if _falls(residuals**2, squares):
+        found = Combination(*ridge_weights(scores, target, sample_weight, penalty, **settings))
+        squares = residuals**2
+    if support is None:
+        return found
+    columns, spread = _with_support(scores, problem, support)
+    wide = _centred(columns, target, sample_weight, intercept)
+    penalty, residuals = _from_average(wide, intercept, n_members)
+    if not _falls(residuals**2, squares):
+        return found
+    weights, constant, _ = ridge_weights(columns, target, sample_weight, penalty, n_members=n_members, **settings)
+    own, slopes, (of_user, of_item) = np.split(weights, [n_members, 2 * n_members])
+    at_item = spread * of_item - float(problem.centre @ slopes)
+    return Combination(own, constant, penalty, slopes, (float(spread * of_user), at_item))
+
+
+def _falls(new: _Floats, old: _Floats) -> bool:
+    """Return whether losses of the same ratings fall by a standard error of the difference."""
+    gains = old - new
+    return bool(gains.sum() > np.sqrt(gains.size) * gains.std())
+
+
+def _with_support(scores: _Floats, problem: _Centred, support: tuple[_Floats, _Floats]) -> tuple[_Floats, float]:
+    """Return the scores, the same less their means times the items' support, and both supports; and their spread.
+
+    Columns of support are given the spread of the scores, so that one penalty suits all.
+    """
+    spread = float(np.sqrt((problem.rows**2).sum() / (problem.sample.sum() * scores.shape[1])))
+    of_user, of_item = support
+    more = (scores - problem.centre) * of_item[:, None]
+    return np.column_stack([scores, more, spread * of_user, spread * of_item]), spread
 
 
 def convex_weights(
@@ -129,22 +193,28 @@ def ridge_weights(
     *,
     intercept: bool,
     non_negative: bool,
+    n_members: int | None = None,
 ) -> tuple[_Floats, float, float]:
-    """Return the weights of columns of scores, the intercept, and the penalty; see :class:`fastcf.Blend`."""
-    n_members = scores.shape[1]
+    """Return the weights of columns of scores, the intercept, and the penalty; see :class:`fastcf.Blend`.
+
+    The weights of the columns after the first ``n_members`` are drawn towards 0 instead of the average of members.
+    """
+    n_members = n_members or scores.shape[1]
     problem = _centred(scores, target, sample_weight, intercept)
     rows, ratings, _, centre, middle = problem
     # The residuals of the plain average are regressed on the scores: the coefficients are the weights less 1/M.
-    left = ratings - rows.mean(axis=1)
+    left = ratings - rows[:, :n_members].mean(axis=1)
     if isinstance(reg, str):
-        reg, _ = _from_average(problem, intercept)
+        reg, _ = _from_average(problem, intercept, n_members)
     # Of several solutions the one nearest to the average is taken, so that members with equal scores (to float32
     # precision) share their weight, also without a penalty.
-    penalised = np.vstack([rows, np.sqrt(reg) * np.eye(n_members)])
-    right = np.concatenate([left, np.zeros(n_members)])
+    n = rows.shape[1]
+    average = np.where(np.arange(n) < n_members, 1 / n_members, 0.0)
+    penalised = np.vstack([rows, np.sqrt(reg) * np.eye(n)])
+    right = np.concatenate([left, np.zeros(n)])
     triangle: NDArray[Any] = np.asarray(np.linalg.qr(np.column_stack([penalised, right]), mode="r"))  # for all rows
     few, last = triangle[:, :-1], triangle[:, -1]
-    weights = 1 / n_members + np.linalg.lstsq(few, last, rcond=_ROUNDING)[0]
+    weights = average + np.linalg.lstsq(few, last, rcond=_ROUNDING)[0]
     if non_negative and weights.min() < 0:
-        weights, _ = nnls(few, last + few.sum(axis=1) / n_members)
+        weights, _ = nnls(few, last + few @ average)
     return weights, middle - float(centre @ weights), float(reg)
