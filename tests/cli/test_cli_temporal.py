@@ -38,6 +38,10 @@ def test_train_learns_effects_of_time_beside_any_model_of_ratings(folder: Path, 
     assert model.model.get_params()["n_factors"] == 3
     assert model.model_.n_epochs_ <= 3
     assert model.seen_.indices.size == 900
+    assert model.similar_items(7, 4).ids.tolist() == model.model_.similar_items(7, 4).ids.tolist()
+    for path in (tmp_path / "timed", folder / "timed"):
+        assert "TemporalModel" in run("info", path).stdout
+    assert "epoch kept" in run("info", tmp_path / "timed").stdout
     plain, timed = (
         json.loads(run("evaluate", folder / name, folder, "--json").stdout)["rmse"] for name in ("plain", "timed")
     )

@@ -112,7 +112,8 @@ def _scale(model: Any) -> str:
         cut = "values above 0" if targets.threshold is None else f"values of at least {targets.threshold:g}"
         return f"choices: {cut}"
     low, high = model.rating_range_
-    return f"{low:g} to {high:g}, mean {getattr(model, 'mean_rating_', model.global_mean_):.3f}"
+    mean = getattr(model, "mean_rating_", getattr(model, "global_mean_", None))
+    return f"{low:g} to {high:g}" + ("" if mean is None else f", mean {mean:.3f}")
 
 
 def _describe_model(path: Path) -> None:
@@ -133,7 +134,7 @@ def _describe_model(path: Path) -> None:
             else []
         ),
         ("titles", "not stored" if titles is None else f"stored, {np.count_nonzero(titles != ''):,}"),
-        *(_training(model) if predicts and getattr(model, "history_", None) else []),
+        *(_training(getattr(model, "model_", model)) if predicts and getattr(model, "history_", None) else []),
     ]
     members = getattr(model, "models_", {})
     if members:

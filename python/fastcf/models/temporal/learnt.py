@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fastcf.models.estimator import Estimator
 from fastcf.models.temporal.effects import PeriodEffects
 from fastcf.scores import Breakdown, Compute, FactorScores, Folding, Part, State, WeightedScores
-from fastcf.scores.protocol import Rows
+from fastcf.scores.protocol import Found, Rows
 from fastcf.scores.queries import RatedSide
 
 __all__ = ["LearntTimes", "TemporalFolding"]
@@ -61,7 +61,7 @@ class LearntTimes:
     def _inner(self) -> Part:
         return Part(self.state.scores, 1.0, None, None, _ALL)
 
-    def scores(self) -> WeightedScores:
+    def scores(self) -> _ScoresAt:
         """Return the sum of the inner model's scores and the effects at ``time``."""
         n_users, n_items = len(self.state.users), len(self.state.items)
         now = FactorScores(
@@ -71,7 +71,30 @@ class LearntTimes:
             self.items.at(np.arange(n_items, dtype=np.int32), self.time),
             0.0,
         )
-        return WeightedScores((self._inner, Part(now, 1.0, None, None, _ALL)), 0.0, n_users, n_items)
+        return _ScoresAt((self._inner, Part(now, 1.0, None, None, _ALL)), 0.0, n_users, n_items)
+
+
+@dataclass(frozen=True, eq=False)
+class _ScoresAt(WeightedScores):
+    """The scores of the model inside and the effects of a time, which neighbours do not depend on."""
+
+    @property
+    def compares_items(self) -> bool:
+        """Whether the model inside does."""
+        return self.parts[0].scores.compares_items
+
+    @property
+    def compares_users(self) -> bool:
+        """Whether the model inside does."""
+        return self.parts[0].scores.compares_users
+
+    def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return those of the model inside."""
+        return self.parts[0].scores.item_neighbours(items, n, metric, compute)
+
+    def user_neighbours(self, users: Rows, n: int, metric: str, compute: Compute) -> Found:
+        """Return those of the model inside."""
+        return self.parts[0].scores.user_neighbours(users, n, metric, compute)
 
 
 class TemporalFolding(Folding):

@@ -60,8 +60,7 @@ class TemporalModel(Estimator):
     Attributes
     ----------
     model_ : estimator
-        The fitted model inside: of ratings less the effects. Neighbours and everything else that time does not change
-        are its.
+        The fitted model inside: of ratings less the effects. Neighbours are its, as time does not change them.
     time_ : int
         The time of :meth:`recommend`, and of predictions whose time is not given: the last of the training ratings, or
         that of :meth:`at`.
