@@ -134,7 +134,7 @@ def test_retrieval_files_predict_no_ratings(folder: Path) -> None:
 def test_explain_of_two_steps_is_that_of_the_ranker(folder: Path) -> None:
     (found,) = json.loads(run("explain", folder / "two.fastcf", "-u", 1, "-i", 2, "--json").stdout)
     assert found["score"] == fastcf.load(folder / "two.fastcf").ranker.explain(1, 2).score
-    assert "explain" in run("explain", folder / "nearest.fastcf", "-u", 1, "-i", 2, code=1).stderr
+    assert "explains no scores" in run("explain", folder / "nearest.fastcf", "-u", 1, "-i", 2, code=1).stderr
     assert "computes no new users" in run("explain", folder / "two.fastcf", "--rated", 1, "-i", 2, code=1).stderr
 
 

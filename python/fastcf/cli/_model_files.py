@@ -42,8 +42,8 @@ class LoadedModel(NamedTuple):
         return self._that("users_", "makes no lists for users; give the file of a model, or use fastcf similar")
 
     def that_explains(self) -> LoadedModel:
-        """Return it; raises DataError for what makes no lists for users, and for models that cannot tell."""
-        self.with_users()
+        """Return it; raises DataError for retrievers, tables of neighbours and models that cannot tell."""
+        self._that("recommend", "explains no scores; give the file of a model")
         try:
             _ = self.model.explain
         except AttributeError as error:  # which says why
