@@ -21,6 +21,7 @@ from fastcf.cli._ratings import read_ratings
 from fastcf.cli._reading import rating_options
 from fastcf.data.items import STORED_TITLES
 from fastcf.ids import IdMap
+from fastcf.metrics.titles import title_of
 from fastcf.ratings import Ratings
 from fastcf.serialization import read_metadata, stored_class
 
@@ -139,17 +140,21 @@ def _describe_model(path: Path) -> None:
     members = getattr(model, "models_", {})
     if members:
         found = model.state.learnt
-        measure = "NDCG" if found.lists else "RMSE"
+        measure = title_of(found.metric)
         pairs.append(("validation", f"{found.n_validation:,} ratings, {measure} {found.measure:.4f}"))
     heading(f"{path}: a {'model' if predicts else 'recommender' if users else 'table of neighbours'}", first=True)
     key_values(pairs)
     if members:
         heading("Members")
+        columns = {"weight": found.weights, f"validation {measure}": found.member_measures}
+        if found.slopes is not None:
+            columns["slope by count"] = found.slopes
+        numbers = zip(*columns.values(), strict=True)
         rows = [
-            [name, type(member).__name__, f"{weight:.4f}", f"{own:.4f}"]
-            for (name, member), weight, own in zip(members.items(), found.weights, found.member_measures, strict=True)
+            [name, type(member).__name__, *(f"{number:.4f}" for number in own)]
+            for (name, member), own in zip(members.items(), numbers, strict=True)
         ]
-        table(rows, ("name", "class", "weight", f"validation {measure}"), "<<>>")
+        table(rows, ("name", "class", *columns), "<<" + ">" * len(columns))
     elif archive.parts:
         heading("Made of")
         table([[name, f"fastcf.{part.class_name}"] for name, part in archive.parts.items()], ("part", "class"), "<<")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import fastcf
 from blends import MEMBERS, saved, string_ratings
+from commands import run
 from fastcf._backend import resolve_device
 from fastcf.models.blend import weights as blend_weights_module
 from fastcf.models.blend.counts import counts_of, fitted_scale
@@ -173,6 +174,14 @@ def test_blend_by_count_is_off_where_there_is_nothing_to_go_by(ratings, forced):
             fastcf.Blend(models, by_count=False, **options).fit(train)
     with pytest.raises(ValueError, match=r"by_count must be .* with fit_members=False"):
         fastcf.Blend(fitted, fit_members=False, by_count=False).fit(held_out)
+
+
+def test_command_line_shows_what_counts_add_to_weights(ratings, forced, tmp_path):
+    blend = fastcf.Blend(MEMBERS["linear"](), random_state=0).fit(ratings)
+    blend.save(tmp_path / "blend")
+    shown = run("info", tmp_path / "blend").stdout
+    assert "slope by count" in shown
+    assert all(f"{number:.4f}" in shown for number in [*blend.weights_, *blend.slopes_])
 
 
 @pytest.mark.parametrize(
