@@ -36,6 +36,11 @@ def test_import_of_an_unknown_name_raises():
     assert run(code) == "module 'fastcf' has no attribute 'Nothing'"
 
 
+def test_import_of_ratings_and_metrics_does_without_scikit_learn():
+    code = "import sys, fastcf; fastcf.data.make_ratings(20, 10, 80); fastcf.metrics.rmse([1], [2])"
+    assert run(f"{code}; print(sys.modules.keys() & {{'sklearn', 'scipy.stats', 'pandas', 'pyarrow'}})") == "set()"
+
+
 def test_import_of_load_is_of_the_family_in_the_file_only(tmp_path):
     path = tmp_path / "model.fastcf"
     fastcf.BiasModel().fit(fastcf.data.make_ratings(20, 10, 80, random_state=0)).save(path)
