@@ -239,6 +239,18 @@ def test_gibbs_features_are_refused_where_they_have_no_effect(described):
         MatrixFactorization(4, solver="bayes").fit(train, item_features=(np.arange(5), np.ones((5, 1))))
 
 
+@pytest.mark.parametrize(("many", "n_factors"), [(901, 32), (900, 64)])
+def test_gibbs_takes_more_factors_for_many_ratings_and_says_so(monkeypatch, caplog, many, n_factors):
+    monkeypatch.setattr(Gibbs, "_many", many)
+    monkeypatch.setattr(Gibbs, "_draws", 3)
+    caplog.set_level("INFO", "fastcf")
+    ratings = fastcf.data.make_ratings(60, 40, 900, random_state=0)
+    model = MatrixFactorization(solver="bayes", random_state=0).fit(ratings)
+    assert (model.n_factors_, model.n_epochs_, model.n_samples_) == (n_factors, 8, 3)
+    assert f"by 900 ratings: n_epochs 8, n_factors {n_factors}" in caplog.messages
+    assert MatrixFactorization(2, solver="bayes", random_state=0).fit(ratings).n_factors_ == 2
+
+
 @pytest.mark.parametrize("name", ["ml-latest-small/ratings.csv", "goodbooks-2672/ratings.csv"])
 def test_gibbs_eighty_percent_intervals_hold_eighty_percent_of_real_ratings(data_dir, name):
     ratings = fastcf.data.load_ratings(data_dir / name)

@@ -38,6 +38,7 @@ from fastcf.training.callbacks import Callback
 from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.loop import check_patience
+from fastcf.training.progress import LOGGER
 from fastcf.training.validation import Metric
 
 __all__ = ["MatrixFactorization"]
@@ -59,7 +60,8 @@ class MatrixFactorization(Estimator):
     Parameters
     ----------
     n_factors : int or "auto", default "auto"
-        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is searched, see ``reg``; 32 for "bayes".
+        k, the length of the vectors p_u and q_i; at most 65,536. "auto" is searched, see ``reg``; for "bayes" it is 32,
+        from 200,000 ratings on 64.
     solver : {"sgd", "als", "bayes", "minibatch", "gd"} or Solver, default "sgd"
         What minimises the objective: an object of :mod:`fastcf.solvers`, which documents the parameters that only it
         uses, or shorthand for one with its defaults. "sgd", :class:`~fastcf.solvers.SGD`: stochastic gradient descent,
@@ -94,8 +96,8 @@ class MatrixFactorization(Estimator):
         In between, large and small data sets need about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with validation). "auto" is searched for "sgd", from 20 on, and "als", from
-        10 on. For ratings it is as many as make 1,500 steps for "minibatch", at least 20; 500 for "gd"; 120 for
-        "bayes".
+        10 on. For ratings it is as many as make 1,500 steps for "minibatch", at least 20; 500 for "gd"; for "bayes"
+        the burn-in and 100 more.
     patience : int or None, default None
         Stop after this many epochs that did not improve what validation measures (needs ``fit(validation=)``); None:
         never. The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a
@@ -466,6 +468,8 @@ class MatrixFactorization(Estimator):
             centred is True,
         )
         if not free:
+            if plan.solver.samples and "auto" in (self.n_factors, self.n_epochs):
+                LOGGER.info("by %d ratings: n_epochs %d, n_factors %d", ratings.nnz, first.n_epochs, first.n_factors)
             return first
         verbose = int(self.verbose)
         return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free, verbose)))

@@ -262,13 +262,14 @@ class Gibbs(Solver):
     """Gibbs sampling of Bayesian matrix factorisation, the most accurate single model of ratings.
 
     Factors and biases are drawn from their posterior, one side after the other; predictions average over the draws, and
-    have standard deviations. Priors are learnt, so there are no penalties. Takes the memory of
-    ``n_samples_`` models, and with ``rated_input`` twice as much. Features of users and items that ``fit`` is given
-    explain part of their vectors. For ratings only.
+    have standard deviations. Priors are learnt, so there are no penalties. ``n_epochs`` that are "auto" are the burn-in
+    and 100 more, ``n_factors`` 32, from 200,000 ratings on 64. Takes the memory of ``n_samples_`` models, and with
+    ``rated_input`` twice as much. Features of users and items that ``fit`` is given explain part of their vectors. For
+    ratings only.
 
     Parameters
     ----------
-    burn_in : int, default 20
+    burn_in : int, default 5
         Number of epochs before draws are kept; fewer than ``n_epochs``.
     thin : int, default 1
         Keep every ``thin``-th later draw.
@@ -289,7 +290,9 @@ class Gibbs(Solver):
     """
 
     shorthands: ClassVar[tuple[str, ...]] = ("bayes",)
-    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 120, 0.0, 0.0)}
+    auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 105, 0.0, 0.0)}
+    _draws: ClassVar[int] = 100  # after the burn-in
+    _many: ClassVar[int] = 200_000  # ratings, from which on twice as many factors lower the error
     samples: ClassVar[bool] = True
     featured: ClassVar[bool] = True
     unused: ClassVar[tuple[str, ...]] = ("reg", "bias_reg", "reg_scaling", "patience")
@@ -300,10 +303,16 @@ class Gibbs(Solver):
         "user_noise": (Boolean(),),
     }
 
-    burn_in: int = 20
+    burn_in: int = 5
     thin: int = 1
     rated_input: bool = field(default=True, kw_only=True)
     user_noise: bool = field(default=True, kw_only=True)
+
+    def first(self, cost: str, ratings: Ratings) -> Auto:
+        """Return what "auto" is: nothing is searched."""
+        auto = self.auto[cost]
+        n_factors = auto.n_factors * (2 if ratings.nnz >= self._many else 1)
+        return auto._replace(n_factors=n_factors, n_epochs=self.burn_in + self._draws)
 
     def first_look(self, n_epochs: int) -> int:
         """Return the number of epochs that shows how good a model is; half the time loses 0.002 of 0.82 stars."""
