@@ -25,7 +25,13 @@ _PEERS = (
 )  # fmt: skip
 
 
-def alternate(fns: Mapping[str, Callable[[], Any]], repeats: int, *, warmup: int = 0) -> dict[str, list[float]]:
+def alternate(
+    fns: Mapping[str, Callable[[], Any]],
+    repeats: int,
+    *,
+    warmup: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
     """Time several functions in turn, so that a noisy minute of the machine hits all of them.
 
     Parameters
@@ -37,6 +43,8 @@ def alternate(fns: Mapping[str, Callable[[], Any]], repeats: int, *, warmup: int
         Measured rounds; at least 1.
     warmup : int, default 0
         Rounds run before measuring.
+    clock : callable
+        By default that on the wall; ``time.process_time`` for seconds of the processor.
 
     Returns
     -------
@@ -49,9 +57,9 @@ def alternate(fns: Mapping[str, Callable[[], Any]], repeats: int, *, warmup: int
     names = list(fns)
     for round_ in range(-warmup, repeats):
         for name in names if round_ % 2 == 0 else reversed(names):
-            start = time.perf_counter()
+            start = clock()
             fns[name]()
-            elapsed = time.perf_counter() - start
+            elapsed = clock() - start
             if round_ >= 0:
                 seconds[name].append(elapsed)
     return seconds

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kRowsPerTask = 64;
 constexpr std::int64_t kFeaturesPerTask = 1024;
+constexpr std::int64_t kColumnsPerTask = 1024;
 
 // Four entries of a vector, which every instruction set has a register for.
 using Quad = float __attribute__((vector_size(16)));
@@ -85,27 +86,20 @@ class Sweep {
           factors_(factors),
           bias_(bias),
           n_threads_(threads_for(residuals.size * kEffectBlock, n_threads)),
-          stride_((effects.rows + 2 * kEffectBlock - 1) / kEffectBlock * kEffectBlock),
           sums_(static_cast<std::size_t>(rows.ratings.rows)),
-          columns_(rows.ratings.cols * stride_),
+          columns_(rows.ratings.cols * 2 * kEffectBlock),
           pulls_(static_cast<std::size_t>(effects.cols)) {
-        // Augmented, behind zeros: a block and the one before are eight entries in a row.
         std::fill_n(columns_.data(), columns_.size(), 0.0f);
-        const MatrixView<const float>& table = rows.column_factors;
-        for (std::int64_t c = 0; c < table.rows; ++c) {
-            float* const column = columns_.data() + c * stride_ + kEffectBlock;
-            std::copy_n(table.row(c), table.cols, column);
-            if (effects.rows > table.cols) column[table.cols] = 1.0f;
-        }
     }
 
     void run() {
-        for (std::int64_t first = 0; first < effects_.rows; first += kEffectBlock) {
+        std::int64_t first = 0;
+        for (; first < effects_.rows; first += kEffectBlock) {
             pass_rows(first);
             expect(first);
             draw(first);
         }
-        pass_rows(stride_ - kEffectBlock);
+        pass_rows(first);
     }
 
   private:
@@ -113,8 +107,24 @@ class Sweep {
         return std::clamp<std::int64_t>(effects_.rows - first, 0, kEffectBlock);
     }
 
+    // Puts this block of all augmented columns beside the one before.
+    void gather_columns(std::int64_t first) {
+        const MatrixView<const float>& table = rows_.column_factors;
+        parallel_chunks(table.rows, kColumnsPerTask, n_threads_, [&](std::int64_t begin, std::int64_t end, int) {
+            for (std::int64_t c = begin; c < end; ++c) {
+                float* const pair = columns_.data() + c * 2 * kEffectBlock;
+                std::copy_n(pair + kEffectBlock, kEffectBlock, pair);
+                for (std::int64_t i = 0; i < kEffectBlock; ++i) {
+                    const std::int64_t f = first + i;
+                    pair[kEffectBlock + i] = f < table.cols ? table.row(c)[f] : f < effects_.rows ? 1.0f : 0.0f;
+                }
+            }
+        });
+    }
+
     // Takes what the block before has moved out of the residuals, and sums up what this one sees of them.
     void pass_rows(std::int64_t first) {
+        gather_columns(first);
         parallel_chunks(rows_.ratings.rows, kRowsPerTask, n_threads_, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t row = begin; row < end; ++row) {
                 RowSums& sums = sums_[static_cast<std::size_t>(row)];
@@ -135,7 +145,7 @@ class Sweep {
         const std::int64_t end = rows_.ratings.indptr[row + 1];
         RowSums sums;
         for (std::int64_t e = rows_.ratings.indptr[row]; e < end; ++e) {
-            const float* const column = columns_.data() + columns[e] * stride_ + first;
+            const float* const column = columns_.data() + std::int64_t{columns[e]} * 2 * kEffectBlock;
             const Quad step = moved * load(column);
             const float left = residuals[e] - ((step[0] + step[1]) + (step[2] + step[3]));
             residuals[e] = left;
@@ -209,9 +219,8 @@ class Sweep {
     MatrixView<float> factors_;
     VectorView<float> bias_;
     int n_threads_;
-    std::int64_t stride_;
     std::vector<RowSums> sums_;
-    AlignedBuffer<float> columns_;
+    AlignedBuffer<float> columns_;  // of each augmented column the block before and this one: eight floats in a row
     std::vector<Quad> pulls_;
 };
 

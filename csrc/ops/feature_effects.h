@@ -17,7 +17,7 @@
 //
 // Cost, per four entries: 48 flops and 44 bytes per rating, and 80 flops and 200 bytes, most of them from cache, per
 // stored feature, so 32 d flops per rating where the features say what was rated; d^2 / 2 multiply-adds per feature for
-// the prior. Vectors of four. Beside the arrays 96 (rows) + 4 d (cols) + 16 (features) bytes. Loops over rows take all
+// the prior. Vectors of four. Beside the arrays 96 (rows) + 32 (cols) + 16 (features) bytes. Loops over rows take all
 // threads; the sweep over features, half of the time, is a chain of dependent steps and takes one, for which reason
 // there is no version for GPUs. Deterministic: the same bits for any number of threads.
 #pragma once

@@ -84,7 +84,7 @@ def test_feature_effects_sweep_is_its_definition(sizes, k, biased, weighted, noi
 
 
 def test_feature_effects_same_bits_for_any_number_of_threads():
-    arguments, _ = problem(1025, 300, 200, 5, True, 0)
+    arguments, _ = problem(1025, 1025, 200, 5, True, 0, density=0.1)
     first, *others = (swept(arguments, n) for n in (1, 2, 4))
     for other in others:
         for name, array in first.items():
