@@ -1,13 +1,10 @@
 """What a search of penalty, epochs and factors gains, each alone, and what it costs: validation ratings only.
 
-    python bench/bench_defaults.py FOLDER [--solver sgd] [--folds 4] [--factors]
+    python bench/bench_defaults.py FOLDER [--solver sgd] [--folds 4]
 
 For every set found in FOLDER the training part of bench_accuracy.py's split is cut again, a tenth of it held out, once
 per fold. Made-up sets stand for dense data. Each line says what is searched, the rest has the values where the search
 begins; the figures are mean validation RMSE, and seconds of a fit. The test rows are never looked at.
-
-With ``--factors``: what the number of factors of "bayes" was chosen on, in the same way and on more made-up sets;
-beside the mean RMSE how much it differs from that of the default, and the standard error of that over the folds.
 """
 
 from __future__ import annotations
@@ -63,13 +60,6 @@ def folds(log: RatingLog, n: int) -> list[tuple[fastcf.Ratings, np.ndarray, np.n
     return result
 
 
-MADE_UP: dict[str, tuple[int, int, int, dict[str, float]]] = {
-    "made-up, sparse 100 k": (15_000, 10_000, 100_000, {}),
-    "made-up, dense 100 k": (943, 1_682, 100_000, {}),
-    "made-up, 300 k of 40 factors": (3_000, 2_000, 300_000, {"n_factors": 40}),
-}
-
-
 def sigma_of(ratings: fastcf.Ratings) -> float:
     """Return σ, in whose units penalties are."""
     return float(np.sqrt(fastcf.BiasModel().fit(ratings).noise_variance_))
@@ -85,45 +75,12 @@ def made_up(
     return [(train, np.stack([users, items], axis=1), values)]
 
 
-def measure_factors(folder: Path, n_folds: int) -> None:
-    """Print and write what numbers of factors of "bayes" reach on validation ratings."""
-    sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
-    sets |= {name: made_up(*shape) for name, shape in MADE_UP.items()}
-    default = as_solver("bayes").auto["squared"].n_factors
-    results: dict[str, dict[int, dict[str, object]]] = {}
-    print("| set | factors | validation RMSE | to the default | standard error | seconds |\n|---|---|---|---|---|---|")
-    for name, parts in sets.items():
-        errors: dict[int, np.ndarray] = {}
-        seconds: dict[int, float] = {}
-        for k in (16, 32, 64):
-            started = time.perf_counter()
-            found = []
-            for fold, (ratings, X, y) in enumerate(parts):
-                model = fastcf.MatrixFactorization(k, solver="bayes", random_state=fold).fit(ratings)
-                found.append(fastcf.metrics.rmse(y, model.predict(X)))
-            errors[k], seconds[k] = np.array(found), (time.perf_counter() - started) / len(parts)
-        results[name] = {}
-        for k, values in errors.items():
-            change = values - errors[default]
-            spread = float(change.std(ddof=1) / np.sqrt(change.size)) if change.size > 1 else None
-            mean, moved = float(values.mean()), float(change.mean())
-            results[name][k] = {"rmse": mean, "change": moved, "standard_error": spread, "seconds": seconds[k]}
-            shown = "–" if spread is None else f"{spread:.4f}"
-            print(f"| {name} | {k} | {mean:.4f} | {moved:+.4f} | {shown} | {seconds[k]:.1f} |", flush=True)
-    print()
-    write_json("bayes_factors", {"folds": n_folds, "default": default, "results": results})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--solver", choices=tuple(FORMER), default="sgd")
-    parser.add_argument("--factors", action="store_true", help='compare numbers of factors of "bayes" instead')
     arguments = parser.parse_args()
-    if arguments.factors:
-        measure_factors(arguments.folder, arguments.folds)
-        return
     sets = {path.name: folds(read_log(path), arguments.folds) for path in sets_of(arguments.folder)}
     sets["made-up, 8,700"] = made_up(300, 200, 8_700, {"n_factors": 4, "noise": 0.3, "signal": 0.8, "popularity": 0})
     sets["made-up, 1 M"] = made_up(6_040, 3_706, 1_000_000, {})
