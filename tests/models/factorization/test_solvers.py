@@ -382,6 +382,10 @@ def test_burn_in_must_leave_epochs():
     assert mf(solver=Gibbs(burn_in=4), n_epochs=5).fit(RATINGS).n_samples_ == 1
     auto = mf(solver=Gibbs(burn_in=2, thin=50), n_epochs="auto").fit(RATINGS)
     assert (auto.n_epochs_, auto.n_samples_) == (102, 2)
+    shortened = {
+        burn_in: mf(solver=Gibbs(burn_in=burn_in), n_epochs="auto").shortened().n_epochs for burn_in in (5, 200)
+    }
+    assert shortened == {5: 45, 200: 240}
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

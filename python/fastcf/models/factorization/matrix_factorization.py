@@ -483,10 +483,7 @@ class MatrixFactorization(Estimator):
         """
         solver = as_solver(self.solver, self._caller)
         shorter: MatrixFactorization = clone(self)
-        if not solver.samples:
-            return shorter
-        n_epochs = solver.auto[self.cost].n_epochs if isinstance(self.n_epochs, str) else self.n_epochs
-        return shorter.set_params(n_epochs=solver.first_look(n_epochs))
+        return shorter.set_params(n_epochs=solver.first_look(self.n_epochs))
 
     def _found(self, state: State) -> dict[str, Any]:
         solver = as_solver(self.solver, self._caller)

@@ -81,8 +81,8 @@ class Solver(Settings):
         """Return the solver that the search trains with: itself, or a faster one of the same objective."""
         return self
 
-    def first_look(self, n_epochs: int) -> int:
-        """Return the number of epochs after which a training of so many shows how good it will be."""
+    def first_look(self, n_epochs: int | str) -> int | str:
+        """Return the number of epochs after which a training of so many, or "auto", shows how good it will be."""
         return n_epochs
 
     def check(self, n_epochs: int, caller: str) -> None:
@@ -314,9 +314,10 @@ class Gibbs(Solver):
         n_factors = auto.n_factors * (2 if ratings.nnz >= self._many else 1)
         return auto._replace(n_factors=n_factors, n_epochs=self.burn_in + self._draws)
 
-    def first_look(self, n_epochs: int) -> int:
+    def first_look(self, n_epochs: int | str) -> int:
         """Return the number of epochs that shows how good a model is; half the time loses 0.002 of 0.82 stars."""
-        return min(n_epochs, self.burn_in + _FIRST_DRAWS * self.thin)
+        whole = self.burn_in + self._draws if isinstance(n_epochs, str) else n_epochs
+        return min(whole, self.burn_in + _FIRST_DRAWS * self.thin)
 
     def check(self, n_epochs: int, caller: str) -> None:
         """Refuse a burn-in as long as the training."""
