@@ -56,7 +56,7 @@ def test_shortened_model_is_trained_for_less_time():
     def epochs(model):
         return model.shortened().n_epochs
 
-    assert epochs(MF(solver="bayes")) == 60
+    assert epochs(MF(solver="bayes")) == 45
     assert epochs(MF(solver=Gibbs(burn_in=5, thin=2), n_epochs=200)) == 85
     assert epochs(MF(solver="bayes", n_epochs=30)) == 30
     assert [epochs(fastcf.Autoencoder(n_epochs=n)) for n in (4, 20, 60)] == [4, 15, 30]
