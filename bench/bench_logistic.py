@@ -2,7 +2,7 @@
 are limited to [0.01, 0.99], MatrixFactorization with the logistic cost by every solver, biases alone, and Autoencoder
 with the logistic cost.
 
-    python bench/bench_logistic.py FOLDER [--seeds 5] [--settings | --network-settings]
+    python bench/bench_logistic.py FOLDER [--seeds 5] [--models NAME ...] [--settings | --network-settings]
 
 FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). Split and rules are those of
 bench_accuracy.py: a tenth of the rows is for testing, every test row counts, nothing is tuned on them. The label of a
@@ -171,7 +171,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
     parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
-    parser.add_argument("--no-json", action="store_true", help="do not write bench/results/logistic.json")
+    parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS), help="only these")
+    parser.add_argument("--output", default="logistic", help="name of the file in bench/results")
+    parser.add_argument("--no-json", action="store_true", help="do not write it")
     parser.add_argument("--settings", action="store_true", help="compare settings on validation labels instead")
     parser.add_argument("--network-settings", action="store_true", help="the same of the autoencoder")
     parser.add_argument("--folds", type=int, default=4, help="of real sets, with --settings (default 4)")
@@ -190,7 +192,7 @@ def main() -> None:
         threshold = threshold_of(train.ratings)
         base = float((train.ratings >= threshold).mean())
         results[folder.name] = {"threshold": threshold, "base_rate": base, "test": len(test.ratings), "models": {}}
-        for name, options in {"BiasModel of labels": None, **MODELS}.items():
+        for name, options in {"BiasModel of labels": None, **{name: MODELS[name] for name in arguments.models}}.items():
             one = measure(options, train, test, threshold, arguments.seeds)
             results[folder.name]["models"][name] = one
             print(
@@ -202,7 +204,7 @@ def main() -> None:
         parser.error(f"{arguments.folder}: no sets of ratings here")
     if not arguments.no_json:
         print()
-        write_json("logistic", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
+        write_json(arguments.output, {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Ratings of new items: items held out whole, predicted by their features. TwoTower beside models that know less.
 
-    python bench/bench_new_items.py FOLDER [--draws 3] [--threads 2] [--settings]
+    python bench/bench_new_items.py FOLDER [--draws 3] [--threads 2] [--settings | --labels]
 
 Sets: ml-latest-small and movietweetings-100k in FOLDER with genres and years (`fastcf.features.movielens`), the first
 also with genres alone and without items of fewer than ten ratings; and a made-up one (1,000 x 1,000, 80,000 ratings),
@@ -11,7 +11,8 @@ models know the user only: the mean rating, the user's mean, the user's shrunk b
 
 RMSE, MAE and, as ranking, the share of a user's pairs of new items with different ratings that are put in the right
 order (half for ties), averaged over users. With --settings: towers alone (no baseline) with one thing changed, on the
-held-out fifth of three draws; test items are not looked at.
+held-out fifth of three draws; test items are not looked at. With --labels: log-loss and AUC of labels, cut as in
+bench_logistic.py, on the first two sets.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 import fastcf
+from bench_logistic import threshold_of
 from common import write_json
 from fastcf.models.two_tower import towers, two_tower
 
@@ -157,6 +159,26 @@ def run_draw(problem: Problem, draw: int, threads: int) -> dict[str, dict[str, f
     return found
 
 
+def run_labels(problem: Problem, draw: int, threads: int) -> dict[str, dict[str, float]]:
+    """Return the figures of models of labels on one draw of new items."""
+    others, test = without(problem.ratings, drawn(problem.ratings, SEED + draw, NEW))
+    threshold = threshold_of(others.values)
+    labels = test.values >= threshold
+    options = {"cost": "logistic", "threshold": threshold, "n_threads": threads}
+    found = {}
+    for name, model in (
+        ("MatrixFactorization", fastcf.MatrixFactorization(random_state=draw, **options)),
+        ("UserRegression", fastcf.UserRegression(**options)),
+        ("TwoTower without baseline", fastcf.TwoTower(baseline="none", random_state=draw, **options)),
+        ("TwoTower", fastcf.TwoTower(random_state=draw, **options)),
+    ):
+        features = {} if name == "MatrixFactorization" else {"item_features": problem.features}
+        p = model.fit(others, **features).predict(test)
+        metrics = fastcf.metrics
+        found[name] = {"log_loss": metrics.log_loss(labels, p), "auc": metrics.roc_auc(labels, p)}
+    return found
+
+
 def settings(problem: Problem, threads: int) -> dict[str, list[float]]:
     """Return the validation RMSE of every setting, for three parts."""
     results: dict[str, list[float]] = {name: [] for name in SETTINGS}
@@ -184,6 +206,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--settings", action="store_true", help="what each default is worth, on validation items")
+    parser.add_argument("--labels", action="store_true", help="labels instead of ratings")
     arguments = parser.parse_args()
     small, tweets = arguments.folder / "ml-latest-small", arguments.folder / "movietweetings-100k"
     problems = {
@@ -194,6 +217,16 @@ def main() -> None:
         "made up": made_up(),
     }
     results: dict[str, Any] = {}
+    if arguments.labels:
+        for name in ("ml-latest-small", "movietweetings-100k"):
+            parts = [run_labels(problems[name], draw, arguments.threads) for draw in range(arguments.draws)]
+            results[name] = parts
+            for model in parts[0]:
+                loss, auc = (np.array([part[model][key] for part in parts]) for key in ("log_loss", "auc"))
+                spread = loss.std(ddof=1 if len(parts) > 1 else 0)
+                print(f"{name}: {model:<28} {loss.mean():.4f} ± {spread:.4f}, {auc.mean():.4f}", flush=True)
+        write_json("new_items_labels", {"seed": SEED, "results": results})
+        return
     for name, problem in problems.items():
         print(f"{name}: {problem.ratings!r}, {problem.features!r}")
         if arguments.settings:

@@ -80,13 +80,16 @@ def _vectors(a: Arrays, v: Values, learnt: LearntTowers, side: int, rows: Any, f
 
 
 def _baseline_constants(learnt: LearntTowers) -> dict[str, NDArray[Any]]:
-    """Return what the baseline adds: own biases and factors of rows, and what features explain."""
+    """Return what the baseline adds, in its own unit: own biases and factors of rows, and what features explain."""
     if learnt.baseline is None:
         return {}
     effects = learnt.baseline.model.state.learnt
     found: dict[str, NDArray[Any]] = {}
     for side, name in enumerate(SIDES):
-        factors, bias = learnt.baseline.of_side(side)
+        scores = learnt.baseline.own_scores
+        factors, bias = (
+            (scores.user_factors, scores.user_bias) if side == 0 else (scores.item_factors, scores.item_bias)
+        )
         average = learnt.towers[side].average[learnt.shape.user_layers[-1] :]
         if isinstance(effects, LearntEffects):
             own = effects.of(name)
@@ -97,6 +100,8 @@ def _baseline_constants(learnt: LearntTowers) -> dict[str, NDArray[Any]]:
                 n = effects.n_slopes(name)  # slopes come first among users' factors, last among items'
                 factors = factors[:, :n] if side == 0 else factors[:, factors.shape[1] - n :]
                 average = np.zeros(n, np.float32)
+            elif side == 0:  # without features unknown users have the average slopes
+                average = average / np.float32(learnt.baseline.gain)
         found[f"{name}_own_bias"] = padded(bias)[:, None]
         found[f"{name}_own_factors"] = np.concatenate([factors, average[None].astype(np.float32)])
     return found
@@ -116,4 +121,5 @@ def _baseline(a: Arrays, v: Values, learnt: LearntTowers, rows: tuple[Any, Any],
                 own = a.joined([own, features[side]] if side == 0 else [features[side], own])
         total = bias if total is None else total + bias
         factors.append(own)
-    return total + a.sum(factors[0] * factors[1])
+    total = total + a.sum(factors[0] * factors[1])
+    return total if learnt.baseline.line is None else total * learnt.baseline.gain

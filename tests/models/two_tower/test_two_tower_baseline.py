@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 import fastcf
 
 OPTIONS = {"n_epochs": 2, "batch_size": 128, "random_state": 0}
+LABELS = {"cost": "logistic", "threshold": 3.5}
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,66 @@ def test_two_tower_with_a_small_scale_is_its_baseline(ratings, fitted):
         np.testing.assert_allclose(model.predict(new), baseline.predict(new), atol=1e-4)
     else:
         np.testing.assert_allclose(model.predict_matrix(), baseline.predict_matrix(), atol=1e-4)
+
+
+def labels_of(ratings):
+    return ratings.with_values((ratings.values >= LABELS["threshold"]).astype(np.float32))
+
+
+@pytest.mark.parametrize("name", ["both", "user_features", "ids"])
+def test_two_tower_of_labels_with_a_small_scale_is_its_baseline_as_log_odds(ratings, tables, name):
+    given = {each: table for each, table in tables.items() if name in ("both", each)}
+    labels = labels_of(ratings)
+    model = towers(scale=1e-6, **LABELS).fit(ratings, **given)
+    baseline = fastcf.MixedRegression().fit(labels, **given) if given else fastcf.BiasModel().fit(labels)
+    scores = baseline.state.scores.as_factors()
+    f = baseline.global_mean_ + baseline.user_bias_[:, None] + baseline.item_bias_.astype(float)
+    f += scores.user_factors.astype(float) @ scores.item_factors.T
+    mean = np.average(labels.values, weights=labels.weights)
+    wanted = expit(logit(mean) + (f - mean) / (mean * (1 - mean)))
+    # Half a label of each kind moves the log-odds of the mean a little. Known items' own biases are fitted apart.
+    columns = model.items_.rows([7]) if name == "both" else slice(None)
+    np.testing.assert_allclose(model.predict_matrix()[:, columns], wanted[:, columns], atol=2e-3)
+
+
+def test_two_tower_of_labels_adds_to_its_baseline(ratings, tables, tmp_path):
+    train, held_out = fastcf.data.train_test_split(ratings, random_state=0)
+    users, items, values = held_out.to_coo()
+    held_out = fastcf.Ratings.from_coo(users, items, values)
+    model = towers(n_epochs=3, **LABELS).fit(train, validation=held_out, **tables)
+    last = model.history_[model.n_epochs_]
+    assert -model.score(held_out) == pytest.approx(last["validation_log_loss"], 1e-5)
+    assert model.history_[-1]["train_log_loss"] < model.history_[0]["train_log_loss"]
+    z = model.centre_ + model.user_vectors().astype(float) @ model.item_vectors().T
+    np.testing.assert_allclose(model.predict_matrix(), expit(z), atol=1e-5)
+    model.save(tmp_path / "model")
+    loaded = fastcf.load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_matrix(), model.predict_matrix())
+    new = fastcf.FeatureTable([99], tables["item_features"].matrix[:1])
+    same = [("u03", 7)]  # of the same features, and nobody rated it either
+    np.testing.assert_allclose(loaded.fold_in(item_features=new).predict([("u03", 99)]), model.predict(same), atol=1e-5)
+    again = loaded.fold_in(train)
+    assert again.score(train) > model.score(train) - 0.02
+    of_user = users == "u05"
+    history = np.stack([np.zeros(of_user.sum(), int), items[of_user]], 1), values[of_user]
+    np.testing.assert_array_equal(
+        loaded.recommend(history=history, n=3).items, model.recommend(history=history, n=3).items
+    )
+
+
+def test_two_tower_of_labels_measures_the_bound_of_its_cost(ratings):
+    """The objective is that of weighted least squares around the baseline; the error is the log-loss."""
+    model = towers(reg=0, **LABELS).fit(ratings)
+    none = towers(reg=0, scale=1e-6, **LABELS).fit(ratings)
+    labels, rows = labels_of(ratings).values, (ratings.row_of_entry(), ratings.indices)
+    at, z = (logit(each.predict_matrix().astype(float))[rows] for each in (none, model))
+    bound = np.tanh(np.abs(at) / 2) / (2 * np.abs(at))
+    weights = ratings.weights * bound
+    wanted = (labels - 0.5) / bound - at
+    cost = np.average(0.5 * ((z - at - wanted) / model.unit_) ** 2, weights=weights)
+    assert model.history_[-1]["cost"] == pytest.approx(cost, rel=1e-3)
+    loss = np.average(np.logaddexp(0, z) - labels * z, weights=ratings.weights)
+    assert model.history_[-1]["train_log_loss"] == pytest.approx(loss, rel=1e-3)
 
 
 def test_two_tower_vectors_hold_the_baseline(fitted):
@@ -129,11 +191,11 @@ def test_two_tower_validation_beside_a_baseline_is_that_of_predictions(ratings, 
     assert -model.score(held_out) == pytest.approx(record["validation_rmse"], 1e-5)
 
 
-def test_two_tower_baseline_is_for_ratings(ratings, tables):
+def test_two_tower_has_no_baseline_where_none_is_wanted(ratings, tables):
     with pytest.raises(ValueError, match="baseline must be"):
         towers(baseline="some").fit(ratings)
-    likes = towers(cost="logistic", threshold=3.5).fit(ratings, **tables)
-    assert likes.user_vectors().shape[1] == 3
+    for options in ({"baseline": "none"}, {"baseline": "none", **LABELS}, {"cost": "softmax", "threshold": 3.5}):
+        assert towers(**options).fit(ratings, **tables).user_vectors().shape[1] == 3
 
 
 def test_two_tower_batches_grow_with_the_ratings(ratings, monkeypatch):

@@ -149,7 +149,9 @@ class LearntTowers:
             meta[f"{name}_own_inputs"] = tower.inputs.n_ids
             for what, layers in zip(("weights", "biases"), tower.parameters, strict=True):
                 arrays |= {f"{name}_{what}_{n}": array for n, array in enumerate(layers)}
-        return arrays, meta, {} if self.baseline is None else {"baseline": self.baseline.model.to_archive()}
+        if self.baseline is None:
+            return arrays, meta, {}
+        return arrays, meta | self.baseline.meta, {"baseline": self.baseline.model.to_archive()}
 
     @classmethod
     def unpacked(cls, archive: Archive, common: State, shape: Shape) -> LearntTowers:
@@ -161,7 +163,7 @@ class LearntTowers:
             raise ValueError(f"centre {centre}, scale {scale}, unit {unit}, inputs {n_ids}")
         baseline, wider = None, 0
         if "baseline" in archive.parts:
-            baseline = Baseline.unpacked(archive.parts["baseline"], common)
+            baseline = Baseline.unpacked(archive.parts["baseline"], meta, common)
             wider = baseline.scores.n_factors
         towers = []
         for name, ids, n_own, sizes in zip(SIDES, (common.users, common.items), n_ids, shape[:2], strict=True):
@@ -218,8 +220,7 @@ class TowerFolding(Folding):
         own = np.where((rows >= 0)[:, None], vectors[side][rows, :n], tower.average[:n])
         owner = np.repeat(np.arange(len(rated.ids)), np.diff(rated.indptr))
         products = np.einsum("ek,ek->e", own[owner], vectors[1 - side][rated.columns, :n])
-        left = replace(rated, values=rated.values - products.astype(np.float32))
-        baseline = learnt.baseline.with_rated(left, compute, caller)
+        baseline = learnt.baseline.with_rated(rated, products.astype(np.float32), compute, caller)
         vectors[side] = np.hstack([own, baseline.of_side(side)[0]])
         towers = list(learnt.towers)
         towers[side] = replace(tower, own=np.where(rows >= 0, tower.own[rows], np.int32(-1)))

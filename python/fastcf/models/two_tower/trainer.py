@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastcf._backend import Backend
-from fastcf.models.two_tower.baseline import Baseline
+from fastcf.models.two_tower.baseline import Baseline, LabelBounds
 from fastcf.models.two_tower.choices import MeasuredChoices, Popularity, log_weights
 from fastcf.models.two_tower.learnt import LearntTowers, Tower, TowerFolding
 from fastcf.models.two_tower.towers import Shape, Side, TowerParameters, tower_vectors
@@ -57,10 +57,16 @@ class TowerProblem:
     spread: Spread
     held_out: HeldOut | None
     baseline: Baseline | None = None  # the targets are what it leaves, around the centre
+    bounds: LabelBounds | None = None  # of labels beside a baseline
+
+    @property
+    def by_least_squares(self) -> bool:
+        """Whether the towers learn ratings, or what a baseline leaves of labels."""
+        return not self.targets.choices and (self.bounds is not None or not self.targets.labels)
 
     def in_units(self, values: Floats) -> Floats:
         """Return targets as the towers learn them: ratings less their mean in units of their deviation, or labels."""
-        if self.targets.labels or self.targets.choices:
+        if not self.by_least_squares:
             return values
         return ((values - np.float64(self.spread.centre)) / self.spread.unit).astype(np.float32)
 
@@ -73,17 +79,19 @@ class TowerProblem:
     def weights(self) -> Floats | None:
         """How much each rating counts, relative to the mean; that of a choice is its strength."""
         weights = self.values if self.targets.choices else self.ratings.weights
+        if self.bounds is not None:
+            weights = self.bounds.curvature if weights is None else weights * self.bounds.curvature
         return None if weights is None else (weights / weights.mean(dtype=np.float64)).astype(np.float32)
 
     @property
     def cost(self) -> str:
         """The name of the cost."""
-        return "softmax" if self.targets.choices else self.targets.cost
+        return "softmax" if self.targets.choices else "squared" if self.by_least_squares else "logistic"
 
     @property
     def towers_centre(self) -> float:
         """The constant that the towers add to products."""
-        return self.spread.centre if self.targets.labels else 0.0
+        return self.spread.centre if self.cost == "logistic" else 0.0
 
 
 @dataclass(frozen=True)
@@ -173,16 +181,17 @@ class TowerTrainer:
         """Return the objective and the training error on the measured ratings, and the validation error."""
         problem = self._problem
         self._native.get_parameters(self._buffers)
-        loss = self._measured.loss(problem, self._buffers, self._settings.shape, self._compute)
-        if problem.targets.choices:
+        if not isinstance(self._measured, _Measured):
+            loss = self._measured.loss(self._buffers, self._settings.shape, self._compute)
             held_out = self._held_out
             return {
                 "cost": loss + self._native.penalty(),
                 "train_log_loss": loss,
                 "validation_log_loss": None
                 if held_out is None
-                else held_out.loss(problem, self._buffers, self._settings.shape, self._compute),
+                else held_out.loss(self._buffers, self._settings.shape, self._compute),
             }
+        loss, train_error = self._measured.losses(problem, self._buffers, self._settings.shape, self._compute)
         error, unit = problem.targets.error, problem.spread.unit
         measured = None
         if problem.held_out is not None:
@@ -193,7 +202,7 @@ class TowerTrainer:
                 measured = unit * math.sqrt(self._native.validation_squared_error() / n)
         return {
             "cost": loss + self._native.penalty(),
-            f"train_{error}": loss if problem.targets.labels else unit * math.sqrt(2 * loss),
+            f"train_{error}": train_error,
             f"validation_{error}": measured,
         }
 
@@ -206,21 +215,28 @@ class TowerTrainer:
         """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
 
+    def parameters(self) -> tuple[TowerParameters, TowerParameters]:
+        """Return copies of the current parameters."""
+        self._native.get_parameters(self._buffers)
+        users, items = (side.inputs.joined(part) for side, part in zip(self._problem.sides, self._buffers, strict=True))
+        return users, items
+
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
         """Return the state of a model with copies of the parameters."""
         problem, settings, spread = self._problem, self._settings, self._problem.spread
-        self._native.get_parameters(self._buffers)
         none = np.zeros(settings.shape.user_layers[-1], np.float32)
         towers = [
-            Tower(side.inputs.joined(part), side.inputs, side.own, none)
-            for side, part in zip(problem.sides, self._buffers, strict=True)
+            Tower(tower, side.inputs, side.own, none)
+            for side, tower in zip(problem.sides, self.parameters(), strict=True)
         ]
         learnt = LearntTowers(
             (towers[0], towers[1]), settings.shape, spread.centre, spread.scale, spread.unit, settings.learning_rate
         )
         vectors = [learnt.vectors(n, side.matrix, side.own, self._compute) for n, side in enumerate(problem.sides)]
         if problem.baseline is not None:
-            baseline = problem.baseline.beside(vectors[0], vectors[1], problem.ratings, problem.left, self._compute)
+            baseline = problem.baseline.beside(
+                vectors[0], vectors[1], problem.ratings, problem.left, problem.bounds, self._compute
+            )
             vectors = [np.hstack([rows, baseline.of_side(n)[0]]) for n, rows in enumerate(vectors)]
             learnt = replace(learnt, baseline=baseline)
         for n, (side, count) in enumerate(zip(problem.sides, counts(problem.ratings), strict=True)):
@@ -291,6 +307,7 @@ class _Measured:
     rows: tuple[NDArray[np.int32], NDArray[np.int32]]  # of each rating's user and item among those
     values: NDArray[np.float64]  # the targets
     weights: Floats | None
+    bounds: LabelBounds | None
 
     @classmethod
     def of(cls, problem: TowerProblem, seed: int) -> _Measured:
@@ -301,13 +318,28 @@ class _Measured:
         weights = None if ratings.weights is None else ratings.weights[entries]
         if weights is not None and not weights.any():
             weights = None
-        return cls(features, places, values, weights)
+        bounds = None if problem.bounds is None else LabelBounds(*(each[entries] for each in problem.bounds))
+        return cls(features, places, values, weights, bounds)
 
-    def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
-        """Return the mean loss of the ratings, in the unit of the towers."""
+    def losses(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> tuple[float, float]:
+        """Return the mean loss of the ratings, in the unit of the towers, and the training error."""
         z = _products(self.features, self.rows, parameters, shape, problem.towers_centre, compute)
-        losses = np.logaddexp(0, z) - self.values * z if problem.targets.labels else 0.5 * (z - self.values) ** 2
-        return float(np.average(losses, weights=self.weights))
+        if problem.cost == "logistic":
+            loss = self._mean(np.logaddexp(0, z) - self.values * z)
+            return loss, loss
+        squares = 0.5 * (z - self.values) ** 2
+        if self.bounds is None:
+            loss = self._mean(squares)
+            return loss, problem.spread.unit * math.sqrt(2 * loss)
+        labels, offsets, curvature = (each.astype(np.float64) for each in self.bounds)
+        z = offsets + problem.spread.unit * z
+        return self._mean(squares, curvature), self._mean(np.logaddexp(0, z) - labels * z)
+
+    def _mean(self, losses: NDArray[np.float64], curvature: NDArray[np.float64] | None = None) -> float:
+        weights: NDArray[Any] | None = self.weights
+        if curvature is not None:
+            weights = curvature if weights is None else weights * curvature
+        return float(np.average(losses, weights=weights))
 
 
 @dataclass(frozen=True, eq=False)
@@ -345,7 +377,7 @@ class _MeasuredPairs:
         choices = MeasuredChoices.of(places[0], places[1], strengths, rest, settings.batch_size, settings.seed)
         return cls(features, choices)
 
-    def loss(self, problem: TowerProblem, parameters: Parts, shape: Shape, compute: Compute) -> float:
+    def loss(self, parameters: Parts, shape: Shape, compute: Compute) -> float:
         """Return the mean cost of the choices."""
         users, items = (
             tower_vectors(features, tower, shape, compute)

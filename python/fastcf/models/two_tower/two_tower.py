@@ -14,9 +14,10 @@ from fastcf._backend import resolve_device
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
-from fastcf.models.two_tower.baseline import Baseline
+from fastcf.models.two_tower.baseline import Baseline, LabelBounds
 from fastcf.models.two_tower.choices import log_weights
 from fastcf.models.two_tower.learnt import SIDES, LearntTowers, TowerFolding
+from fastcf.models.two_tower.start import check_start, learnt_from
 from fastcf.models.two_tower.towers import INITS, Shape, Side, draw_tower, side_of, towers_objective
 from fastcf.models.two_tower.trainer import HeldOut, Spread, TowerProblem, TowerSettings, TowerTrainer, counts
 from fastcf.preprocessing import FeatureTable, as_feature_table
@@ -25,8 +26,9 @@ from fastcf.scores import Choices, Compute, Identity, SeenItems, Sigmoid, State,
 from fastcf.scores.choices import STRENGTHS
 from fastcf.scores.links import ACTIVATIONS
 from fastcf.scores.queries import pair_rows
+from fastcf.scores.recommender import Recommender
 from fastcf.scores.stored import factor_arrays, factors_from
-from fastcf.scores.targets import COSTS, log_odds
+from fastcf.scores.targets import COSTS, log_odds, with_values
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
 from fastcf.training.gradient_check import Objective, compare_gradients
@@ -287,6 +289,7 @@ class TwoTower(Estimator):
         *,
         user_features: Any = None,
         item_features: Any = None,
+        init_from: Recommender | None = None,
         validation: Any = None,
         validation_metric: Metric | None = None,
         validation_every: int = 1,
@@ -305,6 +308,10 @@ class TwoTower(Estimator):
         user_features, item_features : FeatureTable or tuple (ids, matrix), optional
             Features of all users (items) of the ratings, and of as many others as are to be predicted, dense or sparse.
             A side without is known by its ids only.
+        init_from : fitted model, optional
+            A model of the same ratings (labels), for example a :class:`MatrixFactorization`: the towers first learn its
+            predictions, less those of the baseline, in three epochs over the pairs of the ratings and as many others.
+            By default they start at random. Refused for choices.
         validation : Ratings, SciPy sparse matrix, or tuple (X, y), optional
             Held-out ratings, also of users and items that have features only. Ratings of other ids are left out of the
             model's own error, if there is no baseline and they have no weights.
@@ -319,7 +326,8 @@ class TwoTower(Estimator):
         Raises
         ------
         TypeError, ValueError, DeviceError, GradientCheckError, DivergenceError, KeyboardInterrupt
-            As for :meth:`MatrixFactorization.fit`, and if features are missing.
+            As for :meth:`MatrixFactorization.fit`, if features are missing, and if ``init_from`` is no model of the
+            same kind of targets.
         """
         caller = self._caller
         ratings, backend = self._begin_fit(X, y, sample_weight)
@@ -329,12 +337,14 @@ class TwoTower(Estimator):
             self._refuse_ignored(("scale",), "for normalize=False")
         if not targets.choices:
             self._refuse_ignored(("strength",), f"for cost={self.cost!r}, which takes values as they are")
+        if init_from is not None:
+            check_start(init_from, targets, caller)
         featured = [
             side
             for side, table in zip(("user", "item"), (user_features, item_features), strict=True)
             if table is not None
         ]
-        beside = self.cost == "squared" and self.baseline == "auto"
+        beside = self.cost != "softmax" and self.baseline == "auto"
         if beside and validation is not None and validation_metric is None:
             validation_metric = targets.error  # of a view of the training: the trainer's own has no baseline
         watched = self._validation(
@@ -351,20 +361,24 @@ class TwoTower(Estimator):
             for table, side in zip((user_features, item_features), sides, strict=True)
         ]
         features = dict(zip(("user_features", "item_features"), tables, strict=True))
-        kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=given, **watched.described(), **features)
+        first = None if init_from is None else with_values(ratings, init_from.predict(ratings))
+        data = {"ratings": given, "init_from": first, **watched.described(), **features}
+        kept = self._checkpoint(checkpoint, checkpoint_every, backend, **data)
         seed = kept.seed(self.random_state)
         optimizer = as_optimizer(self.optimizer, caller)
         if check_gradients:
             objective = self.objective(ratings, seed, user_features=user_features, item_features=item_features)
             compare_gradients(objective, max_coordinates=20).require(caller)
         compute = Compute(backend.module, self._threads)
-        baseline = None
+        baseline, bounds = None, None
         if beside:
             options = {"n_threads": self.n_threads, "device": backend.device}
-            baseline = Baseline.of(ratings, (tables[0], tables[1]), **options)
-            centre = baseline.scores.global_mean
-            values = (values - baseline.of_ratings(ratings, compute) + np.float32(centre)).astype(np.float32)
-        spread = self._spread(ratings, values, baseline)
+            given_targets = with_values(ratings, values)
+            baseline = Baseline.of(given_targets, (tables[0], tables[1]), labels=targets.labels, **options)
+            predicted, centre = baseline.of_ratings(ratings, compute), np.float32(baseline.scores.global_mean)
+            bounds = LabelBounds.of(values, predicted) if targets.labels else None
+            values = ((values - predicted if bounds is None else bounds.left) + centre).astype(np.float32)
+        spread = self._spread(ratings, values, baseline, bounds)
         n_epochs = self._epochs(baseline)
         shape = self._shape(math.sqrt(spread.scale / spread.unit))
         users, items = (
@@ -382,9 +396,12 @@ class TwoTower(Estimator):
             seed,
             self._threads,
         )
-        problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out, baseline)
+        problem = TowerProblem(ratings, values, seen, targets, sides, spread, held_out, baseline, bounds)
+        parameters = users, items
+        if init_from is not None and kept.position is None:
+            parameters = learnt_from(init_from, problem, settings, parameters, backend)
         self._train(
-            TowerTrainer(problem, settings, (users, items), backend),
+            TowerTrainer(problem, settings, parameters, backend),
             n_epochs=n_epochs,
             patience=self.patience,
             validation=watched,
@@ -447,18 +464,23 @@ class TwoTower(Estimator):
             return _AUTO_EPOCHS if baseline is None else _AUTO_BASELINE_EPOCHS
         return int(self.n_epochs)
 
-    def _spread(self, ratings: Ratings, values: NDArray[np.float32], baseline: Baseline | None) -> Spread:
+    def _spread(
+        self, ratings: Ratings, values: NDArray[np.float32], baseline: Baseline | None, bounds: LabelBounds | None
+    ) -> Spread:
         """Return the range of predictions."""
         if self._targets.choices:
             centre, unit, rating_range = 0.0, 1.0, (-math.inf, math.inf)
             farthest = _AUTO_CHOICE_SCALE
-        elif self._targets.labels:
+        elif self._targets.labels and bounds is None:
             centre, unit, rating_range = log_odds(values, ratings.weights), 1.0, (0.0, 1.0)
             farthest = _AUTO_LOGISTIC_SCALE
         else:
-            wide, rating_range = values.astype(np.float64), ratings.rating_range
-            centre = float(np.average(wide, weights=ratings.weights))
-            deviation = math.sqrt(np.average((wide - centre) ** 2, weights=ratings.weights))
+            wide, rating_range, weights = values.astype(np.float64), ratings.rating_range, ratings.weights
+            if bounds is not None:
+                rating_range = (0.0, 1.0)
+                weights = bounds.curvature if weights is None else weights * bounds.curvature
+            centre = float(np.average(wide, weights=weights))
+            deviation = math.sqrt(np.average((wide - centre) ** 2, weights=weights))
             unit = deviation if deviation > 1e-6 * max(1.0, abs(centre)) else 1.0  # else all ratings are equal
             farthest = _AUTO_SHARE * max(centre - rating_range[0], rating_range[1] - centre, 1e-6)
             if baseline is not None:
