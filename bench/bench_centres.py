@@ -1,7 +1,7 @@
 """What rows around centres gain "sgd", of ratings and of labels, and "als", and what they cost: validation errors, with
 λ, epochs and factors searched.
 
-    python bench/bench_centres.py FOLDER ... [--models sgd als labels] [--seeds 1]
+    python bench/bench_centres.py FOLDER ... [--models sgd als labels] [--seeds 1] [--output centres]
 
 FOLDERs are sets of ratings. The test rows of bench_accuracy.py are left out, a ninth of the others is held out. Labels
 are cut as in bench_logistic.py; their error is the log-loss. Prints, and writes, errors, what was settled and processor
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS))
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--output", default="centres", help="name of the file in bench/results")
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     print("| set | model | rated_input | error | λ / σ | epochs | factors | centres | processor seconds |")
@@ -68,7 +69,7 @@ def main() -> None:
                 shown = "{error:.4f} | {reg_over_sigma:.2f} | {n_epochs} | {n_factors} | {centres}".format(**found)
                 took = f"{found['processor_seconds']:.1f}"
                 print(f"| {folder.name} | {name} | {rated_input} | {shown} | {took} |", flush=True)
-    write_json("centres", {"seeds": arguments.seeds, "results": results})
+    write_json(arguments.output, {"seeds": arguments.seeds, "results": results})
 
 
 if __name__ == "__main__":

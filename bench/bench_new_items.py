@@ -1,6 +1,6 @@
 """Ratings of new items: items held out whole, predicted by their features. TwoTower beside models that know less.
 
-    python bench/bench_new_items.py FOLDER [--draws 3] [--threads 2] [--settings | --labels]
+    python bench/bench_new_items.py FOLDER [--draws 3] [--threads 2] [--settings | --labels | --starts]
 
 Sets: ml-latest-small and movietweetings-100k in FOLDER with genres and years (`fastcf.features.movielens`), the first
 also with genres alone and without items of fewer than ten ratings; and a made-up one (1,000 x 1,000, 80,000 ratings),
@@ -12,7 +12,8 @@ models know the user only: the mean rating, the user's mean, the user's shrunk b
 RMSE, MAE and, as ranking, the share of a user's pairs of new items with different ratings that are put in the right
 order (half for ties), averaged over users. With --settings: towers alone (no baseline) with one thing changed, on the
 held-out fifth of three draws; test items are not looked at. With --labels: log-loss and AUC of labels, cut as in
-bench_logistic.py, on the first two sets.
+bench_logistic.py, on the first two sets. With --starts: towers that start at random, and at the predictions of a
+MatrixFactorization, on ratings and labels of the held-out fifth of each draw of the same sets.
 """
 
 from __future__ import annotations
@@ -179,6 +180,24 @@ def run_labels(problem: Problem, draw: int, threads: int) -> dict[str, dict[str,
     return found
 
 
+def run_starts(problem: Problem, draw: int, threads: int) -> dict[str, float]:
+    """Return validation errors of towers by where they start."""
+    others, _ = without(problem.ratings, drawn(problem.ratings, SEED + draw, NEW))
+    train, validation = without(others, drawn(others, SEED + 1 + draw))
+    found = {}
+    for kind, options in (
+        ("ratings", {}),
+        ("labels", {"cost": "logistic", "threshold": threshold_of(train.values)}),
+    ):
+        options = {"random_state": draw, "n_threads": threads, **options}
+        start = fastcf.MatrixFactorization(**options).fit(train)
+        for name, given in (("random", None), ("MatrixFactorization", start)):
+            model = fastcf.TwoTower(**options).fit(train, item_features=problem.features, init_from=given)
+            found[f"{kind}, {name}"] = -model.score(validation)
+            print(f"  {draw} {kind}, {name}: {found[f'{kind}, {name}']:.4f}", flush=True)
+    return found
+
+
 def settings(problem: Problem, threads: int) -> dict[str, list[float]]:
     """Return the validation RMSE of every setting, for three parts."""
     results: dict[str, list[float]] = {name: [] for name in SETTINGS}
@@ -207,6 +226,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=3)
     parser.add_argument("--settings", action="store_true", help="what each default is worth, on validation items")
     parser.add_argument("--labels", action="store_true", help="labels instead of ratings")
+    parser.add_argument("--starts", action="store_true", help="where towers start, on validation items")
     arguments = parser.parse_args()
     small, tweets = arguments.folder / "ml-latest-small", arguments.folder / "movietweetings-100k"
     problems = {
@@ -226,6 +246,14 @@ def main() -> None:
                 spread = loss.std(ddof=1 if len(parts) > 1 else 0)
                 print(f"{name}: {model:<28} {loss.mean():.4f} ± {spread:.4f}, {auc.mean():.4f}", flush=True)
         write_json("new_items_labels", {"seed": SEED, "results": results})
+        return
+    if arguments.starts:
+        for name in ("ml-latest-small", "movietweetings-100k"):
+            starts = [run_starts(problems[name], draw, arguments.threads) for draw in range(arguments.draws)]
+            results[name] = starts
+            for start in starts[0]:
+                print(f"{name}: {start:<28} {np.mean([each[start] for each in starts]):.4f}", flush=True)
+        write_json("two_tower_starts", {"seed": SEED, "results": results})
         return
     for name, problem in problems.items():
         print(f"{name}: {problem.ratings!r}, {problem.features!r}")

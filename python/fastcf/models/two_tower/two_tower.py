@@ -54,13 +54,14 @@ class TwoTower(Estimator):
 
     Users and items with features have vectors, with or without ratings: for cold starts. With
     ``normalize`` vectors are brought to the length ``√scale``, so that their product is ``scale`` times the cosine.
-    f_ui is the ``baseline``: a regression fitted first, to whose predictions of ratings the towers add what it leaves;
-    else a constant c. Minimises
+    f_ui is the ``baseline``: a regression fitted first, to whose predictions the towers add what it leaves; else a
+    constant c. Minimises
 
     - squared: ``(½ Σ w_ui ((ŷ_ui − y_ui)/σ)² + λ/2 ‖weights‖²) / n`` over n ratings, σ being the standard deviation of
       ``y − f``;
     - logistic: ``(Σ w_ui (softplus(z_ui) − y_ui z_ui) + λ/2 ‖weights‖²) / n`` for labels, with ``z = c + u·v`` and
-      ``ŷ = σ(z)``;
+      ``ŷ = σ(z)``; beside a baseline ``z = f + u·v``, and the squares of the quadratic bound that touches this cost at
+      f take its place: the squared cost with the ratings ``(y − ½)/a`` and the weights ``w a``, ``a = (σ(f) − ½)/f``;
     - softmax: ``(Σ w_ui log(1 + Σ_j a_j exp(u·v_j − u·v_i)) + λ/2 ‖weights‖²) / n`` for choices, j being the items of
       the batch that the user did not choose in it, each a_j times: as often, on average, as a batch has choices of it.
       The score of an item is ``u·v + log p``, with p its share of all choices, the probability by which batches drew
@@ -80,8 +81,9 @@ class TwoTower(Estimator):
         without features. (What is peculiar to known users and items with features is in the baseline.)
     baseline : {"auto", "none"}, default "auto"
         "auto": with the squared cost f is a :class:`MixedRegression` on the same features, or without any a
-        :class:`BiasModel`: biases and slopes of features for all and for each user and item. "none", and for the other
-        costs: f is the constant c.
+        :class:`BiasModel`: biases and slopes of features for all and for each user and item. With the logistic cost it
+        is the same regression r of the labels as log-odds, ``log(p/(1 − p)) + (r − p) / (p (1 − p))``, p being their
+        mean. "none", and for choices: f is the constant c.
     cost : {"squared", "logistic", "softmax"}, default "squared"
         Of ratings, of labels in [0, 1], or of choices: for lists.
     threshold : float, optional
@@ -96,8 +98,9 @@ class TwoTower(Estimator):
         Whether vectors are brought to one length, so that their product is a cosine. A vector of zeros stays zero.
     scale : float or "auto", default "auto"
         The largest difference between a prediction and f, above 0; with the softmax cost one over the temperature.
-        "auto" is 0.35 σ, without a baseline 0.7 of the distance of the farthest rating, 3 (log-odds) with the logistic
-        cost, or 10 with the softmax cost; larger values fit more, and more noise. Must be "auto" without ``normalize``.
+        "auto" is 0.35 σ, without a baseline 0.7 of the distance of the farthest rating or 3 (log-odds) with the
+        logistic cost; or 10 with the softmax cost; larger values fit more, and more noise. Must be "auto" without
+        ``normalize``.
     dropout : float, default 0.0
         Share of the hidden values dropped in training, in [0, 1).
     reg : float, default 100.0
@@ -141,7 +144,7 @@ class TwoTower(Estimator):
         with the averages.
     centre_, scale_, unit_ : float
         c: the baseline's mean, without one the mean of the ratings, the log-odds of label 1, or 0 for choices; the
-        ``scale`` used; σ, or 1 for labels and choices.
+        ``scale`` used; σ, or 1 for choices and for labels without a baseline.
     log_popularity_ : ndarray of shape (n_items,), float32, or None
         log p of each item, half a choice added to each, with the softmax cost. For items that nobody has met, which
         have no entries: what their features let expect, by a ridge regression (penalty 1) of log p on the features of
@@ -192,10 +195,12 @@ class TwoTower(Estimator):
     ----------
     P.-S. Huang et al., "Learning deep structured semantic models for web search using clickthrough data", CIKM 2013
     (two towers, cosine). P. Covington, J. Adams and E. Sargin, "Deep neural networks for YouTube recommendations",
-    RecSys 2016 (vectors of users and items for retrieval). X. Yi et al., "Sampling-bias-corrected neural modeling for
-    large corpus item recommendations", RecSys 2019 (normalised towers with a temperature, here one over the scale;
-    the softmax among the items of a batch, less the logarithm of the probability of their being in it). K. He et
-    al., "Delving deep into rectifiers", ICCV 2015 (first weights).
+    RecSys 2016 (vectors of users and items for retrieval). G. Hinton, O. Vinyals and J. Dean, "Distilling the knowledge
+    in a neural network", 2015 (``init_from``). T. Jaakkola and M. Jordan, "Bayesian parameter estimation via
+    variational methods", Statistics and Computing 10, 2000 (the bound). X. Yi et al., "Sampling-bias-corrected neural
+    modeling for large corpus item recommendations", RecSys 2019 (normalised towers with a temperature, here one over
+    the scale; the softmax among the items of a batch, less the logarithm of the probability of their being in it). K.
+    He et al., "Delving deep into rectifiers", ICCV 2015 (first weights).
 
     Examples
     --------
