@@ -28,7 +28,7 @@ from fastcf.data import RatingLog, read_log
 from fastcf.optimizers import Adam, Momentum
 
 DEEP = (128, 256, 256)
-ALONE: dict[str, Any] = {"rated_input": 0.0}  # ratings alone are fed, not which there are
+ALONE: dict[str, Any] = {"rated_input": 0.0, "rated_output": False}  # ratings alone are fed, not which there are
 SELU: dict[str, Any] = {**ALONE, "orientation": "user", "activation": "selu", "optimizer": Adam(0.001)}
 STUDY: dict[str, Any] = {
     **SELU, "output_activation": "selu", "normalize": None, "input_dropout": 0.0, "reg": 0.0,
@@ -65,6 +65,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "default, items' means only": {"normalize": "item"},
     "default, by user": {"orientation": "user"},
     "default, deep, SELU": {"layers": DEEP, "activation": "selu", "optimizer": Adam(0.001)},
+    "default, no centres of output weights": {"rated_output": False},
 }
 SLOW = "deep, re-feeding"  # rows times columns per epoch
 

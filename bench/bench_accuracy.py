@@ -176,7 +176,7 @@ def main() -> None:
         "bayes, 16 factors": (matrix_factorization(solver="bayes", n_factors=16), often),
         "Autoencoder": (autoencoder(), often),
         "Autoencoder by user": (autoencoder(orientation="user"), often),
-        "Autoencoder, ratings only": (autoencoder(rated_input=0.0), often),
+        "Autoencoder, ratings only": (autoencoder(rated_input=0.0, rated_output=False), often),
         "Blend": (blend, often),
         "Blend sgd, autoencoder": (network_blend("sgd"), often),
         "Blend sgd, bayes, autoencoder": (network_blend("sgd", "bayes"), often),

@@ -162,7 +162,8 @@ def child(threads: int, sizes: tuple[int, int, int]) -> None:
     shape = SHAPES[0]
     model = fastcf.Autoencoder(
         shape.layers, orientation="user", activation="selu", normalize=None, input_dropout=0.0, rated_input=0.0,
-        reg=0.0, optimizer=Momentum(RATE), batch_size=shape.batch_size, n_epochs=1, random_state=SEED,
+        rated_output=False, reg=0.0,
+        optimizer=Momentum(RATE), batch_size=shape.batch_size, n_epochs=1, random_state=SEED,
         n_threads=threads, device="cpu",
     ).fit(ratings)  # fmt: skip
     row = {

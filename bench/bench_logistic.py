@@ -43,7 +43,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "minibatch": {"solver": "minibatch"},
     "gd": {"solver": "gd"},
     "Autoencoder": {NETWORK: True},
-    "Autoencoder, labels only": {NETWORK: True, "rated_input": 0.0},
+    "Autoencoder, labels only": {NETWORK: True, "rated_input": 0.0, "rated_output": False},
 }
 
 

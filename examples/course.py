@@ -24,7 +24,8 @@ TASTES = np.array([[5, 0], [5, 0], [0, 5], [0, 5]], float)  # the same of people
 STUDY = {  # O. Kuchaiev and B. Ginsburg, "Training deep autoencoders for collaborative filtering", 2017
     "orientation": "user", "layers": (512, 512, 1024), "dropout": 0.8, "dense_refeeding": 1, "batch_size": 128,
     "activation": "selu", "output_activation": "selu", "optimizer": Momentum(0.005, schedule="constant"),
-    "init": "glorot", "normalize": None, "input_dropout": 0.0, "rated_input": 0.0, "reg": 0.0,
+    "init": "glorot", "normalize": None, "input_dropout": 0.0, "rated_input": 0.0, "rated_output": False,
+    "reg": 0.0,
 }  # fmt: skip
 
 

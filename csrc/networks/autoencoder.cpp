@@ -37,6 +37,11 @@ void check_autoencoder(const AutoencoderConfig& config, const char* caller) {
     check(config.dropout >= 0 && config.dropout < 1, caller, ": dropout must lie in [0, 1); got ", config.dropout);
 }
 
+void check_rated_output(const AutoencoderConfig& config, bool rated_output, bool dense, const char* caller) {
+    check(!rated_output || !(config.tied || dense || config.loss == NetworkLoss::multinomial), caller,
+          ": rated_output goes without tied weights, dense rows and cost='multinomial'");
+}
+
 std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config) {
     const std::vector<std::int64_t>& sizes = config.layers;
     std::vector<DenseLayer> layers;
@@ -68,18 +73,26 @@ Autoencoder<T>::Autoencoder(const AutoencoderConfig& config, OptimizerKind kind)
 }
 
 template <class T>
+void Autoencoder<T>::centre_outputs(const CsrView& rows, OptimizerKind kind) {
+    centres_ = RatedCentres<T>(rows, width(), kind);
+    whole_ = DeviceArray<T>::zeros(config_.n_columns * width());
+}
+
+template <class T>
 void Autoencoder<T>::check_arrays(const AutoencoderArrays<T>& arrays, const char* caller) const {
     const std::int64_t n = config_.n_columns;
     check_table(arrays.input_weights, n, width(), caller, "input_weights");
     check_table(arrays.output_weights, config_.tied ? 0 : n, config_.tied ? 0 : width(), caller, "output_weights");
     check_table(arrays.rated_weights, config_.rated ? n : 0, config_.rated ? width() : 0, caller, "rated_weights");
+    if (arrays.rated_effects.rows > 0)
+        check_table(arrays.rated_effects, centres_.effects().rows, centres_.effects().cols, caller, "rated_effects");
     check(arrays.output_bias.size == n, caller, ": output_bias must have ", n, " entries; got ",
           arrays.output_bias.size);
     hidden_.check_arrays(arrays.hidden, caller);
 }
 
 template <class T>
-void Autoencoder<T>::upload(const AutoencoderArrays<T>& from) {
+void Autoencoder<T>::upload(const AutoencoderArrays<T>& from, int n_threads) {
     check_arrays(from, "Autoencoder");
     input_.values.upload(from.input_weights.data);
     if (!config_.tied) output_.values.upload(from.output_weights.data);
@@ -88,20 +101,24 @@ void Autoencoder<T>::upload(const AutoencoderArrays<T>& from) {
     hidden_.upload(from.hidden);
     for (OptimizedRows<T>* table : tables()) table->forget();
     output_bias_.forget();
+    if (!centres_.empty()) centres_.upload(from.rated_effects.rows > 0 ? from.rated_effects.data : nullptr, n_threads);
 }
 
 template <class T>
 void Autoencoder<T>::download(const AutoencoderArrays<T>& to) {
     check_arrays(to, "Autoencoder");
     download_table(input_.values, to.input_weights);
-    download_table(output_.values, to.output_weights);
+    const bool whole = !centres_.empty() && to.rated_effects.rows == 0;
+    download_table(whole ? whole_ : output_.values, to.output_weights);
+    if (to.rated_effects.rows > 0) centres_.download(to.rated_effects.data);
     download_table(rated_.values, to.rated_weights);
     output_bias_.values.download(to.output_bias.data);
     hidden_.download(to.hidden);
 }
 
 template <class T>
-void Autoencoder<T>::download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched) {
+void Autoencoder<T>::download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched,
+                                       int n_threads) {
     check_arrays(to, "Autoencoder");
     const std::int64_t n = config_.n_columns * width();
     std::fill_n(to.input_weights.data, n, T(0));
@@ -114,6 +131,7 @@ void Autoencoder<T>::download_gradient(const AutoencoderArrays<T>& to, VectorVie
         std::fill_n(to.rated_weights.data, n, T(0));
         if (fed_rated_) spread_rows(rated_gradient_, touched, width(), to.rated_weights.data);
     }
+    if (to.rated_effects.rows > 0) centres_.gradient(n_threads).download(to.rated_effects.data);
     std::fill_n(to.output_bias.data, config_.n_columns, T(0));
     spread_rows(bias_gradient_, touched, 1, to.output_bias.data);
     hidden_.download_gradient(to.hidden);
@@ -145,33 +163,58 @@ MatrixView<const T> Autoencoder<T>::hidden(const RowBatch<T>& batch, const Dropo
 }
 
 template <class T>
-void Autoencoder<T>::outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns,
-                             std::int64_t n, VectorView<const T> offsets, T* out, int n_threads) {
+typename Autoencoder<T>::LastLayer Autoencoder<T>::last_layer() const {
+    const MatrixView<const T> table = output_table().view();
+    return {{centres_.empty() ? table.data : whole_.data(), table.rows, table.cols, table.stride},
+            {output_bias_.values.data(), config_.n_columns}};
+}
+
+template <class T>
+typename Autoencoder<T>::LastLayer Autoencoder<T>::last_layer(const RowBatch<T>& batch, int n_threads) {
+    const std::int64_t n = batch.touched.size;
+    const MatrixView<T> table = sized(table_, n, width()), biases = sized(biases_, n, 1);
+    gather_rows<T>(output_table().view(), batch.touched, {}, table, n_threads);
+    gather_rows<T>(output_bias_.view(), batch.touched, {}, biases, n_threads);
+    if (!centres_.empty()) centres_.add_to(table, batch.touched, places_.data(), n_threads);
+    return {{table.data, n, width(), width()}, {biases.data, n}};
+}
+
+template <class T>
+void Autoencoder<T>::outputs(MatrixView<const T> hidden, const LastLayer& last, const std::int64_t* indptr,
+                             const std::int32_t* columns, std::int64_t n, VectorView<const T> offsets, T* out,
+                             int n_threads) {
     MfRatings<T> pairs;
     pairs.indptr = indptr;
     pairs.items = columns;
     pairs.n_users = hidden.rows;
-    pairs.n_items = config_.n_columns;
+    pairs.n_items = last.table.rows;
     pairs.entries = n;
-    const MfParameters<const T> at{
-        hidden.data, output_table().values.data(), nullptr, output_bias_.values.data(), hidden.cols, hidden.stride};
+    const MfParameters<const T> at{hidden.data, last.table.data, nullptr, last.bias.data, hidden.cols, hidden.stride};
     mf_predict<T>(pairs, {}, at, out, n_threads);
     activate<T>(config_.output_activation, {out, 1, n, n}, offsets, n_threads);
 }
 
 template <class T>
-void Autoencoder<T>::dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads) {
-    gemm<T>(false, true, T(1), hidden, output_table().view(), T(0), out, n_threads);
-    activate<T>(config_.output_activation, out, {output_bias_.values.data(), config_.n_columns}, n_threads);
+void Autoencoder<T>::outputs(MatrixView<const T> hidden, const std::int64_t* indptr, const std::int32_t* columns,
+                             std::int64_t n, VectorView<const T> offsets, T* out, int n_threads) {
+    outputs(hidden, last_layer(), indptr, columns, n, offsets, out, n_threads);
 }
 
-// Begins the gradient of touched rows with that of their penalty; whether there is any.
 template <class T>
-bool Autoencoder<T>::start_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient,
-                                    int n_threads) {
-    if (batch.decay == nullptr) return false;
+void Autoencoder<T>::dense_outputs(MatrixView<const T> hidden, MatrixView<T> out, int n_threads) {
+    const LastLayer last = last_layer();
+    gemm<T>(false, true, T(1), hidden, last.table, T(0), out, n_threads);
+    activate<T>(config_.output_activation, out, last.bias, n_threads);
+}
+
+// The gradient of touched rows' penalty, added to what has begun; whether there is any.
+template <class T>
+bool Autoencoder<T>::penalty_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient,
+                                      bool begun, int n_threads) {
+    if (batch.decay == nullptr) return begun;
     const std::int64_t n = batch.touched.size;
-    spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, n, n}, table.view(), gradient, {}, n_threads);
+    spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, n, n}, table.view(), gradient, {}, n_threads,
+            begun);
     return true;
 }
 
@@ -182,14 +225,15 @@ void Autoencoder<T>::sampled_outputs(const RowBatch<T>& batch, double scale, dou
     const std::int64_t n = batch.n;
     T* const predicted = sized(predicted_, 1, n).data;
     T* const slopes = sized(slopes_, 1, n).data;
-    outputs(hidden_values_, batch.indptr, batch.columns, n, {batch.offsets, batch.offsets == nullptr ? 0 : n},
+    const LastLayer last = centres_.empty() ? last_layer() : last_layer(batch, n_threads);
+    const std::int32_t* const columns = centres_.empty() ? batch.columns : batch.places;
+    outputs(hidden_values_, last, batch.indptr, columns, n, {batch.offsets, batch.offsets == nullptr ? 0 : n},
             predicted, n_threads);
     loss_gradient<T>(config_.loss == NetworkLoss::logistic ? Loss::logistic : Loss::squared, {predicted, n},
                      {batch.targets, n}, {batch.weights, batch.weights == nullptr ? 0 : n}, 2 * scale, {slopes, n},
                      loss, n_threads);
     activation_gradient<T>(config_.output_activation, {predicted, 1, n, n}, {slopes, 1, n, n}, {}, n_threads);
-    spmm<T>({batch.indptr, batch.columns, nullptr, slopes, batch.rows, n}, output_table().view(), hidden_gradient, {},
-            n_threads);
+    spmm<T>({batch.indptr, columns, nullptr, slopes, batch.rows, n}, last.table, hidden_gradient, {}, n_threads);
     spmm<T>({batch.column_indptr, batch.column_rows, batch.column_entries, slopes, batch.touched.size, n},
             hidden_values_, output_gradient, {bias_gradient_.data(), batch.touched.size}, n_threads, begun);
 }
@@ -199,24 +243,19 @@ void Autoencoder<T>::softmax_outputs(const RowBatch<T>& batch, double scale, dou
                                      MatrixView<T> hidden_gradient, MatrixView<T> output_gradient, bool begun,
                                      int n_threads) {
     const std::int64_t n = batch.touched.size;
-    MatrixView<const T> table = output_table().view();
-    VectorView<const T> bias{output_bias_.values.data(), config_.n_columns};
+    LastLayer last = last_layer();
     if (n < config_.n_columns || batch.shifts != nullptr) {
-        const MatrixView<T> rows = sized(table_, n, width()), biases = sized(shifts_, n, 1);
-        gather_rows<T>(table, batch.touched, {}, rows, n_threads);
-        gather_rows<T>(output_bias_.view(), batch.touched, {}, biases, n_threads);
+        last = last_layer(batch, n_threads);
         if (batch.shifts != nullptr)
-            activate<T>(Activation::identity, {biases.data, 1, n, n}, {batch.shifts, n}, n_threads);
-        table = {rows.data, n, width(), width()};
-        bias = {biases.data, n};
+            activate<T>(Activation::identity, {biases_.data(), 1, n, n}, {batch.shifts, n}, n_threads);
     }
     const MatrixView<T> scores = sized(predicted_, batch.rows, n);
     const MatrixView<const T> slopes{scores.data, batch.rows, n, n};
-    gemm<T>(false, true, T(1), hidden_values_, table, T(0), scores, n_threads);
-    softmax_gradient<T>({batch.indptr, batch.places, batch.targets, batch.rows, batch.n}, bias, scale, scores, loss,
-                        n_threads);
+    gemm<T>(false, true, T(1), hidden_values_, last.table, T(0), scores, n_threads);
+    softmax_gradient<T>({batch.indptr, batch.places, batch.targets, batch.rows, batch.n}, last.bias, scale, scores,
+                        loss, n_threads);
     activation_gradient<T>(Activation::identity, slopes, scores, {bias_gradient_.data(), n}, n_threads);
-    gemm<T>(false, false, T(1), slopes, table, T(0), hidden_gradient, n_threads);
+    gemm<T>(false, false, T(1), slopes, last.table, T(0), hidden_gradient, n_threads);
     gemm<T>(true, false, T(1), slopes, hidden_values_, begun ? T(1) : T(0), output_gradient, n_threads);
 }
 
@@ -224,6 +263,7 @@ template <class T>
 void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss,
                               int n_threads) {
     const std::int64_t n = batch.n, touched = batch.touched.size;
+    const bool centred = !centres_.empty();
     hidden_values_ = hidden(batch, dropout, n_threads);
     const MatrixView<T> products{products_.data(), batch.rows, width(), width()};
     const MatrixView<T> hidden_gradient = sized(hidden_gradient_, batch.rows, width());
@@ -233,15 +273,19 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     const MatrixView<T> input_gradient = sized(input_gradient_, touched, width());
     const MatrixView<T> output_gradient = config_.tied ? input_gradient : sized(output_gradient_, touched, width());
     bias_gradient_.reserve(touched);
-    bool begun = start_gradient(batch, output_table(), output_gradient, n_threads);
+    // The penalty first, and errors added to it; but effects are asked for the gradient of errors alone.
+    bool begun = !centred && penalty_gradient(batch, output_table(), output_gradient, false, n_threads);
     if (config_.loss == NetworkLoss::multinomial)
         softmax_outputs(batch, scale, loss, hidden_gradient, output_gradient, begun, n_threads);
     else
         sampled_outputs(batch, scale, loss, hidden_gradient, output_gradient, begun, n_threads);
-    if (config_.penalised_bias && batch.decay != nullptr)
-        spmm<T>({places_.data(), batch.touched.data, nullptr, batch.decay, touched, touched}, output_bias_.view(),
-                {bias_gradient_.data(), touched, 1, 1}, {}, n_threads, true);
-    begun = config_.tied || start_gradient(batch, input_, input_gradient, n_threads);
+    if (centred) {
+        centres_.collect(batch.touched, output_gradient.data, n_threads);
+        penalty_gradient(batch, output_table(), output_gradient, true, n_threads);
+    }
+    if (config_.penalised_bias)
+        penalty_gradient(batch, output_bias_, {bias_gradient_.data(), touched, 1, 1}, true, n_threads);
+    begun = config_.tied || penalty_gradient(batch, input_, input_gradient, false, n_threads);
     const MatrixView<T> down =
         hidden_.backward({products.data, products.rows, products.cols, products.stride}, hidden_gradient, n_threads);
     const MatrixView<const T> slope{down.data, down.rows, down.cols, down.stride};
@@ -249,7 +293,7 @@ void Autoencoder<T>::gradient(const RowBatch<T>& batch, double scale, const Drop
     fed_rated_ = config_.rated;
     if (!fed_rated_) return;
     const MatrixView<T> rated_gradient = sized(rated_gradient_, touched, width());
-    begun = start_gradient(batch, rated_, rated_gradient, n_threads);
+    begun = penalty_gradient(batch, rated_, rated_gradient, false, n_threads);
     spmm<T>(by_column(batch.rated), slope, rated_gradient, {}, n_threads, begun);
 }
 
@@ -297,6 +341,9 @@ template <class T>
 void Autoencoder<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_threads) {
     for (OptimizedRows<T>* table : tables()) optimizer_flush<T>(optimizer, step, table->state(), n_threads);
     optimizer_flush<T>(bias_optimizer(optimizer), step, output_bias_.state(), n_threads);
+    if (centres_.empty()) return;
+    whole_.assign(output_.values, n_threads);
+    centres_.add_to({whole_.data(), config_.n_columns, width(), width()}, all_rows(), places_.data(), n_threads);
 }
 
 template <class T>
@@ -317,6 +364,7 @@ double Autoencoder<T>::squared_norm(int n_threads) const {
     double sum = hidden_.squared_norm(n_threads);
     for (const OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_})
         if (table != &output_bias_ || config_.penalised_bias) sum += table->squared_norm(n_threads);
+    if (!centres_.empty()) sum += kEffectPenalty * centres_.effects().squared_norm(n_threads);
     return sum;
 }
 
@@ -324,12 +372,14 @@ template <class T>
 void Autoencoder<T>::save_best(int n_threads) {
     for (OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) table->save_best(n_threads);
     hidden_.save_best(n_threads);
+    if (!centres_.empty()) centres_.save_best(n_threads);
 }
 
 template <class T>
 void Autoencoder<T>::restore_best(int n_threads) {
     for (OptimizedRows<T>* table : {&input_, &output_, &rated_, &output_bias_}) table->restore_best(n_threads);
     hidden_.restore_best(n_threads);
+    if (!centres_.empty()) centres_.restore_best(n_threads);
 }
 
 template <class T>
@@ -338,6 +388,7 @@ void Autoencoder<T>::list_state(StateFields& fields) {
     if (!config_.tied) output_.list_state(fields, "output");
     if (config_.rated) rated_.list_state(fields, "rated");
     output_bias_.list_state(fields, "output_bias");
+    if (!centres_.empty()) centres_.list_state(fields, "effects");
     hidden_.parameters().list_state(fields, "hidden");
 }
 

@@ -11,6 +11,7 @@
 #include "math/loss.h"
 #include "networks/mlp.h"
 #include "networks/optimized.h"
+#include "networks/rated_centres.h"
 #include "networks/row_batches.h"
 #include "ops/optimizer.h"
 #include "ops/spmm.h"
@@ -35,10 +36,12 @@ struct AutoencoderConfig {
 };
 
 // Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, rated_weights with none
-// where there are none, and all between.
+// where there are none, and all between. Where output weights have centres, output_weights are their differences to
+// these and rated_effects (rows, layers[0]) the effects; or rated_effects have no rows: uploaded, effects are 0,
+// downloaded, output_weights are whole.
 template <class T>
 struct AutoencoderArrays {
-    MatrixView<T> input_weights, output_weights, rated_weights;
+    MatrixView<T> input_weights, output_weights, rated_weights, rated_effects;
     VectorView<T> output_bias;
     typename Mlp<T>::Arrays hidden;
 };
@@ -52,12 +55,16 @@ class Autoencoder {
   public:
     Autoencoder() = default;
     Autoencoder(const AutoencoderConfig& config, OptimizerKind kind);
+    // Gives the output weights centres, which say what rows have an entry in a column (networks/rated_centres.h).
+    // Batches must have places then. See check_rated_output.
+    void centre_outputs(const CsrView& rows, OptimizerKind kind);
 
     void check_arrays(const AutoencoderArrays<T>& arrays, const char* caller) const;
-    void upload(const AutoencoderArrays<T>& from);
+    void upload(const AutoencoderArrays<T>& from, int n_threads);
     void download(const AutoencoderArrays<T>& to);
     // Whole gradients, also of rows that the last batch did not touch: zeros.
-    void download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched_on_host);
+    void download_gradient(const AutoencoderArrays<T>& to, VectorView<const std::int32_t> touched_on_host,
+                           int n_threads);
 
     std::int64_t width() const { return config_.layers.front(); }
     int depth() const { return hidden_.n_layers(); }                      // of the hidden layers
@@ -75,7 +82,8 @@ class Autoencoder {
     // squared error, or the logistic cost), at its touched rows, and of decay_c / 2 times the squared norm of each;
     // adds the sum to *loss. With the multinomial loss, of scale times the sum of -y_c log softmax(f(x) + shifts)_c
     // over the batch's entries, a softmax over its touched columns (ops/softmax.h), for which it must have places.
-    // Touched rows must be up to date.
+    // Touched rows must be up to date. Where there are centres, the gradient of output weights is collected for the
+    // effects, too.
     void gradient(const RowBatch<T>& batch, double scale, const DropoutSeed& dropout, double* loss, int n_threads);
     // f(x) of the batch whose gradient was last worked out, at all columns: before its step.
     void last_dense_outputs(MatrixView<T> out, int n_threads) { dense_outputs(hidden_values_, out, n_threads); }
@@ -90,14 +98,24 @@ class Autoencoder {
     void step(const Optimizer& rows_optimizer, const Optimizer& optimizer, double learning_rate, std::int64_t number,
               VectorView<const std::int32_t> rows, int n_threads);
     void flush(const Optimizer& optimizer, std::int64_t step, int n_threads);
+    RatedCentres<T>& centres() { return centres_; }
     VectorView<const std::int32_t> all_rows() const { return {all_rows_.data(), all_rows_.size()}; }
 
-    double squared_norm(int n_threads) const;  // of all that is penalised
+    double squared_norm(int n_threads) const;  // of all that is penalised, by its penalties
     void save_best(int n_threads);
     void restore_best(int n_threads);
     void list_state(StateFields& fields);
 
   private:
+    // Rows of the last layer, and their biases.
+    struct LastLayer {
+        MatrixView<const T> table;
+        VectorView<const T> bias;
+    };
+    LastLayer last_layer() const;  // of all columns; with centres, as they were when all rows were last up to date
+    LastLayer last_layer(const RowBatch<T>& batch, int n_threads);  // of touched columns, side by side
+    void outputs(MatrixView<const T> hidden, const LastLayer& last, const std::int64_t* indptr,
+                 const std::int32_t* columns, std::int64_t n, VectorView<const T> offsets, T* out, int n_threads);
     // From the hidden values to the gradient of them and that of the last layer, of losses by entry and by row; adds
     // the losses' sum. The gradient of the last layer's weights has begun where `begun` is set.
     void sampled_outputs(const RowBatch<T>& batch, double scale, double* loss, MatrixView<T> hidden_gradient,
@@ -106,17 +124,20 @@ class Autoencoder {
                          MatrixView<T> output_gradient, bool begun, int n_threads);
     Optimizer bias_optimizer(Optimizer optimizer) const;
     std::vector<OptimizedRows<T>*> tables();  // that there are, but for the output biases
-    OptimizedRows<T>& output_table() { return config_.tied ? input_ : output_; }
-    bool start_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient, int n_threads);
+    const OptimizedRows<T>& output_table() const { return config_.tied ? input_ : output_; }
+    bool penalty_gradient(const RowBatch<T>& batch, const OptimizedRows<T>& table, MatrixView<T> gradient, bool begun,
+                          int n_threads);
     MatrixView<T> sized(DeviceArray<T>& array, std::int64_t rows, std::int64_t cols);
 
     AutoencoderConfig config_;
     OptimizedRows<T> input_, output_, rated_, output_bias_;
+    RatedCentres<T> centres_;
+    DeviceArray<T> whole_;  // output weights with their centres
     Mlp<T> hidden_;
     DeviceArray<std::int32_t> all_rows_;
     DeviceArray<std::int64_t> places_;  // 0, 1, 2, …: rows of one entry each
     // Of the last batch.
-    DeviceArray<T> table_, shifts_;  // the last layer's touched rows, where they are not all
+    DeviceArray<T> table_, biases_;  // the last layer's touched rows
     DeviceArray<T> products_, predicted_, slopes_, hidden_gradient_, input_gradient_, output_gradient_, rated_gradient_,
         bias_gradient_;
     bool fed_rated_ = false;  // whether the last gradient is of sparse rows: only those have r
@@ -125,6 +146,7 @@ class Autoencoder {
 
 // Throws std::invalid_argument, naming the caller, for a network that cannot be.
 void check_autoencoder(const AutoencoderConfig& config, const char* caller);
+void check_rated_output(const AutoencoderConfig& config, bool rated_output, bool dense, const char* caller);
 
 // The layers between the ends: the first only activates, then those of the encoder, then the decoder's.
 std::vector<DenseLayer> hidden_layers(const AutoencoderConfig& config);

@@ -31,6 +31,7 @@ void penalise_rest(const AutoencoderArrays<T>& at, const AutoencoderConfig& conf
     table(at.input_weights, gradient.input_weights);
     table(at.output_weights, gradient.output_weights);
     table(at.rated_weights, gradient.rated_weights);
+    penalise(at.rated_effects, kEffectPenalty * weight_decay, gradient.rated_effects);
     const auto column = [](const VectorView<T>& vector) { return MatrixView<T>{vector.data, vector.size, 1, 1}; };
     if (config.penalised_bias) table(column(at.output_bias), column(gradient.output_bias));
     for (std::size_t m = 0; m < at.hidden.matrices.size(); ++m)
@@ -54,7 +55,7 @@ double dense_gradient(Autoencoder<T>& network, const TrainingRows<T>& rows, cons
                            objective.n_threads);
     std::vector<std::int32_t> all(at_place(m));
     std::iota(all.begin(), all.end(), 0);
-    network.download_gradient(gradient, {all.data(), m});
+    network.download_gradient(gradient, {all.data(), m}, objective.n_threads);
     return 2 * loss.to_host().front() * scale;
 }
 
@@ -71,12 +72,17 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     const bool multinomial = config.loss == NetworkLoss::multinomial;
     check(!multinomial || (rows.weights == nullptr && rows.offsets == nullptr), caller,
           ": cost='multinomial' goes without weights and offsets");
+    check_rated_output(config, objective.rated_output, objective.dense, caller);
     check(objective.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", objective.n_negatives);
     check(objective.weight_decay >= 0, caller, ": weight_decay must not be negative; got ", objective.weight_decay);
     Autoencoder<T> network(config, OptimizerKind::gradient_descent);
+    const bool centred = at.rated_effects.rows > 0;
+    check(centred == objective.rated_output && centred == (gradient.rated_effects.rows > 0), caller,
+          ": rated_effects must be given with rated_output, and only then");
+    if (centred) network.centre_outputs(rows.structure, OptimizerKind::gradient_descent);
     network.check_arrays(at, caller);
     network.check_arrays(gradient, caller);
-    network.upload(at);
+    network.upload(at, objective.n_threads);
     const DropoutSeed dropout{config.dropout > 0, objective.seed, 0};
     const double penalty =
         objective.weight_decay > 0 ? 0.5 * objective.weight_decay * network.squared_norm(objective.n_threads) : 0;
@@ -88,6 +94,7 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     RowBatches<T> batches(rows, std::max<std::int64_t>(rows.structure.rows, 1), objective.rated_input, objective.seed);
     if (objective.weight_decay > 0) batches.share_decay(objective.weight_decay);
     if (multinomial) batches.ask_columns(objective.n_negatives);
+    if (centred) batches.place_columns();
     batches.start(0);
     const RowBatch<T> batch = batches.batch(0);
     const double weight = multinomial ? static_cast<double>(batch.chosen_rows) : batch.weight;
@@ -96,7 +103,7 @@ double autoencoder_gradient(const TrainingRows<T>& rows, const AutoencoderObject
     network.gradient(batch, scale, dropout, loss.data(), objective.n_threads);
     std::vector<std::int32_t> touched(at_place(batch.touched.size));
     device_download(touched.data(), batch.touched.data, batch.touched.size * 4);
-    network.download_gradient(gradient, {touched.data(), batch.touched.size});
+    network.download_gradient(gradient, {touched.data(), batch.touched.size}, objective.n_threads);
     const std::vector<std::int32_t> stored(rows.structure.indices, rows.structure.indices + rows.structure.nnz());
     if (objective.weight_decay > 0) penalise_rest(at, config, objective.weight_decay, stored, gradient);
     return (multinomial ? 1 : 2) * loss.to_host().front() * scale + penalty;

@@ -13,6 +13,7 @@ namespace fastcf {
 struct AutoencoderObjective {
     AutoencoderConfig network;
     double rated_input = 0;
+    bool rated_output = false;     // output weights have centres
     double weight_decay = 0;       // as that of training
     std::int64_t n_negatives = 0;  // as that of training
     bool dense = false;            // rows as dense ones, zeros where nothing is stored, all of it asked for

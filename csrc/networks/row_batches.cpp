@@ -46,6 +46,7 @@ void RowBatches<T>::share_decay(double weight_decay) {
 
 template <class T>
 void RowBatches<T>::ask_columns(std::int64_t n_sampled) {
+    places_columns_ = true;
     asks_all_ = n_sampled == 0;
     n_sampled_ = n_sampled;
     if (asks_all_) return;
@@ -113,7 +114,6 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, s
         row_capacity_ = std::max(n_rows, row_capacity_);
         entry_capacity_ = std::max(n + n / 4, entry_capacity_);  // batches differ: not a new block for every one
         const std::int64_t touched = asks_all_ ? n_columns() : std::min(entry_capacity_ + n_sampled_, n_columns());
-        const bool placed = asks_all_ || n_sampled_ > 0;
         block_ = UploadBlock();
         block_.add(indptr_part_, row_capacity_ + 1);
         block_.add(column_indptr_part_, touched + 1);
@@ -121,7 +121,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, s
         block_.add(columns_part_, entry_capacity_);
         block_.add(touched_part_, touched);
         block_.add(rows_part_, entry_capacity_);
-        if (placed) block_.add(places_part_, entry_capacity_);
+        if (places_columns_) block_.add(places_part_, entry_capacity_);
         if (n_sampled_ > 0) block_.add(shifts_part_, touched);
         block_.add(inputs_part_, entry_capacity_);
         if (rated_input_ > 0) block_.add(rated_part_, entry_capacity_);
@@ -194,7 +194,7 @@ RowBatch<T> RowBatches<T>::plan(const std::int32_t* rows, std::int64_t n_rows, s
     batch.column_indptr = block_.device(column_indptr_part_);
     batch.column_entries = block_.device(entries_part_);
     batch.column_rows = block_.device(rows_part_);
-    if (asks_all_ || n_sampled_ > 0) batch.places = block_.device(places_part_);
+    if (places_columns_) batch.places = block_.device(places_part_);
     if (n_sampled_ > 0) batch.shifts = block_.device(shifts_part_);
     return batch;
 }
@@ -235,7 +235,7 @@ void RowBatches<T>::group_by_column(std::int64_t n_rows, const std::int64_t* ind
             entries[place] = e;
             rows[place] = static_cast<std::int32_t>(r);
         }
-    if (asks_all_ || n_sampled_ > 0) {
+    if (places_columns_) {
         std::int32_t* places = block_.host(places_part_);
         for (std::int64_t i = 0; i < n_touched; ++i)
             for (std::int64_t j = starts[i]; j < starts[i + 1]; ++j) places[entries[j]] = static_cast<std::int32_t>(i);

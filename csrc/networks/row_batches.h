@@ -70,6 +70,9 @@ class RowBatches {
     // 47, 1952). Batches of rows asked for by number or in their own order have no samples.
     void ask_columns(std::int64_t n_sampled);
 
+    // Lets batches have `places`, as those of a softmax have.
+    void place_columns() { places_columns_ = true; }
+
     std::int64_t n_rows() const { return static_cast<std::int64_t>(indptr_.size()) - 2; }
     std::int64_t n_columns() const { return static_cast<std::int64_t>(place_.size()); }
     std::int64_t count() const { return (n_rows() + batch_size_ - 1) / batch_size_; }
@@ -100,7 +103,7 @@ class RowBatches {
     std::vector<std::int32_t> columns_;
     std::vector<T> inputs_, targets_, weights_, offsets_, dropout_, decay_;
     std::vector<std::int32_t> order_, place_;  // place_: of each column in the batch; -1: none
-    bool asks_all_ = false;
+    bool asks_all_ = false, places_columns_ = false;
     std::int64_t n_sampled_ = 0;
     std::vector<double> drawn_below_;  // of each column: sum of the probabilities up to it, where columns are sampled
     std::vector<T> shifts_;

@@ -18,6 +18,8 @@ std::size_t at(std::int64_t i) {
     return static_cast<std::size_t>(i);
 }
 
+constexpr std::int64_t kEffectSteps = 8;  // in an epoch
+
 void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& training) {
     const char* caller = "AutoencoderTrainer";
     check_autoencoder(training.network, caller);
@@ -35,6 +37,7 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& 
           ": cost='logistic' and 'multinomial' go with output_activation='identity' and without dense_refeeding");
     check(training.network.loss != NetworkLoss::multinomial || (rows.weights == nullptr && rows.offsets == nullptr),
           caller, ": cost='multinomial' goes without weights and offsets");
+    check_rated_output(training.network, training.rated_output, training.dense_refeeding > 0, caller);
     check(training.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", training.n_negatives);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);
@@ -51,6 +54,10 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
     training_.n_threads = resolve_threads(training.n_threads);
     network_ = Autoencoder<float>(config, training.optimizer.kind);
     batches_ = RowBatches<float>(rows, training.batch_size, training.rated_input, training.seed);
+    if (training.rated_output) {
+        network_.centre_outputs(rows.structure, training.optimizer.kind);
+        batches_.place_columns();
+    }
     optimizer_ = TabulatedOptimizer(training.optimizer);
     decay_ = training.optimizer.weight_decay;
     multinomial_ = config.loss == NetworkLoss::multinomial;
@@ -64,8 +71,8 @@ AutoencoderTrainer::AutoencoderTrainer(const TrainingRows<float>& rows, const Au
 
 void AutoencoderTrainer::set_parameters(const AutoencoderArrays<float>& from) {
     network_.check_arrays(from, "AutoencoderTrainer.set_parameters");
-    network_.upload(from);
-    steps_ = 0;
+    network_.upload(from, training_.n_threads);
+    steps_ = effect_steps_ = 0;
 }
 
 void AutoencoderTrainer::get_parameters(const AutoencoderArrays<float>& to) {
@@ -93,6 +100,10 @@ double AutoencoderTrainer::epoch(double learning_rate) {
     optimizer_.set_rate(learning_rate, [&] { settle(); });
     batches_.start(epochs_++);
     losses_.clear();
+    const bool centred = !network_.centres().empty();
+    const std::int64_t distance = (batches_.count() + kEffectSteps - 1) / kEffectSteps;
+    if (collected_ > 0) network_.centres().forget_sums();  // of an epoch that was interrupted
+    collected_ = 0;
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
         if (interrupt_pending()) throw Interrupted();
         const RowBatch<float> batch = batches_.batch(b);
@@ -111,13 +122,20 @@ double AutoencoderTrainer::epoch(double learning_rate) {
         }
         step(learning_rate, batch.touched);
         refeed(batch, learning_rate);
+        if (centred && ++collected_ == distance) step_effects(learning_rate);
     }
+    if (collected_ > 0) step_effects(learning_rate);
     return (multinomial_ ? 1 : 2) * losses_.to_host().front();
 }
 
 void AutoencoderTrainer::step(double learning_rate, VectorView<const std::int32_t> rows) {
     ++steps_;
     network_.step(rows_optimizer(), optimizer_, learning_rate, steps_, rows, training_.n_threads);
+}
+
+void AutoencoderTrainer::step_effects(double learning_rate) {
+    network_.centres().step(optimizer_, learning_rate, collected_, ++effect_steps_, training_.n_threads);
+    collected_ = 0;
 }
 
 void AutoencoderTrainer::refeed(const RowBatch<float>& batch, double learning_rate) {
@@ -261,7 +279,7 @@ void AutoencoderTrainer::save_best() {
 void AutoencoderTrainer::restore_best() {
     if (!saved_) throw std::logic_error("AutoencoderTrainer.restore_best: nothing was saved");
     network_.restore_best(training_.n_threads);
-    steps_ = 0;
+    steps_ = effect_steps_ = 0;
 }
 
 void AutoencoderTrainer::list_state(StateFields& fields) {
@@ -269,6 +287,7 @@ void AutoencoderTrainer::list_state(StateFields& fields) {
     fields.counter("epochs", epochs_);
     fields.counter("steps", steps_);
     fields.counter("passes", passes_);
+    if (training_.rated_output) fields.counter("effect_steps", effect_steps_);
     optimizer_.list_state(fields);
     network_.list_state(fields);
 }

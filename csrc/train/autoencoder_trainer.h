@@ -21,6 +21,7 @@ struct AutoencoderTraining {
     int dense_refeeding = 0;
     std::int64_t n_negatives = 0;  // multinomial cost: columns sampled for a step's softmax; 0: all columns are in it
     double rated_input = 0;        // 0: the network is not fed what is rated beside the ratings
+    bool rated_output = false;     // output weights have centres, which say what rows rate a column
     float lowest = 0;  // predictions are clipped to [lowest, highest] before they are compared with held-out ratings
     float highest = 0;
     std::uint64_t seed = 0;
@@ -38,7 +39,8 @@ struct AutoencoderTraining {
 // exactly. Under the others, whose rows stand still while they are not touched, an entry carries its share of the
 // penalty of its column's rows, so that the shares of an epoch add up to the penalties of its steps. Then,
 // dense_refeeding times, what came out goes in as a dense x, a constant, and a step follows the gradient of the mean of
-// (f(x) - x)^2 over all columns, with the same penalty.
+// (f(x) - x)^2 over all columns, with the same penalty. With centres, the effects of rows take up to eight steps of
+// their own in an epoch, at equal distances.
 class AutoencoderTrainer {
   public:
     AutoencoderTrainer(const TrainingRows<float>& rows, const AutoencoderTraining& training);
@@ -72,6 +74,7 @@ class AutoencoderTrainer {
     Optimizer rows_optimizer() const;
     void refeed(const RowBatch<float>& batch, double learning_rate);
     void step(double learning_rate, VectorView<const std::int32_t> rows);
+    void step_effects(double learning_rate);
     void settle();
     // The sum of term(prediction, value) over held-out entries.
     template <class Term>
@@ -82,9 +85,10 @@ class AutoencoderTrainer {
     Autoencoder<float> network_;
     RowBatches<float> batches_;
     std::uint64_t epochs_ = 0, passes_ = 0;
-    std::int64_t steps_ = 0;
-    double decay_ = 0;     // of all weights
-    bool shares_ = false;  // entries carry the penalties of the ends' rows
+    std::int64_t steps_ = 0, effect_steps_ = 0;
+    std::int64_t collected_ = 0;  // steps whose gradients the effects have not followed yet; 0 between epochs
+    double decay_ = 0;            // of all weights
+    bool shares_ = false;         // entries carry the penalties of the ends' rows
     bool multinomial_ = false;
     bool saved_ = false;
     TabulatedOptimizer optimizer_;

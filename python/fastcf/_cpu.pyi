@@ -128,6 +128,7 @@ def autoencoder_gradient(
         Sequence[NDArray[Any]],
         Sequence[NDArray[Any]],
         NDArray[Any] | None,
+        NDArray[Any] | None,
     ],
     gradient: tuple[
         NDArray[Any],
@@ -135,6 +136,7 @@ def autoencoder_gradient(
         NDArray[Any],
         Sequence[NDArray[Any]],
         Sequence[NDArray[Any]],
+        NDArray[Any] | None,
         NDArray[Any] | None,
     ],
     *,
@@ -151,6 +153,7 @@ def autoencoder_gradient(
     penalised_bias: bool = False,
     n_negatives: int = 0,
     rated_input: float = 0.0,
+    rated_output: bool = False,
     weight_decay: float = 0.0,
     seed: int = 0,
     dense: bool = False,
@@ -195,6 +198,7 @@ class AutoencoderTrainer:
         penalised_bias: bool = False,
         n_negatives: int = 0,
         rated_input: float = 0.0,
+        rated_output: bool = False,
         dense_refeeding: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,
@@ -234,6 +238,7 @@ class AutoencoderTrainer:
             Sequence[NDArray[Any]],
             Sequence[NDArray[Any]],
             NDArray[Any] | None,
+            NDArray[Any] | None,
         ],
     ) -> None: ...
     def get_parameters(
@@ -244,6 +249,7 @@ class AutoencoderTrainer:
             NDArray[Any],
             Sequence[NDArray[Any]],
             Sequence[NDArray[Any]],
+            NDArray[Any] | None,
             NDArray[Any] | None,
         ],
     ) -> None: ...

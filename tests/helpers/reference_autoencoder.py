@@ -11,6 +11,7 @@ from reference import mix64, optimizer_trace
 from reference_network import activation, activation_slope, dropout
 
 MASK = 2**64 - 1
+EFFECT_STEPS, EFFECT_PENALTY, EFFECT_RATE = 8, 2.0, 0.1
 DROPOUT_STREAM, INPUT_STREAM, ROW_STREAM = 0x64726F70, 0x696E7075, 0x726F7773
 
 
@@ -31,8 +32,8 @@ def sizes(layers):
     return [*layers, *layers[-2::-1]]
 
 
-def draw(rng, n_columns, layers, tied, scale=0.3, rated=False):
-    """Return parameters as native code takes them."""
+def draw(rng, n_columns, layers, tied, scale=0.3, rated=False, n_effects=None):
+    """Return parameters as native code takes them; with ``n_effects``, effects of so many rows."""
     widths = sizes(layers)
     weights = [rng.normal(0, scale, pair) for pair in itertools.pairwise(widths)]
     if tied:
@@ -44,12 +45,13 @@ def draw(rng, n_columns, layers, tied, scale=0.3, rated=False):
         weights,
         [rng.normal(0, scale, width) for width in widths],
         rng.normal(0, scale, (n_columns, layers[0])) if rated else None,
+        None if n_effects is None else rng.normal(0, scale, (n_effects, layers[0])),
     )
 
 
 def cast(parameters, dtype):
     """Return a copy of all arrays."""
-    first, last, bias, weights, biases, rated = parameters
+    first, last, bias, weights, biases, rated, effects = parameters
     return (
         first.astype(dtype),
         None if last is None else last.astype(dtype),
@@ -57,14 +59,15 @@ def cast(parameters, dtype):
         [array.astype(dtype) for array in weights],
         [array.astype(dtype) for array in biases],
         None if rated is None else rated.astype(dtype),
+        None if effects is None else effects.astype(dtype),
     )
 
 
 def flat(parameters):
     """Return all arrays in one list."""
-    first, last, bias, weights, biases, rated = parameters
+    first, last, bias, weights, biases, rated, effects = parameters
     tables = [table for table in (first, last, rated) if table is not None]
-    return [*tables, bias, *weights, *biases]
+    return [*tables, bias, *weights, *biases, *([] if effects is None else [effects])]
 
 
 def rebuilt(arrays, parameters):
@@ -72,7 +75,20 @@ def rebuilt(arrays, parameters):
     arrays = list(arrays)
     first, last, rated = (None if parameters[i] is None else arrays.pop(0) for i in (0, 1, 5))
     bias, n = arrays.pop(0), len(parameters[3])
-    return first, last, bias, arrays[:n], arrays[n:], rated
+    effects = None if parameters[6] is None else arrays.pop()
+    return first, last, bias, arrays[:n], arrays[n:], rated, effects
+
+
+def shares_of(indptr, indices, n_columns):
+    """Return (n_columns, n_rows): what the effects of a row's entries add to the centres of columns, 1/√n each."""
+    rated = dense(indptr, indices, np.ones(len(indices)), n_columns).T
+    return rated / np.sqrt(np.maximum(rated.sum(1, keepdims=True), 1))
+
+
+def with_centres(parameters, shares):
+    """Return parameters whose output weights have their centres, and no effects."""
+    first, last, *others, effects = parameters
+    return (first, last if effects is None else last + shares @ effects, *others, None)
 
 
 def parameters_of(model):
@@ -80,12 +96,12 @@ def parameters_of(model):
     ends = model.input_weights_, None if model.tied else model.output_weights_, model.output_bias_, model.rated_weights_
     *arrays, rated = [None if array is None else array.astype(float) for array in ends]
     hidden = ([a.astype(float) for a in each] for each in (model.hidden_weights_, model.hidden_biases_))
-    return *arrays, *hidden, rated
+    return *arrays, *hidden, rated, None
 
 
 def matrices(parameters, layers):
     """Return each hidden layer's weights (inputs, outputs), None for the first, and whose gradient they have."""
-    _, last, _, weights, _, _ = parameters
+    _, last, _, weights, *_ = parameters
     found = [(None, -1, False)]
     half = len(layers) - 1
     found += [(weights[i], i, False) for i in range(half)]
@@ -98,7 +114,7 @@ def matrices(parameters, layers):
 
 def run(parameters, x, layers, kind, output, *, given=None, rate=0.0, alpha=False, seed=0, number=0):
     """Return f(x) and what a backward pass needs; `given` is what is fed for being rated."""
-    first, last, bias, _, biases, rated = parameters
+    first, last, bias, _, biases, rated, _ = parameters
     steps, value = [], x @ first
     if given is not None:
         value = value + given @ rated
@@ -116,7 +132,7 @@ def run(parameters, x, layers, kind, output, *, given=None, rate=0.0, alpha=Fals
 
 def gradient(parameters, passed, slope, layers, kind, output):
     """Return the gradient of all parameters, given that of f(x)."""
-    first, last, _, weights, biases, rated = parameters
+    first, last, _, weights, biases, rated, _ = parameters
     x, given, steps, hidden, z = passed
     slope = slope * activation_slope(output, z)
     of_bias, of_last = slope.sum(0), slope.T @ hidden
@@ -136,8 +152,8 @@ def gradient(parameters, passed, slope, layers, kind, output):
     of_first = x.T @ slope
     of_rated = None if rated is None else np.zeros_like(rated) if given is None else given.T @ slope
     if last is None:
-        return of_first + of_last, None, of_bias, of_weights, of_biases, of_rated
-    return of_first, of_last, of_bias, of_weights, of_biases, of_rated
+        return of_first + of_last, None, of_bias, of_weights, of_biases, of_rated, None
+    return of_first, of_last, of_bias, of_weights, of_biases, of_rated, None
 
 
 def dropped(inputs, indptr, shares, seed, epoch):
@@ -163,12 +179,20 @@ def dense(indptr, indices, values, n_columns):
 
 def masked_cost(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, given=None, cost="squared", offsets=None,
-    **options,
+    shares=None, **options,
 ):  # fmt: skip
     """Return the masked sum of costs, their mean, and its gradient; `given`: of stored entries, for being rated.
 
-    The costs are squared errors or, with cost="logistic", twice softplus(z) - y z of z = f(x) + offsets.
+    The costs are squared errors or, with cost="logistic", twice softplus(z) - y z of z = f(x) + offsets. Where there
+    are effects, `shares` are those of :func:`shares_of`.
     """
+    if parameters[6] is not None:
+        whole = with_centres(parameters, shares)
+        *means, slopes = masked_cost(
+            whole, csr, inputs, targets, weights, layers, kind, output, given=given, cost=cost, offsets=offsets,
+            **options,
+        )  # fmt: skip
+        return *means, (*slopes[:6], shares.T @ slopes[1])
     indptr, indices = csr
     n_columns = len(parameters[2])
     x, y = (dense(indptr, indices, values, n_columns) for values in (inputs, targets))
@@ -192,13 +216,14 @@ def masked_cost(
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
     decay=0.0, penalised_bias=False, refeeding=0, input_dropout=None, rated_input=0.0, seed=0, rate=0.0, alpha=False,
-    cost="squared", offsets=None,
+    cost="squared", offsets=None, rated_output=False,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
 
     Every parameter takes every step, also where its gradient is zero: what momentum and gradient descent do. Under
     other optimisers rows of columns without ratings in a batch stay as they are, and penalties of the others go by how
-    many of the column's ratings are in the batch.
+    many of the column's ratings are in the batch. With ``rated_output`` effects begin at zero and take eight steps an
+    epoch, each along the sum of the gradients since the last one; output weights are returned with their centres.
     """
     indptr, indices = csr
     counted, losses = 0, []
@@ -215,6 +240,20 @@ def training(
     rated = np.maximum(np.bincount(indices, minlength=len(parameters[2])), 1)
     n_batches = -(-(len(indptr) - 1) // batch_size)
     history = Trace(optimizer, np.concatenate([a.ravel() for a in arrays]), constants)
+    shares = shares_of(indptr, indices, len(parameters[2]))
+    effects = Trace(optimizer, np.zeros((len(indptr) - 1, layers[0])), constants)
+    followed, summed, distance = 0, 0.0, -(-n_batches // EFFECT_STEPS)
+
+    def now_whole():
+        now = rebuilt(unpack(history.point), parameters)
+        return with_centres((*now[:6], effects.point), shares) if rated_output else now
+
+    def step_effects(learning_rate):
+        nonlocal followed, summed
+        if rated_output and followed:
+            slopes = shares.T @ summed + followed * decay * EFFECT_PENALTY * effects.point
+            effects.step(slopes, EFFECT_RATE * learning_rate)
+        followed, summed = 0, 0.0
 
     def take(gradient_, columns, learning_rate, again=False):
         parts = [np.array(g, np.float64) for g in flat(gradient_)]
@@ -246,7 +285,7 @@ def training(
             chosen = None if weights is None else weights[entries]
             if (len(entries) if chosen is None else chosen.sum()) == 0:
                 continue
-            now = rebuilt(unpack(history.point), parameters)
+            now = now_whole()
             total, _, slopes = masked_cost(
                 now, part, fed[entries], targets[entries], chosen, layers, kind, output, number=counted,
                 given=given[entries] if rated_input else None, cost=cost,
@@ -256,6 +295,10 @@ def training(
             again = run(now, x, layers, kind, output, number=counted, given=r if rated_input else None, **options)[0]
             loss, counted = loss + total, counted + 1
             take(slopes, part[1], learning_rate)
+            if rated_output:
+                followed, summed = followed + 1, summed + slopes[1]
+                if followed == distance:
+                    step_effects(learning_rate)
             for _ in range(refeeding):
                 now = rebuilt(unpack(history.point), parameters)
                 answer, passed = run(now, again, layers, kind, output, number=counted, **options)
@@ -263,8 +306,9 @@ def training(
                 slopes = gradient(now, passed, 2 * (answer - again) / again.size, layers, kind, output)
                 take(slopes, np.arange(len(parameters[2])), learning_rate, again=True)
                 again = answer
+        step_effects(learning_rate)
         losses.append(loss)
-    return rebuilt(unpack(history.point), parameters), losses
+    return now_whole(), losses
 
 
 class Trace:

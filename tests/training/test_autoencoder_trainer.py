@@ -19,6 +19,7 @@ from reference_autoencoder import (
     rated_values,
     rebuilt,
     run,
+    shares_of,
     shuffled,
     training,
 )
@@ -37,13 +38,19 @@ def rows_of(rng, n_rows, n_columns, density=0.3):
     return indptr, indices
 
 
-def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64, rated=False):
+def problem(seed, n_rows, n_columns, layers, tied, weighted, dtype=np.float64, rated=False, effects=False):
     rng = np.random.default_rng(seed)
     csr = rows_of(rng, n_rows, n_columns)
     n = len(csr[1])
     inputs, targets = rng.normal(0, 1, (2, n)).astype(dtype)
     weights = rng.uniform(0, 2, n).astype(dtype) if weighted else None
-    return csr, inputs, targets, weights, cast(draw(rng, n_columns, layers, tied, rated=rated), dtype)
+    return (
+        csr,
+        inputs,
+        targets,
+        weights,
+        cast(draw(rng, n_columns, layers, tied, rated=rated, n_effects=n_rows if effects else None), dtype),
+    )
 
 
 def as_labels(rng, targets):
@@ -71,6 +78,7 @@ OPTIONS = {
     "alpha": st.booleans(),
     "rated_input": st.sampled_from([0.0, 0.0, 2.0]),
     "cost": st.sampled_from(["squared", "squared", "logistic"]),
+    "rated_output": st.booleans(),
 }
 
 
@@ -83,8 +91,26 @@ def test_autoencoder_gradient_equals_reference(backend):
         n_threads=st.sampled_from([1, 2]),
         **OPTIONS,
     )
-    def check(seed, shape, dtype, n_threads, layers, kind, output, tied, weighted, rate, alpha, rated_input, cost):
-        csr, inputs, targets, weights, at = problem(seed, *shape, layers, tied, weighted, dtype, bool(rated_input))
+    def check(
+        seed,
+        shape,
+        dtype,
+        n_threads,
+        layers,
+        kind,
+        output,
+        tied,
+        weighted,
+        rate,
+        alpha,
+        rated_input,
+        cost,
+        rated_output,
+    ):
+        rated_output = rated_output and not tied
+        csr, inputs, targets, weights, at = problem(
+            seed, *shape, layers, tied, weighted, dtype, bool(rated_input), rated_output
+        )
         offsets = None
         if cost == "logistic":
             output = "identity"
@@ -93,7 +119,7 @@ def test_autoencoder_gradient_equals_reference(backend):
         mean = backend.autoencoder_gradient(
             *csr, inputs, targets, shape[1], at, got, weights=weights, layers=layers, activation=kind,
             output_activation=output, tied=tied, dropout=rate, alpha_dropout=alpha, rated_input=rated_input,
-            offsets=offsets, cost=cost, seed=seed, n_threads=n_threads,
+            offsets=offsets, cost=cost, rated_output=rated_output, seed=seed, n_threads=n_threads,
         )  # fmt: skip
         order = np.arange(len(csr[0]) - 1)  # one batch: its rows are shuffled, which only dropout can tell
         if rate:
@@ -104,7 +130,7 @@ def test_autoencoder_gradient_equals_reference(backend):
             cast(at, np.float64), permuted, inputs[entries].astype(float), targets[entries].astype(float),
             None if weights is None else weights[entries].astype(float), layers, kind, output, rate=rate, alpha=alpha,
             seed=seed, given=rated_values(csr[0], rated_input)[entries] if rated_input else None, cost=cost,
-            offsets=None if offsets is None else offsets[entries].astype(float),
+            offsets=None if offsets is None else offsets[entries].astype(float), shares=shares_of(*csr, shape[1]),
         )  # fmt: skip
         tolerance = 2e-4 if dtype == np.float32 else 1e-11
         np.testing.assert_allclose(mean, wanted_mean, rtol=tolerance, atol=tolerance)
@@ -123,6 +149,34 @@ def penalised(at, bias):
         *at[3],
         *([] if at[5] is None else [at[5]]),
     ]
+
+
+def test_autoencoder_gradient_has_the_penalty_of_effects(backend):
+    csr, inputs, targets, weights, at = problem(12, 5, 30, (4,), False, True, effects=True)
+    options = {"layers": (4,), "activation": "tanh", "rated_output": True}
+    free, whole = empty(at), empty(at)
+    cost = backend.autoencoder_gradient(*csr, inputs, targets, 30, at, free, weights=weights, **options)
+    more = backend.autoencoder_gradient(
+        *csr, inputs, targets, 30, at, whole, weights=weights, weight_decay=0.3, **options
+    )
+    squares = sum(float((array**2).sum()) for array in (at[0], at[1])) + 2 * float((at[6] ** 2).sum())
+    np.testing.assert_allclose(more - cost, 0.15 * squares, rtol=1e-12)
+    np.testing.assert_allclose(whole[6] - free[6], 0.6 * at[6], rtol=0, atol=1e-14)
+    np.testing.assert_allclose(whole[1] - free[1], 0.3 * at[1], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{"tied": True}, {"dense_refeeding": 1}, {"cost": "multinomial"}])
+def test_autoencoder_centres_are_refused_where_there_are_none(backend, options):
+    csr, inputs, targets, _, at = problem(8, 6, 5, (3,), False, False, np.float32)
+    needed = {"activation": "tanh", "output_activation": "identity", "batch_size": 4, "seed": 3}
+    with pytest.raises(ValueError, match="AutoencoderTrainer: rated_output goes without tied weights"):
+        backend.AutoencoderTrainer(
+            *csr, inputs, np.abs(targets), 5, layers=(3,), lowest=-9.0, highest=9.0, rated_output=True,
+            **{"tied": False, **needed, **options},
+        )  # fmt: skip
+    gradient = backend.autoencoder_gradient
+    with pytest.raises(ValueError, match="rated_effects must be given with rated_output, and only then"):
+        gradient(*csr, inputs, targets, 5, at, empty(at), layers=(3,), activation="tanh", rated_output=True)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -153,8 +207,8 @@ def test_autoencoder_gradient_has_the_penalty_of_training(backend, bias, dense, 
 @pytest.mark.parametrize("cost", ["squared", "logistic"])
 @pytest.mark.slow("emu")
 def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied, dense, decay):
-    layers = (4, 3)
-    csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True)
+    layers, centred = (4, 3), not (tied or dense)
+    csr, inputs, targets, weights, start = problem(3, 10, 9, layers, tied, True, rated=True, effects=centred)
     of_cost = {"cost": cost}
     if cost == "logistic":
         if dense or output != "identity":
@@ -170,6 +224,7 @@ def test_autoencoder_gradients_pass_the_check(backend, cost, kind, output, tied,
         dropout=0.3,
         input_dropout=np.full(10, 0.2),
         rated_input=1.5,
+        rated_output=centred,
         alpha_dropout=kind == "selu",
         seed=5,
         weight_decay=decay,
@@ -237,8 +292,10 @@ def test_autoencoder_training_equals_dense_reference(backend):
         alpha,
         rated_input,
         cost,
+        rated_output,
     ):
         csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input))
+        rated_output = rated_output and not tied and not refeeding
         offsets = None
         if cost == "logistic":
             output, refeeding = "identity", 0
@@ -249,7 +306,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
         got, losses, _ = trained(
             backend, csr, inputs, targets, weights, at, layers, 3, rates, optimizer, activation=kind,
             output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=shares,
-            rated_input=rated_input, offsets=offsets, cost=cost,
+            rated_input=rated_input, offsets=offsets, cost=cost, rated_output=rated_output,
             dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size,
             seed=seed, n_threads=n_threads,
         )  # fmt: skip
@@ -260,6 +317,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
             constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
             refeeding=refeeding, input_dropout=shares, rated_input=rated_input, seed=seed, rate=rate,
             alpha=alpha, cost=cost, offsets=None if offsets is None else offsets.astype(float),
+            rated_output=rated_output,
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
         tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3
@@ -295,8 +353,8 @@ def run_some(backend, n_threads=1):
     csr, inputs, targets, _, at = problem(4, n, n, layers, False, False, np.float32, rated=True)
     got, losses, _ = trained(
         backend, csr, inputs, targets, None, at, layers, 2, [0.01] * 2, activation="selu", output_activation="identity",
-        dropout=0.3, input_dropout=np.full(n, 0.2, np.float32), rated_input=2.0, weight_decay=0.01, batch_size=16,
-        seed=3, n_threads=n_threads,
+        dropout=0.3, input_dropout=np.full(n, 0.2, np.float32), rated_input=2.0, rated_output=True, weight_decay=0.01,
+        batch_size=16, seed=3, n_threads=n_threads,
     )  # fmt: skip
     return [*flat(got), np.array(losses)]
 
@@ -408,11 +466,12 @@ def test_autoencoder_trainer_refuses_parameters_of_other_shapes(backend):
         ((at[0][:5], *at[1:]), r"input_weights must have shape \(10, 5\); got \(5, 5\)"),
         ((at[0], None, *at[2:]), r"output_weights must have shape \(10, 5\); got \(0, 0\)"),
         ((*at[:2], at[2][:3], *at[3:]), "output_bias must have 10 entries; got 3"),
-        ((*at[:3], at[3][:1], at[4], None), "there must be 2 hidden weights and 3 hidden biases; got 1 and 3"),
-        ((*at[:3], at[3][::-1], at[4], None), r"hidden weights 0 must have shape \(5, 3\); got \(3, 5\)"),
-        ((*at[:4], at[4][::-1][:2] + at[4][:1], None), None),
-        ((*at[:5], at[0]), r"rated_weights must have shape \(0, 0\); got \(10, 5\)"),
-        (at[:5], "parameters must be six; got 5"),
+        ((*at[:3], at[3][:1], at[4], None, None), "there must be 2 hidden weights and 3 hidden biases; got 1 and 3"),
+        ((*at[:3], at[3][::-1], at[4], None, None), r"hidden weights 0 must have shape \(5, 3\); got \(3, 5\)"),
+        ((*at[:4], at[4][::-1][:2] + at[4][:1], None, None), None),
+        ((*at[:6], at[0]), r"rated_effects must have shape \(0, 0\); got \(10, 5\)"),
+        ((*at[:5], at[0], None), r"rated_weights must have shape \(0, 0\); got \(10, 5\)"),
+        (at[:5], "parameters must be seven; got 5"),
     ]
     for parameters, message in wrong:
         if message is None:  # the biases (5,), (3,), (5,) read backwards fit again

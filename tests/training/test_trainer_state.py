@@ -64,13 +64,13 @@ class Factors:
 class Autoencoders:
     """A deep one, with all that is random and all that is late."""
 
-    def __init__(self, optimizer, *, tied=False, rated_input=1.5, refeeding=1):
+    def __init__(self, optimizer, *, tied=False, rated_input=1.5, rated_output=False, refeeding=1):
         self.rate, self.tied, self.rated = RATES[optimizer], tied, rated_input > 0
         self.options = {
             "layers": [6, 4], "activation": "selu", "output_activation": "identity", "tied": tied, "dropout": 0.3,
             "input_dropout": np.full(N_USERS, 0.2, np.float32), "rated_input": rated_input,
-            "dense_refeeding": refeeding, "weight_decay": 0.05, "batch_size": 4, "lowest": -9.0, "highest": 9.0,
-            "seed": 3, **constants(optimizer),
+            "rated_output": rated_output, "dense_refeeding": refeeding, "weight_decay": 0.05, "batch_size": 4,
+            "lowest": -9.0, "highest": 9.0, "seed": 3, **constants(optimizer),
         }  # fmt: skip
 
     def start(self, module):
@@ -81,7 +81,8 @@ class Autoencoders:
         arrays = drawn(*ends, N_ITEMS, *hidden, 6, 4, 6)
         weights, biases = arrays[4 : 4 + len(hidden)], arrays[4 + len(hidden) :]
         output = None if self.tied else arrays[1]
-        trainer.set_parameters((arrays[0], output, arrays[3], weights, biases, arrays[2] if self.rated else None))
+        rated = arrays[2] if self.rated else None
+        trainer.set_parameters((arrays[0], output, arrays[3], weights, biases, rated, None))
         return trainer
 
     def epoch(self, trainer, share):
@@ -143,6 +144,7 @@ CASES = {
     **{f"gradient {name}": Factors("GradientTrainer", name, batch_size=16) for name in OPTIMIZERS},
     **{f"gradient {name}, whole": Factors("GradientTrainer", name) for name in OPTIMIZERS},
     **{f"autoencoder {name}": Autoencoders(name) for name in OPTIMIZERS},
+    "autoencoder around centres": Autoencoders("adam", rated_output=True, refeeding=0),
     "autoencoder tied": Autoencoders("momentum", tied=True, rated_input=0.0, refeeding=0),
     **{f"two-tower {name}": Towers(name) for name in OPTIMIZERS},
     **{f"perceptron {name}": Perceptrons(name) for name in OPTIMIZERS},

@@ -16,7 +16,8 @@ struct ParametersForm {
     static constexpr auto name = py::detail::const_name(
         "tuple[numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[typing.Any] | None, "
         "numpy.typing.NDArray[typing.Any], collections.abc.Sequence[numpy.typing.NDArray[typing.Any]], "
-        "collections.abc.Sequence[numpy.typing.NDArray[typing.Any]], numpy.typing.NDArray[typing.Any] | None]");
+        "collections.abc.Sequence[numpy.typing.NDArray[typing.Any]], numpy.typing.NDArray[typing.Any] | None, "
+        "numpy.typing.NDArray[typing.Any] | None]");
 };
 using Parameters = Formed<ParametersForm>;
 
@@ -26,17 +27,18 @@ struct LayersForm {
 };
 
 // The parts of (input_weights, output_weights or None, output_bias, [hidden weights], [hidden biases], rated_weights or
-// None).
+// None, rated_effects or None).
 template <class T>
 AutoencoderArrays<T> arrays_in(const Parameters& object, bool writable, const char* caller) {
     const auto parts = parts_in(object, caller, "parameters");
-    check(parts.size() == 6, caller, ": parameters must be six; got ", parts.size());
+    check(parts.size() == 7, caller, ": parameters must be seven; got ", parts.size());
     AutoencoderArrays<T> arrays;
     arrays.input_weights = array_matrix<T>(parts[0], writable, caller, "input_weights");
     if (!parts[1].is_none()) arrays.output_weights = array_matrix<T>(parts[1], writable, caller, "output_weights");
     arrays.output_bias = array_vector<T>(parts[2], writable, caller, "output_bias");
     arrays.hidden = hidden_arrays<T>(parts[3], parts[4], writable, caller);
     if (!parts[5].is_none()) arrays.rated_weights = array_matrix<T>(parts[5], writable, caller, "rated_weights");
+    if (!parts[6].is_none()) arrays.rated_effects = array_matrix<T>(parts[6], writable, caller, "rated_effects");
     return arrays;
 }
 
@@ -83,7 +85,8 @@ Keywords<Settings> network_keywords(bool of_training) {
         .optional("cost", network, &AutoencoderConfig::loss)
         .optional("penalised_bias", network, &AutoencoderConfig::penalised_bias)
         .optional("n_negatives", &Settings::n_negatives)
-        .optional("rated_input", &Settings::rated_input);
+        .optional("rated_input", &Settings::rated_input)
+        .optional("rated_output", &Settings::rated_output);
     return keywords;
 }
 

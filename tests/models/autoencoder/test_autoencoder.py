@@ -163,7 +163,8 @@ def test_autoencoder_history_holds_the_objective_at_the_parameters(ratings, weig
         def on_epoch_end(self, view, record):
             views.append((view, view.state))
 
-    model = model_of(init="glorot", reg=7.0, batch_size=16, **options).fit(ratings, callbacks=Look())
+    model = model_of(init="glorot", reg=7.0, batch_size=16, rated_output=False, **options)
+    model.fit(ratings, callbacks=Look())
     assert [record["epoch"] for record in model.history_] == [0, 1, 2, 3, 4]
     assert [record["learning_rate"] is None for record in model.history_] == [True, False, False, False, False]
     total = ratings.nnz if ratings.weights is None else float(ratings.weights.sum())
@@ -277,7 +278,7 @@ def test_autoencoder_weight_two_is_the_same_ratings_twice(optimizer, normalize, 
     weighted = fastcf.Ratings.from_coo(users, items, values, weights=1 + twice)
     options = {
         "orientation": "user", "batch_size": 1000, "input_dropout": 0.0, "init": "normal",
-        "normalize": normalize, "output_activation": output,
+        "normalize": normalize, "output_activation": output, "rated_output": False,  # effects are a row's own
         "optimizer": steps(2.0) if optimizer == "gd" else steps(0.01, fastcf.optimizers.Adam),
     }  # fmt: skip
     first, second = (model_of(**options).fit(each) for each in (doubled, weighted))
@@ -316,6 +317,29 @@ def test_autoencoder_gradients_are_right(
     ratings = fastcf.Ratings.from_coo(users, items, values, weights=weights)
     report = fastcf.check_gradients(model, ratings, max_coordinates=8)
     assert report.passed, report
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"tied": True}, "tied=True"), ({"dense_refeeding": 1}, "dense_refeeding"),
+     ({"cost": "multinomial", "reg": 1.0}, "cost='multinomial'")],
+)  # fmt: skip
+def test_autoencoder_centres_are_refused_where_there_are_none(ratings, options, said):
+    with pytest.raises(ValueError, match=rf"rated_output must be False or 'auto' with {said}; got True"):
+        model_of(rated_output=True, **options).fit(ratings)
+    by_default, without = (model_of(rated_output=value, **options).fit(ratings) for value in ("auto", False))
+    np.testing.assert_array_equal(by_default.output_weights_, without.output_weights_)
+
+
+@pytest.mark.parametrize("orientation", ["item", "user"])
+def test_autoencoder_centres_help_where_tastes_choose(orientation):
+    made = fastcf.data.make_ratings(400, 300, 12_000, choice=1.0, noise=0.7, random_state=0)
+    train, test = fastcf.data.train_test_split(made, random_state=0)
+    errors = [
+        -fastcf.Autoencoder((16,), orientation=orientation, rated_output=told, random_state=0).fit(train).score(test)
+        for told in (True, False)
+    ]
+    assert errors[0] < errors[1]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -188,6 +188,7 @@ def test_history_holds_the_objective_at_the_parameters(ratings, orientation):
     """At those of the last epoch and, where the steps have no length, of epoch 0."""
     weighted = with_weights(ratings)
     options = {"orientation": orientation, "batch_size": 16, "init": "glorot", "reg": 7.0, "dropout": 0.2}
+    options["rated_output"] = False  # effects are not shown
     still = fastcf.optimizers.GradientDescent(1e-30)
     for optimizer, epoch in (("adam", -1), (still, 0)):
         model = model_of(optimizer=optimizer, **options).fit(weighted)

@@ -128,6 +128,12 @@ class Autoencoder(Estimator):
         Size of the second input: r is ``rated_input / √n`` at the n known ratings of a row and 0 elsewhere, dropped
         together with them; 0: no second input. The larger, the faster W learns and the less it is penalised. "auto" is
         30, or 0 with the multinomial cost, where r differs from x only by what was seen and not chosen.
+    rated_output : bool or "auto", default "auto"
+        Whether a row of U is drawn to a centre that says which rows the column has a rating in: ``Σ_i e_i / √n`` over
+        the n of them. Penalised are the difference to the centre and, twice as much, the effects e_i: a vector per
+        item (user-based: per user), learnt in eight steps per epoch, a tenth as large as the others. r tells of an
+        item's raters; centres tell of the items that a user rated. "auto" is True, but False with ``tied``,
+        ``dense_refeeding`` and the multinomial cost, which do without.
     dense_refeeding : int, default 0
         Number of further steps after each batch with f(x) as input, as dense rows, towards ``f(f(x)) = f(x)``; r is
         then 0. Takes time and memory of rows times columns. With the squared cost only.
@@ -176,7 +182,7 @@ class Autoencoder(Estimator):
     hidden_biases_ : tuple of ndarray, float32
         Of all hidden layers.
     output_weights_ : ndarray of shape (n_columns, layers[0]), float32
-        U; the input weights where tied.
+        U, centres included; the input weights where tied.
     output_bias_ : ndarray of shape (n_columns,), float32
         c.
     user_factors_, item_factors_, user_bias_, item_bias_, global_mean_
@@ -217,7 +223,8 @@ class Autoencoder(Estimator):
     A user without choices gets popular items. What is stored with a value below the threshold is not asked for and, by
     ``exclude_seen``, not recommended; with a ``rated_input`` the network is told of it.
 
-    Memory in training: parameters times 3 to 5, by optimiser; 12 bytes per rating; batch size times the widest layer.
+    Memory in training: parameters times 3 to 5, by optimiser, effects of ``rated_output`` among them; 12 bytes per
+    rating, 32 with ``rated_output``; batch size times the widest layer.
     Only ``dense_refeeding`` and the multinomial cost hold batch size times columns (those of the softmax).
 
     References
@@ -256,6 +263,7 @@ class Autoencoder(Estimator):
         "alpha_dropout": (Boolean(),),
         "input_dropout": (Interval(0, 0.999), OneOf(("auto",))),
         "rated_input": (Interval(0, 1e6), OneOf(("auto",))),
+        "rated_output": (Boolean(), OneOf(("auto",))),
         "dense_refeeding": (Interval(0, 1000, integer=True),),
         "normalize": (OneOf(("bias", "item", "user", "global")), Nothing()),
         "reg": (Interval(0), OneOf(("auto",))),
@@ -284,6 +292,7 @@ class Autoencoder(Estimator):
         alpha_dropout: bool = False,
         input_dropout: float | str = "auto",
         rated_input: float | str = "auto",
+        rated_output: bool | str = "auto",
         dense_refeeding: int = 0,
         normalize: str | None = "bias",
         reg: float | str = "auto",
@@ -309,6 +318,7 @@ class Autoencoder(Estimator):
         self.alpha_dropout = alpha_dropout
         self.input_dropout = input_dropout
         self.rated_input = rated_input
+        self.rated_output = rated_output
         self.dense_refeeding = dense_refeeding
         self.normalize = normalize
         self.reg = reg
@@ -433,23 +443,37 @@ class Autoencoder(Estimator):
                     f"{caller}: orientation must be 'user' or 'auto' for cost='multinomial', whose softmax is over the "
                     f"items of a user; got {self.orientation!r}"
                 )
-            return self._check_dropout()
+            return self._check_options()
         self._refuse_ignored(["strength"], f"for cost={self.cost!r}")
         if self.cost == "logistic":
             for name, wanted in (("output_activation", "identity"), ("dense_refeeding", 0)):
                 got = getattr(self, name)
                 if got != wanted:
                     raise ValueError(f"{caller}: {name} must be {wanted!r} for cost='logistic'; got {got!r}")
-        self._check_dropout()
+        self._check_options()
         with_output = f"with output_activation={self.output_activation!r}"
         if self.output_activation in BOUNDED:
             self._refuse_ignored(["normalize"], with_output)
         elif self.output_activation != "identity" and self.normalize not in ("global", None):
             raise ValueError(f"{caller}: normalize must be 'global' or None {with_output}; got {self.normalize!r}")
 
-    def _check_dropout(self) -> None:
+    def _check_options(self) -> None:
         if self.dropout == 0:
             self._refuse_ignored(["alpha_dropout"], "with dropout=0")
+        without = self._without_centres
+        if without is not None and self.rated_output not in ("auto", False):
+            raise ValueError(
+                f"{self._caller}: rated_output must be False or 'auto' with {without}; got {self.rated_output!r}"
+            )
+
+    @property
+    def _without_centres(self) -> str | None:
+        """The parameter with which output weights have no centres, or None."""
+        if as_cost(self.cost) is not None:
+            return "cost='multinomial'"
+        if self.tied:
+            return "tied=True"
+        return "dense_refeeding" if self.dense_refeeding else None
 
     @property
     def _targets(self) -> Targets:
@@ -491,6 +515,7 @@ class Autoencoder(Estimator):
             alpha_dropout=self.alpha_dropout,
             input_dropout=self._dropped(rows_to_train_on(ratings, orientation)),
             dense_refeeding=self.dense_refeeding,
+            rated_output=self._without_centres is None if self.rated_output == "auto" else bool(self.rated_output),
             reg=auto if isinstance(self.reg, str) else float(self.reg),
             penalised_bias=self.normalize == "bias" and not bounded and choices is None,
             optimizer=optimizer,

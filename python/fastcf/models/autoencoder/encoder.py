@@ -62,7 +62,7 @@ class Network:
         named = {name: array.view() for name, array in parameters.named().items()}
         for view in named.values():
             view.flags.writeable = False
-        first, _, bias, weights, biases, rated = own = Parameters.of(named)
+        first, _, bias, weights, biases, rated, _ = own = Parameters.of(named)
         nothing = np.zeros(2, np.int64), np.empty(0, np.int32)
         empty = hidden_values(nothing, np.empty(0, np.float32), own, architecture, compute)[0]
         arrays = first, own.output_table, bias, tuple(weights), tuple(biases), rated

@@ -72,6 +72,8 @@ class Parameters(NamedTuple):
     """The parameters of a network, in the order in which native code takes them.
 
     As the attributes of :class:`fastcf.Autoencoder`, but ``output_weights`` is None where they are the input weights.
+    With ``rated_effects`` (n_rows, layers[0]), output weights are their differences to the centres that these effects
+    give them; with None they are whole, as those of fitted networks are.
     """
 
     input_weights: NDArray[Any]
@@ -80,6 +82,7 @@ class Parameters(NamedTuple):
     hidden_weights: Sequence[NDArray[Any]]
     hidden_biases: Sequence[NDArray[Any]]
     rated_weights: NDArray[Any] | None
+    rated_effects: NDArray[Any] | None = None
 
     @property
     def output_table(self) -> NDArray[Any]:
@@ -99,7 +102,7 @@ class Parameters(NamedTuple):
         weights = [array for name, array in named.items() if name.startswith("hidden_weights")]
         biases = [array for name, array in named.items() if name.startswith("hidden_biases")]
         ends = named["input_weights"], named.get("output_weights"), named["output_bias"]
-        return cls(*ends, weights, biases, named.get("rated_weights"))
+        return cls(*ends, weights, biases, named.get("rated_weights"), named.get("rated_effects"))
 
     def empty_like(self) -> Parameters:
         """Return parameters of the same shapes, not filled."""

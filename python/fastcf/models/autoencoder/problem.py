@@ -71,6 +71,7 @@ class NetworkProblem:
     alpha_dropout: bool
     input_dropout: Floats
     dense_refeeding: int
+    rated_output: bool
     reg: float
     penalised_bias: bool
     optimizer: Optimizer
@@ -94,6 +95,7 @@ class NetworkProblem:
         return {
             "cost": "multinomial" if self.targets.choices else self.targets.cost,
             "n_negatives": self.n_negatives,
+            "rated_output": self.rated_output,
             "output_activation": self.architecture.output_activation,
             "dropout": self.dropout,
             "alpha_dropout": self.alpha_dropout,
@@ -167,7 +169,15 @@ def network_objective(problem: NetworkProblem) -> Objective:
         offsets = scale.entry_offsets(rows.csr, scale.rows)[:end].astype(np.float64) if logistic else None
     weights = None if rows.weights is None else rows.weights[:end].astype(np.float64)
     rated_input = 0.0 if problem.dense_refeeding else architecture.rated_input  # dense rows are fed ratings only
-    start = _random_parameters(architecture, rows.n_columns, rated_input, end / max(len(indptr) - 1, 1), problem.seed)
+    n_rows = len(indptr) - 1
+    start = _random_parameters(
+        architecture,
+        rows.n_columns,
+        rated_input,
+        n_rows if problem.rated_output else None,
+        end / max(n_rows, 1),
+        problem.seed,
+    )
     named = start.named()
     penalty = 0.0 if problem.reg == 0 else _CHECKED_PENALTY
 
@@ -197,7 +207,7 @@ def network_objective(problem: NetworkProblem) -> Objective:
 
 
 def _random_parameters(
-    architecture: Architecture, n_columns: int, rated_input: float, known: float, seed: int
+    architecture: Architecture, n_columns: int, rated_input: float, n_effects: int | None, known: float, seed: int
 ) -> Parameters:
     """Return random parameters in float64; ``known`` is the mean number of ratings of a row."""
     random = np.random.default_rng(seed)
@@ -214,4 +224,5 @@ def _random_parameters(
         [drawn(shape, shape[0]) for shape in architecture.hidden_weights],
         [drawn(shape, 4.0) for shape in architecture.hidden_biases],
         drawn(table, rated_input**2) if rated_input else None,
+        None if n_effects is None else drawn((n_effects, width), width),
     )
