@@ -92,9 +92,9 @@ class Blend(Estimator):
     refit : bool, default True
         Whether the members are then fitted once more to all ratings, those held out included; the weights stay. Mostly
         makes better predictions. The first fits are shorter ones then (:meth:`shortened` of the members), and what they
-        find by a search holds for the others (:meth:`settled`): factorisations and autoencoders take 1.3 to 1.5 times as
-        long as alone, on fewer than 50,000 ratings up to three times, members of other kinds twice. For ``fit_members=True`` without
-        ``validation``, to which only the weights are fitted.
+        find by a search holds for the others (:meth:`settled`): factorisations and autoencoders take 1.3 to 1.5 times
+        as long as alone, on fewer than 50,000 ratings up to three times, members of other kinds twice. For
+        ``fit_members=True`` without ``validation``, to which only the weights are fitted.
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None, default None
         Seeds what is held out, and members whose own ``random_state`` is None.
     n_threads : int, optional
