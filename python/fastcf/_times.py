@@ -141,7 +141,7 @@ def moments(vector: NDArray[Any], caller: str, name: str, unit: str) -> NDArray[
     TypeError
         If an entry is of another type.
     ValueError
-        If an entry is missing, or a text that is no moment; the message names it.
+        If an entry is missing, a text that is no moment, or does not fit int64; the message names it.
     """
     values: list[Any] = vector.tolist()
     if all(isinstance(value, str) for value in values):
@@ -165,7 +165,9 @@ def moments(vector: NDArray[Any], caller: str, name: str, unit: str) -> NDArray[
         elif isinstance(value, datetime.date):
             result[entry] = 86400 * (value.toordinal() - datetime.date(1970, 1, 1).toordinal())
             has_dates = True
-        elif isinstance(value, (int, float, np.integer)) and not isinstance(value, bool) and -(2**63) <= value < 2**63:
+        elif isinstance(value, (int, float, np.integer)) and not isinstance(value, bool):
+            if not -(2**63) <= value < 2**63:
+                raise ValueError(f"{caller}: {name} must fit int64; got {value} at entry {entry}")
             result[entry] = math.floor(value)
         else:
             raise TypeError(f"{caller}: {name} must be numbers, dates or datetimes; got {value!r} at entry {entry}")

@@ -288,10 +288,16 @@ def test_temporal_calls_must_be_as_documented(ratings, model):
     with pytest.raises(ValueError, match=r"item_features must be an argument of BiasModel.fit; it is none"):
         TemporalModel(fastcf.BiasModel()).fit(ratings, item_features=None)
     with pytest.raises(ValueError, match=r"timestamps must be one per pair \(2\); got 3"):
-        model.predict([(0, 1), (0, 2)], timestamps=[1, 2, 3])
+        model.predict([(0, 1), (0, 2)], timestamps=[START] * 3)
     with pytest.raises(ValueError, match="timestamps must be None with a history"):
         model.predict([(0, 1)], timestamps=[1], history=([(0, 1)], [2.0]))
     with pytest.raises(ValueError, match="return_std must be False"):
         model.predict([(0, 1)], return_std=True)
     with pytest.raises((TypeError, ValueError), match=r"TemporalModel.at: time"):
         model.at("yesterday")
+    for no_time in (2020, 20200913, "20200913", 18_518.0):  # a year, days as digits, days since 1970
+        with pytest.raises(ValueError, match=r"TemporalModel.at: time must be seconds since 1970, .* or dates such as"):
+            model.at(no_time)
+    assert [model.at(time).time_ for time in (0, "1970-08-22", START, -5)] == [0, 233 * DAY, START, -5]
+    with pytest.raises(ValueError, match=r"TemporalModel.at: time must fit int64; got 1000000000000000000000"):
+        model.at(10**21)

@@ -29,6 +29,8 @@ __all__ = ["TemporalModel"]
 
 _SIDES = "user", "item"
 _NO_SECONDS = 10**11  # from here on numbers are milliseconds or less, as for Ratings.from_coo
+_CLOCK = 10**9  # from here on (2001) times of a training are seconds since 1970,
+_NO_CLOCK = 10**8  # and numbers below (1973) are no times beside these, but years, or days as YYYYMMDD
 
 
 @register
@@ -381,7 +383,19 @@ def _moments(times: Any, known: int, caller: str, name: str) -> NDArray[np.int64
     moments = time_vector(times, caller, name)
     if moments.size and abs(known) < _NO_SECONDS <= np.abs(moments).max():
         return time_vector(times, caller, name, "auto")
+    some = moments[moments != 0]
+    if known >= _CLOCK and some.size and some.min() > 0 and some.max() < _NO_CLOCK and _are_numbers(times):
+        raise ValueError(
+            f"{caller}: {name} must be seconds since 1970, as those of the training, or dates such as '2018-07-07'; "
+            f"got {some[0]}"
+        )
     return moments
+
+
+def _are_numbers(times: Any) -> bool:
+    """Tell whether times are numbers, or texts of some, and no dates."""
+    given = np.asarray(times)
+    return given.dtype.kind in "iuf" or all(str(each).strip().isdecimal() for each in given.tolist())
 
 
 def _without(ratings: Ratings, trained: Ratings, effects: tuple[PeriodEffects, PeriodEffects], last: int) -> Ratings:
