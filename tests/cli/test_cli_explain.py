@@ -9,6 +9,8 @@ import pytest
 
 import fastcf
 from commands import run, write_set
+from fastcf.cli._model_files import load_model
+from fastcf.cli._visitors import history_of
 from fastcf.data import load_ratings
 
 
@@ -57,6 +59,20 @@ def test_visitors_are_given_by_what_they_rated(folder: Path) -> None:
         assert "unknown item '99'" in run(command, folder / "lists", "--rated", "99=2", *more, code=1).stderr
         assert "--rated" in run(command, folder / "lists", *rated, "-u", 7, *more, code=2).stderr
         assert "--rated" in run(command, folder / "lists", *more, code=2).stderr
+        twice = run(command, folder / "lists", "--rated", "3=4", "--rated", 3, *more, code=1).stderr
+        assert "--rated 3: must name each item once" in twice
+
+
+def test_items_of_visitors_may_have_an_equals_sign(tmp_path: Path) -> None:
+    names = ["watch?v=7", "watch?v=x", "b=1=2"]
+    ratings = fastcf.Ratings.from_coo([1, 1, 2, 2], [*names[:2], *names[1:]], [1.0, 2.0, 1.0, 2.0])
+    fastcf.BiasModel().fit(ratings).save(tmp_path / "model")
+
+    def history(*rated: str) -> object:
+        return history_of(load_model(tmp_path / "model"), rated)
+
+    assert history(*names) == ([(0, name) for name in names], [2.0] * 3)
+    assert history("watch?v=7=1.5", "b=1=2=1") == ([(0, "watch?v=7"), (0, "b=1=2")], [1.5, 1.0])
 
 
 def test_explain_prints_members_of_blends_and_items_over_all(folder: Path, tmp_path: Path) -> None:

@@ -29,13 +29,19 @@ def history_of(loaded: LoadedModel, rated: tuple[str, ...]) -> tuple[list[tuple[
     Raises DataError for unknown items, what is no rating, and files of what takes no histories.
     """
     loaded.that_folds_in()
+    known = loaded.model.items_
     texts, ratings = [], []
     for text in rated:
         item, equals, number = text.rpartition("=")
+        if equals and known.kind == "str" and known.rows([text])[0] >= 0:  # an id may have the sign, too
+            item, equals = text, ""
         try:
             ratings.append(float(number) if equals else liked(loaded.model)[0])
         except ValueError:
             raise DataError(f"--rated {text}: {number!r} is no rating; write ITEM=RATING, or ITEM alone") from None
         texts.append(item if equals else text)
-    items = parse_ids(texts, loaded.model.items_, "item")
+    items = parse_ids(texts, known, "item")
+    for place, item in enumerate(items):
+        if item in items[:place]:
+            raise DataError(f"--rated {rated[place]}: must name each item once; item {item!r} has come before")
     return [(0, item) for item in items], ratings
