@@ -281,10 +281,12 @@ def test_histories_skip_unknown_items_and_may_be_empty():
         model.predict(every_pair([0]), history=doubled), model.predict(every_pair([0]), history=([(0, 103)], [2.0]))
     )
     small = scipy.sparse.csr_array((np.full(2, 100, np.int8), [3, 3], [0, 2]), (1, N_ITEMS))
-    np.testing.assert_array_equal(  # added up as ratings, not in 8 bits
-        model.predict(every_pair([0]), history=small),
-        model.predict(every_pair([0]), history=([(0, 103)], [200.0])),
-    )
+    scale = "history: ratings must be of the scale of the training, which was from -1 to 2; got 200"
+    with pytest.warns(fastcf.DataWarning, match=scale):
+        summed = model.predict(every_pair([0]), history=small)
+    with pytest.warns(fastcf.DataWarning, match=scale):
+        once = model.predict(every_pair([0]), history=([(0, 103)], [200.0]))
+    np.testing.assert_array_equal(summed, once)  # added up as ratings, not in 8 bits
 
 
 @pytest.mark.parametrize(

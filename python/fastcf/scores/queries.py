@@ -11,9 +11,11 @@ import scipy.sparse
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._assembly import pair_columns
+from fastcf._callers import level_outside
 from fastcf._columns import float_vector
 from fastcf._id_columns import as_id_column
 from fastcf._parameters import check_n_threads
+from fastcf.errors import DataWarning
 from fastcf.ids import IdMap
 from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.histories import Histories
@@ -31,6 +33,7 @@ __all__ = [
     "refuse_other_names",
     "rows_of",
     "warn_of_cut_matrix",
+    "warn_of_scale",
 ]
 
 Rows = NDArray[np.int32]
@@ -216,6 +219,20 @@ def rated_side(
     indptr = np.zeros(len(ids) + 1, np.int64)
     np.cumsum(np.bincount(rows, minlength=len(ids)), out=indptr[1:])
     return RatedSide(by, ids, indptr, np.ascontiguousarray(columns, np.int32), np.ascontiguousarray(values), weights)
+
+
+def warn_of_scale(ratings: Ratings, known: tuple[float, float], caller: str) -> None:
+    """Warn of ratings of another scale: farther outside the ``known`` range than that is wide."""
+    (low, high), (least, most) = known, ratings.rating_range  # nan of none: no warning
+    width = high - low
+    if 0 < width < np.inf and (least < low - width or most > high + width):
+        got = most if most > high + width else least
+        warnings.warn(
+            f"{caller}: ratings must be of the scale of the training, which was from {low:g} to {high:g}; got {got:g}, "
+            "which counts as it is; give ratings of that scale",
+            DataWarning,
+            stacklevel=level_outside(),
+        )
 
 
 def as_history(history: Any, items: IdMap, caller: str) -> Ratings:

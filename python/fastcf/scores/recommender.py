@@ -32,6 +32,7 @@ from fastcf.scores.queries import (
     refuse_other_names,
     rows_of,
     warn_of_cut_matrix,
+    warn_of_scale,
 )
 from fastcf.scores.results import Neighbours, Recommendations, below, ids_of, padded
 from fastcf.scores.rules import RuleSet
@@ -759,6 +760,8 @@ class Recommender:
         fixed = state.items if by == "user" else state.users
         rated = rated_side(ratings, by, fixed, caller, strict=strict, n_threads=self.n_threads)
         folded = folding.fold_ratings(state, replace(rated, strangers=strangers), compute, caller)
+        if not (state.targets.choices or state.targets.labels):
+            warn_of_scale(ratings, state.rating_range, caller)
         if by == "item":
             return folded.replaced(seen=rated.seen, items=rated.ids, rated=None)
         kept = rated if folding.explains_by_ratings else None
