@@ -228,7 +228,7 @@ def test_related_items_are_looked_up_where_a_table_has_them(tmp_path: Path, monk
     def first(client: TestClient, n: int, **more: Any) -> Any:
         return pairs_of(asked(client, "/similar", item=3, n=n, **more))
 
-    for neighbours in (6, table, NeighbourTable.of(model, 6)):
+    for neighbours in (np.int64(6), table, NeighbourTable.of(model, 6)):
         with served(model, tmp_path, neighbours=neighbours) as client:
             told = client.get("/model").json()
             assert list(told["files"]) == ["titles", "neighbours"][: 1 + (neighbours is table)]
@@ -245,7 +245,13 @@ def test_related_items_are_looked_up_where_a_table_has_them(tmp_path: Path, monk
         assert "cosine" in refused(client, 422, "/similar", item=3, n=5, metric="dot")["requirement"]
         assert refused(client, 501, "/similar", item=3, n=5, exclude=[1])["argument"] == "exclude"
     with served(fastcf.BiasModel().fit(RATINGS), tmp_path, neighbours=table) as client:  # nor does this one
-        assert "exclude must be None" in refused(client, 422, "/similar", item=3, n=5, exclude=[1])["requirement"]
+        assert refused(client, 422, "/similar", item=3, n=5, exclude=[1])["argument"] == "exclude"
+        assert refused(client, 422, "/similar", item=3, n=7)["argument"] == "n"
+    by_product = NeighbourTable.of(model, 6, metric="dot")  # whose metric is that of requests without one
+    dot = model.similar_items(3, 5, metric="dot").ids.tolist()
+    for each in (fastcf.BiasModel().fit(RATINGS), model):
+        with served(each, tmp_path, neighbours=by_product) as client:
+            assert first(client, 5)[0] == first(client, 5, metric="dot")[0] == dot
 
 
 def test_a_table_of_other_items_is_refused_and_a_new_one_is_served(tmp_path: Path) -> None:
@@ -507,8 +513,11 @@ def test_a_failure_of_the_server_is_answered_and_counted(tmp_path: Path, monkeyp
 def test_arguments_of_the_application_are_checked(tmp_path: Path) -> None:
     MODELS["biases"].save(tmp_path / "model")
     for name in ("max_n", "max_batch", "max_body", "neighbours"):
-        with pytest.raises(ValueError, match=f"create_app: {name} must be at least 1; got 0"):
+        with pytest.raises(ValueError, match=f"create_app: {name} must be an integer of at least 1 .*; got 0"):
             create_app(tmp_path / "model", **{name: 0})
+    for name, wrong in (("neighbours", 5.0), ("rules", {"exclude": [1]})):
+        with pytest.raises(TypeError, match=f"create_app: {name} must be .* or the path of a file; got"):
+            create_app(tmp_path / "model", **{name: wrong})
     with pytest.raises(ValueError, match="reload_every must be at least 0 seconds"):
         create_app(tmp_path / "model", reload_every=float("nan"))
     with pytest.raises(FileNotFoundError):

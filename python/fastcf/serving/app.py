@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import os
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -16,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fastcf._parameters import positive_count
 from fastcf._version import __version__
 from fastcf.serving.beside import read_beside
 from fastcf.serving.counters import Counters
@@ -55,6 +57,11 @@ _PATHS = (
     "/metrics",
     "/",
 )
+
+
+def _check_path_or(name: str, kind: Any, given: Any, where: str) -> None:
+    if not isinstance(given, kind | str | os.PathLike | None):
+        raise TypeError(f"{where} must be {name} or the path of a file; got {given!r}")
 
 
 def create_app(
@@ -113,20 +120,24 @@ def create_app(
     ------
     OSError, DataError
         If a file cannot be read, or the neighbours are those of other items than the model's.
-    ValueError
-        If a limit or ``neighbours`` is less than 1, or ``reload_every`` negative.
+    TypeError, ValueError
+        If an argument is not as described: a limit or ``neighbours`` is less than 1, or ``reload_every`` negative.
     """
     caller = "create_app"
-    counts = {"max_n": max_n, "max_batch": max_batch, "max_body": max_body, "neighbours": neighbours}
+    counts = {"max_n": max_n, "max_batch": max_batch, "max_body": max_body}
     for name, value in counts.items():
-        if isinstance(value, int) and value < 1:
-            raise ValueError(f"{caller}: {name} must be at least 1; got {value!r}")
+        positive_count(value, caller, name)
+    related: Any = neighbours
+    if isinstance(related, numbers.Integral):
+        related = positive_count(related, caller, "neighbours")
+    _check_path_or("Rules", Rules, rules, f"{caller}: rules")
+    _check_path_or("a NeighbourTable, a count", NeighbourTable | int, related, f"{caller}: neighbours")
     if not reload_every >= 0:
         raise ValueError(f"{caller}: reload_every must be at least 0 seconds; got {reload_every!r}")
     columns: dict[str, Any] = dict(title_columns or {})
 
     def load() -> ServedModel:
-        return ServedModel.load(path, read_beside(titles, columns, rules, neighbours), n_threads=n_threads)
+        return ServedModel.load(path, read_beside(titles, columns, rules, related), n_threads=n_threads)
 
     def reloaded(served: ServedModel, error: Exception | None) -> None:
         shared.reloaded(served.version, served.loaded_at.timestamp(), error is None)

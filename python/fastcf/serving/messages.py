@@ -127,7 +127,9 @@ class SimilarRequest(BaseModel):
 
     item: Id
     n: int = Field(default=10, ge=1, description="How many items.")
-    metric: Literal["cosine", "euclidean", "dot"] = "cosine"
+    metric: Literal["cosine", "euclidean", "dot"] | None = Field(
+        default=None, description="By default that of the table of neighbours, or cosine."
+    )
     candidates: list[Id] | None = Field(default=None, description="Only these items.")
     exclude: list[Id] | None = Field(default=None, description="None of these items.")
 

@@ -78,7 +78,7 @@ class NeighbourTable:
         model : fitted model
             One that has ``similar_items``.
         n : int, default 50
-            Neighbours per item; at least 1. 8 bytes each.
+            Neighbours per item; at least 1, at most all items. 8 bytes each.
         metric : {"cosine", "euclidean", "dot"}, default "cosine"
             As for ``similar_items``.
         n_threads : int, optional
@@ -105,14 +105,19 @@ class NeighbourTable:
         compute = Compute(resolve_device(state.device, caller).module, check_n_threads(n_threads, caller))
         n_items = len(state.items)
         width = min(n, n_items)
-        found = np.full((n_items, n), -1, np.int32)
-        scores = np.zeros((n_items, n), np.float32)
+        found = np.full((n_items, width), -1, np.int32)
+        scores = np.zeros((n_items, width), np.float32)
         for begin in range(0, n_items, _AT_ONCE):
             part = np.arange(begin, min(begin + _AT_ONCE, n_items), dtype=np.int32)
             rows, values = state.scores.item_neighbours(part, width, metric, compute)
             found[part, : rows.shape[1]] = rows
             scores[part, : rows.shape[1]] = np.where(rows >= 0, values, 0)
         return cls(state.items, found, scores, metric)
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether it holds all neighbours that there are."""
+        return bool(self.rows_.shape[1] >= len(self.items_))
 
     def similar_items(self, items: Any, n: int = 10, *, strict: bool = False) -> Neighbours:
         """Return the ``n`` items nearest to each of ``items``: what the model's ``similar_items`` returns.
@@ -122,7 +127,7 @@ class NeighbourTable:
         items : id or array-like of shape (m,)
             One item id, or several. Unknown ones have no neighbours: all padding.
         n : int, default 10
-            How many; at least 1, at most the ``n`` of the table.
+            How many; at least 1, at most the ``n`` of the table, unless it has the neighbours of all items.
         strict : bool, default False
             Whether unknown ids are an error.
 
@@ -138,12 +143,13 @@ class NeighbourTable:
         caller = "NeighbourTable.similar_items"
         n = positive_count(n, caller)
         width = self.rows_.shape[1]
-        if n > width:
+        if n > width and not self.holds_all:
             raise ValueError(f"{caller}: n must be at most {width}, the neighbours that the table has; got {n}")
         single = np.ndim(items) == 0
         rows = rows_of(self.items_, one(items) if single else items, "item", caller, strict=strict)
-        found = self.rows_[rows, :n] if len(self.items_) else np.empty((rows.size, n), np.int32)
-        scores = self.similarities_[rows, :n] if len(self.items_) else np.empty((rows.size, n), np.float32)
+        found, scores = np.full((rows.size, n), -1, np.int32), np.zeros((rows.size, n), np.float32)
+        if len(self.items_):
+            found[:, :width], scores[:, :width] = self.rows_[rows, :n], self.similarities_[rows, :n]
         found[rows < 0] = -1
         worst = np.inf if self.metric == "euclidean" else -np.inf
         scores[found < 0] = worst

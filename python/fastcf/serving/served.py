@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -81,6 +81,18 @@ def _neighbours_of(
             f"{len(given.items_)} others: make it again, by NeighbourTable.of(model)"
         )
     return given
+
+
+def _not_in(table: NeighbourTable, n: int, metric: str, filters: Mapping[str, Any]) -> RequestError | None:
+    """Return why a table does not hold the neighbours that a request asks for; None where it does."""
+    width, remedy = table.rows_.shape[1], "serve a table that holds it"
+    if metric != table.metric:
+        return RequestError(422, "metric", f"must be {table.metric!r}, that of the table of neighbours", metric, remedy)
+    for name, given in filters.items():
+        return RequestError(422, name, "must be left out: the table of neighbours is of all items", given)
+    if n > width and not table.holds_all:
+        return RequestError(422, "n", f"must be at most {width}, the neighbours in the table", n, remedy)
+    return None
 
 
 def _beyond(ids: IdMap) -> int:
@@ -202,21 +214,20 @@ class ServedModel:
         if ability in self.lacks:
             raise RequestError(501, argument, "must be something that the model can", ability, self.lacks[ability])
 
-    def similar(self, item: Any, n: int, metric: str, **filters: Any) -> Neighbours:
+    def similar(self, item: Any, n: int, metric: str | None, **filters: Any) -> Neighbours:
         """Return the items nearest to one: from the table of neighbours where it has them, else by the model.
 
-        Raises ValueError where neither can.
+        Without a metric it is that of the table, or the cosine. Refuses a request that neither can answer.
         """
         table = self.beside.neighbours
         if isinstance(table, NeighbourTable):
-            fits = metric == table.metric and n <= table.rows_.shape[1] and not filters
-            if fits or not hasattr(self.model, "similar_items"):
-                if metric != table.metric:
-                    raise ValueError(f"similar: metric must be {table.metric!r}, that of the table; got {metric!r}")
-                for name in filters:
-                    raise ValueError(f"similar: {name} must be None for a table of neighbours, which has all items")
+            metric = metric or table.metric
+            wrong = _not_in(table, n, metric, filters)
+            if wrong is None:
                 return table.similar_items(item, n)
-        found: Neighbours = self.model.similar_items(item, n, metric=metric, **filters)
+            if not hasattr(self.model, "similar_items"):
+                raise wrong
+        found: Neighbours = self.model.similar_items(item, n, metric=metric or "cosine", **filters)
         return found
 
     @cached_property
