@@ -281,7 +281,10 @@ def test_items_of_several_categories_count_in_each():
     first, second, third, fourth = model.recommend(1, 4).items.tolist()
     genres = {first: ["crime", "drama"], second: "drama", third: ["crime"], fourth: ["drama", "drama", "war"]}
     pairs = [(item, genre) for item, own in genres.items() for genre in ([own] if isinstance(own, str) else own)]
-    for categories in (genres, (list(genres), list(genres.values())), tuple(map(list, zip(*pairs, strict=True)))):
+    column = np.array([*genres.values(), None], dtype=object)[:-1]  # as a table has a column of lists
+    arrays = {item: np.array(own, dtype=str, ndmin=1) for item, own in genres.items()}
+    forms = [genres, arrays, (list(genres), list(genres.values())), (np.array(list(genres)), column)]
+    for categories in (*forms, tuple(map(list, zip(*pairs, strict=True)))):
         rules = Rules(candidates=list(genres), categories=categories, quotas={"crime": 1, "drama": 2})
         assert model.recommend(1, 4, rules=rules).items.tolist() == [first, second, -1, -1]
 

@@ -238,8 +238,10 @@ def _boosts(given: Any) -> tuple[IdMap, NDArray[np.float32]] | None:
 
 def _one_each(ids: Any, labels: Any) -> tuple[Any, Any]:
     """Return items and a category of each; an item of several comes several times."""
-    several = list, tuple, set, frozenset
-    if not (isinstance(labels, list | tuple) and any(isinstance(each, several) for each in labels)):
+    several = list, tuple, set, frozenset, np.ndarray
+    of_objects = getattr(getattr(labels, "dtype", None), "kind", "") == "O"  # a table's column, maybe of lists
+    listed = isinstance(labels, list | tuple) or of_objects
+    if not (listed and any(isinstance(each, several) for each in labels)):
         return ids, labels
     lists = [list(each) if isinstance(each, several) else [each] for each in labels]
     column = ids.ids if isinstance(ids, IdMap) else ids
