@@ -273,7 +273,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         estimator
-            Of a model without a search, the plain copy.
+            Of a model without a search, the plain copy; so of :class:`Blend` and :class:`TemporalModel`, whose models
+            inside search again.
 
         Raises
         ------
