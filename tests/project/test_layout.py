@@ -49,7 +49,7 @@ LAYERS = (
 MANY_PARAMETERS = {
     "Autoencoder": (
         25,
-        "seven say what the network is, five how inputs and hidden values are dropped and fed, one what outputs are told",
+        "seven say what the network is, five how inputs and hidden values are dropped and fed, one how outputs begin",
     ),
     "TwoTower": (22, "eight say what the two networks are, four what is learnt"),
 }
