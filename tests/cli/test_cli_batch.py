@@ -246,9 +246,9 @@ def test_recommend_all_says_what_is_missing(folder: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["recommend", "x", "--all", "-u", "1"], "--all and --user exclude each other"),
+        (["recommend", "x", "--all", "-u", "1"], "--user, --rated and --all exclude each other"),
         (["recommend", "x", "--all", "--json"], "--all and --json exclude each other"),
-        (["recommend", "x"], "--user ID or --all is needed"),
+        (["recommend", "x"], "--user ID, --rated ITEM=RATING or --all is needed"),
         (["recommend", "x", "-u", "1", "-o", "y"], "--output is for --all only"),
         (["predict", "x"], "Missing argument 'PAIRS'"),
         (["predict", "x", "y", "--duplicates", "last"], "No such option"),
