@@ -390,7 +390,7 @@ def test_retrievers_that_could_not_be_fitted_are_not():
 
 def test_nearest_vectors_need_vectors():
     ratings = made_up(0)
-    mixed = fastcf.Blend([fastcf.BiasModel(), Curved()], random_state=0).fit(ratings)
+    mixed = fastcf.Blend([fastcf.BiasModel(), Curved()], reg=10.0, random_state=0).fit(ratings)  # both have a weight
     for model in (mixed, Curved().fit(ratings)):
         kind = type(model).__name__
         for retriever in (NearestVectors(model), RelatedItems(model)):
