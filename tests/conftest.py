@@ -18,11 +18,11 @@ from fastcf import _backend
 settings.register_profile("fastcf", deadline=None, derandomize=True)
 # FASTCF_TEST_PROFILE=long looks for what these miss: twenty times as many, others each time.
 settings.register_profile("long", deadline=None, derandomize=False, print_blob=True)
-# A quarter of them and no tests marked `slow`, for `.ci/run`, which has fifteen minutes; `.ci/full` runs them all.
+# A fifth of them and no tests marked `slow`, for `.ci/run`, which has fifteen minutes; `.ci/full` runs them all.
 settings.register_profile("short", deadline=None, derandomize=True)
 # A tenth, for the levels of instructions below the processor's own.
 settings.register_profile("shortest", deadline=None, derandomize=True)
-EXAMPLES = {"shortest": 0.1, "short": 0.25, "long": 20.0}
+EXAMPLES = {"shortest": 0.1, "short": 0.2, "long": 20.0}
 QUICK = ("shortest", "short")
 PROFILE = os.environ.get("FASTCF_TEST_PROFILE", "fastcf")
 settings.load_profile(PROFILE)

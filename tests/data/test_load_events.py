@@ -228,7 +228,8 @@ def test_load_events_match_the_definition(rows, half_life, batch):
     users, items, names, times = map(list, zip(*rows, strict=True))
     log = table(user=users, item=items, event=names, timestamp=times)
     reader = pa.RecordBatchReader.from_batches(log.schema, log.to_batches(max_chunksize=batch))
-    ratings = load_events(reader, weights={"a": 1, "b": 0.3}, exposure="z", half_life=half_life)
+    options = {"exposure": "z", "half_life": half_life, "time_unit": "s"}  # some numbers may be dates
+    ratings = load_events(reader, weights={"a": 1, "b": 0.3}, **options)
     seconds = {None: 0, 1.0: 1, "12h": DAY / 2, "30d": 30 * DAY}[half_life]
     weights = [{"a": 1, "b": 0.3, "z": 0}[name] for name in names]
     expected = pair_strengths(users, items, weights, times, seconds, max(times))

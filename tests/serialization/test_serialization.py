@@ -30,7 +30,7 @@ DTYPES = [np.float32, np.float64, np.int32, np.int64, np.uint64, np.uint8, np.bo
 NUMBERS = st.sampled_from(DTYPES).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=33))
 )
-TEXTS = st.lists(st.text(st.characters(exclude_characters="\0"), max_size=8), max_size=33).map(
+TEXTS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8), max_size=33).map(
     lambda texts: np.array(texts, dtype=str)
 )
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_é", min_size=1, max_size=12)

@@ -126,7 +126,9 @@ def test_perceptron_trainer_follows_reference(
             key=int(key), epochs=epochs,
         )  # fmt: skip
         wanted_costs.append(cost)
-        np.testing.assert_allclose(rows[user], wanted, rtol=2e-5, atol=2e-5)
+        # Steps divided by the size of gradients carry the relative rounding of small ones.
+        atol = 2e-4 if optimizer in ("adagrad", "adadelta", "adam") else 2e-5
+        np.testing.assert_allclose(rows[user], wanted, rtol=2e-5, atol=atol)
     np.testing.assert_allclose(costs, np.mean(wanted_costs, 0) if wanted_costs else 0, rtol=1e-5)
 
 
