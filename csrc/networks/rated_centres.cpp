@@ -97,7 +97,7 @@ void RatedCentres<T>::restore_best(int n_threads) {
 template <class T>
 void RatedCentres<T>::list_state(StateFields& fields, const std::string& name) {
     effects_.list_state(fields, name);
-    stale_ = true;  // whoever lists the state may replace it
+    stale_ = true;  // a caller may write new values through the pointers
 }
 
 template class RatedCentres<float>;
