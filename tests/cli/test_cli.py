@@ -10,10 +10,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 import fastcf
@@ -21,6 +23,8 @@ from commands import run, train_on_text_ids, write_set
 from fastcf.cli import main
 from fastcf.cli._outputs import clip, display_width, printable
 from fastcf.solvers import as_solver
+
+COMMANDS: dict[str, Any] = main.commands  # type: ignore[attr-defined]  # click declares less than it returns
 
 
 @pytest.fixture(scope="module")
@@ -256,11 +260,24 @@ def test_info_describes_installation_model_and_ratings(folder: Path) -> None:
 
 
 def test_help_of_every_command_fits_80_columns() -> None:
-    commands: list[list[str]] = [[], *([name] for name in main.commands)]  # type: ignore[attr-defined]  # click declares less than it returns
+    commands: list[list[str]] = [[], *([name] for name in COMMANDS)]
     for command in commands:
         result = run(*command, "--help")
         assert max(map(len, result.stdout.splitlines())) <= 80
     assert fastcf.__version__ in run("--version").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
+    listed = COMMANDS[name]
+    assert listed.load().name == name
+    assert listed.get_short_help_str(200) == listed.load().get_short_help_str(200)
+
+
+@pytest.mark.parametrize(("words", "completed"), [(["re"], {"recommend"}), (["train", "--te"], {"--temporal"})])
+def test_names_and_options_are_completed(words: list[str], completed: set[str]) -> None:
+    complete = ShellComplete(main, {}, "fastcf", "_FASTCF_COMPLETE")
+    assert {found.value for found in complete.get_completions(words[:-1], words[-1])} == completed
 
 
 # ------------------------------------------------------------------------------------------------------ bad input

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 import fastcf
 from fastcf.models import FAMILIES
 
@@ -48,3 +50,13 @@ def test_import_of_load_is_of_the_family_in_the_file_only(tmp_path):
     unused = [*others, "fastcf.retrieval", "fastcf.serving", "sklearn.linear_model", "sklearn.metrics", "torch"]
     code = f"import sys, fastcf; model = fastcf.load({str(path)!r}); model.predict([(1, 1)]); model.recommend(1, n=3)"
     assert run(f"{code}; print(type(model).__name__, sys.modules.keys() & {unused!r})") == "BiasModel set()"
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_import_of_the_command_line_is_of_no_command_before_one_is_invoked(option):
+    code = f"import sys; from fastcf.cli import main; main([{option!r}], standalone_mode=False)"
+    loaded = run(f"{code}; print(*sys.modules)").splitlines()[-1].split()
+    assert "fastcf.cli._app" in loaded
+    ours = {name for name in loaded if name.startswith("fastcf.")}
+    assert ours == {"fastcf._version", "fastcf.cli", "fastcf.cli._app", "fastcf.errors", "fastcf.models"}
+    assert not {"numpy", "scipy", "sklearn"} & set(loaded)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import warnings
@@ -10,23 +11,28 @@ from typing import Any
 import click
 
 from fastcf._version import __version__
-from fastcf.cli._compare import compare
-from fastcf.cli._convert import convert
-from fastcf.cli._demo import demo
-from fastcf.cli._explain import explain
-from fastcf.cli._info import info
-from fastcf.cli._predict import evaluate, predict
-from fastcf.cli._query import recommend, similar
-from fastcf.cli._reading import as_flags
-from fastcf.cli._search import search
-from fastcf.cli._serve import serve
-from fastcf.cli._train import train
 from fastcf.errors import DeviceError, DivergenceError
 
 __all__ = ["INTERRUPTED", "main"]
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+# In the order of use: the module, and what the list of commands says of each, the first sentence of its help.
+_COMMANDS = {
+    "demo": ("_demo", "Show every step: ratings, models, lists, predictions."),
+    "compare": ("_compare", "Fit several models to a part of RATINGS and measure them on the rest."),
+    "train": ("_train", "Train a model on RATINGS, a file or folder, and save it."),
+    "search": ("_search", "Find good parameters of a model on folds of RATINGS, a file or folder."),
+    "evaluate": ("_predict", "Measure the errors of MODEL, or its lists, on RATINGS."),
+    "predict": ("_predict", "Predict the ratings of PAIRS by MODEL, as CSV."),
+    "recommend": ("_query", "Recommend to users of MODEL, or to a visitor, what they have not rated."),
+    "similar": ("_query", "Find the items of MODEL that are most similar to others."),
+    "explain": ("_explain", "Show what a user's score of an item in MODEL is made of."),
+    "serve": ("_serve", "Serve MODEL over HTTP, with a page at / to try it."),
+    "convert": ("_convert", "Convert RATINGS to a file that every command opens in milliseconds."),
+    "info": ("_info", "Describe a model, a file of ratings, or this installation."),
+}
 
 
 def _one_line(error: BaseException) -> str:
@@ -36,12 +42,35 @@ def _one_line(error: BaseException) -> str:
         return error.strerror if name is None else f"{name}: {error.strerror}"
     if isinstance(error, MemoryError):
         return "out of memory" + (f": {error}" if str(error) else "")
-    return as_flags(" ".join(str(error).split()))
+    return _with_flags(str(error))
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     """Print a warning on one line of standard error, without its place in the code."""
-    click.echo(f"Note: {as_flags(' '.join(str(message).split()))}", err=True)
+    click.echo(f"Note: {_with_flags(str(message))}", err=True)
+
+
+def _with_flags(message: str) -> str:
+    """Return a message of the library on one line, with its arguments as options of the command line."""
+    from fastcf.cli._reading import as_flags
+
+    return as_flags(" ".join(message.split()))
+
+
+class _LazyCommand(click.Command):
+    """A command whose module is imported when the command is invoked or asked for its own help."""
+
+    def __init__(self, name: str, module: str, short_help: str) -> None:
+        super().__init__(name, short_help=short_help)
+        self._module = module
+
+    def load(self) -> click.Command:
+        """Import the command."""
+        command: click.Command = getattr(importlib.import_module(f"fastcf.cli.{self._module}"), str(self.name))
+        return command
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        return self.load().make_context(*args, **kwargs)
 
 
 class _Commands(click.Group):
@@ -85,5 +114,5 @@ def main() -> None:
             reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to stop
 
 
-for _command in (demo, compare, train, search, evaluate, predict, recommend, similar, explain, serve, convert, info):
-    main.add_command(_command)
+for _name, (_module, _help) in _COMMANDS.items():
+    main.add_command(_LazyCommand(_name, _module, _help))
