@@ -54,8 +54,14 @@ def split(weights: bool = False) -> tuple[fastcf.Ratings, fastcf.Ratings]:
 
 
 def bits(model: Any) -> dict[str, bytes]:
-    """Return all that a model has learnt, as bytes."""
-    return {name: np.asarray(array).tobytes() for name, array in model.to_archive().arrays.items()}
+    """Return all that a model has learnt, and the models inside, as bytes."""
+
+    def of(archive: Any) -> dict[str, bytes]:
+        own = {name: np.asarray(array).tobytes() for name, array in archive.arrays.items()}
+        inner = {f"{part}/{name}": array for part, each in archive.parts.items() for name, array in of(each).items()}
+        return own | inner
+
+    return of(model.to_archive())
 
 
 def same_bits(one: Any, other: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -14,7 +15,9 @@ from fastcf.models.implicit import implicit_factorization
 from fastcf.solvers import ALS, Gibbs
 from trained_models import bits
 
-TRAIN = fastcf.data.make_ratings(30, 20, 300, random_state=0)
+MADE = fastcf.data.make_ratings(30, 20, 300, random_state=0)
+DAYS = 86_400 * (1 + np.random.default_rng(0).integers(0, 20, MADE.nnz))
+TRAIN = fastcf.Ratings.from_coo(*MADE.to_coo(), timestamps=DAYS)
 MF = fastcf.MatrixFactorization
 
 SEARCHED: dict[str, Any] = {
@@ -24,6 +27,14 @@ SEARCHED: dict[str, Any] = {
     "als without centres": MF(n_factors=4, n_epochs=3, solver=ALS(rated_input=False), random_state=0),
     "gd": MF(n_factors=3, n_epochs=20, solver="gd", random_state=0),
     "implicit": fastcf.ImplicitFactorization(4, threshold=4, random_state=0),
+    "blend": fastcf.Blend([MF(4, n_epochs=3), ("biases", fastcf.BiasModel())], random_state=0),
+    "blend of a blend": fastcf.Blend(
+        [("inner", fastcf.Blend([MF(2, n_epochs=3), ("left out", "drop")], refit=False)), MF(3, n_epochs=2)],
+        random_state=0,
+    ),
+    "temporal": fastcf.TemporalModel(MF(4, n_epochs=3, random_state=0), user_reg=4.0, item_reg=8.0),
+    "temporal, its penalties too": fastcf.TemporalModel(MF(4, n_epochs=3, random_state=0), user_period="1d"),
+    "temporal of a blend": fastcf.TemporalModel(fastcf.Blend([MF(4, n_epochs=3), fastcf.BiasModel()], random_state=0)),
 }
 GIVEN: dict[str, Any] = {
     "bayes": MF(4, solver=Gibbs(burn_in=2), n_epochs=4, random_state=0),
@@ -61,6 +72,19 @@ def test_shortened_model_is_trained_for_less_time():
     assert epochs(MF(solver="bayes", n_epochs=30)) == 30
     assert [epochs(fastcf.Autoencoder(n_epochs=n)) for n in (4, 20, 60)] == [4, 15, 30]
     assert repr(MF(5).shortened()) == repr(MF(5))
+
+
+def test_settled_blend_of_fitted_members_has_them():
+    members = [fastcf.BiasModel().fit(TRAIN), MF(4, random_state=0).fit(TRAIN)]
+    model = fastcf.Blend(members, fit_members=False)
+    with pytest.warns(fastcf.DataWarning, match="was fitted to"):
+        assert bits(model.fit(TRAIN).settled().fit(TRAIN)) == bits(model)
+
+
+def test_shortened_temporal_model_holds_a_shortened_one():
+    assert repr(fastcf.TemporalModel(MF(solver="bayes")).shortened()) == repr(
+        fastcf.TemporalModel(MF(solver="bayes", n_epochs=45))
+    )
 
 
 def test_settled_before_fit_raises():

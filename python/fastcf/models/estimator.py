@@ -273,8 +273,8 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         Returns
         -------
         estimator
-            Of a model without a search, the plain copy; so of :class:`Blend` and :class:`TemporalModel`, whose models
-            inside search again.
+            Of a model without a search, the plain copy. Models inside another are settled, too: members of
+            :class:`Blend`, the model of :class:`TemporalModel`.
 
         Raises
         ------
@@ -307,6 +307,11 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
     def _found(self, state: State) -> dict[str, Any]:
         """Return the parameters that the fit of a state has searched, with what it found."""
         return {}
+
+    def _take_parameters(self, given: Estimator) -> None:
+        """Take the parameters of a model, also for the models inside; what has been learnt stays."""
+        own: Estimator = clone(given)
+        self.set_params(**own.get_params(deep=False))
 
     # -------------------------------------------------------------------------------------------------------
     # Files

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import has_fit_parameter
 
 from fastcf._backend import resolve_device
+from fastcf._callers import errors_of
 from fastcf._parameters import THREADS, Constraint, Interval, Nothing, RandomSeed, validate_parameters
 from fastcf._random import RandomState, seed_from
 from fastcf.ids import IdMap
@@ -50,7 +51,8 @@ class _RegressionScores(Scores):
         for batch in _batches(users.size, width):
             matrix = np.empty((scores[batch].size, width), np.float32)
             _fill(matrix, (self.user_features, users[batch]), (self.item_features, items[batch]))
-            scores[batch] = self.regressor.predict(matrix)
+            with errors_of("the regressor"):
+                scores[batch] = self.regressor.predict(matrix)
         return scores
 
     def block(self, users: Rows, compute: Compute) -> NDArray[np.float32]:
@@ -175,7 +177,8 @@ class FeatureRanker(Estimator):
         if sample_weight is not None and not weighted:
             raise ValueError(f"{caller}: sample_weight must be None for {type(regressor).__name__}, which takes none")
         options = {"sample_weight": ratings.weights[entries]} if weighted and ratings.weights is not None else {}
-        regressor.fit(matrix, ratings.values[entries].astype(np.float64), **options)
+        with errors_of(f"{caller}: the regressor"):
+            regressor.fit(matrix, ratings.values[entries].astype(np.float64), **options)
         state = State(
             users,
             items,

@@ -12,6 +12,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.metaestimators import available_if
 
 from fastcf._backend import host, resolve_device
+from fastcf._callers import errors_of
 from fastcf._id_columns import as_id_column
 from fastcf._parameters import THREADS, Constraint, Interval, check_n_threads, positive_count
 from fastcf._tables import Column, Tabular
@@ -261,8 +262,9 @@ class TwoStageRecommender(Fitted):
         retrievers = self._checked(caller)
         ranker = _ranker_of(self.ranker, caller)
         ratings = as_ratings(X, y, caller=caller)
-        for retriever in retrievers.values():
-            retriever.fit(ratings)
+        for name, retriever in retrievers.items():
+            with errors_of(f"{caller}: the retriever {name!r}"):
+                retriever.fit(ratings)
         self._built = _Stages(retrievers, ranker, ratings.users, seen_in(ratings, ratings.users, ranker.items))
         return self
 
@@ -336,7 +338,8 @@ class TwoStageRecommender(Fitted):
             batch = slice(begin, begin + _USERS_AT_ONCE)
             indptr, candidates, bits = self._merge(built, ids[batch], exclude_seen, n_threads, caller)
             owners = np.repeat(np.arange(ids[batch].size), np.diff(indptr))
-            ranked = built.ranker.scores(ids[batch], owners, candidates)
+            with errors_of(f"{caller}: the ranker"):
+                ranked = built.ranker.scores(ids[batch], owners, candidates)
             if over is None:
                 entries = host.top_candidates(indptr, ranked, n, n_threads)
             else:
@@ -463,7 +466,8 @@ def _retrieved(
     built: _Stages, name: str, users: NDArray[Any], exclude_seen: bool, caller: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return a retriever's candidates as compressed rows of the ranker's items; -1 where it has none."""
-    found = built.retrievers[name].retrieve(users, exclude_seen=exclude_seen)
+    with errors_of(f"{caller}: the retriever {name!r}"):
+        found = built.retrievers[name].retrieve(users, exclude_seen=exclude_seen)
     if not isinstance(found, Candidates):
         raise TypeError(f"{caller}: {name!r} must return Candidates; got {type(found).__name__}")
     indptr, indices = np.asarray(found.indptr, np.int64), np.asarray(found.indices, np.int32)

@@ -6,6 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -371,7 +372,7 @@ class Blend(Estimator):
         rated = folds[0].train if validation is not None else ratings
         n_fits = len(members) * ((len(folds) if self.fit_members else 0) + refit)
         with progress(n_fits, int(self.verbose)) as done:
-            fits = MemberFits(members, features, kept, seeds, self.n_threads, refit, done)
+            fits = MemberFits(members, features, kept, seeds, self.n_threads, refit, done, caller)
             if self.fit_members:
                 fitted = fits.to_folds(folds)
             else:
@@ -458,6 +459,21 @@ class Blend(Estimator):
         """
         shorter: Blend = clone(self)
         return shorter.set_params(refit=False) if self.fit_members else shorter
+
+    def _found(self, state: State) -> dict[str, Any]:
+        members = {member.name: member.model._with_state(member.state) for member in state.learnt.members}
+        if self.fit_members:
+            members = {name: model.settled() for name, model in members.items()}
+        return {"models": replaced(self.models, members, ())}
+
+    def _take_parameters(self, given: Estimator) -> None:
+        super()._take_parameters(given)
+        state, models, members = self._fitted("set_params"), dict(named(self.models)), []
+        for member in state.learnt.members:
+            model = member.model._with_state(member.state)
+            model._take_parameters(models[member.name])
+            members.append(replace(member, model=model))
+        self._swap(state.replaced(learnt=replace(state.learnt, members=tuple(members))))
 
     # -------------------------------------------------------------------------------------------------------
     # Files

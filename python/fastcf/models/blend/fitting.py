@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import clone
 from tqdm.auto import tqdm
 
+from fastcf._callers import errors_of
 from fastcf.models.blend.checkpoints import AGAIN, FIRST, MemberCheckpoints
 from fastcf.models.blend.learnt import Member
 from fastcf.models.blend.members import takes
@@ -85,6 +86,8 @@ class MemberFits:
         Whether members are fitted again to all ratings; the first fits may be quicker then.
     done : callable
         Called after each fit with a line that says what was done.
+    caller : str
+        Named in messages.
     """
 
     members: Mapping[str, Estimator]
@@ -94,6 +97,7 @@ class MemberFits:
     n_threads: int | None
     again: bool
     done: Callable[[str], None]
+    caller: str
 
     def to_folds(self, folds: list[Fold]) -> list[list[Member]]:
         """Return the members fitted to each fold; what the first fit of a member finds by a search holds for all."""
@@ -117,11 +121,10 @@ class MemberFits:
         lent = {"random_state": self.seeds[name], "n_threads": self.n_threads}
         trained.set_params(**{key: value for key, value in lent.items() if key in own and own[key] is None})
         arguments = {table: value for table, value in self.features.items() if takes(model, table)}
-        with inside_another_fit():
+        with errors_of(f"{self.caller}: the member {name!r}"), inside_another_fit():
             trained.fit(ratings, **arguments, **self.kept.arguments(name, training))
         self.done(f"{name}: fitted to {ratings.nnz:,} ratings")
-        given: Estimator = clone(self.members[name])
-        trained.set_params(**given.get_params(deep=False))
+        trained._take_parameters(self.members[name])
         return Member(name, trained, trained.state)
 
 

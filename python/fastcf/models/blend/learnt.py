@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fastcf._callers import errors_of
 from fastcf.ids import IdMap, distinct, extended
 from fastcf.models.blend.counts import CountWeights
 from fastcf.models.estimator import Estimator
@@ -160,9 +161,10 @@ class BlendFolding(Folding):
                 continue
             own = member.state
             theirs = _translated(rated, part.item_rows if by_user else part.user_rows)
-            values, weights = own.targets.of_entries(theirs.values, theirs.weights, caller)
-            theirs = replace(theirs, values=values, weights=weights)
-            folded = own.folding.fold_ratings(own, theirs, compute, caller).replaced(seen=theirs.seen)
+            with errors_of(f"the member {member.name!r}"):
+                values, weights = own.targets.of_entries(theirs.values, theirs.weights, caller)
+                theirs = replace(theirs, values=values, weights=weights)
+                folded = own.folding.fold_ratings(own, theirs, compute, caller).replaced(seen=theirs.seen)
             kept = theirs if by_user and own.folding.explains_by_ratings else None
             folded = folded.replaced(rated=kept)
             if by_user:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fastcf._callers import errors_of
 from fastcf._parameters import (
     VERBOSE,
     Boolean,
@@ -393,7 +394,7 @@ class UserPerceptron(Estimator):
             factorization = MatrixFactorization(
                 _FACTORS, random_state=seed, n_threads=self.n_threads, device=self.device
             )
-            with inside_another_fit():
+            with errors_of(f"{caller}: the factorization of features='mf'"), inside_another_fit():
                 item_features = factorization.fit(ratings)
         table = item_table(item_features, caller)
         if table.n_features == 0:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 
 from fastcf._backend import Backend
+from fastcf._callers import errors_of
 from fastcf._columns import time_vector
 from fastcf._durations import Duration, duration_of
 from fastcf._parameters import Constraint, Interval, OneOf
@@ -208,7 +209,7 @@ class TemporalModel(Estimator):
         lent = {name: value for name, value in lent.items() if own.get(name, value) in (None, "auto")}
         fitted: Estimator = clone(member).set_params(**lent)
         try:
-            with inside_another_fit():
+            with errors_of(f"{caller}: model"), inside_another_fit():
                 fitted.fit(_without(ratings, ratings, effects, last), **arguments)
         except (KeyboardInterrupt, DivergenceError):
             if fitted.__sklearn_is_fitted__():
@@ -216,6 +217,33 @@ class TemporalModel(Estimator):
             raise
         self._swap(self._state_of(ratings, fitted, own, effects, last, backend))
         return self
+
+    def _found(self, state: State) -> dict[str, Any]:
+        learnt: LearntTimes = state.learnt
+        found: dict[str, Any] = {"model": learnt.model._with_state(learnt.state).settled()}
+        for side, effects in zip(_SIDES, (learnt.users, learnt.items), strict=True):
+            name = f"{side}_reg"
+            if isinstance(getattr(self, name), str) and np.isfinite(effects.reg):  # infinite is none that can be given
+                found[name] = effects.reg
+        return found
+
+    def _take_parameters(self, given: Estimator) -> None:
+        super()._take_parameters(given)
+        state = self._fitted("set_params")
+        learnt: LearntTimes = state.learnt
+        model = learnt.model._with_state(learnt.state)
+        model._take_parameters(self.model)
+        self._swap(state.replaced(learnt=replace(learnt, model=model)))
+
+    def shortened(self) -> TemporalModel:
+        """Return an unfitted copy with the shortened model inside.
+
+        Returns
+        -------
+        TemporalModel
+        """
+        shorter: TemporalModel = clone(self)
+        return shorter.set_params(model=self.model.shortened())
 
     @staticmethod
     def _state_of(

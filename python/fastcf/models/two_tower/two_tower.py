@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastcf._backend import resolve_device
+from fastcf._callers import errors_of
 from fastcf._parameters import VERBOSE, Boolean, Constraint, Instance, Interval, Nothing, OneOf, RandomSeed, Sizes
 from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
@@ -379,7 +380,8 @@ class TwoTower(Estimator):
         if beside:
             options = {"n_threads": self.n_threads, "device": backend.device}
             given_targets = with_values(ratings, values)
-            baseline = Baseline.of(given_targets, (tables[0], tables[1]), labels=targets.labels, **options)
+            with errors_of(f"{caller}: the baseline"):
+                baseline = Baseline.of(given_targets, (tables[0], tables[1]), labels=targets.labels, **options)
             predicted, centre = baseline.of_ratings(ratings, compute), np.float32(baseline.scores.global_mean)
             bounds = LabelBounds.of(values, predicted) if targets.labels else None
             values = ((values - predicted if bounds is None else bounds.left) + centre).astype(np.float32)
