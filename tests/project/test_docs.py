@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
 import importlib.util
+import io
 import logging
 import pkgutil
 import re
@@ -22,6 +24,11 @@ from fastcf.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.is_file()]
+LINKED = [
+    path
+    for path in (*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "bench" / "results" / "README.md")
+    if path.is_file()
+]
 MODULES = sorted(
     info.name
     for info in pkgutil.walk_packages(fastcf.__path__, "fastcf.")
@@ -66,6 +73,40 @@ def test_docs_python_blocks_run(page: Path, files: Path) -> None:
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         exec(compile(block, str(page), "exec"), names)
+
+
+def slugs(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S), re.M
+    )
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_docs_links_lead_to_files_and_headings(page: Path) -> None:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        if not file.exists() or (anchor and anchor not in slugs(file)):
+            broken.append(target)
+    assert not broken, f"{page.name} links to what is not there: {broken}"
+
+
+def test_docs_readme_prints_what_it_shows(data_dir: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ml-latest-small").symlink_to(data_dir / "ml-latest-small")
+    page = ROOT / "README.md"
+    for block, shown in zip(blocks(page, "python"), blocks(page, "text"), strict=True):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(block, str(page), "exec"), {})
+        number = re.compile(r"\d+\.\d+")
+        assert number.sub("#", printed.getvalue()) == number.sub("#", shown)
+        figures = [[float(figure) for figure in number.findall(text)] for text in (printed.getvalue(), shown)]
+        assert figures[0] == pytest.approx(figures[1], abs=0.01)
 
 
 def test_docs_commands_are_understood() -> None:
