@@ -541,3 +541,14 @@ def test_dropped_inputs_of_a_number_are_the_same_in_all_rows(ratings):
     assert model_of(input_dropout=0.25, n_epochs=1).fit(ratings).input_dropout_ == pytest.approx(0.25)
     labels = model_of(cost="logistic", threshold=3.5, n_epochs=1).fit(ratings)
     assert labels.input_dropout_ == 0.5
+
+
+@pytest.mark.parametrize("orientation", ["item", "user"])
+@pytest.mark.parametrize(("unit", "offset"), [(1.0, 2_000.0), (1.0, 100_000.0), (1_000.0, 0.0), (1e-3, -5.0)])
+def test_autoencoder_follows_neither_scale_nor_offset(ratings, orientation, unit, offset):
+    moved = ratings.with_values((ratings.values.astype(np.float64) * unit + offset).astype(np.float32))
+    plain = model_of(orientation=orientation, n_epochs=20).fit(ratings).predict(ratings)
+    found = model_of(orientation=orientation, n_epochs=20).fit(moved).predict(moved)
+    # Float32 holds 100,000 to 0.008, and -5 to a twentieth of a thousandth of ratings of some thousandths.
+    atol = 0.02 if abs(offset) > 1_000 else 0.002
+    np.testing.assert_allclose((found.astype(np.float64) - offset) / unit, plain, atol=atol)

@@ -162,6 +162,26 @@ def test_partial_fit_from_nothing_ends_near_the_fit_of_all(first):
     assert len(model.users_) == len(whole.users_)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "gd"])
+def test_partial_fit_from_nothing_takes_labels_one_at_a_time(solver):
+    train, test = fastcf.data.train_test_split(fastcf.data.make_ratings(60, 40, 1_500, random_state=0), random_state=0)
+    users, items, values = train.to_coo()
+    options = {"cost": "logistic", "threshold": 4.0, "reg": 0.75, "n_epochs": 20, "random_state": 0}
+    model, whole = MatrixFactorization(4, solver=solver, **options), MatrixFactorization(4, solver=solver, **options)
+    order = np.argsort(values < 4.0, kind="stable")  # the first label of the other class comes late
+    order = np.r_[order[:30], np.random.default_rng(0).permutation(order[30:])]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", fastcf.DataWarning)  # of the first label, which is like all so far
+        for part in (*np.split(order[:60], 60), *np.array_split(order[60:], 10)):
+            model.partial_fit(np.stack([users[part], items[part]], axis=1), values[part])
+            assert np.isfinite(model.predict(test)).all()
+            if part[0] == order[29]:
+                assert model.predict(test).mean() > 0.9
+    assert -model.score(test) < -1.04 * whole.fit(train).score(test)
+    with pytest.raises(ValueError, match="labels must be of two classes"):
+        whole.fit(train.take(train.values >= 4))
+
+
 def test_partial_fit_from_nothing_counts_the_last_rating_of_a_pair(parts):
     first = fastcf.Ratings.from_coo([1, 1, 2], [1, 2, 1], [1.0, 2.0, 5.0])
     second = fastcf.Ratings.from_coo([1, 3, 3], [1, 1, 2], [4.0, 3.0, 2.0], weights=[2.0, 1.0, 1.0])

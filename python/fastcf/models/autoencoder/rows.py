@@ -34,6 +34,7 @@ BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 _LEAST_REG = 1.0  # of the log-odds of a row: equal labels would make them infinite
 _HALF_KEPT = 30  # inputs of a row, up to which half of them are dropped
+_ROUNDING = 1e-6  # of float32, by which residuals of offsets that explain all ratings differ from 0
 _RATED_COLUMN = 30  # ratings of a column, on average, from which its weights are well determined
 
 
@@ -177,7 +178,8 @@ def fit_scale(
             items = row_means(rows.csr[0], rows.csr[2], rows.weights, mean) - np.float32(mean)
             item_reg = 0.0
         residuals = ratings.values - np.float32(mean) - users[ratings.row_of_entry()] - items[ratings.indices]
-        unit = _spread(residuals, weights, 1e-3 * max(1e-30, *map(abs, ratings.rating_range)))
+        low, high = ratings.rating_range
+        unit = _spread(residuals, weights, max(1e-3 * (high - low), _ROUNDING * max(abs(low), abs(high)), 1e-30))
     return _oriented(mean, unit, (users, user_reg), (items, item_reg), orientation)
 
 

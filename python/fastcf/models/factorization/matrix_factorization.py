@@ -206,6 +206,8 @@ class MatrixFactorization(Estimator):
     True
     """
 
+    _begins = False  # of a copy that is fitted to the ratings so far of a model that began with partial_fit
+
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "n_factors": (Interval(1, 65536, integer=True), OneOf(("auto",))),
         "solver": (OneOf(SOLVERS), Instance(Solver)),
@@ -370,7 +372,7 @@ class MatrixFactorization(Estimator):
         given = {f"{side}_features": table for side, table in zip(("user", "item"), tables, strict=True)}
         given = {name: table for name, table in given.items() if table is not None}
         kept = self._checkpoint(checkpoint, checkpoint_every, backend, ratings=ratings, **watched.described(), **given)
-        ratings = targets.of_training(ratings, caller)
+        ratings = (targets.of_ratings if self._begins else targets.of_training)(ratings, caller)
         ratings = _with_others(ratings, *tables)
         held_out = None
         if watched.of_trainer is not None:
@@ -556,7 +558,7 @@ class MatrixFactorization(Estimator):
         A model that begins with ``partial_fit`` keeps the ratings, and fits all of them again whenever there are a
         quarter more, so that offset, penalties, epochs and factors are settled as data arrive; together these fits cost
         five times that of all. From a million ratings on, what was settled stays, and ratings are no longer kept. (A
-        model from a file goes on as after ``fit``.)
+        model from a file goes on as after ``fit``.) Its first labels may be of one class.
 
         Parameters
         ----------
@@ -594,7 +596,8 @@ class MatrixFactorization(Estimator):
             raise ValueError(f"{caller}: n_epochs must be {Interval(1, integer=True)}; got {n_epochs!r}")
         if state is None:
             ratings = as_ratings(X, y, sample_weight, caller=caller)
-            self._swap(_keeping(self.fit(X, y, sample_weight)._fitted("partial_fit"), Stream(ratings).fitted))
+            fitted = self._begun().fit(X, y, sample_weight)._fitted("partial_fit")
+            self._swap(_keeping(fitted, Stream(ratings).fitted))
             return self
         if state.learnt.draws is not None:
             raise ValueError(f"{caller}: the model must not be one of solver='bayes'; refit it, or use fold_in")
@@ -603,15 +606,20 @@ class MatrixFactorization(Estimator):
         ratings = state.targets.of_ratings(given, caller)
         stream = None if state.learnt.stream is None else state.learnt.stream.joined(state, given, caller)
         if stream is not None and stream.due:
-            whole = copy.copy(self)  # the state of this model is replaced once
             with inside_another_fit():
-                fitted = whole.fit(stream.ratings)._fitted("partial_fit")
+                fitted = self._begun().fit(stream.ratings)._fitted("partial_fit")
             names = {"feature_names": state.feature_names, "of_matrix": state.of_matrix}
             self._swap(_keeping(fitted, stream.fitted).replaced(**names))
             return self
         seed = seed_from(self.random_state, caller)
         self._swap(_keeping(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller), stream))
         return self
+
+    def _begun(self) -> MatrixFactorization:
+        """Return a copy for a fit of the ratings so far: the state of this model is replaced once, at the end."""
+        copied = copy.copy(self)
+        copied._begins = True
+        return copied
 
     # -------------------------------------------------------------------------------------------------------
     # Files
