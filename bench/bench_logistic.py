@@ -2,7 +2,8 @@
 are limited to [0.01, 0.99], MatrixFactorization with the logistic cost by every solver, biases alone, and Autoencoder
 with the logistic cost.
 
-    python bench/bench_logistic.py FOLDER [--seeds 5] [--models NAME ...] [--settings | --network-settings]
+    python bench/bench_logistic.py FOLDER [--seeds 5] [--models NAME ...]
+    python bench/bench_logistic.py FOLDER --settings | --network-settings [--only SETTING ...] [--sets NAME ...]
 
 FOLDER is a set of ratings, or holds several (every subfolder that is one is measured). Split and rules are those of
 bench_accuracy.py: a tenth of the rows is for testing, every test row counts, nothing is tuned on them. The label of a
@@ -60,35 +61,37 @@ MADE_UP: dict[str, tuple[int, int, int, dict[str, Any]]] = {
 STEEPEST = (
     "slope at the base rate"  # the unit of z as at the base rate, where it is steepest, instead of the mean slope
 )
-BEFORE = {
+BEFORE = {  # one penalty for all sets
     STEEPEST: True,
     "reg": 0.75,
     "reg_scaling": 0.5,
+    "n_epochs": 40,
+    "n_factors": 64,
     "solver": SGD(0.12, rated_input=False),
-}  # one penalty for all sets
-SETTINGS: list[dict[str, Any]] = [
-    NO_FACTORS,
-    {},
-    {"solver": ZERO},
-    {STEEPEST: True, **NO_FACTORS},
-    BEFORE,
-    {**BEFORE, STEEPEST: False},
-    {"reg_scaling": 0.5, "solver": SGD(0.12, rated_input=False)},
-    {"solver": ZERO, "reg_scaling": 0.6},
-    {"solver": SGD(0.06, rated_input=False)},
-    {"solver": SGD(0.12, rated_input=False)},
-    {"solver": ZERO, "n_epochs": 20},
-    {"solver": ZERO, "n_factors": 32},
-]
-NETWORK_SETTINGS: list[dict[str, Any]] = [
-    {NETWORK: True, **options}
-    for options in (
-        *({"reg": reg} for reg in (120.0, 200.0, 250.0, 300.0, 500.0)),
-        *({"rated_input": value} for value in (0.0, 15.0, 60.0)),
-        *({"input_dropout": share} for share in (0.3, 0.7)),
-        {"orientation": "user"},
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "biases alone": NO_FACTORS,
+    "default": {},
+    "rows around zero": {"solver": ZERO},
+    "biases alone, slope at the base rate": {STEEPEST: True, **NO_FACTORS},
+    "former default": BEFORE,
+    "former default, mean slope": {**BEFORE, STEEPEST: False},
+    "exponent 0.5, step 0.12": {"reg_scaling": 0.5, "solver": SGD(0.12, rated_input=False)},
+    "exponent 0.6": {"solver": ZERO, "reg_scaling": 0.6},
+    "step 0.06": {"solver": SGD(0.06, rated_input=False)},
+    "step 0.12": {"solver": SGD(0.12, rated_input=False)},
+    "20 epochs": {"solver": ZERO, "n_epochs": 20},
+    "32 factors": {"solver": ZERO, "n_factors": 32},
+}
+NETWORK_SETTINGS: dict[str, dict[str, Any]] = {
+    label: {NETWORK: True, **options}
+    for label, options in (
+        *((f"λ = {reg:.0f}", {"reg": reg}) for reg in (120.0, 200.0, 250.0, 300.0, 500.0)),
+        *((f"rated_input {value:.0f}", {"rated_input": value}) for value in (0.0, 15.0, 60.0)),
+        *((f"input_dropout {share}", {"input_dropout": share}) for share in (0.3, 0.7)),
+        ("by user", {"orientation": "user"}),
     )
-]
+}
 
 
 def threshold_of(ratings: np.ndarray) -> float:
@@ -111,18 +114,25 @@ def fit_bias_model(ratings: fastcf.Ratings, threshold: float) -> fastcf.BiasMode
     return fastcf.BiasModel().fit(Targets("logistic", threshold).of_ratings(ratings, "fit_bias_model"))
 
 
-def measure_settings(folder: Path, n_folds: int, settings: list[dict[str, Any]], output: str) -> None:
-    """Print and write what settings reach on validation labels."""
-    sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder)}
+def measure_settings(
+    folder: Path, n_folds: int, settings: dict[str, dict[str, Any]], only: list[str] | None, output: str
+) -> None:
+    """Print and write what settings reach on validation labels, of all sets or ``only`` those of these names."""
+
+    def wanted(name: str) -> bool:
+        return only is None or name in only
+
+    sets = {path.name: folds(read_log(path), n_folds) for path in sets_of(folder) if wanted(path.name)}
     for name, (n_users, n_items, n_ratings, special) in MADE_UP.items():
+        if not wanted(name):
+            continue
         made_up = fastcf.data.make_ratings(n_users, n_items, n_ratings, random_state=0, **special)
         kept, held_out = fastcf.data.train_test_split(made_up, random_state=0)
         users, items, values = held_out.to_coo()
         sets[name] = [(kept, np.stack([users, items], axis=1), values)]
     results = []
     print("| setting | " + " | ".join(sets) + " |\n|---|" + "---|" * len(sets))
-    for options in settings:
-        label = ", ".join(f"{name}={value}" for name, value in options.items()) or "default"
+    for label, options in settings.items():
         row: dict[str, Any] = {}
         for name, parts in sets.items():
             found = []
@@ -172,17 +182,26 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="a set of ratings, or a folder of sets")
     parser.add_argument("--seeds", type=int, default=5, help="random states, from 0 (default 5)")
     parser.add_argument("--models", nargs="+", choices=tuple(MODELS), default=list(MODELS), help="only these")
-    parser.add_argument("--output", default="logistic", help="name of the file in bench/results")
+    parser.add_argument(
+        "--output", help="name of the file in bench/results, by default logistic or that of the settings"
+    )
     parser.add_argument("--no-json", action="store_true", help="do not write it")
-    parser.add_argument("--settings", action="store_true", help="compare settings on validation labels instead")
-    parser.add_argument("--network-settings", action="store_true", help="the same of the autoencoder")
+    compared = parser.add_mutually_exclusive_group()
+    compared.add_argument("--settings", action="store_true", help="compare settings on validation labels instead")
+    compared.add_argument("--network-settings", action="store_true", help="the same of the autoencoder")
+    parser.add_argument("--only", nargs="+", metavar="SETTING", help="of --settings or --network-settings")
+    parser.add_argument("--sets", nargs="+", metavar="NAME", help="of these; all by default")
     parser.add_argument("--folds", type=int, default=4, help="of real sets, with --settings (default 4)")
     arguments = parser.parse_args()
-    if arguments.settings:
-        measure_settings(arguments.folder, arguments.folds, SETTINGS, "logistic_defaults")
-    if arguments.network_settings:
-        measure_settings(arguments.folder, arguments.folds, NETWORK_SETTINGS, "label_network_defaults")
     if arguments.settings or arguments.network_settings:
+        table, output = (
+            (SETTINGS, "logistic_defaults") if arguments.settings else (NETWORK_SETTINGS, "label_network_defaults")
+        )
+        unknown = [name for name in arguments.only or [] if name not in table]
+        if unknown:
+            parser.error(f"--only must be some of {', '.join(table)}; got {unknown[0]}")
+        chosen = {name: table[name] for name in arguments.only or table}
+        measure_settings(arguments.folder, arguments.folds, chosen, arguments.sets, arguments.output or output)
         return
 
     results: dict[str, Any] = {}
@@ -204,7 +223,9 @@ def main() -> None:
         parser.error(f"{arguments.folder}: no sets of ratings here")
     if not arguments.no_json:
         print()
-        write_json(arguments.output, {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results})
+        write_json(
+            arguments.output or "logistic", {"split_seed": SPLIT_SEED, "seeds": arguments.seeds, "sets": results}
+        )
 
 
 if __name__ == "__main__":
