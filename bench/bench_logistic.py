@@ -89,6 +89,7 @@ NETWORK_SETTINGS: dict[str, dict[str, Any]] = {
         *((f"λ = {reg:.0f}", {"reg": reg}) for reg in (120.0, 200.0, 250.0, 300.0, 500.0)),
         *((f"rated_input {value:.0f}", {"rated_input": value}) for value in (0.0, 15.0, 60.0)),
         *((f"input_dropout {share}", {"input_dropout": share}) for share in (0.3, 0.7)),
+        ("without centres", {"rated_output": False}),
         ("by user", {"orientation": "user"}),
     )
 }
