@@ -146,6 +146,11 @@ def measure(model: Model, train: RatingLog, test: RatingLog, seeds: range) -> di
     }
 
 
+def threshold_of(ratings: np.ndarray) -> float:
+    """Return the least rating of label 1."""
+    return 4.0 if ratings.max() <= 5 else 8.0
+
+
 def sets_of(folder: Path) -> list[Path]:
     """Return the sets of ratings in a folder: itself, or its subfolders."""
     found = []

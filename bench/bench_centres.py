@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 
 import fastcf
-from bench_accuracy import pairs
+from bench_accuracy import pairs, threshold_of
 from bench_gibbs_told import validation_split
-from bench_logistic import threshold_of
 from common import write_json
 from fastcf.data import read_log
 from fastcf.solvers import ALS, SGD

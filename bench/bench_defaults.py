@@ -1,10 +1,14 @@
 """What a search of penalty, epochs and factors gains, each alone, and what it costs: validation ratings only.
 
     python bench/bench_defaults.py FOLDER [--solver sgd] [--folds 4]
+    python bench/bench_defaults.py FOLDER --time [sgd gd ...] [--folds 1] [--output defaults_time]
 
 For every set found in FOLDER the training part of bench_accuracy.py's split is cut again, a tenth of it held out, once
 per fold. Made-up sets stand for dense data. Each line says what is searched, the rest has the values where the search
 begins; the figures are mean validation RMSE, and seconds of a fit. The test rows are never looked at.
+
+With --time, what the defaults of each solver take: validation RMSE, of labels log-loss, and processor seconds of a fit
+on one thread.
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from typing import Any
 import numpy as np
 
 import fastcf
-from bench_accuracy import pairs, sets_of, split
+from bench_accuracy import pairs, sets_of, split, threshold_of
 from common import write_json
 from fastcf.data import RatingLog, read_log
+from fastcf.models.factorization.solvers import SOLVERS
 from fastcf.solvers import ALS, SGD, as_solver
 
 # Constants before there was a search: factors, epochs, and λ in units of σ.
@@ -75,12 +80,44 @@ def made_up(
     return [(train, np.stack([users, items], axis=1), values)]
 
 
+def time_of_defaults(sets: dict[str, RatingLog], solvers: list[str], n_folds: int, output: str) -> None:
+    """Print and write errors and processor seconds of solvers by default, of ratings and of labels."""
+    results: dict[str, dict[str, Any]] = {}
+    print("| set | targets | solver | error | seconds | λ | epochs | factors |\n|---|---|---|---|---|---|---|---|")
+    for of, log in sets.items():
+        parts, threshold = folds(log, n_folds), threshold_of(log.ratings)
+        targets: dict[str, dict[str, Any]] = {"ratings": {}, "labels": {"cost": "logistic", "threshold": threshold}}
+        for name, options in targets.items():
+            for solver in solvers:
+                if options.get("cost", "squared") not in as_solver(solver).auto:
+                    continue
+                errors, seconds = [], []
+                for fold, (ratings, X, y) in enumerate(parts):
+                    model = fastcf.MatrixFactorization(solver=solver, random_state=fold, n_threads=1, **options)
+                    started = time.process_time()
+                    model.fit(ratings)
+                    seconds.append(time.process_time() - started)
+                    errors.append(-model.score(X, y))
+                found = {"error": float(np.mean(errors)), "processor_seconds": float(np.mean(seconds))}
+                found |= {"reg": model.reg_, "n_epochs": model.n_epochs_, "n_factors": model.n_factors_}
+                results[f"{of}, {name}, {solver}"] = found
+                shown = "{error:.4f} | {processor_seconds:.1f} | {reg:.3g} | {n_epochs} | {n_factors}".format(**found)
+                print(f"| {of} | {name} | {solver} | {shown} |", flush=True)
+    write_json(output, {"folds": n_folds, "results": results})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--folds", type=int, default=4)
     parser.add_argument("--solver", choices=tuple(FORMER), default="sgd")
+    parser.add_argument("--time", nargs="*", choices=SOLVERS, metavar="SOLVER", help="of these solvers; of all")
+    parser.add_argument("--output", default="defaults_time", help="with --time, name of the file in bench/results")
     arguments = parser.parse_args()
+    if arguments.time is not None:
+        logs = {path.name: read_log(path) for path in sets_of(arguments.folder)}
+        time_of_defaults(logs, arguments.time or list(SOLVERS), arguments.folds, arguments.output)
+        return
     sets = {path.name: folds(read_log(path), arguments.folds) for path in sets_of(arguments.folder)}
     sets["made-up, 8,700"] = made_up(300, 200, 8_700, {"n_factors": 4, "noise": 0.3, "signal": 0.8, "popularity": 0})
     sets["made-up, 1 M"] = made_up(6_040, 3_706, 1_000_000, {})

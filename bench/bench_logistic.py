@@ -25,7 +25,7 @@ from unittest import mock
 import numpy as np
 
 import fastcf
-from bench_accuracy import SPLIT_SEED, pairs, sets_of, split
+from bench_accuracy import SPLIT_SEED, pairs, sets_of, split, threshold_of
 from bench_defaults import folds
 from common import write_json
 from fastcf.data import RatingLog, read_log
@@ -93,11 +93,6 @@ NETWORK_SETTINGS: dict[str, dict[str, Any]] = {
         ("by user", {"orientation": "user"}),
     )
 }
-
-
-def threshold_of(ratings: np.ndarray) -> float:
-    """Return the least rating of label 1."""
-    return 4.0 if ratings.max() <= 5 else 8.0
 
 
 def fit(ratings: fastcf.Ratings, threshold: float, options: dict[str, Any], seed: int) -> Any:

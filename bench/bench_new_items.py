@@ -28,7 +28,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 
 import fastcf
-from bench_logistic import threshold_of
+from bench_accuracy import threshold_of
 from common import write_json
 from fastcf.models.two_tower import towers, two_tower
 

@@ -14,9 +14,9 @@ from fastcf.models.factorization import held_out_search, matrix_factorization
 from fastcf.models.factorization.fold_in import RatingFolding
 from fastcf.models.factorization.held_out_search import searched
 from fastcf.models.factorization.plan import Plan
-from fastcf.models.factorization.walk import Hyperparameters
+from fastcf.models.factorization.walk import Hyperparameters, Walk
 from fastcf.scores import Targets
-from fastcf.solvers import SGD
+from fastcf.solvers import ALS, SGD, as_solver
 
 
 def plan_of(cost="squared", seed=7, **options):
@@ -218,6 +218,34 @@ def test_search_does_not_train_as_long_as_very_many_given_epochs(monkeypatch):
     assert trained
     assert max(trained) <= 400
     assert model.n_epochs_ == 5_000
+
+
+@pytest.mark.parametrize("solver", ["minibatch", "gd"])
+@pytest.mark.parametrize(("cost", "scout", "times"), [("squared", ALS, 1.0), ("logistic", SGD, 1.25)])
+def test_slow_solvers_search_by_a_faster_one(solver, cost, scout, times, monkeypatch):
+    trained, found = [], []
+    honest, walked = Plan.trained_scores, Walk.run
+
+    def counted(plan, ratings, settled, values):
+        trained.append((type(plan.solver), values.n_epochs))
+        return honest(plan, ratings, settled, values)
+
+    def run(walk):
+        found.append(walked(walk))
+        return found[-1]
+
+    monkeypatch.setattr(Plan, "trained_scores", counted)
+    monkeypatch.setattr(Walk, "run", run)
+    made = fastcf.data.make_ratings(60, 40, 700, random_state=0)
+    threshold = None if cost == "squared" else 4
+    model = MatrixFactorization(solver=solver, cost=cost, threshold=threshold, random_state=0).fit(made)
+    first = scout().first(cost, made).n_epochs
+    assert set(trained) == {(scout, first if scout is ALS else 2 * first)}
+    assert model.reg_ == pytest.approx(times * found[0].reg)
+    assert model.n_factors_ == found[0].n_factors
+    assert model.n_epochs_ == as_solver(solver).first(cost, made).n_epochs
+    given = MatrixFactorization(3, solver=solver, cost=cost, threshold=threshold, reg=0.7, random_state=0).fit(made)
+    assert given.reg_ == 0.7
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])

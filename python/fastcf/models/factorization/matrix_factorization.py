@@ -96,8 +96,8 @@ class MatrixFactorization(Estimator):
         In between, large and small data sets need about the same λ. "auto" is 0.7 for "sgd" and for labels, else 0.5.
     n_epochs : int or "auto", default "auto"
         Passes over the ratings (at most, with validation). "auto" is searched for "sgd", from 20 on, and "als", from
-        10 on. For ratings it is as many as make 1,500 steps for "minibatch", at least 20; 500 for "gd"; for "bayes"
-        the burn-in and 100 more.
+        10 on. It is as many as make 1,500 steps for "minibatch", of labels 3,000, at least 20; 500 for "gd"; for
+        "bayes" the burn-in and 100 more.
     patience : int or None, default None
         Stop after this many epochs that did not improve what validation measures (needs ``fit(validation=)``); None:
         never. The parameters of the best epoch are kept either way. With a falling schedule the error may rise for a

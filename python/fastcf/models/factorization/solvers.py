@@ -45,6 +45,18 @@ class Auto(NamedTuple):
     reg_exponent: float
 
 
+class Scout(NamedTuple):
+    """What the search of a solver trains with in its place: a faster solver of the same objective.
+
+    ``longer`` is by how many times its own first number of epochs it is trained, ``reg`` by what the penalty that it
+    finds is multiplied: a training that ends short of the minimum is best at a weaker one.
+    """
+
+    solver: Solver
+    longer: int = 1
+    reg: float = 1.0
+
+
 class Solver(Settings):
     """Base class of the solvers of :class:`fastcf.MatrixFactorization`.
 
@@ -77,9 +89,9 @@ class Solver(Settings):
         """Return where the search for what is "auto" begins."""
         return self.auto[cost]
 
-    def scout(self, cost: str) -> Solver:
-        """Return the solver that the search trains with: itself, or a faster one of the same objective."""
-        return self
+    def scout(self, cost: str) -> Scout | None:
+        """Return what the search trains with in place of the solver; None: the solver itself."""
+        return None
 
     def first_look(self, n_epochs: int | str) -> int | str:
         """Return the number of epochs after which a training of so many, or "auto", shows how good it will be."""
@@ -353,7 +365,8 @@ class GradientDescent(Solver):
 
     shorthands: ClassVar[tuple[str, ...]] = ("minibatch", "gd")
     auto: ClassVar[Mapping[str, Auto]] = {"squared": Auto(32, 20, 1.5, 0.5), "logistic": Auto(32, 20, 0.0, 0.7)}
-    _least_steps, _least_whole_steps = 1500, 500  # of batches, and of all ratings at once
+    _least_steps: ClassVar[dict[str, int]] = {"squared": 1500, "logistic": 3000}
+    _least_whole_steps: ClassVar[int] = 500  # along the gradient of all ratings
     _longer: ClassVar[dict[str, int]] = {"adadelta": 8}  # whose steps begin near zero and grow
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {
         "optimizer": (OneOf(OPTIMIZERS), Instance(Optimizer)),
@@ -374,13 +387,13 @@ class GradientDescent(Solver):
         auto = self.auto[cost]
         steps, least = 1, self._least_whole_steps
         if not isinstance(self.batch_size, str):
-            steps, least = -(-ratings.nnz // self.batch_size), self._least_steps
+            steps, least = -(-ratings.nnz // self.batch_size), self._least_steps[cost]
         times = self._longer.get(as_optimizer(self.optimizer, "GradientDescent").name, 1)
         return auto._replace(n_epochs=times * max(auto.n_epochs, -(-least // steps)))
 
-    def scout(self, cost: str) -> Solver:
-        """Return "als" for ratings: in many epochs both come near the same minimum."""
-        return ALS() if cost in ALS.auto else self
+    def scout(self, cost: str) -> Scout:
+        """Return "als" for ratings, "sgd" for labels: in many epochs all come near the same minimum."""
+        return Scout(ALS()) if cost in ALS.auto else Scout(SGD(rated_input=False), longer=2, reg=1.25)
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch."""
