@@ -49,10 +49,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "deep, the study's settings": {**STUDY, "layers": DEEP},
     "one layer, the study's settings": {**STUDY, "layers": (128,)},
     "one layer, tanh": {**ALONE, "orientation": "user"},
-    "one layer, tanh, item-based": ALONE,
-    "deep, item-based": {**SELU, "layers": DEEP, "orientation": "item"},
-    "one layer, sigmoid, item-based": {**ALONE, "activation": "sigmoid"},
-    "item-based, what is rated fed too (default)": {},
+    "one layer, tanh, by item": ALONE,
+    "deep, by item": {**SELU, "layers": DEEP, "orientation": "item"},
+    "one layer, sigmoid, by item": {**ALONE, "activation": "sigmoid"},
+    "default: by item, positions as input": {},
     "default, rated_input 10": {"rated_input": 10.0},
     "default, rated_input 100": {"rated_input": 100.0},
     "default, reg 250": {"reg": 250.0},
@@ -81,14 +81,14 @@ def validation_split(log: RatingLog) -> tuple[fastcf.Ratings, fastcf.Ratings]:
 
 
 DRAWN = (
-    "item-based, what is rated fed too (default)",
+    "default: by item, positions as input",
     "default, by user",
     "default, no input dropped",
-    "one layer, tanh, item-based",
+    "one layer, tanh, by item",
     "one layer, 512",
     "deep",
     "deep, dropout 0.5",
-    "deep, item-based",
+    "deep, by item",
 )
 
 
@@ -96,7 +96,7 @@ def plot(curves: dict[str, list[list[float]]], lines: dict[str, float], title: s
     """Draw validation and training errors by epoch of some networks, and the errors of other models as lines."""
     import matplotlib.pyplot as plt
 
-    figure, panels = plt.subplots(1, 2, figsize=(13, 5), layout="constrained")
+    figure, panels = plt.subplots(1, 2, figsize=(9.6, 5.2), layout="constrained")
     for axes, column, panel in zip(panels, (1, 0), ("validation", "training"), strict=True):
         for n, name in enumerate(DRAWN):
             errors = [record[column] for record in curves[name]]
@@ -104,14 +104,14 @@ def plot(curves: dict[str, list[list[float]]], lines: dict[str, float], title: s
         axes.set(title=panel, xlabel="epoch", ylabel="RMSE")
         axes.grid(alpha=0.3)
     for (name, error), style in zip(lines.items(), ("--", "-."), strict=True):
-        panels[0].axhline(error, color="0.4", linestyle=style, linewidth=1, label=name)
+        panels[0].axhline(error, color="0.4", linestyle=style, linewidth=1.2, label=name)
     lowest = min(record[1] for name in DRAWN for record in curves[name])
     span = max(lines.values()) - lowest  # curves that leave it are far behind all that matters
     highest = max(*lines.values(), *(record[1] for name in DRAWN for record in curves[name]))
     panels[0].set_ylim(lowest - 0.15 * span, min(lowest + 2 * span, highest + 0.15 * span))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", fontsize="small")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.suptitle(title)
-    figure.savefig(path, dpi=75)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 

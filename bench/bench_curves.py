@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python bench/bench_curves.py FOLDER/SET [--only NAME...] [--picture FILE]
 
-LIBMF, Surprise (SVD), cmfrec (CMF) and myFM (one-hot ids; and told who rated what on both sides: Bayesian SVD++) are
+LIBMF, Surprise (SVD), cmfrec (CMF) and myFM (one-hot ids; and Bayesian SVD++, with the positions of ratings too) are
 first searched over the grid below: each setting is fitted to nine tenths of the training rows and judged on the last.
 The best one of each is then fitted to all training rows for growing numbers of iterations, and judged on the test rows
 of bench_accuracy.py. Ours are the defaults, searched hyperparameters included, judged after epochs by a callback whose
@@ -154,12 +154,12 @@ def one_hot(rows: Rows, users: Any, items: Any) -> Any:
 
 
 def myfm(rows: Rows, options: dict[str, Any], iterations: int) -> Curve:
-    """Factorisation machine by Gibbs sampling; ``told``: Bayesian SVD++, who rated what on both sides."""
+    """Factorisation machine by Gibbs sampling; ``positions``: Bayesian SVD++, with the positions of ratings."""
     from myfm import MyFMRegressor, RelationBlock
 
     train = rows.train
     blocks: tuple[list[Any], list[Any]] = ([], [])
-    if options["told"]:
+    if options["positions"]:
         rated = scipy.sparse.csr_matrix(
             (np.ones(train.nnz), train.indices, train.indptr), shape=(train.n_users, train.n_items)
         )
@@ -200,8 +200,8 @@ PEERS = {
         (1, 2, 4, 8, 15),
         cmfrec,
     ),
-    "myFM": Peer({"k": (8, 16, 32), "told": (False,)}, (10, 25, 50, 100, 200), myfm),
-    "myFM, told who rated what": Peer({"k": (8, 16), "told": (True,)}, (10, 25, 50, 100, 200), myfm),
+    "myFM": Peer({"k": (8, 16, 32), "positions": (False,)}, (10, 25, 50, 100, 200), myfm),
+    "myFM, Bayesian SVD++": Peer({"k": (8, 16), "positions": (True,)}, (10, 25, 50, 100, 200), myfm),
 }
 
 
@@ -320,7 +320,7 @@ def main() -> None:
             curves[label] = of_ours(*OURS[label], rows)
         else:
             peer = PEERS[label]
-            # A Gibbs sampler's settings are told apart by fewer draws than a curve has.
+            # A Gibbs sampler's settings differ clearly after fewer draws than a curve has.
             found[label], curves[label] = of_peer(peer, fold, rows, 50 if label.startswith("myFM") else None)
         seconds, errors = np.array(curves[label]).T
         best = int(errors.argmin())

@@ -89,7 +89,7 @@ def premiere(ratings: fastcf.Ratings, films: fastcf.data.ItemTable, features: fa
     of_new = new[ratings.indices]
     train, test = ratings.take(~of_new), ratings.take(of_new)
 
-    title(f"{int(new.sum())} films without any rating, predicted from genres and year")
+    title(f"{int(new.sum()):,} films without any rating, predicted from genres and year")
     towers = fastcf.TwoTower(random_state=0)
     evaluate([fastcf.BiasModel(), fastcf.MixedRegression(), towers], train, test, item_features=features)
 
