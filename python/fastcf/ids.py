@@ -103,6 +103,15 @@ class IdMap:
         Ascending ids, as maps built from data have them, are looked up where they lie, by halving: nothing is built.
         Others get the look-up structure of :class:`IdMap`.
 
+        Parameters
+        ----------
+        ids : ndarray of shape (n,), or TextTable
+            Distinct integers, or strings as UTF-8 bytes and offsets.
+
+        Returns
+        -------
+        IdMap
+
         Raises
         ------
         TypeError, ValueError
@@ -121,7 +130,18 @@ class IdMap:
 
     @classmethod
     def range(cls, n: int) -> IdMap:
-        """Return the map of the ids 0..n-1 to themselves."""
+        """Return the map of the ids 0..n-1 to themselves.
+
+        Parameters
+        ----------
+        n : int
+            Number of ids.
+
+        Returns
+        -------
+        IdMap
+            Of integers.
+        """
         return cls._trusted(np.arange(n, dtype=np.int64))
 
     @property
@@ -140,12 +160,34 @@ class IdMap:
         return IdColumn(self._held)
 
     def take(self, rows: NDArray[Any]) -> IdMap:
-        """Return the map of the ids of distinct rows, in this order."""
+        """Return the map of the ids of some rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int
+            Distinct rows, from 0 to n - 1.
+
+        Returns
+        -------
+        IdMap
+            Its row ``i`` has the id of ``rows[i]``.
+        """
         held = self._held
         return IdMap._trusted(held.take(rows) if isinstance(held, TextTable) else held[rows])
 
     def column_of(self, rows: NDArray[Any]) -> IdColumn:
-        """Return the column of the ids of rows, an entry each; rows may repeat."""
+        """Return the column of the ids of rows.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int
+            From 0 to n - 1; they may repeat.
+
+        Returns
+        -------
+        IdColumn
+            An entry for each row, in the order of ``rows``.
+        """
         held = self._held
         if not isinstance(held, TextTable):
             return IdColumn(held[rows])
@@ -153,11 +195,42 @@ class IdMap:
         return IdColumn(TextTable(utf8, offsets), ranks).select(rows)
 
     def at(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Return the ids of rows as a new array of their shape."""
+        """Return the ids of rows.
+
+        Parameters
+        ----------
+        rows : ndarray of int, of any shape
+            From 0 to n - 1; they may repeat.
+
+        Returns
+        -------
+        ndarray
+            A new array of the shape of ``rows`` and the dtype of ``ids``.
+
+        Raises
+        ------
+        IndexError
+            If a row exceeds n - 1.
+        """
         return self._held.at(rows) if isinstance(self._held, TextTable) else self._held[rows]
 
     def id_at(self, row: int) -> Any:
-        """Return the id of a row as a Python object."""
+        """Return the id of a row.
+
+        Parameters
+        ----------
+        row : int
+            From 0 to n - 1.
+
+        Returns
+        -------
+        int or str
+
+        Raises
+        ------
+        IndexError
+            If the row exceeds n - 1.
+        """
         return self.column.id_at(row)
 
     def _index(self) -> Any:
@@ -206,7 +279,27 @@ class IdMap:
         return self.find(ids, "IdMap.rows: ids", check_n_threads(n_threads, "IdMap.rows"))
 
     def find(self, ids: ArrayLike | IdMap | IdColumn, where: str, n_threads: int = 0) -> NDArray[np.int32]:
-        """Return the row of each id, as :meth:`rows`; ``where`` heads messages, and 0 threads are all."""
+        """Return the row of each id, as :meth:`rows`, for callers with an argument of their own.
+
+        Parameters
+        ----------
+        ids : array-like of shape (m,), IdMap or IdColumn
+            Integers or strings.
+        where : str
+            The caller and its argument, which head messages.
+        n_threads : int, default 0
+            Threads to use; 0: :func:`fastcf.get_num_threads`.
+
+        Returns
+        -------
+        ndarray of shape (m,), int32
+            Row numbers, -1 where an id is unknown.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`rows`.
+        """
         if isinstance(ids, IdMap):
             column = ids.column
         else:

@@ -145,6 +145,14 @@ class Scores:
         Numbers of rows.
     link : Link
         From scores to predictions.
+
+    Notes
+    -----
+    In all methods ``users`` and ``items`` are rows: int32 arrays of shape (n,) of pairs, and of shape (m,) of queries
+    and blocks. ``compute`` says where scores are computed and by how many threads; results have the same bits for any
+    number of threads. Rows are valid: callers have checked them, and methods raise nothing of their own. What scores
+    do not offer raises NotImplementedError: ask ``linear``, ``compares_items``, ``compares_users``,
+    ``has_deviations``, ``explains`` or ``resident`` first.
     """
 
     n_users: int
@@ -155,7 +163,7 @@ class Scores:
     """Names of what models show as attributes."""
 
     def pairs(self, users: Rows, items: Rows, compute: Compute) -> Floats:
-        """Return the scores of pairs of rows, (n,)."""
+        """Return the scores of pairs of rows: float32 of shape (n,)."""
         raise NotImplementedError
 
     def listed(self, users: Rows, items: Rows, compute: Compute) -> Floats:
@@ -163,11 +171,11 @@ class Scores:
         return self.pairs(users, items, compute)
 
     def block(self, users: Rows, compute: Compute) -> Floats:
-        """Return the scores of all items for user rows, (m, n_items), in new memory."""
+        """Return the scores of all items for user rows, in new memory: float32 of shape (m, n_items)."""
         raise NotImplementedError
 
     def best(self, users: Rows, selection: Selection, compute: Compute) -> Found:
-        """Return the rows and scores of the best items of user rows, (m, n).
+        """Return the rows and scores of the best items of user rows: int32 and float32 of shape (m, selection.n).
 
         Best first, ties by the smaller item row; rows of -1 where too few items remain. An offset of the selection is
         part of the scores.
@@ -202,7 +210,11 @@ class Scores:
         return False
 
     def item_neighbours(self, items: Rows, n: int, metric: str, compute: Compute) -> Found:
-        """Return the nearest items of item rows, which are not their own neighbours; rows of -1 for none."""
+        """Return the rows and similarities of the nearest items of item rows: int32 and float32 of shape (m, n).
+
+        An item is not its own neighbour. Rows are -1 where there are too few. ``metric`` is "cosine", "dot" or
+        "euclidean".
+        """
         raise NotImplementedError
 
     def user_neighbours(self, users: Rows, n: int, metric: str, compute: Compute) -> Found:
@@ -215,7 +227,7 @@ class Scores:
         return False
 
     def deviations(self, users: Rows, items: Rows) -> Floats:
-        """Return the standard deviations of ratings of pairs of rows, (n,)."""
+        """Return the standard deviations of ratings of pairs of rows, in the ratings' unit: float32, shape (n,)."""
         raise NotImplementedError
 
     @property

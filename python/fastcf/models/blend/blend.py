@@ -268,14 +268,38 @@ class Blend(Estimator):
         return params
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; if ``deep``, also the members by name and theirs, as ``name__parameter``."""
+        """Return the parameters.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Whether the members, by their names, and their parameters, as ``name__parameter``, are among them.
+
+        Returns
+        -------
+        dict of str to object
+        """
         params = self._own_params()
         return params | parameters_of(self.models) if deep else params
 
     def set_params(self, **params: Any) -> Blend:
-        """Set parameters: the blend's, members by name, and parameters of members as ``name__parameter``.
+        """Set parameters.
 
-        ``"drop"`` for a member leaves it out. Returns the blend; raises ValueError if there is no such parameter.
+        Parameters
+        ----------
+        **params : object
+            The blend's parameters, members by their names, and parameters of members as ``name__parameter``.
+            ``"drop"`` for a member leaves it out.
+
+        Returns
+        -------
+        Blend
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
         """
         self.models = replaced(params.pop("models", self.models), params, self._own_params())
         BaseEstimator.set_params(self, **params)  # by get_params: the members' own too

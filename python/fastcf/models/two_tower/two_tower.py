@@ -561,7 +561,26 @@ class TwoTower(Estimator):
         return self._vectors(0, features)
 
     def item_vectors(self, features: Any = None) -> NDArray[np.float32]:
-        """Return vectors v of items; as :meth:`user_vectors`."""
+        """Return vectors v of items, for an index: predictions are ``centre_`` plus the product with a user's vector.
+
+        Parameters
+        ----------
+        features : array-like or SciPy sparse matrix of shape (m, n_features), or FeatureTable, optional
+            Of any items: their vectors follow from these features alone. By default the vectors of all items of the
+            model, id inputs included, in the order of ``items_.ids``.
+
+        Returns
+        -------
+        ndarray of shape (m, n_factors or more), float32
+            As :meth:`user_vectors` returns them.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        TypeError, ValueError
+            If the features are not as described or not as many as in ``fit``.
+        """
         return self._vectors(1, features)
 
     def _vectors(self, side: int, features: Any) -> NDArray[np.float32]:
