@@ -30,6 +30,7 @@ RatedCentres<T>::RatedCentres(const CsrView& rows, std::int64_t width, Optimizer
 
 template <class T>
 void RatedCentres<T>::upload(const T* effects, int n_threads) {
+    stale_ = true;
     if (effects == nullptr)
         effects_.values.clear();
     else
@@ -81,6 +82,7 @@ void RatedCentres<T>::step(Optimizer optimizer, double learning_rate, std::int64
                            int n_threads) {
     optimizer.weight_decay *= kEffectPenalty * static_cast<double>(n_summed);
     const DeviceArray<T>& slopes = gradient(n_threads);
+    stale_ = true;
     optimizer_step<T>(optimizer, kEffectRate * learning_rate, number, effects_.rows * effects_.cols,
                       effects_.values.data(), slopes.data(), effects_.first.data(), effects_.second.data(), n_threads);
     sums_.clear();
@@ -89,6 +91,7 @@ void RatedCentres<T>::step(Optimizer optimizer, double learning_rate, std::int64
 
 template <class T>
 void RatedCentres<T>::restore_best(int n_threads) {
+    stale_ = true;
     effects_.restore_best(n_threads);
     sums_.clear();
     refresh(n_threads);

@@ -59,7 +59,7 @@ class RatedCentres {
     AllRatings<T> entries_;  // their values: 1 / sqrt(n)
     OptimizedRows<T> effects_;
     DeviceArray<T> centres_, sums_, gradient_, ones_;
-    bool stale_ = false;  // the effects are newer than the centres
+    bool stale_ = false;  // the effects may be newer than the centres: set before they change, for Ctrl-C
 };
 
 }  // namespace fastcf

@@ -102,7 +102,7 @@ double AutoencoderTrainer::epoch(double learning_rate) {
     losses_.clear();
     const bool centred = !network_.centres().empty();
     const std::int64_t distance = (batches_.count() + kEffectSteps - 1) / kEffectSteps;
-    if (collected_ > 0) network_.centres().forget_sums();  // of an epoch that was interrupted
+    network_.centres().forget_sums();  // of an epoch that was interrupted
     collected_ = 0;
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
         if (interrupt_pending()) throw Interrupted();

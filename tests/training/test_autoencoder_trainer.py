@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends import in_every_order
+from fastcf import _cpu
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.optimizers import OPTIMIZERS, as_optimizer
 from reference_autoencoder import (
@@ -365,6 +369,35 @@ def test_autoencoder_same_bits_for_any_number_of_threads_and_any_order(backend):
     for other in others:
         for mine, reference in zip(other, first, strict=True):
             np.testing.assert_array_equal(mine, reference)
+
+
+def test_autoencoder_ctrl_c_leaves_centres_of_the_effects():
+    rng = np.random.default_rng(0)
+    csr = rows_of(rng, 1_500, 800, 0.05)
+    values = rng.normal(0, 1, csr[1].size).astype(np.float32)
+    at = cast(draw(rng, 800, (24,), False), np.float32)
+    trainer = _cpu.AutoencoderTrainer(
+        *csr, values, values, 800, layers=[24], activation="tanh", output_activation="identity", tied=False,
+        rated_output=True, batch_size=256, lowest=-9.0, highest=9.0, seed=1, n_threads=1,
+        **as_optimizer("adam").constants.options,
+    )  # fmt: skip
+    shares = shares_of(*csr, 800)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for moment in rng.uniform(5e-4, 2e-2, 40):
+            trainer.set_parameters(at)
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, moment)
+                for _ in range(20):
+                    trainer.epoch(0.01)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            whole, parts = ([each.copy() for each in (at[0], at[1])] for _ in range(2))
+            effects = np.zeros((1_500, 24), np.float32)
+            trainer.get_parameters((*whole, *at[2:]))
+            trainer.get_parameters((*parts, *at[2:6], effects))
+            np.testing.assert_allclose(whole[1], parts[1] + shares @ effects, atol=1e-4)
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
