@@ -34,6 +34,18 @@ def test_labels_that_are_all_alike_raise_and_name_the_models_of_choices(threshol
             model.fit(ones, **more)
 
 
+def test_labels_of_which_those_with_a_weight_are_alike_raise():
+    """So do the same without those of no weight."""
+    labels = fastcf.Ratings.from_coo([1, 1, 2, 2], [1, 2, 1, 2], np.float32([1, 0, 1, 0]))
+    for model in (
+        fastcf.MatrixFactorization(cost="logistic"),
+        fastcf.Autoencoder(cost="logistic"),
+        fastcf.TwoTower(cost="logistic"),
+    ):
+        with pytest.raises(ValueError, match=r"labels must be of two classes.*2 labels that are all 1"):
+            model.fit(labels, sample_weight=[1, 0, 2, 0])
+
+
 def test_ratings_that_are_all_alike_may_be_fitted():
     ones = fastcf.Ratings.from_coo([1, 1, 2], [1, 2, 1], np.ones(3, np.float32))
     assert Targets().of_training(ones, "test") is ones

@@ -141,9 +141,12 @@ class Targets:
         return with_values(ratings, self.of(ratings.values, caller))
 
     def of_training(self, ratings: Ratings, caller: str) -> Ratings:
-        """Return the same as :meth:`of_ratings` to train on; raises ValueError for labels that are all alike."""
+        """Return the same as :meth:`of_ratings` to train on.
+
+        Raises ValueError for labels that are all alike; those of weight 0 tell nothing.
+        """
         targets = self.of_ratings(ratings, caller)
-        values = targets.values
+        values = targets.values if targets.weights is None else targets.values[targets.weights > 0]
         if self.labels and values.size > 0 and values.min() == values.max():
             cut = "" if self.threshold is None else f" with threshold={self.threshold:g}"
             raise ValueError(
