@@ -142,6 +142,16 @@ def test_temporal_penalties_are_infinite_where_time_says_nothing():
 # ------------------------------------------------------------------------------------------------------------- queries
 
 
+@pytest.mark.parametrize("n_weighted", [1, 25])
+def test_temporal_penalties_are_chosen_by_ratings_with_weights(ratings, n_weighted):
+    for first in range(0, 300, 20):
+        weights = np.zeros(ratings.nnz)
+        weights[first : first + n_weighted] = 1
+        fitted = TemporalModel(fastcf.BiasModel()).fit(ratings, sample_weight=weights)
+        assert np.isfinite(fitted.predict(ratings)).all()
+        assert n_weighted > 1 or fitted.n_effects_ == (0, 0)
+
+
 def test_temporal_times_of_predictions(ratings, model):
     pairs = np.stack(ratings.to_coo()[:2], axis=1).astype(int)
     at_own = model.predict(ratings)

@@ -149,10 +149,11 @@ def fit_period_effects(
         return ratings.values - (biases.mean + biases.users[owners[0]].astype(np.float64) + biases.items[owners[1]])
 
     chosen = list(regs)
-    if None in chosen and ratings.nnz >= 2 * _HELD_OUT:
-        order = np.random.default_rng(0).permutation(ratings.nnz)
+    weighted = np.flatnonzero(weights)  # others say nothing
+    if None in chosen and weighted.size >= 2 * _HELD_OUT:
+        order = np.random.default_rng(0).permutation(weighted)
         held = np.zeros(ratings.nnz, np.bool_)
-        held[order[: ratings.nnz // _HELD_OUT]] = True
+        held[order[: weighted.size // _HELD_OUT]] = True
         left = left_by_biases(ratings.take(~held))
         for side in (0, 1):
             reg = chosen[side]
