@@ -16,6 +16,7 @@ from attributes import assert_same_attributes
 from fastcf import MatrixFactorization
 from fastcf.models.factorization.centred import pull
 from fastcf.solvers import ALS, SGD, GradientDescent
+from interrupted import check_interrupted_within
 from reference_centres import centres
 
 LABELS = {"cost": "logistic", "threshold": 4.0}
@@ -222,6 +223,22 @@ def test_centres_are_found_on_every_device(auto_backend, name):
         assert errors[1] == pytest.approx(errors[0], rel=0.05)
     else:
         np.testing.assert_allclose(*(model.item_factors_ for model in models), atol=1e-3)
+
+
+@pytest.mark.parametrize("call", [1, 4, 5])
+@pytest.mark.parametrize("name", MODELS)
+def test_ctrl_c_within_an_epoch_leaves_the_one_before(chosen, name, call, monkeypatch):
+    check_interrupted_within(model_of(name), chosen[0].take(np.arange(2_000)), call, monkeypatch)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_few_of_many_ratings_may_have_weights(name):
+    """Costs are measured on a sample of so many, of which none may have a weight."""
+    ratings = fastcf.data.make_ratings(1_000, 200, 70_000, random_state=0)
+    sample = ratings.row_of_entry() < 2
+    fitted = model_of(name, n_epochs=1, n_factors=2).fit(ratings, sample_weight=sample.astype(np.float32))
+    assert np.isfinite(fitted.predict(ratings)).all()
+    assert np.isfinite([record["cost"] for record in fitted.history_]).all()
 
 
 def test_what_cannot_be_is_refused(chosen):

@@ -16,6 +16,7 @@ from fastcf.models.factorization.noise import Noise
 from fastcf.models.factorization.row_effects import RowEffects, RowFeatures, Side
 from fastcf.serialization import save_archive
 from fastcf.solvers import Gibbs
+from interrupted import check_interrupted_within
 
 SHORT = {"n_epochs": 50, "n_factors": 6, "random_state": 0, "n_threads": 1}
 PLAIN = Gibbs(rated_input=False, user_noise=False)
@@ -50,6 +51,12 @@ def test_gibbs_rated_input_lowers_the_error_where_choice_tells_of_taste(chosen, 
     without = MatrixFactorization(solver=Gibbs(rated_input=False), **SHORT).fit(train)
     assert without.draws_.user_effects is None
     assert rmse(fitted, test) < 0.98 * rmse(without, test)
+
+
+@pytest.mark.parametrize("call", [1, 5, 6, 22])
+def test_gibbs_ctrl_c_within_a_draw_leaves_the_one_before(chosen, call, monkeypatch):
+    model = MatrixFactorization(solver=Gibbs(burn_in=6), **SHORT)
+    check_interrupted_within(model, chosen[0].take(np.arange(2_000)), call, monkeypatch)
 
 
 def test_gibbs_user_noise_finds_who_is_predictable():

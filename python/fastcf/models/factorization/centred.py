@@ -264,8 +264,13 @@ class CentredTrainer:
         self.validated = problem.held_out is not None
 
     def run_epoch(self, epoch: int) -> float | None:
-        """Run an epoch."""
-        return self._rows.run(epoch, self._parameters, self._centres)
+        """Run an epoch; one that Ctrl-C ends leaves what was learnt before, since rows lack their centres meanwhile."""
+        before = self._now()
+        try:
+            return self._rows.run(epoch, self._parameters, self._centres)
+        except BaseException:
+            self._return_to(before)
+            raise
 
     def measure(self) -> Record:
         """Return the objective and the errors at the current parameters."""
@@ -286,7 +291,12 @@ class CentredTrainer:
         }
 
     def _mean_loss(self, held_out: HeldOut, clipped: bool) -> float:
-        """Return the mean log-loss of labels, or the mean squared error, of predictions clipped to the range or not."""
+        """Return the mean log-loss of labels, or the mean squared error, of predictions clipped to the range or not.
+
+        0 where none has a weight, as in a sample of ratings of which few have.
+        """
+        if held_out.total_weight == 0:
+            return 0.0
         problem, values = self._problem, held_out.values
         scores = problem.scores(self._parameters).pairs(held_out.users, held_out.items, problem.compute)
         if problem.targets.labels:

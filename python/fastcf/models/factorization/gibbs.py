@@ -91,16 +91,29 @@ class GibbsTrainer:
         self._kept_last = False
 
     def run_epoch(self, epoch: int) -> None:
-        """Draw hyperparameters and rows of both sides, then the noise."""
+        """Draw hyperparameters and rows of both sides, then the noise.
+
+        A draw that Ctrl-C ends is given up: its rows lack their centres meanwhile.
+        """
+        before = None if self._noise_variances else (self.arrays(), dict(self._priors))  # else the draws kept count
+        try:
+            self._draw_all(epoch)
+        except BaseException:
+            if before is not None:
+                arrays, self._priors = before
+                self.set_arrays(arrays)
+            raise
+        self._kept_last = epoch >= self._burn_in and (epoch - self._burn_in) % self._thin == 0
+        if self._kept_last:
+            self._keep()
+
+    def _draw_all(self, epoch: int) -> None:
+        """Draw both sides and the noise."""
         with single_threaded_blas():  # the same sums on every machine, and no second set of threads
-            self._priors.clear()
             self._draw(1, epoch)
             squared_errors = self._draw(0, epoch) / self._noise.users
             self._loss = float(squared_errors.sum())
             self._noise.draw(squared_errors, np.diff(self._sides[0].csr[0]), self._random)
-        self._kept_last = epoch >= self._burn_in and (epoch - self._burn_in) % self._thin == 0
-        if self._kept_last:
-            self._keep()
 
     def _draw(self, side: int, epoch: int) -> NDArray[np.float64]:
         """Draw the rows of a side; return their weighted sums of squared errors thereafter."""
@@ -185,11 +198,12 @@ class GibbsTrainer:
             kept[sample] = bias
         for kept, effects in zip(self._kept_effects, self._effects, strict=False):  # none, without rated_input
             kept[sample] = effects[0].effects
-        self._noise_variances.append(self._unit**2 / self._noise.precision)
-        self._user_variances += self._noise_variances[-1] / self._noise.users
-        self._kept_priors.append([self._priors[side] for side in (0, 1)])
         if self._problem.held_out is not None:
             self._predicted += self._of_held_out()
+        variance = self._unit**2 / self._noise.precision
+        self._user_variances += variance / self._noise.users
+        self._kept_priors[sample:] = [[self._priors[side] for side in (0, 1)]]
+        self._noise_variances.append(variance)  # last: their number is that of the draws kept
 
     def _of_held_out(self) -> NDArray[np.float64]:
         """Return this draw's predictions of the validation ratings, in its own unit."""
