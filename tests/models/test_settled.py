@@ -63,6 +63,41 @@ def test_settled_model_makes_the_same_bits_without_a_search(name, monkeypatch, t
         assert repr(model.settled()) == repr(model)
 
 
+class Stop(fastcf.callbacks.Callback):
+    """Ends a training before its first epoch, or after its third."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def on_train_begin(self, view: Any) -> None:
+        if self.at == 0:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, view: Any, record: dict[str, Any]) -> None:
+        if record["epoch"] == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["sgd", "labels", "als"])
+@pytest.mark.parametrize("at", [0, 3])
+def test_settled_model_after_ctrl_c_has_the_epochs_that_were_found(name, at, tmp_path):
+    whole, stopped = (clone(SEARCHED[name]) for _ in range(2))
+    whole.fit(TRAIN)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit(TRAIN, callbacks=[Stop(at)])
+    assert stopped.n_epochs_ == at
+    stopped.save(tmp_path / "model")
+    for each in (stopped, fastcf.load(tmp_path / "model")):
+        assert bits(each.settled().fit(TRAIN)) == bits(whole)
+
+
+def test_settled_model_keeps_the_best_epoch_again():
+    train, test = fastcf.data.train_test_split(TRAIN, test_size=0.3, random_state=0)
+    model = MF(4, reg=1e-3, random_state=0).fit(train, validation=test)
+    assert 0 < model.n_epochs_ < len(model.history_) - 1
+    assert bits(model.settled().fit(train, validation=test)) == bits(model)
+
+
 def test_shortened_model_is_trained_for_less_time():
     def epochs(model):
         return model.shortened().n_epochs

@@ -492,7 +492,8 @@ class MatrixFactorization(Estimator):
         if solver.samples:
             return {}
         learnt: LearntFactors = state.learnt
-        values = {"reg": learnt.reg, "n_epochs": state.n_epochs, "n_factors": learnt.n_factors}
+        n_epochs = learnt.planned_epochs or state.n_epochs
+        values = {"reg": learnt.reg, "n_epochs": n_epochs, "n_factors": learnt.n_factors}
         found: dict[str, Any] = {name: value for name, value in values.items() if isinstance(getattr(self, name), str)}
         if solver.get_params().get("rated_input") == "auto":
             found["solver"] = clone(solver).set_params(rated_input=learnt.rated_effects is not None)
@@ -629,6 +630,7 @@ class MatrixFactorization(Estimator):
         scores, learnt = state.scores.as_factors(), state.learnt
         assert scores is not None
         meta = {"global_mean": scores.global_mean, "biased": list(learnt.bias), **learnt.settled}
+        meta["planned_epochs"] = learnt.planned_epochs
         packed = Packed(factor_arrays(scores), meta)
         if learnt.rated_effects is not None:
             told = {f"rated_effects_{side}": array for side, array in learnt.rated_effects._asdict().items()}
@@ -652,7 +654,7 @@ class MatrixFactorization(Estimator):
         bias = Sides(*map(bool, meta["biased"])) if "biased" in meta else Sides.of(self.bias)
         learnt = LearntFactors(bias, **settled)
         scores = factors_from(archive, common, Sigmoid() if targets.labels else Identity())
-        learnt = replace(learnt, n_factors=scores.n_factors)
+        learnt = replace(learnt, n_factors=scores.n_factors, planned_epochs=max(int(meta.get("planned_epochs", 0)), 0))
         if "user_bias_samples" in archive.arrays:
             learnt = _with_draws(archive, common, scores, learnt)
             scores = scores.replaced(posterior=learnt.posterior)

@@ -83,7 +83,7 @@ class Plan:
             (0.0, 1.0) if self.targets.labels else ratings.rating_range,
             settled.global_mean,
             settled.item_mean,
-            replace(settled.learnt, reg=values.reg, n_factors=k),
+            replace(settled.learnt, reg=values.reg, n_factors=k, planned_epochs=values.n_epochs),
             self.seed,
             values.n_epochs,
             self.folding,

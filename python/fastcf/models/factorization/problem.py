@@ -114,6 +114,8 @@ class LearntFactors:
         Standard deviation that the biases leave in a rating of mean weight; 1 for labels.
     n_factors : int
         Length of the vectors.
+    planned_epochs : int
+        As given or searched; a training may end before, or keep an earlier epoch. 0: not known, in older files.
     rated_effects : RatedEffects, optional
         With rows around centres: what these are sums of.
     stream : Stream, optional
@@ -133,6 +135,7 @@ class LearntFactors:
     sgd_rate: float = 0.0
     sigma: float = 1.0
     n_factors: int = 0
+    planned_epochs: int = 0
     rated_effects: RatedEffects | None = None
     stream: Stream | None = None
     draws: Draws | None = None
