@@ -8,7 +8,8 @@ FOLDERs are sets of ratings. The test rows of bench_accuracy.py are left out, a 
 --dense, the dense made-up set of bench_network_defaults.py, a tenth of it held out, is one of the sets. With --once,
 members are fitted once, to nine tenths, and blends are their weights, fitted to the last tenth: less time, the same
 comparison of blends. With --made-up, made-up sets of 500 to 20,000 ratings: the test error of blends in that of the
-member that turns out to be the best, by how many parts are held out.
+member that turns out to be the best, and their processor seconds in those of the members alone, by how many parts are
+held out.
 """
 
 from __future__ import annotations
@@ -76,9 +77,7 @@ def measure(
         errors, seconds, weights = [], [], []
         for seed in range(seeds):
             model = made(one, seed)
-            started = time.process_time()
-            model.fit(train)
-            seconds.append(time.process_time() - started)
+            seconds.append(processor_seconds(model, train))
             errors.append(-model.score(*held_out))
             if one in BLENDS:
                 slopes = None if model.slopes_ is None else model.slopes_.tolist()
@@ -121,19 +120,35 @@ def sets_of(folders: list[Path], dense: bool) -> Iterator[tuple[str, fastcf.Rati
         yield "made-up, 450 k", kept, (np.column_stack([users, items]), values)
 
 
+def processor_seconds(model: Any, ratings: fastcf.Ratings) -> float:
+    """Return the processor seconds of a fit."""
+    started = time.process_time()
+    model.fit(ratings)
+    return time.process_time() - started
+
+
 def made_up(n_folds: int) -> dict[str, Any]:
-    """Return the errors of blends in that of their best member, mean and largest over draws, by number of ratings."""
+    """Return the errors of blends in that of their best member, and their time in that of the members alone.
+
+    By number of ratings; the error is the mean and the largest over draws.
+    """
     fitting._MOST_FOLDS = n_folds  # what is measured
-    members = [("bias", fastcf.BiasModel()), ("sgd", MF()), ("als", MF(solver="als")), ("bayes", MF(solver="bayes"))]
+    members = [("bias", fastcf.BiasModel()), ("bayes", MF(solver="bayes")), ("sgd", MF()), ("als", MF(solver="als"))]
     found: dict[str, Any] = {}
     for shape, seeds in SMALL.items():
-        ratios = []
+        ratios, seconds = [], np.zeros((2, 2))  # of all members, and of "bayes" and the biases
         for seed in range(seeds):
             train, test = train_test_split(make_ratings(*shape, random_state=seed), 0.3, random_state=seed)
-            blend = fastcf.Blend(members, random_state=seed).fit(train)
+            blend = fastcf.Blend(members, random_state=seed)
+            seconds[:, 0] += processor_seconds(blend, train), processor_seconds(fastcf.Blend(members[:2]), train)
+            alone = [processor_seconds(model, train) for _, model in members]
+            seconds[:, 1] += sum(alone), sum(alone[:2])
             ratios.append(blend.score(test) / max(model.score(test) for model in blend.models_.values()))
-        found[str(shape[2])] = {"mean": float(np.mean(ratios)), "largest": float(np.max(ratios)), "seeds": seeds}
-        print(f"| {n_folds} | {shape[2]:,} | {np.mean(ratios):.4f} | {np.max(ratios):.4f} |", flush=True)
+        times = dict(zip(("all", "bayes"), (seconds[:, 0] / seconds[:, 1]).tolist(), strict=True))
+        errors = {"mean": float(np.mean(ratios)), "largest": float(np.max(ratios))}
+        found[str(shape[2])] = {**errors, "times": times, "seconds": float(seconds[0, 0] / seeds), "seeds": seeds}
+        shown = f"{np.mean(ratios):.4f} | {np.max(ratios):.4f} | {times['all']:.2f} | {times['bayes']:.2f}"
+        print(f"| {n_folds} | {shape[2]:,} | {shown} |", flush=True)
     return found
 
 
@@ -149,7 +164,8 @@ def main() -> None:
     parser.add_argument("--output", default="blend", help="name of the file in bench/results")
     arguments = parser.parse_args()
     if arguments.made_up:
-        print("| parts held out at most | ratings | blend in its best member's error | largest |\n|---|---|---|---|")
+        print("| parts held out at most | ratings | error | largest | time | time of bayes and biases |")
+        print("|---|---|---|---|---|---|")
         write_json("blend_made_up", {"by_parts": {n: made_up(n) for n in (1, 5)}})
     elif arguments.folders or arguments.dense:
         print("| set | model | validation RMSE | processor seconds |\n|---|---|---|---|")

@@ -107,6 +107,9 @@ def test_shortened_model_is_trained_for_less_time():
     assert epochs(MF(solver="bayes", n_epochs=30)) == 30
     assert [epochs(fastcf.Autoencoder(n_epochs=n)) for n in (4, 20, 60)] == [4, 15, 30]
     assert repr(MF(5).shortened()) == repr(MF(5))
+    draws = [MF(solver="bayes").shortened(n_fits).n_epochs - 5 for n_fits in (1, 2, 3, 4, 5)]
+    assert draws == [40, 20, 13, 10, 10]
+    assert MF(solver=Gibbs(thin=2)).shortened(5).n_epochs == 25
 
 
 def test_settled_blend_of_fitted_members_has_them():
@@ -120,6 +123,7 @@ def test_shortened_temporal_model_holds_a_shortened_one():
     assert repr(fastcf.TemporalModel(MF(solver="bayes")).shortened()) == repr(
         fastcf.TemporalModel(MF(solver="bayes", n_epochs=45))
     )
+    assert fastcf.TemporalModel(MF(solver="bayes")).shortened(4).model.n_epochs == 15
 
 
 def test_settled_before_fit_raises():

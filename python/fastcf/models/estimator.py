@@ -293,8 +293,13 @@ class Estimator(Recommender, RegressorMixin, BaseEstimator):  # type: ignore[mis
         copied: _Own = clone(self)
         return copied.set_params(**self._found(self._fitted("settled")))
 
-    def shortened(self: _Own) -> _Own:
+    def shortened(self: _Own, n_fits: int = 1) -> _Own:
         """Return an unfitted copy whose ``fit`` takes less time and shows how good the model is; see :class:`Blend`.
+
+        Parameters
+        ----------
+        n_fits : int, default 1
+            Number of fits, to different parts of the ratings, that show it together: each may be shorter then.
 
         Returns
         -------

@@ -209,6 +209,21 @@ def test_blend_holds_out_fits_and_fits_again(ratings, monkeypatch):
     assert all(each.n_threads is None for each in blend.models_.values())
 
 
+def test_parts_of_few_ratings_share_the_draws_of_a_member(ratings, monkeypatch):
+    fits = []
+    honest = fastcf.MatrixFactorization.fit
+
+    def counted(model, X, *arguments, **options):
+        fits.append((X.nnz == ratings.nnz, model.n_epochs))
+        return honest(model, X, *arguments, **options)
+
+    monkeypatch.setattr(fastcf.MatrixFactorization, "fit", counted)
+    blend = fastcf.Blend([("bayes", mf(solver="bayes", n_epochs=50, reg="auto")), fastcf.BiasModel()], random_state=0)
+    blend.fit(ratings)
+    assert fits == [(False, 15)] * 5 + [(True, 50)]
+    assert blend.models_["bayes"].n_epochs == 50
+
+
 def test_blend_that_is_shortened_fits_its_members_once(ratings):
     blend = fastcf.Blend([mf(), fastcf.BiasModel()], random_state=0)
     assert not blend.shortened().refit

@@ -396,8 +396,13 @@ class Autoencoder(Estimator):
         )
         return self
 
-    def shortened(self) -> Autoencoder:
+    def shortened(self, n_fits: int = 1) -> Autoencoder:
         """Return an unfitted copy with half the epochs, but 15 at least (or as many as there are).
+
+        Parameters
+        ----------
+        n_fits : int, default 1
+            Without effect: after fewer epochs a network does not show how good it will be.
 
         Returns
         -------

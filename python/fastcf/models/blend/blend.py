@@ -474,8 +474,13 @@ class Blend(Estimator):
             raise ValueError(f"Blend.fit: weights of the validation ratings must not all be zero; got {n}")
         return folds
 
-    def shortened(self) -> Blend:
+    def shortened(self, n_fits: int = 1) -> Blend:
         """Return an unfitted copy whose members are fitted once.
+
+        Parameters
+        ----------
+        n_fits : int, default 1
+            Without effect: weights need whole fits.
 
         Returns
         -------

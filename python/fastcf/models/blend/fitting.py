@@ -106,7 +106,7 @@ class MemberFits:
             training = FIRST if n == 0 else f"{FIRST}-{n + 1}"
             models = self.members if n == 0 else {member.name: member.model.settled() for member in fitted[0]}
             if self.again:
-                models = {name: model.shortened() for name, model in models.items()}
+                models = {name: model.shortened(len(folds)) for name, model in models.items()}
             fitted.append([self._fitted(name, model, fold.train, training) for name, model in models.items()])
         return fitted
 

@@ -476,8 +476,13 @@ class MatrixFactorization(Estimator):
         verbose = int(self.verbose)
         return Hyperparameters(*kept.settled("hyperparameters", lambda: searched(ratings, plan, first, free, verbose)))
 
-    def shortened(self) -> MatrixFactorization:
-        """Return an unfitted copy: of ``solver="bayes"`` one that keeps 40 draws, of other solvers the plain copy.
+    def shortened(self, n_fits: int = 1) -> MatrixFactorization:
+        """Return an unfitted copy: of ``solver="bayes"`` one that keeps fewer draws, of other solvers the plain copy.
+
+        Parameters
+        ----------
+        n_fits : int, default 1
+            Number of fits to parts of the ratings; together they keep 40 draws, each at least 10.
 
         Returns
         -------
@@ -485,7 +490,7 @@ class MatrixFactorization(Estimator):
         """
         solver = as_solver(self.solver, self._caller)
         shorter: MatrixFactorization = clone(self)
-        return shorter.set_params(n_epochs=solver.first_look(self.n_epochs))
+        return shorter.set_params(n_epochs=solver.first_look(self.n_epochs, n_fits))
 
     def _found(self, state: State) -> dict[str, Any]:
         solver = as_solver(self.solver, self._caller)

@@ -235,15 +235,20 @@ class TemporalModel(Estimator):
         model._take_parameters(self.model)
         self._swap(state.replaced(learnt=replace(learnt, model=model)))
 
-    def shortened(self) -> TemporalModel:
+    def shortened(self, n_fits: int = 1) -> TemporalModel:
         """Return an unfitted copy with the shortened model inside.
+
+        Parameters
+        ----------
+        n_fits : int, default 1
+            As for the model inside.
 
         Returns
         -------
         TemporalModel
         """
         shorter: TemporalModel = clone(self)
-        return shorter.set_params(model=self.model.shortened())
+        return shorter.set_params(model=self.model.shortened(n_fits))
 
     @staticmethod
     def _state_of(
