@@ -1,21 +1,25 @@
 """Errors of factorisations by default on made-up ratings, over the noise of these.
 
-    python bench/bench_made_up.py [--solvers sgd als minibatch gd bayes] [--seeds 1]
+    python bench/bench_made_up.py [--models sgd als minibatch gd bayes autoencoder] [--seeds 1] [--most 100000]
 
 Continuous ratings of known rank and noise; a tenth is held out. A figure of 1 would be the truth itself, known without
 error. Beside the sets stands how many training ratings there are per parameter of the true model: those with fewer than
-about three cannot be learnt well by any model. BiasModel shows what is to be gained.
+about three cannot be learnt well by any model. BiasModel shows what is to be gained. With ``--most`` only sets of so
+many ratings at most are measured, and the results are written to made_up_MOST.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 
 import fastcf
 from common import write_json
+
+SOLVERS = ("sgd", "als", "minibatch", "gd", "bayes")
 
 # Users, items, ratings per user, noise, factors.
 SHAPES = [
@@ -43,28 +47,37 @@ def data(shape: tuple[int, int, int, float, int], seed: int) -> tuple[fastcf.Rat
     return fastcf.data.train_test_split(ratings, random_state=seed)
 
 
+def model_of(name: str, seed: int) -> Any:
+    """Return a model by its defaults."""
+    if name == "biases":
+        return fastcf.BiasModel()
+    if name == "autoencoder":
+        return fastcf.Autoencoder(random_state=seed)
+    return fastcf.MatrixFactorization(solver=name, random_state=seed)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--solvers", nargs="+", default=["sgd", "als", "minibatch", "gd"])
+    parser.add_argument("--models", nargs="+", default=[*SOLVERS, "autoencoder"], choices=[*SOLVERS, "autoencoder"])
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--most", type=int, help="ratings of a set; by default all sets")
     arguments = parser.parse_args()
-    names = ["biases", *arguments.solvers]
+    names = ["biases", *arguments.models]
+    file = "made_up" if arguments.most is None else f"made_up_{arguments.most}"
     print("| users × items, ratings each, noise, rank | ratings per parameter | " + " | ".join(names) + " |")
     print("|---|---|" + "---|" * len(names))
     results = []
     for shape in SHAPES:
         n_users, n_items, each, noise, rank = shape
+        if arguments.most is not None and n_users * each > arguments.most:
+            continue
         per_parameter = 0.9 * n_users * each / ((n_users + n_items) * (rank + 1))
         found: dict[str, dict[str, float]] = {}
         for name in names:
             errors, started = [], time.perf_counter()
             for seed in range(arguments.seeds):
                 train, test = data(shape, seed)
-                biases = name == "biases"
-                model = (
-                    fastcf.BiasModel() if biases else fastcf.MatrixFactorization(solver=name, random_state=seed)
-                ).fit(train)
-                errors.append(-model.score(test) / noise)
+                errors.append(-model_of(name, seed).fit(train).score(test) / noise)
             found[name] = {
                 "over_noise": float(np.sqrt(np.mean(np.square(errors)))),
                 "seconds": (time.perf_counter() - started) / arguments.seeds,
@@ -73,7 +86,7 @@ def main() -> None:
         shown = (f"{of['over_noise']:.2f} ({of['seconds']:.1f} s)" for of in found.values())
         label = f"{n_users:,} × {n_items:,}, {each}, {noise}, {rank}"
         print(f"| {label} | {per_parameter:.1f} | " + " | ".join(shown) + " |", flush=True)
-        write_json("made_up", {"seeds": arguments.seeds, "results": results})  # of a run that is stopped, what it has
+        write_json(file, {"seeds": arguments.seeds, "results": results})  # of a run that is stopped, what it has
 
 
 if __name__ == "__main__":

@@ -168,10 +168,11 @@ def test_autoencoder_damaged_file_is_a_data_error(archive, tmp_path, damage):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_autoencoder_interrupted_keeps_what_was_learnt(ratings, name):
     constant = fastcf.optimizers.Adam(schedule="constant")
-    model = model_of(name, n_epochs=50, optimizer=constant)
+    given = {"reg": 400.0, "optimizer": constant, **OPTIONS[name]}
+    model = model_of(name, n_epochs=50, **given)
     fit_interrupted(model, ratings, epoch=3)
     assert (len(model.history_), model.n_epochs_) == (4, 3)
-    whole = model_of(name, n_epochs=3, optimizer=constant).fit(ratings)
+    whole = model_of(name, n_epochs=3, **given).fit(ratings)
     np.testing.assert_array_equal(model.predict_matrix(), whole.predict_matrix())
     assert model.recommend("u01", 3, exclude_seen=False).items.shape == (3,)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,15 +30,16 @@ from fastcf.errors import DataError
 from fastcf.models.autoencoder.costs import Multinomial, as_cost
 from fastcf.models.autoencoder.encoder import Network, NetworkFolding
 from fastcf.models.autoencoder.network import INITS, Architecture, Parameters
+from fastcf.models.autoencoder.penalty import searched_penalty
 from fastcf.models.autoencoder.problem import NetworkProblem, network_objective
 from fastcf.models.autoencoder.rows import (
     BOUNDED,
     Scale,
-    TrainingRows,
     choice_scale,
     dropout_of_rows,
     fit_label_scale,
     fit_scale,
+    rows_per_step,
     rows_to_train_on,
 )
 from fastcf.models.autoencoder.trainer import NetworkTrainer
@@ -52,6 +53,7 @@ from fastcf.scores.stored import factor_arrays, factors_from
 from fastcf.scores.targets import COSTS
 from fastcf.serialization import Archive, register
 from fastcf.training.callbacks import Callback
+from fastcf.training.checkpoint import Checkpoint
 from fastcf.training.gradient_check import Objective, compare_gradients
 from fastcf.training.optimizers import OPTIMIZERS, Optimizer, as_optimizer
 from fastcf.training.validation import Metric
@@ -63,7 +65,7 @@ _REG, _LABEL_REG, _CHOICE_REG = 400.0, 250.0, 1.0
 _RATED_INPUT, _CHOSEN_INPUT = 30.0, 0.0
 _INPUT_DROPOUT = 0.5  # of labels and choices
 _FIRST_EPOCHS = 15  # at least, of a training that is to show how good it will be
-_FEWEST_ROWS, _FEWEST_USERS, _MOST_ROWS, _STEPS_PER_EPOCH = 128, 64, 1024, 64
+_FEWEST_ROWS, _FEWEST_USERS = 128, 64  # of a batch
 _NUMBERS = {  # of a network, in files
     "mean_rating": float,
     "reg": float,
@@ -145,10 +147,11 @@ class Autoencoder(Estimator):
         nonlinear outputs "global" or None.
     reg : float or "auto", default "auto"
         λ, at least 0, in ratings: the penalty of the weights, and with ``normalize="bias"`` of the output biases, which
-        then refine the fitted biases. "auto" is 400, 250 with the logistic cost, 1 with the multinomial
-        one. Rows of weights of users and items
-        that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the others each rating
-        has a share of the penalty.
+        then refine the fitted biases. "auto" is searched on held-out ratings, by factors of 2, from 400 (250 with the
+        logistic cost) as long as their error falls by more than chance has it; ``reg_`` holds what was found. It stays
+        at that with fewer than 50 ratings and more than 2 million; with the multinomial cost it is 1. Rows of weights
+        of users and items that are not in a batch shrink too, exactly, under "gd", "momentum" and "nesterov"; under the
+        others each rating has a share of the penalty.
     optimizer : str or Optimizer, default "adam"
         A name or an object of :mod:`fastcf.optimizers`, which has the step size and its schedule as parameters:
         ``Adam(learning_rate=0.01)``. The learning rate "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta,
@@ -382,7 +385,8 @@ class Autoencoder(Estimator):
         if watched.of_trainer is not None:
             held_out = targets.of_ratings(watched.of_trainer, f"{caller}: validation")
         seed = kept.seed(self.random_state)
-        problem = self._problem(ratings, held_out, backend, seed)
+        reg = self._penalty(ratings, backend, seed, kept)
+        problem = self._problem(ratings, held_out, backend, seed, reg)
         if check_gradients:
             compare_gradients(network_objective(problem), max_coordinates=20).require(caller)
         self._train(
@@ -496,7 +500,20 @@ class Autoencoder(Estimator):
         rated_input = _rated_input(self.cost) if isinstance(self.rated_input, str) else self.rated_input
         return Architecture(layers, self.activation, self.output_activation, bool(self.tied), float(rated_input))
 
-    def _problem(self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int) -> NetworkProblem:
+    def _penalty(self, ratings: Ratings, backend: Backend, seed: int, kept: Checkpoint) -> float | None:
+        """Return the penalty that held-out ratings or labels choose; None: that of ``_problem``."""
+        if not isinstance(self.reg, str) or as_cost(self.cost) is not None:
+            return None
+        problem_of = partial(self._problem, validation=None, backend=backend, seed=seed)
+        found = kept.settled("reg", lambda: searched_penalty(ratings, problem_of, self._caller, int(self.verbose)))
+        return float(found)
+
+    def _found(self, state: State) -> dict[str, Any]:
+        return {"reg": state.learnt.reg} if isinstance(self.reg, str) and not state.targets.choices else {}
+
+    def _problem(
+        self, ratings: Ratings, validation: Ratings | None, backend: Backend, seed: int, reg: float | None = None
+    ) -> NetworkProblem:
         orientation, bounded, choices = self._orientation, self.output_activation in BOUNDED, as_cost(self.cost)
         if choices is not None:
             scale, auto = choice_scale(ratings.n_users, ratings.n_items), _CHOICE_REG
@@ -509,6 +526,8 @@ class Autoencoder(Estimator):
         n_rows = ratings.n_users if orientation == "user" else ratings.n_items
         fewest = _FEWEST_ROWS if choices is None else _FEWEST_USERS
         optimizer = as_optimizer(self.optimizer, self._caller)
+        default = None if self.cost == "squared" else _INPUT_DROPOUT
+        dropped = default if isinstance(self.input_dropout, str) else float(self.input_dropout)
         return NetworkProblem(
             ratings,
             validation,
@@ -518,14 +537,14 @@ class Autoencoder(Estimator):
             scale,
             dropout=self.dropout,
             alpha_dropout=self.alpha_dropout,
-            input_dropout=self._dropped(rows_to_train_on(ratings, orientation)),
+            input_dropout=dropout_of_rows(rows_to_train_on(ratings, orientation), dropped),
             dense_refeeding=self.dense_refeeding,
             rated_output=self._without_centres is None if self.rated_output == "auto" else bool(self.rated_output),
-            reg=auto if isinstance(self.reg, str) else float(self.reg),
+            reg=reg if reg is not None else auto if isinstance(self.reg, str) else float(self.reg),
             penalised_bias=self.normalize == "bias" and not bounded and choices is None,
             optimizer=optimizer,
             learning_rate=optimizer.first_rate(_RATES),
-            batch_size=_batch_size(n_rows, fewest) if isinstance(self.batch_size, str) else int(self.batch_size),
+            batch_size=rows_per_step(n_rows, fewest) if isinstance(self.batch_size, str) else int(self.batch_size),
             n_epochs=self.n_epochs,
             init=self.init,
             seed=seed,
@@ -533,16 +552,6 @@ class Autoencoder(Estimator):
             n_threads=self._threads,
             n_negatives=0 if choices is None else choices.sampled(ratings.n_items),
         )
-
-    def _dropped(self, rows: TrainingRows) -> NDArray[np.float32]:
-        """Return what share of the inputs of each row is dropped."""
-        if not isinstance(self.input_dropout, str):
-            share = float(self.input_dropout)
-        elif self.cost == "squared":
-            return dropout_of_rows(rows)
-        else:
-            share = _INPUT_DROPOUT
-        return np.full(rows.csr[0].size - 1, share, np.float32)
 
     # -------------------------------------------------------------------------------------------------------
     # Rows
@@ -701,8 +710,3 @@ def _orientation(cost: Any) -> str:
 def _rated_input(cost: Any) -> float:
     """Return the size of the second input of ``rated_input="auto"``."""
     return _RATED_INPUT if as_cost(cost) is None else _CHOSEN_INPUT
-
-
-def _batch_size(n_rows: int, fewest: int) -> int:
-    """Return how many rows a step takes with ``batch_size="auto"``."""
-    return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), fewest), _MOST_ROWS)

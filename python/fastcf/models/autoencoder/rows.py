@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ __all__ = [
     "dropout_of_rows",
     "fit_label_scale",
     "fit_scale",
+    "rows_per_step",
     "rows_to_train_on",
 ]
 
@@ -34,6 +36,7 @@ BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 _LEAST_REG = 1.0  # of the log-odds of a row: equal labels would make them infinite
 _HALF_KEPT = 30  # inputs of a row, up to which half of them are dropped
+_MOST_ROWS, _STEPS_PER_EPOCH = 1024, 64  # of a batch, and batches
 _ROUNDING = 1e-6  # of float32, by which residuals of offsets that explain all ratings differ from 0
 _RATED_COLUMN = 30  # ratings of a column, on average, from which its weights are well determined
 
@@ -141,16 +144,23 @@ def rows_to_train_on(ratings: Ratings, orientation: str) -> TrainingRows:
     return TrainingRows((view.indptr, view.indices, view.values), weights, ratings.n_users)
 
 
-def dropout_of_rows(rows: TrainingRows) -> Floats:
-    """Return what share of the inputs of each row is dropped by default.
+def dropout_of_rows(rows: TrainingRows, share: float | None) -> Floats:
+    """Return what share of the inputs of each row is dropped: the same of all, or by the number of its ratings.
 
-    Of n inputs ``n / 2 · min(1, √(n₀ / n))`` are kept in expectation: half up to n₀, from there on a number that
+    Then of n inputs ``n / 2 · min(1, √(n₀ / n))`` are kept in expectation: half up to n₀, from there on a number that
     grows with √n. n₀ is 30, times the square of 30 over the mean number of a column's ratings where that is less: the
     weights of few ratings are noisy, and so are sums of few of them.
     """
+    if share is not None:
+        return np.full(rows.csr[0].size - 1, share, np.float32)
     counts = np.maximum(np.diff(rows.csr[0]), 1).astype(np.float64)
     half_kept = _HALF_KEPT * max(1.0, _RATED_COLUMN * rows.n_columns / max(rows.csr[1].size, 1)) ** 2
     return (1 - 0.5 * np.sqrt(np.minimum(1, half_kept / counts))).astype(np.float32)
+
+
+def rows_per_step(n_rows: int, fewest: int) -> int:
+    """Return how many rows a step takes with ``batch_size="auto"``, ``fewest`` at least."""
+    return min(max(1 << int(math.log2(max(n_rows // _STEPS_PER_EPOCH, 1))), fewest), _MOST_ROWS)
 
 
 def fit_scale(
