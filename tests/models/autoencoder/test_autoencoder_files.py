@@ -168,7 +168,7 @@ def test_autoencoder_damaged_file_is_a_data_error(archive, tmp_path, damage):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_autoencoder_interrupted_keeps_what_was_learnt(ratings, name):
     constant = fastcf.optimizers.Adam(schedule="constant")
-    given = {"reg": 400.0, "optimizer": constant, **OPTIONS[name]}
+    given = {"reg": 400.0, **OPTIONS[name], "optimizer": constant}
     model = model_of(name, n_epochs=50, **given)
     fit_interrupted(model, ratings, epoch=3)
     assert (len(model.history_), model.n_epochs_) == (4, 3)

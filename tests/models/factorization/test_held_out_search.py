@@ -260,3 +260,25 @@ def test_search_shows_its_trainings(monkeypatch, capsys, verbose):
     assert all(line.startswith("MatrixFactorization, settling reg: reg ") for line in lines)
     assert ("MatrixFactorization, settling reg: 30training" in shown) == (verbose == 1)
     assert (shown == "") == (verbose != 1)
+
+
+# Five films by four people, of which 15 ratings are known: the table by which courses explain factors.
+_NONE = np.nan
+COURSE = np.array(
+    [[5, 5, 0, 0], [5, _NONE, _NONE, 0], [_NONE, 4, 0, _NONE], [0, 0, 5, 4], [0, 0, 5, _NONE]], dtype=np.float32
+)
+
+
+def course():
+    films, people = np.nonzero(~np.isnan(COURSE))
+    return fastcf.Ratings.from_coo(people, films, COURSE[films, people])
+
+
+@pytest.mark.parametrize("solver", ["sgd", "als", "minibatch", "gd"])
+def test_table_of_fifteen_ratings_is_learnt_by_default_and_fitted_by_a_small_penalty(solver):
+    table = course()
+    assert -fastcf.MatrixFactorization(solver=solver, random_state=0).fit(table).score(table) < 0.5
+    close = fastcf.MatrixFactorization(2, solver=solver, reg=0.001, n_epochs=1_000, random_state=0).fit(table)
+    assert -close.score(table) < 0.02
+    assert close.predict([[0, 2]])[0] > 3  # romance for one who likes romance
+    assert close.predict([[3, 2]])[0] < 2
