@@ -24,7 +24,7 @@ import numpy as np
 
 import fastcf
 from bench_accuracy import pairs
-from bench_gibbs_told import validation_split
+from bench_gibbs_options import validation_split
 from bench_network_defaults import chosen_by_taste
 from common import write_json
 from fastcf.data import make_ratings, read_log, train_test_split

@@ -19,7 +19,7 @@ import numpy as np
 
 import fastcf
 from bench_accuracy import pairs, threshold_of
-from bench_gibbs_told import validation_split
+from bench_gibbs_options import validation_split
 from common import write_json
 from fastcf.data import read_log
 from fastcf.solvers import ALS, SGD

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import fastcf
-from bench_gibbs_told import validation_split
+from bench_gibbs_options import validation_split
 from common import write_json
 from fastcf.data import RatingLog, read_log
 from fastcf.solvers import Gibbs

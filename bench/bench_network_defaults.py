@@ -29,7 +29,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "dropout by row, λ 500": {"reg": 500.0, "rated_output": False},
     "dropout 0.5, λ 400": {"input_dropout": 0.5, "rated_output": False},
     "dropout by row, λ 400": {"rated_output": False},
-    "not told who rated what": {"rated_input": 0.0, "rated_output": False},
+    "without which ratings there are": {"rated_input": 0.0, "rated_output": False},
     "dropout 0.8, λ 800": {"input_dropout": 0.8, "reg": 800.0, "rated_output": False},
     "centres": {},
     "by user": {"orientation": "user", "rated_output": False},

@@ -24,13 +24,13 @@ THRESHOLD = "the threshold of the set"
 class Way:
     """A model and what it learns from.
 
-    ``name`` is a class of fastcf; ``told``: whether it gets the low ratings as well as the choices. Parameters that are
+    ``name`` is a class of fastcf; ``low_ratings``: whether it gets the low ratings, too. Parameters that are
     ``THRESHOLD`` get the set's; ``members`` are what a blend is made of; ``known_only``: it cannot compute new users,
     so that T1 is not for it.
     """
 
     name: str
-    told: bool = False
+    low_ratings: bool = False
     parameters: tuple[tuple[str, Any], ...] = ()
     members: tuple[Way, ...] = ()
     known_only: bool = False
@@ -46,15 +46,17 @@ class Way:
 
     def __call__(self, task: Task, seed: int) -> Lists:
         """Fit the model; return what makes lists."""
-        model = self.build(task.threshold, seed).fit(task.told if self.told else task.train)
-        return lambda exam: model.recommend(exam.users, task.length, history=exam.told if self.told else exam.history)
+        model = self.build(task.threshold, seed).fit(task.rated if self.low_ratings else task.train)
+        return lambda exam: model.recommend(
+            exam.users, task.length, history=exam.rated if self.low_ratings else exam.history
+        )
 
 
 def way(
-    name: str, *, told: bool = False, members: tuple[Way, ...] = (), known_only: bool = False, **parameters: Any
+    name: str, *, low_ratings: bool = False, members: tuple[Way, ...] = (), known_only: bool = False, **parameters: Any
 ) -> Way:
     """Return a model of choices, or of all ratings."""
-    return Way(name, told, tuple(parameters.items()), members, known_only)
+    return Way(name, low_ratings, tuple(parameters.items()), members, known_only)
 
 
 def lists_of_scores(
@@ -110,16 +112,18 @@ def perfect(truth: Truth) -> Callable[[Task, int], Lists]:
 
 
 LINEAR, IMPLICIT = way("LinearAutoencoder"), way("ImplicitFactorization")
-TOLD = way("LinearAutoencoder", told=True, threshold=THRESHOLD)
-IMPLICIT_TOLD = way("ImplicitFactorization", told=True, threshold=THRESHOLD)
+LINEAR_WITH_LOW = way("LinearAutoencoder", low_ratings=True, threshold=THRESHOLD)
+IMPLICIT_WITH_LOW = way("ImplicitFactorization", low_ratings=True, threshold=THRESHOLD)
 
 # Entries whose classes or parameters this version lacks are left out.
 MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "Popular": popular,
-    "MatrixFactorization": way("MatrixFactorization", told=True),
-    "Autoencoder of labels": way("Autoencoder", told=True, cost="logistic", threshold=THRESHOLD, known_only=True),
+    "MatrixFactorization": way("MatrixFactorization", low_ratings=True),
+    "Autoencoder of labels": way(
+        "Autoencoder", low_ratings=True, cost="logistic", threshold=THRESHOLD, known_only=True
+    ),
     "Autoencoder of labels, by user": way(
-        "Autoencoder", told=True, cost="logistic", threshold=THRESHOLD, orientation="user"
+        "Autoencoder", low_ratings=True, cost="logistic", threshold=THRESHOLD, orientation="user"
     ),
     "Autoencoder of choices": way("Autoencoder", cost="multinomial"),
     "ItemNeighbours": way("ItemNeighbours"),
@@ -130,11 +134,13 @@ MODELS: dict[str, Callable[[Task, int], Lists]] = {
     "LinearAutoencoder": LINEAR,
     "LinearAutoencoder, 200 neighbours": way("LinearAutoencoder", neighbours=200),
     "Blend of LinearAutoencoder and ImplicitFactorization": way("Blend", members=(LINEAR, IMPLICIT), metric="ndcg@10"),
-    "LinearAutoencoder told of low ratings": TOLD,
-    "Blend of both, told of low ratings": way(
-        "Blend", told=True, members=(TOLD, IMPLICIT_TOLD), metric="ndcg@10", threshold=THRESHOLD
+    "LinearAutoencoder with low ratings": LINEAR_WITH_LOW,
+    "Blend of both, with low ratings": way(
+        "Blend", low_ratings=True, members=(LINEAR_WITH_LOW, IMPLICIT_WITH_LOW), metric="ndcg@10", threshold=THRESHOLD
     ),
-    "LinearAutoencoder told, 200 neighbours": way("LinearAutoencoder", told=True, threshold=THRESHOLD, neighbours=200),
+    "LinearAutoencoder with low ratings, 200 neighbours": way(
+        "LinearAutoencoder", low_ratings=True, threshold=THRESHOLD, neighbours=200
+    ),
 }
 
 

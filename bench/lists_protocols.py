@@ -1,6 +1,6 @@
 """The two protocols by which lists are compared: new users (T1) and known users (T2).
 
-Choices are the ratings of at least 4 of 5, or 8 of 10. The others are "low" ratings, which some models are told of.
+Choices are the ratings of at least 4 of 5, or 8 of 10. The others are "low" ratings, which some models get, too.
 
 T1, as D. Liang et al. ("Variational autoencoders for collaborative filtering", WWW 2018) have it: users with five
 choices or more are cut 80/10/10 at random. Models learn from the first part. Users of the other two show 80 % of their
@@ -35,23 +35,23 @@ PROTOCOLS = {"T1": (100, 20, "capped_recall"), "T2": (10, 10, "recall")}
 class Exam:
     """Users whose lists are measured.
 
-    ``users`` are ids, ascending. ``history`` and ``told`` (with low ratings) have a row for each of them in T1, over
-    the items of ``Task.train`` and ``Task.told``; None in T2, where models know the users.
+    ``users`` are ids, ascending. ``history`` and ``rated`` (with low ratings) have a row for each of them in T1, over
+    the items of ``Task.train`` and ``Task.rated``; None in T2, where models know the users.
     """
 
     users: np.ndarray
     held_out: Ratings
     history: Ratings | None
-    told: Ratings | None
+    rated: Ratings | None
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One split of a set: ``train`` has choices, ``told`` low ratings as well; neither has empty rows or columns."""
+    """One split of a set: ``train`` has choices, ``rated`` low ratings as well; neither has empty rows or columns."""
 
     protocol: str
     train: Ratings
-    told: Ratings
+    rated: Ratings
     threshold: float
     validation: Exam
     test: Exam
@@ -90,7 +90,7 @@ def _new_users(choices: Ratings, low: Ratings, threshold: float, rng: np.random.
     rest, *test = split_users(choices, 0.1, rng, shown=0.8)
     rest, *validation = split_users(rest, 1 / 9, rng, shown=0.8)
     train = _part(rest)
-    told = _part(rest, low.take((rest.user_counts() > 0)[low.row_of_entry()]))
+    rated = _part(rest, low.take((rest.user_counts() > 0)[low.row_of_entry()]))
 
     def exam(shown: Ratings, held_out: Ratings) -> Exam:
         held_out = held_out.take(rest.item_counts()[held_out.indices] > 0)
@@ -99,10 +99,10 @@ def _new_users(choices: Ratings, low: Ratings, threshold: float, rng: np.random.
             users,
             held_out,
             _part(shown, users=users, items=train.items),
-            _part(shown, low, users=users, items=told.items),
+            _part(shown, low, users=users, items=rated.items),
         )
 
-    return Task("T1", train, told, threshold, exam(*validation), exam(*test))
+    return Task("T1", train, rated, threshold, exam(*validation), exam(*test))
 
 
 def _known_users(choices: Ratings, low: Ratings, threshold: float, rng: np.random.Generator) -> Task:

@@ -192,7 +192,8 @@ void solve_exactly(const Problem& problem, const Prior& prior, const Shape& shap
     FASTCF_LAUNCH(exact_kernel, rows, shape.threads, bytes, problem, prior, shape, plan.parts.piece);
 }
 
-void leave(const Problem& problem, const Plan& plan, std::int64_t rows, bool targets, float sign, float* residuals) {
+void update_residuals(const Problem& problem, const Plan& plan, std::int64_t rows, bool targets, float sign,
+                      float* residuals) {
     FASTCF_LAUNCH(residual_kernel, plan.n_long, kMostThreads, 0, problem, plan.parts, true, targets, sign, residuals);
     FASTCF_LAUNCH(residual_kernel, rows, kRowThreads, 0, problem, plan.parts, false, targets, sign, residuals);
 }
@@ -258,7 +259,8 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
     known.column_share = 1.0f / static_cast<float>(std::max<std::int64_t>(ratings.cols, 1));
     const bool blocks = !method.residuals.empty();
     if (blocks) {  // they are the targets
-        als::leave(rows, plan, factors.rows, method.only_errors, method.only_errors ? -1.0f : 1.0f, residuals.data());
+        als::update_residuals(rows, plan, factors.rows, method.only_errors, method.only_errors ? -1.0f : 1.0f,
+                              residuals.data());
         rows.values = residuals.data();
         rows.row_offset = rows.column_offset = nullptr;
         rows.offset = 0.0f;
@@ -270,7 +272,7 @@ void als_update(const AlsProblem& problem, const AlsPrior& prior, const AlsMetho
         if (blocks && method.only_errors) measured.k = measured.d = 0;  // residuals are what is left already
         als::sum_errors(measured, plan, factors.rows, squared_errors.data());
     }
-    if (blocks && !method.only_errors) als::leave(rows, plan, factors.rows, false, -1.0f, residuals.data());
+    if (blocks && !method.only_errors) als::update_residuals(rows, plan, factors.rows, false, -1.0f, residuals.data());
     out.finish();
     out_bias.finish();
     squared_errors.finish();

@@ -65,7 +65,7 @@ void Fiber::resume() {
     fastcf_switch_stack(&outside_, inside_);
 }
 
-void Fiber::leave() {
+void Fiber::suspend() {
     fastcf_switch_stack(&inside_, outside_);
 }
 
@@ -77,11 +77,11 @@ namespace fastcf::emu {
 namespace {
 
 void enter(unsigned function_low, unsigned function_high, unsigned argument_low, unsigned argument_high) {
-    const auto join = [](unsigned low, unsigned high) {
+    const auto pointer_of = [](unsigned low, unsigned high) {
         return static_cast<std::uintptr_t>(low) | static_cast<std::uintptr_t>(std::uint64_t{high} << 32);
     };
-    reinterpret_cast<void (*)(void*)>(join(function_low, function_high))(
-        reinterpret_cast<void*>(join(argument_low, argument_high)));
+    reinterpret_cast<void (*)(void*)>(pointer_of(function_low, function_high))(
+        reinterpret_cast<void*>(pointer_of(argument_low, argument_high)));
 }
 
 }  // namespace
@@ -102,7 +102,7 @@ void Fiber::resume() {
     swapcontext(&outside_, &inside_);
 }
 
-void Fiber::leave() {
+void Fiber::suspend() {
     swapcontext(&inside_, &outside_);
 }
 

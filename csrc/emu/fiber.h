@@ -12,14 +12,14 @@ namespace fastcf::emu {
 
 inline constexpr std::size_t kStackBytes = 128 << 10;
 
-// A function that can be left in the middle and gone on with. `start` must be followed by `resume` until the function
-// has called `leave` for the last time; it must never return. Exceptions must not leave it.
+// A function that can be suspended in the middle and resumed. `start` must be followed by `resume` until the function
+// has called `suspend` for the last time; it must never return. Exceptions must not leave it.
 class Fiber {
   public:
     Fiber();
     void start(void (*function)(void*), void* argument);
-    void resume();  // from outside
-    void leave();   // from inside
+    void resume();   // from outside
+    void suspend();  // from inside
 
   private:
     std::unique_ptr<unsigned char[]> stack_;  // left uninitialised

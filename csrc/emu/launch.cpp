@@ -82,7 +82,7 @@ void fiber_main(void*) {
             if (!block.error) block.error = std::current_exception();
         }
         current_thread().state = State::done;
-        current_thread().fiber.leave();
+        current_thread().fiber.suspend();
     }
 }
 
@@ -90,7 +90,7 @@ void stop(State state, const char* file, int line) {
     Thread& thread = current_thread();
     thread.state = state;
     thread.site = {file, line};
-    thread.fiber.leave();
+    thread.fiber.suspend();
 }
 
 [[noreturn]] void divergence(int first, int last, const char* what) {

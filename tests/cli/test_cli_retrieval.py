@@ -86,12 +86,12 @@ def test_info_shows_metadata_of_models(folder: Path, tmp_path: Path) -> None:
 
 
 def test_commands_store_metadata_in_the_files_that_they_write(folder: Path, tmp_path: Path) -> None:
-    told = ["--metadata", "data=made up", "--metadata", 'split={"seed": 3}', "--metadata", "empty="]
+    metadata = ["--metadata", "data=made up", "--metadata", 'split={"seed": 3}', "--metadata", "empty="]
     wanted = {"data": "made up", "split": {"seed": 3}, "empty": ""}
-    run("train", folder, "-o", tmp_path / "train", "--for", "ratings", "--model", "bias", *told)
-    run("train", folder, "-o", tmp_path / "lists", "--model", "popular", "--threshold", 4, *told)
-    run("convert", folder, "-o", tmp_path / "convert", *told)
-    search = ["search", folder, "--for", "ratings", "--model", "bias", "--param", "user_reg=1,2", *told]
+    run("train", folder, "-o", tmp_path / "train", "--for", "ratings", "--model", "bias", *metadata)
+    run("train", folder, "-o", tmp_path / "lists", "--model", "popular", "--threshold", 4, *metadata)
+    run("convert", folder, "-o", tmp_path / "convert", *metadata)
+    search = ["search", folder, "--for", "ratings", "--model", "bias", "--param", "user_reg=1,2", *metadata]
     run(*search, "-o", tmp_path / "search")
     for name in ("train", "lists", "convert", "search"):
         assert fastcf.read_metadata(tmp_path / name) == wanted

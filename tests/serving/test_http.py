@@ -230,8 +230,8 @@ def test_related_items_are_looked_up_where_a_table_has_them(tmp_path: Path, monk
 
     for neighbours in (np.int64(6), table, NeighbourTable.of(model, 6)):
         with served(model, tmp_path, neighbours=neighbours) as client:
-            told = client.get("/model").json()
-            assert list(told["files"]) == ["titles", "neighbours"][: 1 + (neighbours is table)]
+            answer = client.get("/model").json()
+            assert list(answer["files"]) == ["titles", "neighbours"][: 1 + (neighbours is table)]
             assert first(client, 9) == (wanted.ids.tolist(), pytest.approx(wanted.scores.tolist()))
             dot = model.similar_items(3, 4, metric="dot", exclude=[1])
             assert first(client, 4, metric="dot", exclude=[1])[0] == dot.ids.tolist()
@@ -328,14 +328,14 @@ def test_answers_name_the_version_of_the_file(each: tuple[Any, TestClient]) -> N
 
 
 def test_model_says_what_is_served(client: TestClient) -> None:
-    told = client.get("/model").json()
-    assert [told[name] for name in ("model", "n_users", "n_items", "titles")] == [
+    answer = client.get("/model").json()
+    assert [answer[name] for name in ("model", "n_users", "n_items", "titles")] == [
         "MatrixFactorization", N_USERS, N_ITEMS, True,
     ]  # fmt: skip
-    assert told["limits"] == {"n": 20, "batch": 5, "body": 2000}
-    assert told["metadata"] == {"trained on": "made-up ratings"}
+    assert answer["limits"] == {"n": 20, "batch": 5, "body": 2000}
+    assert answer["metadata"] == {"trained on": "made-up ratings"}
     low, high = MODELS["ratings"].rating_range_
-    assert told["scale"] == {"kind": "ratings", "low": low, "high": high, "step": 0.5, "liked": high, "disliked": low}
+    assert answer["scale"] == {"kind": "ratings", "low": low, "high": high, "step": 0.5, "liked": high, "disliked": low}
 
 
 def test_a_scale_is_that_of_the_model(each: tuple[Any, TestClient]) -> None:

@@ -52,8 +52,8 @@ def tower_network(state: State) -> Network:
             if features[1] is not None:
                 n = learnt.towers[1].inputs.n_features
                 weights = v["popularity_weights"]
-                told = features[1] @ a.part(weights, 0, n) + a.part(weights, n, n + 1)
-                known = a.where(a.column(a.negative(items)), told, known)
+                by_features = features[1] @ a.part(weights, 0, n) + a.part(weights, n, n + 1)
+                known = a.where(a.column(a.negative(items)), by_features, known)
             score = score + known
         return a.flat(score)
 
@@ -68,8 +68,8 @@ def _vectors(a: Arrays, v: Values, learnt: LearntTowers, side: int, rows: Any, f
     n, own = inputs.n_features, a.rows_of(v[f"{name}_own"], rows)
     x = None if features is None else features @ a.part(first, 0, n)
     if inputs.n_ids:
-        told = a.rows_of(a.with_zeros(a.part(first, n, n + inputs.n_ids)), own)
-        x = told if x is None else x + told
+        by_id = a.rows_of(a.with_zeros(a.part(first, n, n + inputs.n_ids)), own)
+        x = by_id if x is None else x + by_id
     layers = list(zip([None, *others], biases, strict=True))
     x = activated(a, x, layers[:-1], learnt.shape.activation)
     x = activated(a, x, layers[-1:], "identity")

@@ -91,7 +91,7 @@ def movielens(
     if min_tag_count is not None:
         features = TableFeatures("item", multi_hot=["tag"], min_count=min_tag_count)
         parts.append(features.fit_transform({"item": films.ids, "tag": _tags(folder, films.ids)}))
-    users = _people(folder)
+    users = _user_features(folder)
     if ratings is not None:
         known = None if users is None else users.ids
         derived = user_features(ratings, genres, users=known)
@@ -112,7 +112,7 @@ def _tags(folder: Path, items: NDArray[Any]) -> NDArray[np.object_]:
     return np.fromiter(map(tuple, bags), object, len(bags))
 
 
-def _people(folder: Path) -> FeatureTable | None:
+def _user_features(folder: Path) -> FeatureTable | None:
     path = first_that_exists(folder, "users.dat", "u.user")
     if path is None or next(numbered_lines(decoded(path)), (0, ""))[1].count("::") == 1:
         return None  # MovieTweetings names accounts there, and nothing else

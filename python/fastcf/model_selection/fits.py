@@ -16,7 +16,7 @@ from fastcf.models.data_warnings import inside_another_fit
 from fastcf.training.callbacks import Callback, Record, as_callbacks
 from fastcf.training.unread import unread_history
 
-__all__ = ["Fit", "Outcome", "lend", "watchable"]
+__all__ = ["Fit", "Outcome", "set_where_none", "watchable"]
 
 Bars = tuple[tuple[float, float], ...]
 
@@ -47,7 +47,7 @@ class Outcome:
     error: str | None = None
 
 
-def lend(model: Any, values: Mapping[str, Any]) -> dict[str, None]:
+def set_where_none(model: Any, values: Mapping[str, Any]) -> dict[str, None]:
     """Set parameters that the model has and that are None, and return what sets them back."""
     own = model.get_params(deep=False)
     lent = {name: value for name, value in values.items() if name in own and own[name] is None and value is not None}
@@ -129,7 +129,7 @@ class Fit:
 
     def run(self, lent: Mapping[str, Any]) -> Outcome:
         """Fit and measure, with a seed and threads where the model's own are None; raises what the fit raises."""
-        lend(self.model, lent)
+        set_where_none(self.model, lent)
         watch = _Watch(self.fold, self.scorer, self.bars, self.stop)
         arguments = dict(self.arguments)
         if (self.bars or self.stop is not None) and watchable(self.model):

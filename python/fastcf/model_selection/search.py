@@ -33,7 +33,7 @@ from fastcf._parameters import (
 from fastcf._random import RandomState, seed_from
 from fastcf.metrics import Scorer, as_scorer
 from fastcf.model_selection.candidates import Candidate, described, with_parameters
-from fastcf.model_selection.fits import lend, watchable
+from fastcf.model_selection.fits import set_where_none, watchable
 from fastcf.model_selection.folds import Fold, folds_of
 from fastcf.model_selection.journal import Journal, seed_in
 from fastcf.model_selection.results import ranked, table_of
@@ -253,7 +253,7 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
 
     def _refit(self, ratings: Ratings, seed: int, arguments: Mapping[str, Any]) -> None:
         model = with_parameters(self.estimator, self.best_params_)
-        lent = lend(model, {"random_state": seed})
+        lent = set_where_none(model, {"random_state": seed})
         started = time.perf_counter()
         model.fit(ratings, **arguments)
         self.refit_time_ = time.perf_counter() - started

@@ -23,7 +23,7 @@ from fastcf.ratings import as_ratings
 from fastcf.retrieval._candidates import Candidates, Fitted, Retriever, user_ids
 from fastcf.retrieval._models import archive_of, snapshot
 from fastcf.scores import Compute, Explanation, Recommender, SeenItems, State
-from fastcf.scores.lists import best_under_rules, moved_up
+from fastcf.scores.lists import best_under_rules, compacted
 from fastcf.scores.protocol import Seen
 from fastcf.scores.queries import one
 from fastcf.scores.results import below, ids_of, long_columns
@@ -353,7 +353,7 @@ class TwoStageRecommender(Fitted):
         if min_score is not None:
             kept = ~below(scores, min_score)
             found_by = np.take_along_axis(np.where(kept, found_by, 0), np.argsort(~kept, axis=1, kind="stable"), axis=1)
-            items, scores = moved_up(kept, items, scores)
+            items, scores = compacted(kept, items, scores)
         found = ids_of(built.items, items), scores, found_by
         if np.ndim(users) == 0:
             return RankedItems(found[0][0], scores[0], found_by[0], one(users)[0])

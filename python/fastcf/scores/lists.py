@@ -14,7 +14,7 @@ from fastcf.scores.protocol import Found, Rows, Scores, Selection
 from fastcf.scores.rules import ItemRules
 from fastcf.scores.seen import SeenItems
 
-__all__ = ["best_lists", "best_under_rules", "moved_up"]
+__all__ = ["best_lists", "best_under_rules", "compacted"]
 
 
 def best_lists(
@@ -110,7 +110,7 @@ def best_under_rules(
     return np.where(places >= 0, np.take_along_axis(entries, np.maximum(places, 0), axis=1), -1)
 
 
-def moved_up(kept: NDArray[np.bool_], found: Rows, values: NDArray[np.float32]) -> Found:
+def compacted(kept: NDArray[np.bool_], found: Rows, values: NDArray[np.float32]) -> Found:
     """Return lists without what is not kept: what follows moves up, and -1 and -inf end them."""
     order = np.argsort(~kept, axis=1, kind="stable")
     there = np.take_along_axis(kept, order, axis=1)

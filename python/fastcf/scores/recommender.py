@@ -20,7 +20,7 @@ from fastcf.ratings import Ratings, as_ratings
 from fastcf.scores.candidates import named_items, neighbours_among, with_own
 from fastcf.scores.explanations import Explanation, explained, explanations
 from fastcf.scores.links import Compute
-from fastcf.scores.lists import best_lists, moved_up
+from fastcf.scores.lists import best_lists, compacted
 from fastcf.scores.protocol import Rows, Selection
 from fastcf.scores.queries import (
     as_history,
@@ -423,7 +423,7 @@ class Recommender:
         items, scores = best_lists(state.scores, rows, selection, own, over, compute)
         scores = self._predicted(state, items, scores, compute)
         if min_score is not None:
-            items, scores = moved_up(~below(scores, min_score), items, scores)
+            items, scores = compacted(~below(scores, min_score), items, scores)
         items, scores = padded(items, scores, n, -np.inf)
         ids = ids_of(state.items, items)
         asked = asked_ids(wanted, caller)
@@ -736,8 +736,8 @@ class Recommender:
             given_ratings = as_ratings(X, y, caller=caller, counted=state.targets.choices)
             ratings = state.targets.of_ratings(given_ratings, caller)
             return self._with_state(self._folded(state, ratings, by, compute, caller, strict))
-        for name, told in (("y", y is not None), ("by", by != "user"), ("strict", strict)):
-            if told:
+        for name, chosen in (("y", y is not None), ("by", by != "user"), ("strict", strict)):
+            if chosen:
                 raise ValueError(f"{caller}: {name} must not be given with features, where it has no effect")
         for side in given:
             if side not in state.folding.featured_sides:

@@ -355,14 +355,14 @@ def _report(
         size, distance, worst = sizes[name], float(np.linalg.norm(apart)), int(apart.argmax())
         errors = 2 * float(np.linalg.norm([0.0 if one.kink else one.error for one in slopes[name]]))
         limit = max(tolerance, errors / size) if size > 0 else tolerance
-        told = limit <= _COARSEST or size <= _NEGLIGIBLE * total
+        resolved = limit <= _COARSEST or size <= _NEGLIGIBLE * total
         epsilon = distance / size if size > 0 else 0.0
         blocks.append(
             BlockCheck(
                 name,
                 epsilon,
                 limit,
-                epsilon < limit and told,
+                epsilon < limit and resolved,
                 float(np.median([one.step for one in slopes[name]])),
                 int(coordinates.size),
                 sum(one.kink for one in slopes[name]),

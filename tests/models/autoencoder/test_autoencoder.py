@@ -336,8 +336,10 @@ def test_autoencoder_centres_help_where_tastes_choose(orientation):
     made = fastcf.data.make_ratings(400, 300, 12_000, choice=1.0, noise=0.7, random_state=0)
     train, test = fastcf.data.train_test_split(made, random_state=0)
     errors = [
-        -fastcf.Autoencoder((16,), orientation=orientation, rated_output=told, random_state=0).fit(train).score(test)
-        for told in (True, False)
+        -fastcf.Autoencoder((16,), orientation=orientation, rated_output=rated_output, random_state=0)
+        .fit(train)
+        .score(test)
+        for rated_output in (True, False)
     ]
     assert errors[0] < errors[1]
 

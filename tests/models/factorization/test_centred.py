@@ -14,7 +14,7 @@ from sklearn.base import clone
 import fastcf
 from attributes import assert_same_attributes
 from fastcf import MatrixFactorization
-from fastcf.models.factorization.centred import pull
+from fastcf.models.factorization.centred import shrink
 from fastcf.solvers import ALS, SGD, GradientDescent
 from interrupted import check_interrupted_within
 from reference_centres import centres
@@ -66,12 +66,12 @@ def test_centres_lower_the_error_where_choice_tells_of_taste(chosen, fitted):
     assert error(model, test) < (1 - GAIN[name]) * least
 
 
-@pytest.mark.parametrize(("choice", "told"), [(3.0, True), (0.0, None)])
-def test_search_takes_centres_where_they_lower_the_error(choice, told):
+@pytest.mark.parametrize(("choice", "centred"), [(3.0, True), (0.0, None)])
+def test_search_takes_centres_where_they_lower_the_error(choice, centred):
     ratings = fastcf.data.make_ratings(200, 100, 4_000, choice=choice, noise=0.5, levels=None, random_state=0)
     train, test = fastcf.data.train_test_split(ratings, random_state=0)
     found = MatrixFactorization(6, n_epochs=10, random_state=0).fit(train)
-    assert told is None or (found.rated_effects_ is not None) is told
+    assert centred is None or (found.rated_effects_ is not None) is centred
     kinds = [
         error(MatrixFactorization(6, solver=SGD(rated_input=each), n_epochs=10, random_state=0).fit(train), test)
         for each in (True, False)
@@ -126,7 +126,7 @@ def test_pull_is_what_the_steps_of_an_epoch_add(counts, strength, exponent, bias
         for _ in range(max(count, 1)):
             own = kept * own + (1 - kept) * around[row]
         wanted[row] += own
-    pull(rows, around, n, strength, exponent)
+    shrink(rows, around, n, strength, exponent)
     np.testing.assert_allclose(rows, wanted, atol=1e-5)
 
 

@@ -193,7 +193,7 @@ def test_gibbs_rows_without_ratings_borrow_the_centres_of_others():
     effects.centres[:] = np.arange(12).reshape(6, 2)
     effects.centre_bias[:] = np.arange(6)
     known = np.array([True, True, False, True, False, False])
-    effects.borrow(known, np.random.default_rng(0))
+    effects.impute(known, np.random.default_rng(0))
     np.testing.assert_array_equal(effects.centres[:, 0], 2 * effects.centre_bias)
     np.testing.assert_array_equal(effects.centre_bias[known], [0, 1, 3])
     assert np.isin(effects.centre_bias[~known], [0, 1, 3]).all()

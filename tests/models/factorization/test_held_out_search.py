@@ -109,8 +109,10 @@ def test_what_was_settled_is_logged(caplog):
     caplog.set_level("INFO", "fastcf")
     model = MatrixFactorization(random_state=0).fit(fastcf.data.make_ratings(60, 40, 900, random_state=0))
     (line,) = [record.message for record in caplog.records if record.message.startswith("settled")]
-    told = model.rated_effects_ is not None
-    settled = f"reg {model.reg_:.4g}, n_epochs {model.n_epochs_}, n_factors {model.n_factors_}, rated_input {told}"
+    rated_input = model.rated_effects_ is not None
+    settled = (
+        f"reg {model.reg_:.4g}, n_epochs {model.n_epochs_}, n_factors {model.n_factors_}, rated_input {rated_input}"
+    )
     assert line.endswith(settled)
 
 

@@ -51,9 +51,11 @@ def breakdown_of_ratings(state: State, user: int, items: Rows) -> Breakdown:
         np.diag(penalties),
         _with_bias(scores.item_vectors_of(items), biased, 0.0).T,
     )
-    values, told = shares.values, learnt.rated_effects
-    if told is not None and told.user is not None:
-        values = values + told.user[:, rated].T @ (penalties[:, None] * shares.solved) / math.sqrt(max(rated.size, 1))
+    values, effects = shares.values, learnt.rated_effects
+    if effects is not None and effects.user is not None:
+        values = values + effects.user[:, rated].T @ (penalties[:, None] * shares.solved) / math.sqrt(
+            max(rated.size, 1)
+        )
     return Breakdown(base, "item", ids_of(state.items, rated), values)
 
 

@@ -15,7 +15,7 @@ from fastcf.models.factorization.trainers import SgdSteps, training_sample
 from fastcf.scores import State
 from fastcf.scores.targets import logistic_bound
 
-__all__ = ["AlsRows", "CentredTrainer", "Centres", "SgdRows", "pull"]
+__all__ = ["AlsRows", "CentredTrainer", "Centres", "SgdRows", "shrink"]
 
 Floats = NDArray[np.float32]
 Record = dict[str, Any]
@@ -71,8 +71,8 @@ class Centres:
         values = (labels - np.float32(0.5)) / bound - np.float32(problem.global_mean)
         return Side((indptr, columns, values), rows, bound if weights is None else bound * weights)
 
-    def leave(self, side: int, parameters: Parameters) -> Floats:
-        """Take the centres out of a side's rows, find its effects anew, and return the ratings less what these say."""
+    def update_effects(self, side: int, parameters: Parameters) -> Floats:
+        """Subtract the centres from a side's rows, update its effects, and return the residuals of the new centres."""
         ratings = self.side(side, parameters)
         factors, bias = _rows(parameters, side)
         effects = self.of[side]
@@ -89,23 +89,23 @@ class Centres:
             compute=self._problem.compute,
         )
 
-    def join(self, side: int, parameters: Parameters) -> None:
-        """Add the centres to a side's rows again."""
+    def add(self, side: int, parameters: Parameters) -> None:
+        """Add the centres to a side's rows."""
         factors, bias = _rows(parameters, side)
         factors += self.of[side].centres
         bias += self.of[side].centre_bias
 
-    def pull(self, parameters: Parameters, rate: float) -> None:
-        """Move rows as the centres do in an epoch of stochastic gradient descent, see :func:`pull`."""
+    def shrink(self, parameters: Parameters, rate: float) -> None:
+        """Shrink all rows to their centres, as for an epoch of stochastic gradient descent, see :func:`shrink`."""
         learnt = self._problem.learnt
         for side, counts in enumerate(self._counts):
             factors, bias = _rows(parameters, side)
             effects = self.of[side]
-            pull(factors, effects.centres, counts, rate * learnt.reg, learnt.reg_exponent)
-            pull(bias, effects.centre_bias, counts, rate * learnt.sigma * self._bias_regs[side], 0.0)
+            shrink(factors, effects.centres, counts, rate * learnt.reg, learnt.reg_exponent)
+            shrink(bias, effects.centre_bias, counts, rate * learnt.sigma * self._bias_regs[side], 0.0)
 
     def penalty(self, parameters: Parameters) -> float:
-        """Return what rows and effects pay."""
+        """Return the penalty of rows and effects."""
         learnt, total = self._problem.learnt, 0.0
         for side, counts in enumerate(self._counts):
             factors, bias = _rows(parameters, side)
@@ -138,8 +138,8 @@ class Centres:
             each.set_arrays({part: arrays[f"{name}_{part}"] for part in each.arrays()})
 
 
-def pull(rows: Floats, centres: Floats, counts: NDArray[np.int64], strength: float, exponent: float) -> None:
-    r"""Move rows to their centres by as much as an epoch's steps move them to zero.
+def shrink(rows: Floats, centres: Floats, counts: NDArray[np.int64], strength: float, exponent: float) -> None:
+    r"""Shrink rows to their centres by as much as an epoch's steps move them to zero.
 
     A row of n ratings is multiplied by ``κ = 1/(1 + s n^(a−1))`` at each of them, s being ``strength``, the step size
     times λ. Around a centre c it would be moved to ``κ x + (1 − κ) c`` instead, n times, which adds ``(1 − κⁿ) c``:
@@ -156,7 +156,7 @@ def _rows(parameters: Parameters, side: int) -> tuple[Floats, Floats]:
 
 
 class RowSolver(Protocol):
-    """What improves rows around their centres."""
+    """Trains rows around their centres."""
 
     def run(self, epoch: int, parameters: Parameters, centres: Centres) -> float | None:
         """Run an epoch; parameters and centres change in place. Return the step size, if there is one."""
@@ -184,11 +184,11 @@ class SgdRows:
         rate = self._steps.run(self._native, epoch)
         self._native.get_parameters(*parameters)
         assert rate is not None
-        centres.pull(parameters, rate)
+        centres.shrink(parameters, rate)
         if (epoch + 1) % self._every == 0:
             for side in (0, 1):
-                centres.leave(side, parameters)
-                centres.join(side, parameters)
+                centres.update_effects(side, parameters)
+                centres.add(side, parameters)
         return rate
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -211,14 +211,14 @@ class AlsRows:
         native, n_threads = self._problem.compute
         learnt = self._problem.learnt
         for side, bias_reg in enumerate((learnt.user_bias_reg, learnt.item_bias_reg)):
-            left = centres.leave(side, parameters)
+            residuals = centres.update_effects(side, parameters)
             factors, bias = _rows(parameters, side)
             columns, column_bias = _rows(parameters, 1 - side)
             (indptr, indices, _), _, weights = centres.side(side, parameters)
             native.als_update(
                 indptr,
                 indices,
-                left,
+                residuals,
                 columns,
                 factors,
                 bias if learnt.bias[side] else None,
@@ -230,7 +230,7 @@ class AlsRows:
                 cg_steps=self._cg_steps,
                 n_threads=n_threads,
             )
-            centres.join(side, parameters)
+            centres.add(side, parameters)
         return None
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -338,4 +338,4 @@ class CentredTrainer:
         """Return the state of a model with the current parameters."""
         problem = self._problem
         scores = problem.scores(Parameters(*(array.copy() for array in self._parameters)))
-        return problem.state(scores, problem.learnt.told(self._centres.effects()), history, n_epochs)
+        return problem.state(scores, problem.learnt.with_effects(self._centres.effects()), history, n_epochs)

@@ -60,9 +60,9 @@ def _own_centres(
 
 def _around(state: State, by: str, factors: Floats, bias: Floats, centres: Floats, **others: Any) -> State:
     """Return a state whose users (or items) have these rows around these centres."""
-    told = state.learnt.rated_effects
-    if told is not None:  # nothing is known of the effects of the new rows on those of the other side
-        learnt = state.learnt.told(told._replace(item=None) if by == "user" else told._replace(user=None))
+    effects = state.learnt.rated_effects
+    if effects is not None:  # nothing is known of the effects of the new rows on those of the other side
+        learnt = state.learnt.with_effects(effects._replace(**{"item" if by == "user" else "user": None}))
         state = state.replaced(learnt=learnt)
     return _with_rows(state, by, factors + centres[:, :-1], bias + centres[:, -1], **others)
 
@@ -114,11 +114,11 @@ class RatingFolding(Folding):
                 others["item_mean"] = row_means(rated.indptr, rated.values, rated.weights, scores.global_mean)
                 options["row_offset"] = others["item_mean"]
         fixed = scores.item_factors if users else scores.user_factors
-        centres, told = _own_centres(learnt, rated, fixed, compute)
+        centres, predicted = _own_centres(learnt, rated, fixed, compute)
         compute.native.als_update(
             rated.indptr,
             rated.columns,
-            rated.values - told,
+            rated.values - predicted,
             fixed,
             factors,
             bias if (learnt.bias.user if users else learnt.bias.item) else None,
@@ -242,17 +242,17 @@ class LabelFolding(Folding):
         bias = np.zeros(n_rows, np.float32)
         rows = np.repeat(np.arange(n_rows, dtype=np.int32), np.diff(indptr))
         native, n_threads = compute
-        centres, told = _own_centres(learnt, rated, fixed, compute)
+        centres, predicted = _own_centres(learnt, rated, fixed, compute)
         for _ in range(_STEPS):
             z = native.predict_pairs(
                 rows, columns, factors, fixed, bias, column_bias, None, scores.global_mean, n_threads=n_threads
             )
-            bound = logistic_bound(z + told)
+            bound = logistic_bound(z + predicted)
             before = factors.copy(), bias.copy()
             native.als_update(
                 indptr,
                 columns,
-                (labels - np.float32(0.5)) / bound - told,
+                (labels - np.float32(0.5)) / bound - predicted,
                 fixed,
                 factors,
                 bias if biased else None,

@@ -155,7 +155,7 @@ class GibbsTrainer:
             n_threads=n_threads,
         )
         if self._kept_effects:  # which ratings rows without any would have is unknown: those of others, drawn at random
-            self._effects[side][0].borrow(np.diff(indptr) > 0, self._random)
+            self._effects[side][0].impute(np.diff(indptr) > 0, self._random)
         for effects in self._effects[side]:
             factors += effects.centres
             bias += effects.centre_bias
@@ -170,15 +170,15 @@ class GibbsTrainer:
         others = self._factors[1 - side], self._bias[1 - side]
         left = values
         for number, effects in enumerate(self._effects[side]):
-            told = values.copy() if len(self._effects[side]) > 1 else values
+            residuals = values.copy() if len(self._effects[side]) > 1 else values
             for other in self._effects[side]:
                 if other is not effects:
-                    told -= other.told(self._sides[side], others[0], self._problem.compute)
+                    residuals -= other.predictions(self._sides[side], others[0], self._problem.compute)
             if epoch > 0:
                 effects.draw_strength(precision, self._random)
             stream = _EFFECT_STREAM * (1 + number) + 2 * epoch + side
             left = effects.draw(
-                Side((indptr, columns, told), self._sides[side].rows, weights),
+                Side((indptr, columns, residuals), self._sides[side].rows, weights),
                 self._factors[side],
                 self._bias[side],
                 *others,

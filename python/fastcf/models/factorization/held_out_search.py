@@ -56,14 +56,14 @@ def searched(
     """
     if not free:
         return first
-    scout = plan.solver.scout(plan.targets.cost)
-    if scout is not None:  # which needs other numbers of epochs
-        auto = scout.solver.first(plan.targets.cost, ratings)
-        auto = auto._replace(n_epochs=scout.longer * auto.n_epochs)
-        other = replace(plan, solver=scout.solver, auto=auto)
+    surrogate = plan.solver.surrogate(plan.targets.cost)
+    if surrogate is not None:  # which needs other numbers of epochs
+        auto = surrogate.solver.first(plan.targets.cost, ratings)
+        auto = auto._replace(n_epochs=surrogate.longer * auto.n_epochs)
+        other = replace(plan, solver=surrogate.solver, auto=auto)
         rest = [name for name in free if name != "n_epochs"]
         found = searched(ratings, other, first._replace(n_epochs=auto.n_epochs), rest, verbose)
-        reg = found.reg * scout.reg if "reg" in free else first.reg
+        reg = found.reg * surrogate.reg if "reg" in free else first.reg
         return found._replace(reg=reg, n_epochs=first.n_epochs)
     if "n_epochs" not in free and first.n_epochs > (longest := _LONGEST * plan.auto.n_epochs):
         shorter = first._replace(n_epochs=longest)

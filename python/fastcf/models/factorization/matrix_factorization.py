@@ -21,7 +21,7 @@ from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.factorization.fold_in import LabelFolding, PosteriorFolding, RatingFolding
 from fastcf.models.factorization.held_out_search import CENTRED_REG, searched
 from fastcf.models.factorization.objective import mf_objective
-from fastcf.models.factorization.partial_fit import carried_on
+from fastcf.models.factorization.partial_fit import continued
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.problem import Draws, LearntFactors, RatedEffects, Sides, held_out_rows
 from fastcf.models.factorization.solvers import SOLVERS, Solver, as_solver
@@ -618,7 +618,7 @@ class MatrixFactorization(Estimator):
             self._swap(_keeping(fitted, stream.fitted).replaced(**names))
             return self
         seed = seed_from(self.random_state, caller)
-        self._swap(_keeping(carried_on(state, ratings, n_epochs, seed, self._compute(state, caller), caller), stream))
+        self._swap(_keeping(continued(state, ratings, n_epochs, seed, self._compute(state, caller), caller), stream))
         return self
 
     def _begun(self) -> MatrixFactorization:
@@ -638,8 +638,8 @@ class MatrixFactorization(Estimator):
         meta["planned_epochs"] = learnt.planned_epochs
         packed = Packed(factor_arrays(scores), meta)
         if learnt.rated_effects is not None:
-            told = {f"rated_effects_{side}": array for side, array in learnt.rated_effects._asdict().items()}
-            packed.arrays.update({name: array for name, array in told.items() if array is not None})
+            effects = {f"rated_effects_{side}": array for side, array in learnt.rated_effects._asdict().items()}
+            packed.arrays.update({name: array for name, array in effects.items() if array is not None})
         if learnt.draws is not None and scores.posterior is not None:
             posterior = asdict(scores.posterior)
             packed.meta |= {"noise_variance": posterior.pop("noise_variance"), "unit": learnt.draws.unit}
@@ -664,12 +664,12 @@ class MatrixFactorization(Estimator):
             learnt = _with_draws(archive, common, scores, learnt)
             scores = scores.replaced(posterior=learnt.posterior)
         columns = len(common.items), len(common.users)
-        told = [
+        effects = [
             archive.array(name, np.float32, (scores.n_factors + biased, n)) if name in archive.arrays else None
             for name, biased, n in zip(("rated_effects_user", "rated_effects_item"), bias, columns, strict=True)
         ]
-        if any(effects is not None for effects in told):
-            learnt = learnt.told(RatedEffects(*told))
+        if any(each is not None for each in effects):
+            learnt = learnt.with_effects(RatedEffects(*effects))
         folding = _folding(targets, sampled=learnt.draws is not None)
         return common.replaced(scores=scores, learnt=learnt, folding=folding)
 

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 from fastcf.errors import DivergenceError
 from fastcf.ids import extended
-from fastcf.models.factorization.centred import pull
+from fastcf.models.factorization.centred import shrink
 from fastcf.models.factorization.fold_in import folded_rows
 from fastcf.models.factorization.problem import LearntFactors, Parameters, RatedEffects
 from fastcf.models.factorization.row_effects import rated_features
@@ -19,7 +19,7 @@ from fastcf.scores import Compute, FactorScores, State
 from fastcf.scores.queries import rated_side
 from fastcf.scores.seen import SeenItems, union_of_seen
 
-__all__ = ["carried_on"]
+__all__ = ["continued"]
 
 Floats = NDArray[np.float32]
 _Centre = tuple[Floats, Floats]  # factors and biases of a side's rows
@@ -29,7 +29,7 @@ _STREAM = 24  # of random numbers, see problem.INIT_STREAM
 _RATE = 0.1
 
 
-def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute: Compute, caller: str) -> State:
+def continued(state: State, ratings: Ratings, n_epochs: int, seed: int, compute: Compute, caller: str) -> State:
     """Return the state after stochastic gradient descent over further targets; ``state`` is not changed.
 
     Known users and items keep their rows, new ones follow. ``seed`` is that of new rows and of the order.
@@ -80,7 +80,7 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         seen = union_of_seen(parts, users, items)
     centres: list[_Centre] = []
     if learnt.rated_effects is not None:
-        learnt = learnt.told(_with_new_columns(learnt.rated_effects, new.shape))
+        learnt = learnt.with_effects(_with_new_columns(learnt.rated_effects, new.shape))
         centres = _centres(learnt, seen, parameters)
     trainer.set_parameters(*parameters)
     rate = _RATE * learnt.sgd_rate
@@ -91,8 +91,8 @@ def carried_on(state: State, ratings: Ratings, n_epochs: int, seed: int, compute
         for side, (factors, bias) in enumerate(centres):
             counts = (new.user_counts(), new.item_counts())[side]
             bias_reg = (learnt.user_bias_reg * user_share, learnt.item_bias_reg * item_share)[side]
-            pull(parameters[side], factors, counts, rate * learnt.reg * reg_share, learnt.reg_exponent)
-            pull(parameters[2 + side], bias, counts, rate * learnt.sigma * bias_reg, 0.0)
+            shrink(parameters[side], factors, counts, rate * learnt.reg * reg_share, learnt.reg_exponent)
+            shrink(parameters[2 + side], bias, counts, rate * learnt.sigma * bias_reg, 0.0)
         if centres:
             trainer.set_parameters(*parameters)
     return state.replaced(

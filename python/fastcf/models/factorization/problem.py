@@ -161,7 +161,7 @@ class LearntFactors:
         own = ("rated_effects",) if self.posterior is None else ("draws", *self._of_posterior)
         return (*self._settled, *own)
 
-    def told(self, effects: RatedEffects) -> LearntFactors:
+    def with_effects(self, effects: RatedEffects) -> LearntFactors:
         """Return these values with the effects of a training whose rows have centres."""
         return replace(self, rated_effects=effects)
 

@@ -137,19 +137,19 @@ class RowEffects:
 
     @property
     def scatter(self) -> tuple[NDArray[np.float64], int]:
-        """What the effects say of Λ⁻¹: ``λ E Eᵀ`` and the number of its terms."""
+        """The effects' part of the scatter matrix of Λ⁻¹: ``λ E Eᵀ``, and the number of its terms."""
         wide = self.effects.astype(np.float64)
         return self.strength * (wide @ wide.T), wide.shape[1]
 
-    def told(self, side: Side, column_factors: Floats, compute: Compute) -> Floats:
-        """Return what the centres say of the ratings."""
-        said: Floats = compute.native.predict_pairs(
+    def predictions(self, side: Side, column_factors: Floats, compute: Compute) -> Floats:
+        """Return the predictions of the centres for the ratings."""
+        predicted: Floats = compute.native.predict_pairs(
             side.rows, side.csr[1], self.centres, column_factors, self.centre_bias, n_threads=compute.n_threads
         )
-        return said
+        return predicted
 
-    def borrow(self, known: NDArray[np.bool_], random: np.random.Generator) -> None:
-        """Give rows whose features are not known the centres of others, drawn at random."""
+    def impute(self, known: NDArray[np.bool_], random: np.random.Generator) -> None:
+        """Give rows without known features the centres of others, drawn at random."""
         if not known.all() and known.any():
             chosen = random.choice(np.flatnonzero(known), np.count_nonzero(~known))
             self.centres[~known], self.centre_bias[~known] = self.centres[chosen], self.centre_bias[chosen]
@@ -174,7 +174,7 @@ class RowEffects:
         noise: Floats | None,
         compute: Compute,
     ) -> Floats:
-        """Draw E given the ratings and what is left of the rows without their centres, and move the centres.
+        """Draw E given the ratings and the rows less their centres, and update the centres.
 
         Without noise, four entries at a time become what is most probable given the others: a sweep of coordinate
         descent.
@@ -199,7 +199,7 @@ class RowEffects:
         Returns
         -------
         ndarray of float32
-            The ratings less what the new centres say of them.
+            The residuals of the new centres.
         """
         native, n_threads = compute
         indptr, columns, values = side.csr
@@ -211,14 +211,14 @@ class RowEffects:
             )
             return found
 
-        left = values - predicted(factors + self.centres, bias + self.centre_bias, column_bias)
+        residuals = values - predicted(factors + self.centres, bias + self.centre_bias, column_bias)
         host.feature_effects(
             indptr,
             columns,
             column_factors,
             *self.features,
             self.effects,
-            left,
+            residuals,
             self.centres,
             self.centre_bias if self.biased else None,
             weights=side.weights,
@@ -227,8 +227,8 @@ class RowEffects:
             noise=noise,
             n_threads=n_threads,
         )
-        left += predicted(factors, bias, column_bias)
-        return left
+        residuals += predicted(factors, bias, column_bias)
+        return residuals
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays to continue from."""

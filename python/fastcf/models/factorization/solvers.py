@@ -46,7 +46,7 @@ class Auto(NamedTuple):
     reg_exponent: float
 
 
-class Scout(NamedTuple):
+class Surrogate(NamedTuple):
     """What the search of a solver trains with in its place: a faster solver of the same objective.
 
     ``longer`` is by how many times its own first number of epochs it is trained, ``reg`` by what the penalty that it
@@ -90,7 +90,7 @@ class Solver(Settings):
         """Return where the search for what is "auto" begins."""
         return self.auto[cost]
 
-    def scout(self, cost: str) -> Scout | None:
+    def surrogate(self, cost: str) -> Surrogate | None:
         """Return what the search trains with in place of the solver; None: the solver itself."""
         return None
 
@@ -392,9 +392,9 @@ class GradientDescent(Solver):
         times = self._longer.get(as_optimizer(self.optimizer, "GradientDescent").name, 1)
         return auto._replace(n_epochs=times * max(auto.n_epochs, -(-least // steps)))
 
-    def scout(self, cost: str) -> Scout:
+    def surrogate(self, cost: str) -> Surrogate:
         """Return "als" for ratings, "sgd" for labels: in many epochs all come near the same minimum."""
-        return Scout(ALS()) if cost in ALS.auto else Scout(SGD(rated_input=False), longer=2, reg=1.25)
+        return Surrogate(ALS()) if cost in ALS.auto else Surrogate(SGD(rated_input=False), longer=2, reg=1.25)
 
     def first_rate(self, ratings: Ratings, unit: float, scale: float, share: float) -> float | None:
         """Return the step size of the first epoch."""

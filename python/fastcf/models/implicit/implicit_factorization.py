@@ -16,7 +16,7 @@ from fastcf._random import RandomState
 from fastcf.models.estimator import Estimator, Packed
 from fastcf.models.implicit.fold_in import ChoiceFolding
 from fastcf.models.implicit.held_out import estimated_reg
-from fastcf.models.implicit.partial_fit import carried_on
+from fastcf.models.implicit.partial_fit import continued
 from fastcf.models.implicit.problem import LearntChoices, Problem
 from fastcf.models.implicit.sampled import LearntSampled, SampledFolding
 from fastcf.models.implicit.solvers import SOLVERS, ImplicitSolver, as_implicit_solver
@@ -392,7 +392,7 @@ class ImplicitFactorization(Estimator):
             )
         refuse_other_names(state.feature_names, X, caller)
         new = state.targets.of_ratings(as_ratings(X, y, sample_weight, caller=caller, counted=True), caller)
-        self._swap(carried_on(state, new, n_epochs, self._compute(state, caller), caller))
+        self._swap(continued(state, new, n_epochs, self._compute(state, caller), caller))
         return self
 
     # -------------------------------------------------------------------------------------------------------

@@ -11,10 +11,10 @@ from fastcf.scores import Compute, SeenItems, State
 from fastcf.scores.histories import Histories
 from fastcf.scores.seen import union_of_seen
 
-__all__ = ["carried_on"]
+__all__ = ["continued"]
 
 
-def carried_on(state: State, new: Ratings, n_epochs: int, compute: Compute, caller: str) -> State:
+def continued(state: State, new: Ratings, n_epochs: int, compute: Compute, caller: str) -> State:
     """Return the state after new choices; ``state`` is not changed.
 
     Known users and items keep their rows, new ones follow. The users and items of the new entries are solved exactly by

@@ -86,7 +86,7 @@ class AlternatingTrainer:
     def restore_best(self) -> None:
         """Restore the factors saved last."""
         self._native.restore_best()
-        self._forget()
+        self._invalidate()
 
     def arrays(self) -> Mapping[str, NDArray[Any]]:
         """Return copies of the arrays from which training can continue."""
@@ -96,7 +96,7 @@ class AlternatingTrainer:
     def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Continue from the result of :meth:`arrays`."""
         self._native.set_state(dict(arrays))
-        self._forget()
+        self._invalidate()
 
     def finish(self, history: tuple[dict[str, Any], ...], n_epochs: int) -> State:
         """Return the state of a model with the current factors."""
@@ -105,6 +105,6 @@ class AlternatingTrainer:
         self._native.get_parameters(*factors)
         return state_of(problem, factors[0], factors[1], history, n_epochs)
 
-    def _forget(self) -> None:
+    def _invalidate(self) -> None:
         """Drop what was known of other factors."""
         self._squared_error = self._user_gram = self._item_axes = None

@@ -144,7 +144,7 @@ def fit_period_effects(
     )
     sizes = [each.size for each in rows]
 
-    def left_by_biases(of: Ratings) -> Wide:
+    def residuals_of_biases(of: Ratings) -> Wide:
         biases = fit_biases(of, backend, n_threads=n_threads)
         return ratings.values - (biases.mean + biases.users[owners[0]].astype(np.float64) + biases.items[owners[1]])
 
@@ -154,19 +154,22 @@ def fit_period_effects(
         order = np.random.default_rng(0).permutation(weighted)
         held = np.zeros(ratings.nnz, np.bool_)
         held[order[: weighted.size // _HELD_OUT]] = True
-        left = left_by_biases(ratings.take(~held))
+        residuals = residuals_of_biases(ratings.take(~held))
         for side in (0, 1):
             reg = chosen[side]
             if reg is None:
-                reg = chosen[side] = _chosen(left, weights, groups[side], sizes[side], held)
-            left = left - _means(left[~held], weights[~held], groups[side][~held], sizes[side], reg)[groups[side]]
+                reg = chosen[side] = _chosen(residuals, weights, groups[side], sizes[side], held)
+            residuals = (
+                residuals
+                - _means(residuals[~held], weights[~held], groups[side][~held], sizes[side], reg)[groups[side]]
+            )
     penalties = [np.inf if reg is None else reg for reg in chosen]  # too few ratings to choose by: no effects
-    left = left_by_biases(ratings)
+    residuals = residuals_of_biases(ratings)
     effects = [np.zeros(size) for size in sizes]
     for _ in range(_SWEEPS if np.isfinite(penalties).all() else 1):
         for side in (0, 1):
             other = effects[1 - side][groups[1 - side]]
-            effects[side] = _means(left - other, weights, groups[side], sizes[side], penalties[side])
+            effects[side] = _means(residuals - other, weights, groups[side], sizes[side], penalties[side])
     users, items = (
         PeriodEffects(lengths[side], penalties[side], rows[side], periods[side], effects[side].astype(np.float32))
         if np.isfinite(penalties[side])

@@ -1,6 +1,6 @@
-"""What Gibbs sampling gains by being told which ratings there are, and that users differ in noise: validation errors.
+"""What Gibbs sampling gains by effects of rated items and by noise variances per user: validation errors.
 
-    python bench/bench_gibbs_told.py FOLDER ... [--factors 16] [--seeds 1]
+    python bench/bench_gibbs_options.py FOLDER ... [--factors 16] [--seeds 1]
 
 FOLDERs are sets of ratings. The test rows of bench_accuracy.py are left out, a ninth of the others is held out. Prints,
 and writes, the error, the share of held-out ratings inside the 80 % interval, and processor seconds.
@@ -58,10 +58,10 @@ def main() -> None:
                 inside = np.mean(np.abs(held_out.ratings - mean) <= INTERVAL * deviation)
                 runs.append((rmse(held_out.ratings, mean), inside, seconds))
             error, inside, seconds = np.mean(runs, axis=0)
-            told = f"rated_input={rated_input}, user_noise={user_noise}"
-            print(f"{folder.name:<22} {told:<38} RMSE {error:.4f}, {inside:.1%} inside, {seconds:.1f} s", flush=True)
-            results[f"{folder.name}, {told}"] = {"rmse": error, "inside": inside, "processor_seconds": seconds}
-    write_json("gibbs_told", {"factors": arguments.factors, "seeds": arguments.seeds, "results": results})
+            options = f"rated_input={rated_input}, user_noise={user_noise}"
+            print(f"{folder.name:<22} {options:<38} RMSE {error:.4f}, {inside:.1%} inside, {seconds:.1f} s", flush=True)
+            results[f"{folder.name}, {options}"] = {"rmse": error, "inside": inside, "processor_seconds": seconds}
+    write_json("gibbs_options", {"factors": arguments.factors, "seeds": arguments.seeds, "results": results})
 
 
 if __name__ == "__main__":
