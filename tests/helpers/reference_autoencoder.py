@@ -11,6 +11,7 @@ from reference import mix64, optimizer_trace
 from reference_network import activation, activation_slope, dropout
 
 MASK = 2**64 - 1
+RATES = {"gd": 0.05, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05, "adadelta": 0.5, "adam": 0.01}
 EFFECT_STEPS, EFFECT_PENALTY, EFFECT_RATE = 8, 2.0, 0.1
 DROPOUT_STREAM, INPUT_STREAM, ROW_STREAM = 0x64726F70, 0x696E7075, 0x726F7773
 
@@ -77,6 +78,11 @@ def rebuilt(arrays, parameters):
     bias, n = arrays.pop(0), len(parameters[3])
     effects = None if parameters[6] is None else arrays.pop()
     return first, last, bias, arrays[:n], arrays[n:], rated, effects
+
+
+def empty(parameters):
+    """Return such parameters, all NaN."""
+    return rebuilt([np.full_like(a, np.nan) for a in flat(parameters)], parameters)
 
 
 def shares_of(indptr, indices, n_columns):

@@ -13,11 +13,13 @@ from fastcf.optimizers import OPTIMIZERS, as_optimizer
 from reference import mix64, softmax_cost
 from reference_autoencoder import (
     MASK,
+    RATES,
     Trace,
     cast,
     dense,
     draw,
     dropped,
+    empty,
     flat,
     gradient,
     random_key,
@@ -29,7 +31,6 @@ from reference_autoencoder import (
 
 pytestmark = pytest.mark.every_isa
 
-RATES = {"gd": 0.05, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05, "adadelta": 0.5, "adam": 0.01}
 COLUMN_STREAM = 0x636F6C73
 
 
@@ -43,10 +44,6 @@ def problem(seed, n_rows, n_columns, layers, tied, dtype=np.float64, rated=False
     inputs = rng.normal(0, 1, targets.size).astype(dtype)
     parameters = cast(draw(rng, n_columns, layers, tied, rated=rated), dtype)
     return (indptr, np.nonzero(mask)[1].astype(np.int32)), inputs, targets, parameters
-
-
-def empty(parameters):
-    return rebuilt([np.full_like(a, np.nan) for a in flat(parameters)], parameters)
 
 
 def examples(backend):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from fastcf import _cpu
 from fastcf.gradient_check import Objective, compare_gradients
 from fastcf.optimizers import OPTIMIZERS, as_optimizer
 from reference_autoencoder import (
+    RATES,
     cast,
     dense,
     draw,
+    empty,
     flat,
     masked_cost,
     rated_values,
@@ -30,8 +33,6 @@ from reference_autoencoder import (
 from reference_network import ACTIVATIONS
 
 pytestmark = pytest.mark.every_isa
-
-RATES = {"gd": 0.05, "momentum": 0.02, "nesterov": 0.02, "adagrad": 0.05, "adadelta": 0.5, "adam": 0.01}
 
 
 def rows_of(rng, n_rows, n_columns, density=0.3):
@@ -63,27 +64,40 @@ def as_labels(rng, targets):
     return y.astype(targets.dtype), rng.normal(0, 1.5, targets.size).astype(targets.dtype)
 
 
-def empty(parameters):
-    return rebuilt([np.full_like(a, np.nan) for a in flat(parameters)], parameters)
-
-
 def examples(backend):
     """Return how many examples to try: fibers take their time."""
     return 6 if hasattr(backend, "emulation") else 60
 
 
-OPTIONS = {
-    "layers": st.sampled_from([(5,), (16,), (4, 3), (6, 5, 7)]),
-    "kind": st.sampled_from(ACTIVATIONS),
-    "output": st.sampled_from(ACTIVATIONS),
-    "tied": st.booleans(),
-    "weighted": st.booleans(),
-    "rate": st.sampled_from([0.0, 0.0, 0.4]),
-    "alpha": st.booleans(),
-    "rated_input": st.sampled_from([0.0, 0.0, 2.0]),
-    "cost": st.sampled_from(["squared", "squared", "logistic"]),
-    "rated_output": st.booleans(),
-}
+class Options(NamedTuple):
+    """The options of a network and of its cost."""
+
+    layers: tuple[int, ...]
+    kind: str
+    output: str
+    tied: bool
+    weighted: bool
+    rate: float
+    alpha: bool
+    rated_input: float
+    cost: str
+    rated_output: bool
+
+
+def options(kinds=ACTIVATIONS, outputs=ACTIVATIONS):
+    return st.builds(
+        Options,
+        layers=st.sampled_from([(5,), (16,), (4, 3), (6, 5, 7)]),
+        kind=st.sampled_from(kinds),
+        output=st.sampled_from(outputs),
+        tied=st.booleans(),
+        weighted=st.booleans(),
+        rate=st.sampled_from([0.0, 0.0, 0.4]),
+        alpha=st.booleans(),
+        rated_input=st.sampled_from([0.0, 0.0, 2.0]),
+        cost=st.sampled_from(["squared", "squared", "logistic"]),
+        rated_output=st.booleans(),
+    )
 
 
 def test_autoencoder_gradient_equals_reference(backend):
@@ -93,24 +107,16 @@ def test_autoencoder_gradient_equals_reference(backend):
         shape=st.sampled_from([(1, 1), (6, 9), (12, 33), (33, 12)]),
         dtype=st.sampled_from([np.float32, np.float64]),
         n_threads=st.sampled_from([1, 2]),
-        **OPTIONS,
+        chosen=options(),
     )
     def check(
         seed,
         shape,
         dtype,
         n_threads,
-        layers,
-        kind,
-        output,
-        tied,
-        weighted,
-        rate,
-        alpha,
-        rated_input,
-        cost,
-        rated_output,
+        chosen,
     ):
+        layers, kind, output, tied, weighted, rate, alpha, rated_input, cost, rated_output = chosen
         rated_output = rated_output and not tied
         csr, inputs, targets, weights, at = problem(
             seed, *shape, layers, tied, weighted, dtype, bool(rated_input), rated_output
@@ -272,11 +278,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
         decay=st.sampled_from([0.0, 0.05]),
         penalised_bias=st.booleans(),
         n_threads=st.sampled_from([1, 2]),
-        **{
-            **OPTIONS,
-            "kind": st.sampled_from(["selu", "sigmoid", "tanh"]),
-            "output": st.sampled_from(["identity", "selu"]),
-        },
+        chosen=options(kinds=["selu", "sigmoid", "tanh"], outputs=["identity", "selu"]),
     )
     def check(
         seed,
@@ -287,17 +289,9 @@ def test_autoencoder_training_equals_dense_reference(backend):
         decay,
         penalised_bias,
         n_threads,
-        layers,
-        kind,
-        output,
-        tied,
-        weighted,
-        rate,
-        alpha,
-        rated_input,
-        cost,
-        rated_output,
+        chosen,
     ):
+        layers, kind, output, tied, weighted, rate, alpha, rated_input, cost, rated_output = chosen
         csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input))
         rated_output = rated_output and not tied and not refeeding
         offsets = None

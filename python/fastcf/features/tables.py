@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ __all__ = ["TableFeatures"]
 _SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler}
 
 
+@dataclass(eq=False, repr=False)
 class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Turns tables of items or users into feature tables: learns on one table how, and does it to every other.
 
@@ -91,26 +93,15 @@ class TableFeatures(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     array([[0., 0., 1., 0.]], dtype=float32)
     """
 
-    def __init__(
-        self,
-        id: str = "id",
-        *,
-        one_hot: Sequence[str] = (),
-        multi_hot: Sequence[str] = (),
-        numeric: Sequence[str] = (),
-        year: Sequence[str] = (),
-        separator: str = "|",
-        min_count: int = 1,
-        scaler: Any = "standard",
-    ) -> None:
-        self.id = id
-        self.one_hot = one_hot
-        self.multi_hot = multi_hot
-        self.numeric = numeric
-        self.year = year
-        self.separator = separator
-        self.min_count = min_count
-        self.scaler = scaler
+    id: str = "id"
+    _: KW_ONLY
+    one_hot: Sequence[str] = ()
+    multi_hot: Sequence[str] = ()
+    numeric: Sequence[str] = ()
+    year: Sequence[str] = ()
+    separator: str = "|"
+    min_count: int = 1
+    scaler: Any = "standard"
 
     def fit(self, X: Any, y: Any = None) -> TableFeatures:
         """Learn categories, labels, means and scales of a table.

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from fastcf._parameters import Constraint, Instance, Interval, Nothing, validate_parameters
-from fastcf._random import RandomState
 from fastcf.metrics import as_scorer
 from fastcf.model_selection.candidates import Candidate
 from fastcf.model_selection.results import ranked
-from fastcf.model_selection.search import Metric, Search, drawn, names_in
+from fastcf.model_selection.search import Search, drawn, names_in
 
 __all__ = ["HalvingSearch"]
 
 USERS = "users"
 
 
+@dataclass(eq=False, repr=False)
 class HalvingSearch(Search):
     """Fit many random draws of parameters with few resources, keep the best third, fit these with three times as many.
 
@@ -79,38 +80,13 @@ class HalvingSearch(Search):
         "min_resources": (Interval(0, open_low=True), Nothing()),
     }
 
-    def __init__(
-        self,
-        estimator: Any,
-        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        n_candidates: int = 27,
-        *,
-        factor: int = 3,
-        resource: str = USERS,
-        max_resources: int | None = None,
-        min_resources: float | None = None,
-        metric: Metric = "score",
-        cv: Any = 5,
-        n_jobs: int | str = "auto",
-        refit: bool = True,
-        on_error: str = "warn",
-        random_state: RandomState = None,
-        verbose: int | bool = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.param_distributions = param_distributions
-        self.n_candidates = n_candidates
-        self.factor = factor
-        self.resource = resource
-        self.max_resources = max_resources
-        self.min_resources = min_resources
-        self.metric = metric
-        self.cv = cv
-        self.n_jobs = n_jobs
-        self.refit = refit
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    n_candidates: int = 27
+    _: KW_ONLY
+    factor: int = 3
+    resource: str = USERS
+    max_resources: int | None = None
+    min_resources: float | None = None
 
     def _searched(self) -> list[str]:
         return names_in(self.param_distributions)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import copy
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 from fastcf._parameters import Constraint, Interval
-from fastcf._random import RandomState
 from fastcf.metrics import as_scorer
 from fastcf.model_selection.candidates import Candidate
-from fastcf.model_selection.search import Metric, Search, names_in
+from fastcf.model_selection.search import Search, names_in
 from fastcf.model_selection.stopping import MedianStopping
 
 __all__ = ["OptunaSearch"]
 
 
+@dataclass(eq=False, repr=False)
 class OptunaSearch(Search):
     """Fit candidates that a sampler of Optuna draws, knowing the scores of earlier ones. Needs ``fastcf[search]``.
 
@@ -67,38 +68,13 @@ class OptunaSearch(Search):
         "n_iter": (Interval(1, integer=True),),
         "batch_size": (Interval(1, integer=True),),
     }
-    study_: Any
-
-    def __init__(
-        self,
-        estimator: Any,
-        param_distributions: Mapping[str, Any],
-        n_iter: int = 30,
-        *,
-        sampler: Any = None,
-        batch_size: int = 5,
-        metric: Metric = "score",
-        cv: Any = 5,
-        stopping: str | MedianStopping | None = None,
-        n_jobs: int | str = "auto",
-        refit: bool = True,
-        on_error: str = "warn",
-        random_state: RandomState = None,
-        verbose: int | bool = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.param_distributions = param_distributions
-        self.n_iter = n_iter
-        self.sampler = sampler
-        self.batch_size = batch_size
-        self.metric = metric
-        self.cv = cv
-        self.stopping = stopping
-        self.n_jobs = n_jobs
-        self.refit = refit
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    param_distributions: Mapping[str, Any]
+    n_iter: int = 30
+    _: KW_ONLY
+    sampler: Any = None
+    batch_size: int = 5
+    stopping: str | MedianStopping | None = None
+    study_: Any = field(init=False)
 
     def _searched(self) -> list[str]:
         return names_in(self.param_distributions)

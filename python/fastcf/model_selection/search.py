@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import is_dataclass
+from dataclasses import KW_ONLY, dataclass, field, is_dataclass
 from typing import Any, ClassVar, TypeVar
 
 import joblib
@@ -48,6 +48,7 @@ Metric = str | Scorer | Any
 """The name of a metric, a scorer, or a function of the model and the held-out ratings."""
 
 
+@dataclass(eq=False, repr=False)
 class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """What searches share: folds, fits, the table, the best model. A subclass says which candidates there are."""
 
@@ -61,23 +62,24 @@ class Search(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no type
     }
 
     estimator: Any
-    metric: Metric
-    cv: Any
-    n_jobs: int | str
-    refit: bool
-    on_error: str
-    random_state: RandomState
-    verbose: int | bool
-    stopping: str | MedianStopping | None = None
+    _: KW_ONLY
+    metric: Metric = "score"
+    cv: Any = 5
+    n_jobs: int | str = "auto"
+    refit: bool = True
+    on_error: str = "warn"
+    random_state: RandomState = None
+    verbose: int | bool = 0
+    stopping: str | MedianStopping | None = field(default=None, init=False)  # of the searches that take it
 
-    cv_results_: dict[str, Any]
-    best_index_: int
-    best_params_: dict[str, Any]
-    best_score_: float
-    best_estimator_: Any
-    refit_time_: float
-    n_splits_: int
-    scorer_: Scorer
+    cv_results_: dict[str, Any] = field(init=False)
+    best_index_: int = field(init=False)
+    best_params_: dict[str, Any] = field(init=False)
+    best_score_: float = field(init=False)
+    best_estimator_: Any = field(init=False)
+    refit_time_: float = field(init=False)
+    n_splits_: int = field(init=False)
+    scorer_: Scorer = field(init=False)
 
     def _rounds(self, seed: int, caller: str) -> Iterator[list[Candidate]]:
         """Yield the candidates; those of a round have been fitted when the next one is asked for."""
@@ -291,6 +293,7 @@ def _digest(parts: Sequence[Ratings]) -> str:
     return found.hexdigest()
 
 
+@dataclass(eq=False, repr=False)
 class GridSearch(Search):
     """Fit every combination of parameters on folds of the ratings, and the best one to all of them.
 
@@ -366,30 +369,9 @@ class GridSearch(Search):
     3
     """
 
-    def __init__(
-        self,
-        estimator: Any,
-        param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]],
-        *,
-        metric: Metric = "score",
-        cv: Any = 5,
-        stopping: str | MedianStopping | None = None,
-        n_jobs: int | str = "auto",
-        refit: bool = True,
-        on_error: str = "warn",
-        random_state: RandomState = None,
-        verbose: int | bool = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.param_grid = param_grid
-        self.metric = metric
-        self.cv = cv
-        self.stopping = stopping
-        self.n_jobs = n_jobs
-        self.refit = refit
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    param_grid: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Sequence[Any]]]
+    _: KW_ONLY
+    stopping: str | MedianStopping | None = None
 
     def _searched(self) -> list[str]:
         return names_in(self.param_grid)
@@ -398,6 +380,7 @@ class GridSearch(Search):
         yield [Candidate(params) for params in ParameterGrid(self.param_grid)]
 
 
+@dataclass(eq=False, repr=False)
 class RandomSearch(Search):
     """Fit random draws of parameters on folds of the ratings, and the best one to all of them.
 
@@ -434,32 +417,10 @@ class RandomSearch(Search):
     4
     """
 
-    def __init__(
-        self,
-        estimator: Any,
-        param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]],
-        n_iter: int = 20,
-        *,
-        metric: Metric = "score",
-        cv: Any = 5,
-        stopping: str | MedianStopping | None = None,
-        n_jobs: int | str = "auto",
-        refit: bool = True,
-        on_error: str = "warn",
-        random_state: RandomState = None,
-        verbose: int | bool = 0,
-    ) -> None:
-        self.estimator = estimator
-        self.param_distributions = param_distributions
-        self.n_iter = n_iter
-        self.metric = metric
-        self.cv = cv
-        self.stopping = stopping
-        self.n_jobs = n_jobs
-        self.refit = refit
-        self.on_error = on_error
-        self.random_state = random_state
-        self.verbose = verbose
+    param_distributions: Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    n_iter: int = 20
+    _: KW_ONLY
+    stopping: str | MedianStopping | None = None
 
     def _searched(self) -> list[str]:
         return names_in(self.param_distributions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -154,6 +155,7 @@ def _halves(masks: list[NDArray[np.bool_]]) -> Iterator[tuple[NDArray[np.bool_],
     return ((~test, test) for test in masks)
 
 
+@dataclass(eq=False, repr=False)
 class PerUserSplit(PairSplitter):
     """A number or a share of the pairs of every user, drawn at random or the latest, is the test part.
 
@@ -182,18 +184,11 @@ class PerUserSplit(PairSplitter):
     __metadata_request__split: ClassVar[dict[str, Any]] = {"groups": True}
     _function = "leave_n_out"
 
-    def __init__(
-        self,
-        test_size: float | int = 0.1,
-        *,
-        by: str = "random",
-        n_splits: int = 1,
-        random_state: RandomState = None,
-    ) -> None:
-        self.test_size = test_size
-        self.by = by
-        self.n_splits = n_splits
-        self.random_state = random_state
+    test_size: float | int = 0.1
+    _: KW_ONLY
+    by: str = "random"
+    n_splits: int = 1
+    random_state: RandomState = None
 
     @property
     def _by_time(self) -> bool:
@@ -217,6 +212,7 @@ class PerUserSplit(PairSplitter):
         return _halves([cuts.per_row(rows, n_rows, self.test_size, place, where) for place in places])
 
 
+@dataclass(eq=False, repr=False)
 class PerUserKFold(PairSplitter):
     """The pairs of every user are cut into k folds, each of which is the test part once.
 
@@ -234,9 +230,9 @@ class PerUserKFold(PairSplitter):
 
     _function = "k_folds"
 
-    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None) -> None:
-        self.n_splits = n_splits
-        self.random_state = random_state
+    n_splits: int = 5
+    _: KW_ONLY
+    random_state: RandomState = None
 
     def _masks(
         self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
@@ -248,6 +244,7 @@ class PerUserKFold(PairSplitter):
         return ((fold != n, fold == n) for n in range(k))
 
 
+@dataclass(eq=False, repr=False)
 class TimeSplit(PairSplitter):
     """The latest pairs of all users, from one moment on, are the test part. Timestamps are passed as ``groups=``.
 
@@ -268,9 +265,9 @@ class TimeSplit(PairSplitter):
     n_splits = 1
     _by_time = True
 
-    def __init__(self, test_size: float | int | None = None, *, at: int | np.datetime64 | None = None) -> None:
-        self.test_size = test_size
-        self.at = at
+    test_size: float | int | None = None
+    _: KW_ONLY
+    at: int | np.datetime64 | None = None
 
     def _masks(
         self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
@@ -279,6 +276,7 @@ class TimeSplit(PairSplitter):
         return _halves([cuts.by_time(times, self.test_size, self.at, caller)])
 
 
+@dataclass(eq=False, repr=False)
 class ColdUserKFold(PairSplitter):
     """The users are cut into k folds, each of which is tested once by users of whom nothing or a part is known.
 
@@ -299,10 +297,10 @@ class ColdUserKFold(PairSplitter):
 
     _function = "split_users"
 
-    def __init__(self, n_splits: int = 5, *, shown: float = 0.0, random_state: RandomState = None) -> None:
-        self.n_splits = n_splits
-        self.shown = shown
-        self.random_state = random_state
+    n_splits: int = 5
+    _: KW_ONLY
+    shown: float = 0.0
+    random_state: RandomState = None
 
     def _masks(
         self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str
@@ -319,6 +317,7 @@ class ColdUserKFold(PairSplitter):
         return _halves(tests)
 
 
+@dataclass(eq=False, repr=False)
 class ColdItemKFold(PairSplitter):
     """The items are cut into k folds, each of which is the test part once: items that training has never met.
 
@@ -336,9 +335,9 @@ class ColdItemKFold(PairSplitter):
 
     _function = "split_items"
 
-    def __init__(self, n_splits: int = 5, *, random_state: RandomState = None) -> None:
-        self.n_splits = n_splits
-        self.random_state = random_state
+    n_splits: int = 5
+    _: KW_ONLY
+    random_state: RandomState = None
 
     def _masks(
         self, users: IdColumn, items: IdColumn, times: NDArray[np.int64] | None, caller: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -70,6 +70,7 @@ class _TopPerGroup:
 
 
 @registered_as("retrieval.Popular")
+@dataclass(eq=False, repr=False)
 class Popular(BaseRetriever):
     """The most popular items, overall or among the users of a group.
 
@@ -113,24 +114,14 @@ class Popular(BaseRetriever):
     )
     _objects = ("user_groups",)
 
-    def __init__(
-        self,
-        k: int = 100,
-        *,
-        user_groups: Any = None,
-        by: Literal["count", "mean"] = "count",
-        half_life: float | str | None = None,
-        shrinkage: float = 10.0,
-        threshold: float | None = None,
-        n_threads: int | None = None,
-    ) -> None:
-        self.k = k
-        self.user_groups = user_groups
-        self.by = by
-        self.half_life = half_life
-        self.shrinkage = shrinkage
-        self.threshold = threshold
-        self.n_threads = n_threads
+    k: int = 100
+    _: KW_ONLY
+    user_groups: Any = None
+    by: Literal["count", "mean"] = "count"
+    half_life: float | str | None = None
+    shrinkage: float = 10.0
+    threshold: float | None = None
+    n_threads: int | None = None
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Popular]:
         model = PopularModel(
@@ -178,6 +169,7 @@ class Popular(BaseRetriever):
 
 
 @registered_as("retrieval.TopPerGroup")
+@dataclass(eq=False, repr=False)
 class TopPerGroup(BaseRetriever):
     """The most popular items of each of the groups of items that a user has rated most: favourite genres, for example.
 
@@ -215,24 +207,14 @@ class TopPerGroup(BaseRetriever):
     )
     _objects = ("groups",)
 
-    def __init__(
-        self,
-        groups: Any,
-        n_groups: int = 3,
-        k: int = 50,
-        *,
-        by: Literal["count", "mean"] = "count",
-        half_life: float | str | None = None,
-        shrinkage: float = 10.0,
-        n_threads: int | None = None,
-    ) -> None:
-        self.groups = groups
-        self.n_groups = n_groups
-        self.k = k
-        self.by = by
-        self.half_life = half_life
-        self.shrinkage = shrinkage
-        self.n_threads = n_threads
+    groups: Any
+    n_groups: int = 3
+    k: int = 50
+    _: KW_ONLY
+    by: Literal["count", "mean"] = "count"
+    half_life: float | str | None = None
+    shrinkage: float = 10.0
+    n_threads: int | None = None
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _TopPerGroup]:
         groups = as_groups(self.groups, caller, "groups")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,6 +65,7 @@ class _RegressionScores(Scores):
         return best_of_blocks(self, users, selection, compute)
 
 
+@dataclass(eq=False, repr=False)
 class FeatureRanker(Estimator):
     """A regressor on the features of the user and of the item, side by side: gradient boosting, for example.
 
@@ -120,22 +121,13 @@ class FeatureRanker(Estimator):
         "n_threads": THREADS,
     }
 
-    def __init__(
-        self,
-        regressor: Any,
-        user_features: Any = None,
-        item_features: Any = None,
-        *,
-        max_ratings: int | None = None,
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-    ) -> None:
-        self.regressor = regressor
-        self.user_features = user_features
-        self.item_features = item_features
-        self.max_ratings = max_ratings
-        self.random_state = random_state
-        self.n_threads = n_threads
+    regressor: Any
+    user_features: Any = None
+    item_features: Any = None
+    _: KW_ONLY
+    max_ratings: int | None = None
+    random_state: RandomState = None
+    n_threads: int | None = None
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> FeatureRanker:
         """Learn the ratings from the features.

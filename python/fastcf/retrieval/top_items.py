@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = ["TopItems"]
 
 
 @registered_as("retrieval.TopItems")
+@dataclass(eq=False, repr=False)
 class TopItems(BaseRetriever):
     """The best items of any fitted model: of neighbours, of a linear item model, of a blend.
 
@@ -59,10 +61,10 @@ class TopItems(BaseRetriever):
 
     _objects = ("model",)
 
-    def __init__(self, model: Any, k: int = 100, *, n_threads: int | None = None) -> None:
-        self.model = model
-        self.k = k
-        self.n_threads = n_threads
+    model: Any
+    k: int = 100
+    _: KW_ONLY
+    n_threads: int | None = None
 
     def fit(self, X: Any = None, y: ArrayLike | None = None) -> TopItems:
         """Take the model's state.

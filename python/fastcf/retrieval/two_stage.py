@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -173,6 +173,7 @@ class _Stages:
 
 
 @registered_as("retrieval.TwoStageRecommender")
+@dataclass(eq=False, repr=False)
 class TwoStageRecommender(Fitted):
     """Retrieves candidates from several sources and ranks them by one model.
 
@@ -232,10 +233,10 @@ class TwoStageRecommender(Fitted):
     }
     _objects = ("retrievers", "ranker")
 
-    def __init__(self, retrievers: Any, ranker: Any, *, n_threads: int | None = None) -> None:
-        self.retrievers = retrievers
-        self.ranker = ranker
-        self.n_threads = n_threads
+    retrievers: Any
+    ranker: Any
+    _: KW_ONLY
+    n_threads: int | None = None
 
     def fit(self, X: Any, y: ArrayLike | None = None) -> TwoStageRecommender:
         """Fit the retrievers, not clones of them, and store the seen items; the ranker does not change.

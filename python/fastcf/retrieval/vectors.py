@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -122,6 +122,7 @@ def _reach(k: int, n_items: int) -> int:
 
 
 @registered_as("retrieval.NearestVectors")
+@dataclass(eq=False, repr=False)
 class NearestVectors(BaseRetriever):
     """The items whose vectors have the largest inner products with the user's: the best by a factor model's own score.
 
@@ -176,24 +177,14 @@ class NearestVectors(BaseRetriever):
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = BaseRetriever._constraints | _INDEX
     _objects = ("model",)
 
-    def __init__(
-        self,
-        model: Any,
-        k: int = 100,
-        *,
-        index: IndexName = "exact",
-        m: int = 16,
-        ef_construction: int = 128,
-        ef: int = 128,
-        n_threads: int | None = None,
-    ) -> None:
-        self.model = model
-        self.k = k
-        self.index = index
-        self.m = m
-        self.ef_construction = ef_construction
-        self.ef = ef
-        self.n_threads = n_threads
+    model: Any
+    k: int = 100
+    _: KW_ONLY
+    index: IndexName = "exact"
+    m: int = 16
+    ef_construction: int = 128
+    ef: int = 128
+    n_threads: int | None = None
 
     def fit(self, X: Any = None, y: ArrayLike | None = None) -> NearestVectors:
         """Build the index; one of the same vectors is kept.
@@ -286,6 +277,7 @@ class NearestVectors(BaseRetriever):
 
 
 @registered_as("retrieval.RelatedItems")
+@dataclass(eq=False, repr=False)
 class RelatedItems(BaseRetriever):
     """The items most similar to the latest items of a user: "because you watched …".
 
@@ -330,28 +322,16 @@ class RelatedItems(BaseRetriever):
     )
     _objects = ("model",)
 
-    def __init__(
-        self,
-        model: Any,
-        n_recent: int = 10,
-        k: int = 20,
-        *,
-        metric: Literal["cosine", "dot", "euclidean"] = "cosine",
-        index: IndexName = "exact",
-        m: int = 16,
-        ef_construction: int = 128,
-        ef: int = 128,
-        n_threads: int | None = None,
-    ) -> None:
-        self.model = model
-        self.n_recent = n_recent
-        self.k = k
-        self.metric = metric
-        self.index = index
-        self.m = m
-        self.ef_construction = ef_construction
-        self.ef = ef
-        self.n_threads = n_threads
+    model: Any
+    n_recent: int = 10
+    k: int = 20
+    _: KW_ONLY
+    metric: Literal["cosine", "dot", "euclidean"] = "cosine"
+    index: IndexName = "exact"
+    m: int = 16
+    ef_construction: int = 128
+    ef: int = 128
+    n_threads: int | None = None
 
     def _learn(self, ratings: Ratings, caller: str) -> tuple[IdMap, _Related]:
         model = snapshot(self.model, caller)

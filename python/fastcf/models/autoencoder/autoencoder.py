@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import KW_ONLY, asdict, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -76,6 +76,7 @@ _NUMBERS = {  # of a network, in files
 
 
 @register
+@dataclass(eq=False, repr=False)
 class Autoencoder(Estimator):
     r"""Masked autoencoder of ratings, or of choices: ``f(x) = g_o(U h(V x + W r) + c)``.
 
@@ -280,60 +281,32 @@ class Autoencoder(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        layers: Iterable[int] = (128,),
-        *,
-        cost: str | Multinomial = "squared",
-        threshold: float | None = None,
-        strength: str = "one",
-        orientation: str = "auto",
-        activation: str = "tanh",
-        output_activation: str = "identity",
-        tied: bool = False,
-        dropout: float = 0.0,
-        alpha_dropout: bool = False,
-        input_dropout: float | str = "auto",
-        rated_input: float | str = "auto",
-        rated_output: bool | str = "auto",
-        dense_refeeding: int = 0,
-        normalize: str | None = "bias",
-        reg: float | str = "auto",
-        optimizer: str | Optimizer = "adam",
-        batch_size: int | str = "auto",
-        n_epochs: int = 30,
-        patience: int | None = None,
-        init: str = "small",
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool = 0,
-    ) -> None:
-        self.layers = layers
-        self.cost = cost
-        self.threshold = threshold
-        self.strength = strength
-        self.orientation = orientation
-        self.activation = activation
-        self.output_activation = output_activation
-        self.tied = tied
-        self.dropout = dropout
-        self.alpha_dropout = alpha_dropout
-        self.input_dropout = input_dropout
-        self.rated_input = rated_input
-        self.rated_output = rated_output
-        self.dense_refeeding = dense_refeeding
-        self.normalize = normalize
-        self.reg = reg
-        self.optimizer = optimizer
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.init = init
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    layers: Iterable[int] = (128,)
+    _: KW_ONLY
+    cost: str | Multinomial = "squared"
+    threshold: float | None = None
+    strength: str = "one"
+    orientation: str = "auto"
+    activation: str = "tanh"
+    output_activation: str = "identity"
+    tied: bool = False
+    dropout: float = 0.0
+    alpha_dropout: bool = False
+    input_dropout: float | str = "auto"
+    rated_input: float | str = "auto"
+    rated_output: bool | str = "auto"
+    dense_refeeding: int = 0
+    normalize: str | None = "bias"
+    reg: float | str = "auto"
+    optimizer: str | Optimizer = "adam"
+    batch_size: int | str = "auto"
+    n_epochs: int = 30
+    patience: int | None = None
+    init: str = "small"
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool = 0
 
     # -------------------------------------------------------------------------------------------------------
     # Training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,7 @@ class BiasFolding(Folding):
 
 
 @register
+@dataclass(eq=False, repr=False)
 class BiasModel(Estimator):
     r"""Mean plus regularised user and item biases: ``ŷ_ui = μ + b_u + b_i``.
 
@@ -105,18 +106,11 @@ class BiasModel(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        *,
-        user_reg: float | str = "auto",
-        item_reg: float | str = "auto",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.user_reg = user_reg
-        self.item_reg = item_reg
-        self.n_threads = n_threads
-        self.device = device
+    _: KW_ONLY
+    user_reg: float | str = "auto"
+    item_reg: float | str = "auto"
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> BiasModel:
         """Learn the biases.

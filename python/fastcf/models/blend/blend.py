@@ -6,7 +6,7 @@ import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -37,6 +37,7 @@ _ERRORS = ("rmse", "mae", "log_loss")
 
 
 @register
+@dataclass(eq=False, repr=False)
 class Blend(Estimator):
     r"""The weighted average of several models' predictions: ``ŷ_ui = c + Σ_m a_m f_m(u, i)``.
 
@@ -221,38 +222,21 @@ class Blend(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        models: Sequence[Any],
-        *,
-        metric: str = "rmse",
-        threshold: float | None = None,
-        reg: float | str = "auto",
-        intercept: bool = True,
-        non_negative: bool = False,
-        by_count: bool = True,
-        fit_members: bool = True,
-        validation_fraction: float = 0.1,
-        refit: bool = True,
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool = 0,
-    ) -> None:
-        self.models = models
-        self.metric = metric
-        self.threshold = threshold
-        self.reg = reg
-        self.intercept = intercept
-        self.non_negative = non_negative
-        self.by_count = by_count
-        self.fit_members = fit_members
-        self.validation_fraction = validation_fraction
-        self.refit = refit
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    models: Sequence[Any]
+    _: KW_ONLY
+    metric: str = "rmse"
+    threshold: float | None = None
+    reg: float | str = "auto"
+    intercept: bool = True
+    non_negative: bool = False
+    by_count: bool = True
+    fit_members: bool = True
+    validation_fraction: float = 0.1
+    refit: bool = True
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool = 0
 
     # -------------------------------------------------------------------------------------------------------
     # Members

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -47,6 +47,7 @@ _CHECKED_RATINGS = 20_000  # of fit(check_gradients=True)
 
 
 @register
+@dataclass(eq=False, repr=False)
 class MatrixFactorization(Estimator):
     r"""Biased matrix factorisation for ratings or labels: ``m_i + b_u + b_i + p_u·q_i``.
 
@@ -227,53 +228,33 @@ class MatrixFactorization(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        n_factors: int | str = "auto",
-        *,
-        solver: str | Solver = "sgd",
-        cost: str = "squared",
-        threshold: float | None = None,
-        normalize: str | None = "global",
-        bias: bool | str = True,
-        reg: float | str = "auto",
-        bias_reg: float | str = "auto",
-        reg_scaling: float | str = "auto",
-        n_epochs: int | str = "auto",
-        patience: int | None = None,
-        init: str = "normal",
-        init_scale: float | str = "auto",
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool = 0,
-    ) -> None:
-        self.n_factors = n_factors
-        self.solver = solver
-        self.cost = cost
-        self.threshold = threshold
-        self.normalize = normalize
-        self.bias = bias
-        self.reg = reg
-        self.bias_reg = bias_reg
-        self.reg_scaling = reg_scaling
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.init = init
-        self.init_scale = init_scale
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    n_factors: int | str = "auto"
+    _: KW_ONLY
+    solver: str | Solver = "sgd"
+    cost: str = "squared"
+    threshold: float | None = None
+    normalize: str | None = "global"
+    bias: bool | str = True
+    reg: float | str = "auto"
+    bias_reg: float | str = "auto"
+    reg_scaling: float | str = "auto"
+    n_epochs: int | str = "auto"
+    patience: int | None = None
+    init: str = "normal"
+    init_scale: float | str = "auto"
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool = 0
 
-    user_factors_: NDArray[np.float32]
-    item_factors_: NDArray[np.float32]
-    user_bias_: NDArray[np.float32]
-    item_bias_: NDArray[np.float32]
-    global_mean_: float
-    item_mean_: NDArray[np.float32] | None
-    history_: list[dict[str, Any]]
-    n_epochs_: int
+    user_factors_: NDArray[np.float32] = field(init=False)
+    item_factors_: NDArray[np.float32] = field(init=False)
+    user_bias_: NDArray[np.float32] = field(init=False)
+    item_bias_: NDArray[np.float32] = field(init=False)
+    global_mean_: float = field(init=False)
+    item_mean_: NDArray[np.float32] | None = field(init=False)
+    history_: list[dict[str, Any]] = field(init=False)
+    n_epochs_: int = field(init=False)
 
     # -------------------------------------------------------------------------------------------------------
     # Training

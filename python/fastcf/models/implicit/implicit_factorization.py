@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,6 +40,7 @@ _SEARCH_FACTORS = 64  # the best penalty hardly depends on their number
 
 
 @register
+@dataclass(eq=False, repr=False)
 class ImplicitFactorization(Estimator):
     r"""Factorisation of what users chose: scores ``p_u·q_i`` that are near 1 for choices and small for all other cells.
 
@@ -159,47 +160,30 @@ class ImplicitFactorization(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        n_factors: int = 256,
-        *,
-        solver: str | ImplicitSolver = "auto",
-        threshold: float | None = None,
-        strength: str = "one",
-        alpha: float = 1.0,
-        unobserved_weight: float | str = "auto",
-        reg: float | str = "auto",
-        reg_scaling: float = 1.0,
-        n_epochs: int | str = "auto",
-        init_scale: float = 0.1,
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool = 0,
-    ) -> None:
-        self.n_factors = n_factors
-        self.solver = solver
-        self.threshold = threshold
-        self.strength = strength
-        self.alpha = alpha
-        self.unobserved_weight = unobserved_weight
-        self.reg = reg
-        self.reg_scaling = reg_scaling
-        self.n_epochs = n_epochs
-        self.init_scale = init_scale
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    n_factors: int = 256
+    _: KW_ONLY
+    solver: str | ImplicitSolver = "auto"
+    threshold: float | None = None
+    strength: str = "one"
+    alpha: float = 1.0
+    unobserved_weight: float | str = "auto"
+    reg: float | str = "auto"
+    reg_scaling: float = 1.0
+    n_epochs: int | str = "auto"
+    init_scale: float = 0.1
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool = 0
 
-    user_factors_: NDArray[np.float32]
-    item_factors_: NDArray[np.float32]
-    item_bias_: NDArray[np.float32]
-    mean_user_: NDArray[np.float32]
-    unobserved_weight_: float
-    reg_: float
-    history_: list[dict[str, Any]]
-    n_epochs_: int
+    user_factors_: NDArray[np.float32] = field(init=False)
+    item_factors_: NDArray[np.float32] = field(init=False)
+    item_bias_: NDArray[np.float32] = field(init=False)
+    mean_user_: NDArray[np.float32] = field(init=False)
+    unobserved_weight_: float = field(init=False)
+    reg_: float = field(init=False)
+    history_: list[dict[str, Any]] = field(init=False)
+    n_epochs_: int = field(init=False)
 
     # -------------------------------------------------------------------------------------------------------
     # Training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,6 +54,7 @@ class LinearFolding(Folding):
 
 
 @register
+@dataclass(eq=False, repr=False)
 class LinearAutoencoder(Estimator):
     r"""Learns what users choose: a score is a sum over the items of the user's history, ``ŝ_ui = Σ_j z_uj b_ji``.
 
@@ -140,28 +141,16 @@ class LinearAutoencoder(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        *,
-        reg: float = 150.0,
-        dropout: float = 0.4,
-        user_exponent: float = 0.5,
-        low_weight: float = 0.3,
-        neighbours: int | None = None,
-        threshold: float | None = None,
-        strength: str = "one",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.reg = reg
-        self.dropout = dropout
-        self.user_exponent = user_exponent
-        self.low_weight = low_weight
-        self.neighbours = neighbours
-        self.threshold = threshold
-        self.strength = strength
-        self.n_threads = n_threads
-        self.device = device
+    _: KW_ONLY
+    reg: float = 150.0
+    dropout: float = 0.4
+    user_exponent: float = 0.5
+    low_weight: float = 0.3
+    neighbours: int | None = None
+    threshold: float | None = None
+    strength: str = "one"
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> LinearAutoencoder:
         """Compute the weights.

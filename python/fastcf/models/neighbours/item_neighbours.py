@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -45,6 +45,7 @@ def item_scores(history: Any, neighbours: Any, base: Any) -> NeighbourScores:
 
 
 @register
+@dataclass(eq=False, repr=False)
 class ItemNeighbours(Estimator):
     r"""Neighbourhoods of items: ``s_ui = Σ_{j ∈ H(u) ∩ N(i)} x_uj s_ij``.
 
@@ -113,32 +114,18 @@ class ItemNeighbours(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {**CONSTRAINTS, **Estimator._constraints}
 
-    def __init__(
-        self,
-        n_neighbours: int = 20,
-        *,
-        similarity: Literal["cosine", "tfidf", "bm25", "rp3beta"] = "cosine",
-        shrinkage: float = 10.0,
-        alpha: float = 0.6,
-        beta: float = 0.2,
-        k1: float = 1.2,
-        b: float = 0.75,
-        threshold: float | None = None,
-        strength: str = "one",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.n_neighbours = n_neighbours
-        self.similarity = similarity
-        self.shrinkage = shrinkage
-        self.alpha = alpha
-        self.beta = beta
-        self.k1 = k1
-        self.b = b
-        self.threshold = threshold
-        self.strength = strength
-        self.n_threads = n_threads
-        self.device = device
+    n_neighbours: int = 20
+    _: KW_ONLY
+    similarity: Literal["cosine", "tfidf", "bm25", "rp3beta"] = "cosine"
+    shrinkage: float = 10.0
+    alpha: float = 0.6
+    beta: float = 0.2
+    k1: float = 1.2
+    b: float = 0.75
+    threshold: float | None = None
+    strength: str = "one"
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> ItemNeighbours:
         """Find the neighbours of all items.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -90,6 +90,7 @@ class UserNeighbourFolding(Folding):
 
 
 @register
+@dataclass(eq=False, repr=False)
 class UserNeighbours(Estimator):
     r"""People like you liked: ``s_ui = Σ_{v ∈ N(u)} s_uv x_vi``.
 
@@ -139,32 +140,18 @@ class UserNeighbours(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = {**CONSTRAINTS, **Estimator._constraints}
 
-    def __init__(
-        self,
-        n_neighbours: int = 50,
-        *,
-        similarity: Literal["cosine", "tfidf", "bm25", "rp3beta"] = "cosine",
-        shrinkage: float = 10.0,
-        alpha: float = 0.6,
-        beta: float = 0.2,
-        k1: float = 1.2,
-        b: float = 0.75,
-        threshold: float | None = None,
-        strength: str = "one",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.n_neighbours = n_neighbours
-        self.similarity = similarity
-        self.shrinkage = shrinkage
-        self.alpha = alpha
-        self.beta = beta
-        self.k1 = k1
-        self.b = b
-        self.threshold = threshold
-        self.strength = strength
-        self.n_threads = n_threads
-        self.device = device
+    n_neighbours: int = 50
+    _: KW_ONLY
+    similarity: Literal["cosine", "tfidf", "bm25", "rp3beta"] = "cosine"
+    shrinkage: float = 10.0
+    alpha: float = 0.6
+    beta: float = 0.2
+    k1: float = 1.2
+    b: float = 0.75
+    threshold: float | None = None
+    strength: str = "one"
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> UserNeighbours:
         """Find the neighbours of all users.

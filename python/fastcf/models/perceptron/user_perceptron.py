@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +53,7 @@ _CHECKED_RATINGS, _CHECKED_FEATURES = 200, 8
 
 
 @register
+@dataclass(eq=False, repr=False)
 class UserPerceptron(Estimator):
     r"""For every user a small feed-forward network over known features of the items.
 
@@ -199,42 +201,23 @@ class UserPerceptron(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        hidden: Sequence[int] = (10,),
-        *,
-        activation: str = "tanh",
-        targets: str = "liked",
-        threshold: float | None = None,
-        features: str = "given",
-        bias: bool = True,
-        reg: float | str = "auto",
-        init: tuple[float, float] | str = (-0.1, 0.1),
-        optimizer: str | Optimizer = "adam",
-        batch_size: int = 10,
-        n_epochs: int = 20,
-        patience: int | None = None,
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool = 0,
-    ) -> None:
-        self.hidden = hidden
-        self.activation = activation
-        self.targets = targets
-        self.threshold = threshold
-        self.features = features
-        self.bias = bias
-        self.reg = reg
-        self.init = init
-        self.optimizer = optimizer
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    hidden: Sequence[int] = (10,)
+    _: KW_ONLY
+    activation: str = "tanh"
+    targets: str = "liked"
+    threshold: float | None = None
+    features: str = "given"
+    bias: bool = True
+    reg: float | str = "auto"
+    init: tuple[float, float] | str = (-0.1, 0.1)
+    optimizer: str | Optimizer = "adam"
+    batch_size: int = 10
+    n_epochs: int = 20
+    patience: int | None = None
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool = 0
 
     # -------------------------------------------------------------------------------------------------------
     # Training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -66,6 +66,7 @@ def rows_of_users(groups: Groups | None, ratings: Ratings, users: Any) -> tuple[
 
 
 @register
+@dataclass(eq=False, repr=False)
 class Popular(Estimator):
     """The most popular items, overall or among the users of a group: the baseline of lists.
 
@@ -124,22 +125,13 @@ class Popular(Estimator):
 
     device = "cpu"  # nothing here is worth another
 
-    def __init__(
-        self,
-        by: Literal["count", "mean"] = "count",
-        *,
-        half_life: float | str | None = None,
-        shrinkage: float = 10.0,
-        threshold: float | None = None,
-        strength: str = "one",
-        n_threads: int | None = None,
-    ) -> None:
-        self.by = by
-        self.half_life = half_life
-        self.shrinkage = shrinkage
-        self.threshold = threshold
-        self.strength = strength
-        self.n_threads = n_threads
+    by: Literal["count", "mean"] = "count"
+    _: KW_ONLY
+    half_life: float | str | None = None
+    shrinkage: float = 10.0
+    threshold: float | None = None
+    strength: str = "one"
+    n_threads: int | None = None
 
     def fit(
         self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, user_groups: Any = None

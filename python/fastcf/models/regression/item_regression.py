@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
@@ -16,6 +17,7 @@ __all__ = ["ItemRegression"]
 
 
 @register
+@dataclass(eq=False, repr=False)
 class ItemRegression(Estimator):
     r"""For every item a regression of its ratings on known features of the users.
 
@@ -56,28 +58,16 @@ class ItemRegression(Estimator):
 
     _constraints: ClassVar[dict[str, tuple[Constraint, ...]]] = CONSTRAINTS
 
-    def __init__(
-        self,
-        *,
-        cost: str = "squared",
-        reg: float = 1.0,
-        fit_intercept: bool = True,
-        threshold: float | None = None,
-        solver: str = "auto",
-        max_iter: int | None = None,
-        tol: float = 1e-8,
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.cost = cost
-        self.reg = reg
-        self.fit_intercept = fit_intercept
-        self.threshold = threshold
-        self.solver = solver
-        self.max_iter = max_iter
-        self.tol = tol
-        self.n_threads = n_threads
-        self.device = device
+    _: KW_ONLY
+    cost: str = "squared"
+    reg: float = 1.0
+    fit_intercept: bool = True
+    threshold: float | None = None
+    solver: str = "auto"
+    max_iter: int | None = None
+    tol: float = 1e-8
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(
         self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *, user_features: Any

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -216,6 +216,7 @@ def dense(matrix: Any) -> Floats:
 
 
 @register
+@dataclass(eq=False, repr=False)
 class MixedRegression(Estimator):
     r"""Regression on known features with effects of all, of single users and of single items.
 
@@ -302,22 +303,13 @@ class MixedRegression(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        *,
-        user_reg: float | str = "auto",
-        item_reg: float | str = "auto",
-        user_slope_reg: float | str = "auto",
-        item_slope_reg: float | str = "auto",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.user_reg = user_reg
-        self.item_reg = item_reg
-        self.user_slope_reg = user_slope_reg
-        self.item_slope_reg = item_slope_reg
-        self.n_threads = n_threads
-        self.device = device
+    _: KW_ONLY
+    user_reg: float | str = "auto"
+    item_reg: float | str = "auto"
+    user_slope_reg: float | str = "auto"
+    item_slope_reg: float | str = "auto"
+    n_threads: int | None = None
+    device: str = "auto"
 
     def fit(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +35,7 @@ _NO_CLOCK = 10**8  # and numbers below (1973) are no times beside these, but yea
 
 
 @register
+@dataclass(eq=False, repr=False)
 class TemporalModel(Estimator):
     r"""Any model of ratings beside effects of time: ``ŷ_ui(t) = f(u, i) + b_{u,⌊t/T_user⌋} + b_{i,⌊t/T_item⌋}``.
 
@@ -108,24 +109,14 @@ class TemporalModel(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        model: Any,
-        *,
-        user_period: float | str = "3h",
-        item_period: float | str = "30d",
-        user_reg: float | str = "auto",
-        item_reg: float | str = "auto",
-        n_threads: int | None = None,
-        device: str = "auto",
-    ) -> None:
-        self.model = model
-        self.user_period = user_period
-        self.item_period = item_period
-        self.user_reg = user_reg
-        self.item_reg = item_reg
-        self.n_threads = n_threads
-        self.device = device
+    model: Any
+    _: KW_ONLY
+    user_period: float | str = "3h"
+    item_period: float | str = "30d"
+    user_reg: float | str = "auto"
+    item_reg: float | str = "auto"
+    n_threads: int | None = None
+    device: str = "auto"
 
     @property
     def model_(self) -> Estimator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +51,7 @@ _CHECKED_PENALTY = 1e-3  # of a gradient check: small compared with the rest of 
 
 
 @register
+@dataclass(eq=False, repr=False)
 class TwoTower(Estimator):
     r"""Two networks, of users' features and of items', whose vectors' product predicts: ``ŷ = f_ui + u(x_u)·v(x_i)``.
 
@@ -238,54 +240,29 @@ class TwoTower(Estimator):
         **Estimator._constraints,
     }
 
-    def __init__(
-        self,
-        user_layers: Sequence[int] = (256, 128),
-        item_layers: Sequence[int] = (256, 128),
-        n_factors: int = 32,
-        *,
-        ids: str = "auto",
-        baseline: str = "auto",
-        cost: str = "squared",
-        threshold: float | None = None,
-        strength: str = "one",
-        activation: str = "elu",
-        normalize: bool = True,
-        scale: float | str = "auto",
-        dropout: float = 0.0,
-        reg: float = 100.0,
-        optimizer: str | Optimizer = "adam",
-        batch_size: int | str = "auto",
-        n_epochs: int | str = "auto",
-        patience: int | None = None,
-        init: str = "he",
-        random_state: RandomState = None,
-        n_threads: int | None = None,
-        device: str = "auto",
-        verbose: int | bool | str = "auto",
-    ) -> None:
-        self.user_layers = user_layers
-        self.item_layers = item_layers
-        self.n_factors = n_factors
-        self.ids = ids
-        self.baseline = baseline
-        self.cost = cost
-        self.threshold = threshold
-        self.strength = strength
-        self.activation = activation
-        self.normalize = normalize
-        self.scale = scale
-        self.dropout = dropout
-        self.reg = reg
-        self.optimizer = optimizer
-        self.batch_size = batch_size
-        self.n_epochs = n_epochs
-        self.patience = patience
-        self.init = init
-        self.random_state = random_state
-        self.n_threads = n_threads
-        self.device = device
-        self.verbose = verbose
+    user_layers: Sequence[int] = (256, 128)
+    item_layers: Sequence[int] = (256, 128)
+    n_factors: int = 32
+    _: KW_ONLY
+    ids: str = "auto"
+    baseline: str = "auto"
+    cost: str = "squared"
+    threshold: float | None = None
+    strength: str = "one"
+    activation: str = "elu"
+    normalize: bool = True
+    scale: float | str = "auto"
+    dropout: float = 0.0
+    reg: float = 100.0
+    optimizer: str | Optimizer = "adam"
+    batch_size: int | str = "auto"
+    n_epochs: int | str = "auto"
+    patience: int | None = None
+    init: str = "he"
+    random_state: RandomState = None
+    n_threads: int | None = None
+    device: str = "auto"
+    verbose: int | bool | str = "auto"
 
     def fit(
         self,
