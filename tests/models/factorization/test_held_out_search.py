@@ -223,8 +223,8 @@ def test_search_does_not_train_as_long_as_very_many_given_epochs(monkeypatch):
 
 
 @pytest.mark.parametrize("solver", ["minibatch", "gd"])
-@pytest.mark.parametrize(("cost", "scout", "times"), [("squared", ALS, 1.0), ("logistic", SGD, 1.25)])
-def test_slow_solvers_search_by_a_faster_one(solver, cost, scout, times, monkeypatch):
+@pytest.mark.parametrize(("cost", "surrogate", "times"), [("squared", ALS, 1.0), ("logistic", SGD, 1.25)])
+def test_slow_solvers_search_by_a_faster_one(solver, cost, surrogate, times, monkeypatch):
     trained, found = [], []
     honest, walked = Plan.trained_scores, Walk.run
 
@@ -241,8 +241,8 @@ def test_slow_solvers_search_by_a_faster_one(solver, cost, scout, times, monkeyp
     made = fastcf.data.make_ratings(60, 40, 700, random_state=0)
     threshold = None if cost == "squared" else 4
     model = MatrixFactorization(solver=solver, cost=cost, threshold=threshold, random_state=0).fit(made)
-    first = scout().first(cost, made).n_epochs
-    assert set(trained) == {(scout, first if scout is ALS else 2 * first)}
+    first = surrogate().first(cost, made).n_epochs
+    assert set(trained) == {(surrogate, first if surrogate is ALS else 2 * first)}
     assert model.reg_ == pytest.approx(times * found[0].reg)
     assert model.n_factors_ == found[0].n_factors
     assert model.n_epochs_ == as_solver(solver).first(cost, made).n_epochs
