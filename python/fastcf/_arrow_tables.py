@@ -42,24 +42,9 @@ def require_pyarrow(what: str) -> Any:
 def table_source(table: Any, caller: str, requirement: str = "table must offer") -> ArrowSource:
     """Return a table in memory, a data base's cursor, a lazy frame or a dataset, which are read in parts.
 
-    Parameters
-    ----------
-    table : object
-        With ``__arrow_c_stream__`` or ``fetch_record_batch`` (cursors of ADBC), or a Polars LazyFrame, or a pyarrow
-        Dataset.
-    caller : str
-        Heads messages.
-    requirement : str
-        Begins what a message says that it must be.
-
-    Raises
-    ------
-    ImportError
-        If pyarrow is not installed.
-    TypeError
-        If it is none of these.
-    ValueError
-        If it cannot be handed over as Arrow data; while it is read, too.
+    It has ``__arrow_c_stream__`` or ``fetch_record_batch`` (cursors of ADBC), or is a Polars LazyFrame or a pyarrow
+    Dataset. ``requirement`` begins what a message says that it must be. Raises ImportError without pyarrow, TypeError
+    if it is none of these, ValueError if it cannot be handed over as Arrow data; while it is read, too.
     """
     pa = require_pyarrow(caller)
     with _naming(caller, pa):
@@ -125,25 +110,9 @@ def _lazy_batches(frame: Any, pa: Any) -> Callable[[Mapping[str, str]], Iterator
 
 
 def arrow_columns(source: ArrowSource, columns: Mapping[str, str], caller: str) -> dict[str, Any]:
-    """Read columns to the end of a source.
+    """Read columns, named by role, to the end of a source; return them by role as ``pyarrow.ChunkedArray``.
 
-    Parameters
-    ----------
-    source : ArrowSource
-    columns : mapping of str to str
-        The names of the columns by role.
-    caller : str
-        Heads messages.
-
-    Returns
-    -------
-    dict of str to pyarrow.ChunkedArray
-        The columns by role.
-
-    Raises
-    ------
-    ValueError
-        If a column is missing or holds a null, or there are no rows; the message names the column and the row.
+    Raises ValueError if a column is missing or holds a null, or there are no rows; the message names column and row.
     """
     pa = require_pyarrow(caller)
     for name in columns.values():

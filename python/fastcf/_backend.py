@@ -115,22 +115,11 @@ def _cuda(gpu: int = -1) -> tuple[ModuleType | None, str]:
 
 
 def resolve_device(device: str, caller: str) -> Backend:
-    """Return the backend for ``device``.
+    """Return the backend for ``device``, "auto", "cpu", "cuda" or one of several GPUs such as "cuda:1".
 
-    Parameters
-    ----------
-    device : {"auto", "cpu", "cuda", "cuda:0", "cuda:1", ...}
-        ``"auto"`` is the GPU where one can be used, else the CPU; only it may fall back. A process uses one GPU: the
-        one that its first use names, or the current one.
-    caller : str
-        Named in error messages.
-
-    Raises
-    ------
-    ValueError
-        If ``device`` is none of these.
-    DeviceError
-        If the GPU cannot be used; the message says why.
+    "auto" is the GPU where one can be used, else the CPU; only it may fall back. A process uses one GPU: the one that
+    its first use names, or the current one. Raises ValueError if ``device`` is none of these, DeviceError if the GPU
+    cannot be used; the message says why.
     """
     if not is_device(device):
         raise ValueError(f"{caller}: device must be {DEVICES}; got {device!r}")

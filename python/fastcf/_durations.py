@@ -28,20 +28,8 @@ def _seconds(text: str) -> float | None:
 def duration_of(value: Any, caller: str, name: str) -> float:
     """Return a duration as a number: in seconds where its unit is stated, else in the unit of the timestamps.
 
-    Parameters
-    ----------
-    value : float, str, datetime.timedelta or numpy.timedelta64
-        A positive number; text such as ``"30d"``, ``"12h"`` or ``"1.5 min"`` (units s, min, h, d, w); or a difference
-        of times.
-    caller, name : str
-        Named in error messages.
-
-    Raises
-    ------
-    TypeError
-        If it is nothing of these.
-    ValueError
-        If it is not positive and finite, or text of another form.
+    A positive number, text such as ``"30d"``, ``"12h"`` or ``"1.5 min"`` (units s, min, h, d, w), or a difference of
+    times. Raises TypeError for anything else, ValueError if it is not positive and finite or its text has another form.
     """
     number: float | None
     if isinstance(value, str):

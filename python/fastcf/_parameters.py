@@ -268,20 +268,9 @@ def positive_count(n: Any, caller: str, name: str = "n") -> int:
 def refuse_ignored(
     owner: object, names: Iterable[str], reason: str, caller: str, defaults: Mapping[str, Any] | None = None
 ) -> None:
-    """Refuse parameters that would have no effect: each must have its default value, else ValueError.
+    """Refuse parameters ``names`` that would have no effect: each must have its default value, else ValueError.
 
-    Parameters
-    ----------
-    owner : object with a scikit-learn constructor
-        Its attributes are the parameters.
-    names : iterable of str
-        The parameters without effect.
-    reason : str
-        For the message: "for solver='als'".
-    caller : str
-        Heads the message.
-    defaults : mapping, optional
-        The default values; by default those of the constructor.
+    ``defaults`` are by default those of the owner's constructor. ``reason`` is for the message: "for solver='als'".
     """
     known = dict(defaults or {})
     for kind in () if defaults else reversed(type(owner).__mro__):  # a subclass may have another constructor

@@ -75,25 +75,10 @@ def _may_be_dates(low: int, high: int, numbers: NDArray[np.int64]) -> bool:
 def as_seconds(
     values: NDArray[np.int64], unit: str, where: str, *, bits: int | None = None, has_dates: bool = False
 ) -> NDArray[np.int64]:
-    """Return timestamps in seconds.
+    """Return int64 timestamps, numbers or dates in seconds, as seconds.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n,), int64
-        Numbers, and dates in seconds.
-    unit : str
-        One of `TIME_UNITS`.
-    where : str
-        Heads messages.
-    bits : int, optional
-        All values, or-ed, where that is known.
-    has_dates : bool
-        Whether some values were dates.
-
-    Raises
-    ------
-    ValueError
-        If the numbers cannot be told, or are not what ``unit`` says.
+    ``unit`` is one of `TIME_UNITS`, ``bits`` all values or-ed, where that is known, and ``has_dates`` whether some were
+    dates. Raises ValueError if the unit of the numbers is not clear, or is not ``unit``.
     """
     if unit == "date":
         dates = _dates(values)

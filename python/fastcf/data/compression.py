@@ -108,27 +108,10 @@ def decompressed(
 ) -> bytes:
     """Return what a compressed file holds, or the first ``head`` bytes of it.
 
-    Parameters
-    ----------
-    file : binary file
-        At its beginning.
-    kind : str
-        A key of :data:`fastcf.data.magic.COMPRESSED`.
-    name : str
-        Heads messages.
-    size : int
-        Bytes of the file.
-    member : str, optional
-        The file of a zip archive to read; by default its only table.
-    head : int, optional
-        How many bytes are wanted.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, or larger than it should be: a few bytes may become terabytes.
-    ImportError
-        If there is nothing that reads Zstandard.
+    ``kind`` is a key of :data:`fastcf.data.magic.COMPRESSED`, ``size`` that of the file, which is read from its
+    beginning; ``member`` the file of a zip archive, by default its only table. Raises DataError if the file is damaged
+    or larger than it should be (a few bytes may become terabytes), ImportError if there is nothing that reads
+    Zstandard.
     """
     try:
         if kind == "a zip archive":

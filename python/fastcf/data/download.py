@@ -52,26 +52,12 @@ def cache_folder(folder: str | os.PathLike[str] | None = None) -> Path:
 
 
 def fetched(url: str, path: Path, *, published: Callable[[], str | None], progress: bool) -> Path:
-    """Return a file of the web, downloaded unless it is there, after its checksum has been compared.
+    """Return a file of the web, downloaded to ``path`` unless it is there, after its checksum has been compared.
 
-    Parameters
-    ----------
-    url : str
-        Its address, http or https.
-    path : Path
-        Where it is kept. What a broken download has left is beside it, with ``.part`` at its end.
-    published : callable
-        Returns the MD5 sum that the publisher states; None where there is none: then the SHA-256 sum that was recorded
-        at the first fetch, in ``checksums.json`` beside the file, is compared.
-    progress : bool
-        Whether to show a bar.
-
-    Raises
-    ------
-    ConnectionError
-        If the address cannot be reached; the message says which file to put where.
-    DataError
-        If the checksum differs; the file is removed.
+    What a broken download has left is beside it, with ``.part`` at its end. ``published`` returns the MD5 sum that the
+    publisher states. Without it the SHA-256 sum that was recorded at the first fetch, in ``checksums.json`` beside the
+    file, is compared. Raises ConnectionError if the address cannot be reached (the message says which file to put
+    where), DataError if the checksum differs; the file is then removed.
     """
     if not re.match(r"https?://", url):
         raise ValueError(f"fetch: mirror must be an address that begins with http:// or https://; got {url!r}")

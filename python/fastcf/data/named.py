@@ -42,28 +42,12 @@ def read_named(
     *,
     time_unit: str = "auto",
 ) -> NamedColumns:
-    """Read users, items and what else is asked for from a file or folder.
+    """Read users, items and what else is asked for from a file or folder of named columns.
 
-    Parameters
-    ----------
-    path : Path
-        A file, or a folder of Parquet or Arrow files; columns in the names of its folders (``day=2024-05-01``) count.
-    layout : str
-        One of :data:`fastcf.data.arrow_sources.LAYOUTS`.
-    asked : mapping
-        A column's name or position for each of "user", "item", and of "rating" and "timestamp" where these are wanted;
-        None where the column is to be recognised by its name.
-    caller : str
-        Heads messages.
-    time_unit : str
-        What numeric timestamps are; see :func:`fastcf.data.read_log`.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged, a column cannot be told or holds what it must not.
-    ImportError
-        If pyarrow is not installed.
+    ``layout`` is one of :data:`fastcf.data.arrow_sources.LAYOUTS`; columns in the names of a folder's folders
+    (``day=2024-05-01``) count. ``asked`` has a column's name or position, or None where its name is to be recognised,
+    for "user", "item", and "rating" and "timestamp" where these are wanted. Raises DataError if the file is damaged or
+    a column is not recognised or holds what it must not, ImportError without pyarrow.
     """
     where = str(path)
     try:

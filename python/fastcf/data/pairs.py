@@ -33,17 +33,8 @@ class Pairs(NamedTuple):
 def read_pairs(path: str | os.PathLike[str], **options: Any) -> Pairs:
     """Read the user and item ids of a delimited file, and ignore its other columns.
 
-    Parameters
-    ----------
-    path : str or os.PathLike
-        A file of pairs, or a file or folder of ratings that :func:`fastcf.data.detect_format` recognises.
-    **options
-        As for :func:`fastcf.data.read_log`, but for ``rating`` and ``timestamp``; two fields are enough.
-
-    Raises
-    ------
-    DataError, TypeError, ValueError, OSError
-        As :func:`fastcf.data.read_log`.
+    Options, and errors, are those of :func:`fastcf.data.read_log`, but for ``rating`` and ``timestamp``; two fields are
+    enough. Files and folders of ratings that :func:`fastcf.data.detect_format` recognises are read too.
     """
     layout = recognised(path).format
     unread: dict[str, Any] = {} if layout in ("netflix", "fastcf") else {"rating": False, "timestamp": False}

@@ -18,19 +18,8 @@ Floats = NDArray[np.float64]
 def moments(rows: NDArray[Any], slices: NDArray[np.int64], n_slices: int, total: Floats, count: Floats) -> Floats:
     """Return sums over users of the totals and counts of each slice, and of their squares and products.
 
-    Parameters
-    ----------
-    rows, slices : ndarray of shape (n,)
-        The user, and the slice, of each entry.
-    n_slices : int
-        Number of slices.
-    total, count : ndarray of shape (n,)
-        Of each entry.
-
-    Returns
-    -------
-    ndarray of shape (n_slices, 5)
-        Of Σt, Σc, Σt², Σtc, Σc², t and c being sums of one user within a slice. What is estimated is Σt / Σc.
+    ``rows`` and ``slices`` are the user and the slice of each entry, ``total`` and ``count`` its numbers. The result,
+    (n_slices, 5), has Σt, Σc, Σt², Σtc and Σc², t and c being sums of one user within a slice. Estimated is Σt / Σc.
     """
     users, own = np.unique(rows, return_inverse=True)
     key = own.astype(np.int64) * n_slices + slices

@@ -21,21 +21,9 @@ _YEAR = re.compile(r"\((\d{4})(?:\s*[-–—]\s*(?:\d{4})?)?\)")
 def read_columns(table: Any, names: Iterable[str], caller: str) -> dict[str, NDArray[Any]]:
     """Return the named columns of a table; missing values are None in columns of objects, NaN in columns of floats.
 
-    Parameters
-    ----------
-    table : pandas or Polars data frame, Arrow table or record batch, mapping or named tuple of arrays
-        Recognised by their attributes; no library is imported.
-    names : iterable of str
-        The columns wanted.
-    caller : str
-        Named in error messages.
-
-    Raises
-    ------
-    TypeError
-        If it is no such table.
-    ValueError
-        If a column is missing or not one-dimensional, columns differ in length, or there are no rows.
+    A table is a data frame of pandas or Polars, an Arrow table or record batch, or a mapping or named tuple of arrays,
+    recognised by its attributes; no library is imported. Raises TypeError for anything else, ValueError if a column is
+    missing or not one-dimensional, columns differ in length, or there are no rows.
     """
     if not isinstance(table, Mapping) and hasattr(table, "_asdict"):
         table = table._asdict()

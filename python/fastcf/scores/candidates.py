@@ -34,27 +34,10 @@ def named_items(
 ) -> tuple[Rows | None, SeenItems | None]:
     """Return the item rows that a query names: ascending ones for all users, or compressed rows for each user.
 
-    Of a query for neighbours both are ``what`` the query is about, items or users.
-
-    Parameters
-    ----------
-    items : IdMap
-        The model's items; unknown ids are left out.
-    named : array-like, or sequence of these
-        Item ids, or a list of them per user; None: neither.
-    n_users : int
-        Users of the query.
-    name, caller : str
-        The argument and whose it is, for messages.
-    what, of : {"item", "user"}
-        What ids are of, and whose lists are, for messages.
-    **known
-        ``strict`` and ``n_threads`` of :func:`fastcf.scores.queries.rows_of`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If there are lists, and not one per user; or ids beside lists.
+    ``named`` are item ids, or a list of them per user; unknown ids are left out. ``what`` ids are ``of``, items or
+    users, is for messages: of a query for neighbours both are what it is about. ``known``: ``strict`` and
+    ``n_threads`` of :func:`fastcf.scores.queries.rows_of`. Raises TypeError or ValueError for lists that are not one
+    per user, and for ids beside lists.
     """
     if named is None:
         return None, None
@@ -130,18 +113,9 @@ def neighbours_among(
 ) -> Found:
     """Return the ``n`` nearest of rows among those that a query allows; -1 where there are fewer.
 
-    As many more neighbours are found as may not be any: all, where few candidates are named.
-
-    Parameters
-    ----------
-    nearest : callable
-        Returns the nearest rows, and their scores, of some rows.
-    rows, places : ndarray
-        Rows whose neighbours are asked for, and their places in the query.
-    n, n_rows : int
-        The number of neighbours, and of all rows.
-    chosen, excluded : tuple
-        What :func:`named_items` returned of candidates and of what is excluded.
+    As many more neighbours are found as may not be any: all, where few candidates are named. ``nearest`` returns the
+    nearest rows, and their scores, of some rows; ``places`` are those of ``rows`` in the query; ``chosen`` and
+    ``excluded`` are what :func:`named_items` returned.
     """
     few = any(part is not None for part in chosen)
     if not few and all(part is None for part in excluded):

@@ -22,20 +22,8 @@ def best_lists(
 ) -> Found:
     """Return the best items of user rows, and their scores without what rules add to them.
 
-    Parameters
-    ----------
-    scores : Scores
-        The scores.
-    users : ndarray of int32
-        Rows of users.
-    selection : Selection
-        Which items lists may contain.
-    own : SeenItems, optional
-        The candidates of each user, as compressed rows; None: those of the selection.
-    rules : ItemRules, optional
-        Offsets and quotas. What they leave out for single users, the selection does.
-    compute : Compute
-        Backend and threads.
+    ``own`` are the candidates of each user as compressed rows, by default those of the selection. ``rules`` are offsets
+    and quotas; what they leave out for single users, the selection does.
     """
     if rules is None:
         return _best(scores, users, selection, own, compute)

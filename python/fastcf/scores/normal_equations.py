@@ -37,18 +37,7 @@ def shares_of_ratings(columns: Wide, targets: Wide, weights: Wide, prior: Wide, 
 
     The row x solves ``A x = Σ_j w_j t_j a_j`` with ``A = Σ_j w_j a_j a_jᵀ + prior``, so that ``z·x`` is a sum over the
     ratings of ``w_j t_j (a_j · A⁻¹ z)``. In float64, for a row at a time; directions that neither ratings nor prior
-    determine count as 0.
-
-    Parameters
-    ----------
-    columns : ndarray of shape (n, d)
-        a_j: the other side's vectors of the row's ratings.
-    targets, weights : ndarray of shape (n,)
-        t and w.
-    prior : ndarray of shape (d, d)
-        The penalties.
-    wanted : ndarray of shape (d, m)
-        The vectors z, as columns.
+    determine count as 0. ``columns`` has the a_j as rows, (n, d), ``wanted`` the z as columns, (d, m).
     """
     with single_threaded_blas():
         system = columns.T @ (weights[:, None] * columns) + prior

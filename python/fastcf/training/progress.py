@@ -153,21 +153,10 @@ class PythonLogging(Callback):
 
 @contextlib.contextmanager
 def search_progress(name: str, settled: Iterable[str], verbose: int) -> Iterator[Callable[[int, str], None]]:
-    """Show the trainings of a search that ``fit`` makes before its own.
+    """Show the trainings of a search that ``fit`` makes before its own, of the hyperparameters ``settled``.
 
-    Parameters
-    ----------
-    name : str
-        Class of the model.
-    settled : iterable of str
-        What is searched.
-    verbose : {0, 1, 2}
-        Silent; a bar that counts the trainings, on a terminal; a line per candidate.
-
-    Yields
-    ------
-    callable
-        To be called after each candidate with its number of trainings, and a text about it.
+    Yields what is to be called after each candidate, with its number of trainings and a text on it. ``verbose``: 0 is
+    silent, 1 a bar that counts the trainings, on a terminal, 2 a line per candidate.
     """
     what = f"{name}, settling {', '.join(settled)}"
     with tqdm(desc=what, unit="training", file=sys.stderr, disable=verbose != 1 or None) as bar:

@@ -35,20 +35,9 @@ class Fold(NamedTuple):
 
 
 def folds_of(ratings: Ratings, fraction: float, seed: int, caller: str, *, one: bool) -> list[Fold]:
-    """Return random folds: as many as hold out 5,000 ratings together, five at most.
+    """Return random folds: as many as hold out 5,000 ratings together, five at most, or ``one``.
 
-    Parameters
-    ----------
-    ratings : Ratings
-        The ratings.
-    fraction : float
-        The share of them that a fold holds out, two at least.
-    seed : int
-        Of the draw.
-    caller : str
-        Named in messages.
-    one : bool
-        Whether there is to be one fold in any case.
+    A fold holds out the share ``fraction`` of the ratings, two at least.
     """
     size = max(2, round(ratings.nnz * fraction))
     if size >= ratings.nnz:

@@ -79,18 +79,8 @@ class Weighing:
     ) -> State:
         """Return the state of a blend of the members fitted to the first fold.
 
-        Parameters
-        ----------
-        fitted : sequence of sequence of Member
-            The members of each fold.
-        folds : sequence of Fold
-            The folds.
-        rated : Ratings
-            What counts as seen, and gives the range of ratings.
-        backend : Backend
-            The device.
-        joined : bool
-            Whether the members were fitted elsewhere: what they have seen, and their ranges, count as well.
+        ``rated`` counts as seen, and gives the range of ratings. If the members were fitted elsewhere
+        (``joined``), what they have seen, and their ranges, count as well.
         """
         members = fitted[0]
         users, items = ids = ids_of_members(members, self.caller)

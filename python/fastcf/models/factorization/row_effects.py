@@ -174,32 +174,11 @@ class RowEffects:
         noise: Floats | None,
         compute: Compute,
     ) -> Floats:
-        """Draw E given the ratings and the rows less their centres, and update the centres.
+        """Draw E given the ratings and the rows less their centres; update the centres and return their residuals.
 
-        Without noise, four entries at a time become what is most probable given the others: a sweep of coordinate
-        descent.
-
-        Parameters
-        ----------
-        side : Side
-            The ratings.
-        factors, bias : ndarray
-            The rows without their centres.
-        column_factors, column_bias : ndarray
-            The other side.
-        noise_precision : float
-            Of a rating of weight 1.
-        precision : ndarray of shape (d, d)
-            Λ.
-        noise : ndarray of shape (d, n_features), float32, or None
-            Standard normals.
-        compute : Compute
-            The device.
-
-        Returns
-        -------
-        ndarray of float32
-            The residuals of the new centres.
+        ``noise`` has standard normals, shape (d, n_features). Without it, four entries at a time become what is most
+        probable given the others: a sweep of coordinate descent. ``precision`` is Λ, ``noise_precision`` that of a
+        rating of weight 1.
         """
         native, n_threads = compute
         indptr, columns, values = side.csr

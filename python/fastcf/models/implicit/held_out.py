@@ -30,16 +30,8 @@ def estimated_reg(problem: Problem, fit: Fit, verbose: int = 0) -> float:
     """Return the penalty with the largest NDCG@100 of held-out choices, walking uphill from that of the problem.
 
     A tenth of the choices is held out. Penalties are powers of 2 times the first one; at the end a parabola through the
-    best and its neighbours gives the value between them.
-
-    Parameters
-    ----------
-    problem : Problem
-        The problem, with the first guess as penalty.
-    fit : callable
-        Given a problem, returns the state of a fitted model.
-    verbose : {0, 1, 2}, default 0
-        Whether a bar counts the trainings, or a line is printed for each.
+    best and its neighbours gives the value between them. ``fit`` returns the state of a model fitted to a problem.
+    ``verbose``: 1 is a bar that counts the trainings, 2 a line for each.
     """
     choices, first = problem.choices, problem.learnt.reg
     held = np.random.default_rng(problem.seed).random(choices.nnz) < _SHARE

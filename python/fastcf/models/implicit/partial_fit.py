@@ -15,23 +15,11 @@ __all__ = ["continued"]
 
 
 def continued(state: State, new: Ratings, n_epochs: int, compute: Compute, caller: str) -> State:
-    """Return the state after new choices; ``state`` is not changed.
+    """Return the state after new choices; ``state``, of a model that holds its choices, is not changed.
 
     Known users and items keep their rows, new ones follow. The users and items of the new entries are solved exactly by
-    all their choices, old and new: in each epoch the users, then the items, and at the end the users once more.
-
-    Parameters
-    ----------
-    state : State
-        Of a model that holds its choices.
-    new : Ratings
-        Strengths, 0 of entries that were not chosen; they replace those of the same pairs.
-    n_epochs : int
-        How often both sides are solved.
-    compute : Compute
-        The device.
-    caller : str
-        Heads messages.
+    all their choices, old and new: in each epoch the users, then the items, and at the end the users once more. ``new``
+    has strengths, 0 of entries that were not chosen; they replace those of the same pairs.
     """
     scores, learnt = state.scores.as_factors(), state.learnt
     assert scores is not None

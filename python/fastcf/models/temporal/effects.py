@@ -113,23 +113,8 @@ def fit_period_effects(
 ) -> tuple[PeriodEffects, PeriodEffects]:
     """Fit what users and items add in their periods to the mean and the biases of ratings.
 
-    Parameters
-    ----------
-    ratings : Ratings
-        With timestamps.
-    backend : Backend
-        The device of the biases.
-    lengths, regs : tuple
-        Lengths of the periods of users and items, and penalties; None: chosen by a tenth of the ratings, drawn by a
-        fixed seed, from what biases fitted to the others leave of them: the users' first.
-    caller : str
-        Named in messages.
-    n_threads : int
-        For the biases.
-
-    Returns
-    -------
-    tuple of PeriodEffects
+    ``lengths`` of the periods and penalties ``regs`` are of users and items. A penalty of None is chosen by a tenth of
+    the ratings, drawn by a fixed seed, from the residuals of biases fitted to the others: the users' first.
     """
     times = ratings.timestamps
     assert times is not None
