@@ -380,9 +380,25 @@ def _map_of_texts(utf8: NDArray[np.uint8], offsets: NDArray[np.int64]) -> IdMap:
 
 
 def as_kind(column: IdColumn, kind: str, where: str) -> IdColumn:
-    """Return a column as integers, "int", or strings, "str": an integer and its decimal text are the same id.
+    """Return a column as integers or strings: an integer and its decimal text are the same id.
 
-    Raises TypeError if integers are wanted, and a string is not the decimal text of one.
+    Parameters
+    ----------
+    column : IdColumn
+        Of either kind.
+    kind : {"int", "str"}
+        The kind wanted.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdColumn
+
+    Raises
+    ------
+    TypeError
+        If integers are wanted, and a string is not the decimal text of one.
     """
     if column.kind == kind:
         return column
@@ -405,7 +421,21 @@ def as_kind(column: IdColumn, kind: str, where: str) -> IdColumn:
 def distinct(column: IdColumn, n_threads: int = 0) -> IdMap:
     """Return the map of the distinct ids of a column, ascending.
 
-    Raises ValueError if there are 2^31 - 1 or more distinct ids: rows are 32-bit numbers.
+    Parameters
+    ----------
+    column : IdColumn
+        Strings with codes, or integers.
+    n_threads : int, default 0
+        Threads to use; 0: :func:`fastcf.get_num_threads`.
+
+    Returns
+    -------
+    IdMap
+
+    Raises
+    ------
+    ValueError
+        If there are 2^31 - 1 or more distinct ids: rows are 32-bit numbers.
     """
     ids = column.ids
     if isinstance(ids, TextTable):
@@ -416,9 +446,26 @@ def distinct(column: IdColumn, n_threads: int = 0) -> IdMap:
 
 
 def joined(ids: IdMap, more: IdMap, where: str) -> IdMap:
-    """Return the map of ``ids``, followed by others that it does not have, as ids of its kind.
+    """Return the map of ``ids``, followed by others that it does not have.
 
-    Raises TypeError if ``ids`` are integers, and a string among the others is not the decimal text of one.
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    more : IdMap
+        None of them among ``ids``: rows n..n+m-1.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdMap
+        Of the kind of ``ids``.
+
+    Raises
+    ------
+    TypeError
+        If ``ids`` are integers, and a string among the others is not the decimal text of one.
     """
     first, second = ids.column.ids, _in_order(as_kind(more.column, ids.kind, where))
     if isinstance(first, TextTable) or isinstance(second, TextTable):
@@ -440,7 +487,24 @@ def _in_order(column: IdColumn) -> NDArray[Any] | TextTable:
 def extended(ids: IdMap, more: IdMap, where: str) -> IdMap:
     """Return the map of ``ids``, followed by those of ``more`` that it lacks; ``ids`` itself if it lacks none.
 
-    The kind is that of ``ids``. Raises TypeError as :func:`joined`.
+    Parameters
+    ----------
+    ids : IdMap
+        Rows 0..n-1.
+    more : IdMap
+        Other ids.
+    where : str
+        Heads messages.
+
+    Returns
+    -------
+    IdMap
+        Of the kind of ``ids``.
+
+    Raises
+    ------
+    TypeError
+        As :func:`joined`.
     """
     if len(ids) == 0 and len(more) > 0:
         return more
