@@ -153,6 +153,39 @@ def test_blend_regression_is_taken_where_it_pays_only():
     assert blend_weights(scores, target, None, 1.0, **options).reg == 1.0
 
 
+@pytest.mark.parametrize("side", ["user", "item"])
+@pytest.mark.parametrize("seed", range(4))
+def test_blend_of_one_row_does_not_turn_its_members_round(side, seed):
+    # What is held out lowers the mean of the rest: predictions of parts oppose their ratings, without any merit.
+    values = np.random.default_rng(seed).integers(1, 6, 12).astype(np.float32)
+    rows = np.zeros(12, int), np.arange(12)
+    ratings = fastcf.Ratings.from_coo(*(rows if side == "user" else rows[::-1]), values)
+    members = [fastcf.BiasModel(), fastcf.MatrixFactorization(n_factors=2, reg=1.0, random_state=0)]
+    blend = fastcf.Blend(members, random_state=0).fit(ratings)
+    assert blend.weights_.min() >= 0
+    assert -blend.score(ratings) < 1.1 * -fastcf.BiasModel().fit(ratings).score(ratings)
+
+
+@settings(max_examples=30)
+@given(sizes=st.lists(st.integers(1, 40), min_size=2, max_size=5), weighted=st.booleans(), seed=st.integers(0, 2**20))
+def test_blend_weights_do_not_depend_on_the_means_of_parts(sizes, weighted, seed):
+    scores, target, weights, sample = problem(sum(sizes), 2, weighted, seed)
+    part = np.repeat(np.arange(len(sizes)), sizes)
+    moves = np.random.default_rng(seed).normal(0, 2, (len(sizes), 3))
+    moves -= sample @ moves[part] / sample.sum()  # the mean of all stays
+    moved = scores + moves[part, :2], (target + moves[part, 2]).astype(np.float32)
+    for reg in ("auto", 1.0):
+        options = {"reg": reg, "intercept": True, "non_negative": False, "part": part}
+        expected = blend_weights(scores, target, weights, **options)
+        got = blend_weights(*moved, weights, **options)
+        np.testing.assert_allclose(got.weights, expected.weights, atol=2e-3)
+        assert got.intercept == pytest.approx(expected.intercept, abs=1e-2)
+    one = blend_weights(scores, target, weights, 1.0, intercept=True, non_negative=False, part=np.zeros(part.size, int))
+    wanted, constant, _ = ridge_weights(scores, target, weights, 1.0, intercept=True, non_negative=False)
+    np.testing.assert_allclose(one.weights, wanted, rtol=1e-9)
+    assert one.intercept == pytest.approx(constant)
+
+
 @pytest.mark.parametrize(
     ("shape", "seeds"),
     [

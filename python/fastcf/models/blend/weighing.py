@@ -166,7 +166,8 @@ class Weighing:
             return LearntBlend(members, found.weights, 0.0, 0.0, *measures, n, mean, self.metric)
         scales, support = self._support(folds) if self.by_count else (None, None)
         settings = {"intercept": self.intercept, "non_negative": self.non_negative}
-        combined = blend_weights(scores, values, sample, self.reg, support=support, **settings)
+        part = np.repeat(np.arange(len(folds)), [fold.held_out.nnz for fold in folds])
+        combined = blend_weights(scores, values, sample, self.reg, support=support, part=part, **settings)
         predicted = scores @ combined.weights + combined.intercept
         by_count = None
         if combined.slopes is not None and scales is not None and support is not None:

@@ -34,11 +34,15 @@ class _Centred(NamedTuple):
     middle: float
 
 
+def _weights_of(target: NDArray[Any], sample_weight: NDArray[np.float32] | None) -> _Floats:
+    return np.ones(target.size) if sample_weight is None else sample_weight.astype(np.float64)
+
+
 def _centred(
-    scores: _Floats, target: NDArray[np.float32], sample_weight: NDArray[np.float32] | None, intercept: bool
+    scores: _Floats, target: NDArray[np.floating[Any]], sample_weight: NDArray[np.float32] | None, intercept: bool
 ) -> _Centred:
     values = target.astype(np.float64)
-    sample = np.ones(values.size) if sample_weight is None else sample_weight.astype(np.float64)
+    sample = _weights_of(values, sample_weight)
     centre = np.average(scores, axis=0, weights=sample) if intercept else np.zeros(scores.shape[1])
     middle = float(np.average(values, weights=sample)) if intercept else 0.0
     root = np.sqrt(sample)
@@ -65,12 +69,27 @@ def _left_out(rows: _Floats, left: _Floats, leverage: _Floats) -> Callable[[floa
     return residuals
 
 
-def _from_average(problem: _Centred, intercept: bool, n_members: int) -> tuple[float, _Floats]:
+def _aligned(scores: _Floats, values: _Floats, sample: _Floats, part: NDArray[Any]) -> tuple[_Floats, _Floats]:
+    """Return scores and ratings, those of each part moved so that its means are those of all."""
+    columns = np.column_stack([scores, values])
+    total = np.bincount(part, sample)
+    sums = np.stack([np.bincount(part, sample * column) for column in columns.T], axis=1)
+    means = np.divide(sums, total[:, None], out=np.zeros_like(sums), where=total[:, None] > 0)
+    columns += np.average(columns, axis=0, weights=sample) - means[part]
+    return columns[:, :-1], columns[:, -1]
+
+
+def _leverage(sample: _Floats, part: NDArray[Any] | None = None) -> _Floats:
+    """Return the leverage of the mean, or of the means of parts, at each rating."""
+    total = sample.sum() if part is None else np.bincount(part, sample)[part]
+    return np.asarray(np.divide(sample, total, out=np.zeros_like(sample), where=total > 0))
+
+
+def _from_average(problem: _Centred, leverage: _Floats, n_members: int) -> tuple[float, _Floats]:
     """Return the penalty of the least leave-one-out error, and the residuals there.
 
     The first columns are those of the members, the weights of the others are drawn towards 0.
     """
-    leverage = problem.sample / problem.sample.sum() if intercept else np.zeros(problem.sample.size)
     members = problem.rows[:, :n_members]
     residuals = _left_out(problem.rows, problem.ratings - members.mean(axis=1), leverage)
     penalties = _PENALTIES * (float((members**2).sum()) / n_members or 1.0)
@@ -111,6 +130,7 @@ def blend_weights(
     intercept: bool,
     non_negative: bool,
     support: tuple[_Floats, _Floats] | None = None,
+    part: NDArray[np.intp] | None = None,
 ) -> Combination:
     """Return how columns of scores are combined; see :class:`fastcf.Blend`.
 
@@ -118,26 +138,35 @@ def blend_weights(
     sum to less than those of the convex combination by a standard error of that difference; and those of the regression
     whose weights depend on the ``support`` of the ratings' users and items to less than those of what was taken before.
     A number takes the first regression.
+
+    Where several ``part`` of the ratings were held out, weights and intercept are found as if all had the same mean: a
+    part of high ratings leaves low ones to its members, whose predictions are low for that reason alone.
     """
     settings = {"intercept": intercept, "non_negative": non_negative}
+    values = target.astype(np.float64)
+    sample = _weights_of(values, sample_weight)
+    part = np.zeros(values.size, np.intp) if part is None else part
+    if intercept and part.any():
+        scores, values = _aligned(scores, values, sample, part)
+    leverage = _leverage(sample, part) if intercept else np.zeros(values.size)
     if not isinstance(reg, str):
-        return Combination(*ridge_weights(scores, target, sample_weight, reg, **settings))
-    problem = _centred(scores, target, sample_weight, intercept)
+        return Combination(*ridge_weights(scores, values, sample_weight, reg, **settings))
+    problem = _centred(scores, values, sample_weight, intercept)
     n_members = scores.shape[1]
-    penalty, residuals = _from_average(problem, intercept, n_members)
-    found = Combination(*convex_weights(scores, target, sample_weight, intercept=intercept), None)
-    squares = problem.sample * (target - scores @ found.weights - found.intercept) ** 2
+    penalty, residuals = _from_average(problem, leverage, n_members)
+    found = Combination(*convex_weights(scores, values, sample_weight, intercept=intercept), None)
+    squares = problem.sample * (values - scores @ found.weights - found.intercept) ** 2
     if _falls(residuals**2, squares):
-        found = Combination(*ridge_weights(scores, target, sample_weight, penalty, **settings))
+        found = Combination(*ridge_weights(scores, values, sample_weight, penalty, **settings))
         squares = residuals**2
     if support is None:
         return found
     columns, spread = _with_support(scores, problem, support)
-    wide = _centred(columns, target, sample_weight, intercept)
-    penalty, residuals = _from_average(wide, intercept, n_members)
+    wide = _centred(columns, values, sample_weight, intercept)
+    penalty, residuals = _from_average(wide, leverage, n_members)
     if not _falls(residuals**2, squares):
         return found
-    weights, constant, _ = ridge_weights(columns, target, sample_weight, penalty, n_members=n_members, **settings)
+    weights, constant, _ = ridge_weights(columns, values, sample_weight, penalty, n_members=n_members, **settings)
     own, slopes, (of_user, of_item) = np.split(weights, [n_members, 2 * n_members])
     at_item = spread * of_item - float(problem.centre @ slopes)
     return Combination(own, constant, penalty, slopes, (float(spread * of_user), at_item))
@@ -161,7 +190,7 @@ def _with_support(scores: _Floats, problem: _Centred, support: tuple[_Floats, _F
 
 
 def convex_weights(
-    scores: _Floats, target: NDArray[np.float32], sample_weight: NDArray[np.float32] | None, *, intercept: bool
+    scores: _Floats, target: NDArray[np.floating[Any]], sample_weight: NDArray[np.float32] | None, *, intercept: bool
 ) -> tuple[_Floats, float]:
     """Return the non-negative weights of sum one of the least squared error, and the intercept.
 
@@ -187,7 +216,7 @@ def convex_weights(
 
 def ridge_weights(
     scores: _Floats,
-    target: NDArray[np.float32],
+    target: NDArray[np.floating[Any]],
     sample_weight: NDArray[np.float32] | None,
     reg: float | str,
     *,
@@ -205,7 +234,8 @@ def ridge_weights(
     # The residuals of the plain average are regressed on the scores: the coefficients are the weights less 1/M.
     left = ratings - rows[:, :n_members].mean(axis=1)
     if isinstance(reg, str):
-        reg, _ = _from_average(problem, intercept, n_members)
+        leverage = _leverage(problem.sample) if intercept else np.zeros(problem.sample.size)
+        reg, _ = _from_average(problem, leverage, n_members)
     # Of several solutions the one nearest to the average is taken, so that members with equal scores (to float32
     # precision) share their weight, also without a penalty.
     n = rows.shape[1]
