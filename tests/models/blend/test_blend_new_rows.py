@@ -74,7 +74,7 @@ def test_blend_names_the_member_that_computes_no_new_rows(ratings):
         blend.recommend(history=new)
     assert not hasattr(blend, "fold_in")
     weightless = fastcf.Blend(MEMBERS["mixed"](), reg=0, non_negative=True, random_state=0)
-    weightless.set_params(odd__scale=-0.5)  # predicts the opposite
+    weightless.set_params(odd__scale=-2.0)  # predicts the opposite
     weightless.fit(ratings)
     assert weightless.weights_[1] == 0
     assert weightless.fold_in(new).predict([("new1", 0)]) == weightless.predict([("new1", 0)], history=new)
