@@ -22,19 +22,25 @@ import fastcf
 from bench_accuracy import split
 from common import write_json
 from fastcf.data import make_ratings, read_log, train_test_split
+from fastcf.models.autoencoder import problem
 
 # Without centres: the former default, each change alone, both, and constants that win on the dense set; then centres.
+# All but the last two with output weights that take whole steps.
+PLAIN: dict[str, Any] = {"reg": 400.0, "rated_output": False, "output_rate": 1.0}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "dropout 0.5, λ 500": {"input_dropout": 0.5, "reg": 500.0, "rated_output": False},
-    "dropout by row, λ 500": {"reg": 500.0, "rated_output": False},
-    "dropout 0.5, λ 400": {"input_dropout": 0.5, "rated_output": False},
-    "dropout by row, λ 400": {"rated_output": False},
-    "without which ratings there are": {"rated_input": 0.0, "rated_output": False},
-    "dropout 0.8, λ 800": {"input_dropout": 0.8, "reg": 800.0, "rated_output": False},
-    "centres": {},
-    "by user": {"orientation": "user", "rated_output": False},
-    "by user, centres": {"orientation": "user"},
+    "dropout 0.5, λ 500": {**PLAIN, "input_dropout": 0.5, "reg": 500.0},
+    "dropout by row, λ 500": {**PLAIN, "reg": 500.0},
+    "dropout 0.5, λ 400": {**PLAIN, "input_dropout": 0.5},
+    "dropout by row, λ 400": PLAIN,
+    "without which ratings there are": {**PLAIN, "rated_input": 0.0},
+    "dropout 0.8, λ 800": {**PLAIN, "input_dropout": 0.8, "reg": 800.0},
+    "centres": {"reg": 400.0, "output_rate": 1.0},
+    "by user": {**PLAIN, "orientation": "user"},
+    "by user, centres": {"reg": 400.0, "output_rate": 1.0, "orientation": "user"},
+    "centres, smaller steps": {"reg": 400.0},
+    "by user, centres, smaller steps": {"reg": 400.0, "orientation": "user"},
 }
+OUTPUT_RATE = problem._OUTPUT_RATE  # no parameter
 CORES = {"ml-latest-small": (300, 1000), "goodbooks-2672": (1500, 600)}  # users and items of the dense part
 
 
@@ -92,8 +98,9 @@ def main() -> None:
             errors, started = [], time.process_time()
             for fold in range(arguments.folds):
                 train, validation = train_test_split(ratings, 0.1, random_state=77 + fold)
-                model = fastcf.Autoencoder(random_state=fold, n_threads=arguments.threads, **SETTINGS[label])
-                model.fit(train)
+                options = dict(SETTINGS[label])
+                problem._OUTPUT_RATE = options.pop("output_rate", OUTPUT_RATE)
+                model = fastcf.Autoencoder(random_state=fold, n_threads=arguments.threads, **options).fit(train)
                 errors.append(-model.score(validation))
             seconds = (time.process_time() - started) / arguments.folds
             row = {"rmse": float(np.mean(errors)), "dropped": model.input_dropout_, "seconds": seconds}

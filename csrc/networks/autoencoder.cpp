@@ -1,6 +1,7 @@
 #include "networks/autoencoder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -35,6 +36,9 @@ void check_autoencoder(const AutoencoderConfig& config, const char* caller) {
     for (const std::int64_t size : config.layers)
         check(size >= 1 && size <= (1 << 20), caller, ": layers must lie in [1, 2^20]; got ", size);
     check(config.dropout >= 0 && config.dropout < 1, caller, ": dropout must lie in [0, 1); got ", config.dropout);
+    check(config.output_rate > 0 && std::isfinite(config.output_rate), caller,
+          ": output_rate must be finite and positive; got ", config.output_rate);
+    check(config.output_rate == 1 || !config.tied, caller, ": output_rate goes without tied weights");
 }
 
 void check_rated_output(const AutoencoderConfig& config, bool rated_output, bool dense, const char* caller) {
@@ -349,11 +353,13 @@ void Autoencoder<T>::flush(const Optimizer& optimizer, std::int64_t step, int n_
 template <class T>
 void Autoencoder<T>::step(const Optimizer& rows_optimizer, const Optimizer& optimizer, double learning_rate,
                           std::int64_t number, VectorView<const std::int32_t> rows, int n_threads) {
-    const auto step_rows = [&](const Optimizer& how, OptimizedRows<T>& table, const DeviceArray<T>& gradient) {
-        optimizer_step_rows<T>(how, learning_rate, number, table.state(), rows, gradient.data(), table.cols, n_threads);
+    const auto step_rows = [&](const Optimizer& how, OptimizedRows<T>& table, const DeviceArray<T>& gradient,
+                               double share = 1) {
+        optimizer_step_rows<T>(how, share * learning_rate, number, table.state(), rows, gradient.data(), table.cols,
+                               n_threads);
     };
     step_rows(rows_optimizer, input_, input_gradient_);
-    if (!config_.tied) step_rows(rows_optimizer, output_, output_gradient_);
+    if (!config_.tied) step_rows(rows_optimizer, output_, output_gradient_, config_.output_rate);
     if (fed_rated_) step_rows(rows_optimizer, rated_, rated_gradient_);
     step_rows(bias_optimizer(rows_optimizer), output_bias_, bias_gradient_);
     hidden_.step(optimizer, learning_rate, number, n_threads);

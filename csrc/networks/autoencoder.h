@@ -33,6 +33,7 @@ struct AutoencoderConfig {
     // The logistic one takes outputs as log-odds, the multinomial one as logarithms of unnormalised probabilities: with
     // the identity at the end only.
     NetworkLoss loss = NetworkLoss::squared;
+    double output_rate = 1;  // step size of the output weights, in that of the others
 };
 
 // Weights (n_columns, layers[0]) at both ends, output_weights with no rows where they are tied, rated_weights with none

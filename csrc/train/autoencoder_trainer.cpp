@@ -38,6 +38,9 @@ void check_training(const TrainingRows<float>& rows, const AutoencoderTraining& 
     check(training.network.loss != NetworkLoss::multinomial || (rows.weights == nullptr && rows.offsets == nullptr),
           caller, ": cost='multinomial' goes without weights and offsets");
     check_rated_output(training.network, training.rated_output, training.dense_refeeding > 0, caller);
+    check(
+        training.network.output_rate == 1 || !moves_untouched(training.optimizer.kind, training.optimizer.weight_decay),
+        caller, ": output_rate goes without optimizers that shrink rows a batch does not touch, which keep one rate");
     check(training.n_negatives >= 0, caller, ": n_negatives must not be negative; got ", training.n_negatives);
     check(training.lowest <= training.highest, caller, ": lowest must not exceed highest; got ", training.lowest,
           " and ", training.highest);

@@ -199,6 +199,7 @@ class AutoencoderTrainer:
         n_negatives: int = 0,
         rated_input: float = 0.0,
         rated_output: bool = False,
+        output_rate: float = 1.0,
         dense_refeeding: int = 0,
         optimizer: str = "gd",
         decay: float = 0.0,

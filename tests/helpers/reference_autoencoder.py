@@ -222,7 +222,7 @@ def masked_cost(
 def training(
     parameters, csr, inputs, targets, weights, layers, kind, output, *, optimizer, constants, rates, batch_size,
     decay=0.0, penalised_bias=False, refeeding=0, input_dropout=None, rated_input=0.0, seed=0, rate=0.0, alpha=False,
-    cost="squared", offsets=None, rated_output=False,
+    cost="squared", offsets=None, rated_output=False, output_rate=1.0,
 ):  # fmt: skip
     """Return parameters after some epochs of a dense optimiser, and each epoch's sum of squared errors.
 
@@ -238,6 +238,7 @@ def training(
     arrays = flat(parameters)
     shapes = [a.shape for a in arrays]
     ends = np.cumsum([0, *[a.size for a in arrays]])
+    shares_of_rate = np.repeat([output_rate if a is parameters[1] else 1.0 for a in arrays], [a.size for a in arrays])
 
     n_tables = 1 + sum(parameters[i] is not None for i in (0, 1, 5))
     penalised = [True] * (n_tables - 1) + [penalised_bias]
@@ -273,7 +274,7 @@ def training(
                 part += decay * now[i]
             if lazy and i < n_tables:
                 part[(here == 0) | (again and i == of_rated)] = np.nan
-        history.step(np.concatenate([p.ravel() for p in parts]), learning_rate)
+        history.step(np.concatenate([p.ravel() for p in parts]), shares_of_rate * learning_rate)
 
     def unpack(point):
         return [point[a:b].reshape(s) for a, b, s in zip(ends, ends[1:], shapes, strict=False)]

@@ -189,6 +189,24 @@ def test_autoencoder_centres_are_refused_where_there_are_none(backend, options):
         gradient(*csr, inputs, targets, 5, at, empty(at), layers=(3,), activation="tanh", rated_output=True)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"output_rate": 0.0}, "output_rate must be finite and positive; got 0"),
+        ({"output_rate": np.inf}, "output_rate must be finite and positive; got inf"),
+        ({"output_rate": 0.5, "tied": True}, "output_rate goes without tied weights"),
+        ({"output_rate": 0.5, "optimizer": "momentum", "decay": 0.9, "weight_decay": 0.1}, "which keep one rate"),
+    ],
+)
+def test_autoencoder_output_rates_that_cannot_be_are_refused(backend, options, said):
+    csr, inputs, targets, _, _ = problem(8, 6, 5, (3,), False, False, np.float32)
+    needed = {"activation": "tanh", "output_activation": "identity", "batch_size": 4, "seed": 3, "tied": False}
+    with pytest.raises(ValueError, match=f"AutoencoderTrainer: .*{said}"):
+        backend.AutoencoderTrainer(
+            *csr, inputs, targets, 5, layers=(3,), lowest=-9.0, highest=9.0, **{**needed, **options}
+        )
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
@@ -278,6 +296,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
         decay=st.sampled_from([0.0, 0.05]),
         penalised_bias=st.booleans(),
         n_threads=st.sampled_from([1, 2]),
+        output_rate=st.sampled_from([1.0, 0.25]),
         chosen=options(kinds=["selu", "sigmoid", "tanh"], outputs=["identity", "selu"]),
     )
     def check(
@@ -289,11 +308,14 @@ def test_autoencoder_training_equals_dense_reference(backend):
         decay,
         penalised_bias,
         n_threads,
+        output_rate,
         chosen,
     ):
         layers, kind, output, tied, weighted, rate, alpha, rated_input, cost, rated_output = chosen
         csr, inputs, targets, weights, at = problem(seed, 11, 14, layers, tied, weighted, np.float32, bool(rated_input))
         rated_output = rated_output and not tied and not refeeding
+        if tied or optimizer in ("momentum", "nesterov") or (optimizer == "gd" and decay):
+            output_rate = 1.0
         offsets = None
         if cost == "logistic":
             output, refeeding = "identity", 0
@@ -306,7 +328,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
             output_activation=output, dropout=rate, alpha_dropout=alpha, input_dropout=shares,
             rated_input=rated_input, offsets=offsets, cost=cost, rated_output=rated_output,
             dense_refeeding=refeeding, weight_decay=decay, penalised_bias=penalised_bias, batch_size=batch_size,
-            seed=seed, n_threads=n_threads,
+            output_rate=output_rate, seed=seed, n_threads=n_threads,
         )  # fmt: skip
         constants = as_optimizer(optimizer).constants._asdict()
         wanted, sums = training(
@@ -315,7 +337,7 @@ def test_autoencoder_training_equals_dense_reference(backend):
             constants=constants, rates=rates, batch_size=batch_size, decay=decay, penalised_bias=penalised_bias,
             refeeding=refeeding, input_dropout=shares, rated_input=rated_input, seed=seed, rate=rate,
             alpha=alpha, cost=cost, offsets=None if offsets is None else offsets.astype(float),
-            rated_output=rated_output,
+            rated_output=rated_output, output_rate=output_rate,
         )  # fmt: skip
         # Rounding grows from step to step; adaptive steps divide by gradients that may be nearly zero.
         tolerance = 3e-2 if optimizer in ("adagrad", "adadelta", "adam") else 3e-3

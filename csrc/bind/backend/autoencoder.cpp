@@ -87,6 +87,7 @@ Keywords<Settings> network_keywords(bool of_training) {
         .optional("n_negatives", &Settings::n_negatives)
         .optional("rated_input", &Settings::rated_input)
         .optional("rated_output", &Settings::rated_output);
+    if (of_training) keywords.optional("output_rate", network, &AutoencoderConfig::output_rate);
     return keywords;
 }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastcf
+from fastcf._backend import resolve_device
 from fastcf.models.autoencoder import trainer
 from fastcf.optimizers import OPTIMIZERS
 from reference_autoencoder import parameters_of, run
@@ -370,10 +373,22 @@ def test_autoencoder_step_sizes_follow_the_schedule(ratings, schedule):
     assert [record["learning_rate"] for record in model.history_] == [None, *wanted]
 
 
+@pytest.mark.parametrize(
+    ("options", "batch_size", "rate"),
+    [
+        ({}, 40, 1), ({}, 20, 1 / 2), ({}, 14, 1 / 3), ({}, 8, 1 / 4), ({"orientation": "user"}, 20, 1 / 3),
+        ({"tied": True}, 8, 1), ({"optimizer": "adagrad"}, 8, 1), ({"optimizer": "momentum"}, 8, 1),
+    ],
+)  # fmt: skip
+def test_autoencoder_output_weights_take_smaller_steps_under_adam(ratings, options, batch_size, rate):
+    problem = model_of(**options)._problem(ratings, None, resolve_device("cpu", "test"), 0)
+    assert replace(problem, batch_size=batch_size).output_rate == pytest.approx(rate)
+
+
 @pytest.mark.parametrize("init", ["lecun", "glorot", "normal", "uniform"])
 @pytest.mark.parametrize("activation", ["identity", "sigmoid", "tanh", "relu", "leaky_relu", "elu", "selu"])
 def test_autoencoder_every_activation_and_init_learns(ratings, init, activation):
-    model = model_of(activation=activation, init=init, n_epochs=20, layers=(8, 8), input_dropout=0.2, batch_size=8)
+    model = model_of(activation=activation, init=init, n_epochs=40, layers=(8, 8), input_dropout=0.2, batch_size=8)
     assert model.fit(ratings).score(ratings) > fastcf.BiasModel().fit(ratings).score(ratings)
 
 

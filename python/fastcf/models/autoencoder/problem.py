@@ -23,6 +23,7 @@ __all__ = ["HeldOut", "NetworkProblem", "network_objective"]
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int32]
 
+_OUTPUT_RATE = 0.25  # step size of the output weights, in that of the others, where an epoch has four steps or more
 _CHECKED_ROWS = 50  # in a gradient check, which evaluates the cost of all of them some thousand times
 _CHECKED_PENALTY = 1e-4  # in a gradient check: so small that it does not hide errors of the rest of the cost
 
@@ -103,6 +104,14 @@ class NetworkProblem:
             "n_threads": self.n_threads,
             **self.architecture.options,
         }
+
+    @property
+    def output_rate(self) -> float:
+        """The step size of output weights under Adam, in that of the others: larger in epochs of few steps."""
+        if self.optimizer.name != "adam" or self.architecture.tied or self.targets.choices:
+            return 1.0
+        n_rows = self.ratings.n_users if self.orientation == "user" else self.ratings.n_items
+        return max(_OUTPUT_RATE, 1 / -(-n_rows // self.batch_size))
 
     @property
     def rows(self) -> TrainingRows:

@@ -74,6 +74,7 @@ class NetworkTrainer:
                 dense_refeeding=problem.dense_refeeding,
                 weight_decay=problem.decay,
                 penalised_bias=problem.penalised_bias,
+                output_rate=problem.output_rate,
                 batch_size=problem.batch_size,
                 lowest=low,
                 highest=high,
