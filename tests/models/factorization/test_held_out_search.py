@@ -15,6 +15,7 @@ from fastcf.models.factorization.fold_in import RatingFolding
 from fastcf.models.factorization.held_out_search import searched
 from fastcf.models.factorization.plan import Plan
 from fastcf.models.factorization.walk import Hyperparameters, Walk
+from fastcf.models.held_out import Part
 from fastcf.scores import Targets
 from fastcf.solvers import ALS, SGD, as_solver
 
@@ -36,11 +37,13 @@ def recorded(monkeypatch):
     """Let the search record what it holds out, and train nothing."""
     seen = []
 
-    def losses(part, values):
-        seen.append((part._kept, part._held_out, values))
-        return np.full(part._held_out.nnz, 1 + np.log(values.reg) ** 2)
+    def losses(part, values, compute, *, labels):
+        seen.append((part.kept, part.held_out, values))
+        return np.full(part.held_out.nnz, 1 + np.log(values.reg) ** 2)
 
-    monkeypatch.setattr(held_out_search._Part, "losses", losses)
+    monkeypatch.setattr(Plan, "settle", lambda self, kept: None)
+    monkeypatch.setattr(Plan, "trained_scores", lambda self, kept, settled, values: values)
+    monkeypatch.setattr(Part, "losses", losses)
     return seen
 
 

@@ -6,11 +6,10 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastcf.models.factorization.costs import Settled
 from fastcf.models.factorization.plan import Plan
-from fastcf.models.factorization.walk import Hyperparameters, Walk, falls
+from fastcf.models.factorization.walk import Hyperparameters, Walk
+from fastcf.models.held_out import Cap, Losses, entries_of_weight, falls, parts_of, weights_of
 from fastcf.ratings import Ratings
 from fastcf.training.progress import LOGGER, search_progress
 
@@ -18,17 +17,12 @@ __all__ = ["CENTRED_REG", "searched"]
 
 CENTRED_REG = 2.0  # times the first penalty of rows around zero: where a search begins for rows around centres
 
-_FOLDS = 10
-_SOME_FOLDS, _FEW = 5, 1_000  # tenths at most, and the entries up to which all ten cost little
-_ENOUGH = 5_000  # held-out entries: all candidates are judged on the same ones, and differences need fewer than values
-_MOST_HELD_OUT = 200_000
 _LEAST = 3  # entries, below which nothing can be held out
 _MOST = 3_000_000  # entries searched on
 _LONGEST = 4  # times the epochs that a search begins with, at which a penalty is judged where more are given
 # What rows around centres gain by, where trainings take several times as long as around zero: other factors gained
 # 0.0005 at most, more sweeps of "als" 0.002.
 _OF_CENTRED = {True: {"reg", "n_epochs"}, False: {"reg"}}  # by whether steps are stochastic
-_FAR_OFF = 150.0  # times the median squared error (8 standard deviations), beyond which an error says no more
 
 
 def searched(
@@ -36,10 +30,10 @@ def searched(
 ) -> Hyperparameters:
     """Return the hyperparameters with the least loss of held-out ratings or labels, walking downhill from a guess.
 
-    A tenth is held out; if that is less than 5,000, other tenths in turn, until 5,000 or five tenths have been (all,
-    of up to 1,000 entries). Above 3 M entries the search takes those of users drawn at random. A given number of epochs
-    is cut to four times that of "auto": by then the penalty decides. Rows around centres take a walk of their own, over
-    the penalty and, for "sgd", the epochs, and are taken where it ends lower.
+    Tenths are held out (:func:`fastcf.models.held_out.parts_of`). Above 3 M entries the search takes those of users
+    drawn at random. A given number of epochs is cut to four times that of "auto": by then the penalty decides. Rows
+    around centres take a walk of their own, over the penalty and, for "sgd", the epochs, and are taken where it ends
+    lower.
 
     Parameters
     ----------
@@ -69,25 +63,25 @@ def searched(
         shorter = first._replace(n_epochs=longest)
         return searched(ratings, plan, shorter, free, verbose)._replace(n_epochs=first.n_epochs)
     random = np.random.default_rng(plan.seed)
-    parts = _parts(_some_users(ratings, random), plan, random)
-    if not parts:
+    some = _some_users(ratings, random)
+    if entries_of_weight(some).size < _LEAST:
         return first
+    parts = parts_of(some, random)
+    starts = [plan.settle(part.kept) for part in parts]  # of the trainings, shared by all candidates
+    weights, cap, labels = weights_of(parts), Cap(), plan.targets.labels
 
-    cap = np.inf
-
-    def losses(values: Hyperparameters) -> NDArray[np.float64]:
-        nonlocal cap
-        found = np.concatenate([part.losses(values) for part in parts])
-        if not plan.targets.labels:
-            if cap == np.inf and (median := float(np.median(found))) > 0:
-                cap = _FAR_OFF * median
-            found = np.minimum(found, cap)
-        weighted: NDArray[np.float64] = found * weights
+    def losses(values: Hyperparameters) -> Losses:
+        found = np.concatenate(
+            [
+                part.losses(plan.trained_scores(part.kept, start, values), plan.compute, labels=labels)
+                for part, start in zip(parts, starts, strict=True)
+            ]
+        )
+        weighted = (found if labels else cap(found)) * weights
         settled = ", ".join(f"{name} {getattr(values, name):.4g}" for name in free)
         done(len(parts), f"{settled}: mean loss {weighted.mean():.4g}")
         return weighted
 
-    weights = np.concatenate([part.weights for part in parts])
     of_centred = set(free) & _OF_CENTRED[plan.solver.stochastic]
     walk = Walk(losses, first, of_centred if first.rated_input else free, plan.solver.growth)
     with search_progress("MatrixFactorization", free, verbose) as done:
@@ -105,29 +99,6 @@ def searched(
     return found
 
 
-class _Part:
-    """Entries kept and entries held out: the start of the trainings is shared by all candidates."""
-
-    def __init__(self, kept: Ratings, held_out: Ratings, plan: Plan) -> None:
-        self._kept, self._held_out, self._plan = kept, held_out, plan
-        self._rows = held_out.row_of_entry()
-        self._settled: Settled = plan.settle(kept)
-        weights = np.ones(held_out.nnz) if held_out.weights is None else held_out.weights.astype(np.float64)
-        self.weights = weights
-
-    def losses(self, values: Hyperparameters) -> NDArray[np.float64]:
-        """Return the losses of the held-out entries after a training; infinite if it diverges."""
-        scores = self._plan.trained_scores(self._kept, self._settled, values)
-        given = self._held_out.values
-        z = scores.pairs(self._rows, self._held_out.indices, self._plan.compute).astype(np.float64)
-        if not np.isfinite(z).all():
-            return np.full(z.size, np.inf)
-        if self._plan.targets.labels:
-            return np.asarray(np.logaddexp(0, z) - given * z)
-        low, high = self._kept.rating_range
-        return np.asarray(np.square(np.clip(z, low, high) - given))
-
-
 def _some_users(ratings: Ratings, random: np.random.Generator) -> Ratings:
     """Return the entries of users drawn at random, where there are more than a search needs."""
     if ratings.nnz <= _MOST:
@@ -137,20 +108,3 @@ def _some_users(ratings: Ratings, random: np.random.Generator) -> Ratings:
     drawn = np.zeros(ratings.n_users, bool)
     drawn[order[: int(np.searchsorted(np.cumsum(counts[order]), _MOST)) + 1]] = True
     return ratings.take(np.repeat(drawn, counts))
-
-
-def _parts(ratings: Ratings, plan: Plan, random: np.random.Generator) -> list[_Part]:
-    """Hold out tenths."""
-    entries = np.arange(ratings.nnz) if ratings.weights is None else np.flatnonzero(ratings.weights)
-    if entries.size < _LEAST:
-        return []
-    order = random.permutation(entries)
-    folds = min(_FOLDS, order.size)
-    size = min(order.size // folds, _MOST_HELD_OUT)
-    parts = []
-    most = folds if order.size <= _FEW else _SOME_FOLDS
-    for fold in range(min(most, -(-_ENOUGH // size))):
-        held_out = np.zeros(ratings.nnz, bool)
-        held_out[order[fold * size : (fold + 1) * size]] = True
-        parts.append(_Part(ratings.take(~held_out), ratings.take(held_out), plan))
-    return parts

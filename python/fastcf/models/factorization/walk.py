@@ -6,20 +6,19 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Hyperparameters", "Walk", "falls"]
+from fastcf.models.held_out import LEAST_GAIN, Losses, falls
+
+__all__ = ["Hyperparameters", "Walk"]
 
 _RATIO = 1.5  # between neighbouring penalties; a parabola through the last three finds the minimum between them
 _STRIDE = 5  # penalties in a row
 _ROUNDS = 6  # of penalty, epochs and factors
-_LEAST_GAIN, _OF_DOUBLING = 5e-4, 2e-3  # share of the loss that a step must save, and one that costs twice as much
+_OF_DOUBLING = 2e-3  # share of the loss that a step must save which costs twice as much
 _HALVINGS = 5  # of the number of factors
 _MOST_FACTORS = 256
 _LEAST_EPOCHS = 2
 _BUDGET = 32.0  # cost of all trainings, in that of the first
-
-Losses = NDArray[np.float64]
 
 
 class Hyperparameters(NamedTuple):
@@ -37,17 +36,6 @@ class _Place(NamedTuple):
     power: int
     n_epochs: int
     n_factors: int
-
-
-def falls(new: Losses, old: Losses, least: float = _LEAST_GAIN) -> bool:
-    """Return whether losses of the same entries fall by more than a share of their mean, and than chance has it."""
-    if not np.isfinite(old.mean()):
-        return bool(np.isfinite(new.mean()))
-    if not new.mean() < old.mean():
-        return False
-    gains = old - new
-    chance = float(gains.std()) / gains.size**0.5
-    return bool(gains.mean() > max(least * float(old.mean()), chance))
 
 
 class Walk:
@@ -129,7 +117,7 @@ class Walk:
 
     def _better(self, new: _Place, old: _Place) -> bool:
         """Return whether the mean loss falls by more than is worth a step, and than chance has it."""
-        least = _OF_DOUBLING if self._cost(new) > self._cost(old) else _LEAST_GAIN
+        least = _OF_DOUBLING if self._cost(new) > self._cost(old) else LEAST_GAIN
         return falls(self._at(new), self._at(old), least)
 
     def _affordable(self, place: _Place) -> bool:
