@@ -156,7 +156,8 @@ class Autoencoder(Estimator):
     optimizer : str or Optimizer, default "adam"
         A name or an object of :mod:`fastcf.optimizers`, which has the step size and its schedule as parameters:
         ``Adam(learning_rate=0.01)``. The learning rate "auto" is 0.004 with Adam, 0.03 with AdaGrad, 1 with AdaDelta,
-        else 0.005.
+        else 0.005. With Adam, output weights that are not tied take a quarter of it (ratings and labels; in epochs of
+        fewer than four steps one part in as many).
     batch_size : int or "auto", default "auto"
         Rows per step. "auto" is a sixty-fourth of the rows rounded down to a power of two, but at least 128 (64
         with the multinomial cost) and at most 1,024.
