@@ -229,8 +229,10 @@ class IdMap:
         Raises
         ------
         IndexError
-            If the row exceeds n - 1.
+            If the row is negative or exceeds n - 1: -1 is the row of unknown ids.
         """
+        if not 0 <= row < len(self):
+            raise IndexError(f"IdMap.id_at: row must lie in [0, {len(self) - 1}]; got {row}")
         return self.column.id_at(row)
 
     def _index(self) -> Any:

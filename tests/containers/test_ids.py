@@ -80,6 +80,15 @@ def test_ids_any_order_is_kept():
     assert IdMap(range(3, 9)).rows([3, 8, 9, 2]).tolist() == [0, 5, -1, -1]
 
 
+@pytest.mark.parametrize("ids", [[5, 2, 9], ["a", "b", "c"], range(3), [2**70, 1, 2]])
+def test_ids_row_of_unknown_ids_has_none(ids):
+    id_map = IdMap(ids)
+    assert [id_map.id_at(row) for row in range(3)] == list(ids)
+    for row in (-1, 3):
+        with pytest.raises(IndexError, match=rf"IdMap\.id_at: row must lie in \[0, 2\]; got {row}"):
+            id_map.id_at(row)
+
+
 OTHER_KIND = {
     "integers among strings": (["1", "2", "07"], [1, 2, 7, -3], [0, 1, -1, -1]),
     "strings among integers": ([1, -2, 7], ["-2", "7", "0"], [1, 2, -1]),

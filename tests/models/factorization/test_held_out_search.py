@@ -108,6 +108,15 @@ def test_what_is_given_is_not_searched(solver):
         assert model.user_factors_.shape[1] == model.n_factors_
 
 
+@pytest.mark.parametrize(
+    ("options", "said"), [({"reg": 0.5}, True), ({}, False), ({"solver": SGD(rated_input=True), "reg": 0.5}, False)]
+)
+def test_a_given_penalty_is_said_to_leave_out_centres(caplog, options, said):
+    caplog.set_level("INFO", "fastcf")
+    fastcf.MatrixFactorization(2, n_epochs=2, random_state=0, **options).fit(ratings_of(300))
+    assert any("reg is given: rows are penalised around zero" in message for message in caplog.messages) == said
+
+
 def test_what_was_settled_is_logged(caplog):
     caplog.set_level("INFO", "fastcf")
     model = MatrixFactorization(random_state=0).fit(fastcf.data.make_ratings(60, 40, 900, random_state=0))

@@ -444,6 +444,8 @@ class MatrixFactorization(Estimator):
         centred = plan.solver.centred
         if "reg" in free and centred is None:
             free.append("rated_input")
+        elif centred is None:
+            LOGGER.info("reg is given: rows are penalised around zero; rated_input=True of the solver takes centres")
         first = Hyperparameters(
             reg * CENTRED_REG if "reg" in free and centred else reg,
             plan.auto.n_epochs if isinstance(self.n_epochs, str) else int(self.n_epochs),
