@@ -35,7 +35,9 @@ def test_loss_gradient_equals_reference(backend, loss, seed, n, dtype, weighted,
     wanted, slopes = reference(loss, predicted.astype(np.float64), target.astype(np.float64), w)
     eps = np.finfo(dtype).eps
     np.testing.assert_allclose(gradient, 0.25 * slopes, rtol=8 * eps, atol=8 * eps)
-    np.testing.assert_allclose(total, wanted, rtol=16 * eps)
+    # What is left of softplus(z) - y z where both are large carries their rounding.
+    large = float((w * np.abs(predicted.astype(np.float64))).sum()) if loss == "logistic" else 0.0
+    np.testing.assert_allclose(total, wanted, rtol=16 * eps, atol=2 * eps * large)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
