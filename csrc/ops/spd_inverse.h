@@ -16,6 +16,10 @@ namespace fastcf {
 //
 //   a              (n, n); of the input the lower triangle (j <= i) is read; the result is symmetric, bit for bit
 //   numbers        float32, pivots of 64 x 64 blocks in float64. Blocks depend on n alone.
+//   accuracy       of more than 64 rows errors grow with the square of the condition where half of the eigenvalues are
+//                  near the least: 8e-4 of the largest eigenvalue of the inverse at a condition of 1,000, a tenth at
+//                  10,000, where potrf and potri have 1e-5 and 1e-4. On Gram matrices of choices, whose eigenvalues
+//                  fall slowly, 2e-5 at 7,000.
 //   deterministic  yes, for any number of threads. LAPACK's potrf and potri are not: half of the elements of the
 //   inverse
 //                  of a 3,000 x 3,000 matrix differ between one thread and two of OpenBLAS's, whose threads also spin

@@ -99,9 +99,14 @@ def unpack(row, layers, layout, bias):
 
 
 def trained(
-    row, layers, layout, data, *, activation, bias, levels, reg, optimizer, rate, batch_size, seed, key, epochs
-):
-    """Return a user's parameters after some epochs, and each epoch's cost; ``data``: features, ratings, weights."""
+    row, layers, layout, data, *, activation, bias, levels, reg, optimizer, rate, batch_size, seed, key, epochs,
+    rounding=0.0,
+):  # fmt: skip
+    """Return a user's parameters after some epochs, and each epoch's cost; ``data``: features, ratings, weights.
+
+    ``rounding``: errors of the gradients, as a share of their largest element: what less precise numbers would do.
+    """
+    noise = np.random.default_rng(seed)
     x, ratings, w = data
     n, y = len(ratings), targets(data[1], levels)
     penalised = np.zeros(layout[0])
@@ -120,7 +125,8 @@ def trained(
         own = None if w is None else w[rows]
         cost, gradient = cost_and_gradient(unpack(point, layers, layout, bias), x[rows], y[rows], own, activation)
         losses.append(cost * (len(rows) if w is None else own.sum()))
-        return pack(gradient, layout, bias) + reg / n * penalised * point
+        packed = pack(gradient, layout, bias) + reg / n * penalised * point
+        return packed + rounding * np.abs(packed).max() * noise.standard_normal(packed.shape) if rounding else packed
 
     name, constants = optimizer
     points = optimizer_trace(name, row, gradient_at, [rate] * len(batches), **constants)

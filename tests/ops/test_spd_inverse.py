@@ -46,7 +46,9 @@ def test_spd_inverse_equals_reference(backend, n, condition, seed):
     exact = np.linalg.inv(matrix.astype(np.float64))
     np.testing.assert_array_equal(got, got.T)
     scale = np.linalg.norm(exact, 2) if n else 0.0
-    assert np.abs(got - exact).max(initial=0) <= scale * (1e-6 + 6e-7 * condition)
+    # Up to 64 rows are swept in float64. More go through inverses of blocks, whose errors grow with the square.
+    allowed = 2e-7 if n <= 64 else 1.6e-6 + 1.2e-9 * condition**2
+    assert np.abs(got - exact).max(initial=0) <= scale * allowed
 
 
 def test_spd_inverse_same_bits_for_any_number_of_threads(backend):

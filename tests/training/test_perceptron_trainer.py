@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -120,18 +121,18 @@ def test_perceptron_trainer_follows_reference(
         if len(data[1]) == 0:
             np.testing.assert_allclose(rows[user], pack(start, case.layout, bias), rtol=1e-6)
             continue
-        wanted, cost = trained(
-            pack(start, case.layout, bias), case.layers, case.layout, data, activation=kind, bias=bias,
+        training = partial(
+            trained, pack(start, case.layout, bias), case.layers, case.layout, data, activation=kind, bias=bias,
             levels=case.levels, reg=reg, optimizer=(optimizer, constants), rate=rate, batch_size=batch_size, seed=7,
             key=int(key), epochs=epochs,
         )  # fmt: skip
+        wanted, cost = training()
         wanted_costs.append(cost)
-        # Few are further off: steps divided by the size of small gradients, and units of ReLU that rounding turns on.
-        adaptive = optimizer in ("adagrad", "adadelta", "adam")
-        most, few = (2e-4, 5e-3) if adaptive or kind == "relu" else (5e-5, 5e-4)
-        np.testing.assert_allclose(rows[user], wanted, rtol=2e-5, atol=few)
-        off = np.abs(rows[user] - wanted) - 2e-5 * np.abs(wanted)
-        assert np.quantile(off, 0.9) < most
+        # Steps divided by the size of gradients carry the relative rounding of small ones.
+        atol = 2e-4 if optimizer in ("adagrad", "adadelta", "adam") else 2e-5
+        if not np.allclose(rows[user], wanted, rtol=2e-5, atol=atol):  # does float32 move this training as far?
+            atol += 4 * np.abs(training(rounding=5e-7)[0] - wanted).max()
+        np.testing.assert_allclose(rows[user], wanted, rtol=2e-5, atol=atol)
     np.testing.assert_allclose(costs, np.mean(wanted_costs, 0) if wanted_costs else 0, rtol=1e-5)
 
 
